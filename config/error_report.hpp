@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace seedbed {
+
+/// One of the files that make up a configuration.
+struct config_source {
+    std::size_t order = 0; ///< the files' reading order
+    std::string name;      ///< as messages show it
+};
+
+/// A place in a configuration.
+struct config_place {
+    config_source const* source = nullptr;
+    std::size_t line = 0; ///< from 1
+
+    /// "file:line".
+    [[nodiscard]] std::string text() const;
+};
+
+/// Collects all that is wrong with a configuration.
+///
+/// Threads: one at a time.
+class error_report {
+public:
+    /// "file:line: key: reason".
+    void add(config_place const& place, std::string_view key, std::string_view reason);
+    /// About a file as a whole; \p message says which.
+    void add(config_source const& source, std::string message);
+
+    [[nodiscard]] bool empty() const noexcept { return m_entries.empty(); }
+
+    /// The errors, by file and line; in one line, in the order in which they were added. No line holds a control
+    /// character, whatever the configuration held. Leaves the report empty.
+    [[nodiscard]] std::vector<std::string> take_lines();
+
+private:
+    struct entry {
+        std::size_t order; ///< of the file
+        std::size_t line;  ///< 0 for the file as a whole
+        std::string text;
+    };
+    std::vector<entry> m_entries;
+};
+
+/// \p text between single quotes, cut if it is long: for a value that a message repeats.
+[[nodiscard]] std::string in_quotes(std::string_view text);
+
+} // namespace seedbed

@@ -1,0 +1,180 @@
+#include "config/image_table.hpp"
+
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#include <sys/stat.h>
+
+#include "config/value_formats.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// An absolute path without "." and ".."; empty, and reported, if the key holds no path of a file.
+std::string read_path(table_reader& table, std::string_view key, std::filesystem::path const& folder) {
+    table.require(key, "a path");
+    auto const text = table.text(key);
+    if (!text) {
+        return {};
+    }
+    if (text->find('\0') != std::string::npos || text->find('\n') != std::string::npos) {
+        table.fail(key, "a path may hold neither NUL nor newline");
+        return {};
+    }
+    auto const path = (folder / *text).lexically_normal();
+    if (text->empty() || !path.has_filename()) {
+        table.fail(key, in_quotes(*text) + " is not the path of a file");
+        return {};
+    }
+    return path.string();
+}
+
+std::string read_name(table_reader& table) {
+    table.require("name", "a name that no other image has");
+    auto const name = table.text("name");
+    if (!name) {
+        return {};
+    }
+    if (auto const wrong = check_name_of_image(*name)) {
+        table.fail("name", wrong->message);
+        return {};
+    }
+    return *name;
+}
+
+std::optional<image_mode> read_mode(table_reader& table) {
+    table.require("mode", "\"seed\" or \"deploy\"");
+    auto const text = table.text("mode");
+    if (!text) {
+        return std::nullopt;
+    }
+    for (auto const mode : {image_mode::seed, image_mode::deploy}) {
+        if (*text == to_string(mode)) {
+            return mode;
+        }
+    }
+    table.fail("mode", in_quotes(*text) + " is not a mode: expected \"seed\" or \"deploy\"");
+    return std::nullopt;
+}
+
+std::optional<storage_class> read_class(table_reader& table) {
+    auto const text = table.text("profile");
+    if (!text) {
+        return std::nullopt;
+    }
+    auto const cls = parse_storage_class(*text);
+    if (!cls) {
+        table.fail("profile", in_quotes(*text) + " is not a profile: expected \"hdd\", \"sata_ssd\" or \"nvme\"");
+    }
+    return cls;
+}
+
+std::optional<std::string> read_serial(table_reader& table) {
+    auto const serial = table.text("serial");
+    if (serial && serial->empty()) {
+        table.fail("serial", "empty: leave the key out if the serial number does not matter");
+    }
+    return serial;
+}
+
+std::optional<error> check_peer(std::string const& text) {
+    auto const peer = parse_endpoint(text);
+    return peer ? std::nullopt : std::optional(peer.error());
+}
+
+/// A boolean that has a meaning in one mode only; where it has none it is a mistake about what the image does.
+bool read_flag(table_reader& table, std::string_view key, bool preset, image_mode belongs_to,
+               std::optional<image_mode> mode) {
+    auto const flag = table.boolean(key);
+    if (table.has(key) && mode && *mode != belongs_to) {
+        table.fail(key, std::string("only for mode \"") + to_string(belongs_to) + "\"");
+    }
+    return flag.value_or(preset);
+}
+
+/// What a path leads to: the device of a node in /dev, whatever the node is called, or else the file.
+using file_identity = std::tuple<bool, dev_t, ino_t>;
+
+std::optional<file_identity> identify(std::string const& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) {
+        return std::nullopt;
+    }
+    if (S_ISBLK(status.st_mode)) {
+        return file_identity{true, status.st_rdev, 0};
+    }
+    return file_identity{false, status.st_dev, status.st_ino};
+}
+
+/// Finds values of one key that occur twice.
+class duplicates {
+public:
+    duplicates(std::string key, error_report& report)
+        : m_key(std::move(key))
+        , m_report(report) {}
+
+    void add_text(std::string const& text, config_place const& place) {
+        auto const [first, added] = m_texts.try_emplace(text, place);
+        if (!text.empty() && !added) {
+            m_report.add(place, m_key, in_quotes(text) + " is already at " + first->second.text());
+        }
+    }
+
+    void add_path(std::string const& path, config_place const& place) {
+        auto const known = m_texts.contains(path);
+        add_text(path, place);
+        auto const identity = path.empty() || known ? std::nullopt : identify(path);
+        if (!identity) {
+            return;
+        }
+        auto const [first, added] = m_files.try_emplace(*identity, place);
+        if (!added) {
+            m_report.add(place, m_key, in_quotes(path) + " is the same file as at " + first->second.text());
+        }
+    }
+
+private:
+    std::string m_key;
+    error_report& m_report;
+    std::map<std::string, config_place> m_texts;
+    std::map<file_identity, config_place> m_files;
+};
+
+} // namespace
+
+image_table read_image(table_reader& table, std::filesystem::path const& folder) {
+    constexpr value_range<std::int64_t> any_size{1, std::numeric_limits<std::int64_t>::max()};
+    image_settings image;
+    image.origin = table.place().text();
+    image.name = read_name(table);
+    image.torrent = read_path(table, "torrent", folder);
+    image.device = read_path(table, "device", folder);
+    auto const mode = read_mode(table);
+    image.mode = mode.value_or(image.mode);
+    image.profile = read_class(table);
+    image.peers = table.texts("peers", check_peer).value_or(image.peers);
+    image.trackers = table.texts("trackers", check_tracker_url).value_or(image.trackers);
+    image.serial = read_serial(table);
+    image.size = table.byte_size("size", any_size);
+    image.allow_mounted = read_flag(table, "allow_mounted", image.allow_mounted, image_mode::seed, mode);
+    image.verify = read_flag(table, "verify", image.verify, image_mode::deploy, mode);
+    table.finish();
+    return {std::move(image), table.place_of("name"), table.place_of("torrent"), table.place_of("device")};
+}
+
+void report_duplicates(std::vector<image_table> const& images, error_report& report) {
+    duplicates names("image.name", report);
+    duplicates torrents("image.torrent", report);
+    duplicates devices("image.device", report);
+    for (auto const& each : images) {
+        names.add_text(each.image.name, each.name);
+        torrents.add_path(each.image.torrent, each.torrent);
+        devices.add_path(each.image.device, each.device);
+    }
+}
+
+} // namespace seedbed

@@ -1,0 +1,192 @@
+#include "config/load.hpp"
+
+#include <deque>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "config/config_file.hpp"
+#include "config/error_report.hpp"
+#include "config/image_table.hpp"
+#include "config/table_reader.hpp"
+#include "config/toml_document.hpp"
+#include "config/value_formats.hpp"
+
+namespace seedbed {
+
+namespace {
+
+constexpr value_range<std::int64_t> pool_range{16LL << 20, 1LL << 40};
+/// libtorrent takes the size of a .torrent file as an int.
+constexpr value_range<std::int64_t> max_torrent_range{1LL << 20, (1LL << 31) - 1};
+
+void read_listen(table_reader& table, network_settings& network) {
+    std::map<endpoint, std::string> seen;
+    auto const check = [&seen](std::string const& text) -> std::optional<error> {
+        auto const parsed = parse_endpoint(text);
+        if (!parsed) {
+            return parsed.error();
+        }
+        auto const [first, added] = seen.try_emplace(*parsed, text);
+        return added ? std::nullopt
+                     : std::optional(error{in_quotes(text) + " is the same as " + in_quotes(first->second)});
+    };
+    auto const listen = table.texts("listen", check, table_reader::single_text::allowed);
+    if (listen && listen->empty()) {
+        table.fail("listen", "empty: expected at least one ADDRESS:PORT");
+    }
+    network.listen = listen.value_or(network.listen);
+}
+
+void read_network(table_reader& table, network_settings& network) {
+    read_listen(table, network);
+    network.local_discovery = table.boolean("local_discovery").value_or(network.local_discovery);
+    table.finish();
+}
+
+void read_memory(table_reader& table, memory_settings& memory) {
+    memory.pool = table.byte_size("pool", pool_range).value_or(memory.pool);
+    memory.max_torrent = table.byte_size("max_torrent", max_torrent_range).value_or(memory.max_torrent);
+    table.finish();
+}
+
+log_level read_level(table_reader& table, log_level preset) {
+    auto const text = table.text("level");
+    if (!text) {
+        return preset;
+    }
+    for (auto const level :
+         {log_level::error, log_level::warning, log_level::info, log_level::debug, log_level::trace}) {
+        if (*text == to_string(level)) {
+            return level;
+        }
+    }
+    table.fail("level", in_quotes(*text) + " is not a level: expected error, warning, info, debug or trace");
+    return preset;
+}
+
+void read_log(table_reader& table, log_settings& log) {
+    log.level = read_level(table, log.level);
+    table.finish();
+}
+
+void read_profile(table_reader& table, io_profile& profile) {
+    using namespace io_profile_limits;
+    profile.threads = static_cast<int>(table.integer("threads", {min_threads, max_threads}).value_or(profile.threads));
+    profile.coalesce = table.byte_size("coalesce", {min_coalesce, max_coalesce}).value_or(profile.coalesce);
+    profile.delay = table.duration("delay", {min_delay, max_delay}).value_or(profile.delay);
+    profile.read_ahead = table.byte_size("read_ahead", {min_read_ahead, max_read_ahead}).value_or(profile.read_ahead);
+    table.finish();
+}
+
+void read_profiles(table_reader& table, settings& into) {
+    for (auto const cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
+        if (auto profile = table.table(to_string(cls))) {
+            read_profile(*profile, into.profiles[static_cast<std::size_t>(cls)]);
+        }
+    }
+    table.finish();
+}
+
+/// What a file may set.
+enum class file_scope : std::uint8_t { everything, images };
+
+/// Puts one configuration together from its files.
+class loader {
+public:
+    /// \param path of the file, of which its folder is where relative paths start.
+    void add_text(std::string_view text, std::filesystem::path const& path, file_scope scope) {
+        auto const& source = new_source(path);
+        std::error_code failed;
+        auto const folder = std::filesystem::absolute(path, failed).parent_path();
+        if (failed) {
+            m_report.add(source, errno_error(path.string(), failed.value()).message);
+            return;
+        }
+        if (auto const document = parse_toml(text, source, m_report)) {
+            table_reader root(*document, {}, {&source, 1}, m_report);
+            read_root(root, folder, scope);
+        }
+    }
+
+    void add_file(std::filesystem::path const& path, file_scope scope) {
+        if (auto const text = read_config_file(path)) {
+            add_text(*text, path, scope);
+        } else {
+            m_report.add(new_source(path), text.error().message);
+        }
+    }
+
+    void add_folder(std::filesystem::path const& folder) {
+        auto const files = list_toml_files(folder);
+        if (!files) {
+            m_report.add(new_source(folder), files.error().message);
+            return;
+        }
+        for (auto const& file : *files) {
+            add_file(file, file_scope::images);
+        }
+    }
+
+    [[nodiscard]] result<settings, config_errors> finish() {
+        report_duplicates(m_images, m_report);
+        if (!m_report.empty()) {
+            return tl::unexpected(config_errors{m_report.take_lines()});
+        }
+        for (auto& each : m_images) {
+            m_settings.images.push_back(std::move(each.image));
+        }
+        return std::move(m_settings);
+    }
+
+private:
+    config_source const& new_source(std::filesystem::path const& path) {
+        return m_sources.emplace_back(config_source{m_sources.size(), path.string()});
+    }
+
+    void read_root(table_reader& root, std::filesystem::path const& folder, file_scope scope) {
+        for (auto& table : root.tables("image")) {
+            m_images.push_back(read_image(table, folder));
+        }
+        if (scope == file_scope::images) {
+            root.finish("only [[image]] may stand in this folder's files");
+            return;
+        }
+        read_section(root, "network", [this](auto& table) { read_network(table, m_settings.network); });
+        read_section(root, "memory", [this](auto& table) { read_memory(table, m_settings.memory); });
+        read_section(root, "log", [this](auto& table) { read_log(table, m_settings.log); });
+        read_section(root, "profile", [this](auto& table) { read_profiles(table, m_settings); });
+        root.finish();
+    }
+
+    template <class Read>
+    void read_section(table_reader& root, std::string_view key, Read read) {
+        if (auto table = root.table(key)) {
+            read(*table);
+        }
+    }
+
+    settings m_settings;
+    std::vector<image_table> m_images;
+    std::deque<config_source> m_sources; ///< a deque: places point into it
+    error_report m_report;
+};
+
+} // namespace
+
+result<settings, config_errors> load_settings(std::filesystem::path const& file, bool required) {
+    loader load;
+    if (required || !is_missing(file)) {
+        load.add_file(file, file_scope::everything);
+    }
+    load.add_folder(file.parent_path() / "images.d");
+    return load.finish();
+}
+
+result<settings, config_errors> parse_settings(std::string const& text, std::string const& name) {
+    loader load;
+    load.add_text(text, name, file_scope::everything);
+    return load.finish();
+}
+
+} // namespace seedbed

@@ -1,0 +1,297 @@
+#include "config/table_reader.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "config/value_formats.hpp"
+#include "core/foundation/byte_size.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// Longer than any size or duration is written, and short enough to be repeated in a message.
+constexpr std::size_t longest_number = 64;
+
+char const* describe(toml::node_type type) {
+    switch (type) {
+    case toml::node_type::table:
+        return "a table";
+    case toml::node_type::array:
+        return "an array";
+    case toml::node_type::string:
+        return "a string";
+    case toml::node_type::integer:
+        return "an integer";
+    case toml::node_type::floating_point:
+        return "a floating-point number";
+    case toml::node_type::boolean:
+        return "a boolean";
+    case toml::node_type::date:
+    case toml::node_type::time:
+    case toml::node_type::date_time:
+        return "a date or time";
+    case toml::node_type::none:
+        break;
+    }
+    return "nothing";
+}
+
+/// A size in which no digit is lost.
+std::string exact_size(std::int64_t bytes) {
+    auto const text = format_byte_size(bytes);
+    return text.find('.') == std::string::npos ? text : std::to_string(bytes) + " B";
+}
+
+template <class T, class Format>
+std::optional<std::string> outside(T value, value_range<T> range, Format format) {
+    if (value >= range.min && value <= range.max) {
+        return std::nullopt;
+    }
+    return format(value) + " is out of range: " + format(range.min) + " to " + format(range.max);
+}
+
+/// How many characters must be added, removed or replaced to make \p a of \p b (Levenshtein).
+std::size_t edits(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        auto diagonal = std::exchange(row[0], i + 1);
+        for (std::size_t j = 0; j < b.size(); ++j) {
+            auto const replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+            diagonal = row[j + 1];
+            row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+std::string unknown_key(std::string_view key, std::vector<std::string> const& known) {
+    constexpr std::size_t longest = 32;
+    for (std::size_t distance = 1; distance <= 2 && key.size() <= longest; ++distance) {
+        for (auto const& candidate : known) {
+            if (candidate.size() > 2 * distance && edits(key, candidate) == distance) {
+                return "unknown key; did you mean " + candidate + "?";
+            }
+        }
+    }
+    return "unknown key";
+}
+
+} // namespace
+
+table_reader::table_reader(toml::table const& table, std::string path, config_place place, error_report& report)
+    : m_table(&table)
+    , m_path(std::move(path))
+    , m_place(place)
+    , m_report(&report) {}
+
+std::optional<bool> table_reader::boolean(std::string_view key) {
+    auto const* node = ask(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    if (auto const* value = node->as_boolean()) {
+        return value->get();
+    }
+    wrong_type(key, "true or false", *node);
+    return std::nullopt;
+}
+
+std::optional<std::int64_t> table_reader::integer(std::string_view key, value_range<std::int64_t> range) {
+    auto const* node = ask(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    auto const* value = node->as_integer();
+    if (value == nullptr) {
+        wrong_type(key, "an integer", *node);
+        return std::nullopt;
+    }
+    if (auto const wrong = outside(value->get(), range, [](std::int64_t n) { return std::to_string(n); })) {
+        fail(key, *wrong);
+        return std::nullopt;
+    }
+    return value->get();
+}
+
+std::optional<std::string> table_reader::text(std::string_view key) {
+    auto const* node = ask(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    if (auto const* value = node->as_string()) {
+        return value->get();
+    }
+    wrong_type(key, "a string", *node);
+    return std::nullopt;
+}
+
+std::optional<std::int64_t> table_reader::byte_size(std::string_view key, value_range<std::int64_t> range) {
+    auto const* node = ask(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    result<std::int64_t> size = 0;
+    if (auto const* number = node->as_integer()) {
+        size = number->get();
+    } else if (auto const* text = node->as_string()) {
+        size = text->get().size() > longest_number ? tl::unexpected(error{in_quotes(text->get()) + " is not a size"})
+                                                   : parse_byte_size(text->get());
+    } else {
+        wrong_type(key, "a size, in bytes or like \"16 MiB\"", *node);
+        return std::nullopt;
+    }
+    if (!size) {
+        fail(key, size.error().message);
+        return std::nullopt;
+    }
+    if (auto const wrong = outside(*size, range, exact_size)) {
+        fail(key, *wrong);
+        return std::nullopt;
+    }
+    return *size;
+}
+
+std::optional<std::chrono::milliseconds> table_reader::duration(std::string_view key,
+                                                                value_range<std::chrono::milliseconds> range) {
+    auto const* node = ask(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    result<std::chrono::milliseconds> time;
+    if (auto const* number = node->as_integer()) {
+        time = std::chrono::milliseconds(number->get());
+    } else if (auto const* text = node->as_string()) {
+        time = parse_duration(text->get());
+    } else {
+        wrong_type(key, "a duration, in milliseconds or like \"100 ms\"", *node);
+        return std::nullopt;
+    }
+    if (!time) {
+        fail(key, time.error().message);
+        return std::nullopt;
+    }
+    if (auto const wrong = outside(*time, range, format_duration)) {
+        fail(key, *wrong);
+        return std::nullopt;
+    }
+    return *time;
+}
+
+std::optional<std::vector<std::string>> table_reader::texts(std::string_view key, text_check const& check,
+                                                            single_text single) {
+    auto const* node = ask(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    std::vector<std::string> values;
+    bool valid = true;
+    if (auto const* list = node->as_array()) {
+        for (auto const& element : *list) {
+            valid = take_text(key, element, check, values) && valid;
+        }
+    } else if (single == single_text::allowed) {
+        valid = take_text(key, *node, check, values);
+    } else {
+        wrong_type(key, "a list of strings", *node);
+        valid = false;
+    }
+    return valid ? std::optional(std::move(values)) : std::nullopt;
+}
+
+bool table_reader::take_text(std::string_view key, toml::node const& element, text_check const& check,
+                             std::vector<std::string>& into) {
+    auto const* text = element.as_string();
+    if (text == nullptr) {
+        wrong_type(key, "a string", element);
+        return false;
+    }
+    if (auto const wrong = check(text->get())) {
+        m_report->add(place_of(element), path_of(key), wrong->message);
+        return false;
+    }
+    into.push_back(text->get());
+    return true;
+}
+
+std::optional<table_reader> table_reader::table(std::string_view key) {
+    auto const* node = ask(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    if (auto const* found = node->as_table()) {
+        return table_reader(*found, path_of(key), place_of(key), *m_report);
+    }
+    wrong_type(key, "a table", *node);
+    return std::nullopt;
+}
+
+std::vector<table_reader> table_reader::tables(std::string_view key) {
+    std::vector<table_reader> readers;
+    auto const* node = ask(key);
+    if (node == nullptr) {
+        return readers;
+    }
+    auto const* list = node->as_array();
+    if (list == nullptr) {
+        wrong_type(key, "[[" + path_of(key) + "]]", *node);
+        return readers;
+    }
+    for (auto const& element : *list) {
+        if (auto const* found = element.as_table()) {
+            readers.emplace_back(*found, path_of(key), place_of(element), *m_report);
+        } else {
+            wrong_type(key, "a table", element);
+        }
+    }
+    return readers;
+}
+
+void table_reader::require(std::string_view key, std::string_view expected) {
+    if (!has(key)) {
+        fail(key, "missing: expected " + std::string(expected));
+    }
+}
+
+bool table_reader::has(std::string_view key) const {
+    return m_table->contains(key);
+}
+
+void table_reader::fail(std::string_view key, std::string_view reason) {
+    m_report->add(place_of(key), path_of(key), reason);
+}
+
+void table_reader::finish(std::string_view reason) {
+    for (auto const& [key, value] : *m_table) {
+        if (std::find(m_known.begin(), m_known.end(), key.str()) == m_known.end()) {
+            fail(key.str(), reason.empty() ? unknown_key(key.str(), m_known) : reason);
+        }
+    }
+}
+
+config_place table_reader::place_of(std::string_view key) const {
+    auto const found = m_table->find(key);
+    return found == m_table->end() ? m_place : config_place{m_place.source, found->first.source().begin.line};
+}
+
+config_place table_reader::place_of(toml::node const& node) const {
+    return {m_place.source, node.source().begin.line};
+}
+
+toml::node const* table_reader::ask(std::string_view key) {
+    m_known.emplace_back(key);
+    return m_table->get(key);
+}
+
+std::string table_reader::path_of(std::string_view key) const {
+    return m_path.empty() ? std::string(key) : m_path + "." + std::string(key);
+}
+
+void table_reader::wrong_type(std::string_view key, std::string_view expected, toml::node const& found) {
+    m_report->add(place_of(found), path_of(key),
+                  "expected " + std::string(expected) + ", found " + describe(found.type()));
+}
+
+} // namespace seedbed

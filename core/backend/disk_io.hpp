@@ -1,0 +1,165 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <libtorrent/disk_interface.hpp>
+#include <libtorrent/disk_observer.hpp>
+#include <libtorrent/io_context.hpp>
+#include <libtorrent/settings_pack.hpp>
+
+#include "core/backend/backend.hpp"
+#include "core/backend/completion_queue.hpp"
+#include "core/backend/job_fence.hpp"
+#include "core/cache/back_pressure.hpp"
+
+namespace seedbed {
+
+/// One session's view of the backend: lt::disk_interface of libtorrent 2.0.
+///
+/// A torrent finds its image by info-hash; one that the backend does not know gets a storage on which everything fails
+/// with ENODEV. Devices have no files: rename, move and delete fail with operation_not_supported.
+///
+/// Contract with libtorrent, kept for every operation: it is called on the network thread; its handler is posted to the
+/// session's io_context, exactly once, never from within the call, also after abort(); fences run in posting order.
+/// While a job is outstanding the io_context is kept from running out of work.
+///
+/// Threads: all members on the network thread. The destructor waits for the jobs that are still with a worker; their
+/// handlers, and those of jobs behind a fence, are dropped then: the session that would be called is gone.
+class disk_io final : public libtorrent::disk_interface {
+public:
+    disk_io(std::shared_ptr<backend> shared, libtorrent::io_context& context,
+            libtorrent::settings_interface const& settings, libtorrent::counters& counters);
+    disk_io(disk_io const&) = delete;
+    disk_io& operator=(disk_io const&) = delete;
+    ~disk_io() override;
+
+    libtorrent::storage_holder new_torrent(libtorrent::storage_params const& params,
+                                           std::shared_ptr<void> const& torrent) override;
+    void remove_torrent(libtorrent::storage_index_t storage) override;
+
+    void async_read(libtorrent::storage_index_t storage, libtorrent::peer_request const& request,
+                    std::function<void(libtorrent::disk_buffer_holder, libtorrent::storage_error const&)> handler,
+                    libtorrent::disk_job_flags_t flags) override;
+    bool async_write(libtorrent::storage_index_t storage, libtorrent::peer_request const& request, char const* buffer,
+                     std::shared_ptr<libtorrent::disk_observer> observer,
+                     std::function<void(libtorrent::storage_error const&)> handler,
+                     libtorrent::disk_job_flags_t flags) override;
+    void async_hash(
+        libtorrent::storage_index_t storage, libtorrent::piece_index_t piece,
+        libtorrent::span<libtorrent::sha256_hash> v2, libtorrent::disk_job_flags_t flags,
+        std::function<void(libtorrent::piece_index_t, libtorrent::sha1_hash const&, libtorrent::storage_error const&)>
+            handler) override;
+    void async_hash2(
+        libtorrent::storage_index_t storage, libtorrent::piece_index_t piece, int offset,
+        libtorrent::disk_job_flags_t flags,
+        std::function<void(libtorrent::piece_index_t, libtorrent::sha256_hash const&, libtorrent::storage_error const&)>
+            handler) override;
+
+    void
+    async_move_storage(libtorrent::storage_index_t storage, std::string path, libtorrent::move_flags_t flags,
+                       std::function<void(libtorrent::status_t, std::string const&, libtorrent::storage_error const&)>
+                           handler) override;
+    void async_release_files(libtorrent::storage_index_t storage, std::function<void()> handler) override;
+    void
+    async_check_files(libtorrent::storage_index_t storage, libtorrent::add_torrent_params const* resume_data,
+                      libtorrent::aux::vector<std::string, libtorrent::file_index_t> links,
+                      std::function<void(libtorrent::status_t, libtorrent::storage_error const&)> handler) override;
+    void async_stop_torrent(libtorrent::storage_index_t storage, std::function<void()> handler) override;
+    void async_rename_file(
+        libtorrent::storage_index_t storage, libtorrent::file_index_t index, std::string name,
+        std::function<void(std::string const&, libtorrent::file_index_t, libtorrent::storage_error const&)> handler)
+        override;
+    void async_delete_files(libtorrent::storage_index_t storage, libtorrent::remove_flags_t options,
+                            std::function<void(libtorrent::storage_error const&)> handler) override;
+    void async_set_file_priority(
+        libtorrent::storage_index_t storage,
+        libtorrent::aux::vector<libtorrent::download_priority_t, libtorrent::file_index_t> priorities,
+        std::function<void(libtorrent::storage_error const&,
+                           libtorrent::aux::vector<libtorrent::download_priority_t, libtorrent::file_index_t>)>
+            handler) override;
+    void async_clear_piece(libtorrent::storage_index_t storage, libtorrent::piece_index_t index,
+                           std::function<void(libtorrent::piece_index_t)> handler) override;
+
+    void update_stats_counters(libtorrent::counters& counters) const override;
+    [[nodiscard]] std::vector<libtorrent::open_file_state>
+    get_status(libtorrent::storage_index_t storage) const override;
+
+    /// From now on reads and checks that no worker has begun end with operation_aborted; writes still reach the device.
+    /// \param wait returns when no job is with a worker any more.
+    void abort(bool wait) override;
+    /// Nothing is held back for it: jobs go to the workers when they are posted.
+    void submit_jobs() override {}
+    /// Takes over max_queued_disk_bytes, the high watermark of waiting writes.
+    void settings_updated() override;
+
+private:
+    struct storage;
+    struct job;
+    using storage_ptr = std::shared_ptr<storage>;
+    using job_ptr = std::unique_ptr<job>;
+
+    [[nodiscard]] storage_ptr const& find(libtorrent::storage_index_t index) const;
+    enum class job_kind : std::uint8_t { read, write, hash, fence };
+
+    [[nodiscard]] job_ptr make_job(libtorrent::storage_index_t index, job_kind kind);
+    [[nodiscard]] std::atomic<std::int64_t>& gauge_of(job_kind kind);
+    void post(job_ptr what, void (disk_io::*start)(job_ptr));
+    void post_fence(job_ptr what);
+
+    void start_read(job_ptr what);
+    void start_write(job_ptr what);
+    void start_hash(job_ptr what);
+    void start_hash2(job_ptr what);
+    void finish_at_once(job_ptr what);
+
+    /// To be called once for each job before a worker can have it; leave_worker() is the other end.
+    void enter_worker();
+    /// Lets a pool's worker run a job that was counted; \p run ends with finish().
+    void submit(worker_pool& pool, job_ptr what, void (disk_io::*run)(job_ptr));
+    /// Counts and submits.
+    void hand_over(worker_pool& pool, job_ptr what, void (disk_io::*run)(job_ptr));
+    void leave_worker();
+    void run_read(job_ptr what);
+    void run_write(job_ptr what);
+    void run_hash(job_ptr what);
+    void run_hash2(job_ptr what);
+    /// Starts the write that waits for its turn, which can be another session's.
+    static void start_next_write(dirty_block const& next);
+    /// True where the job must not run any more; it is then failed.
+    [[nodiscard]] bool cancelled(job& what) const;
+    /// Any thread: the job has ended; its handler will be called on the network thread.
+    void finish(job_ptr what);
+    void call_handlers();
+
+    std::shared_ptr<backend> m_backend;
+    libtorrent::io_context& m_context;
+    libtorrent::settings_interface const& m_settings;
+    libtorrent::counters& m_counters;
+
+    std::vector<storage_ptr> m_storages;
+    std::vector<std::uint32_t> m_free_storages;
+    back_pressure<libtorrent::disk_observer> m_back_pressure;
+
+    /// Jobs whose handler was not called yet; while there is one, m_work keeps the io_context running.
+    std::size_t m_outstanding = 0;
+    std::optional<boost::asio::executor_work_guard<libtorrent::io_context::executor_type>> m_work;
+
+    std::atomic<bool> m_aborted{false};
+    std::array<std::atomic<std::int64_t>, 4> m_jobs{}; ///< outstanding, by job_kind; for the counters
+    std::atomic<std::size_t> m_with_workers{0};        ///< jobs that a worker has or will get
+    std::mutex m_workers_mutex;
+    std::condition_variable m_workers_idle; ///< abort() and the destructor wait for m_with_workers to fall to 0
+    std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for what was posted and runs after this is gone
+    completion_queue<job> m_completions;
+    std::vector<job_ptr> m_batch; ///< memory of the last batch, for the next one
+};
+
+} // namespace seedbed

@@ -1,0 +1,154 @@
+#include "core/backend/image_verifier.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include <libtorrent/file_storage.hpp>
+#include <libtorrent/hasher.hpp>
+#include <libtorrent/torrent_info.hpp>
+
+namespace seedbed {
+
+namespace lt = libtorrent;
+
+namespace {
+
+constexpr std::int32_t chunk_size = 1 << 20;
+
+/// The root of a Merkle tree over \p leaves, padded with zero hashes to a power of two of at least \p width (BEP 52).
+lt::sha256_hash merkle_root(std::vector<lt::sha256_hash> leaves, std::size_t width) {
+    leaves.resize(std::bit_ceil(std::max(leaves.size(), width)));
+    while (leaves.size() > 1) {
+        for (std::size_t i = 0; i < leaves.size() / 2; ++i) {
+            lt::hasher256 parent;
+            parent.update(leaves[2 * i].data(), static_cast<int>(lt::sha256_hash::size()));
+            parent.update(leaves[2 * i + 1].data(), static_cast<int>(lt::sha256_hash::size()));
+            leaves[i] = parent.final();
+        }
+        leaves.resize(leaves.size() / 2);
+    }
+    return leaves.front();
+}
+
+/// Whether a v2 torrent's piece has these block hashes.
+bool v2_piece_matches(lt::torrent_info const& info, lt::piece_index_t piece, std::vector<lt::sha256_hash> blocks) {
+    auto const& files = info.orig_files();
+    auto const file = files.file_index_at_piece(piece);
+    if (files.file_size(file) <= files.piece_length()) {
+        return merkle_root(std::move(blocks), 1) == files.root(file);
+    }
+    auto const layer = info.piece_layer(file);
+    auto const first = files.piece_index_at_file(file);
+    auto const index = static_cast<std::int32_t>(piece) - static_cast<std::int32_t>(first);
+    auto const at = index * static_cast<std::int32_t>(lt::sha256_hash::size());
+    if (at + static_cast<std::int32_t>(lt::sha256_hash::size()) > static_cast<std::int32_t>(layer.size())) {
+        return false;
+    }
+    auto const width = static_cast<std::size_t>(files.piece_length() / block_size);
+    return merkle_root(std::move(blocks), width) == lt::sha256_hash(layer.data() + at);
+}
+
+std::span<std::byte> chunk_buffer() {
+    thread_local auto const memory = std::make_unique<std::byte[]>(chunk_size);
+    return {memory.get(), chunk_size};
+}
+
+/// Whether a piece is on the medium as the torrent says.
+result<bool, io_error> piece_matches(image_storage& image, std::int32_t piece) {
+    auto const& info = *image.torrent().info;
+    auto const index = lt::piece_index_t{piece};
+    auto const v1 = info.info_hashes().has_v1();
+    auto const size = v1 ? image.piece_size(piece) : info.orig_files().piece_size2(index);
+    lt::hasher sha1;
+    std::vector<lt::sha256_hash> blocks;
+    for (std::int32_t done = 0; done < size;) {
+        auto const bytes = chunk_buffer().first(static_cast<std::size_t>(std::min(chunk_size, size - done)));
+        if (auto const read = image.read_medium(image.stream_offset(piece, done), bytes); !read) {
+            return tl::unexpected(read.error());
+        }
+        auto const* const chars = reinterpret_cast<char const*>(bytes.data());
+        auto const count = static_cast<std::int32_t>(bytes.size());
+        if (v1) {
+            sha1.update(chars, count);
+        } else {
+            for (std::int32_t at = 0; at < count; at += block_size) {
+                blocks.push_back(lt::hasher256(chars + at, std::min(block_size, count - at)).final());
+            }
+        }
+        done += count;
+    }
+    return v1 ? sha1.final() == info.hash_for_piece(index) : v2_piece_matches(info, index, std::move(blocks));
+}
+
+} // namespace
+
+image_verifier::image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done)
+    : m_image(std::move(image))
+    , m_workers(workers)
+    , m_done(std::move(done)) {}
+
+std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_storage> image, worker_pool& workers,
+                                                      int parallel, handler done) {
+    auto verifier = std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, std::move(done));
+    auto const count = std::max(parallel, 1);
+    verifier->m_running.store(count, std::memory_order_relaxed);
+    for (int i = 0; i < count; ++i) {
+        verifier->submit();
+    }
+    return verifier;
+}
+
+void image_verifier::submit() {
+    m_workers.submit([self = shared_from_this()] { self->verify_next(); });
+}
+
+void image_verifier::verify_next() {
+    if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {
+        auto const piece = m_next.fetch_add(1, std::memory_order_relaxed);
+        if (piece < m_image->torrent().piece_count) {
+            verify(piece);
+            submit();
+            return;
+        }
+    }
+    leave();
+}
+
+void image_verifier::verify(std::int32_t piece) {
+    auto const matches = piece_matches(*m_image, piece);
+    if (matches) {
+        m_verified.fetch_add(m_image->piece_size(piece), std::memory_order_relaxed);
+        if (*matches) {
+            return;
+        }
+    }
+    std::scoped_lock const lock(m_mutex);
+    if (matches) {
+        m_outcome.pieces.push_back(piece);
+    } else if (!m_failed.exchange(true, std::memory_order_relaxed)) {
+        m_outcome.read_failed = matches.error();
+    }
+}
+
+void image_verifier::leave() {
+    if (m_running.fetch_sub(1, std::memory_order_acq_rel) > 1) {
+        return;
+    }
+    m_outcome.cancelled =
+        m_next.load(std::memory_order_relaxed) < m_image->torrent().piece_count && !m_outcome.read_failed;
+    std::ranges::sort(m_outcome.pieces);
+    for (auto const piece : m_outcome.pieces) {
+        m_image->torrent().extents.for_each_slice(m_image->stream_offset(piece, 0), m_image->piece_size(piece),
+                                                  [this](extent const& slice) {
+                                                      if (slice.device_offset != extent::padding) {
+                                                          m_outcome.differing.push_back(slice);
+                                                      }
+                                                  });
+    }
+    m_done(m_outcome);
+}
+
+} // namespace seedbed

@@ -1,0 +1,239 @@
+#include "core/device/device_guards.hpp"
+
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string_view>
+#include <system_error>
+
+namespace seedbed {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string number_pair(dev_t device) {
+    return std::to_string(major(device)) + ":" + std::to_string(minor(device));
+}
+
+std::optional<dev_t> parse_number_pair(std::string const& text) {
+    std::istringstream in(text);
+    unsigned first = 0;
+    unsigned second = 0;
+    char colon = 0;
+    if (!(in >> first >> colon >> second) || colon != ':') {
+        return std::nullopt;
+    }
+    return makedev(first, second);
+}
+
+/// The whole of a small file, as it is; empty where it can not be read.
+std::string read_text(fs::path const& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// The folder of a device below /sys/devices; empty where sysfs does not know it.
+fs::path sysfs_folder(dev_t device, system_paths const& paths) {
+    std::error_code ec;
+    fs::path folder = fs::canonical(paths.sysfs / "dev" / "block" / number_pair(device), ec);
+    return ec ? fs::path{} : folder;
+}
+
+bool is_partition(fs::path const& folder) {
+    std::error_code ec;
+    return fs::exists(folder / "partition", ec);
+}
+
+/// The folders in \p folder; none where it can not be read.
+std::vector<fs::path> subfolders(fs::path const& folder) {
+    std::vector<fs::path> found;
+    std::error_code ec;
+    for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
+        std::error_code is_ec;
+        if (it->is_directory(is_ec)) {
+            found.push_back(it->path());
+        }
+    }
+    return found;
+}
+
+/// Undoes the kernel's octal escapes of blank, tab, newline and backslash ("\040").
+std::string unescape(std::string_view text) {
+    auto const octal = [](char c) { return c >= '0' && c <= '7'; };
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) && octal(text[i + 3])) {
+            plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+            i += 3;
+        } else {
+            plain += text[i];
+        }
+    }
+    return plain;
+}
+
+bool contains(std::vector<dev_t> const& devices, dev_t device) {
+    return std::ranges::find(devices, device) != devices.end();
+}
+
+std::string trimmed(std::string_view text) {
+    // A NUL can pad what a disk says of itself.
+    constexpr std::string_view blank(" \t\r\n\0", 5);
+    auto const begin = text.find_first_not_of(blank);
+    if (begin == std::string_view::npos) {
+        return {};
+    }
+    return std::string(text.substr(begin, text.find_last_not_of(blank) - begin + 1));
+}
+
+/// The serial number in SCSI's vital product data page 0x80: four bytes of header, of which the last two are the
+/// length.
+std::string serial_of_vpd_page(std::string_view page) {
+    if (page.size() < 4 || page[1] != '\x80') {
+        return {};
+    }
+    auto const length = static_cast<std::size_t>(static_cast<unsigned char>(page[2])) * 256 +
+                        static_cast<std::size_t>(static_cast<unsigned char>(page[3]));
+    return trimmed(page.substr(4, length));
+}
+
+} // namespace
+
+std::vector<dev_t> devices_sharing_bytes(dev_t device, system_paths const& paths) {
+    std::vector<dev_t> devices{device};
+    fs::path const folder = sysfs_folder(device, paths);
+    if (folder.empty()) {
+        return devices;
+    }
+    if (is_partition(folder)) {
+        if (auto const disk = parse_number_pair(read_text(folder.parent_path() / "dev"))) {
+            devices.push_back(*disk);
+        }
+        return devices;
+    }
+    for (fs::path const& sub : subfolders(folder)) {
+        if (is_partition(sub)) {
+            if (auto const partition = parse_number_pair(read_text(sub / "dev"))) {
+                devices.push_back(*partition);
+            }
+        }
+    }
+    return devices;
+}
+
+std::optional<mounted_file_system> find_mounted(std::vector<dev_t> const& devices, system_paths const& paths) {
+    // "36 35 8:1 / /mnt rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue", proc(5): any number of optional
+    // fields, then a dash, type, source, and the options of the file system, of which the first is ro or rw.
+    std::optional<mounted_file_system> found;
+    std::ifstream in(paths.mountinfo);
+    for (std::string line; std::getline(in, line);) {
+        std::istringstream fields(line);
+        std::string id;
+        std::string parent;
+        std::string numbers;
+        std::string root;
+        std::string mount_point;
+        std::string field;
+        fields >> id >> parent >> numbers >> root >> mount_point;
+        while (fields >> field && field != "-") {
+        }
+        std::string type;
+        std::string source;
+        std::string options;
+        if (!(fields >> type >> source >> options)) {
+            continue;
+        }
+
+        auto device = parse_number_pair(numbers);
+        if (!device) {
+            continue;
+        }
+        // btrfs and others have a device number of their own, so the source is asked too; only below /dev, because a
+        // stat of anything else can hang on a dead server.
+        struct ::stat st = {};
+        if (!contains(devices, *device) && source.starts_with("/dev/") && ::stat(unescape(source).c_str(), &st) == 0 &&
+            S_ISBLK(st.st_mode)) {
+            device = st.st_rdev;
+        }
+        if (!contains(devices, *device)) {
+            continue;
+        }
+        bool const writable = options != "ro" && !options.starts_with("ro,");
+        if (!found || (writable && !found->writable)) {
+            found = mounted_file_system{unescape(mount_point), *device, writable};
+        }
+    }
+    return found;
+}
+
+std::optional<std::string> find_swap(std::vector<dev_t> const& devices, struct ::stat const& file,
+                                     system_paths const& paths) {
+    std::ifstream in(paths.swaps);
+    std::string line;
+    std::getline(in, line); // the heading
+    while (std::getline(in, line)) {
+        std::string const path = unescape(line.substr(0, line.find_first_of(" \t")));
+        struct ::stat st = {};
+        if (::stat(path.c_str(), &st) != 0) {
+            continue;
+        }
+        bool const same_device = S_ISBLK(st.st_mode) && contains(devices, st.st_rdev);
+        bool const same_file =
+            S_ISREG(st.st_mode) && S_ISREG(file.st_mode) && st.st_dev == file.st_dev && st.st_ino == file.st_ino;
+        if (same_device || same_file) {
+            return path;
+        }
+    }
+    return std::nullopt;
+}
+
+std::vector<std::string> find_holders(std::vector<dev_t> const& devices, system_paths const& paths) {
+    std::vector<std::string> names;
+    for (dev_t const device : devices) {
+        fs::path const folder = sysfs_folder(device, paths);
+        if (folder.empty()) {
+            continue;
+        }
+        for (fs::path const& holder : subfolders(folder / "holders")) {
+            names.push_back(holder.filename().string());
+        }
+    }
+    std::ranges::sort(names);
+    return names;
+}
+
+std::vector<std::string> device_serials(dev_t device, system_paths const& paths) {
+    std::vector<std::string> serials;
+    auto const add = [&serials](std::string serial) {
+        if (!serial.empty() && std::ranges::find(serials, serial) == serials.end()) {
+            serials.push_back(std::move(serial));
+        }
+    };
+
+    fs::path disk = sysfs_folder(device, paths);
+    if (!disk.empty()) {
+        if (is_partition(disk)) {
+            disk = disk.parent_path();
+        }
+        add(trimmed(read_text(disk / "serial")));                         // virtio
+        add(trimmed(read_text(disk / "device" / "serial")));              // NVMe, MMC
+        add(serial_of_vpd_page(read_text(disk / "device" / "vpd_pg80"))); // SCSI, SATA, SAS
+    }
+
+    // What udev found out, which is also what the names in /dev/disk/by-id are made of.
+    std::ifstream in(paths.udev_data / ("b" + number_pair(device)));
+    for (std::string line; std::getline(in, line);) {
+        for (std::string_view const key : {"E:ID_SERIAL_SHORT=", "E:ID_SERIAL=", "E:ID_SCSI_SERIAL="}) {
+            if (line.starts_with(key)) {
+                add(trimmed(std::string_view(line).substr(key.size())));
+            }
+        }
+    }
+    return serials;
+}
+
+} // namespace seedbed

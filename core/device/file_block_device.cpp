@@ -1,0 +1,407 @@
+#include "core/device/file_block_device.hpp"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "core/device/device_guards.hpp"
+#include "core/device/full_transfer.hpp"
+#include "core/device/medium_reader.hpp"
+#include "core/foundation/unique_fd.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// Bytes written after which write-back is started.
+constexpr std::int64_t write_back_mark = std::int64_t{32} * 1024 * 1024;
+
+/// A flush that has failed stays failed: no later one can make good what the kernel has dropped.
+///
+/// The page cache holds little that is dirty: each time another write_back_mark bytes are written, write-back of all of
+/// them is started without waiting for it, so that the flush of a stop takes seconds and not minutes. Where that start
+/// fails, the write that caused it fails.
+class file_block_device final : public block_device {
+public:
+    file_block_device(std::string path, unique_fd fd, device_geometry const& geometry, bool writable)
+        : m_path(std::move(path))
+        , m_fd(std::move(fd))
+        , m_size(geometry.size)
+        , m_writable(writable)
+        , m_medium(m_fd.get(), geometry.size, geometry.logical_block_size) {}
+
+    [[nodiscard]] std::string const& path() const noexcept override { return m_path; }
+    [[nodiscard]] std::int64_t size() const noexcept override { return m_size; }
+    [[nodiscard]] bool read_only() const noexcept override { return !m_writable; }
+
+    [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<std::byte> buffer) override {
+        auto const call = [this](std::byte* to, std::size_t count, std::int64_t at) {
+            return ::pread(m_fd.get(), to, count, at);
+        };
+        return outcome(io_operation::read, offset, buffer.size(), transfer_fully(call, offset, buffer));
+    }
+
+    [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) override {
+        if (int const code = refuse_write(offset, buffer.size()); code != 0) {
+            return outcome(io_operation::write, offset, buffer.size(), code);
+        }
+        auto const call = [this](std::byte const* from, std::size_t count, std::int64_t at) {
+            return ::pwrite(m_fd.get(), from, count, at);
+        };
+        int code = transfer_fully(call, offset, buffer);
+        if (code == 0) {
+            code = bound_dirty_cache(static_cast<std::int64_t>(buffer.size()));
+        }
+        return outcome(io_operation::write, offset, buffer.size(), code);
+    }
+
+    [[nodiscard]] result<void, io_error> flush() override {
+        // One at a time: the kernel tells a lost page to one fsync of a descriptor only, and a second one that runs
+        // beside it would call the same page safe.
+        std::lock_guard const lock(m_flush_mutex);
+        if (m_flush_failure == 0) {
+            m_flush_failure = sync();
+        }
+        return outcome(io_operation::flush, 0, 0, m_flush_failure);
+    }
+
+    [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override {
+        return outcome(io_operation::read, offset, buffer.size(), m_medium.read(offset, buffer));
+    }
+
+private:
+    /// Why a write must not reach the system, or 0: a regular file would grow.
+    [[nodiscard]] int refuse_write(std::int64_t offset, std::size_t length) const {
+        if (!m_writable) {
+            return EROFS;
+        }
+        if (offset < 0) {
+            return EINVAL;
+        }
+        return offset > m_size || static_cast<std::int64_t>(length) > m_size - offset ? ENOSPC : 0;
+    }
+
+    /// Counts \p written bytes and starts write-back where they cross a mark; of concurrent writes only the one that
+    /// crosses it does. \return 0 or errno.
+    [[nodiscard]] int bound_dirty_cache(std::int64_t written) {
+        std::int64_t const before = m_written.fetch_add(written, std::memory_order_relaxed);
+        if (before / write_back_mark == (before + written) / write_back_mark) {
+            return 0;
+        }
+        // Without either of the flags that wait: those would take the error of a lost page from the fsync to come.
+        while (::sync_file_range(m_fd.get(), 0, 0, SYNC_FILE_RANGE_WRITE) != 0) {
+            if (errno == ENOSYS || errno == EINVAL || errno == ESPIPE) {
+                return 0; // not to be had here: the kernel starts write-back when it likes
+            }
+            if (errno != EINTR) {
+                return errno;
+            }
+        }
+        return 0;
+    }
+
+    [[nodiscard]] int sync() const {
+        while (::fsync(m_fd.get()) != 0) {
+            if (errno != EINTR) {
+                return errno;
+            }
+        }
+        return 0;
+    }
+
+    [[nodiscard]] result<void, io_error> outcome(io_operation op, std::int64_t offset, std::size_t length,
+                                                 int code) const {
+        if (code != 0) {
+            return tl::make_unexpected(io_error{op, m_path, offset, static_cast<std::int64_t>(length), code});
+        }
+        return {};
+    }
+
+    std::string const m_path;
+    unique_fd const m_fd;
+    std::int64_t const m_size;
+    bool const m_writable;
+    medium_reader m_medium;
+    std::atomic<std::int64_t> m_written{0}; ///< bytes since it was opened
+    std::mutex m_flush_mutex;
+    int m_flush_failure = 0; ///< errno of the first flush that failed; guarded by m_flush_mutex
+};
+
+tl::unexpected<device_refusal> refuse(device_guard guard, std::string const& path, std::string const& reason) {
+    return tl::make_unexpected(device_refusal{guard, path + ": " + reason});
+}
+
+tl::unexpected<device_refusal> refuse(device_guard guard, std::string const& path, int code) {
+    return tl::make_unexpected(device_refusal{guard, errno_error(path, code).message});
+}
+
+/// A path that was looked at and opened for reading only: nothing that would disturb whoever uses the device.
+struct looked_at {
+    unique_fd fd;
+    struct ::stat st = {};
+    device_geometry geometry;
+};
+
+/// Fills \p geometry from an open file. \return 0 or errno.
+int read_geometry(looked_at const& device, device_geometry& geometry) {
+    int const fd = device.fd.get();
+    geometry.is_block_device = S_ISBLK(device.st.st_mode);
+    if (geometry.is_block_device) {
+        std::uint64_t size = 0;
+        int logical = 0;
+        unsigned physical = 0;
+        int read_only = 0;
+        if (::ioctl(fd, BLKGETSIZE64, &size) != 0 || ::ioctl(fd, BLKSSZGET, &logical) != 0 ||
+            ::ioctl(fd, BLKPBSZGET, &physical) != 0 || ::ioctl(fd, BLKROGET, &read_only) != 0) {
+            return errno;
+        }
+        geometry.size = static_cast<std::int64_t>(size);
+        geometry.logical_block_size = logical;
+        geometry.physical_block_size = static_cast<int>(physical);
+        geometry.read_only = read_only != 0;
+        return 0;
+    }
+
+    geometry.size = device.st.st_size;
+    geometry.physical_block_size = static_cast<int>(device.st.st_blksize);
+    geometry.logical_block_size = geometry.physical_block_size;
+    struct ::statx stx = {};
+    if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN) != 0 &&
+        stx.stx_dio_offset_align != 0) {
+        geometry.logical_block_size = static_cast<int>(stx.stx_dio_offset_align);
+    }
+    return 0;
+}
+
+char const* type_name(mode_t mode) {
+    if (S_ISDIR(mode)) {
+        return "a directory";
+    }
+    if (S_ISCHR(mode)) {
+        return "a character device";
+    }
+    if (S_ISFIFO(mode)) {
+        return "a named pipe";
+    }
+    return S_ISSOCK(mode) ? "a socket" : "a special file";
+}
+
+bool same_file(struct ::stat const& a, struct ::stat const& b) {
+    if (S_ISBLK(a.st_mode) || S_ISBLK(b.st_mode)) {
+        return S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode) && a.st_rdev == b.st_rdev;
+    }
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+result<looked_at, device_refusal> look_at(std::string const& path) {
+    looked_at device;
+    // Before it is opened, because opening a pipe waits and opening a tape winds it.
+    if (::stat(path.c_str(), &device.st) != 0) {
+        return refuse(device_guard::missing, path, errno);
+    }
+    if (!S_ISBLK(device.st.st_mode) && !S_ISREG(device.st.st_mode)) {
+        return refuse(device_guard::wrong_type, path,
+                      std::string(type_name(device.st.st_mode)) + ", neither a block device nor a regular file");
+    }
+    device.fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!device.fd) {
+        return refuse(device_guard::missing, path, errno);
+    }
+    struct ::stat opened = {};
+    if (::fstat(device.fd.get(), &opened) != 0) {
+        return refuse(device_guard::missing, path, errno);
+    }
+    if (!same_file(device.st, opened)) {
+        return refuse(device_guard::missing, path, "became another file while it was opened");
+    }
+    device.st = opened;
+    if (int const code = read_geometry(device, device.geometry); code != 0) {
+        return refuse(device_guard::wrong_type, path, code);
+    }
+    if (!device.geometry.is_block_device) {
+        device.geometry.read_only = ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0;
+    }
+    return device;
+}
+
+/// Is it the device that the configuration names?
+result<void, device_refusal> check_identity(std::string const& path, looked_at const& device,
+                                            device_requirements const& requirements) {
+    if (requirements.serial) {
+        if (!device.geometry.is_block_device) {
+            return refuse(device_guard::wrong_identity, path,
+                          "a regular file has no serial number, but \"" + *requirements.serial + "\" is asked for");
+        }
+        auto const serials = device_serials(device.st.st_rdev);
+        if (serials.empty()) {
+            return refuse(device_guard::wrong_identity, path,
+                          "no serial number is known of it, but \"" + *requirements.serial + "\" is asked for");
+        }
+        if (std::ranges::find(serials, *requirements.serial) == serials.end()) {
+            return refuse(device_guard::wrong_identity, path,
+                          "its serial number is \"" + serials.front() + "\", but \"" + *requirements.serial +
+                              "\" is asked for");
+        }
+    }
+    if (requirements.size && *requirements.size != device.geometry.size) {
+        return refuse(device_guard::wrong_identity, path,
+                      "its size is " + std::to_string(device.geometry.size) + " bytes, but " +
+                          std::to_string(*requirements.size) + " are asked for");
+    }
+    return {};
+}
+
+/// Is it in use? \param related the devices that share its bytes; empty for a regular file.
+/// \return whether it is mounted, as it may be.
+result<bool, device_refusal> check_in_use(std::string const& path, looked_at const& device,
+                                          std::vector<dev_t> const& related, device_requirements const& requirements) {
+    if (auto const swap = find_swap(related, device.st)) {
+        return refuse(device_guard::swap, path, "in use as swap space (" + *swap + ")");
+    }
+    auto const mounted = find_mounted(related);
+    if (!mounted) {
+        return false;
+    }
+    std::string const part = mounted->device == device.st.st_rdev ? "" : "a part of it or the disk it is on is ";
+    if (requirements.writable) {
+        return refuse(device_guard::mounted, path, part + "mounted on " + mounted->mount_point);
+    }
+    if (mounted->writable && !requirements.allow_mounted) {
+        return refuse(device_guard::mounted, path, part + "mounted read-write on " + mounted->mount_point);
+    }
+    return true;
+}
+
+/// Can it do what the image needs?
+result<void, device_refusal> check_capability(std::string const& path, device_geometry const& geometry,
+                                              device_requirements const& requirements) {
+    if (requirements.writable && geometry.read_only) {
+        return refuse(device_guard::read_only, path, "read-only");
+    }
+    if (geometry.size < requirements.min_size) {
+        return refuse(device_guard::too_small, path,
+                      "too small: it has " + std::to_string(geometry.size) + " bytes, the image needs " +
+                          std::to_string(requirements.min_size));
+    }
+    if (requirements.direct_io_alignment > 0 && requirements.direct_io_alignment % geometry.logical_block_size != 0) {
+        return refuse(device_guard::sector_size, path,
+                      "direct I/O is asked for, but its sectors of " + std::to_string(geometry.logical_block_size) +
+                          " bytes do not divide the image's extents (multiples of " +
+                          std::to_string(requirements.direct_io_alignment) + ")");
+    }
+    return {};
+}
+
+device_refusal open_refusal(std::string const& path, std::vector<dev_t> const& related, bool writable, int code) {
+    if (code == EBUSY) {
+        std::string by;
+        for (std::string const& holder : find_holders(related)) {
+            by += (by.empty() ? " (" : ", ") + holder;
+        }
+        return {device_guard::held, path + ": held by another program or device" + (by.empty() ? by : by + ")")};
+    }
+    if (code == ETXTBSY) {
+        return refuse(device_guard::held, path, code).value();
+    }
+    return refuse(writable ? device_guard::read_only : device_guard::missing, path, code).value();
+}
+
+/// Keeps a second Seedbed away from a regular file, for as long as \p fd is open.
+result<void, device_refusal> lock_file(std::string const& path, int fd, bool writable) {
+    while (::flock(fd, (writable ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) {
+            return refuse(device_guard::held, path, "locked by another program");
+        }
+        if (errno != EINTR) {
+            return refuse(device_guard::held, path, "can not be locked: " + errno_error("flock", errno).message);
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+char const* to_string(device_guard guard) noexcept {
+    switch (guard) {
+    case device_guard::missing:
+        return "missing";
+    case device_guard::wrong_type:
+        return "wrong_type";
+    case device_guard::mounted:
+        return "mounted";
+    case device_guard::swap:
+        return "swap";
+    case device_guard::held:
+        return "held";
+    case device_guard::read_only:
+        return "read_only";
+    case device_guard::too_small:
+        return "too_small";
+    case device_guard::sector_size:
+        return "sector_size";
+    case device_guard::wrong_identity:
+        return "wrong_identity";
+    }
+    return "unknown";
+}
+
+result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::string const& path,
+                                                                        device_requirements const& requirements) {
+    auto const device = look_at(path);
+    if (!device) {
+        return tl::make_unexpected(device.error());
+    }
+    bool const is_block = device->geometry.is_block_device;
+    auto const related = is_block ? devices_sharing_bytes(device->st.st_rdev) : std::vector<dev_t>{};
+
+    if (auto const identity = check_identity(path, *device, requirements); !identity) {
+        return tl::make_unexpected(identity.error());
+    }
+    auto const mounted = check_in_use(path, *device, related, requirements);
+    if (!mounted) {
+        return tl::make_unexpected(mounted.error());
+    }
+    if (auto const capability = check_capability(path, device->geometry, requirements); !capability) {
+        return tl::make_unexpected(capability.error());
+    }
+
+    // O_EXCL decides: what is mounted or taken between the checks above and here makes it fail.
+    int const access = requirements.writable ? O_RDWR : O_RDONLY;
+    unique_fd fd(::open(path.c_str(), access | O_CLOEXEC | (is_block && !*mounted ? O_EXCL : 0)));
+    if (!fd) {
+        return tl::make_unexpected(open_refusal(path, related, requirements.writable, errno));
+    }
+    struct ::stat opened = {};
+    if (::fstat(fd.get(), &opened) != 0) {
+        return refuse(device_guard::missing, path, errno);
+    }
+    if (!same_file(device->st, opened)) {
+        return refuse(device_guard::missing, path, "became another file while it was opened");
+    }
+    if (!is_block) {
+        if (auto const locked = lock_file(path, fd.get(), requirements.writable); !locked) {
+            return tl::make_unexpected(locked.error());
+        }
+    }
+    return std::make_unique<file_block_device>(path, std::move(fd), device->geometry, requirements.writable);
+}
+
+result<device_geometry, device_refusal> query_device_geometry(std::string const& path) {
+    auto const device = look_at(path);
+    if (!device) {
+        return tl::make_unexpected(device.error());
+    }
+    return device->geometry;
+}
+
+} // namespace seedbed

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/device/block_device.hpp"
+#include "core/foundation/error.hpp"
+
+namespace seedbed {
+
+/// Why a device was refused; the exit status and the tests tell the guards apart by it.
+enum class device_guard {
+    missing,       ///< no such path, or no permission to look
+    wrong_type,    ///< neither block device nor regular file (or, for /dev/full and its like, a character device)
+    mounted,       ///< mounted (deploy), or mounted read-write (seed)
+    swap,          ///< in use as swap space
+    held,          ///< held by another: O_EXCL gives EBUSY (dm, md, another daemon)
+    read_only,     ///< BLKROGET or the permissions say that it can not be written
+    too_small,     ///< ends before the image's last extent
+    sector_size,   ///< its logical block size does not divide the image's extents, and direct I/O was asked for
+    wrong_identity ///< serial or size is not what the configuration names
+};
+
+/// The guard's name, for example "too_small".
+[[nodiscard]] char const* to_string(device_guard guard) noexcept;
+
+struct device_refusal {
+    device_guard guard = device_guard::missing;
+    std::string message; ///< one line: "DEVICE: reason"
+};
+
+/// What a device must be before it is opened.
+struct device_requirements {
+    bool writable = false;      ///< deploy: read and write; otherwise the device is opened read-only
+    std::int64_t min_size = 0;  ///< bytes: the end of the image's last extent
+    bool allow_mounted = false; ///< seed although it is mounted read-write
+    std::optional<std::string> serial = {};
+    std::optional<std::int64_t> size = {};
+    /// The greatest power of two that divides every extent's offset and length, where direct I/O is asked for; 0 = not
+    /// asked.
+    std::int64_t direct_io_alignment = 0;
+};
+
+/// Opens \p path as a device after every guard has passed; nothing is ever written by opening.
+///
+/// A block device is opened with O_EXCL (deploy, and seed unless it is mounted and that is allowed), so that the kernel
+/// keeps file systems, dm and md away while it is open. A regular file is locked (flock) against a second Seedbed:
+/// exclusively to write, shared to seed; it must exist and never grows. A disk counts as mounted when one of its
+/// partitions is, and a partition when its whole disk is. Any failure is one line and no write. Thread: any but the
+/// network's.
+[[nodiscard]] result<std::unique_ptr<block_device>, device_refusal>
+open_block_device(std::string const& path, device_requirements const& requirements);
+
+/// What `seedbed probe` shows of a device; needs no more than read permission.
+struct device_geometry {
+    std::int64_t size = 0;       ///< bytes
+    int logical_block_size = 0;  ///< bytes; for a regular file what its file system wants of direct I/O, or its block
+    int physical_block_size = 0; ///< bytes
+    bool is_block_device = false;
+    bool read_only = false;
+};
+[[nodiscard]] result<device_geometry, device_refusal> query_device_geometry(std::string const& path);
+
+} // namespace seedbed

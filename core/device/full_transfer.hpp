@@ -1,0 +1,36 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace seedbed {
+
+/// Repeats \p call until all of \p buffer is transferred: continues short transfers and retries EINTR.
+///
+/// \param call as pread and pwrite without the descriptor: (pointer, count, offset) -> bytes or -1 with errno.
+/// \return 0, or errno of the call that failed; EIO where a call made no progress, which is how the end of a device
+/// looks.
+template <class Byte, class Call>
+[[nodiscard]] int transfer_fully(Call&& call, std::int64_t offset, std::span<Byte> buffer) {
+    while (!buffer.empty()) {
+        ssize_t const n = call(buffer.data(), buffer.size(), offset);
+        if (n < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return errno;
+        }
+        if (n == 0) {
+            return EIO;
+        }
+        buffer = buffer.subspan(static_cast<std::size_t>(n));
+        offset += n;
+    }
+    return 0;
+}
+
+} // namespace seedbed

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "core/device/storage_class.hpp"
+
+namespace seedbed {
+
+/// The numbers that a device of one class gets. All of them can change while the device is in use; each lies within
+/// io_profile_limits.
+struct io_profile {
+    int threads = 2;                        ///< workers of the device's queue
+    std::int64_t coalesce = 16LL << 20;     ///< longest run of neighbouring blocks written at once, in bytes
+    std::chrono::milliseconds delay{1'000}; ///< how long a block may wait for its neighbours
+    std::int64_t read_ahead = 4LL << 20;    ///< bytes read at once for a peer, from one block to one piece
+
+    friend bool operator==(io_profile const&, io_profile const&) = default;
+};
+
+/// The values that a field of io_profile may take, both ends included.
+namespace io_profile_limits {
+inline constexpr int min_threads = 1;
+inline constexpr int max_threads = 256;
+inline constexpr std::int64_t min_coalesce = 16LL << 10; ///< one block
+inline constexpr std::int64_t max_coalesce = 64LL << 20;
+inline constexpr std::chrono::milliseconds min_delay{0}; ///< a block is written at once
+inline constexpr std::chrono::milliseconds max_delay{10'000};
+inline constexpr std::int64_t min_read_ahead = 16LL << 10; ///< one block
+inline constexpr std::int64_t max_read_ahead = 16LL << 20; ///< one piece of a partclone image
+} // namespace io_profile_limits
+
+/// The name of the first field that lies outside io_profile_limits, as the configuration spells it; empty if none does.
+[[nodiscard]] std::string_view out_of_limits(io_profile const& profile) noexcept;
+
+/// The defaults of a class:
+///
+/// | class    | threads | coalesce | delay  | read_ahead |
+/// |----------|---------|----------|--------|------------|
+/// | HDD      | 2       | 16 MiB   | 1 s    | 4 MiB      |
+/// | SATA SSD | 8       | 1 MiB    | 100 ms | 512 KiB    |
+/// | NVMe     | 32      | 256 KiB  | 10 ms  | 128 KiB    |
+///
+/// A head takes some 15 ms to move, in which the disk could have transferred 2 MiB: runs of one piece make that about a
+/// tenth of the time, and two threads keep one request waiting in the disk without pulling its head in many directions.
+/// A SATA SSD reaches its full rate at some hundred KiB a request and has 32 places in its queue, more than a few of
+/// which only add latency. NVMe takes any number of requests at once; long runs and waiting gain nothing there.
+[[nodiscard]] io_profile default_profile(storage_class cls) noexcept;
+
+} // namespace seedbed

@@ -1,0 +1,108 @@
+#include "core/foundation/worker_pool.hpp"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include <pthread.h>
+
+namespace seedbed {
+
+worker_pool::worker_pool(std::string name, int threads)
+    : m_name(std::move(name).substr(0, 15))
+    , m_wanted(std::max(threads, 1)) {
+    std::scoped_lock const lock(m_mutex);
+    adjust_threads_locked();
+}
+
+worker_pool::~worker_pool() {
+    std::list<std::thread> all;
+    {
+        std::unique_lock lock(m_mutex);
+        m_stop = true;
+        m_work.notify_all();
+        m_ended.wait(lock, [this] { return m_live == 0; });
+        all.splice(all.end(), m_finished);
+    }
+    for (auto& thread : all) {
+        thread.join();
+    }
+}
+
+void worker_pool::submit(job work) {
+    std::scoped_lock const lock(m_mutex);
+    if (m_jobs.empty() && m_running == 0) {
+        m_last_progress = std::chrono::steady_clock::now();
+    }
+    m_jobs.push_back(std::move(work));
+    m_work.notify_one();
+}
+
+void worker_pool::set_threads(int threads) {
+    std::list<std::thread> finished;
+    {
+        std::scoped_lock const lock(m_mutex);
+        m_wanted = std::max(threads, 1);
+        adjust_threads_locked();
+        finished.splice(finished.end(), m_finished);
+    }
+    for (auto& thread : finished) {
+        thread.join();
+    }
+}
+
+int worker_pool::threads() const {
+    std::scoped_lock const lock(m_mutex);
+    return m_wanted;
+}
+
+worker_pool::progress worker_pool::current_progress() const {
+    std::scoped_lock const lock(m_mutex);
+    auto const pending = m_jobs.size() + m_running;
+    return {m_completed, pending, pending == 0 ? std::chrono::steady_clock::now() : m_last_progress};
+}
+
+void worker_pool::adjust_threads_locked() {
+    while (m_live < m_wanted) {
+        auto const self = m_threads.emplace(m_threads.end());
+        try {
+            *self = std::thread([this, self] { run(self); });
+        } catch (std::system_error const&) {
+            m_threads.erase(self);
+            if (m_live == 0) {
+                throw;
+            }
+            break;
+        }
+        static_cast<void>(pthread_setname_np(self->native_handle(), m_name.c_str()));
+        ++m_live;
+    }
+    m_work.notify_all();
+}
+
+void worker_pool::run(std::list<std::thread>::iterator self) {
+    std::unique_lock lock(m_mutex);
+    for (;;) {
+        m_work.wait(lock, [this] { return !m_jobs.empty() || m_stop || m_live > m_wanted; });
+        if (m_live > m_wanted || (m_stop && m_jobs.empty())) {
+            break;
+        }
+        auto work = std::move(m_jobs.front());
+        m_jobs.pop_front();
+        ++m_running;
+        lock.unlock();
+        work();
+        work = nullptr; // what the job holds is released before it counts as ended
+        lock.lock();
+        --m_running;
+        ++m_completed;
+        m_last_progress = std::chrono::steady_clock::now();
+    }
+    --m_live;
+    m_finished.splice(m_finished.end(), m_threads, self);
+    // A notification meant for this thread must not be lost with it.
+    m_work.notify_one();
+    m_ended.notify_all();
+}
+
+} // namespace seedbed

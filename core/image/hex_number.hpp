@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace seedbed {
+
+/// The value of \p text, which must consist of hex digits only (either case, any number, leading zeros allowed).
+/// Nothing where it is empty, holds another character or does not fit 63 bits.
+[[nodiscard]] std::optional<std::int64_t> parse_hex_number(std::string_view text) noexcept;
+
+/// Whether \p text is not empty and consists of hex digits only.
+[[nodiscard]] bool is_hex(std::string_view text) noexcept;
+
+/// Two lowercase hex digits a byte.
+[[nodiscard]] std::string to_hex(std::string_view bytes);
+
+} // namespace seedbed

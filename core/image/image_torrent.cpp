@@ -1,0 +1,133 @@
+#include "core/image/image_torrent.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <libtorrent/error_code.hpp>
+#include <libtorrent/file_storage.hpp>
+#include <libtorrent/torrent_info.hpp>
+
+#include "core/image/hex_number.hpp"
+#include "core/image/input_file.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// libtorrent cuts file names of 240 bytes and more, so that a longer one is not what the torrent says.
+constexpr std::size_t max_name_length = 239;
+
+/// A name as a message shows it: never long, no control characters.
+std::string quoted(std::string_view name) {
+    std::string text = "'" + std::string(name.substr(0, 64)) + (name.size() > 64 ? "...'" : "'");
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    return text;
+}
+
+result<std::int64_t> offset_of_name(std::string_view name) {
+    if (name.size() > max_name_length) {
+        return tl::unexpected(error{"file name " + quoted(name) + " is too long for an offset"});
+    }
+    if (!is_hex(name)) {
+        return tl::unexpected(error{"file name " + quoted(name) + " is not a device offset in hex"});
+    }
+    auto const offset = parse_hex_number(name);
+    if (!offset) {
+        return tl::unexpected(error{"file name " + quoted(name) + " does not fit 63 bits"});
+    }
+    return *offset;
+}
+
+result<extent_map> extents_of(lt::file_storage const& files) {
+    std::vector<extent> extents;
+    extents.reserve(static_cast<std::size_t>(files.num_files()));
+    for (auto const file : files.file_range()) {
+        auto const length = files.file_size(file);
+        if (length == 0) {
+            continue;
+        }
+        if (files.pad_file_at(file)) {
+            extents.push_back({extent::padding, length});
+            continue;
+        }
+        auto const name = files.file_name(file);
+        auto const offset = offset_of_name({name.data(), name.size()});
+        if (!offset) {
+            return tl::unexpected(offset.error());
+        }
+        extents.push_back({*offset, length});
+    }
+    return extent_map::make(std::move(extents));
+}
+
+/// Whether every hash is there that a v2 file's pieces are checked with; a .torrent may lack them, as a magnet link
+/// does.
+bool has_piece_layers(lt::torrent_info const& info) {
+    auto const& files = info.files();
+    for (auto const file : files.file_range()) {
+        if (!files.pad_file_at(file) && files.file_size(file) > 0 && info.piece_layer(file).empty()) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// libtorrent's words for what is wrong with the file, or the parsed file.
+result<std::shared_ptr<lt::torrent_info>> parse(std::string const& bytes, torrent_limits const& limits) {
+    lt::load_torrent_limits libtorrent_limits;
+    libtorrent_limits.max_buffer_size = std::numeric_limits<int>::max();
+    libtorrent_limits.max_decode_tokens = limits.tokens;
+    libtorrent_limits.max_pieces = limits.pieces;
+    try {
+        return std::make_shared<lt::torrent_info>(bytes, libtorrent_limits, lt::from_span);
+    } catch (lt::system_error const& e) {
+        return tl::unexpected(error{"not a usable torrent: " + e.code().message()});
+    }
+}
+
+result<image_torrent> read(std::string const& bytes, torrent_limits const& limits) {
+    if (bytes.empty()) {
+        return tl::unexpected(error{"the file is empty"});
+    }
+    if (bytes.starts_with("magnet:")) {
+        return tl::unexpected(error{"a magnet link, which has no metadata"});
+    }
+    auto info = parse(bytes, limits);
+    if (!info) {
+        return tl::unexpected(std::move(info.error()));
+    }
+    auto const& torrent = **info;
+    if (!torrent.is_valid()) {
+        return tl::unexpected(error{"no metadata, only a magnet link"});
+    }
+    if (torrent.info_hashes().has_v2() && !has_piece_layers(torrent)) {
+        return tl::unexpected(error{"a v2 torrent without piece layers"});
+    }
+    // The names as the torrent has them: libtorrent renames duplicates.
+    auto extents = extents_of(torrent.orig_files());
+    if (!extents) {
+        return tl::unexpected(std::move(extents.error()));
+    }
+    auto const& hashes = torrent.info_hashes();
+    auto const hash = hashes.has_v1() ? hashes.v1 : hashes.get_best();
+    return image_torrent{torrent.name(),         to_hex({hash.data(), hash.size()}),
+                         torrent.piece_length(), torrent.num_pieces(),
+                         std::move(*extents),    std::move(*info)};
+}
+
+} // namespace
+
+result<image_torrent> load_image_torrent(std::filesystem::path const& path, torrent_limits const& limits) {
+    auto const bytes = read_input_file(path, limits.file_size);
+    if (!bytes) {
+        return tl::unexpected(bytes.error());
+    }
+    return read(*bytes, limits).map_error([&](error const& e) { return error{path.string() + ": " + e.message}; });
+}
+
+} // namespace seedbed

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/foundation/error.hpp"
+#include "core/image/extent_map.hpp"
+#include "core/image/partclone_info.hpp"
+
+namespace seedbed {
+
+/// What goes into a .torrent besides the extents.
+struct torrent_details {
+    std::string name;                  ///< the image's: a partition ("sda1") or a path ("vg/root")
+    std::int32_t piece_length = 0;     ///< bytes; libtorrent wants a multiple of 16 KiB or a power of 2
+    std::vector<std::string> trackers; ///< announce URLs in the order to try them: one a tier (BEP 12)
+    std::string creator;               ///< "created by"
+};
+
+/// A .torrent, not yet in a file.
+struct torrent_bytes {
+    std::string bytes;
+    std::string info_hash; ///< 40 hex digits
+};
+
+/// Makes a v1 torrent with one file an extent, whose name is the extent's device offset in 32 hex digits; multi-file
+/// even for one extent. The same input gives the same bytes: no date goes in.
+///
+/// \param extents without padding.
+/// \param hashes one a piece. Fails where their number does not fit, where libtorrent cannot hold the extents (one
+/// beyond 16 TiB, or more than 256 TiB together), and where check_image_name() does.
+[[nodiscard]] result<torrent_bytes> make_torrent(extent_map const& extents, std::vector<sha1_digest> const& hashes,
+                                                 torrent_details const& details);
+
+/// Whether every client would keep \p name as it is: printable ASCII without backslash, no slash at the start, no empty
+/// component, "." or "..", and components of at most 239 bytes.
+[[nodiscard]] result<void> check_image_name(std::string_view name);
+
+/// Writes a new file \p path (mode 0666 less the umask): under another name in the same folder first, then flushed to
+/// the disk and renamed, so that \p path is never there in part. A file that is already there is an error, also one
+/// that appears meanwhile, unless \p replace, which replaces a regular file and nothing else. Leaves nothing on
+/// failure, but for the last step: where the folder cannot be flushed, the whole file is there, though a power cut may
+/// undo that.
+[[nodiscard]] result<void> save_torrent(std::filesystem::path const& path, std::string_view bytes, bool replace);
+
+} // namespace seedbed

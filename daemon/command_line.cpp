@@ -1,0 +1,61 @@
+#include "daemon/command_line.hpp"
+
+#include <array>
+#include <cstdio>
+#include <string_view>
+
+#include "daemon/commands/create.hpp"
+#include "daemon/commands/daemon.hpp"
+#include "daemon/commands/probe.hpp"
+#include "daemon/exit_code.hpp"
+
+namespace seedbed {
+
+namespace {
+
+struct command {
+    std::string_view name;
+    std::string_view summary;
+    int (*run)(std::vector<std::string> const&);
+};
+
+constexpr std::array commands{
+    command{"daemon", "seed and deploy the images of a configuration file", daemon_command},
+    command{"create", "make a .torrent from what partclone captured", create_command},
+    command{"probe", "show how devices are classified and which profile they get", probe_command},
+};
+
+void print_help(std::FILE* out) {
+    static_cast<void>(std::fputs("Usage: seedbed COMMAND [OPTION]...\n\nCommands:\n", out));
+    for (auto const& c : commands) {
+        static_cast<void>(std::fprintf(out, "  %-8s %s\n", c.name.data(), c.summary.data()));
+    }
+    static_cast<void>(std::fputs("\n'seedbed COMMAND --help' tells the options of a command.\n", out));
+}
+
+} // namespace
+
+int run_command_line(std::vector<std::string> const& arguments) {
+    if (arguments.empty()) {
+        print_help(stderr);
+        return exit_usage;
+    }
+    auto const& name = arguments.front();
+    if (name == "--help" || name == "-h" || name == "help") {
+        print_help(stdout);
+        return exit_ok;
+    }
+    if (name == "--version") {
+        static_cast<void>(std::puts("seedbed " SEEDBED_VERSION));
+        return exit_ok;
+    }
+    for (auto const& c : commands) {
+        if (name == c.name) {
+            return c.run({arguments.begin() + 1, arguments.end()});
+        }
+    }
+    static_cast<void>(std::fprintf(stderr, "seedbed: unknown command '%s'; see 'seedbed --help'\n", name.c_str()));
+    return exit_usage;
+}
+
+} // namespace seedbed

@@ -1,0 +1,138 @@
+#include "daemon/commands/daemon.hpp"
+
+#include <exception>
+#include <iostream>
+
+#include <boost/program_options.hpp>
+
+#include "config/load.hpp"
+#include "core/device/file_block_device.hpp"
+#include "core/device/storage_class.hpp"
+#include "core/foundation/byte_size.hpp"
+#include "core/image/image_torrent.hpp"
+#include "daemon/exit_code.hpp"
+#include "daemon/service/app.hpp"
+#include "daemon/service/logging.hpp"
+
+namespace seedbed {
+
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr char const* default_config = "/etc/seedbed/seedbed.toml";
+
+void print_help(po::options_description const& description) {
+    std::cout
+        << "Usage: seedbed daemon [--config FILE] [--check-config]\n\n"
+           "Seeds and deploys the images of FILE and of images.d/*.toml beside it, until SIGTERM. SIGHUP reads them\n"
+           "again and applies what has changed. Without --config, "
+        << default_config << " is read where it is there.\n\n"
+        << description
+        << "\nExit status: 0 stopped as told, 1 no address to listen on or an internal failure, 2 bad command line or\n"
+           "configuration, 3 --check-config: an image would fail. An image that fails does not end the daemon.\n";
+}
+
+int fail(exit_code code, std::string const& message) {
+    std::cerr << "seedbed daemon: " << message << '\n';
+    return code;
+}
+
+/// One line on what an image would do, or why it would fail. Opens its device for reading only.
+bool check_image(image_settings const& image, settings const& configured) {
+    auto const refuse = [&](std::string const& reason) {
+        std::cout << image.name << ": would fail: " << reason << '\n';
+        return false;
+    };
+    torrent_limits limits;
+    limits.file_size = configured.memory.max_torrent;
+    auto const torrent = load_image_torrent(image.torrent, limits);
+    if (!torrent) {
+        return refuse(torrent.error().message);
+    }
+    auto const geometry = query_device_geometry(image.device);
+    if (!geometry) {
+        return refuse(geometry.error().message);
+    }
+    if (geometry->size < torrent->extents.device_end()) {
+        return refuse(image.device + ": too small: it has " + std::to_string(geometry->size) +
+                      " bytes, the image needs " + std::to_string(torrent->extents.device_end()));
+    }
+    if (image.mode == image_mode::deploy && geometry->read_only) {
+        return refuse(image.device + ": read-only");
+    }
+    auto const decision = detect_storage_class(image.device);
+    auto const cls = image.profile.value_or(decision.cls);
+    std::cout << image.name << ": " << to_string(image.mode) << (image.mode == image_mode::seed ? " from " : " to ")
+              << image.device << ": " << format_byte_size(torrent->extents.total_size()) << " in "
+              << torrent->extents.extents().size() << " extents, info-hash " << torrent->info_hash << "; "
+              << display_name(decision.cls) << ", because " << decision.evidence << "; profile " << to_string(cls)
+              << ", " << configured.profile(cls).threads << " threads\n";
+    return true;
+}
+
+int check_config(settings const& configured, std::string const& file) {
+    bool good = true;
+    for (auto const& image : configured.images) {
+        good = check_image(image, configured) && good;
+    }
+    std::cout << file << ": " << configured.images.size() << (configured.images.size() == 1 ? " image" : " images")
+              << ", the configuration is valid\n";
+    if (!std::cout.flush()) {
+        return fail(exit_failed, "standard output: cannot be written");
+    }
+    return good ? exit_ok : exit_refused;
+}
+
+int run(std::string const& file, bool required, bool check_only) {
+    auto loaded = load_settings(file, required);
+    if (!loaded) {
+        for (auto const& line : loaded.error().lines) {
+            std::cerr << line << '\n';
+        }
+        return exit_usage;
+    }
+    if (check_only) {
+        return check_config(*loaded, file);
+    }
+    start_logging(loaded->log.level);
+    try {
+        app daemon(file, required, std::move(*loaded));
+        return daemon.run();
+    } catch (std::exception const& e) {
+        log_error({}, std::string("internal failure: ") + e.what());
+        return exit_failed;
+    }
+}
+
+} // namespace
+
+int daemon_command(std::vector<std::string> const& arguments) {
+    std::string config;
+    bool check_only = false;
+    po::options_description description("Options");
+    auto add = description.add_options();
+    add("help,h", "show this help");
+    add("config,c", po::value(&config)->value_name("FILE"), "the configuration file");
+    add("check-config", po::bool_switch(&check_only), "say what the configuration would do, and end");
+    try {
+        po::variables_map values;
+        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+        po::store(po::command_line_parser(arguments)
+                      .options(description)
+                      .positional(po::positional_options_description())
+                      .style(style)
+                      .run(),
+                  values);
+        if (values.count("help") != 0) {
+            print_help(description);
+            return exit_ok;
+        }
+        po::notify(values);
+    } catch (po::error const& e) {
+        return fail(exit_usage, std::string(e.what()) + "; see 'seedbed daemon --help'");
+    }
+    return config.empty() ? run(default_config, false, check_only) : run(config, true, check_only);
+}
+
+} // namespace seedbed

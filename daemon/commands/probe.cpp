@@ -1,0 +1,174 @@
+#include "daemon/commands/probe.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iostream>
+#include <optional>
+#include <string_view>
+
+#include <boost/program_options.hpp>
+#include <nlohmann/json.hpp>
+
+#include "config/load.hpp"
+#include "core/device/file_block_device.hpp"
+#include "core/device/storage_class.hpp"
+#include "core/foundation/byte_size.hpp"
+#include "daemon/exit_code.hpp"
+
+namespace seedbed {
+
+namespace {
+
+namespace po = boost::program_options;
+
+struct probe_options {
+    std::vector<std::string> devices;
+    std::string config;
+    bool json = false;
+};
+
+struct probed_device {
+    std::string path;
+    device_geometry geometry;
+    storage_class_decision decision;
+    io_profile profile;
+};
+
+void print_help(po::options_description const& description) {
+    std::cout
+        << "Usage: seedbed probe [OPTION]... DEVICE...\n\n"
+           "Shows what each DEVICE, a block device or an image file, is taken for, why, and the profile that it "
+           "gets.\n\n"
+        << description
+        << "\nExit status: 0 all shown, 1 a DEVICE could not be looked at, 2 bad command line or configuration.\n";
+}
+
+int fail(exit_code code, std::string const& message) {
+    std::cerr << "seedbed probe: " << message << '\n';
+    return code;
+}
+
+nlohmann::ordered_json to_json(probed_device const& device) {
+    return {{"device", device.path},
+            {"class", to_string(device.decision.cls)},
+            {"evidence", device.decision.evidence},
+            {"block_device", device.geometry.is_block_device},
+            {"size", device.geometry.size},
+            {"logical_sector_size", device.geometry.logical_block_size},
+            {"physical_sector_size", device.geometry.physical_block_size},
+            {"read_only", device.geometry.read_only},
+            {"profile",
+             {{"threads", device.profile.threads},
+              {"coalesce", device.profile.coalesce},
+              {"delay_ms", device.profile.delay.count()},
+              {"read_ahead", device.profile.read_ahead}}}};
+}
+
+void print_json(std::vector<probed_device> const& devices) {
+    auto list = nlohmann::ordered_json::array();
+    for (auto const& device : devices) {
+        list.push_back(to_json(device));
+    }
+    std::cout << list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+}
+
+using row = std::array<std::string, 8>;
+
+row to_row(probed_device const& device) {
+    auto const& profile = device.profile;
+    return {device.path,
+            display_name(device.decision.cls),
+            format_byte_size(device.geometry.size),
+            std::to_string(device.geometry.logical_block_size) + "/" +
+                std::to_string(device.geometry.physical_block_size),
+            device.geometry.read_only ? "ro" : "rw",
+            std::to_string(profile.threads),
+            format_byte_size(profile.coalesce) + ", " + std::to_string(profile.delay.count()) + " ms, " +
+                format_byte_size(profile.read_ahead),
+            device.decision.evidence};
+}
+
+/// Columns as wide as their widest cell; the last one is not padded.
+void print_table(std::vector<probed_device> const& devices) {
+    std::vector<row> rows{
+        {"DEVICE", "CLASS", "SIZE", "SECTOR", "MODE", "THREADS", "COALESCE, DELAY, READ-AHEAD", "BECAUSE"}};
+    std::transform(devices.begin(), devices.end(), std::back_inserter(rows), to_row);
+    std::array<std::size_t, std::tuple_size_v<row>> widths{};
+    for (auto const& cells : rows) {
+        for (std::size_t i = 0; i + 1 < cells.size(); ++i) {
+            widths[i] = std::max(widths[i], cells[i].size() + 2);
+        }
+    }
+    for (auto const& cells : rows) {
+        for (std::size_t i = 0; i < cells.size(); ++i) {
+            std::cout << cells[i] << std::string(widths[i] - std::min(widths[i], cells[i].size()), ' ');
+        }
+        std::cout << '\n';
+    }
+}
+
+int probe(probe_options const& options) {
+    settings configured;
+    if (!options.config.empty()) {
+        auto loaded = load_settings(options.config);
+        if (!loaded) {
+            for (auto const& line : loaded.error().lines) {
+                std::cerr << line << '\n';
+            }
+            return exit_usage;
+        }
+        configured = std::move(*loaded);
+    }
+    std::vector<probed_device> probed;
+    int status = exit_ok;
+    for (auto const& path : options.devices) {
+        auto const geometry = query_device_geometry(path);
+        if (!geometry) {
+            status = fail(exit_failed, geometry.error().message);
+            continue;
+        }
+        auto decision = detect_storage_class(path);
+        auto const profile = configured.profile(decision.cls);
+        probed.push_back({path, *geometry, std::move(decision), profile});
+    }
+    if (options.json) {
+        print_json(probed);
+    } else if (!probed.empty()) {
+        print_table(probed);
+    }
+    return std::cout.flush() ? status : fail(exit_failed, "standard output: cannot be written");
+}
+
+} // namespace
+
+int probe_command(std::vector<std::string> const& arguments) {
+    probe_options options;
+    po::options_description visible("Options");
+    auto add = visible.add_options();
+    add("help,h", "show this help");
+    add("config", po::value(&options.config)->value_name("FILE"),
+        "take the profiles from this configuration file instead of the defaults");
+    add("json", po::bool_switch(&options.json), "print a JSON list; sizes are bytes");
+    po::options_description all;
+    all.add(visible).add_options()("device", po::value(&options.devices));
+    try {
+        po::variables_map values;
+        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+        po::positional_options_description positional;
+        positional.add("device", -1);
+        po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
+        if (values.count("help") != 0) {
+            print_help(visible);
+            return exit_ok;
+        }
+        po::notify(values);
+    } catch (po::error const& e) {
+        return fail(exit_usage, std::string(e.what()) + "; see 'seedbed probe --help'");
+    }
+    if (options.devices.empty()) {
+        return fail(exit_usage, "DEVICE is missing; see 'seedbed probe --help'");
+    }
+    return probe(options);
+}
+
+} // namespace seedbed

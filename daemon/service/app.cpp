@@ -1,0 +1,413 @@
+#include "daemon/service/app.hpp"
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include "core/foundation/byte_size.hpp"
+#include "daemon/service/logging.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto progress_interval = 1s;
+constexpr auto summary_interval = 60s;
+constexpr auto stop_warning = 5s;
+constexpr std::size_t max_images_in_status = 8; ///< more are counted by state: a status is one line
+
+int hash_threads() {
+    return static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
+}
+
+std::int64_t queued_bytes(settings const& wanted) {
+    return wanted.memory.pool / 2;
+}
+
+} // namespace
+
+struct app::loaded_settings {
+    result<settings, config_errors> outcome;
+    /// Images that run and whose .torrent file has another stamp now: its info-hash, empty where it cannot be read.
+    std::map<std::string, std::pair<file_stamp, std::string>> changed_torrents;
+};
+
+app::app(std::filesystem::path config_file, bool required, settings initial)
+    : m_config_file(std::move(config_file))
+    , m_config_required(required)
+    , m_settings(std::move(initial))
+    , m_backend(std::make_shared<backend>(m_settings.memory.pool, hash_threads()))
+    , m_seeder(m_main, m_backend, m_settings.network, queued_bytes(m_settings), [this] { arm_progress_timer(); })
+    , m_signals(m_main, SIGTERM, SIGINT, SIGHUP)
+    , m_progress_timer(m_main)
+    , m_watchdog_timer(m_main)
+    , m_stop_timer(m_main) {}
+
+app::~app() = default;
+
+exit_code app::run() {
+    // A peer or a journal that goes away is an error of that write, not the end of the daemon.
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+    start();
+    m_main.run();
+    return m_exit;
+}
+
+// --- starting
+
+void app::start() {
+    log_info({},
+             fmt::format("Seedbed {}: {} image{}, {} of memory for blocks", SEEDBED_VERSION, m_settings.images.size(),
+                         m_settings.images.size() == 1 ? "" : "s", format_byte_size(m_settings.memory.pool)));
+    wait_for_signal();
+    m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
+    for (auto const& image : m_settings.images) {
+        open_image(image);
+    }
+    arm_watchdog();
+}
+
+void app::on_listening(result<void> const& outcome) {
+    if (!outcome) {
+        log_error({}, outcome.error().message);
+        m_exit = exit_failed;
+        stop();
+        return;
+    }
+    m_listening = true;
+    report_ready();
+}
+
+void app::open_image(image_settings const& image) {
+    image_services const services{
+        m_main,
+        m_setup,
+        m_backend,
+        m_seeder,
+        [profiles = &m_settings.profiles](storage_class cls) { return (*profiles)[static_cast<std::size_t>(cls)]; },
+        [this] { return m_settings.memory.max_torrent; },
+        [this] { on_change(); }};
+    auto const job = std::make_shared<image_job>(image, services);
+    m_images[image.name] = job;
+    job->start();
+}
+
+void app::on_change() {
+    m_notify.status(status());
+    arm_progress_timer();
+    report_ready();
+}
+
+void app::report_ready() {
+    auto const opening = [](auto const& entry) { return entry.second->state() == image_state::opening; };
+    if (m_stopping || !m_listening || std::ranges::any_of(m_images, opening)) {
+        return;
+    }
+    if (!m_ready) {
+        m_ready = true;
+        log_info({}, "ready");
+        m_notify.ready(status());
+    }
+}
+
+std::string app::status() const {
+    if (m_images.empty()) {
+        return "no images";
+    }
+    std::string text;
+    if (m_images.size() <= max_images_in_status) {
+        for (auto const& [name, job] : m_images) {
+            text += (text.empty() ? "" : "; ") + job->status_line();
+        }
+        return text;
+    }
+    std::map<std::string, int> counts;
+    for (auto const& [name, job] : m_images) {
+        ++counts[to_string(job->state())];
+    }
+    for (auto const& [state, count] : counts) {
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, state);
+    }
+    return fmt::format("{} images: {}", m_images.size(), text);
+}
+
+// --- signals
+
+void app::wait_for_signal() {
+    m_signals.async_wait([this](boost::system::error_code const& ec, int signal) {
+        if (!ec) {
+            wait_for_signal();
+            on_signal(signal);
+        }
+    });
+}
+
+void app::on_signal(int signal) {
+    if (signal == SIGHUP) {
+        reload();
+        return;
+    }
+    if (m_stopping) {
+        log_warning({}, "still stopping: what was written is being flushed");
+        return;
+    }
+    log_info({}, fmt::format("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
+    stop();
+}
+
+// --- reload
+
+void app::reload() {
+    if (m_stopping) {
+        return;
+    }
+    if (m_reloading) {
+        m_reload_again = true;
+        return;
+    }
+    m_reloading = true;
+    log_info({}, "reloading " + m_config_file.string());
+    m_notify.reloading();
+
+    std::map<std::string, std::pair<std::string, file_stamp>> torrents;
+    for (auto const& [name, job] : m_images) {
+        torrents[name] = {job->settings().torrent, job->torrent_stamp()};
+    }
+    torrent_limits limits;
+    limits.file_size = m_settings.memory.max_torrent;
+    m_setup.submit([this, limits, file = m_config_file, required = m_config_required, torrents = std::move(torrents)] {
+        auto loaded = std::make_shared<loaded_settings>(loaded_settings{load_settings(file, required), {}});
+        for (auto const& [name, known] : torrents) {
+            auto const stamp = stamp_of(known.first);
+            if (stamp != known.second) {
+                auto const torrent = load_image_torrent(known.first, limits);
+                loaded->changed_torrents[name] = {stamp, torrent ? torrent->info_hash : std::string()};
+            }
+        }
+        boost::asio::post(m_main, [this, loaded] { on_reloaded(loaded); });
+    });
+}
+
+void app::on_reloaded(std::shared_ptr<loaded_settings> const& loaded) {
+    if (m_stopping) {
+        return;
+    }
+    if (!loaded->outcome) {
+        for (auto const& line : loaded->outcome.error().lines) {
+            log_error({}, line);
+        }
+        log_error({}, "reload: nothing was changed");
+        finish_reload();
+        return;
+    }
+    std::vector<running_image> running;
+    for (auto const& [name, job] : m_images) {
+        running_image image{job->settings(), job->state() == image_state::failed, false};
+        auto const changed = loaded->changed_torrents.find(name);
+        if (changed != loaded->changed_torrents.end() && !image.failed) {
+            auto const& [stamp, info_hash] = changed->second;
+            if (info_hash.empty()) {
+                log_warning({name, {}, {}}, job->settings().torrent + " can not be read any more, ignoring");
+            } else if (info_hash == job->info_hash()) {
+                job->set_torrent_stamp(stamp);
+            } else {
+                image.torrent_changed = true;
+            }
+        }
+        running.push_back(std::move(image));
+    }
+    auto wanted = *loaded->outcome;
+    apply(plan_reload(m_settings, running, wanted), std::move(wanted));
+}
+
+void app::apply(reload_plan const& plan, settings wanted) {
+    if (!plan.needs_restart.empty()) {
+        std::string keys;
+        for (auto const& key : plan.needs_restart) {
+            keys += (keys.empty() ? "" : ", ") + key;
+        }
+        log_warning({}, "reload: takes effect after a restart only: " + keys);
+    }
+    if (plan.log_level) {
+        set_log_level(wanted.log.level);
+    }
+    auto const pool = m_settings.memory.pool;
+    m_settings = std::move(wanted);
+    m_settings.memory.pool = pool; // the one in force, so that the next reload compares with that
+    if (plan.network) {
+        m_seeder.apply(m_settings.network);
+    }
+    if (plan.profiles) {
+        for (auto const& [name, job] : m_images) {
+            job->apply_profile();
+        }
+    }
+    for (auto const& image : plan.update) {
+        m_images.at(image.name)->update(image);
+    }
+    log_info({}, fmt::format("reload: {} image{} closed, {} opened, {} changed in use{}", plan.close.size(),
+                             plan.close.size() == 1 ? "" : "s", plan.open.size(), plan.update.size(),
+                             plan.empty() ? ": nothing differs" : ""));
+    close_images(plan.close, [this, open = plan.open] {
+        if (m_stopping) {
+            return;
+        }
+        for (auto const& image : open) {
+            open_image(image);
+        }
+        finish_reload();
+    });
+}
+
+void app::close_images(std::vector<std::string> const& names, std::function<void()> closed) {
+    // Counts itself, so that images that close at once do not call it while others are still to be told.
+    auto const left = std::make_shared<std::size_t>(names.size() + 1);
+    auto const one_less = [left, closed = std::move(closed)] {
+        if (--*left == 0) {
+            closed();
+        }
+    };
+    for (auto const& name : names) {
+        auto const job = m_images.at(name);
+        job->close([this, name, one_less] {
+            // The job is running this: it goes when it is done with it.
+            boost::asio::post(m_main, [this, name, one_less] {
+                m_images.erase(name);
+                one_less();
+            });
+        });
+    }
+    one_less();
+}
+
+void app::finish_reload() {
+    m_reloading = false;
+    m_ready = false; // said again, when the new images are open
+    report_ready();
+    if (std::exchange(m_reload_again, false)) {
+        reload();
+    }
+}
+
+// --- stopping
+
+void app::stop() {
+    m_stopping = true;
+    m_notify.stopping("stopping: writing and flushing what is in memory");
+    m_progress_timer.cancel();
+    m_stop_timer.expires_after(stop_warning);
+    m_stop_timer.async_wait([](boost::system::error_code const& ec) {
+        if (!ec) {
+            log_warning({}, "the devices take more than 5 s to flush what was written; waiting for them");
+        }
+    });
+    std::vector<std::string> names;
+    for (auto const& [name, job] : m_images) {
+        if (job->state() != image_state::closing && job->state() != image_state::closed) {
+            names.push_back(name);
+        }
+    }
+    close_images(names, [this] { end_session(); });
+}
+
+void app::end_session() {
+    if (!m_images.empty()) {
+        // A reload was closing some of them: the last one ends it.
+        boost::asio::post(m_main, [this] { end_session(); });
+        return;
+    }
+    m_seeder.shut_down(m_setup, [this] {
+        m_stop_timer.cancel();
+        m_watchdog_timer.cancel();
+        m_signals.cancel();
+        log_info({}, "stopped");
+    });
+}
+
+// --- timers
+
+void app::arm_progress_timer() {
+    auto const moving = [](auto const& entry) { return entry.second->is_moving(); };
+    if (m_progress_armed || m_stopping) {
+        return;
+    }
+    if (!std::ranges::any_of(m_images, moving)) {
+        return;
+    }
+    m_progress_armed = true;
+    m_progress_timer.expires_after(progress_interval);
+    m_progress_timer.async_wait([this](boost::system::error_code const& ec) {
+        m_progress_armed = false;
+        if (!ec) {
+            on_progress_timer();
+        }
+    });
+}
+
+void app::on_progress_timer() {
+    m_seeder.request_progress();
+    m_notify.status(status());
+    if (clock::now() - m_last_summary >= summary_interval) {
+        m_last_summary = clock::now();
+        for (auto const& [name, job] : m_images) {
+            job->log_summary();
+        }
+    }
+    arm_progress_timer();
+}
+
+void app::arm_watchdog() {
+    auto const timeout = m_notify.watchdog_timeout();
+    if (!timeout) {
+        return;
+    }
+    m_watchdog_timer.expires_after(*timeout / 2);
+    m_watchdog_timer.async_wait([this](boost::system::error_code const& ec) {
+        if (!ec) {
+            on_watchdog();
+            arm_watchdog();
+        }
+    });
+}
+
+void app::on_watchdog() {
+    auto const timeout = *m_notify.watchdog_timeout();
+    auto const hangs = what_hangs(timeout);
+    if (hangs.empty()) {
+        m_notify.feed_watchdog();
+        m_hang_reported = false;
+    } else if (!std::exchange(m_hang_reported, true)) {
+        log_error({}, hangs + "; the watchdog is not fed");
+    }
+    if (!m_stopping) {
+        m_seeder.ping();
+    }
+}
+
+std::string app::what_hangs(clock::duration limit) const {
+    auto const now = clock::now();
+    auto const stalled = [&](worker_pool::progress const& progress) { return now - progress.stalled_since > limit; };
+    auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
+    if (!m_stopping && now - m_seeder.last_pong() > limit) {
+        return fmt::format("the network thread has not answered for {} s", seconds);
+    }
+    if (stalled(m_backend->hash_workers().current_progress())) {
+        return fmt::format("the hash workers have finished nothing for {} s", seconds);
+    }
+    for (auto const& [name, job] : m_images) {
+        auto const progress = job->queue_progress();
+        if (progress && stalled(*progress)) {
+            return fmt::format("{}: no operation on {} has ended for {} s", name, job->settings().device, seconds);
+        }
+    }
+    return {};
+}
+
+} // namespace seedbed

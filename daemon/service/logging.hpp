@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "config/settings.hpp"
+
+namespace seedbed {
+
+/// What a message is about: in the journal the fields SEEDBED_IMAGE=, SEEDBED_DEVICE= and SEEDBED_PEER=. Empty ones are
+/// left out.
+struct log_fields {
+    std::string_view image;
+    std::string_view device;
+    std::string_view peer;
+};
+
+/// Sets up the one logger of the process: structured entries to journald where standard error is the journal's (the
+/// stream that JOURNAL_STREAM names, systemd.exec(5)), else lines on standard error, in colour on a terminal. What
+/// journald does not take goes to standard error. Messages before the call go there without colour, from info up.
+///
+/// Threads: to be called once, before threads are started.
+void start_logging(log_level level);
+
+/// Changes the level while running. Threads: any.
+void set_log_level(log_level level);
+
+/// Writes one message of one line, at once; an image's name stands in front of it where there is one ("sda1: ...").
+/// Newlines, other control characters and bytes that are no UTF-8 become '?', so that a peer's or a file's name can not
+/// forge a line or drive a terminal. Device and peer are not put in the text. Threads: any.
+void log(log_level level, log_fields const& fields, std::string_view message);
+
+inline void log_error(log_fields const& fields, std::string_view message) {
+    log(log_level::error, fields, message);
+}
+inline void log_warning(log_fields const& fields, std::string_view message) {
+    log(log_level::warning, fields, message);
+}
+inline void log_info(log_fields const& fields, std::string_view message) {
+    log(log_level::info, fields, message);
+}
+inline void log_debug(log_fields const& fields, std::string_view message) {
+    log(log_level::debug, fields, message);
+}
+
+} // namespace seedbed

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace seedbed {
+
+/// The service manager's view of the daemon, by sd_notify(3). Everything does nothing where NOTIFY_SOCKET is not set; a
+/// notification that can not be sent is logged once as a warning and otherwise ignored. A newline in a status becomes a
+/// space, for one ends it.
+///
+/// Threads: confined to one, the main thread.
+class service_notify {
+public:
+    service_notify();
+
+    /// READY=1, with a first status.
+    void ready(std::string const& status);
+    /// STATUS=; sent only where it differs from the last one.
+    void status(std::string const& text);
+    /// RELOADING=1 with MONOTONIC_USEC; ready() ends it.
+    void reloading();
+    /// STOPPING=1, with a last status.
+    void stopping(std::string const& status);
+    /// WATCHDOG=1.
+    void feed_watchdog();
+
+    /// How long the manager waits for feed_watchdog() before it ends the service; nothing where it does not watch this
+    /// process.
+    [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_timeout() const noexcept { return m_watchdog; }
+
+private:
+    void send(std::string const& state);
+
+    std::optional<std::chrono::microseconds> m_watchdog;
+    std::string m_status;
+    bool m_warned = false;
+};
+
+} // namespace seedbed

@@ -1,0 +1,527 @@
+#include "daemon/swarm/image_job.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <sys/stat.h>
+
+#include <boost/asio/post.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include "core/device/file_block_device.hpp"
+#include "core/device/storage_class.hpp"
+#include "core/foundation/byte_size.hpp"
+
+namespace seedbed {
+
+namespace {
+
+std::string rate(std::int64_t bytes, double seconds) {
+    auto const per_second = static_cast<double>(bytes) / std::max(seconds, 1e-3);
+    return fmt::format("{:.1f} MiB/s", per_second / (1 << 20));
+}
+
+std::string size(std::int64_t bytes) {
+    return format_byte_size(bytes);
+}
+
+/// Never says 100 before the end.
+int percent(double fraction) {
+    return static_cast<int>(std::clamp(fraction, 0.0, 1.0) * 100);
+}
+
+/// "4 s", "3 min 20 s", "2 h 5 min".
+std::string duration(double seconds) {
+    auto const whole = static_cast<std::int64_t>(std::llround(seconds));
+    if (whole < 60) {
+        return fmt::format("{} s", whole);
+    }
+    if (whole < 3600) {
+        return fmt::format("{} min {} s", whole / 60, whole % 60);
+    }
+    return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+}
+
+std::string peers(int count) {
+    return fmt::format("{} peer{}", count, count == 1 ? "" : "s");
+}
+
+} // namespace
+
+char const* to_string(image_state state) noexcept {
+    switch (state) {
+    case image_state::opening:
+        return "opening";
+    case image_state::checking:
+        return "checking";
+    case image_state::downloading:
+        return "downloading";
+    case image_state::flushing:
+        return "flushing";
+    case image_state::verifying:
+        return "verifying";
+    case image_state::seeding:
+        return "seeding";
+    case image_state::failed:
+        return "failed";
+    case image_state::closing:
+        return "closing";
+    case image_state::closed:
+        return "closed";
+    }
+    return "unknown";
+}
+
+file_stamp stamp_of(std::string const& path) {
+    struct ::stat st = {};
+    if (::stat(path.c_str(), &st) != 0) {
+        return {};
+    }
+    return {st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec};
+}
+
+struct image_job::opened_image {
+    std::shared_ptr<image_storage> image;
+    file_stamp stamp;
+    storage_class_decision decision;
+};
+
+template <class Call>
+auto image_job::on_main(Call call) {
+    return [weak = weak_from_this(), &main = m_services.main, call = std::move(call)](auto... arguments) {
+        boost::asio::post(main, [weak, call, ... arguments = std::move(arguments)] {
+            if (auto const self = weak.lock()) {
+                call(*self, arguments...);
+            }
+        });
+    };
+}
+
+image_job::image_job(image_settings wanted, image_services services)
+    : m_settings(std::move(wanted))
+    , m_services(std::move(services)) {}
+
+image_job::~image_job() = default;
+
+log_fields image_job::fields() const {
+    return {m_settings.name, m_settings.device, {}};
+}
+
+void image_job::set_state(image_state state) {
+    m_state = state;
+    m_phase_began = clock::now();
+    m_services.on_change();
+}
+
+double image_job::phase_seconds() const {
+    return std::chrono::duration<double>(clock::now() - m_phase_began).count();
+}
+
+// --- opening
+
+void image_job::start() {
+    m_started = clock::now();
+    set_state(image_state::opening);
+    m_opening = true;
+    auto opened = on_main([](image_job& self, result<opened_image> const& outcome) { self.on_opened(outcome); });
+    auto closed = on_main([](image_job& self) { self.on_device_closed(); });
+    m_services.setup.submit([settings = m_settings, max_torrent = m_services.max_torrent(),
+                             profile = m_services.profile, &setup = m_services.setup, opened = std::move(opened),
+                             closed = std::move(closed)] {
+        opened_image found;
+        found.stamp = stamp_of(settings.torrent);
+        torrent_limits limits;
+        limits.file_size = max_torrent;
+        auto torrent = load_image_torrent(settings.torrent, limits);
+        if (!torrent) {
+            opened(result<opened_image>(tl::unexpected(torrent.error())));
+            return;
+        }
+        device_requirements requirements;
+        requirements.writable = settings.mode == image_mode::deploy;
+        requirements.min_size = torrent->extents.device_end();
+        requirements.allow_mounted = settings.allow_mounted;
+        requirements.serial = settings.serial;
+        requirements.size = settings.size;
+        auto device = open_block_device(settings.device, requirements);
+        if (!device) {
+            opened(result<opened_image>(tl::unexpected(error{device.error().message})));
+            return;
+        }
+        found.decision = detect_storage_class(settings.device);
+        auto const cls = settings.profile.value_or(found.decision.cls);
+        // Whoever lets go of the image last, be it the network thread: the device is closed by a worker.
+        found.image =
+            std::shared_ptr<image_storage>(new image_storage(std::move(*torrent), std::move(*device), profile(cls)),
+                                           [&setup, closed](image_storage* image) {
+                                               setup.submit([image, closed] {
+                                                   delete image;
+                                                   closed();
+                                               });
+                                           });
+        opened(result<opened_image>(std::move(found)));
+    });
+}
+
+void image_job::on_opened(result<opened_image> const& outcome) {
+    m_opening = false;
+    if (!outcome) {
+        if (m_closed) {
+            on_device_closed();
+            return;
+        }
+        fail(outcome.error().message);
+        return;
+    }
+    m_image = outcome->image;
+    m_device_open = true;
+    m_stamp = outcome->stamp;
+    m_detected = outcome->decision.cls;
+    m_info_hash = m_image->torrent().info_hash;
+    if (m_closed) {
+        release_image();
+        return;
+    }
+    auto const& extents = m_image->torrent().extents;
+    log_info(fields(), fmt::format("{} {}: {} in {} extent{}, info-hash {}",
+                                   m_settings.mode == image_mode::seed ? "seed from" : "deploy to", m_settings.device,
+                                   size(extents.total_size()), extents.extents().size(),
+                                   extents.extents().size() == 1 ? "" : "s", m_info_hash));
+    auto const profile = m_services.profile(effective_class());
+    auto const override_note =
+        m_settings.profile && *m_settings.profile != m_detected
+            ? fmt::format("; the configuration asks for the profile of {}", display_name(*m_settings.profile))
+            : "";
+    log_info(fields(), fmt::format("{}: {}, because {}{}; {} threads", m_settings.device, display_name(m_detected),
+                                   outcome->decision.evidence, override_note, profile.threads));
+    m_image->set_error_handler(on_main([](image_job& self, io_error const& error) { self.fail(error.message()); }));
+    if (auto const added = m_services.shared->add_image(m_image); !added) {
+        fail(added.error().message);
+        return;
+    }
+    m_known = true;
+    join_swarm();
+}
+
+void image_job::join_swarm() {
+    swarm_entry entry;
+    entry.torrent = std::shared_ptr<image_torrent const>(m_image, &m_image->torrent());
+    entry.mode = m_settings.mode;
+    entry.name = m_settings.name;
+    entry.peers = m_settings.peers;
+    entry.trackers = m_settings.trackers;
+    m_in_swarm = m_services.swarm.add(entry, *this);
+    if (m_settings.mode == image_mode::seed) {
+        log_info(fields(), "seeding");
+        set_state(image_state::seeding);
+    } else {
+        log_info(fields(), "checking what the device holds");
+        set_state(image_state::checking);
+    }
+}
+
+// --- what the swarm tells
+
+void image_job::on_checked() {
+    if (m_state != image_state::checking) {
+        return;
+    }
+    m_check_to_report = true; // when the numbers come, with the next progress
+    m_services.swarm.request_progress();
+}
+
+void image_job::report_check() {
+    if (!std::exchange(m_check_to_report, false)) {
+        return;
+    }
+    auto const total = m_image->torrent().extents.total_size();
+    auto const seconds = phase_seconds();
+    log_info(fields(), fmt::format("checked {} in {:.1f} s ({}): {} to fetch", size(total), seconds,
+                                   rate(total, seconds), size(m_progress.bytes_left)));
+    if (m_progress.bytes_left > 0) {
+        log_info(fields(), "downloading");
+    }
+    set_state(image_state::downloading);
+}
+
+void image_job::on_progress(swarm_progress const& progress) {
+    m_progress = progress;
+    if (m_state == image_state::checking && progress.current == swarm_progress::phase::downloading) {
+        report_check();
+    }
+}
+
+void image_job::on_complete() {
+    if (m_state != image_state::checking && m_state != image_state::downloading) {
+        return;
+    }
+    if (m_state == image_state::checking) {
+        m_check_to_report = true;
+        m_progress.bytes_left = m_image->bytes_written(); // so much was not there
+        report_check();
+    }
+    auto const fetched = m_image->bytes_written();
+    auto const seconds = phase_seconds();
+    log_info(fields(), fetched == 0 ? "downloaded: nothing had to be fetched"
+                                    : fmt::format("downloaded {} in {:.1f} s ({})", size(fetched), seconds,
+                                                  rate(fetched, seconds)));
+    begin_flush();
+}
+
+void image_job::on_content_differs() {
+    fail(m_settings.device + ": does not hold what the torrent says; not served any more");
+}
+
+void image_job::on_swarm_error(std::string const& reason) {
+    fail(reason);
+}
+
+// --- the end of a deployment
+
+void image_job::begin_flush() {
+    set_state(image_state::flushing);
+    auto flushed = on_main([](image_job& self, result<void, io_error> const& outcome, clock::time_point written) {
+        self.on_flushed(outcome, written);
+    });
+    // The queue's jobs and the dirty blocks are part of the image: a pointer that owned it would make a circle.
+    m_image->dirty().when_empty([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
+        auto const alive = image.lock();
+        if (!alive) {
+            return;
+        }
+        auto const written = clock::now();
+        alive->queue().submit([alive, written, flushed] { flushed(alive->flush(), written); });
+    });
+}
+
+void image_job::on_flushed(result<void, io_error> const& outcome, clock::time_point written) {
+    if (m_state != image_state::flushing) {
+        return;
+    }
+    if (!outcome) {
+        fail(outcome.error().message());
+        return;
+    }
+    auto const bytes = m_image->bytes_written();
+    auto const to_written = std::chrono::duration<double>(written - m_phase_began).count();
+    auto const to_durable = std::chrono::duration<double>(clock::now() - written).count();
+    log_info(fields(), fmt::format("written: the last block after {:.1f} s", to_written));
+    log_info(fields(),
+             fmt::format("durable: {} flushed in {:.1f} s ({})", size(bytes), to_durable, rate(bytes, to_durable)));
+    if (m_settings.verify) {
+        begin_verify();
+    } else {
+        finish_deploy();
+    }
+}
+
+void image_job::begin_verify() {
+    log_info(fields(), "verifying: reading everything back from the device");
+    set_state(image_state::verifying);
+    auto const profile = m_services.profile(effective_class());
+    auto const parallel = std::min(profile.threads, m_services.shared->hash_workers().threads());
+    m_verifier = image_verifier::start(
+        m_image, m_services.shared->hash_workers(), parallel,
+        on_main([](image_job& self, image_verifier::outcome const& outcome) { self.on_verified(outcome); }));
+}
+
+void image_job::on_verified(image_verifier::outcome const& outcome) {
+    m_verifier.reset();
+    if (m_state != image_state::verifying) {
+        return;
+    }
+    if (outcome.read_failed) {
+        fail(outcome.read_failed->message());
+        return;
+    }
+    if (!outcome.ok()) {
+        auto const& first = outcome.differing.front();
+        fail(
+            fmt::format("{}: not verified: {} of {} pieces differ on the device, the first one at offset {}, length {}",
+                        m_settings.device, outcome.pieces.size(), m_image->torrent().piece_count, first.device_offset,
+                        first.length));
+        return;
+    }
+    auto const total = m_image->torrent().extents.total_size();
+    auto const seconds = phase_seconds();
+    log_info(fields(), fmt::format("verified {} in {:.1f} s ({})", size(total), seconds, rate(total, seconds)));
+    finish_deploy();
+}
+
+void image_job::finish_deploy() {
+    auto const seconds = std::chrono::duration<double>(clock::now() - m_started).count();
+    auto const total = m_image->torrent().extents.total_size();
+    log_info(fields(), fmt::format("done: {} downloaded, written, durable and {} in {:.1f} s ({})", size(total),
+                                   m_settings.verify ? "verified" : "not verified (verify = false)", seconds,
+                                   rate(total, seconds)));
+    log_info(fields(), "seeding");
+    set_state(image_state::seeding);
+}
+
+// --- failing and closing
+
+void image_job::fail(std::string const& reason) {
+    if (m_state == image_state::failed || m_state == image_state::closing || m_state == image_state::closed) {
+        return; // the first reason is the one that counts; what follows comes from it
+    }
+    log_error(fields(), "failed: " + reason);
+    m_failure = reason;
+    set_state(image_state::failed);
+    leave_swarm();
+}
+
+void image_job::close(std::function<void()> closed) {
+    m_closed = std::move(closed);
+    auto const failed = m_state == image_state::failed;
+    if (!failed) {
+        set_state(image_state::closing);
+    }
+    if (m_opening || (failed && m_device_open)) {
+        return; // goes on when the worker is done
+    }
+    if (!m_device_open) {
+        on_device_closed();
+        return;
+    }
+    leave_swarm();
+}
+
+void image_job::leave_swarm() {
+    if (m_verifier) {
+        m_verifier->cancel();
+    }
+    if (m_in_swarm) {
+        m_services.swarm.remove(*std::exchange(m_in_swarm, std::nullopt));
+        return; // goes on in on_removed()
+    }
+    wind_up();
+}
+
+void image_job::on_removed() {
+    m_in_swarm.reset();
+    if (m_state != image_state::failed && m_state != image_state::closing) {
+        fail("libtorrent has dropped the torrent");
+        return;
+    }
+    wind_up();
+}
+
+void image_job::wind_up() {
+    if (!m_image) {
+        return;
+    }
+    if (m_state == image_state::failed || m_image->device().read_only()) {
+        release_image();
+        return;
+    }
+    auto flushed = on_main([](image_job& self, result<void, io_error> const& outcome) {
+        if (!outcome) {
+            log_error(self.fields(), "what was written last may be lost: " + outcome.error().message());
+        }
+        self.release_image();
+    });
+    m_image->dirty().when_empty([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
+        if (auto const alive = image.lock()) {
+            alive->queue().submit([alive, flushed] { flushed(alive->flush()); });
+        }
+    });
+}
+
+void image_job::release_image() {
+    if (m_image && std::exchange(m_known, false)) {
+        m_services.shared->remove_image(backend::key_of(m_image->torrent()));
+    }
+    m_image.reset();
+}
+
+void image_job::on_device_closed() {
+    m_device_open = false;
+    if (!m_closed) {
+        return;
+    }
+    if (m_state != image_state::failed) {
+        log_info(fields(), "closed");
+    }
+    set_state(image_state::closed);
+    std::exchange(m_closed, nullptr)();
+}
+
+// --- while it runs
+
+void image_job::update(image_settings const& wanted) {
+    m_settings = wanted;
+    apply_profile();
+    if (m_in_swarm) {
+        m_services.swarm.update(*m_in_swarm, wanted.peers, wanted.trackers);
+    }
+}
+
+void image_job::apply_profile() {
+    if (m_image) {
+        m_image->set_profile(m_services.profile(effective_class()));
+    }
+}
+
+std::optional<worker_pool::progress> image_job::queue_progress() const {
+    return m_image ? std::optional(m_image->queue().current_progress()) : std::nullopt;
+}
+
+bool image_job::is_moving() const {
+    switch (m_state) {
+    case image_state::failed:
+    case image_state::closed:
+        return false;
+    case image_state::seeding:
+        return m_progress.peers > 0;
+    default:
+        return true;
+    }
+}
+
+std::string image_job::status_line() const {
+    auto const& name = m_settings.name;
+    switch (m_state) {
+    case image_state::checking:
+        return fmt::format("{}: checking {}%", name, percent(m_progress.fraction));
+    case image_state::downloading:
+        return fmt::format("{}: downloading {}%, {}, {}", name, percent(m_progress.fraction),
+                           rate(m_progress.download_rate, 1), peers(m_progress.peers));
+    case image_state::verifying: {
+        auto const total = m_image ? m_image->torrent().extents.total_size() : 0;
+        auto const done = m_verifier ? m_verifier->verified_bytes() : 0;
+        return fmt::format("{}: verifying {}%", name,
+                           percent(total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total)));
+    }
+    case image_state::seeding:
+        if (m_progress.peers > 0) {
+            return fmt::format("{}: seeding, {} to {}", name, rate(m_progress.upload_rate, 1), peers(m_progress.peers));
+        }
+        return fmt::format("{}: seeding", name);
+    case image_state::failed:
+        return fmt::format("{}: failed: {}", name, m_failure);
+    default:
+        return fmt::format("{}: {}", name, to_string(m_state));
+    }
+}
+
+void image_job::log_summary() {
+    auto const moved = m_progress.downloaded + m_progress.uploaded;
+    auto const quiet = m_state == image_state::seeding ? moved == std::exchange(m_summarised, moved) : !is_moving();
+    if (quiet) {
+        return;
+    }
+    auto line = status_line().substr(m_settings.name.size() + 2);
+    if (m_state == image_state::downloading) {
+        line += fmt::format(", {} left", size(m_progress.bytes_left));
+        if (m_progress.download_rate > 0) {
+            line += ", about " + duration(static_cast<double>(m_progress.bytes_left) /
+                                          static_cast<double>(m_progress.download_rate));
+        }
+    } else if (m_state == image_state::seeding) {
+        line += fmt::format(", {} sent so far", size(m_progress.uploaded));
+    }
+    log_info(fields(), line);
+}
+
+} // namespace seedbed

@@ -1,0 +1,162 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "config/settings.hpp"
+#include "core/backend/backend.hpp"
+#include "core/backend/image_verifier.hpp"
+#include "core/foundation/worker_pool.hpp"
+#include "daemon/service/logging.hpp"
+#include "daemon/swarm/seeder.hpp"
+
+namespace seedbed {
+
+/// What an image is doing. The legal ways:
+///
+///     opening -> checking -> downloading -> flushing -> verifying -> seeding      (deploy)
+///     opening -> seeding                                                          (seed)
+///     any -> failed                                                               (stays in the list until a reload)
+///     any -> closing -> closed
+enum class image_state : std::uint8_t {
+    opening,
+    checking,
+    downloading,
+    flushing,
+    verifying,
+    seeding,
+    failed,
+    closing,
+    closed
+};
+
+/// For example "downloading".
+[[nodiscard]] char const* to_string(image_state state) noexcept;
+
+/// Which file a path named when it was read; another value means that it may have changed.
+struct file_stamp {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::int64_t size = -1;    ///< bytes; -1 where there is no such file
+    std::int64_t modified = 0; ///< nanoseconds
+    friend bool operator==(file_stamp const&, file_stamp const&) = default;
+};
+[[nodiscard]] file_stamp stamp_of(std::string const& path);
+
+/// What all images share. The references outlive every image_job.
+struct image_services {
+    boost::asio::io_context& main;
+    worker_pool& setup; ///< for what takes longer than a millisecond: loading torrents, opening and closing devices
+    std::shared_ptr<backend> shared;
+    seeder& swarm;
+    std::function<io_profile(storage_class)> profile; ///< the present numbers of a class
+    std::function<std::int64_t()> max_torrent;        ///< bytes
+    std::function<void()> on_change;                  ///< called after every change of state
+};
+
+/// One image's life, from opening its device to closing it: it logs each change of state, and calls a deployed image
+/// done when it is downloaded, written, durable and verified, and not before.
+///
+/// Threads: confined to the main thread; what blocks runs on the services' workers and comes back by a post.
+class image_job final : public swarm_listener, public std::enable_shared_from_this<image_job> {
+public:
+    image_job(image_settings wanted, image_services services);
+    image_job(image_job const&) = delete;
+    image_job& operator=(image_job const&) = delete;
+    ~image_job();
+
+    /// Opens the device and joins the swarm. To be called once.
+    void start();
+    /// Leaves the swarm, flushes what was written, closes the device. \p closed is called when all that has happened;
+    /// at once where nothing is open.
+    void close(std::function<void()> closed);
+
+    /// Takes over settings that can change while the image is in use: peers, trackers and profile.
+    void update(image_settings const& wanted);
+    /// Applies the present numbers of its profile.
+    void apply_profile();
+
+    [[nodiscard]] image_settings const& settings() const noexcept { return m_settings; }
+    [[nodiscard]] image_state state() const noexcept { return m_state; }
+    /// 40 hex digits; empty until the torrent has been loaded.
+    [[nodiscard]] std::string const& info_hash() const noexcept { return m_info_hash; }
+    /// The .torrent file as it was when it was loaded.
+    [[nodiscard]] file_stamp const& torrent_stamp() const noexcept { return m_stamp; }
+    void set_torrent_stamp(file_stamp const& stamp) { m_stamp = stamp; }
+
+    /// True while bytes move or are about to: there is something to tell every second.
+    [[nodiscard]] bool is_moving() const;
+    /// For example "sda1: downloading 43%, 512.0 MiB/s, 3 peers".
+    [[nodiscard]] std::string status_line() const;
+    /// Logs how far it is where anything has moved since the last call.
+    void log_summary();
+
+    /// The device's queue, for the watchdog; nothing while none is open.
+    [[nodiscard]] std::optional<worker_pool::progress> queue_progress() const;
+
+    void on_checked() override;
+    void on_complete() override;
+    void on_content_differs() override;
+    void on_swarm_error(std::string const& reason) override;
+    void on_progress(swarm_progress const& progress) override;
+    void on_removed() override;
+
+private:
+    struct opened_image;
+    using clock = std::chrono::steady_clock;
+
+    void on_opened(result<opened_image> const& outcome);
+    void join_swarm();
+    void begin_flush();
+    void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
+    void begin_verify();
+    void on_verified(image_verifier::outcome const& outcome);
+    void finish_deploy();
+    void fail(std::string const& reason);
+    void leave_swarm();
+    /// Not in the swarm any more: what was written is flushed, then the image is released.
+    void wind_up();
+    void release_image();
+    void on_device_closed();
+    void report_check();
+    void set_state(image_state state);
+    [[nodiscard]] double phase_seconds() const;
+    [[nodiscard]] log_fields fields() const;
+    [[nodiscard]] storage_class effective_class() const { return m_settings.profile.value_or(m_detected); }
+
+    /// A function that may be called on any thread and runs \p call(*this, arguments...) on the main thread, unless
+    /// this is gone by then.
+    template <class Call>
+    [[nodiscard]] auto on_main(Call call);
+
+    image_settings m_settings;
+    image_services const m_services;
+    image_state m_state = image_state::opening;
+    std::string m_failure;
+
+    std::string m_info_hash;
+    file_stamp m_stamp;
+    storage_class m_detected = storage_class::hdd;
+    std::shared_ptr<image_storage> m_image;
+    std::optional<seeder::id> m_in_swarm;
+    bool m_known = false;       ///< the backend knows the image
+    bool m_opening = false;     ///< a worker is opening the device
+    bool m_device_open = false; ///< until the last owner of the image has closed it
+    std::shared_ptr<image_verifier> m_verifier;
+    std::function<void()> m_closed;
+
+    swarm_progress m_progress;
+    bool m_check_to_report = false;
+    std::int64_t m_summarised = 0; ///< bytes moved until the last summary
+    clock::time_point m_started{};
+    clock::time_point m_phase_began{};
+};
+
+} // namespace seedbed

@@ -1,0 +1,89 @@
+#include "daemon/swarm/session_settings.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include <libtorrent/alert.hpp>
+#include <libtorrent/fingerprint.hpp>
+
+namespace seedbed {
+
+namespace lt = libtorrent;
+
+void set_network_settings(lt::settings_pack& pack, network_settings const& network) {
+    std::string listen;
+    for (auto const& address : network.listen) {
+        listen += (listen.empty() ? "" : ",") + address;
+    }
+    pack.set_str(lt::settings_pack::listen_interfaces, listen);
+    pack.set_bool(lt::settings_pack::enable_lsd, network.local_discovery);
+}
+
+lt::settings_pack make_session_settings(network_settings const& network, std::int64_t queued_bytes) {
+    using sp = lt::settings_pack;
+    sp pack;
+    set_network_settings(pack, network);
+    pack.set_str(sp::user_agent, "Seedbed/" SEEDBED_VERSION);
+    pack.set_str(sp::peer_fingerprint, lt::generate_fingerprint("SB", 0, 1, 0, 0));
+
+    // Nothing that leaves the LAN or opens a way into it.
+    pack.set_bool(sp::enable_dht, false);
+    pack.set_bool(sp::enable_upnp, false);
+    pack.set_bool(sp::enable_natpmp, false);
+
+    // The port that is configured or none: a peer that is told another one looks in vain.
+    pack.set_int(sp::max_retry_port_bind, 0);
+    pack.set_bool(sp::listen_system_port_fallback, false);
+    pack.set_int(sp::listen_queue_size, 128); // a room of machines boots at the same moment
+
+    // Plain TCP: uTP yields to other traffic, encryption costs CPU time, and the installed base speaks neither.
+    pack.set_bool(sp::enable_outgoing_utp, false);
+    pack.set_bool(sp::enable_incoming_utp, false);
+    pack.set_int(sp::out_enc_policy, sp::pe_disabled);
+    pack.set_int(sp::in_enc_policy, sp::pe_disabled);
+    pack.set_int(sp::mixed_mode_algorithm, sp::prefer_tcp);
+    pack.set_bool(sp::rate_limit_ip_overhead, false);
+
+    // Several machines behind one address are several peers.
+    pack.set_bool(sp::allow_multiple_connections_per_ip, true);
+
+    // Every peer is served; every torrent is active.
+    pack.set_int(sp::unchoke_slots_limit, -1);
+    pack.set_int(sp::connections_limit, 4000);
+    for (auto const limit : {sp::active_downloads, sp::active_seeds, sp::active_checking, sp::active_limit,
+                             sp::active_tracker_limit, sp::active_lsd_limit}) {
+        pack.set_int(limit, std::numeric_limits<std::uint16_t>::max());
+    }
+
+    // A target that boots before its server, or comes back after a power cut, must find it: peers are tried for ever,
+    // at most half a minute apart (failures are counted up to 31).
+    pack.set_int(sp::max_failcount, 100);
+    pack.set_int(sp::min_reconnect_time, 1);
+    pack.set_int(sp::connection_speed, 200);
+    pack.set_int(sp::local_service_announce_interval, 30);
+    pack.set_int(sp::min_announce_interval, 30);
+    pack.set_int(sp::tracker_backoff, 50);
+    pack.set_int(sp::stop_tracker_timeout, 1);
+
+    // Depths for 10 GbE: about 16 MiB on the way to and from a peer.
+    pack.set_int(sp::max_out_request_queue, 1500);
+    pack.set_int(sp::max_allowed_in_request_queue, 4000);
+    pack.set_int(sp::request_queue_time, 3);
+    pack.set_int(sp::send_buffer_low_watermark, 1 << 20);
+    pack.set_int(sp::send_buffer_watermark, 4 << 20);
+    pack.set_int(sp::send_buffer_watermark_factor, 150);
+    pack.set_int(sp::max_queued_disk_bytes,
+                 static_cast<int>(std::min<std::int64_t>(queued_bytes, std::numeric_limits<int>::max())));
+
+    // Checking reads whole pieces: four of partclone's in flight.
+    pack.set_int(sp::checking_mem_usage, 4096);
+
+    pack.set_int(sp::alert_queue_size, 100'000);
+    pack.set_int(sp::alert_mask,
+                 static_cast<int>(static_cast<std::uint32_t>(lt::alert_category::error | lt::alert_category::status |
+                                                             lt::alert_category::storage | lt::alert_category::tracker |
+                                                             lt::alert_category::connect)));
+    return pack;
+}
+
+} // namespace seedbed

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <libtorrent/settings_pack.hpp>
+
+#include "config/settings.hpp"
+
+namespace seedbed {
+
+/// libtorrent's settings for imaging in a LAN: no DHT, no port mapping, plain TCP, no limit on connections, uploads or
+/// torrents, deep request queues.
+///
+/// \param queued_bytes how much may wait to be written before peers are paused.
+[[nodiscard]] libtorrent::settings_pack make_session_settings(network_settings const& network,
+                                                              std::int64_t queued_bytes);
+
+/// The part of them that a reload changes.
+void set_network_settings(libtorrent::settings_pack& pack, network_settings const& network);
+
+} // namespace seedbed

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that Seedbed needs and that are not there yet; where all are there, it changes nothing and
+# needs no rights. Asks nothing.
+#
+# Usage: packaging/setup.sh [build|test|demo]
+#   build   what building needs (the default)
+#   test    what building and all tests need
+#   demo    what building and packaging/demo.sh need
+set -euo pipefail
+
+fail() {
+  echo "setup.sh: $1" >&2
+  exit 1
+}
+
+# A|B is satisfied by either; A is the one that is installed, where apt knows it. A leading ? marks a package whose
+# absence from apt's lists is no failure: the tests that want it are skipped.
+build=(
+  g++ cmake ninja-build ccache pkg-config
+  libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
+  nlohmann-json3-dev libexpected-dev libsystemd-dev catch2
+)
+# busybox-static takes the place of busybox where that is installed; it has the same commands.
+test=(
+  'clang-format-14|clang-format'
+  partclone e2fsprogs ntfs-3g xfsprogs btrfs-progs dosfstools mtools
+  aria2 transmission-daemon transmission-cli '?opentracker' python3 python3-libtorrent
+  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq
+  qemu-system-x86 busybox-static cpio kmod
+)
+demo=(partclone e2fsprogs mount util-linux python3)
+
+(($# <= 1)) || fail "usage: setup.sh [build|test|demo]"
+case ${1:-build} in
+  build) wanted=("${build[@]}") ;;
+  test) wanted=("${build[@]}" "${test[@]}") ;;
+  demo) wanted=("${build[@]}" "${demo[@]}") ;;
+  *) fail "usage: setup.sh [build|test|demo]" ;;
+esac
+for program in dpkg-query apt-get; do
+  command -v "$program" >/dev/null || fail "$program is missing: this script is for Debian 12"
+done
+
+installed() {
+  [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ?i* ]]
+}
+known_to_apt() {
+  [[ -n $(apt-cache madison "$1" 2>/dev/null) ]]
+}
+
+# missing ENTRY: none of its alternatives is installed.
+missing() {
+  local alternative alternatives
+  IFS='|' read -ra alternatives <<<"${1#\?}"
+  for alternative in "${alternatives[@]}"; do
+    ! installed "$alternative" || return 1
+  done
+}
+
+entries=()
+for entry in "${wanted[@]}"; do
+  if missing "$entry"; then
+    entries+=("$entry")
+  fi
+done
+# A package that apt does not offer can not make every later run update apt's lists again.
+only_optional=true
+for entry in "${entries[@]}"; do
+  if [[ $entry != \?* ]] || known_to_apt "${entry#\?}"; then
+    only_optional=false
+  fi
+done
+if $only_optional; then
+  echo "setup.sh: all packages for ${1:-build} are installed"
+  exit 0
+fi
+((EUID == 0)) || fail "run it as root; these packages are missing: ${entries[*]}"
+
+log=$(mktemp)
+policy=
+cleanup() {
+  rm -f "$log" ${policy:+"$policy"}
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# apt COMMAND...: quiet; waits for another apt to end; leaves its output in $log.
+apt() {
+  DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef \
+    -o Dpkg::Options::=--force-confold "$@" >"$log" 2>&1 </dev/null
+}
+reason() {
+  grep -m 1 '^E: ' "$log" || tail -n 1 "$log"
+}
+
+# Lists that can not be updated, for one of several sources perhaps, may still do: only the installation decides.
+apt update || echo "setup.sh: apt-get update failed, trying all the same: $(reason)" >&2
+
+packages=()
+for entry in "${entries[@]}"; do
+  IFS='|' read -ra alternatives <<<"${entry#\?}"
+  choice=${alternatives[0]}
+  for alternative in "${alternatives[@]}"; do
+    if known_to_apt "$alternative"; then
+      choice=$alternative
+      break
+    fi
+  done
+  if [[ $entry == \?* ]] && ! known_to_apt "$choice"; then
+    echo "setup.sh: $choice is not available here, going on without it"
+    continue
+  fi
+  packages+=("$choice")
+done
+((${#packages[@]})) || exit 0
+
+# Some of these packages are servers (a tracker, a BitTorrent client): the tests start their own, and none is to run on
+# this machine because its package came.
+if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+  policy=/usr/sbin/policy-rc.d
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
+echo "setup.sh: installing ${packages[*]}"
+apt install --no-install-recommends "${packages[@]}" || fail "apt-get install failed: $(reason)"
+if command -v systemctl >/dev/null; then
+  for server in opentracker transmission-daemon; do
+    if [[ " ${packages[*]} " == *" $server "* ]]; then
+      systemctl --quiet disable "$server.service" >"$log" 2>&1 ||
+        echo "setup.sh: $server.service can not be disabled, ignoring: $(reason)" >&2
+    fi
+  done
+fi

@@ -1,0 +1,84 @@
+#!/bin/bash
+# `seedbed probe` on an image file and, where there are any, a loop device: table, JSON, configuration and exit status.
+# shellcheck disable=SC2317 # functions are called by way of check and trap
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+seedbed=${SEEDBED:-$here/../../build/dev/seedbed}
+work=$(mktemp -d)
+loop=
+failed=0
+
+cleanup() {
+    [ -z "$loop" ] || losetup -d "$loop"
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+# check LABEL COMMAND...: passes where the command succeeds.
+check() {
+    local label=$1
+    shift
+    if "$@"; then
+        echo "PASS $label"
+    else
+        echo "FAIL $label"
+        sed 's/^/    /' "$work/out" "$work/err"
+        failed=1
+    fi
+}
+
+# run STATUS ARGUMENT...: `seedbed probe` ends with this exit status.
+run() {
+    local expected=$1 status
+    shift
+    "$seedbed" probe "$@" >"$work/out" 2>"$work/err"
+    status=$?
+    [ "$status" = "$expected" ] || { echo "exit status $status, expected $expected" >>"$work/err" && return 1; }
+}
+
+# field NAME VALUE: the first device of the JSON list has this value.
+field() {
+    python3 -c 'import json, sys
+device = json.load(open(sys.argv[1]))[0]
+for part in sys.argv[2].split("."): device = device[part]
+sys.exit(json.dumps(device) != sys.argv[3])' "$work/out" "$1" "$2"
+}
+
+image=$work/image
+truncate -s 5M "$image"
+check "a table" run 0 "$image"
+check "its heading" grep -q '^DEVICE  *CLASS  *SIZE .*THREADS .*BECAUSE$' "$work/out"
+check "its line" grep -q "^$image  .*  5 MiB  .*  rw  " "$work/out"
+check "JSON" run 0 --json "$image"
+check "size in JSON" field size $((5 << 20))
+check "kind in JSON" field block_device false
+check "writable in JSON" field read_only false
+
+check "one of two devices is missing: status" run 1 --json "$work/missing" "$image"
+check "one of two devices is missing: the other is shown" field device "\"$image\""
+check "one of two devices is missing: one line says so" \
+    test "$(grep -c "^seedbed probe: $work/missing: " "$work/err") $(wc -l <"$work/err")" = "1 1"
+check "a folder is no device" run 1 "$work"
+check "a character device is no device" run 1 /dev/full
+check "no device given" run 2
+check "an unknown option" run 2 --nonsense "$image"
+check "help" run 0 --help
+
+printf '[profile.%s]\nthreads = 7\n\n' hdd sata_ssd nvme >"$work/seedbed.toml"
+check "profiles of a configuration" run 0 --json --config "$work/seedbed.toml" "$image"
+check "profiles of a configuration: threads" field profile.threads 7
+echo 'nonsense = 1' >>"$work/seedbed.toml"
+check "a bad configuration" run 2 --config "$work/seedbed.toml" "$image"
+check "a bad configuration: where" grep -q "^$work/seedbed.toml:10: " "$work/err"
+
+if loop=$(losetup -r -f -b 4096 --show "$image" 2>/dev/null); then
+    check "a loop device" run 0 --json "$loop"
+    check "a loop device: kind" field block_device true
+    check "a loop device: sectors" field logical_sector_size 4096
+    check "a loop device: read-only" field read_only true
+    check "a loop device: its file is the evidence" grep -qF "loop/backing_file=$image, " "$work/out"
+else
+    loop=
+    echo "SKIP a loop device: none can be set up here"
+fi
+exit $failed

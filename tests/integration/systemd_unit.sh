@@ -1,0 +1,86 @@
+#!/bin/bash
+# What `cmake --install` gives to systemd: a unit that systemd-analyze accepts and finds well confined, the user and the folders.
+# SEEDBED is the program in its build folder. Changes nothing outside its own folder.
+set -euo pipefail
+
+seedbed=$(readlink -f "${SEEDBED:?path of the seedbed program}")
+build=$(dirname "$seedbed")
+# systemd-analyze's exposure in tenths: 0 is best. What is left is what the daemon cannot do without: the network, raw
+# block devices, a user of its own that reads the host's mounts.
+threshold=18
+
+skip() {
+    echo "SKIP: $1"
+    exit 77
+}
+fail() {
+    echo "FAIL: $1" >&2
+    exit 1
+}
+
+for tool in systemd-analyze systemd-sysusers systemd-tmpfiles cmake; do
+    command -v "$tool" >/dev/null || skip "$tool is not installed"
+done
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/seedbed-unit-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+tree=$work/tree
+DESTDIR=$tree cmake --install "$build" >"$work/install" 2>&1 || {
+    cat "$work/install" >&2
+    fail "cmake --install"
+}
+unit=$(find "$tree" -name seedbed.service)
+[[ -f $unit ]] || fail "no seedbed.service was installed"
+program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")
+[[ -x $tree$program ]] || fail "the unit starts $program, which was not installed"
+install -D /bin/true "$tree/bin/kill" # ExecReload's
+
+# verify: what systemd-analyze says of the unit, in $work/said.
+verify() {
+    systemd-analyze verify --man=no --recursive-errors=no --root="$tree" seedbed.service >"$work/said" 2>&1
+}
+# analyze: the same for its exposure.
+analyze() {
+    systemd-analyze security --no-pager --offline=true --threshold="$1" --root="$tree" seedbed.service >"$work/said" 2>&1
+}
+
+verify || fail "systemd-analyze verify: $(<"$work/said")"
+[[ ! -s $work/said ]] || fail "systemd-analyze verify has something to say: $(<"$work/said")"
+analyze "$threshold" || fail "the service is less confined than it was: $(<"$work/said")"
+grep 'Overall exposure' "$work/said"
+
+# The same checks fail where there is something to find.
+cp "$unit" "$work/good"
+# broken WHY SED_SCRIPT
+broken() {
+    sed "$2" "$work/good" >"$unit"
+    ! cmp -s "$work/good" "$unit" || fail "the unit has nothing that '$2' would change"
+    ! verify || fail "systemd-analyze verify accepts $1"
+}
+broken "an unknown key" 's/^Restart=/Restrat=/'
+broken "an unknown value" 's/^Type=notify/Type=notifies/'
+broken "a program that is not there" "s|^ExecStart=$program|&-missing|"
+sed '/^\(Protect\|Restrict\|SystemCall\|CapabilityBoundingSet\|User\|DevicePolicy\)/d' "$work/good" >"$unit"
+! analyze "$threshold" || fail "a service without confinement is found to be confined"
+cp "$work/good" "$unit"
+
+# User and folders: made for real in the tree, which takes root.
+sysusers=$(find "$tree" -path '*/sysusers.d/seedbed.conf')
+tmpfiles=$(find "$tree" -path '*/tmpfiles.d/seedbed.conf')
+[[ -f $sysusers && -f $tmpfiles ]] || fail "sysusers.d or tmpfiles.d have no seedbed.conf"
+if ((EUID == 0)); then
+    mkdir -p "$tree/etc"
+    echo 'disk:x:6:' >"$tree/etc/group"
+    systemd-sysusers --root="$tree" "$sysusers" >"$work/said" 2>&1 || fail "systemd-sysusers: $(<"$work/said")"
+    grep -q '^seedbed:' "$tree/etc/passwd" || fail "systemd-sysusers made no user"
+    grep -q '^disk:.*[:,]seedbed$' "$tree/etc/group" || fail "the user is not in the group disk"
+    systemd-tmpfiles --root="$tree" --create "$tmpfiles" >"$work/said" 2>&1 || fail "systemd-tmpfiles: $(<"$work/said")"
+    [[ -d $tree/etc/seedbed/images.d ]] || fail "/etc/seedbed/images.d was not made"
+    owner=$(stat -c %u:%g:%a "$tree/var/lib/seedbed")
+    [[ $owner == "$(awk -F: '$1 == "seedbed" { print $3 ":" $4 }' "$tree/etc/passwd"):700" ]] ||
+        fail "/var/lib/seedbed belongs to $owner"
+else
+    echo "not root: user and folders were not made"
+fi
+
+echo "PASS"

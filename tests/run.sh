@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Sets up, builds and tests everything, the way continuous integration does; stops at the first thing that fails.
+#
+# Usage: tests/run.sh [dev|asan|tsan]...     all three by default
+#   dev    warnings are errors; layout of the sources; all tests
+#   asan   AddressSanitizer and UndefinedBehaviorSanitizer; all tests that need no virtual machine
+#   tsan   ThreadSanitizer; unit tests and the integration tests with the label "threads"
+#
+# Missing packages are installed first, which needs root, as many integration tests do: they skip, saying why, what they can
+# not do. SEEDBED_JOBS is the number of parallel compilations (the number of processors by default).
+set -euo pipefail
+
+source_dir=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+cd "$source_dir"
+jobs=${SEEDBED_JOBS:-$(nproc)}
+
+presets=("$@")
+((${#presets[@]})) || presets=(dev asan tsan)
+for preset in "${presets[@]}"; do
+  if [[ ! $preset =~ ^(dev|asan|tsan)$ ]]; then
+    echo "run.sh: '$preset' is none of dev, asan and tsan" >&2
+    exit 2
+  fi
+done
+
+current=
+results=$(mktemp)
+ended() {
+  local status=$?
+  if ((status)); then
+    echo "run.sh: FAILED at '$current' with exit status $status"
+  fi
+  echo "run.sh: $SECONDS s in all"
+  cat "$results" # ctest's own closing lines, one a preset
+  rm -f "$results"
+}
+trap ended EXIT
+
+# stage NAME COMMAND...: tells what runs and how long it took.
+stage() {
+  local begin=$SECONDS
+  current=$1
+  shift
+  printf '==== %s\n' "$current"
+  "$@"
+  printf '==== %s: %d s\n' "$current" $((SECONDS - begin))
+}
+
+check_layout() {
+  local formatter=clang-format-14
+  # Other versions lay out some constructs otherwise; they are better than nothing where Debian 12's is not to be had.
+  command -v "$formatter" >/dev/null || formatter=clang-format
+  find core config daemon tests \( -name '*.cpp' -o -name '*.hpp' \) -print0 |
+    xargs -0 -r -n 16 -P "$jobs" "$formatter" --dry-run -Werror
+}
+
+# under_sanitizer COMMAND...: runs it with the sanitizers' settings; others ignore them.
+under_sanitizer() {
+  local aslr=()
+  # The ThreadSanitizer of GCC 12 has no room for addresses that are randomised by more than 28 bits ("unexpected
+  # memory mapping"); without any randomisation it always has.
+  if [[ $preset == tsan && $(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 32) -gt 28 ]] && setarch -R true; then
+    aslr=(setarch -R)
+  fi
+  ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1 \
+    UBSAN_OPTIONS=print_stacktrace=1 \
+    TSAN_OPTIONS="suppressions=$source_dir/tests/support/tsan.supp second_deadlock_stack=1" \
+    "${aslr[@]}" "$@"
+}
+
+run_tests() {
+  local status=0
+  under_sanitizer ctest --preset "$preset" --parallel "$jobs" --no-tests=error --no-label-summary |
+    tee "$results.log" || status=$?
+  sed -n "s/^[0-9]*% tests passed, /$preset: &/p" "$results.log" >>"$results"
+  rm -f "$results.log"
+  return "$status"
+}
+
+if [[ -z ${CCACHE_DIR:-} && ! -w ${HOME:-/} ]]; then
+  export CCACHE_DIR=$source_dir/build/ccache
+fi
+stage "packages" packaging/setup.sh test
+for preset in "${presets[@]}"; do
+  [[ $preset != dev ]] || stage "layout" check_layout
+  stage "$preset: configure" cmake --preset "$preset"
+  stage "$preset: build" cmake --build --preset "$preset" --parallel "$jobs"
+  stage "$preset: tests" run_tests
+done

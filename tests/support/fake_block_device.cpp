@@ -1,0 +1,283 @@
+#include "support/fake_block_device.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <stdexcept>
+
+namespace seedbed::test {
+
+namespace {
+
+io_operation io_operation_of(fake_block_device::operation op) {
+    switch (op) {
+    case fake_block_device::operation::write:
+        return io_operation::write;
+    case fake_block_device::operation::flush:
+        return io_operation::flush;
+    case fake_block_device::operation::read:
+    case fake_block_device::operation::read_medium:
+        break;
+    }
+    return io_operation::read;
+}
+
+bool overlap(std::int64_t a_offset, std::int64_t a_length, std::int64_t b_offset, std::int64_t b_length) {
+    // Subtractions, because a fault's length may be the greatest number there is.
+    return a_offset < b_offset ? b_offset - a_offset < a_length : a_offset - b_offset < b_length;
+}
+
+template <class Bytes>
+auto part_of(Bytes& bytes, std::int64_t offset, std::size_t length) {
+    std::span whole{bytes};
+    if (offset < 0 || static_cast<std::size_t>(offset) > whole.size() ||
+        length > whole.size() - static_cast<std::size_t>(offset)) {
+        throw std::out_of_range("fake_block_device: a test asks for bytes beyond the end");
+    }
+    return whole.subspan(static_cast<std::size_t>(offset), length);
+}
+
+std::int64_t length_of(std::span<std::byte const> buffer) {
+    return static_cast<std::int64_t>(buffer.size());
+}
+
+} // namespace
+
+/// Records a call, waits at its gate, and counts as running until it is destroyed. Holds the device's mutex.
+class fake_block_device::running_call {
+public:
+    running_call(fake_block_device& device, access const& what)
+        : m_device(device)
+        , m_lock(device.m_mutex) {
+        device.m_accesses.push_back(what);
+        bool const writes = what.op == operation::write;
+        for (access const& other : device.m_running) {
+            if ((writes || other.op == operation::write) && other.op != operation::flush &&
+                what.op != operation::flush && overlap(what.offset, what.length, other.offset, other.length)) {
+                ++device.m_overlaps;
+            }
+        }
+        device.m_running.push_back(what);
+        m_self = std::prev(device.m_running.end());
+
+        gate& my_gate = device.gate_of(what.op);
+        if (my_gate.closed) {
+            ++my_gate.waiting;
+            device.m_changed.notify_all();
+            device.m_changed.wait(m_lock, [&, met = my_gate.releases] { return my_gate.releases != met; });
+        }
+    }
+    running_call(running_call const&) = delete;
+    running_call& operator=(running_call const&) = delete;
+    ~running_call() { m_device.m_running.erase(m_self); }
+
+private:
+    fake_block_device& m_device;
+    std::unique_lock<std::mutex> m_lock;
+    std::list<access>::iterator m_self;
+};
+
+void fake_block_device::held_operations::wait_until_waiting(int count) const {
+    std::unique_lock lock(m_device->m_mutex);
+    m_device->m_changed.wait(lock, [&] { return m_device->gate_of(m_op).waiting >= count; });
+}
+
+void fake_block_device::held_operations::release() {
+    if (m_device == nullptr) {
+        return;
+    }
+    fake_block_device& device = *std::exchange(m_device, nullptr);
+    std::lock_guard const lock(device.m_mutex);
+    gate& my_gate = device.gate_of(m_op);
+    my_gate.closed = false;
+    my_gate.waiting = 0;
+    ++my_gate.releases;
+    device.m_changed.notify_all();
+}
+
+fake_block_device::fake_block_device(std::int64_t size, std::string path, bool read_only)
+    : m_path(std::move(path))
+    , m_size(size)
+    , m_read_only(read_only)
+    , m_contents(static_cast<std::size_t>(size))
+    , m_medium(m_contents) {}
+
+result<void, io_error> fake_block_device::read(std::int64_t offset, std::span<std::byte> buffer) {
+    return read_from(m_contents, {operation::read, offset, length_of(buffer)}, buffer);
+}
+
+result<void, io_error> fake_block_device::read_medium(std::int64_t offset, std::span<std::byte> buffer) {
+    return read_from(m_medium, {operation::read_medium, offset, length_of(buffer)}, buffer);
+}
+
+result<void, io_error> fake_block_device::read_from(std::vector<std::byte> const& source, access const& what,
+                                                    std::span<std::byte> buffer) {
+    running_call const call(*this, what);
+    if (int const code = take_fault_locked(what); code != 0) {
+        return failure(what, code);
+    }
+    if (what.offset < 0) {
+        return failure(what, EINVAL);
+    }
+    if (what.offset > m_size || what.length > m_size - what.offset) {
+        return failure(what, EIO);
+    }
+    std::ranges::copy(part_of(source, what.offset, buffer.size()), buffer.begin());
+    return {};
+}
+
+result<void, io_error> fake_block_device::write(std::int64_t offset, std::span<std::byte const> buffer) {
+    access const what{operation::write, offset, length_of(buffer)};
+    running_call const call(*this, what);
+    if (m_read_only) {
+        return failure(what, EROFS);
+    }
+    if (int const code = take_fault_locked(what); code != 0) {
+        return failure(what, code);
+    }
+    if (offset < 0) {
+        return failure(what, EINVAL);
+    }
+    if (offset > m_size || what.length > m_size - offset) {
+        return failure(what, ENOSPC);
+    }
+    std::ranges::copy(buffer, part_of(m_contents, offset, buffer.size()).begin());
+    mark_unflushed_locked(offset, what.length);
+    return {};
+}
+
+result<void, io_error> fake_block_device::flush() {
+    access const what{operation::flush, 0, 0};
+    running_call const call(*this, what);
+    if (m_flush_failed == 0) {
+        m_flush_failed = take_fault_locked(what);
+    }
+    if (m_flush_failed != 0) {
+        return failure(what, m_flush_failed);
+    }
+    for (auto const& [begin, end] : m_unflushed) {
+        std::copy(m_contents.begin() + begin, m_contents.begin() + end, m_medium.begin() + begin);
+    }
+    m_unflushed.clear();
+    return {};
+}
+
+void fake_block_device::fail(operation op, int code, std::int64_t offset, std::int64_t length, int times) {
+    std::lock_guard const lock(m_mutex);
+    m_faults.push_back({op, code, offset, length, times});
+}
+
+void fake_block_device::clear_faults() {
+    std::lock_guard const lock(m_mutex);
+    m_faults.clear();
+}
+
+fake_block_device::held_operations fake_block_device::hold(operation op) {
+    std::lock_guard const lock(m_mutex);
+    gate& the_gate = gate_of(op);
+    if (the_gate.closed) {
+        throw std::logic_error("fake_block_device: this operation is held already");
+    }
+    the_gate.closed = true;
+    return {*this, op};
+}
+
+void fake_block_device::crash() {
+    std::lock_guard const lock(m_mutex);
+    for (auto const& [begin, end] : m_unflushed) {
+        std::copy(m_medium.begin() + begin, m_medium.begin() + end, m_contents.begin() + begin);
+    }
+    m_unflushed.clear();
+}
+
+void fake_block_device::set_contents(std::int64_t offset, std::span<std::byte const> bytes) {
+    std::lock_guard const lock(m_mutex);
+    std::ranges::copy(bytes, part_of(m_contents, offset, bytes.size()).begin());
+    std::ranges::copy(bytes, part_of(m_medium, offset, bytes.size()).begin());
+}
+
+void fake_block_device::set_medium(std::int64_t offset, std::span<std::byte const> bytes) {
+    std::lock_guard const lock(m_mutex);
+    std::ranges::copy(bytes, part_of(m_medium, offset, bytes.size()).begin());
+}
+
+std::vector<std::byte> fake_block_device::contents(std::int64_t offset, std::int64_t length) const {
+    std::lock_guard const lock(m_mutex);
+    auto const part = part_of(m_contents, offset, static_cast<std::size_t>(length));
+    return {part.begin(), part.end()};
+}
+
+std::vector<std::byte> fake_block_device::medium(std::int64_t offset, std::int64_t length) const {
+    std::lock_guard const lock(m_mutex);
+    auto const part = part_of(m_medium, offset, static_cast<std::size_t>(length));
+    return {part.begin(), part.end()};
+}
+
+std::vector<fake_block_device::access> fake_block_device::accesses() const {
+    std::lock_guard const lock(m_mutex);
+    return m_accesses;
+}
+
+std::vector<fake_block_device::access> fake_block_device::accesses(operation op) const {
+    std::lock_guard const lock(m_mutex);
+    std::vector<access> found;
+    std::ranges::copy_if(m_accesses, std::back_inserter(found), [op](access const& a) { return a.op == op; });
+    return found;
+}
+
+void fake_block_device::clear_accesses() {
+    std::lock_guard const lock(m_mutex);
+    m_accesses.clear();
+}
+
+std::int64_t fake_block_device::unflushed_bytes() const {
+    std::lock_guard const lock(m_mutex);
+    std::int64_t total = 0;
+    for (auto const& [begin, end] : m_unflushed) {
+        total += end - begin;
+    }
+    return total;
+}
+
+int fake_block_device::overlaps() const {
+    std::lock_guard const lock(m_mutex);
+    return m_overlaps;
+}
+
+int fake_block_device::take_fault_locked(access const& what) {
+    auto const hit = std::ranges::find_if(m_faults, [&](fault const& f) {
+        return f.op == what.op && f.times != 0 &&
+               (f.op == operation::flush || overlap(f.offset, f.length, what.offset, what.length));
+    });
+    if (hit == m_faults.end()) {
+        return 0;
+    }
+    if (hit->times != forever) {
+        --hit->times;
+    }
+    return hit->code;
+}
+
+void fake_block_device::mark_unflushed_locked(std::int64_t offset, std::int64_t length) {
+    if (length == 0) {
+        return;
+    }
+    std::int64_t begin = offset;
+    std::int64_t end = offset + length;
+    auto it = m_unflushed.lower_bound(begin);
+    if (it != m_unflushed.begin() && std::prev(it)->second >= begin) {
+        --it;
+    }
+    while (it != m_unflushed.end() && it->first <= end) {
+        begin = std::min(begin, it->first);
+        end = std::max(end, it->second);
+        it = m_unflushed.erase(it);
+    }
+    m_unflushed.emplace(begin, end);
+}
+
+tl::unexpected<io_error> fake_block_device::failure(access const& what, int code) const {
+    return tl::make_unexpected(io_error{io_operation_of(what.op), m_path, what.offset, what.length, code});
+}
+
+} // namespace seedbed::test

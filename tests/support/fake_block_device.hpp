@@ -1,0 +1,154 @@
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <list>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/device/block_device.hpp"
+
+namespace seedbed::test {
+
+/// A device in memory that records every access, fails or waits where a test says so, and forgets what was not flushed.
+///
+/// It holds two copies of its bytes: what read() sees (the page cache, in a real device) and the medium. flush() copies
+/// what was written to the medium, read_medium() sees the medium alone, crash() throws away all but the medium. So
+/// whoever verifies or reports before flushing is caught.
+///
+/// Threads: every member may be called from any thread. A device outlives its held_operations.
+class fake_block_device final : public block_device {
+public:
+    enum class operation : std::uint8_t { read, write, flush, read_medium };
+
+    /// One call, recorded when it began.
+    struct access {
+        operation op = operation::read;
+        std::int64_t offset = 0; ///< bytes; 0 for a flush
+        std::int64_t length = 0; ///< bytes; 0 for a flush
+
+        friend bool operator==(access const&, access const&) = default;
+    };
+
+    /// While it lives, calls of one operation wait in the device before they do anything. Released by its destructor,
+    /// so that a test that fails leaves no thread behind: declare it after whatever joins the threads.
+    class held_operations {
+    public:
+        held_operations(held_operations&& other) noexcept
+            : m_device(std::exchange(other.m_device, nullptr))
+            , m_op(other.m_op) {}
+        held_operations& operator=(held_operations&&) = delete;
+        ~held_operations() { release(); }
+
+        /// Returns when at least \p count calls wait here.
+        void wait_until_waiting(int count = 1) const;
+        /// Lets the waiting calls and all later ones go on.
+        void release();
+
+    private:
+        friend class fake_block_device;
+        held_operations(fake_block_device& device, operation op)
+            : m_device(&device)
+            , m_op(op) {}
+
+        fake_block_device* m_device;
+        operation m_op;
+    };
+
+    /// \param size in bytes; the device begins as zeros, durably.
+    explicit fake_block_device(std::int64_t size, std::string path = "fake", bool read_only = false);
+
+    [[nodiscard]] std::string const& path() const noexcept override { return m_path; }
+    [[nodiscard]] std::int64_t size() const noexcept override { return m_size; }
+    [[nodiscard]] bool read_only() const noexcept override { return m_read_only; }
+    [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<std::byte> buffer) override;
+    /// Writes past the end fail with ENOSPC, on a read-only device with EROFS; a write that fails changes nothing.
+    [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) override;
+    /// A flush that fails makes nothing durable, and as with a real device every later one fails likewise.
+    [[nodiscard]] result<void, io_error> flush() override;
+    [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override;
+
+    /// From now on calls of \p op that touch [\p offset, \p offset + \p length) fail with \p code.
+    /// \param times how many calls fail before the fault is gone. Offset and length are ignored for a flush.
+    void fail(operation op, int code, std::int64_t offset = 0, std::int64_t length = everything, int times = forever);
+    /// Takes back every fail(). A flush that has failed stays failed.
+    void clear_faults();
+
+    /// Makes calls of \p op wait until the result is released or destroyed. At most one hold for an operation at a
+    /// time.
+    [[nodiscard]] held_operations hold(operation op);
+
+    /// What a power cut does: all writes since the last successful flush are gone.
+    void crash();
+
+    /// Sets bytes, in memory and on the medium, without a record and without a fault.
+    void set_contents(std::int64_t offset, std::span<std::byte const> bytes);
+    /// Sets bytes on the medium only: a disk that lies.
+    void set_medium(std::int64_t offset, std::span<std::byte const> bytes);
+    /// What read() would see, without a record.
+    [[nodiscard]] std::vector<std::byte> contents(std::int64_t offset, std::int64_t length) const;
+    /// What a crash would leave, without a record.
+    [[nodiscard]] std::vector<std::byte> medium(std::int64_t offset, std::int64_t length) const;
+
+    /// Every call since the start or the last clear_accesses(), in the order in which they began.
+    [[nodiscard]] std::vector<access> accesses() const;
+    /// Those of one operation.
+    [[nodiscard]] std::vector<access> accesses(operation op) const;
+    void clear_accesses();
+
+    /// Bytes in runs that were written since the last successful flush.
+    [[nodiscard]] std::int64_t unflushed_bytes() const;
+    /// How many calls began while another one to an overlapping range was running, one of the two being a write: their
+    /// order would be undefined on a real device.
+    [[nodiscard]] int overlaps() const;
+
+    static constexpr std::int64_t everything = std::numeric_limits<std::int64_t>::max();
+    static constexpr int forever = -1;
+
+private:
+    struct fault {
+        operation op;
+        int code;
+        std::int64_t offset;
+        std::int64_t length;
+        int times;
+    };
+    struct gate {
+        bool closed = false;
+        int waiting = 0;  ///< calls that the present hold keeps
+        int releases = 0; ///< holds that are over: a call waits for the end of the one it met, not of the next
+    };
+    class running_call;
+
+    gate& gate_of(operation op) { return m_gates.at(static_cast<std::size_t>(op)); }
+    /// The errno of a fault that hits, or 0; uses the fault up.
+    int take_fault_locked(access const& what);
+    result<void, io_error> read_from(std::vector<std::byte> const& source, access const& what,
+                                     std::span<std::byte> buffer);
+    void mark_unflushed_locked(std::int64_t offset, std::int64_t length);
+    tl::unexpected<io_error> failure(access const& what, int code) const;
+
+    std::string const m_path;
+    std::int64_t const m_size;
+    bool const m_read_only;
+
+    mutable std::mutex m_mutex; ///< guards everything below
+    std::condition_variable m_changed;
+    std::vector<std::byte> m_contents;
+    std::vector<std::byte> m_medium;
+    std::map<std::int64_t, std::int64_t> m_unflushed; ///< begin -> end, disjoint
+    std::vector<fault> m_faults;
+    std::array<gate, 4> m_gates;
+    std::vector<access> m_accesses;
+    std::list<access> m_running;
+    int m_overlaps = 0;
+    int m_flush_failed = 0;
+};
+
+} // namespace seedbed::test

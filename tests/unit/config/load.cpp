@@ -1,0 +1,605 @@
+#include "config/load.hpp"
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+using lines = std::vector<std::string>;
+
+namespace {
+
+void write(std::filesystem::path const& path, std::string const& text) {
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    REQUIRE(file.flush());
+}
+
+std::string content(std::filesystem::path const& path) {
+    std::ifstream file(path, std::ios::binary);
+    REQUIRE(file);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+settings accepted(result<settings, config_errors> loaded) {
+    for (auto const& line : loaded ? lines{} : loaded.error().lines) {
+        UNSCOPED_INFO(line);
+    }
+    REQUIRE(loaded);
+    return *std::move(loaded);
+}
+
+lines refused(result<settings, config_errors> const& loaded) {
+    REQUIRE_FALSE(loaded);
+    REQUIRE_FALSE(loaded.error().lines.empty());
+    return loaded.error().lines;
+}
+
+settings good(std::string const& text) {
+    return accepted(parse_settings(text, "/etc/seedbed/t.toml"));
+}
+
+/// The errors of a text, without the name of its file.
+lines bad(std::string const& text) {
+    auto errors = refused(parse_settings(text, "/etc/t.toml"));
+    for (auto& line : errors) {
+        REQUIRE(line.starts_with("/etc/t.toml:"));
+        line.erase(0, std::string("/etc/t.toml:").size());
+    }
+    return errors;
+}
+
+/// An image with nothing wrong; \p more goes behind its four lines and the one of the header.
+std::string image(std::string const& name, std::string const& more = "", std::string const& mode = "seed") {
+    return "[[image]]\nname = '" + name + "'\ntorrent = '/t/" + name + "'\ndevice = '/d/" + name + "'\nmode = '" +
+           mode + "'\n" + more;
+}
+
+void check_equal(settings const& a, settings const& b) {
+    CHECK(a.images == b.images);
+    CHECK(a.network == b.network);
+    CHECK(a.memory == b.memory);
+    CHECK(a.log == b.log);
+    CHECK(a.profiles == b.profiles);
+}
+
+} // namespace
+
+TEST_CASE("load: an empty text gives the defaults") {
+    check_equal(good(""), settings{});
+    check_equal(good("[network]\n[memory]\n[log]\n[profile.hdd]\n"), settings{});
+}
+
+TEST_CASE("load: every key of an image arrives") {
+    auto const loaded = good(R"(
+[[image]]
+name = "Win-10_a.b"
+torrent = "/t/a.torrent"
+device = "/dev/sda1"
+mode = "seed"
+profile = "nvme"
+peers = ["192.0.2.1:1", "[::1]:65535"]
+trackers = ["http://t.example/announce", "https://u:p@[::1]:8443/a?b=c", "udp://192.0.2.1:6969"]
+serial = "S 1"
+size = "1 GiB"
+allow_mounted = true
+
+[[image]]
+name = "b"
+torrent = "/t/b.torrent"
+device = "/dev/sdb"
+mode = "deploy"
+size = 4096
+verify = false
+)");
+    REQUIRE(loaded.images.size() == 2);
+    image_settings a;
+    a.name = "Win-10_a.b";
+    a.torrent = "/t/a.torrent";
+    a.device = "/dev/sda1";
+    a.profile = storage_class::nvme;
+    a.peers = {"192.0.2.1:1", "[::1]:65535"};
+    a.trackers = {"http://t.example/announce", "https://u:p@[::1]:8443/a?b=c", "udp://192.0.2.1:6969"};
+    a.serial = "S 1";
+    a.size = 1 << 30;
+    a.allow_mounted = true;
+    CHECK(loaded.images[0] == a);
+    CHECK(loaded.images[0].origin == "/etc/seedbed/t.toml:2");
+    image_settings b;
+    b.name = "b";
+    b.torrent = "/t/b.torrent";
+    b.device = "/dev/sdb";
+    b.mode = image_mode::deploy;
+    b.size = 4096;
+    b.verify = false;
+    CHECK(loaded.images[1] == b);
+    CHECK(loaded.images[1].origin == "/etc/seedbed/t.toml:14");
+}
+
+TEST_CASE("load: every key of the other tables arrives") {
+    auto const loaded = good(R"(
+[network]
+listen = ["127.0.0.1:1", "[::1]:65535"]
+local_discovery = false
+[memory]
+pool = "1 TiB"
+max_torrent = 2147483647
+[log]
+level = "trace"
+[profile.hdd]
+threads = 1
+coalesce = 16384
+delay = 0
+read_ahead = "16 KiB"
+[profile.sata_ssd]
+threads = 256
+coalesce = "64 MiB"
+delay = "10s"
+read_ahead = "16 MiB"
+[profile.nvme]
+delay = "7 ms"
+)");
+    CHECK(loaded.network.listen == lines{"127.0.0.1:1", "[::1]:65535"});
+    CHECK_FALSE(loaded.network.local_discovery);
+    CHECK(loaded.memory.pool == 1LL << 40);
+    CHECK(loaded.memory.max_torrent == 2147483647);
+    CHECK(loaded.log.level == log_level::trace);
+    using std::chrono::milliseconds;
+    CHECK(loaded.profile(storage_class::hdd) == io_profile{1, 16 << 10, milliseconds(0), 16 << 10});
+    CHECK(loaded.profile(storage_class::sata_ssd) == io_profile{256, 64 << 20, milliseconds(10'000), 16 << 20});
+    auto nvme = default_profile(storage_class::nvme);
+    nvme.delay = milliseconds(7);
+    CHECK(loaded.profile(storage_class::nvme) == nvme);
+}
+
+TEST_CASE("load: each level is known") {
+    for (auto const level :
+         {log_level::error, log_level::warning, log_level::info, log_level::debug, log_level::trace}) {
+        CHECK(good(std::string("log.level = '") + to_string(level) + "'").log.level == level);
+    }
+}
+
+TEST_CASE("load: listen is one text or a list") {
+    CHECK(good("network.listen = '192.0.2.1:80'").network.listen == lines{"192.0.2.1:80"});
+    CHECK(good("network.listen = ['192.0.2.1:80', '192.0.2.1:81']").network.listen ==
+          lines{"192.0.2.1:80", "192.0.2.1:81"});
+    CHECK(bad("[network]\nlisten = []") == lines{"2: network.listen: empty: expected at least one ADDRESS:PORT"});
+    CHECK(bad("[network]\nlisten = 6881") == lines{"2: network.listen: expected a string, found an integer"});
+    CHECK(bad("[network]\nlisten = [\n'[::]:6881',\n'[0:0::0]:6881']") ==
+          lines{"4: network.listen: '[0:0::0]:6881' is the same as '[::]:6881'"});
+}
+
+TEST_CASE("load: an endpoint is a literal address and a port") {
+    std::string const no_address =
+        " does not start with a literal address: expected 192.0.2.1:6881 or [2001:db8::1]:6881";
+    for (std::string const text : {"", "6881", ":6881", "localhost:6881", "eth0:6881", "::1:6881", "[::1:6881",
+                                   "[127.0.0.1]:6881", "1.2.3:6881", "01.2.3.4:6881", "[fe80::1%eth0]:6881", "[]:1"}) {
+        CHECK(bad("[network]\nlisten = '" + text + "'") == lines{"2: network.listen: '" + text + "'" + no_address});
+    }
+    for (std::string const text : {"1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:-1", "1.2.3.4:+1",
+                                   "1.2.3.4:080", "1.2.3.4:80x", "[::1]", "[::1]:", "1.2.3.4:1:2"}) {
+        CHECK(bad("[network]\nlisten = '" + text + "'") ==
+              lines{"2: network.listen: '" + text + "' does not end with a port, 1 to 65535"});
+    }
+    CHECK(bad("[network]\nlisten = \"1.2.3.4\\u0000:1\"")[0].starts_with(
+        "2: network.listen: '1.2.3.4\\u0000:1' does not start"));
+}
+
+TEST_CASE("load: a syntax error names its line") {
+    auto const errors = bad("[log]\nlevel = 'info'\nlevel = 'info'\n");
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].starts_with("3: syntax: "));
+    CHECK(bad("\n[log\n")[0].starts_with("2: syntax: "));
+    CHECK(bad("a = \"\xff\"")[0].starts_with("1: syntax: "));
+}
+
+TEST_CASE("load: a key of very many parts is refused before it overflows the stack") {
+    auto const deep = [](std::size_t parts) {
+        std::string key = "a";
+        for (std::size_t i = 1; i < parts; ++i) {
+            key += ".a";
+        }
+        return key;
+    };
+    lines const refusal{"2: syntax: a key has more than 32 parts"};
+    CHECK(bad("\n[" + deep(1'000'000) + "]\n") == refusal);
+    CHECK(bad("\n" + deep(33) + " = 1") == refusal);
+    CHECK(bad("\n" + deep(32) + " = 1") == lines{"2: a: unknown key"});
+    CHECK(bad("\nx = { y = '''a'''', " + deep(33) + " = 1 }") == refusal);
+    CHECK(bad("\nx = [\"\\\"\", {" + deep(33) + " = 1 }]") == refusal);
+}
+
+TEST_CASE("load: dots in strings and comments are no key") {
+    std::string const dots = "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a";
+    CHECK(good(image("a", "serial = '" + dots + "' # " + dots)).images[0].serial == dots);
+    CHECK(good(image("a", "serial = \"\\\"" + dots + "\"")).images[0].serial == "\"" + dots);
+    CHECK(good(image("a", "serial = \"\"\"\n\"" + dots + "\"\"\"")).images[0].serial == "\"" + dots);
+}
+
+TEST_CASE("load: unknown keys are named, with the key that was probably meant") {
+    CHECK(bad("x = 1\n[[image]]\nname='a'\ntorrent='/t'\ndevise='/d'\nmode='seed'\n[network]\nLocal-discovery=true\n"
+              "[profile.sata]\nthreads = 1\n[profile.hdd]\nreadahead=1\n[memory]\nentirely_else=1\n[logs]\n") ==
+          lines{"1: x: unknown key", "2: image.device: missing: expected a path",
+                "5: image.devise: unknown key; did you mean device?",
+                "8: network.Local-discovery: unknown key; did you mean local_discovery?",
+                "9: profile.sata: unknown key", "12: profile.hdd.readahead: unknown key; did you mean read_ahead?",
+                "14: memory.entirely_else: unknown key", "15: logs: unknown key; did you mean log?"});
+}
+
+TEST_CASE("load: no key is proposed for one that shares little with it") {
+    CHECK(bad("memory.foo = 1") == lines{"1: memory.foo: unknown key"});
+}
+
+TEST_CASE("load: wrong types are named") {
+    CHECK(bad("image = 1") == lines{"1: image: expected [[image]], found an integer"});
+    CHECK(bad("[image]\nname = 'a'") == lines{"1: image: expected [[image]], found a table"});
+    CHECK(bad("image = [\n1]") == lines{"2: image: expected a table, found an integer"});
+    CHECK(bad("[[network]]\n") == lines{"1: network: expected a table, found an array"});
+    CHECK(bad("profile.hdd = 'fast'") == lines{"1: profile.hdd: expected a table, found a string"});
+    CHECK(bad("[network]\nlocal_discovery = 'yes'\n[memory]\npool = 1e9\nmax_torrent = true\n[log]\nlevel = 3\n"
+              "[profile.nvme]\nthreads = '2'\ncoalesce = []\ndelay = 0.5\nread_ahead = 1979-05-27\n") ==
+          lines{"2: network.local_discovery: expected true or false, found a string",
+                "4: memory.pool: expected a size, in bytes or like \"16 MiB\", found a floating-point number",
+                "5: memory.max_torrent: expected a size, in bytes or like \"16 MiB\", found a boolean",
+                "7: log.level: expected a string, found an integer",
+                "9: profile.nvme.threads: expected an integer, found a string",
+                "10: profile.nvme.coalesce: expected a size, in bytes or like \"16 MiB\", found an array",
+                "11: profile.nvme.delay: expected a duration, in milliseconds or like \"100 ms\", found a "
+                "floating-point number",
+                "12: profile.nvme.read_ahead: expected a size, in bytes or like \"16 MiB\", found a date or time"});
+    CHECK(bad("[[image]]\nname = 1\ntorrent = 2\ndevice = {}\nmode = true\nprofile = 4\npeers = '192.0.2.1:1'\n"
+              "trackers = [\n'http://h', 5,\n6]\nserial = 7\nsize = 1.5\nallow_mounted = 0\nverify = 'no'\n") ==
+          lines{"2: image.name: expected a string, found an integer",
+                "3: image.torrent: expected a string, found an integer",
+                "4: image.device: expected a string, found a table",
+                "5: image.mode: expected a string, found a boolean",
+                "6: image.profile: expected a string, found an integer",
+                "7: image.peers: expected a list of strings, found a string",
+                "9: image.trackers: expected a string, found an integer",
+                "10: image.trackers: expected a string, found an integer",
+                "11: image.serial: expected a string, found an integer",
+                "12: image.size: expected a size, in bytes or like \"16 MiB\", found a floating-point number",
+                "13: image.allow_mounted: expected true or false, found an integer",
+                "14: image.verify: expected true or false, found a string"});
+}
+
+TEST_CASE("load: the keys that an image needs") {
+    CHECK(bad("\n[[image]]\n") == lines{"2: image.name: missing: expected a name that no other image has",
+                                        "2: image.torrent: missing: expected a path",
+                                        "2: image.device: missing: expected a path",
+                                        "2: image.mode: missing: expected \"seed\" or \"deploy\""});
+}
+
+TEST_CASE("load: what is out of range is told the range") {
+    CHECK(bad("[memory]\npool = 16777215\nmax_torrent = '2 GiB'\n[profile.hdd]\nthreads = 0\ncoalesce = '65 MiB'\n"
+              "delay = 10001\nread_ahead = '8 KiB'\n[profile.nvme]\nthreads = 257\ncoalesce = 16383\n"
+              "delay = -1\nread_ahead = '17 MiB'\n[profile.sata_ssd]\ndelay = '11 s'") ==
+          lines{"2: memory.pool: 16777215 B is out of range: 16 MiB to 1 TiB",
+                "3: memory.max_torrent: 2 GiB is out of range: 1 MiB to 2147483647 B",
+                "5: profile.hdd.threads: 0 is out of range: 1 to 256",
+                "6: profile.hdd.coalesce: 65 MiB is out of range: 16 KiB to 64 MiB",
+                "7: profile.hdd.delay: 10001 ms is out of range: 0 ms to 10 s",
+                "8: profile.hdd.read_ahead: 8 KiB is out of range: 16 KiB to 16 MiB",
+                "10: profile.nvme.threads: 257 is out of range: 1 to 256",
+                "11: profile.nvme.coalesce: 16383 B is out of range: 16 KiB to 64 MiB",
+                "12: profile.nvme.delay: -1 ms is out of range: 0 ms to 10 s",
+                "13: profile.nvme.read_ahead: 17 MiB is out of range: 16 KiB to 16 MiB",
+                "15: profile.sata_ssd.delay: 11 s is out of range: 0 ms to 10 s"});
+    CHECK(bad("memory.pool = 1099511627777") ==
+          lines{"1: memory.pool: 1099511627777 B is out of range: 16 MiB to 1 TiB"});
+    CHECK(bad("memory.max_torrent = 1048575") ==
+          lines{"1: memory.max_torrent: 1048575 B is out of range: 1 MiB to 2147483647 B"});
+    CHECK(bad(image("a", "size = 0")) == lines{"6: image.size: 0 B is out of range: 1 B to 9223372036854775807 B"});
+    CHECK(bad(image("a", "size = -1"))[0].starts_with("6: image.size: -1 B is out of range: "));
+}
+
+TEST_CASE("load: sizes and durations that cannot be read") {
+    CHECK(bad("memory.pool = '256 MB'") ==
+          lines{"1: memory.pool: '256 MB' is not a size: expected bytes or a number with KiB, MiB, GiB or TiB"});
+    CHECK(bad("memory.pool = '" + std::string(65, '0') + "'") ==
+          lines{"1: memory.pool: '" + std::string(65, '0') + "' is not a size"});
+    for (std::string const text : {"", "1", "ms", "1  s", "-1 s", "1.5 s", "1 m", "1 S", "1 s ", " 1 s",
+                                   "9223372036854775807 s", "99999999999999999999 ms"}) {
+        CHECK(bad("profile.hdd.delay = '" + text + "'") ==
+              lines{"1: profile.hdd.delay: '" + text +
+                    "' is not a duration: expected milliseconds, \"100 ms\" or \"1 s\""});
+    }
+}
+
+TEST_CASE("load: words that a key does not know") {
+    CHECK(bad("log.level = 'Info'") ==
+          lines{"1: log.level: 'Info' is not a level: expected error, warning, info, debug or trace"});
+    CHECK(bad(image("a", "profile = 'ssd'")) ==
+          lines{"6: image.profile: 'ssd' is not a profile: expected \"hdd\", \"sata_ssd\" or \"nvme\""});
+    CHECK(bad(image("a", "", "Seed")) == lines{"5: image.mode: 'Seed' is not a mode: expected \"seed\" or \"deploy\""});
+}
+
+TEST_CASE("load: image names") {
+    CHECK(good(image(std::string(64, 'x'))).images.size() == 1);
+    for (std::string const& name :
+         {std::string(), std::string(65, 'x'), std::string("a b"), std::string("a/b"), std::string("\xc3\xa9")}) {
+        CHECK(bad("[[image]]\nname='" + name + "'\ntorrent='/t'\ndevice='/d'\nmode='seed'") ==
+              lines{"2: image.name: '" + name + "' is not a name: expected 1 to 64 characters of A-Z a-z 0-9 . _ -"});
+    }
+    CHECK(bad("[[image]]\nname='..'\ntorrent='/t'\ndevice='/d'\nmode='seed'") ==
+          lines{"2: image.name: '..' is not a name: it means a folder"});
+}
+
+TEST_CASE("load: flags that have no meaning in the image's mode") {
+    CHECK(bad(image("a", "verify = true\nallow_mounted = true")) == lines{"6: image.verify: only for mode \"deploy\""});
+    CHECK(bad(image("a", "verify = true\nallow_mounted = false", "deploy")) ==
+          lines{"7: image.allow_mounted: only for mode \"seed\""});
+    CHECK(bad(image("a", "verify = true\nallow_mounted = true", "?")).size() == 1);
+}
+
+TEST_CASE("load: peers, trackers and serial numbers are checked") {
+    CHECK(bad(image("a", "peers = ['192.0.2.1:1',\n'host:1']"))[0].starts_with("7: image.peers: 'host:1' does not"));
+    CHECK(bad(image("a", "serial = ''")) ==
+          lines{"6: image.serial: empty: leave the key out if the serial number does not matter"});
+    auto const tracker = [](std::string const& url) {
+        auto const errors = bad(image("a", "trackers = [\"" + url + "\"]"));
+        REQUIRE(errors.size() == 1);
+        return errors[0];
+    };
+    std::string const start = "6: image.trackers: ";
+    for (std::string const url : {"", "host", "ftp://host", "HTTP://host", "http:/host", "wss://host"}) {
+        CHECK(tracker(url) ==
+              start + "'" + url + "' is not a tracker: expected an URL with http://, https:// or udp://");
+    }
+    for (std::string const url :
+         {"http://", "http:///a", "http://:80", "http://ho!st", "http://[::1", "http://[1.2.3.4]", "http://u@/"}) {
+        CHECK(tracker(url) == start + "'" + url + "' names no host");
+    }
+    for (std::string const url :
+         {"http://h:", "http://h:0/", "http://h:65536", "udp://h", "udp://h/1:2", "http://[::1]:x"}) {
+        CHECK(tracker(url) == start + "'" + url + "' has no port, 1 to 65535, after its host");
+    }
+    CHECK(tracker("http://h/a b") == start + "'http://h/a b' holds a character that no URL may hold");
+    CHECK(tracker("http://h/\\u007f") == start + "'http://h/\\u007F' holds a character that no URL may hold");
+    CHECK(good(image("a", "trackers = ['http://h:80?x', 'https://h#x']")).images[0].trackers.size() == 2);
+    CHECK(tracker("http://h/\\n") == start + "'http://h/\\u000A' holds a character that no URL may hold");
+}
+
+TEST_CASE("load: paths are taken from the file's folder and made normal") {
+    auto const loaded =
+        good("[[image]]\nname='a'\ntorrent='t/../a.torrent'\ndevice='//dev/./disk/../sda'\nmode='seed'");
+    CHECK(loaded.images[0].torrent == "/etc/seedbed/a.torrent");
+    CHECK(loaded.images[0].device == "/dev/sda");
+    auto const here = accepted(parse_settings("[[image]]\nname='a'\ntorrent='t'\ndevice='d'\nmode='seed'", "x.toml"));
+    CHECK(here.images[0].torrent == (std::filesystem::current_path() / "t").string());
+}
+
+TEST_CASE("load: paths that name no file") {
+    for (std::string const path : {"", "/", "/dev/", "a/..", "."}) {
+        CHECK(bad("[[image]]\nname='a'\ntorrent='" + path + "'\ndevice='/d'\nmode='seed'") ==
+              lines{"3: image.torrent: '" + path + "' is not the path of a file"});
+    }
+    for (std::string const path : {"/a\\u0000b", "/a\\nb"}) {
+        CHECK(bad("[[image]]\nname='a'\ntorrent='/t'\ndevice=\"" + path + "\"\nmode='seed'") ==
+              lines{"4: image.device: a path may hold neither NUL nor newline"});
+    }
+}
+
+TEST_CASE("load: an error stays one line, whatever the file holds") {
+    CHECK(bad("\"a\\nb\\u007f\" = 1") == lines{"1: a\\u000Ab\\u007F: unknown key"});
+    auto const errors = bad("log.level = '" + std::string(199, 'x') + "\xc3\xa9" + std::string(1'000, 'x') + "'");
+    CHECK(errors[0].starts_with("1: log.level: '" + std::string(199, 'x') + "...' is not a level"));
+}
+
+TEST_CASE("load: two images share no name, torrent or device") {
+    auto const second = [](std::string const& name, std::string const& torrent, std::string const& device) {
+        return "[[image]]\nname='" + name + "'\ntorrent='" + torrent + "'\ndevice='" + device + "'\nmode='seed'\n";
+    };
+    CHECK(good(image("a") + image("b")).images.size() == 2);
+    CHECK(bad(image("a") + second("a", "/t/b", "/d/b")) == lines{"7: image.name: 'a' is already at /etc/t.toml:2"});
+    CHECK(bad(image("a") + second("b", "/t/x/../a", "/d/b")) ==
+          lines{"8: image.torrent: '/t/a' is already at /etc/t.toml:3"});
+    CHECK(bad(image("a") + second("b", "/t/b", "/d//a")) ==
+          lines{"9: image.device: '/d/a' is already at /etc/t.toml:4"});
+    CHECK(bad(image("a") + image("a") + image("a")).size() == 6);
+    CHECK(bad(image("a") + image("a", "x = 1")).size() == 4); // beside another error
+    CHECK(bad("[[image]]\n[[image]]\n").size() == 8);         // what is missing twice is no duplicate
+}
+
+TEST_CASE("load: a link and its target are one file") {
+    test::temp_dir const folder;
+    write(folder / "a", "");
+    write(folder / "c", "");
+    std::filesystem::create_symlink("a", folder / "b");
+    std::filesystem::create_hard_link(folder / "a", folder / "h");
+    auto const name = (folder / "x.toml").string();
+    auto const two = [&name](std::string const& torrents, std::string const& devices) {
+        return parse_settings("[[image]]\nname='1'\ntorrent='" + torrents.substr(0, 1) + "'\ndevice='" +
+                                  devices.substr(0, 1) + "'\nmode='seed'\n[[image]]\nname='2'\ntorrent='" +
+                                  torrents.substr(1) + "'\ndevice='" + devices.substr(1) + "'\nmode='seed'\n",
+                              name);
+    };
+    CHECK(refused(two("xy", "ab")) ==
+          lines{name + ":9: image.device: '" + (folder / "b").string() + "' is the same file as at " + name + ":4"});
+    CHECK(refused(two("ha", "xy")) ==
+          lines{name + ":8: image.torrent: '" + (folder / "a").string() + "' is the same file as at " + name + ":3"});
+    CHECK(refused(two("xy", "aa")).size() == 1); // the same path is told once, not as the same file as well
+    CHECK(two("xy", "ac"));
+    CHECK(two("xy", "pq")); // neither exists
+}
+
+TEST_CASE("load: two nodes of one block device are one device") {
+    test::temp_dir const folder;
+    auto const node = [&folder](char const* name, unsigned minor) {
+        return ::mknod((folder / name).c_str(), S_IFBLK | 0600, makedev(7, minor)) == 0;
+    };
+    if (!node("a", 1) || !node("b", 1) || !node("c", 2)) {
+        WARN("skipped: needs the right to create device nodes");
+        return;
+    }
+    auto const with = [&folder](std::string const& device) {
+        return parse_settings("[[image]]\nname='1'\ntorrent='t'\ndevice='a'\nmode='seed'\n"
+                              "[[image]]\nname='2'\ntorrent='u'\ndevice='" +
+                                  device + "'\nmode='seed'\n",
+                              (folder / "x.toml").string());
+    };
+    CHECK(refused(with("b")).size() == 1);
+    CHECK(with("c"));
+}
+
+TEST_CASE("load: the main file comes first, then images.d in the order of its names") {
+    test::temp_dir const folder;
+    std::filesystem::create_directory(folder / "images.d");
+    write(folder / "seedbed.toml", image("main") + "[log]\nlevel = 'debug'\n");
+    write(folder / "images.d/20.toml", image("last"));
+    write(folder / "images.d/10.toml", image("first") + image("second"));
+    write(folder / "images.d/1A.toml", "[[image]]\nname='middle'\ntorrent='m'\ndevice='../m'\nmode='deploy'");
+    write(folder / "images.d/README", "not read");
+    write(folder / "images.d/10.toml~", "not read");
+    write(folder / "images.d/.#10.toml", "not read");
+    auto const loaded = accepted(load_settings(folder / "seedbed.toml"));
+    CHECK(loaded.log.level == log_level::debug);
+    lines names;
+    for (auto const& each : loaded.images) {
+        names.push_back(each.name);
+    }
+    CHECK(names == lines{"main", "first", "second", "middle", "last"});
+    CHECK(loaded.images[3].torrent == (folder / "images.d/m").string());
+    CHECK(loaded.images[3].device == (folder / "m").string());
+    CHECK(loaded.images[2].origin == (folder / "images.d/10.toml").string() + ":6");
+}
+
+TEST_CASE("load: files of images.d hold images only") {
+    test::temp_dir const folder;
+    std::filesystem::create_directory(folder / "images.d");
+    write(folder / "seedbed.toml", "");
+    write(folder / "images.d/a.toml", image("a") + "[log]\nlevel = 'nonsense'\n");
+    write(folder / "images.d/b.toml", "imag = 1\n");
+    CHECK(refused(load_settings(folder / "seedbed.toml")) ==
+          lines{(folder / "images.d/a.toml").string() + ":6: log: only [[image]] may stand in this folder's files",
+                (folder / "images.d/b.toml").string() + ":1: imag: only [[image]] may stand in this folder's files"});
+}
+
+TEST_CASE("load: the errors of all files come at once, in the order of files and lines") {
+    test::temp_dir const folder;
+    std::filesystem::create_directories(folder / "images.d/b.toml");
+    auto const main = (folder / "seedbed.toml").string();
+    write(main, image("a") + "[log]\nlevel = 1\n");
+    write(folder / "images.d/a.toml", image("a", "x = 1\n"));
+    write(folder / "images.d/c.toml", "=");
+    auto const a = (folder / "images.d/a.toml").string();
+    auto const errors = refused(load_settings(main));
+    REQUIRE(errors.size() == 7);
+    CHECK(errors[0] == main + ":7: log.level: expected a string, found an integer");
+    CHECK(errors[1] == a + ":2: image.name: 'a' is already at " + main + ":2");
+    CHECK(errors[2] == a + ":3: image.torrent: '/t/a' is already at " + main + ":3");
+    CHECK(errors[3] == a + ":4: image.device: '/d/a' is already at " + main + ":4");
+    CHECK(errors[4] == a + ":6: image.x: unknown key");
+    CHECK(errors[5] == (folder / "images.d/b.toml").string() + ": not a regular file");
+    CHECK(errors[6].starts_with((folder / "images.d/c.toml").string() + ":1: syntax: "));
+}
+
+TEST_CASE("load: a missing file is an error only where it is required") {
+    test::temp_dir const folder;
+    auto const main = folder / "seedbed.toml";
+    lines const missing{main.string() + ": No such file or directory (ENOENT)"};
+    CHECK(refused(load_settings(main)) == missing);
+    check_equal(accepted(load_settings(main, false)), settings{});
+
+    std::filesystem::create_directory(folder / "images.d");
+    write(folder / "images.d/a.toml", image("a"));
+    CHECK(accepted(load_settings(main, false)).images.size() == 1);
+
+    std::filesystem::create_symlink("nothing", main);
+    CHECK(refused(load_settings(main, false)) == missing);
+}
+
+TEST_CASE("load: what cannot be a configuration file is refused and hangs nothing") {
+    test::temp_dir const folder;
+    auto const main = folder / "seedbed.toml";
+    std::string const not_regular = main.string() + ": not a regular file";
+    SECTION("a FIFO") {
+        REQUIRE(::mkfifo(main.c_str(), 0600) == 0);
+        CHECK(refused(load_settings(main)) == lines{not_regular});
+    }
+    SECTION("a folder") {
+        std::filesystem::create_directory(main);
+        CHECK(refused(load_settings(main)) == lines{not_regular});
+    }
+    SECTION("more than 16 MiB") {
+        write(main, "");
+        std::filesystem::resize_file(main, (16 << 20) + 1);
+        CHECK(refused(load_settings(main)) == lines{main.string() + ": larger than the limit of 16 MiB"});
+    }
+    SECTION("16 MiB are allowed") {
+        write(main, std::string((16 << 20), '\n'));
+        check_equal(accepted(load_settings(main)), settings{});
+    }
+    SECTION("a file that may not be read") {
+        write(main, "");
+        REQUIRE(::chmod(main.c_str(), 0) == 0);
+        if (::geteuid() != 0) {
+            CHECK(refused(load_settings(main)) == lines{main.string() + ": Permission denied (EACCES)"});
+        }
+    }
+    SECTION("images.d is a file") {
+        write(main, "");
+        write(folder / "images.d", "");
+        CHECK(refused(load_settings(main)) == lines{(folder / "images.d").string() + ": Not a directory (ENOTDIR)"});
+    }
+}
+
+namespace {
+
+std::string const installed = SEEDBED_SOURCE_DIR "/config/seedbed.toml";
+
+/// The text with each "#key = value" and "#[[table]]" made active. What explains has a space behind its "#".
+std::string uncommented(std::string const& text) {
+    std::istringstream in(text);
+    std::string out;
+    for (std::string line; std::getline(in, line);) {
+        bool const sample = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+        out += (sample ? line.substr(1) : line) + "\n";
+    }
+    return out;
+}
+
+} // namespace
+
+TEST_CASE("load: the installed file changes nothing") {
+    check_equal(accepted(load_settings(installed)), settings{});
+}
+
+TEST_CASE("load: the installed file shows the true defaults and valid images") {
+    auto const text = uncommented(content(installed));
+    auto loaded = accepted(parse_settings(text, installed));
+    REQUIRE(loaded.images.size() == 2);
+    CHECK(loaded.images[0].mode == image_mode::seed);
+    CHECK(loaded.images[1].mode == image_mode::deploy);
+    CHECK(loaded.images[0].allow_mounted == image_settings{}.allow_mounted);
+    CHECK(loaded.images[1].verify == image_settings{}.verify);
+    loaded.images.clear();
+    check_equal(loaded, settings{});
+}
+
+TEST_CASE("load: the installed file shows every key") {
+    auto const text = content(installed);
+    for (std::string const key :
+         {"listen", "local_discovery", "pool", "max_torrent", "level", "name", "torrent", "device", "mode", "profile",
+          "peers", "trackers", "serial", "size", "allow_mounted", "verify"}) {
+        INFO(key);
+        CHECK(text.find("\n#" + key + " = ") != std::string::npos);
+    }
+    for (std::string const cls : {"hdd", "sata_ssd", "nvme"}) {
+        auto const begin = text.find("\n[profile." + cls + "]\n");
+        REQUIRE(begin != std::string::npos);
+        auto const section = text.substr(begin, text.find("\n\n", begin) - begin);
+        for (std::string const key : {"threads", "coalesce", "delay", "read_ahead"}) {
+            INFO(cls << "." << key);
+            CHECK(section.find("\n#" + key + " = ") != std::string::npos);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <libtorrent/disk_interface.hpp>
+#include <libtorrent/disk_observer.hpp>
+#include <libtorrent/io_context.hpp>
+#include <libtorrent/performance_counters.hpp>
+#include <libtorrent/settings_pack.hpp>
+#include <libtorrent/storage_defs.hpp>
+
+#include "core/backend/backend.hpp"
+#include "core/backend/image_storage.hpp"
+#include "support/fake_block_device.hpp"
+
+namespace seedbed::test {
+
+namespace lt = libtorrent;
+
+using bytes = std::vector<std::byte>;
+using operation = fake_block_device::operation;
+
+inline constexpr std::int32_t kib = 1024;
+
+/// Bytes that differ from one \p seed to the next and from one block to the next.
+[[nodiscard]] bytes pattern(std::size_t size, std::uint32_t seed);
+[[nodiscard]] lt::sha1_hash sha1_of(std::span<std::byte const> data);
+[[nodiscard]] lt::sha256_hash sha256_of(std::span<std::byte const> data);
+
+enum class torrent_kind { v1, hybrid, v2 };
+
+/// What an image is made of.
+struct image_plan {
+    torrent_kind kind = torrent_kind::v1;
+    std::int32_t piece_length = 64 * kib;
+    std::vector<extent> extents; ///< of the device, without padding
+    std::uint32_t seed = 1;      ///< of the device's content
+    bool read_only = false;
+    int threads = 2;
+};
+
+/// An image on a fake device that is full of a pattern, gaps included; its torrent has the true hashes of that.
+/// The device ends 4 KiB behind the last extent.
+struct test_image {
+    explicit test_image(image_plan const& plan);
+
+    /// The torrent's stream as the device holds it; padding is zeros.
+    [[nodiscard]] bytes stream() const;
+    [[nodiscard]] bytes stream(std::int64_t offset, std::int64_t length) const;
+    [[nodiscard]] std::vector<extent> slices(std::int64_t stream_offset, std::int64_t length) const;
+    [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
+    [[nodiscard]] std::int32_t piece_size(int piece) const { return storage->piece_size(piece); }
+    [[nodiscard]] lt::sha1_hash key() const { return backend::key_of(storage->torrent()); }
+
+    bytes initial; ///< the device's first content
+    std::shared_ptr<image_storage> storage;
+    fake_block_device* device = nullptr; ///< the storage's
+
+    /// A v1 image with gaps, extents that are no multiple of a block, some shorter than a block, one larger than a
+    /// piece, and a short last piece.
+    [[nodiscard]] static image_plan awkward();
+    /// Files shorter than a block, of a piece, and of several pieces with a short end.
+    [[nodiscard]] static image_plan with_padding(torrent_kind kind);
+};
+
+/// How an operation ended.
+struct outcome {
+    int calls = 0;              ///< of the handler
+    bool within_post = false;   ///< the handler was called from within the posting call
+    bool wrong_thread = false;  ///< it was called on another thread than the session's
+    int order = -1;             ///< of the handler among all of its session
+    bool pause = false;         ///< what async_write returned
+    lt::storage_error error;
+    lt::status_t status = lt::status_t::no_error;
+    bytes data;
+    lt::sha1_hash sha1;
+    lt::sha256_hash sha256;
+    std::vector<lt::sha256_hash> block_hashes;
+    std::string text;           ///< a path or a name
+    int number = -1;            ///< a piece or a file
+    std::function<void(outcome&)> then; ///< called by the handler, where set
+
+    [[nodiscard]] bool done() const { return calls > 0; }
+    [[nodiscard]] bool ok() const { return calls == 1 && !error; }
+    /// errno of the error, 0 where there is none; -1 where the handler was not called exactly once.
+    [[nodiscard]] int code() const { return calls == 1 ? error.ec.value() : -1; }
+};
+using outcome_ptr = std::shared_ptr<outcome>;
+
+/// A session's disk_io and its io_context, polled by the test.
+class test_session {
+public:
+    explicit test_session(std::shared_ptr<backend> shared, int max_queued_bytes = 64 << 20);
+
+    lt::storage_holder add(lt::sha1_hash const& info_hash);
+    lt::storage_holder add(test_image const& image) { return add(image.key()); }
+
+    outcome_ptr read(lt::storage_index_t storage, int piece, int start, int length);
+    outcome_ptr write(lt::storage_index_t storage, int piece, int start, std::span<std::byte const> data,
+                      std::shared_ptr<lt::disk_observer> observer = {});
+    /// A write that says \p length, whatever it is.
+    outcome_ptr bad_write(lt::storage_index_t storage, int piece, int start, int length);
+    outcome_ptr hash(lt::storage_index_t storage, int piece, lt::disk_job_flags_t flags = lt::disk_interface::v1_hash,
+                     int v2_blocks = 0);
+    outcome_ptr hash2(lt::storage_index_t storage, int piece, int offset, lt::disk_job_flags_t flags = {});
+    outcome_ptr stop(lt::storage_index_t storage);
+    outcome_ptr release(lt::storage_index_t storage);
+    outcome_ptr check(lt::storage_index_t storage, lt::add_torrent_params const* resume = nullptr);
+    outcome_ptr clear(lt::storage_index_t storage, int piece);
+    outcome_ptr priorities(lt::storage_index_t storage);
+    outcome_ptr move(lt::storage_index_t storage, std::string const& path);
+    outcome_ptr rename(lt::storage_index_t storage, int file, std::string const& name);
+    outcome_ptr erase(lt::storage_index_t storage);
+
+    /// Runs handlers until \p condition holds; fails the test where nothing happens for a minute.
+    void run_until(std::function<bool()> const& condition);
+    void run_until(outcome_ptr const& what) {
+        run_until([&what] { return what->done(); });
+    }
+    /// Runs handlers until all operations have ended, and the io_context is out of work.
+    void run_all();
+    void poll();
+    /// Whether every operation's handler was called exactly once, on this thread, and not from the posting call.
+    [[nodiscard]] bool all_ended_well() const;
+    [[nodiscard]] std::int64_t counter(int which);
+    /// Forgets the operations that have ended.
+    void forget_ended();
+
+    lt::io_context context;
+    lt::settings_pack settings;
+    lt::counters counters;
+    std::unique_ptr<lt::disk_interface> io;
+
+private:
+    template <class Post>
+    outcome_ptr post(Post const& how);
+    /// What every handler begins with.
+    void enter(outcome& what, lt::storage_error const& error = {});
+
+    bool m_posting = false;
+    int m_order = 0;
+    std::vector<outcome_ptr> m_outcomes;
+};
+
+/// A backend with some images; the images' devices live as long as this.
+struct test_backend {
+    explicit test_backend(std::int64_t pool_bytes = 64LL << 20, int hash_threads = 2)
+        : shared(std::make_shared<backend>(pool_bytes, hash_threads)) {}
+    test_image& add(image_plan const& plan);
+
+    std::vector<std::unique_ptr<test_image>> images;
+    std::shared_ptr<backend> shared;
+};
+
+} // namespace seedbed::test
