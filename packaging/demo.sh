@@ -5,8 +5,8 @@
 # Usage: sudo packaging/demo.sh
 #
 # Installs what is missing, builds the release preset, asks nothing, and leaves nothing behind but packages and build folder.
-# Takes about 3 GiB in TMPDIR (/var/tmp by default). SEEDBED_PROGRAM names a program to use instead of building one.
-# Where there are no loop devices, image files take their place. Exit status: 0 PASS, 1 FAIL.
+# Takes about 3 GiB in TMPDIR (/var/tmp by default); where there are no loop devices, image files take their place and it is 6.
+# SEEDBED_PROGRAM names a program to use instead of building one. Exit status: 0 PASS, 1 FAIL.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
@@ -96,8 +96,13 @@ seedbed=$(readlink -f "$seedbed")
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/seedbed-demo-XXXXXX")
 cd "$work"
 mkdir captured mnt-source mnt-target
-free=$(df --output=avail -B 1M . | tail -n 1)
-((free > 3500)) || fail "$work has $free MiB free, 3500 are needed: name another folder in TMPDIR"
+# need_space MIB: free in the work folder.
+need_space() {
+  local free
+  free=$(df --output=avail -B 1M . | tail -n 1)
+  ((free >= $1)) || fail "${work%/*} has ${free// /} MiB free, $1 are needed: name another folder in TMPDIR"
+}
+need_space 3000
 truncate -s "$disk_size" source.img target.img
 
 # attach FILE: its loop device, in $attached; false where there is none to be had.
@@ -133,8 +138,8 @@ fill() {
   # Holes: captured blocks become many runs, most of them no multiple of 16 KiB.
   find "$1/usr" -type f -print0 | awk -v RS='\0' -v ORS='\0' 'NR % 5 == 0' | xargs -0 rm -f
   mkdir -m 1777 "$1/odd"
-  truncate -s 3G "$1/odd/sparse"
-  printf 'x' | dd of="$1/odd/sparse" bs=1 seek=1234567890 conv=notrunc status=none
+  truncate -s 64M "$1/odd/sparse"
+  printf 'x' | dd of="$1/odd/sparse" bs=1 seek=23456789 conv=notrunc status=none
   ln -s ../large-1 "$1/odd/symbolic link"
   ln "$1/large-2" "$1/odd/hard-link"
   : >"$1/odd/empty"
@@ -166,6 +171,7 @@ if $loop_mode; then
 else
   detach_all
   echo "no loop devices here (${reason:-no reason given}): image files take their place"
+  need_space 6000 # the trees are copied out of both at the end
   source=$work/source.img target=$work/target.img
   mkdir tree
   fill "$work/tree"

@@ -174,11 +174,12 @@ void disk_io::run_write(job_ptr what) {
             what->fail(outcome.error().code, lt::operation_t::file_write);
         }
     }
-    if (auto const next = image.dirty().finish(offset); next.memory) {
+    auto const next = image.dirty().finish(offset);
+    what->block.reset();
+    finish(std::move(what)); // before the next one starts, so that writes of a block end in their order
+    if (next.memory) {
         start_next_write(next);
     }
-    what->block.reset();
-    finish(std::move(what));
 }
 
 void disk_io::start_next_write(dirty_block const& next) {

@@ -86,14 +86,12 @@ void app::on_listening(result<void> const& outcome) {
 }
 
 void app::open_image(image_settings const& image) {
-    image_services const services{
-        m_main,
-        m_setup,
-        m_backend,
-        m_seeder,
-        [profiles = &m_settings.profiles](storage_class cls) { return (*profiles)[static_cast<std::size_t>(cls)]; },
-        [this] { return m_settings.memory.max_torrent; },
-        [this] { on_change(); }};
+    image_services const services{m_main,
+                                  m_setup,
+                                  m_backend,
+                                  m_seeder,
+                                  [this]() -> settings const& { return m_settings; },
+                                  [this] { on_change(); }};
     auto const job = std::make_shared<image_job>(image, services);
     m_images[image.name] = job;
     job->start();
@@ -281,6 +279,7 @@ void app::close_images(std::vector<std::string> const& names, std::function<void
             boost::asio::post(m_main, [this, name, one_less] {
                 m_images.erase(name);
                 one_less();
+                end_session_when_empty();
             });
         });
     }
@@ -314,13 +313,12 @@ void app::stop() {
             names.push_back(name);
         }
     }
-    close_images(names, [this] { end_session(); });
+    close_images(names, [] {});
+    end_session_when_empty();
 }
 
-void app::end_session() {
-    if (!m_images.empty()) {
-        // A reload was closing some of them: the last one ends it.
-        boost::asio::post(m_main, [this] { end_session(); });
+void app::end_session_when_empty() {
+    if (!m_stopping || !m_images.empty() || std::exchange(m_session_ended, true)) {
         return;
     }
     m_seeder.shut_down(m_setup, [this] {

@@ -60,7 +60,7 @@ private:
     void finish_reload();
 
     void stop();
-    void end_session();
+    void end_session_when_empty();
 
     void arm_progress_timer();
     void on_progress_timer();
@@ -93,6 +93,7 @@ private:
     bool m_reloading = false;
     bool m_reload_again = false; ///< SIGHUP came while a reload was running
     bool m_stopping = false;
+    bool m_session_ended = false;
     exit_code m_exit = exit_ok;
 };
 

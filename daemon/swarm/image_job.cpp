@@ -126,8 +126,9 @@ void image_job::start() {
     m_opening = true;
     auto opened = on_main([](image_job& self, result<opened_image> const& outcome) { self.on_opened(outcome); });
     auto closed = on_main([](image_job& self) { self.on_device_closed(); });
-    m_services.setup.submit([settings = m_settings, max_torrent = m_services.max_torrent(),
-                             profile = m_services.profile, &setup = m_services.setup, opened = std::move(opened),
+    auto const& in_force = m_services.settings();
+    m_services.setup.submit([settings = m_settings, max_torrent = in_force.memory.max_torrent,
+                             profiles = in_force.profiles, &setup = m_services.setup, opened = std::move(opened),
                              closed = std::move(closed)] {
         opened_image found;
         found.stamp = stamp_of(settings.torrent);
@@ -152,14 +153,14 @@ void image_job::start() {
         found.decision = detect_storage_class(settings.device);
         auto const cls = settings.profile.value_or(found.decision.cls);
         // Whoever lets go of the image last, be it the network thread: the device is closed by a worker.
-        found.image =
-            std::shared_ptr<image_storage>(new image_storage(std::move(*torrent), std::move(*device), profile(cls)),
-                                           [&setup, closed](image_storage* image) {
-                                               setup.submit([image, closed] {
-                                                   delete image;
-                                                   closed();
-                                               });
-                                           });
+        found.image = std::shared_ptr<image_storage>(
+            new image_storage(std::move(*torrent), std::move(*device), profiles[static_cast<std::size_t>(cls)]),
+            [&setup, closed](image_storage* image) {
+                setup.submit([image, closed] {
+                    delete image;
+                    closed();
+                });
+            });
         opened(result<opened_image>(std::move(found)));
     });
 }
@@ -188,13 +189,14 @@ void image_job::on_opened(result<opened_image> const& outcome) {
                                    m_settings.mode == image_mode::seed ? "seed from" : "deploy to", m_settings.device,
                                    size(extents.total_size()), extents.extents().size(),
                                    extents.extents().size() == 1 ? "" : "s", m_info_hash));
-    auto const profile = m_services.profile(effective_class());
+    auto const profile = present_profile();
     auto const override_note =
         m_settings.profile && *m_settings.profile != m_detected
             ? fmt::format("; the configuration asks for the profile of {}", display_name(*m_settings.profile))
             : "";
     log_info(fields(), fmt::format("{}: {}, because {}{}; {} threads", m_settings.device, display_name(m_detected),
                                    outcome->decision.evidence, override_note, profile.threads));
+    m_image->set_profile(profile); // a reload may have changed it since
     m_image->set_error_handler(on_main([](image_job& self, io_error const& error) { self.fail(error.message()); }));
     if (auto const added = m_services.shared->add_image(m_image); !added) {
         fail(added.error().message);
@@ -242,6 +244,7 @@ void image_job::report_check() {
     if (m_progress.bytes_left > 0) {
         log_info(fields(), "downloading");
     }
+    m_transfer_began = clock::now();
     set_state(image_state::downloading);
 }
 
@@ -306,9 +309,10 @@ void image_job::on_flushed(result<void, io_error> const& outcome, clock::time_po
     auto const bytes = m_image->bytes_written();
     auto const to_written = std::chrono::duration<double>(written - m_phase_began).count();
     auto const to_durable = std::chrono::duration<double>(clock::now() - written).count();
-    log_info(fields(), fmt::format("written: the last block after {:.1f} s", to_written));
-    log_info(fields(),
-             fmt::format("durable: {} flushed in {:.1f} s ({})", size(bytes), to_durable, rate(bytes, to_durable)));
+    auto const to_all = std::chrono::duration<double>(clock::now() - m_transfer_began).count();
+    log_info(fields(), fmt::format("written: the last block {:.1f} s after it came", to_written));
+    log_info(fields(), fmt::format("durable: flushed in {:.1f} s; {} from peer to disk in {:.1f} s ({})", to_durable,
+                                   size(bytes), to_all, rate(bytes, to_all)));
     if (m_settings.verify) {
         begin_verify();
     } else {
@@ -319,7 +323,7 @@ void image_job::on_flushed(result<void, io_error> const& outcome, clock::time_po
 void image_job::begin_verify() {
     log_info(fields(), "verifying: reading everything back from the device");
     set_state(image_state::verifying);
-    auto const profile = m_services.profile(effective_class());
+    auto const profile = present_profile();
     auto const parallel = std::min(profile.threads, m_services.shared->hash_workers().threads());
     m_verifier = image_verifier::start(
         m_image, m_services.shared->hash_workers(), parallel,
@@ -459,7 +463,7 @@ void image_job::update(image_settings const& wanted) {
 
 void image_job::apply_profile() {
     if (m_image) {
-        m_image->set_profile(m_services.profile(effective_class()));
+        m_image->set_profile(present_profile());
     }
 }
 

@@ -56,9 +56,8 @@ struct image_services {
     worker_pool& setup; ///< for what takes longer than a millisecond: loading torrents, opening and closing devices
     std::shared_ptr<backend> shared;
     seeder& swarm;
-    std::function<io_profile(storage_class)> profile; ///< the present numbers of a class
-    std::function<std::int64_t()> max_torrent;        ///< bytes
-    std::function<void()> on_change;                  ///< called after every change of state
+    std::function<seedbed::settings const&()> settings; ///< those in force
+    std::function<void()> on_change;                    ///< called after every change of state
 };
 
 /// One image's life, from opening its device to closing it: it logs each change of state, and calls a deployed image
@@ -129,7 +128,9 @@ private:
     void set_state(image_state state);
     [[nodiscard]] double phase_seconds() const;
     [[nodiscard]] log_fields fields() const;
-    [[nodiscard]] storage_class effective_class() const { return m_settings.profile.value_or(m_detected); }
+    [[nodiscard]] io_profile const& present_profile() const {
+        return m_services.settings().profile(m_settings.profile.value_or(m_detected));
+    }
 
     /// A function that may be called on any thread and runs \p call(*this, arguments...) on the main thread, unless
     /// this is gone by then.
@@ -156,6 +157,7 @@ private:
     bool m_check_to_report = false;
     std::int64_t m_summarised = 0; ///< bytes moved until the last summary
     clock::time_point m_started{};
+    clock::time_point m_transfer_began{};
     clock::time_point m_phase_began{};
 };
 

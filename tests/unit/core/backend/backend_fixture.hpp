@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -64,10 +65,15 @@ struct test_image {
 
     /// A v1 image with gaps, extents that are no multiple of a block, some shorter than a block, one larger than a
     /// piece, and a short last piece.
-    [[nodiscard]] static image_plan awkward();
+    [[nodiscard]] static image_plan awkward(int threads = 2, bool read_only = false);
     /// Files shorter than a block, of a piece, and of several pieces with a short end.
     [[nodiscard]] static image_plan with_padding(torrent_kind kind);
 };
+
+/// \p data with zeros where the stream from \p stream_offset on is padding.
+[[nodiscard]] bytes without_padding(test_image const& image, std::int64_t stream_offset, bytes data);
+/// Whether the device is as at first wherever no extent is.
+[[nodiscard]] bool gaps_untouched(test_image const& image);
 
 /// How an operation ended.
 struct outcome {
@@ -156,6 +162,51 @@ struct test_backend {
 
     std::vector<std::unique_ptr<test_image>> images;
     std::shared_ptr<backend> shared;
+};
+
+/// One image, one session.
+struct disk_io_test {
+    explicit disk_io_test(image_plan const& plan = test_image::awkward(), std::int64_t pool_bytes = 64LL << 20,
+                          int hash_threads = 2)
+        : shared(pool_bytes, hash_threads)
+        , image(shared.add(plan))
+        , session(shared.shared)
+        , storage(session.add(image)) {}
+
+    [[nodiscard]] int block_length(int piece, int start) const {
+        return std::min(block_size, image.piece_size(piece) - start);
+    }
+    /// New content for a block; zeros where it is padding.
+    [[nodiscard]] bytes block(int piece, int start, std::uint32_t seed) const {
+        return without_padding(image, image.storage->stream_offset(piece, start),
+                               pattern(static_cast<std::size_t>(block_length(piece, start)), seed));
+    }
+    outcome_ptr write(int piece, int start, std::uint32_t seed) {
+        return session.write(storage, piece, start, block(piece, start, seed));
+    }
+    std::vector<outcome_ptr> write_piece(int piece, std::uint32_t seed) {
+        std::vector<outcome_ptr> posted;
+        for (int start = 0; start < image.piece_size(piece); start += block_size) {
+            posted.push_back(write(piece, start, seed + static_cast<std::uint32_t>(start)));
+        }
+        return posted;
+    }
+    [[nodiscard]] bytes piece(int piece) const {
+        return image.stream(image.storage->stream_offset(piece, 0), image.piece_size(piece));
+    }
+    [[nodiscard]] bytes written_piece(int piece, std::uint32_t seed) const {
+        bytes joined;
+        for (int start = 0; start < image.piece_size(piece); start += block_size) {
+            auto const part = block(piece, start, seed + static_cast<std::uint32_t>(start));
+            joined.insert(joined.end(), part.begin(), part.end());
+        }
+        return joined;
+    }
+
+    test_backend shared;
+    test_image& image;
+    test_session session;
+    lt::storage_holder storage;
 };
 
 } // namespace seedbed::test

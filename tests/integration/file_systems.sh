@@ -1,0 +1,113 @@
+#!/bin/bash
+# File systems deployed from one block device to another: one daemon seeds ext4, ntfs, xfs, btrfs and vfat, another one
+# deploys them to devices full of noise. Every extent is equal, nothing else is touched, the file system's own check finds
+# nothing, and the files are the same. A file system whose tools are missing is left out. SEEDBED is the program.
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+
+need_loop
+need partclone.ext4 mkfs.ext4 e2fsck ss
+
+declare -A size=([ext4]=64 [ntfs]=64 [xfs]=300 [btrfs]=128 [vfat]=64) # MiB; the least that mkfs makes, or nearly
+declare -A tools=([ext4]="e2fsck" [ntfs]="mkntfs ntfs-3g ntfsresize" [xfs]="mkfs.xfs xfs_repair"
+    [btrfs]="mkfs.btrfs btrfs" [vfat]="mkfs.vfat mcopy mdel fsck.vfat")
+
+# usable FS: whether it can be tested here, or why not.
+usable() {
+    local tool
+    for tool in "partclone.$1" ${tools[$1]}; do
+        command -v "$tool" >/dev/null || {
+            echo "SKIP $1: $tool is not installed"
+            return 1
+        }
+    done
+    case $1 in
+    ext4 | xfs | btrfs) can_mount "$1" || {
+        echo "SKIP $1: not in this kernel"
+        return 1
+    } ;;
+    ntfs) [[ -c /dev/fuse ]] || {
+        echo "SKIP ntfs: there is no /dev/fuse"
+        return 1
+    } ;;
+    esac
+}
+
+# check_file_system FS DEVICE: the file system's own check, which changes nothing.
+check_file_system() {
+    case $1 in
+    ext4) e2fsck -f -n "$2" ;;
+    ntfs) ntfsresize --info --force --no-progress-bar "$2" ;;
+    xfs) xfs_repair -n "$2" ;;
+    btrfs) btrfs check --readonly --check-data-csum "$2" ;;
+    vfat) fsck.vfat -n "$2" ;;
+    esac >check.out 2>&1 || fail "$1: its check finds something on $2: $(<check.out)"
+}
+
+# list_files FS DEVICE: name and checksum of every file, mounted read-only or, for vfat without the kernel's, read by mtools.
+list_files() {
+    if [[ $1 == vfat ]] && ! can_mount vfat; then
+        mkdir copied
+        mcopy -Q -n -s -i "$2" ::/ copied/ 2>mtools.out || fail "mcopy from $2: $(<mtools.out)"
+        (cd copied && find . -type f -print0 | sort -z | xargs -0 sha1sum)
+        rm -r copied
+        return
+    fi
+    case $1 in
+    ntfs)
+        mkdir -p mounted
+        ntfs-3g -o ro "$2" mounted || fail "$1: $2 cannot be mounted"
+        defer "$work/mounted" umount "$work/mounted"
+        ;;
+    ext4) mount_at mounted -t ext4 -o ro,noload "$2" ;;
+    xfs) mount_at mounted -t xfs -o ro,norecovery "$2" ;;
+    btrfs) mount_at mounted -t btrfs -o ro "$2" ;;
+    *) mount_at mounted -t "$1" -o ro "$2" ;;
+    esac || fail "$1: $2 cannot be mounted"
+    (cd mounted && find . -type f -print0 | sort -z | xargs -0 sha1sum)
+    unmount mounted
+}
+
+seed_port=$(free_port)
+write_config seed.toml "$seed_port"
+write_config deploy.toml "$(free_port)"
+declare -A source=() target=()
+for fs in ext4 ntfs xfs btrfs vfat; do
+    usable "$fs" || continue
+    truncate -s "${size[$fs]}M" "$fs.source"
+    source[$fs]=$(attach_loop "$fs.source")
+    make_file_system "$fs" "${source[$fs]}"
+    check_file_system "$fs" "${source[$fs]}"
+    list_files "$fs" "${source[$fs]}" >"$fs.files"
+    (($(wc -l <"$fs.files") > 500)) || fail "$fs: it holds $(wc -l <"$fs.files") files only"
+    capture "$fs" "${source[$fs]}" "$fs"
+    echo "$fs: $(grep -c '^offset' "$fs.info") extents, $(image_bytes "$fs.info") bytes"
+    noise_file "$fs.target" "${size[$fs]}"
+    target[$fs]=$(attach_loop "$fs.target")
+    add_image seed.toml "$fs" "$fs.torrent" "${source[$fs]}" seed
+    add_image deploy.toml "$fs" "$fs.torrent" "${target[$fs]}" deploy "peers = [\"127.0.0.1:$seed_port\"]"
+done
+# What a loop device holds is what the test compares: the source must not change while it is served.
+sha1sum ./*.source >sources
+
+start_daemon seed seed.toml
+expect_line seed.log ' ready$'
+start_daemon deploy deploy.toml
+for fs in "${!target[@]}"; do
+    expect_line deploy.log " $fs: done: " 120
+done
+never_line deploy.log 'failed:|came damaged'
+stop_daemon deploy
+stop_daemon seed
+sha1sum --quiet -c sources || fail "a source was changed"
+
+for fs in "${!target[@]}"; do
+    compare_extents "$fs.info" "${source[$fs]}" "${target[$fs]}"
+    gaps_are_noise "$fs.info" "${target[$fs]}"
+    # The gaps hold noise: what is clean is so because of the extents alone.
+    check_file_system "$fs" "${target[$fs]}"
+    list_files "$fs" "${target[$fs]}" >"$fs.deployed"
+    cmp "$fs.files" "$fs.deployed" || fail "$fs: the files differ"
+done
+pass

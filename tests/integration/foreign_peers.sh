@@ -1,0 +1,108 @@
+#!/bin/bash
+# Other BitTorrent clients and trackers: aria2 and Transmission fetch an image from `seedbed daemon`, which they know from an
+# HTTP tracker (named in the torrent) and a UDP tracker (named in the configuration) alone, and get the very files that
+# partclone writes as BT image directory; then each of them seeds such a directory to a block device. SEEDBED is the program.
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+# shellcheck source=lib_network.sh
+. "$here/lib_network.sh"
+
+need_loop
+need_hosts
+need partclone.ext4 mkfs.ext4 opentracker aria2c transmission-cli
+
+add_host server
+add_host aria
+add_host transmission
+add_host target
+
+# The same file system as the partitions sda1 and sda2: two torrents of the same content.
+truncate -s 64M source
+source=$(attach_loop source)
+make_file_system ext4 "$source" 16
+mkdir -p files/sda1
+partclone.ext4 -c -T -s "$source" -O files/sda1 --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 ||
+    fail "partclone.ext4 -T could not capture $source"
+mv files/sda1/torrent.info image.info
+cp -a files/sda1 files/sda2
+extents=$(find files/sda1 -type f | wc -l)
+((extents > 100)) || fail "the image has $extents extents only"
+source_again=$(attach_loop source -r)
+
+tracker=${address[server]}:6969
+"$seedbed" create --partclone image.info --name sda1 --tracker "http://$tracker/announce" -o sda1.torrent --json >sda1.json
+"$seedbed" create --partclone image.info --name sda2 -o sda2.torrent --json >sda2.json
+"$seedbed" create --partclone image.info --name sda2 --tracker "http://$tracker/announce" -o sda2-tracked.torrent >created
+mkdir tracker
+chmod 755 "$work" tracker # opentracker runs as nobody
+sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >tracker/hashes # Debian's serves no others
+[[ $(wc -l <tracker/hashes) -eq 2 ]] || fail "--json tells no info-hash: $(<sda1.json)"
+
+aria=(aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false
+    --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0)
+# Transmission's other switches are in its settings only.
+transmission() {
+    mkdir -p "$1"
+    echo '{ "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false, "encryption": 0,
+        "rename-partial-files": false, "preallocation": 0, "cache-size-mb": 4, "trash-original-torrent-files": false }' \
+        >"$1/settings.json"
+    printf '#!/bin/sh\necho complete >%s/complete\n' "$work/$1" >"$1/finished"
+    chmod 755 "$1/finished"
+}
+same_files() {
+    diff -rq "files/$1" "got/$1" || fail "$2: the files differ from partclone's"
+}
+
+start_process tracker on server opentracker -i "${address[server]}" -p 6969 -P 6969 -d tracker -w hashes
+for ((i = 0; i < 100; i++)); do
+    [[ -z $(on server ss -Hltn "sport = :6969") ]] || break
+    sleep 0.1
+done
+host_config seed.toml server '[log]' 'level = "debug"'
+add_image seed.toml sda1 sda1.torrent "$source" seed
+add_image seed.toml sda2 sda2.torrent "$source_again" seed "trackers = [\"udp://$tracker\"]"
+# shellcheck disable=SC2046 # several words
+start_daemon seed seed.toml $(on_host server)
+expect_line seed.log ' ready$'
+
+mkdir got
+start_process aria on aria "${aria[@]}" --seed-time=0 --dir=got sda1.torrent
+transmission conf-get
+start_process transmission on transmission transmission-cli -g conf-get -w got -p 6881 -M -f "$work/conf-get/finished" \
+    sda2-tracked.torrent
+timeout 60 tail --pid="${process_pid[aria]}" -f /dev/null || fail "aria2 has not finished within 60 s"
+same_files sda1 aria2
+wait_for_line conf-get/complete complete 60 >/dev/null || fail "Transmission has not finished within 60 s"
+same_files sda2 Transmission
+stop_process transmission
+never_line seed.log 'warning sda[12]: tracker|failed:|came damaged'
+grep -Fq "sda1: peer ${address[aria]}:" seed.log || fail "aria2 got sda1 from somewhere else"
+grep -Fq "sda2: peer ${address[transmission]}:" seed.log || fail "Transmission got sda2 from somewhere else"
+stop_daemon seed
+stop_process tracker
+echo "aria2 and Transmission fetched $extents files each"
+
+# The other way: the clients have partclone's files, a block device is to get them.
+noise_file target.1 64
+noise_file target.2 64
+target1=$(attach_loop target.1)
+target2=$(attach_loop target.2)
+"$seedbed" create --partclone image.info --name sda1 -o sda1.torrent --force >created
+start_process aria on aria "${aria[@]}" --seed-ratio=0 --check-integrity=true --dir=files sda1.torrent
+transmission conf-seed
+start_process transmission on transmission transmission-cli -g conf-seed -w files -p 6881 -M -v sda2.torrent
+host_config deploy.toml target '[log]' 'level = "debug"'
+add_image deploy.toml sda1 sda1.torrent "$target1" deploy "peers = [\"${address[aria]}:6881\"]"
+add_image deploy.toml sda2 sda2.torrent "$target2" deploy "peers = [\"${address[transmission]}:6881\"]"
+# shellcheck disable=SC2046
+start_daemon deploy deploy.toml $(on_host target)
+expect_line deploy.log ' sda1: done: ' 60
+expect_line deploy.log ' sda2: done: ' 60
+never_line deploy.log 'failed:|came damaged|nothing had to be fetched'
+stop_daemon deploy
+for target in "$target1" "$target2"; do
+    compare_extents image.info "$source" "$target"
+    gaps_are_noise image.info "$target"
+done
+pass

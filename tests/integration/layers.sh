@@ -1,0 +1,80 @@
+#!/bin/bash
+# An include only ever points down: with the include folders that a layer is built with, a header of a layer above it is not
+# found, and its own are. SEEDBED is the program; the folders are beside it.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(dirname "${SEEDBED:?path of the seedbed program}")
+commands=$build/compile_commands.json
+[[ -f $commands ]] || {
+    echo "SKIP: $build is no build folder with a compile_commands.json"
+    exit 77
+}
+cd "$here/../.."
+
+# From the lowest to the highest; config and core/backend do not see each other.
+layers=(core/foundation core/device core/image core/cache core/backend daemon)
+failed=0
+
+# include_flags LAYER: the -I options that one of its files is compiled with.
+include_flags() {
+    python3 - "$commands" "$1" <<'PYTHON'
+import json, os, sys
+folder = os.path.join(os.getcwd(), sys.argv[2]) + os.sep
+for entry in json.load(open(sys.argv[1])):
+    if entry["file"].startswith(folder):
+        words = entry["command"].split()
+        own = [w for w in words if w.startswith("-I")]
+        print(" ".join(own))
+        sys.exit(0)
+sys.exit("no file of " + sys.argv[2] + " is compiled")
+PYTHON
+}
+
+# found FLAGS HEADER: whether the preprocessor finds the header, away from the sources, which it would look at first.
+found() {
+    # shellcheck disable=SC2086 # one word an option
+    echo "#if !__has_include(\"$2\")
+#error not found
+#endif" | (cd / && g++ -E -x c++ $1 -) >/dev/null 2>&1
+}
+
+first_header() {
+    find "$1" -maxdepth 2 -name '*.hpp' | sort | head -n 1
+}
+
+# expect yes|no LAYER OTHER
+expect() {
+    local header answer=no
+    header=$(first_header "$3")
+    if found "$(include_flags "$2")" "$header"; then
+        answer=yes
+    fi
+    if [[ $answer == "$1" ]]; then
+        echo "PASS $2 sees $3: $1"
+    else
+        echo "FAIL $2 sees $3: $answer, expected $1 ($header)"
+        failed=1
+    fi
+}
+
+for i in "${!layers[@]}"; do
+    for j in "${!layers[@]}"; do
+        expect "$( ((j <= i)) && echo yes || echo no)" "${layers[i]}" "${layers[j]}"
+    done
+done
+expect yes daemon config
+expect yes config core/device
+for other in core/cache core/backend core/image daemon; do
+    expect no config "$other"
+done
+for lower in core/foundation core/device core/image core/cache core/backend; do
+    expect no "$lower" config
+done
+
+# What the daemon alone may use stays out of core.
+if grep -rnE '#include <(toml\+\+|boost/program_options|spdlog|systemd)' core; then
+    echo "FAIL core includes a library of the daemon's"
+    failed=1
+fi
+exit $failed

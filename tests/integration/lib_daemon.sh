@@ -1,0 +1,349 @@
+# shellcheck shell=bash
+# What the integration tests of the daemon share. Sourced, first thing after `set -euo pipefail`; no test by itself.
+#
+# It makes a temporary folder, $work, and changes into it. Whatever a function here sets up (daemons, loop devices, mounts,
+# nbd stacks) is taken down in reverse order when the script ends, however it ends, and then the folder goes. SEEDBED is the
+# program. A test ends with `pass`, `fail REASON` or `skip REASON`.
+#
+#   skip REASON / fail REASON / pass       end the test: exit status 77, 1 (after the ends of all *.log) or 0
+#   need TOOL...                           skip unless all of these programs are there
+#   need_root, need_loop, need_nbdfuse     skip unless root, loop devices, disks made by nbdkit are there
+#   defer KEY COMMAND...                   run COMMAND at the end; works in subshells too
+#   undo KEY                               run what was deferred under KEY now
+#
+#   noise_file FILE MIB                    a file full of 0xA5
+#   attach_loop FILE [LOSETUP_OPTION...]   prints a loop device of FILE; detached at the end, or by detach_loop DEVICE
+#   mount_at FOLDER MOUNT_ARGUMENT...      mkdir and mount; unmounted at the end, or by unmount FOLDER
+#   start_nbd NAME NBDKIT_ARGUMENT...      prints a loop device on `nbdkit ARGUMENT...`; gone at the end, or by stop_nbd NAME
+#   can_mount FS                           whether this kernel has the file system
+#
+#   make_file_system FS DEVICE [MIB]       ext4, xfs, btrfs, ntfs or vfat with some hundred small files, holes between them
+#                                          and three large random files of together MIB (12)
+#   capture FS DEVICE NAME                 NAME.info (partclone's torrent.info) and NAME.torrent
+#   compare_extents TORRENT_INFO A B       fail unless every extent is equal on both devices
+#   gaps_are_noise TORRENT_INFO DEVICE     fail unless all that is outside of the extents is 0xA5
+#   extent TORRENT_INFO [N] / image_bytes TORRENT_INFO   print "OFFSET LENGTH" of extent N / the sum of all lengths
+#
+#   free_port                              prints a TCP port that nothing listens on, another one each time
+#   write_config FILE PORT [LINE...]       [network] on 127.0.0.1:PORT without local discovery; then LINEs
+#   add_image FILE NAME TORRENT DEVICE MODE [LINE...]    appends an [[image]]; LINEs such as 'verify = false'
+#   start_daemon NAME CONFIG [WRAPPER...]  starts it in the background, its output in $work/NAME.log, its id in
+#                                          ${daemon_pid[NAME]}; WRAPPER is put before it (ip netns exec NS; strace -D ...)
+#   wait_for_line FILE PATTERN [SECONDS]   until FILE has a line that matches the extended regular expression, at most 60 s;
+#                                          prints the line; status 1 if it did not come or the daemon of that log has ended
+#   expect_line FILE PATTERN [SECONDS]     the same, silent, and fails the test
+#   never_line FILE PATTERN                fail if FILE has such a line
+#   stop_daemon NAME [SECONDS]             SIGTERM, at most 10 s, fail unless the exit status is 0; sets stop_milliseconds
+#   kill_daemon NAME                       SIGKILL, and wait
+#   await_exit NAME SECONDS                wait for a daemon that was signalled; sets exit_status, stop_milliseconds
+
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+seedbed=$(readlink -f "${SEEDBED:?path of the seedbed program}")
+export PATH=$PATH:/usr/sbin:/sbin
+unset NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID
+export MTOOLS_SKIP_CHECK=1
+work=$(mktemp -d "${TMPDIR:-/tmp}/seedbed-$(basename "$0" .sh)-XXXXXX")
+deferred=$work/.deferred
+: >"$deferred"
+declare -A daemon_pid=()
+exit_status=0
+stop_milliseconds=0
+
+cleanup() {
+    local line
+    cd /
+    while line=$(tail -n 1 "$deferred") && [[ -n $line ]]; do
+        sed -i '$d' "$deferred"
+        eval "${line#*$'\t'}" >/dev/null 2>&1 || true
+    done
+    rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+set -E
+trap 'echo "FAIL: ${BASH_SOURCE[0]##*/}:$LINENO: status $?: $BASH_COMMAND" >&2' ERR
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+cd "$work" || exit 1
+
+skip() {
+    echo "SKIP: $1"
+    exit 77
+}
+pass() {
+    echo "PASS"
+    exit 0
+}
+fail() {
+    local log
+    for log in "$work"/*.log; do
+        [[ -s $log ]] && tail -v -n 25 "$log" >&2
+    done
+    echo "FAIL: $1" >&2
+    exit 1
+}
+
+need() {
+    local tool
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null || skip "$tool is not installed"
+    done
+}
+need_root() {
+    ((EUID == 0)) || skip "not root"
+}
+need_loop() {
+    local device
+    need_root
+    need losetup
+    truncate -s 1M probe-loop.img
+    device=$(losetup -f --show probe-loop.img 2>/dev/null) || skip "no loop device can be set up here"
+    losetup -d "$device"
+    rm probe-loop.img
+}
+need_nbdfuse() {
+    need nbdkit nbdfuse fusermount3
+    [[ -c /dev/fuse ]] || skip "there is no /dev/fuse"
+}
+
+# --- what is taken down at the end: a line "KEY <tab> command" each, the last one first
+
+defer() {
+    local key=$1
+    shift
+    printf '%s\t%s\n' "$key" "${*@Q}" >>"$deferred"
+}
+undo() {
+    local key=$1 line
+    line=$(awk -F '\t' -v key="$key" '$1 == key' "$deferred" | tail -n 1)
+    [[ -n $line ]] || return 0
+    awk -F '\t' -v key="$key" '$1 != key' "$deferred" >"$deferred.new"
+    mv "$deferred.new" "$deferred"
+    eval "${line#*$'\t'}"
+}
+
+# --- devices
+
+noise_file() {
+    head -c "$2M" /dev/zero | LC_ALL=C tr '\0' '\245' >"$1"
+}
+attach_loop() {
+    local file=$1 device
+    shift
+    device=$(losetup -f --show "$@" "$file") || fail "losetup $* $file"
+    defer "$device" losetup -d "$device"
+    echo "$device"
+}
+detach_loop() {
+    undo "$1"
+}
+mount_at() {
+    local folder=$work/$1
+    shift
+    mkdir -p "$folder"
+    mount "$@" "$folder"
+    defer "$folder" umount "$folder"
+}
+unmount() {
+    undo "$work/$1"
+}
+can_mount() {
+    grep -qw "$1" /proc/filesystems || modprobe -q "$1" 2>/dev/null
+}
+
+start_nbd() {
+    local name=$1 folder=$work/nbd-$1 pid
+    shift
+    mkdir -p "$folder"
+    rm -f "$folder.pid"
+    nbdfuse -P "$folder.pid" "$folder/disk" [ nbdkit -s --exit-with-parent "$@" ] </dev/null >"$folder.log" 2>&1 &
+    pid=$!
+    defer "nbd-$name" stop_nbdfuse "$folder" "$pid"
+    wait_for_line "$folder.pid" '^[0-9]' 20 >/dev/null || {
+        cat "$folder.log" >&2
+        fail "nbdfuse $* does not start"
+    }
+    attach_loop "$folder/disk"
+}
+stop_nbdfuse() {
+    local loop
+    for loop in $(losetup -nO NAME -j "$1/disk"); do
+        undo "$loop"
+    done
+    fusermount3 -u "$1"
+    timeout 10 tail --pid="$2" -f /dev/null # ends with nbdkit, which has the backing file open
+}
+stop_nbd() {
+    undo "nbd-$1"
+}
+
+# --- images
+
+# fill_folder FOLDER MIB
+fill_folder() {
+    local folder=$1 mib=$2
+    mkdir -p "$folder/tree" "$folder/small"
+    find /usr/share/doc /usr/include -xdev -type f -size -48k -print0 >"$work/some" 2>/dev/null || true
+    head -z -n 300 "$work/some" | xargs -0 cp --no-preserve=all --backup=numbered -t "$folder/tree"
+    head -c 2000000 /dev/urandom | split -b 3001 -a 3 - "$folder/small/f"
+    head -c "$((mib << 19))" /dev/urandom >"$folder/large"
+    head -c "$((mib * 350001))" /dev/urandom >"$folder/odd"
+    sync -f "$folder" # so that what is deleted had its place on the disk
+    find "$folder/small" -name 'f??[acegikmoqsuwy]' -delete
+    head -c "$((mib * 174001))" /dev/urandom >"$folder/last"
+}
+
+make_file_system() {
+    local fs=$1 device=$2 mib=${3:-12}
+    case $fs in
+    ext4) mkfs.ext4 -q -F -b 1024 -N 4096 "$device" ;;
+    xfs) mkfs.xfs -q -f "$device" ;;
+    btrfs) mkfs.btrfs -q -f "$device" ;;
+    ntfs) mkntfs -q -F -f "$device" ;;
+    vfat) mkfs.vfat -F 32 -s 1 "$device" ;;
+    *) fail "make_file_system: $fs" ;;
+    esac >mkfs.out 2>&1 || fail "mkfs of $fs on $device: $(<mkfs.out)"
+    if [[ $fs == vfat ]] && ! can_mount vfat; then
+        local name
+        mkdir -p content
+        fill_folder "$work/content" "$mib"
+        # The holes are made by hand: mcopy fills the disk from its beginning.
+        for name in 1 2; do head -c 1500000 /dev/urandom | split -b 2999 -a 3 - "content/gap$name"; done
+        {
+            mcopy -Q -s -i "$device" content/* ::/ &&
+                mdel -i "$device" '::/gap1??[acegikmoqsuwy]' '::/gap2??[acegikmoqsuwy]'
+        } >mtools.out 2>&1 || fail "mtools on $device: $(<mtools.out)"
+        rm -r content
+    else
+        case $fs in
+        ntfs)
+            mkdir -p filling
+            ntfs-3g "$device" filling || fail "ntfs-3g $device"
+            defer "$work/filling" umount "$work/filling"
+            ;;
+        *) mount_at filling -t "$fs" "$device" ;;
+        esac
+        fill_folder "$work/filling" "$mib"
+        sync -f filling
+        unmount filling
+    fi
+    blockdev --flushbufs "$device" 2>/dev/null || sync "$device"
+}
+
+capture() {
+    local fs=$1 device=$2 name=$3
+    mkdir -p "captured-$name"
+    "partclone.$fs" -c -t -s "$device" -O "captured-$name" --buffer_size 16777216 -L "captured-$name/log" \
+        >"captured-$name/out" 2>&1 || {
+        tail -n 20 "captured-$name/out" >&2
+        fail "partclone.$fs could not capture $device"
+    }
+    mv "captured-$name/torrent.info" "$name.info"
+    "$seedbed" create --partclone "$name.info" --name "$name" -o "$name.torrent" --force >"captured-$name/created" ||
+        fail "seedbed create of $name"
+}
+compare_extents() {
+    /usr/bin/python3 "$here/lib_extents.py" equal "$@" || fail "$2 and $3 are not equal in every extent of $1"
+}
+gaps_are_noise() {
+    /usr/bin/python3 "$here/lib_extents.py" noise "$@" || fail "$2 was written outside of the extents of $1"
+}
+extent() {
+    /usr/bin/python3 "$here/lib_extents.py" first "$@"
+}
+image_bytes() {
+    /usr/bin/python3 "$here/lib_extents.py" total "$1"
+}
+
+# --- daemons
+
+# Below the ports that the kernel hands out to outgoing connections.
+free_port() {
+    local port
+    while port=$((20000 + RANDOM % 12000)); do
+        if ! grep -qx "$port" "$work/.ports" 2>/dev/null && [[ -z $(ss -Hltn "sport = :$port") ]]; then
+            echo "$port" | tee -a "$work/.ports"
+            return
+        fi
+    done
+}
+
+write_config() {
+    local file=$1 port=$2
+    shift 2
+    printf '%s\n' '[network]' "listen = \"127.0.0.1:$port\"" 'local_discovery = false' "$@" >"$file"
+}
+add_image() {
+    local file=$1 name=$2 torrent=$3 device=$4 mode=$5
+    shift 5
+    printf '%s\n' '[[image]]' "name = \"$name\"" "torrent = \"$torrent\"" "device = \"$device\"" "mode = \"$mode\"" "$@" \
+        >>"$file"
+}
+
+start_daemon() {
+    local name=$1 config=$2
+    shift 2
+    : >"$work/$name.log"
+    "$@" "$seedbed" daemon --config "$config" </dev/null >>"$work/$name.log" 2>&1 &
+    daemon_pid[$name]=$!
+    defer "daemon-$name" end_process "$!"
+}
+
+# A process that may be gone already, and its number taken by another one: only one of ours is killed.
+end_process() {
+    if [[ " $(jobs -p | tr '\n' ' ') " == *" $1 "* ]]; then
+        kill -KILL "$1"
+        wait "$1"
+    fi
+}
+
+wait_for_line() {
+    local file=$1 pattern=$2 seconds=${3:-60} name lines reader status=0
+    local options=()
+    name=$(basename "$file" .log)
+    [[ -z ${daemon_pid[$name]:-} ]] || options=(--pid="${daemon_pid[$name]}")
+    exec {lines}< <(exec timeout "$seconds" tail -n +1 -F "${options[@]}" -- "$file" 2>/dev/null)
+    reader=$!
+    grep -m 1 -E -e "$pattern" <&"$lines" || status=1
+    exec {lines}<&-
+    kill "$reader" 2>/dev/null || true
+    return $status
+}
+expect_line() {
+    wait_for_line "$@" >/dev/null || fail "$(basename "$1") does not say: $2"
+}
+never_line() {
+    ! grep -E -e "$2" "$1" >&2 || fail "$(basename "$1") says what it must not: $2"
+}
+
+await_exit() {
+    local name=$1 seconds=$2 pid=${daemon_pid[$1]} watcher began=${EPOCHREALTIME/[.,]/} ended
+    (
+        trap 'kill "$sleeper"; exit' TERM
+        sleep "$seconds" &
+        sleeper=$!
+        wait "$sleeper"
+        kill -KILL "$pid"
+    ) >/dev/null 2>&1 &
+    watcher=$!
+    exit_status=0
+    wait "$pid" || exit_status=$?
+    ended=${EPOCHREALTIME/[.,]/}
+    # shellcheck disable=SC2034 # for the caller
+    stop_milliseconds=$(((ended - began) / 1000))
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" 2>/dev/null || true
+    unset "daemon_pid[$name]"
+    undo "daemon-$name" || true
+}
+stop_daemon() {
+    local name=$1 seconds=${2:-10}
+    kill -TERM "${daemon_pid[$name]}" || fail "the daemon $name has ended by itself"
+    await_exit "$name" "$seconds"
+    ((exit_status != 137)) || fail "the daemon $name did not stop within $seconds s"
+    ((exit_status == 0)) || fail "the daemon $name ended with exit status $exit_status"
+}
+kill_daemon() {
+    kill -KILL "${daemon_pid[$1]}" || fail "the daemon $1 has ended by itself"
+    await_exit "$1" 10
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+"""What two devices hold in the extents of partclone's torrent.info, and between them. Used by lib_daemon.sh.
+
+lib_extents.py equal TORRENT_INFO A B    every extent holds the same on both
+lib_extents.py noise TORRENT_INFO A      nothing but 0xA5 lies outside of the extents
+lib_extents.py first TORRENT_INFO [N]    prints offset and length of extent N (0 by default)
+lib_extents.py total TORRENT_INFO        prints the bytes of all extents
+Exit status: 0 yes, 1 no, with one line that says where."""
+import fcntl
+import os
+import stat
+import sys
+
+BLKFLSBUF = 0x1261
+CHUNK = 1 << 20
+NOISE = b"\xa5" * CHUNK
+
+
+def read_extents(path):
+    offsets, lengths = [], []
+    with open(path, encoding="ascii") as lines:
+        for line in lines:
+            key, _, value = line.strip().partition(": ")
+            if key == "offset":
+                offsets.append(int(value, 16))
+            elif key == "length":
+                lengths.append(int(value, 16))
+    if not offsets or len(offsets) != len(lengths):
+        sys.exit(f"{path}: {len(offsets)} offsets, {len(lengths)} lengths")
+    return list(zip(offsets, lengths))
+
+
+class Device:
+    def __init__(self, path):
+        self.path = path
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if stat.S_ISBLK(os.fstat(self.fd).st_mode):
+            fcntl.ioctl(self.fd, BLKFLSBUF)  # not what the cache holds: what the device holds
+        self.size = os.lseek(self.fd, 0, os.SEEK_END)
+
+    def read(self, offset, length):
+        data = b""
+        while len(data) < length:
+            part = os.pread(self.fd, length - len(data), offset + len(data))
+            if not part:
+                sys.exit(f"{self.path}: ends at {offset + len(data)}")
+            data += part
+        return data
+
+
+def chunks(runs):
+    for offset, length in runs:
+        for start in range(offset, offset + length, CHUNK):
+            yield start, min(CHUNK, offset + length - start)
+
+
+def first_difference(a, b):
+    return next(i for i, (x, y) in enumerate(zip(a, b)) if x != y)
+
+
+def equal(info, a, b):
+    a, b = Device(a), Device(b)
+    for offset, length in chunks(read_extents(info)):
+        x, y = a.read(offset, length), b.read(offset, length)
+        if x != y:
+            sys.exit(f"{a.path} and {b.path} differ at offset {offset + first_difference(x, y)}")
+
+
+def noise(info, device):
+    device = Device(device)
+    gaps, at = [], 0
+    for offset, length in read_extents(info) + [(device.size, 0)]:
+        if offset > at:
+            gaps.append((at, offset - at))
+        at = offset + length
+    for offset, length in chunks(gaps):
+        data = device.read(offset, length)
+        if data != NOISE[:length]:
+            sys.exit(f"{device.path}: written outside of the image at offset {offset + first_difference(data, NOISE)}")
+
+
+def first(info, number="0"):
+    print(*read_extents(info)[int(number)])
+
+
+def total(info):
+    print(sum(length for _, length in read_extents(info)))
+
+
+{"equal": equal, "noise": noise, "first": first, "total": total}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,152 @@
+#include "daemon/service/reload.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace seedbed;
+
+namespace {
+
+image_settings image(std::string const& name) {
+    image_settings made;
+    made.name = name;
+    made.torrent = "/t/" + name + ".torrent";
+    made.device = "/dev/" + name;
+    made.mode = image_mode::deploy;
+    made.origin = "a.toml:1";
+    return made;
+}
+
+settings with_images(std::vector<image_settings> images) {
+    settings made;
+    made.images = std::move(images);
+    return made;
+}
+
+std::vector<running_image> running(std::vector<image_settings> const& images) {
+    std::vector<running_image> made;
+    for (auto const& each : images) {
+        made.push_back({each, false, false});
+    }
+    return made;
+}
+
+std::vector<std::string> names(std::vector<image_settings> const& images) {
+    std::vector<std::string> made;
+    for (auto const& each : images) {
+        made.push_back(each.name);
+    }
+    return made;
+}
+
+using strings = std::vector<std::string>;
+
+} // namespace
+
+TEST_CASE("the same configuration is no reason to do anything") {
+    auto const same = with_images({image("sda1"), image("sda2")});
+    CHECK(plan_reload(same, running(same.images), same).empty());
+
+    auto moved = same;
+    moved.images[0].origin = "b.toml:7";
+    std::swap(moved.images[0], moved.images[1]);
+    CHECK(plan_reload(same, running(same.images), moved).empty());
+}
+
+TEST_CASE("images are added and removed and the others are not named") {
+    auto const before = with_images({image("sda1"), image("sda2")});
+    auto const after = with_images({image("sda2"), image("sda3")});
+    auto const plan = plan_reload(before, running(before.images), after);
+    CHECK(plan.close == strings{"sda1"});
+    CHECK(names(plan.open) == strings{"sda3"});
+    CHECK(plan.update.empty());
+    CHECK_FALSE(plan.empty());
+}
+
+TEST_CASE("what decides which bytes go where reopens an image") {
+    auto const before = with_images({image("sda1"), image("sda2")});
+    auto after = before;
+    SECTION("device") {
+        after.images[0].device = "/dev/other";
+    }
+    SECTION("torrent") {
+        after.images[0].torrent = "/t/other.torrent";
+    }
+    SECTION("mode") {
+        after.images[0].mode = image_mode::seed;
+    }
+    SECTION("serial") {
+        after.images[0].serial = "S1";
+    }
+    SECTION("size") {
+        after.images[0].size = 1;
+    }
+    SECTION("allow_mounted") {
+        after.images[0].allow_mounted = true;
+    }
+    auto const plan = plan_reload(before, running(before.images), after);
+    CHECK(plan.close == strings{"sda1"});
+    REQUIRE(names(plan.open) == strings{"sda1"});
+    CHECK(plan.open[0] == after.images[0]);
+    CHECK(plan.update.empty());
+}
+
+TEST_CASE("peers, trackers, profile and verify change while the image is in use") {
+    auto const before = with_images({image("sda1"), image("sda2")});
+    auto after = before;
+    SECTION("peers") {
+        after.images[1].peers = {"10.0.0.1:6881"};
+    }
+    SECTION("trackers") {
+        after.images[1].trackers = {"http://t/announce"};
+    }
+    SECTION("profile") {
+        after.images[1].profile = storage_class::nvme;
+    }
+    SECTION("verify") {
+        after.images[1].verify = false;
+    }
+    auto const plan = plan_reload(before, running(before.images), after);
+    CHECK(plan.close.empty());
+    CHECK(plan.open.empty());
+    REQUIRE(names(plan.update) == strings{"sda2"});
+    CHECK(plan.update[0] == after.images[1]);
+}
+
+TEST_CASE("an image that has failed is opened again, and one whose torrent describes something else") {
+    auto const same = with_images({image("sda1"), image("sda2"), image("sda3")});
+    auto images = running(same.images);
+    images[0].failed = true;
+    images[2].torrent_changed = true;
+    auto const plan = plan_reload(same, images, same);
+    CHECK(plan.close == strings{"sda1", "sda3"});
+    CHECK(names(plan.open) == strings{"sda1", "sda3"});
+}
+
+TEST_CASE("settings of the daemon are told apart") {
+    auto const before = with_images({});
+    auto after = before;
+    SECTION("network: listen") {
+        after.network.listen = {"10.0.0.1:6881"};
+        CHECK(plan_reload(before, {}, after).network);
+    }
+    SECTION("network: local discovery") {
+        after.network.local_discovery = false;
+        CHECK(plan_reload(before, {}, after).network);
+    }
+    SECTION("a profile") {
+        after.profiles[1].threads = 3;
+        auto const plan = plan_reload(before, {}, after);
+        CHECK(plan.profiles);
+        CHECK_FALSE(plan.network);
+    }
+    SECTION("log level") {
+        after.log.level = log_level::debug;
+        auto const plan = plan_reload(before, {}, after);
+        CHECK(plan.log_level);
+        CHECK_FALSE(plan.profiles);
+    }
+    SECTION("the pool needs a restart") {
+        after.memory.pool = 1LL << 30;
+        CHECK(plan_reload(before, {}, after).needs_restart == strings{"memory.pool"});
+    }
+}

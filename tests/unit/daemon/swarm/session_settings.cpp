@@ -1,0 +1,41 @@
+#include "daemon/swarm/session_settings.hpp"
+
+#include <limits>
+
+#include <catch2/catch.hpp>
+
+using namespace seedbed;
+using sp = libtorrent::settings_pack;
+
+TEST_CASE("nothing leaves the LAN by default") {
+    auto const pack = make_session_settings({}, 1 << 20);
+    CHECK_FALSE(pack.get_bool(sp::enable_dht));
+    CHECK_FALSE(pack.get_bool(sp::enable_upnp));
+    CHECK_FALSE(pack.get_bool(sp::enable_natpmp));
+    CHECK(pack.get_bool(sp::enable_lsd));
+}
+
+TEST_CASE("plain TCP, several peers on one address, and no other port than the one asked for") {
+    auto const pack = make_session_settings({}, 1 << 20);
+    CHECK_FALSE(pack.get_bool(sp::enable_outgoing_utp));
+    CHECK_FALSE(pack.get_bool(sp::enable_incoming_utp));
+    CHECK(pack.get_int(sp::out_enc_policy) == sp::pe_disabled);
+    CHECK(pack.get_int(sp::in_enc_policy) == sp::pe_disabled);
+    CHECK(pack.get_bool(sp::allow_multiple_connections_per_ip));
+    CHECK(pack.get_int(sp::max_retry_port_bind) == 0);
+    CHECK_FALSE(pack.get_bool(sp::listen_system_port_fallback));
+}
+
+TEST_CASE("the configuration's addresses become libtorrent's list") {
+    network_settings network;
+    network.listen = {"10.0.0.1:6881", "[::1]:7000"};
+    network.local_discovery = false;
+    auto const pack = make_session_settings(network, 1 << 20);
+    CHECK(pack.get_str(sp::listen_interfaces) == "10.0.0.1:6881,[::1]:7000");
+    CHECK_FALSE(pack.get_bool(sp::enable_lsd));
+}
+
+TEST_CASE("a pool larger than libtorrent's numbers is cut to them") {
+    CHECK(make_session_settings({}, 1LL << 40).get_int(sp::max_queued_disk_bytes) == std::numeric_limits<int>::max());
+    CHECK(make_session_settings({}, 1LL << 20).get_int(sp::max_queued_disk_bytes) == 1 << 20);
+}
