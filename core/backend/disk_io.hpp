@@ -132,7 +132,7 @@ private:
     void run_hash(job_ptr what);
     void run_hash2(job_ptr what);
     /// Starts the write that waits for its turn, which can be another session's.
-    static void start_next_write(dirty_block const& next);
+    static void start_next_write(dirty_block next);
     /// True where the job must not run any more; it is then failed.
     [[nodiscard]] bool cancelled(job& what) const;
     /// Any thread: the job has ended; its handler will be called on the network thread.

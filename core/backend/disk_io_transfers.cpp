@@ -174,15 +174,16 @@ void disk_io::run_write(job_ptr what) {
             what->fail(outcome.error().code, lt::operation_t::file_write);
         }
     }
-    auto const next = image.dirty().finish(offset);
+    auto next = image.dirty().finish(offset);
     what->block.reset();
-    finish(std::move(what)); // before the next one starts, so that writes of a block end in their order
+    finish(std::move(what)); // before the next one starts, so that writes that wait for one another end in order
     if (next.memory) {
-        start_next_write(next);
+        start_next_write(std::move(next));
     }
 }
 
-void disk_io::start_next_write(dirty_block const& next) {
+void disk_io::start_next_write(dirty_block next) {
+    next.memory.reset(); // the job has it, and gives it back before its handler runs
     auto waiting = job_ptr(static_cast<job*>(next.writer));
     auto& owner = *waiting->owner;
     auto& queue = waiting->image().queue();
@@ -233,7 +234,7 @@ void disk_io::run_hash(job_ptr what) {
     }
     request.overlay = std::move(what->overlay);
     auto const outcome = hash_piece(image, request, what->sha1);
-    what->overlay.clear();
+    request.overlay.clear();
     if (outcome) {
         m_counters.inc_stats_counter(lt::counters::num_blocks_hashed,
                                      (image.piece_size(what->piece) + block_size - 1) / block_size);
