@@ -154,12 +154,12 @@ at=$(grep -oE '[0-9]+$' where)
 ((at >= late_offset && at < bad + 4096)) || fail "the lying disk lied elsewhere: $(<where)"
 
 # A write that fails at once names its place. No rig here has one: the page cache takes all. So the system call fails.
-if command -v strace >/dev/null && strace -o trace true 2>/dev/null; then
+if have_strace; then
     noise_file injected.img $size
     write_config injected.toml "$(free_port)"
     add_image injected.toml good good.torrent "$work/injected.img" deploy "peers = [\"127.0.0.1:$seed_port\"]"
     start_daemon seed seed.toml
-    start_daemon injected injected.toml strace -D -f -o trace -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=3
+    start_daemon injected injected.toml "${strace[@]}" -o trace -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=3
     failed injected good "write $work/injected.img: offset [0-9]+, length [0-9]+: .*$errno"
     never_line injected.log ' good: (downloaded|written|durable|done)'
     stop_daemon injected

@@ -7,6 +7,7 @@
 #
 #   skip REASON / fail REASON / pass       end the test: exit status 77, 1 (after the ends of all *.log) or 0
 #   need TOOL...                           skip unless all of these programs are there
+#   have_strace                            whether strace works here; sets strace, the WRAPPER: "${strace[@]}" OPTION...
 #   need_root, need_loop, need_nbdfuse     skip unless root, loop devices, disks made by nbdkit are there
 #   defer KEY COMMAND...                   run COMMAND at the end; works in subshells too
 #   undo KEY                               run what was deferred under KEY now
@@ -103,6 +104,13 @@ need_loop() {
     device=$(losetup -f --show probe-loop.img 2>/dev/null) || skip "no loop device can be set up here"
     losetup -d "$device"
     rm probe-loop.img
+}
+# Sets strace: a wrapper for start_daemon, to which options are added. It leaves the daemon our child (-D), and has a
+# sanitizer look for no leaks, which it cannot where it is traced.
+have_strace() {
+    # shellcheck disable=SC2034 # for the caller
+    strace=(env ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" strace -D -f)
+    command -v strace >/dev/null && strace -o probe-strace true 2>/dev/null
 }
 need_nbdfuse() {
     need nbdkit nbdfuse fusermount3
