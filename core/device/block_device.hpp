@@ -2,12 +2,23 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
+#include <sys/uio.h>
+
+#include "core/device/direct_io.hpp"
 #include "core/foundation/error.hpp"
 
 namespace seedbed {
+
+/// The descriptors of a device, which owns them.
+struct raw_device {
+    int cached = -1; ///< through the page cache
+    int direct = -1; ///< past it; only for what rules allow
+    direct_rules rules;
+};
 
 /// A device that holds an image: a block device, a regular file, or a fake of the tests.
 ///
@@ -34,6 +45,16 @@ public:
     /// Writes all of \p buffer at \p offset (bytes). A short transfer is continued, EINTR retried, zero progress is an
     /// error (EIO). Success says nothing about durability: see flush().
     [[nodiscard]] virtual result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) = 0;
+
+    /// The same from \p offset on into several pieces of memory, one after another.
+    [[nodiscard]] virtual result<void, io_error> read(std::int64_t offset, std::span<iovec const> memory) = 0;
+    /// The same at \p offset out of several pieces of memory.
+    [[nodiscard]] virtual result<void, io_error> write(std::int64_t offset, std::span<iovec const> memory) = 0;
+
+    /// What an engine needs that makes system calls of its own; nothing where the device is no file.
+    [[nodiscard]] virtual std::optional<raw_device> raw() const noexcept { return std::nullopt; }
+    /// Accounts for bytes that were written through raw() and the page cache; as a write() of them would.
+    [[nodiscard]] virtual result<void, io_error> wrote_through_cache(std::int64_t /*bytes*/) { return {}; }
 
     /// Makes everything written before durable. After a failure everything since the last success is suspect, and the
     /// kernel reports a lost page once: so every later flush of this object fails with the same error.

@@ -288,13 +288,13 @@ void image_job::begin_flush() {
         self.on_flushed(outcome, written);
     });
     // The queue's jobs and the dirty blocks are part of the image: a pointer that owned it would make a circle.
-    m_image->dirty().when_empty([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
+    m_image->io().when_written([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
         auto const alive = image.lock();
         if (!alive) {
             return;
         }
         auto const written = clock::now();
-        alive->queue().submit([alive, written, flushed] { flushed(alive->flush(), written); });
+        alive->calls().submit([alive, written, flushed] { flushed(alive->flush(), written); });
     });
 }
 
@@ -425,9 +425,9 @@ void image_job::wind_up() {
         }
         self.release_image();
     });
-    m_image->dirty().when_empty([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
+    m_image->io().when_written([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
         if (auto const alive = image.lock()) {
-            alive->queue().submit([alive, flushed] { flushed(alive->flush()); });
+            alive->calls().submit([alive, flushed] { flushed(alive->flush()); });
         }
     });
 }
@@ -468,7 +468,7 @@ void image_job::apply_profile() {
 }
 
 std::optional<worker_pool::progress> image_job::queue_progress() const {
-    return m_image ? std::optional(m_image->queue().current_progress()) : std::nullopt;
+    return m_image ? std::optional(m_image->progress()) : std::nullopt;
 }
 
 bool image_job::is_moving() const {
