@@ -158,11 +158,11 @@ block_ref piece_cache::share(block_index index) noexcept {
 
 // --- memory
 
-bool piece_cache::evict_one_locked(shard& in) noexcept {
+bool piece_cache::evict_one_locked(shard& in, reason why) noexcept {
     for (int passed = 0; in.oldest != 0 && passed < max_passed_over; ++passed) {
         auto const index = block_index{in.oldest - 1};
         lru_remove_locked(in, index);
-        if (m_pool.references(index) > 1) {
+        if (why == reason::memory && m_pool.references(index) > 1) {
             lru_push_locked(in, index); // being sent: it would stay in memory all the same
             continue;
         }
@@ -183,7 +183,7 @@ bool piece_cache::evict_elsewhere(shard const* held) noexcept {
         }
         // Never waits with a lock held: two threads could wait for each other.
         std::unique_lock const lock(victim.mutex, std::try_to_lock);
-        if (lock.owns_lock() && evict_one_locked(victim)) {
+        if (lock.owns_lock() && evict_one_locked(victim, reason::memory)) {
             return true;
         }
     }
@@ -198,7 +198,7 @@ block_ref piece_cache::allocate(shard* held) noexcept {
         if (m_clean.load(std::memory_order_relaxed) == 0) {
             return {};
         }
-        if (!evict_elsewhere(held) && (held == nullptr || !evict_one_locked(*held))) {
+        if (!evict_elsewhere(held) && (held == nullptr || !evict_one_locked(*held, reason::memory))) {
             return {};
         }
     }
@@ -214,9 +214,10 @@ void piece_cache::make_clean_locked(shard& in, block_index index) noexcept {
     cleaned.now = state::clean;
     cleaned.has_newer = false;
     lru_push_locked(in, index);
-    if (m_clean.fetch_add(1, std::memory_order_relaxed) >= m_clean_limit.load(std::memory_order_relaxed) ||
-        m_pool.in_use() > m_pool.capacity()) {
-        static_cast<void>(evict_one_locked(in));
+    if (m_clean.fetch_add(1, std::memory_order_relaxed) >= m_clean_limit.load(std::memory_order_relaxed)) {
+        static_cast<void>(evict_one_locked(in, reason::limit));
+    } else if (m_pool.in_use() > m_pool.capacity()) {
+        static_cast<void>(evict_one_locked(in, reason::memory));
     }
 }
 
@@ -228,9 +229,10 @@ void piece_cache::set_clean_limit(std::int64_t bytes) {
 void piece_cache::trim() {
     for (auto& each : m_shards) {
         locked const lock(each);
-        while ((m_clean.load(std::memory_order_relaxed) > m_clean_limit.load(std::memory_order_relaxed) ||
-                m_pool.in_use() > m_pool.capacity()) &&
-               evict_one_locked(each)) {
+        while (m_clean.load(std::memory_order_relaxed) > m_clean_limit.load(std::memory_order_relaxed) &&
+               evict_one_locked(each, reason::limit)) {
+        }
+        while (m_pool.in_use() > m_pool.capacity() && evict_one_locked(each, reason::memory)) {
         }
     }
 }

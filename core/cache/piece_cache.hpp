@@ -93,8 +93,8 @@ public:
     ///
     /// hit: \p found holds it. waiting: somebody is reading it, \p waiter is taken. must_fill: \p waiter is taken, and
     /// the caller must read the blocks in \p wanted (which has its memory reused) and call end_fill(). Those are the
-    /// block and absent neighbours of it within [\p begin, \p end) of the piece, as many as there is memory for. no_memory: nothing was
-    /// taken.
+    /// block and absent neighbours of it within [\p begin, \p end) of the piece, as many as there is memory for.
+    /// no_memory: nothing was taken.
     [[nodiscard]] lookup read(block_key const& key, std::int32_t begin, std::int32_t end, block_waiter* waiter,
                               block_ref& found, fill& wanted);
     /// The same for a whole range that is wanted, without a waiter: must_fill where any block was absent, each run of
@@ -156,7 +156,9 @@ public:
     };
     [[nodiscard]] statistics stats() const;
 
-    [[nodiscard]] std::int64_t capacity() const noexcept { return static_cast<std::int64_t>(m_pool.capacity()); } ///< blocks
+    [[nodiscard]] std::int64_t capacity() const noexcept {
+        return static_cast<std::int64_t>(m_pool.capacity());
+    } ///< blocks
     /// Blocks that are being read.
     [[nodiscard]] std::int64_t filling() const noexcept { return m_filling.load(std::memory_order_relaxed); }
     /// Blocks that are dirty or flushing.
@@ -205,7 +207,10 @@ private:
     void unlink_locked(shard& in, block_index index) noexcept;
     void lru_push_locked(shard& in, block_index index) noexcept;
     void lru_remove_locked(shard& in, block_index index) noexcept;
-    bool evict_one_locked(shard& in) noexcept;
+    /// Why something is evicted: for its memory, to which a block in use elsewhere is no help, or because there are too
+    /// many.
+    enum class reason : std::uint8_t { memory, limit };
+    bool evict_one_locked(shard& in, reason why) noexcept;
     [[nodiscard]] bool evict_elsewhere(shard const* held) noexcept;
     [[nodiscard]] block_ref allocate(shard* held) noexcept;
     void make_clean_locked(shard& in, block_index index) noexcept;

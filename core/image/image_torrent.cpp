@@ -116,8 +116,9 @@ result<image_torrent> read(std::string const& bytes, torrent_limits const& limit
     auto const& hashes = torrent.info_hashes();
     auto const hash = hashes.has_v1() ? hashes.v1 : hashes.get_best();
     return image_torrent{torrent.name(),         to_hex({hash.data(), hash.size()}),
-                         torrent.piece_length(), torrent.num_pieces(), hashes.has_v1(),
-                         std::move(*extents),    std::move(*info)};
+                         torrent.piece_length(), torrent.num_pieces(),
+                         hashes.has_v1(),        std::move(*extents),
+                         std::move(*info)};
 }
 
 } // namespace

@@ -47,6 +47,21 @@ std::string peers(int count) {
     return fmt::format("{} peer{}", count, count == 1 ? "" : "s");
 }
 
+/// "auto" goes past the page cache on block devices: a file's blocks are the business of its file system.
+bool is_block_device(std::string const& path) {
+    struct ::stat st = {};
+    return ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+std::string describe_engine(image_storage& image, io_profile const& profile) {
+    auto const raw = image.writable_device().raw();
+    auto const* const way = raw && raw->direct >= 0 ? "direct I/O" : "page cache";
+    if (image.io().engine() == std::string_view("io_uring")) {
+        return fmt::format("io_uring, depth {}, {}", profile.queue_depth, way);
+    }
+    return fmt::format("{} threads, {}", profile.threads, way);
+}
+
 } // namespace
 
 char const* to_string(image_state state) noexcept {
@@ -128,8 +143,8 @@ void image_job::start() {
     auto closed = on_main([](image_job& self) { self.on_device_closed(); });
     auto const& in_force = m_services.settings();
     m_services.setup.submit([settings = m_settings, max_torrent = in_force.memory.max_torrent,
-                             profiles = in_force.profiles, &setup = m_services.setup, opened = std::move(opened),
-                             closed = std::move(closed)] {
+                             profiles = in_force.profiles, shared = m_services.shared, &setup = m_services.setup,
+                             opened = std::move(opened), closed = std::move(closed)] {
         opened_image found;
         found.stamp = stamp_of(settings.torrent);
         torrent_limits limits;
@@ -145,22 +160,29 @@ void image_job::start() {
         requirements.allow_mounted = settings.allow_mounted;
         requirements.serial = settings.serial;
         requirements.size = settings.size;
+        found.decision = detect_storage_class(settings.device);
+        auto const& profile = profiles[static_cast<std::size_t>(settings.profile.value_or(found.decision.cls))];
+        requirements.direct_io = profile.direct_io == direct_io_mode::on ||
+                                 (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
         auto device = open_block_device(settings.device, requirements);
         if (!device) {
             opened(result<opened_image>(tl::unexpected(error{device.error().message})));
             return;
         }
-        found.decision = detect_storage_class(settings.device);
-        auto const cls = settings.profile.value_or(found.decision.cls);
         // Whoever lets go of the image last, be it the network thread: the device is closed by a worker.
-        found.image = std::shared_ptr<image_storage>(
-            new image_storage(std::move(*torrent), std::move(*device), profiles[static_cast<std::size_t>(cls)]),
-            [&setup, closed](image_storage* image) {
-                setup.submit([image, closed] {
-                    delete image;
-                    closed();
-                });
-            });
+        found.image =
+            std::shared_ptr<image_storage>(new image_storage(std::move(*torrent), std::move(*device), profile),
+                                           [&setup, closed](image_storage* image) {
+                                               setup.submit([image, closed] {
+                                                   delete image;
+                                                   closed();
+                                               });
+                                           });
+        // Here and not on the main thread: registering the pool with a ring pins all of it.
+        if (auto const added = shared->add_image(found.image); !added) {
+            opened(result<opened_image>(tl::unexpected(added.error())));
+            return;
+        }
         opened(result<opened_image>(std::move(found)));
     });
 }
@@ -176,6 +198,7 @@ void image_job::on_opened(result<opened_image> const& outcome) {
         return;
     }
     m_image = outcome->image;
+    m_known = true;
     m_device_open = true;
     m_stamp = outcome->stamp;
     m_detected = outcome->decision.cls;
@@ -194,15 +217,13 @@ void image_job::on_opened(result<opened_image> const& outcome) {
         m_settings.profile && *m_settings.profile != m_detected
             ? fmt::format("; the configuration asks for the profile of {}", display_name(*m_settings.profile))
             : "";
-    log_info(fields(), fmt::format("{}: {}, because {}{}; {} threads", m_settings.device, display_name(m_detected),
-                                   outcome->decision.evidence, override_note, profile.threads));
+    log_info(fields(), fmt::format("{}: {}, because {}{}; {}", m_settings.device, display_name(m_detected),
+                                   outcome->decision.evidence, override_note, describe_engine(*m_image, profile)));
+    if (int const code = m_image->io().ring_refused(); code != 0 && profile.io_engine == io_engine_kind::io_uring) {
+        log_warning(fields(), "io_uring is not to be had here (" + errno_name(code) + "), using threads");
+    }
     m_image->set_profile(profile); // a reload may have changed it since
     m_image->set_error_handler(on_main([](image_job& self, io_error const& error) { self.fail(error.message()); }));
-    if (auto const added = m_services.shared->add_image(m_image); !added) {
-        fail(added.error().message);
-        return;
-    }
-    m_known = true;
     join_swarm();
 }
 

@@ -316,7 +316,7 @@ TEST_CASE("load: sizes and durations that cannot be read") {
 
 TEST_CASE("load: words that a key does not know") {
     CHECK(bad("log.level = 'Info'") ==
-          lines{"1: log.level: 'Info' is not a level: expected error, warning, info, debug or trace"});
+          lines{"1: log.level: 'Info' is not known: expected error, warning, info, debug or trace"});
     CHECK(bad(image("a", "profile = 'ssd'")) ==
           lines{"6: image.profile: 'ssd' is not a profile: expected \"hdd\", \"sata_ssd\" or \"nvme\""});
     CHECK(bad(image("a", "", "Seed")) == lines{"5: image.mode: 'Seed' is not a mode: expected \"seed\" or \"deploy\""});
@@ -391,7 +391,7 @@ TEST_CASE("load: paths that name no file") {
 TEST_CASE("load: an error stays one line, whatever the file holds") {
     CHECK(bad("\"a\\nb\\u007f\" = 1") == lines{"1: a\\u000Ab\\u007F: unknown key"});
     auto const errors = bad("log.level = '" + std::string(199, 'x') + "\xc3\xa9" + std::string(1'000, 'x') + "'");
-    CHECK(errors[0].starts_with("1: log.level: '" + std::string(199, 'x') + "...' is not a level"));
+    CHECK(errors[0].starts_with("1: log.level: '" + std::string(199, 'x') + "...' is not known"));
 }
 
 TEST_CASE("load: two images share no name, torrent or device") {
