@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,6 +19,19 @@ struct raw_device {
     int cached = -1; ///< through the page cache
     int direct = -1; ///< past it; only for what rules allow
     direct_rules rules;
+    std::int64_t size = 0; ///< bytes; what lies beyond must not be touched: a regular file would grow
+    bool writable = false;
+
+    /// Why a transfer must not reach the system, or 0.
+    [[nodiscard]] int refuse(bool write, std::int64_t offset, std::int64_t length) const noexcept {
+        if (write && !writable) {
+            return EROFS;
+        }
+        if (offset < 0) {
+            return EINVAL;
+        }
+        return offset <= size && length <= size - offset ? 0 : write ? ENOSPC : EIO;
+    }
 };
 
 /// A device that holds an image: a block device, a regular file, or a fake of the tests.

@@ -33,7 +33,8 @@ struct transfer_parts {
     std::array<transfer_part, 3> parts;
     std::size_t count = 0;
 
-    [[nodiscard]] std::span<transfer_part const> all() const noexcept { return std::span(parts).first(count); }
+    [[nodiscard]] transfer_part const* begin() const noexcept { return parts.data(); }
+    [[nodiscard]] transfer_part const* end() const noexcept { return parts.data() + count; }
     void add(transfer_part const& part) noexcept {
         if (part.length > 0) {
             parts[count++] = part;

@@ -54,7 +54,7 @@ public:
 
     [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<iovec const> memory) override {
         auto const length = length_of(memory);
-        for (auto const& part : plan_transfer(m_rules, offset, length, memory).all()) {
+        for (auto const& part : plan_transfer(m_rules, offset, length, memory)) {
             auto const call = [fd = descriptor(part)](iovec const* pieces, int count, std::int64_t at) {
                 return ::preadv(fd, pieces, count, at);
             };
@@ -72,10 +72,10 @@ public:
 
     [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<iovec const> memory) override {
         auto const length = length_of(memory);
-        if (int const code = refuse_write(offset, length); code != 0) {
+        if (int const code = raw()->refuse(true, offset, length); code != 0) {
             return outcome(io_operation::write, offset, length, code);
         }
-        for (auto const& part : plan_transfer(m_rules, offset, length, memory).all()) {
+        for (auto const& part : plan_transfer(m_rules, offset, length, memory)) {
             auto const call = [fd = descriptor(part)](iovec const* pieces, int count, std::int64_t at) {
                 return ::pwritev(fd, pieces, count, at);
             };
@@ -91,7 +91,7 @@ public:
     }
 
     [[nodiscard]] std::optional<raw_device> raw() const noexcept override {
-        return raw_device{m_fd.get(), m_direct_fd.get(), m_rules};
+        return raw_device{m_fd.get(), m_direct_fd.get(), m_rules, m_size, m_writable};
     }
 
     [[nodiscard]] result<void, io_error> wrote_through_cache(std::int64_t bytes) override {
@@ -141,17 +141,6 @@ private:
 
     [[nodiscard]] int descriptor(transfer_part const& part) const {
         return part.direct ? m_direct_fd.get() : m_fd.get();
-    }
-
-    /// Why a write must not reach the system, or 0: a regular file would grow.
-    [[nodiscard]] int refuse_write(std::int64_t offset, std::int64_t length) const {
-        if (!m_writable) {
-            return EROFS;
-        }
-        if (offset < 0) {
-            return EINVAL;
-        }
-        return offset > m_size || length > m_size - offset ? ENOSPC : 0;
     }
 
     /// Counts \p written bytes and starts write-back where they cross a mark; of concurrent writes only the one that

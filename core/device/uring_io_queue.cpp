@@ -171,8 +171,14 @@ private:
         running->left = 1; // held until all requests are in
         ++m_in_flight;
         for (auto const& segment : job->segments()) {
+            bool const writes = job->way() == io_job::direction::write;
+            if (int const code = m_raw.refuse(writes, segment.offset, segment.length); code != 0) {
+                running->outcome =
+                    failure(writes ? io_operation::write : io_operation::read, segment.offset, segment.length, code);
+                break;
+            }
             auto const memory = job->memory_of(segment);
-            for (auto const& part : plan_transfer(m_raw.rules, segment.offset, segment.length, memory).all()) {
+            for (auto const& part : plan_transfer(m_raw.rules, segment.offset, segment.length, memory)) {
                 start_part(*running, memory, part);
             }
         }
@@ -295,8 +301,7 @@ private:
         if (outcome <= 0 && running.outcome) {
             auto const way = running.job->way() == io_job::direction::read ? io_operation::read : io_operation::write;
             // No progress is how the end of a device looks.
-            running.outcome = tl::make_unexpected(
-                io_error{way, m_device.path(), ended.offset, ended.left, outcome == 0 ? EIO : -outcome});
+            running.outcome = failure(way, ended.offset, ended.left, outcome == 0 ? EIO : -outcome);
         }
         m_free_requests.push_back(&ended);
         finish_one(running);
@@ -337,11 +342,16 @@ private:
             }
             job->prepare();
             auto const way = job->way() == io_job::direction::read ? io_operation::read : io_operation::write;
-            job->end(tl::make_unexpected(io_error{way, m_device.path(), job->position(), 0, code}));
+            job->end(failure(way, job->position(), 0, code));
             std::scoped_lock const lock(m_mutex);
             --m_pending;
             ++m_completed;
         }
+    }
+
+    [[nodiscard]] tl::unexpected<io_error> failure(io_operation what, std::int64_t offset, std::int64_t length,
+                                                   int code) const {
+        return tl::make_unexpected(io_error{what, m_device.path(), offset, length, code});
     }
 
     void arm_event() {
