@@ -243,7 +243,8 @@ void app::on_reloaded(std::shared_ptr<loaded_settings> const& loaded) {
         running.push_back(std::move(image));
     }
     auto wanted = *loaded->outcome;
-    apply(plan_reload(m_settings, running, wanted), std::move(wanted));
+    auto const plan = plan_reload(m_settings, running, wanted); // before wanted is moved from
+    apply(plan, std::move(wanted));
 }
 
 void app::apply(reload_plan const& plan, settings wanted) {
@@ -423,14 +424,15 @@ std::string app::what_hangs(clock::duration limit) const {
     if (!m_stopping && now - m_seeder.last_pong() > limit) {
         return fmt::format("the network thread has not answered for {} s", seconds);
     }
-    if (stalled(m_backend->hash_workers().current_progress())) {
-        return fmt::format("the hash workers have finished nothing for {} s", seconds);
-    }
     for (auto const& [name, job] : m_images) {
         auto const progress = job->queue_progress();
         if (progress && stalled(*progress)) {
             return fmt::format("{}: no operation on {} has ended for {} s", name, job->settings().device, seconds);
         }
+    }
+    // Hash workers wait for devices: they get longer, so that the device that hangs is the one that is named.
+    if (now - m_backend->hash_workers().current_progress().stalled_since > limit + limit / 2) {
+        return fmt::format("the hash workers have finished nothing for {} s", seconds);
     }
     return {};
 }

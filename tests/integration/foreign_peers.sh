@@ -2,6 +2,7 @@
 # Other BitTorrent clients and trackers: aria2 and Transmission fetch an image from `seedbed daemon`, which they know from an
 # HTTP tracker (named in the torrent) and a UDP tracker (named in the configuration) alone, and get the very files that
 # partclone writes as BT image directory; then each of them seeds such a directory to a block device. SEEDBED is the program.
+# shellcheck disable=SC2046 # $(on_host NAME) is several words
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
@@ -16,11 +17,13 @@ add_host server
 add_host aria
 add_host transmission
 add_host target
+add_host aria-seed
+add_host transmission-seed
 
 # The same file system as the partitions sda1 and sda2: two torrents of the same content.
 truncate -s 64M source
 source=$(attach_loop source)
-make_file_system ext4 "$source" 16
+make_file_system ext4 "$source" 8 # two pieces
 mkdir -p files/sda1
 partclone.ext4 -c -T -s "$source" -O files/sda1 --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 ||
     fail "partclone.ext4 -T could not capture $source"
@@ -34,6 +37,7 @@ tracker=${address[server]}:6969
 "$seedbed" create --partclone image.info --name sda1 --tracker "http://$tracker/announce" -o sda1.torrent --json >sda1.json
 "$seedbed" create --partclone image.info --name sda2 -o sda2.torrent --json >sda2.json
 "$seedbed" create --partclone image.info --name sda2 --tracker "http://$tracker/announce" -o sda2-tracked.torrent >created
+"$seedbed" create --partclone image.info --name sda1 -o sda1-plain.torrent >created
 mkdir tracker
 chmod 755 "$work" tracker # opentracker runs as nobody
 sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >tracker/hashes # Debian's serves no others
@@ -41,7 +45,7 @@ sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >tracker/h
 
 aria=(aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false
     --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0)
-# Transmission's other switches are in its settings only.
+# transmission FOLDER: its settings, which have switches that the command line has not; it makes FOLDER/complete.
 transmission() {
     mkdir -p "$1"
     echo '{ "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false, "encryption": 0,
@@ -50,26 +54,39 @@ transmission() {
     printf '#!/bin/sh\necho complete >%s/complete\n' "$work/$1" >"$1/finished"
     chmod 755 "$1/finished"
 }
+# same_files NAME CLIENT
 same_files() {
     diff -rq "files/$1" "got/$1" || fail "$2: the files differ from partclone's"
 }
 
-start_process tracker on server opentracker -i "${address[server]}" -p 6969 -P 6969 -d tracker -w hashes
+start_process tracker $(on_host server) opentracker -i "${address[server]}" -p 6969 -P 6969 -d tracker -w hashes
 for ((i = 0; i < 100; i++)); do
     [[ -z $(on server ss -Hltn "sport = :6969") ]] || break
     sleep 0.1
 done
-host_config seed.toml server '[log]' 'level = "debug"'
+host_config seed.toml server 'local_discovery = false' '[log]' 'level = "debug"'
 add_image seed.toml sda1 sda1.torrent "$source" seed
 add_image seed.toml sda2 sda2.torrent "$source_again" seed "trackers = [\"udp://$tracker\"]"
-# shellcheck disable=SC2046 # several words
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
 
+# The other way, at the same time and apart from the tracker: clients that have partclone's files, block devices that get them.
+noise_file target.1 64
+noise_file target.2 64
+target1=$(attach_loop target.1)
+target2=$(attach_loop target.2)
+start_process aria-seed $(on_host aria-seed) "${aria[@]}" --seed-ratio=0 --check-integrity=true --dir=files sda1-plain.torrent
+transmission conf-seed
+start_process transmission-seed $(on_host transmission-seed) transmission-cli -g conf-seed -w files -p 6881 -M -U -D -v sda2.torrent
+host_config deploy.toml target 'local_discovery = false' '[log]' 'level = "debug"'
+add_image deploy.toml sda1 sda1-plain.torrent "$target1" deploy "peers = [\"${address[aria-seed]}:6881\"]"
+add_image deploy.toml sda2 sda2.torrent "$target2" deploy "peers = [\"${address[transmission-seed]}:6881\"]"
+start_daemon deploy deploy.toml $(on_host target)
+
 mkdir got
-start_process aria on aria "${aria[@]}" --seed-time=0 --dir=got sda1.torrent
+start_process aria $(on_host aria) "${aria[@]}" --seed-time=0 --dir=got sda1.torrent
 transmission conf-get
-start_process transmission on transmission transmission-cli -g conf-get -w got -p 6881 -M -f "$work/conf-get/finished" \
+start_process transmission $(on_host transmission) transmission-cli -g conf-get -w got -p 6881 -M -U -D -f "$work/conf-get/finished" \
     sda2-tracked.torrent
 timeout 60 tail --pid="${process_pid[aria]}" -f /dev/null || fail "aria2 has not finished within 60 s"
 same_files sda1 aria2
@@ -83,20 +100,6 @@ stop_daemon seed
 stop_process tracker
 echo "aria2 and Transmission fetched $extents files each"
 
-# The other way: the clients have partclone's files, a block device is to get them.
-noise_file target.1 64
-noise_file target.2 64
-target1=$(attach_loop target.1)
-target2=$(attach_loop target.2)
-"$seedbed" create --partclone image.info --name sda1 -o sda1.torrent --force >created
-start_process aria on aria "${aria[@]}" --seed-ratio=0 --check-integrity=true --dir=files sda1.torrent
-transmission conf-seed
-start_process transmission on transmission transmission-cli -g conf-seed -w files -p 6881 -M -v sda2.torrent
-host_config deploy.toml target '[log]' 'level = "debug"'
-add_image deploy.toml sda1 sda1.torrent "$target1" deploy "peers = [\"${address[aria]}:6881\"]"
-add_image deploy.toml sda2 sda2.torrent "$target2" deploy "peers = [\"${address[transmission]}:6881\"]"
-# shellcheck disable=SC2046
-start_daemon deploy deploy.toml $(on_host target)
 expect_line deploy.log ' sda1: done: ' 60
 expect_line deploy.log ' sda2: done: ' 60
 never_line deploy.log 'failed:|came damaged|nothing had to be fetched'

@@ -22,13 +22,16 @@
 #   capture FS DEVICE NAME                 NAME.info (partclone's torrent.info) and NAME.torrent
 #   compare_extents TORRENT_INFO A B       fail unless every extent is equal on both devices
 #   gaps_are_noise TORRENT_INFO DEVICE     fail unless all that is outside of the extents is 0xA5
-#   extent TORRENT_INFO [N] / image_bytes TORRENT_INFO   print "OFFSET LENGTH" of extent N / the sum of all lengths
+#   extent TORRENT_INFO [N]                prints "OFFSET LENGTH" of extent N, -1 is the last one
+#   image_bytes TORRENT_INFO               prints the sum of all lengths
+#   equal_bytes TORRENT_INFO A B           prints the bytes of all pieces that are equal on both devices
 #
 #   free_port                              prints a TCP port that nothing listens on, another one each time
 #   write_config FILE PORT [LINE...]       [network] on 127.0.0.1:PORT without local discovery; then LINEs
 #   add_image FILE NAME TORRENT DEVICE MODE [LINE...]    appends an [[image]]; LINEs such as 'verify = false'
 #   start_daemon NAME CONFIG [WRAPPER...]  starts it in the background, its output in $work/NAME.log, its id in
 #                                          ${daemon_pid[NAME]}; WRAPPER is put before it (ip netns exec NS; strace -D ...)
+#   start_status NAME CONFIG [WRAPPER...]  the same, with its STATUS and READY messages, one a line, in $work/NAME.status
 #   wait_for_line FILE PATTERN [SECONDS]   until FILE has a line that matches the extended regular expression, at most 60 s;
 #                                          prints the line; status 1 if it did not come or the daemon of that log has ended
 #   expect_line FILE PATTERN [SECONDS]     the same, silent, and fails the test
@@ -151,19 +154,23 @@ can_mount() {
     grep -qw "$1" /proc/filesystems || modprobe -q "$1" 2>/dev/null
 }
 
+# Direct: or the loop device would read from the page cache what the disk has not kept.
 start_nbd() {
     local name=$1 folder=$work/nbd-$1 pid
     shift
     mkdir -p "$folder"
     rm -f "$folder.pid"
-    nbdfuse -P "$folder.pid" "$folder/disk" [ nbdkit -s --exit-with-parent "$@" ] </dev/null >"$folder.log" 2>&1 &
+    mkfifo "$folder.pid" # read to its end when nbdfuse is ready
+    { nbdfuse -P "$folder.pid" "$folder/disk" [ nbdkit --exit-with-parent "$@" ] || : <>"$folder.pid"; } \
+        </dev/null >"$folder.out" 2>&1 &
     pid=$!
     defer "nbd-$name" stop_nbdfuse "$folder" "$pid"
-    wait_for_line "$folder.pid" '^[0-9]' 20 >/dev/null || {
-        cat "$folder.log" >&2
+    timeout 20 cat "$folder.pid" >/dev/null || true
+    [[ -e $folder/disk ]] || {
+        cat "$folder.out" >&2
         fail "nbdfuse $* does not start"
     }
-    attach_loop "$folder/disk"
+    attach_loop "$folder/disk" --direct-io=on
 }
 stop_nbdfuse() {
     local loop
@@ -171,7 +178,8 @@ stop_nbdfuse() {
         undo "$loop"
     done
     fusermount3 -u "$1"
-    timeout 10 tail --pid="$2" -f /dev/null # ends with nbdkit, which has the backing file open
+    # It ends with nbdkit, which has the backing file open, or is ended.
+    timeout 10 tail --pid="$2" -s 0.1 -f /dev/null || pkill -KILL -P "$2"
 }
 stop_nbd() {
     undo "nbd-$1"
@@ -249,10 +257,13 @@ gaps_are_noise() {
     /usr/bin/python3 "$here/lib_extents.py" noise "$@" || fail "$2 was written outside of the extents of $1"
 }
 extent() {
-    /usr/bin/python3 "$here/lib_extents.py" first "$@"
+    /usr/bin/python3 "$here/lib_extents.py" one "$@"
 }
 image_bytes() {
     /usr/bin/python3 "$here/lib_extents.py" total "$1"
+}
+equal_bytes() {
+    /usr/bin/python3 "$here/lib_extents.py" pieces "$@"
 }
 
 # --- daemons
@@ -289,10 +300,21 @@ start_daemon() {
     defer "daemon-$name" end_process "$!"
 }
 
+start_status() {
+    local name=$1 config=$2
+    shift 2
+    rm -f "$name.notify"
+    : >"$name.status"
+    /usr/bin/python3 "$here/lib_notify.py" "$work/$name.notify" </dev/null >"$name.status" 2>&1 &
+    defer "status-$name" end_process "$!" TERM
+    expect_line "$name.status" '^bound' 20
+    start_daemon "$name" "$config" "$@" env NOTIFY_SOCKET="$work/$name.notify"
+}
+
 # A process that may be gone already, and its number taken by another one: only one of ours is killed.
 end_process() {
     if [[ " $(jobs -p | tr '\n' ' ') " == *" $1 "* ]]; then
-        kill -KILL "$1"
+        kill -"${2:-KILL}" "$1"
         wait "$1"
     fi
 }
@@ -327,7 +349,7 @@ await_exit() {
     ) >/dev/null 2>&1 &
     watcher=$!
     exit_status=0
-    wait "$pid" || exit_status=$?
+    { wait "$pid"; } 2>/dev/null || exit_status=$? # silent where bash would tell of a SIGKILL
     ended=${EPOCHREALTIME/[.,]/}
     # shellcheck disable=SC2034 # for the caller
     stop_milliseconds=$(((ended - began) / 1000))
@@ -335,6 +357,7 @@ await_exit() {
     wait "$watcher" 2>/dev/null || true
     unset "daemon_pid[$name]"
     undo "daemon-$name" || true
+    undo "status-$name" 2>/dev/null || true
 }
 stop_daemon() {
     local name=$1 seconds=${2:-10}

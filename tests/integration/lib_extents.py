@@ -3,8 +3,9 @@
 
 lib_extents.py equal TORRENT_INFO A B    every extent holds the same on both
 lib_extents.py noise TORRENT_INFO A      nothing but 0xA5 lies outside of the extents
-lib_extents.py first TORRENT_INFO [N]    prints offset and length of extent N (0 by default)
+lib_extents.py one TORRENT_INFO [N]      prints offset and length of extent N: 0 by default, -1 is the last one
 lib_extents.py total TORRENT_INFO        prints the bytes of all extents
+lib_extents.py pieces TORRENT_INFO A B   prints the bytes of the pieces that are the same on both
 Exit status: 0 yes, 1 no, with one line that says where."""
 import fcntl
 import os
@@ -13,6 +14,7 @@ import sys
 
 BLKFLSBUF = 0x1261
 CHUNK = 1 << 20
+PIECE = 16 << 20
 NOISE = b"\xa5" * CHUNK
 
 
@@ -79,7 +81,7 @@ def noise(info, device):
             sys.exit(f"{device.path}: written outside of the image at offset {offset + first_difference(data, NOISE)}")
 
 
-def first(info, number="0"):
+def one(info, number="0"):
     print(*read_extents(info)[int(number)])
 
 
@@ -87,4 +89,17 @@ def total(info):
     print(sum(length for _, length in read_extents(info)))
 
 
-{"equal": equal, "noise": noise, "first": first, "total": total}[sys.argv[1]](*sys.argv[2:])
+def pieces(info, a, b):
+    a, b = Device(a), Device(b)
+    same, whole, at = 0, True, 0  # bytes of equal pieces; whether this piece is equal so far; bytes before here
+    for offset, length in read_extents(info):
+        while length > 0:
+            part = min(length, CHUNK, PIECE - at % PIECE)
+            whole = whole and a.read(offset, part) == b.read(offset, part)
+            offset, length, at = offset + part, length - part, at + part
+            if at % PIECE == 0:
+                same, whole = same + (PIECE if whole else 0), True
+    print(same + (at % PIECE if whole else 0))
+
+
+{"equal": equal, "pieces": pieces, "noise": noise, "one": one, "total": total}[sys.argv[1]](*sys.argv[2:])

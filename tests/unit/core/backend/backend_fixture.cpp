@@ -192,7 +192,7 @@ image_plan test_image::awkward(int threads, bool read_only) {
     image_plan plan;
     plan.threads = threads;
     plan.read_only = read_only;
-    plan.extents = {{512, 1000},           {4096, 40 * kib},          {64 * kib, 512},    {68 * kib, 3},
+    plan.extents = {{512, 1000},           {4096, 40 * kib},          {64 * kib, 512},      {68 * kib, 3},
                     {100 * kib, 90 * kib}, {200 * kib, 5 * kib + 24}, {210 * kib, 7 * kib}, {220 * kib, 60 * kib}};
     return plan;
 }
@@ -278,14 +278,15 @@ void leave(outcome& what, std::thread::id expected) {
 
 outcome_ptr test_session::read(lt::storage_index_t storage, int piece, int start, int length) {
     return post([&](outcome_ptr const& what) {
-        io->async_read(
-            storage, {lt::piece_index_t{piece}, start, length},
-            [this, what, id = std::this_thread::get_id()](lt::disk_buffer_holder buffer, lt::storage_error const& error) {
-                enter(*what, error);
-                auto const data = std::as_bytes(std::span(buffer.data(), static_cast<std::size_t>(buffer.size())));
-                what->data.assign(data.begin(), data.end());
-                leave(*what, id);
-            });
+        io->async_read(storage, {lt::piece_index_t{piece}, start, length},
+                       [this, what, id = std::this_thread::get_id()](lt::disk_buffer_holder buffer,
+                                                                     lt::storage_error const& error) {
+                           enter(*what, error);
+                           auto const data =
+                               std::as_bytes(std::span(buffer.data(), static_cast<std::size_t>(buffer.size())));
+                           what->data.assign(data.begin(), data.end());
+                           leave(*what, id);
+                       });
     });
 }
 
@@ -294,12 +295,12 @@ outcome_ptr test_session::write(lt::storage_index_t storage, int piece, int star
     return post([&](outcome_ptr const& what) {
         // A copy that is gone when the call returns, as libtorrent's receive buffer is.
         bytes const copy(data.begin(), data.end());
-        what->pause = io->async_write(
-            storage, {lt::piece_index_t{piece}, start, static_cast<int>(copy.size())}, chars(copy), std::move(observer),
-            [this, what, id = std::this_thread::get_id()](lt::storage_error const& error) {
-                enter(*what, error);
-                leave(*what, id);
-            });
+        what->pause = io->async_write(storage, {lt::piece_index_t{piece}, start, static_cast<int>(copy.size())},
+                                      chars(copy), std::move(observer),
+                                      [this, what, id = std::this_thread::get_id()](lt::storage_error const& error) {
+                                          enter(*what, error);
+                                          leave(*what, id);
+                                      });
     });
 }
 
@@ -361,13 +362,13 @@ outcome_ptr test_session::release(lt::storage_index_t storage) {
 
 outcome_ptr test_session::check(lt::storage_index_t storage, lt::add_torrent_params const* resume) {
     return post([&](outcome_ptr const& what) {
-        io->async_check_files(storage, resume, {},
-                              [this, what, id = std::this_thread::get_id()](lt::status_t status,
-                                                                            lt::storage_error const& error) {
-                                  enter(*what, error);
-                                  what->status = status;
-                                  leave(*what, id);
-                              });
+        io->async_check_files(
+            storage, resume, {},
+            [this, what, id = std::this_thread::get_id()](lt::status_t status, lt::storage_error const& error) {
+                enter(*what, error);
+                what->status = status;
+                leave(*what, id);
+            });
     });
 }
 
@@ -459,15 +460,13 @@ void test_session::poll() {
 }
 
 bool test_session::all_ended_well() const {
-    return std::ranges::all_of(m_outcomes, [](auto const& what) {
-        return what->calls == 1 && !what->within_post && !what->wrong_thread;
-    });
+    return std::ranges::all_of(
+        m_outcomes, [](auto const& what) { return what->calls == 1 && !what->within_post && !what->wrong_thread; });
 }
 
 void test_session::forget_ended() {
-    REQUIRE(std::ranges::none_of(m_outcomes, [](auto const& what) {
-        return what->calls > 1 || what->within_post || what->wrong_thread;
-    }));
+    REQUIRE(std::ranges::none_of(
+        m_outcomes, [](auto const& what) { return what->calls > 1 || what->within_post || what->wrong_thread; }));
     std::erase_if(m_outcomes, [](auto const& what) { return what->done(); });
 }
 

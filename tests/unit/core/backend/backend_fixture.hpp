@@ -77,19 +77,19 @@ struct test_image {
 
 /// How an operation ended.
 struct outcome {
-    int calls = 0;              ///< of the handler
-    bool within_post = false;   ///< the handler was called from within the posting call
-    bool wrong_thread = false;  ///< it was called on another thread than the session's
-    int order = -1;             ///< of the handler among all of its session
-    bool pause = false;         ///< what async_write returned
+    int calls = 0;             ///< of the handler
+    bool within_post = false;  ///< the handler was called from within the posting call
+    bool wrong_thread = false; ///< it was called on another thread than the session's
+    int order = -1;            ///< of the handler among all of its session
+    bool pause = false;        ///< what async_write returned
     lt::storage_error error;
     lt::status_t status = lt::status_t::no_error;
     bytes data;
     lt::sha1_hash sha1;
     lt::sha256_hash sha256;
     std::vector<lt::sha256_hash> block_hashes;
-    std::string text;           ///< a path or a name
-    int number = -1;            ///< a piece or a file
+    std::string text;                   ///< a path or a name
+    int number = -1;                    ///< a piece or a file
     std::function<void(outcome&)> then; ///< called by the handler, where set
 
     [[nodiscard]] bool done() const { return calls > 0; }

@@ -130,6 +130,20 @@ TEST_CASE("two writes of a block reach the device in the order of posting") {
     CHECK(std::ranges::all_of(writes, [](auto const& w) { return w->ok(); }));
 }
 
+TEST_CASE("writes that wait for one another end in their order") {
+    disk_io_test t(test_image::awkward(4));
+    for (std::uint32_t round = 0; round < 300; ++round) {
+        auto held = t.image.device->hold(operation::write);
+        std::vector<outcome_ptr> writes;
+        for (std::uint32_t seed = 0; seed < 4; ++seed) {
+            writes.push_back(t.write(2, 0, round * 4 + seed));
+        }
+        held.release();
+        t.session.run_all();
+        REQUIRE(std::ranges::is_sorted(writes, {}, [](auto const& w) { return w->order; }));
+    }
+}
+
 TEST_CASE("a write ends when it has reached the device, not before") {
     disk_io_test t;
     auto held = t.image.device->hold(operation::write);
@@ -213,8 +227,7 @@ TEST_CASE("v2 hashes are those of the files' blocks, without padding") {
         auto const size = files.piece_size2(lt::piece_index_t{piece});
         padded_pieces += size < t.image.piece_size(piece) ? 1 : 0;
         auto const blocks = files.blocks_in_piece2(lt::piece_index_t{piece});
-        auto const flags =
-            kind == torrent_kind::hybrid ? lt::disk_interface::v1_hash : lt::disk_job_flags_t{};
+        auto const flags = kind == torrent_kind::hybrid ? lt::disk_interface::v1_hash : lt::disk_job_flags_t{};
         auto const whole = t.session.hash(t.storage, piece, flags, blocks);
         t.session.run_until(whole);
         REQUIRE(whole->ok());
@@ -375,22 +388,23 @@ TEST_CASE("requests beyond the piece or the torrent fail with EINVAL and leave e
     int const pieces = t.image.pieces();
     int const last = t.image.piece_size(pieces - 1);
     constexpr int max = std::numeric_limits<int>::max();
-    for (auto const& [piece, start, length] : std::vector<std::array<int, 3>>{{-1, 0, block_size},
-                                                                              {pieces, 0, block_size},
-                                                                              {max, 0, block_size},
-                                                                              {0, -1, 100},
-                                                                              {0, -block_size, block_size},
-                                                                              {0, 64 * kib, 1},
-                                                                              {0, 64 * kib, block_size},
-                                                                              {0, 64 * kib - block_size, block_size + 1},
-                                                                              {0, max, block_size},
-                                                                              {0, 0, 0},
-                                                                              {0, 0, -1},
-                                                                              {0, 0, -(1 << 30)},
-                                                                              {0, 0, block_size + 1},
-                                                                              {0, block_size, max},
-                                                                              {pieces - 1, 0, last + 1},
-                                                                              {pieces - 1, last, 1}}) {
+    for (auto const& [piece, start, length] :
+         std::vector<std::array<int, 3>>{{-1, 0, block_size},
+                                         {pieces, 0, block_size},
+                                         {max, 0, block_size},
+                                         {0, -1, 100},
+                                         {0, -block_size, block_size},
+                                         {0, 64 * kib, 1},
+                                         {0, 64 * kib, block_size},
+                                         {0, 64 * kib - block_size, block_size + 1},
+                                         {0, max, block_size},
+                                         {0, 0, 0},
+                                         {0, 0, -1},
+                                         {0, 0, -(1 << 30)},
+                                         {0, 0, block_size + 1},
+                                         {0, block_size, max},
+                                         {pieces - 1, 0, last + 1},
+                                         {pieces - 1, last, 1}}) {
         CAPTURE(piece, start, length);
         auto const read = t.session.read(t.storage, piece, start, length);
         auto const write = t.session.bad_write(t.storage, piece, start, length);
@@ -400,7 +414,8 @@ TEST_CASE("requests beyond the piece or the torrent fail with EINVAL and leave e
         CHECK_FALSE(write->pause);
     }
     // Writes that libtorrent never makes, and whose order could not be kept.
-    for (auto const& [start, length] : std::vector<std::array<int, 2>>{{1, 100}, {0, 100}, {8192, 8192}, {8192, block_size}}) {
+    for (auto const& [start, length] :
+         std::vector<std::array<int, 2>>{{1, 100}, {0, 100}, {8192, 8192}, {8192, block_size}}) {
         auto const write = t.session.bad_write(t.storage, 0, start, length);
         t.session.run_all();
         CHECK(write->code() == EINVAL);

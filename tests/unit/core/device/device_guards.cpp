@@ -545,11 +545,11 @@ TEST_CASE("the holders of a disk and of its partitions are named in order") {
     sysfs.add_partition("sda", "sda1", "8:1", 1);
     sysfs.add_disk("devices/virtual/block/md127", "9:127", 1);
     sysfs.add_disk("devices/virtual/block/dm-0", "253:0", 1);
-    sysfs.add_holder("md127", "sda1");
-    sysfs.add_holder("dm-0", "sda");
+    sysfs.add_holder("md127", "sda");
+    sysfs.add_holder("dm-0", "sda1");
     system_paths const paths{.sysfs = sysfs.root()};
     CHECK(find_holders({makedev(8, 0), makedev(8, 1)}, paths) == std::vector<std::string>{"dm-0", "md127"});
-    CHECK(find_holders({makedev(8, 1)}, paths) == std::vector<std::string>{"md127"});
+    CHECK(find_holders({makedev(8, 1)}, paths) == std::vector<std::string>{"dm-0"});
     CHECK(find_holders({makedev(9, 127)}, paths).empty());
 }
 

@@ -1,0 +1,177 @@
+#!/bin/bash
+# What `seedbed daemon` says of its command line and configuration, with which exit status: a mistake is one line,
+# "FILE:LINE: KEY: REASON", and nothing is started; --check-config tells what a good one would do, and writes nothing.
+# SEEDBED is the program.
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+
+need ss
+
+# run STATUS ARGUMENT...: seedbed daemon; what it says is in stdout and stderr. It has 20 s: nothing here runs on.
+run() {
+    local want=$1 status=0
+    shift
+    timeout -k 5 20 "$seedbed" daemon "$@" >stdout 2>stderr </dev/null || status=$?
+    ((status == want)) || fail "seedbed daemon $*: exit status $status instead of $want: $(cat stdout stderr)"
+}
+# said FILE PATTERN: the extended regular expression matches one whole line.
+said() {
+    grep -qxE -e "$2" "$1" || fail "$1 has no line '$2': $(<"$1")"
+}
+# only FILE LINES: it has as many lines.
+only() {
+    (($(wc -l <"$1") == $2)) || fail "$1 has not $2 lines: $(<"$1")"
+}
+
+# An image of a megabyte, as partclone would describe it.
+head -c 1M /dev/urandom >source.img
+{
+    printf 'block_size: 512\nblocks_total: 2048\n'
+    printf 'offset: %032x\nlength: %032x\n' 0 $((1 << 20))
+    echo "sha1: $(sha1sum <source.img | cut -c 1-40)"
+} >sda1.info
+"$seedbed" create --partclone sda1.info --name sda1 -o sda1.torrent >created
+hash=$(grep -oE '[0-9a-f]{40}$' created)
+noise_file target.img 1
+port=$(free_port)
+
+# --- the command line
+run 0 --help
+said stdout 'Usage: seedbed daemon .*'
+only stderr 0
+run 2 --nonsense
+said stderr "seedbed daemon: unrecognised option '--nonsense'; .*"
+only stderr 1
+run 2 --check
+said stderr "seedbed daemon: unrecognised option '--check'; .*"
+run 2 extra
+said stderr 'seedbed daemon: .*positional.*'
+run 2 --config
+said stderr "seedbed daemon: .*'--config'.*"
+
+# --- files that cannot be read
+for option in "" --check-config; do
+    # shellcheck disable=SC2086 # none, or one
+    run 2 --config missing.toml $option
+    said stderr 'missing.toml: No such file or directory .*'
+    only stderr 1
+    only stdout 0
+done
+mkdir -p folder.toml
+run 2 --config folder.toml
+said stderr 'folder.toml: .*'
+only stderr 1
+
+# --- bad ones: each by itself, with the daemon and with --check-config, and nothing is started
+# bad PLACE KEY REASON LINE...: the configuration of these lines is refused with "bad.toml:PLACE: KEY: REASON".
+bad() {
+    local place=$1 key=$2 reason=$3 option
+    shift 3
+    printf '%s\n' "$@" >bad.toml
+    for option in "" --check-config; do
+        # shellcheck disable=SC2086 # none, or one
+        run 2 -c bad.toml $option
+        said stderr "bad.toml:$place: $key: $reason"
+        only stderr 1
+        only stdout 0
+    done
+}
+image=('[[image]]' 'name = "sda1"' 'torrent = "sda1.torrent"' 'device = "target.img"' 'mode = "deploy"')
+bad 1 syntax '.*' '[network'
+bad 2 syntax '.*' '[log]' 'level = "info' '# no end'
+bad 1 nonsense 'unknown key.*' 'nonsense = 1'
+bad 2 network.listne 'unknown key.*' '[network]' 'listne = "127.0.0.1:1"'
+bad 2 network.listen "'localhost:1' does not start with a literal address: .*" '[network]' 'listen = "localhost:1"'
+bad 2 network.listen 'empty: .*' '[network]' 'listen = []'
+bad 2 network.local_discovery '.*' '[network]' 'local_discovery = "no"'
+bad 2 memory.pool '1 MiB is out of range: 16 MiB to 1 TiB' '[memory]' 'pool = "1 MiB"'
+bad 2 memory.pool '.*' '[memory]' 'pool = "16 MB"'
+bad 2 log.level "'loud' is not a level: .*" '[log]' 'level = "loud"'
+bad 2 profile.hdd.threads '.*' '[profile.hdd]' 'threads = 0'
+bad 2 profile.hdd.threads '.*' '[profile.hdd]' 'threads = "two"'
+bad 1 profile.floppy '.*' '[profile.floppy]' 'threads = 1'
+bad 1 image.mode 'missing: .*' "${image[@]:0:4}"
+bad 5 image.mode "'clone' is not a mode: .*" "${image[@]:0:4}" 'mode = "clone"'
+bad 2 image.name "'a/b' is not a name: .*" '[[image]]' 'name = "a/b"' "${image[@]:2}"
+bad 6 image.size '.*' "${image[@]}" 'size = "much"'
+bad 6 image.allow_mounted 'only for mode "seed"' "${image[@]}" 'allow_mounted = true'
+bad 5 image.verify 'only for mode "deploy"' "${image[@]:0:4}" 'verify = true' 'mode = "seed"'
+bad 6 image.peers '.*' "${image[@]}" 'peers = ["peer"]'
+bad 6 image.trackers '.*' "${image[@]}" 'trackers = ["ftp://x"]'
+bad 7 image.name "'sda1' is already at bad.toml:2" "${image[@]}" '[[image]]' 'name = "sda1"' 'torrent = "b.torrent"' \
+    'device = "b.img"' 'mode = "deploy"'
+bad 9 image.device "'$work/target.img' is already at bad.toml:4" "${image[@]}" '[[image]]' 'name = "b"' 'torrent = "b.torrent"' \
+    "device = \"$work/target.img\"" 'mode = "deploy"'
+
+# All mistakes are told at once, in their order, those of images.d by their own file.
+mkdir -p etc/images.d
+printf '%s\n' '[network]' 'listen = "nonsense"' '[memory]' 'pool = 1' '[log]' 'levle = "info"' >etc/seedbed.toml
+printf '%s\n' "${image[@]:0:4}" 'mode = 3' >etc/images.d/one.toml
+printf '%s\n' '[log]' 'level = "info"' >etc/images.d/two.toml
+run 2 -c etc/seedbed.toml --check-config
+only stderr 5
+said stderr 'etc/seedbed.toml:2: network.listen: .*'
+said stderr 'etc/seedbed.toml:4: memory.pool: .*'
+said stderr 'etc/seedbed.toml:6: log.levle: unknown key.*'
+said stderr 'etc/images.d/one.toml:5: image.mode: .*'
+said stderr 'etc/images.d/two.toml:[0-9]+: log: .*only \[\[image\]\] may stand in this folder.*'
+only stdout 0
+
+# --- good ones, checked: told, and nothing done
+before=$(sha1sum target.img source.img sda1.torrent)
+write_config good.toml "$port"
+add_image good.toml sda1 sda1.torrent target.img deploy
+run 0 --config good.toml --check-config
+said stdout "sda1: deploy to $work/target.img: 1 MiB in 1 extents?, info-hash $hash; .*"
+said stdout 'good.toml: 1 image, the configuration is valid'
+only stderr 0
+only stdout 2
+write_config none.toml "$port"
+run 0 --check-config --config none.toml
+said stdout 'none.toml: 0 images, the configuration is valid'
+
+# Valid, but an image would fail: status 3, and the others are told all the same.
+truncate -s 1048064 small.img
+add_image good.toml small small.torrent small.img deploy
+add_image good.toml lost lost.torrent lost.img seed
+add_image good.toml missing missing.torrent missing.img deploy
+cp sda1.torrent small.torrent
+cp sda1.torrent missing.torrent
+run 3 -c good.toml --check-config
+said stdout "sda1: deploy to $work/target.img: .*"
+said stdout "small: would fail: $work/small.img: too small: it has 1048064 bytes, the image needs 1048576"
+said stdout "lost: would fail: $work/lost.torrent: No such file.*"
+said stdout "missing: would fail: $work/missing.img: No such file.*"
+said stdout 'good.toml: 4 images, the configuration is valid'
+only stderr 0
+[[ ! -e missing.img && ! -e lost.img && ! -e lost.torrent ]] || fail "--check-config has made a file"
+[[ $(stat -c %s small.img) == 1048064 ]] || fail "--check-config has changed the size of a file"
+[[ $(sha1sum target.img source.img sda1.torrent) == "$before" ]] || fail "--check-config has written"
+
+# --check-config in a full disk's place: what cannot be told is no success.
+status=0
+"$seedbed" daemon -c none.toml --check-config >/dev/full 2>stderr || status=$?
+((status == 1)) || fail "standard output is full: exit status $status"
+said stderr 'seedbed daemon: standard output: cannot be written'
+
+# --- an address that is taken: status 1, one line
+exec {taken}< <(exec /usr/bin/python3 -c '
+import signal, socket, sys
+s = socket.socket()
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen()
+print("listens", flush=True)
+signal.pause()' "$port")
+defer taken kill "$!"
+read -r -t 20 -u "$taken" answer && [[ $answer == listens ]]
+run 1 -c none.toml
+(($(grep -c ' error ' stderr) == 1)) || fail "a taken port is not told in one line: $(<stderr)"
+grep -q " error listen on 127.0.0.1:$port: " stderr || fail "a taken port is not told: $(<stderr)"
+
+# The same for an address that this machine has not.
+write_config away.toml "$port"
+sed -i 's/127.0.0.1/192.0.2.1/' away.toml
+run 1 -c away.toml
+grep -q " error listen on 192.0.2.1:$port: " stderr || fail "an address that is not here is not told: $(<stderr)"
+pass

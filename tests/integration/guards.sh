@@ -1,0 +1,164 @@
+#!/bin/bash
+# Deploying to what must not be written: too small, mounted, read-only, held, no disk at all. Each ends with one clear line and
+# a failed image, nothing is written, the daemon stays up, and another image in it is deployed all the same.
+# SEEDBED is the program.
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+
+need_loop
+need partclone.ext4 mkfs.ext4 e2fsck flock ss
+can_mount ext4 || skip "ext4 is not in this kernel"
+
+truncate -s 32M source.img
+source=$(attach_loop source.img)
+make_file_system ext4 "$source" 4
+capture ext4 "$source" good
+read -r offset length <<<"$(extent good.info -1)"
+end=$((offset + length))
+
+seed_port=$(free_port)
+write_config seed.toml "$seed_port"
+write_config deploy.toml "$(free_port)"
+add_image seed.toml good good.torrent "$source" seed
+noise_file good.img 32
+good=$(attach_loop good.img)
+add_image deploy.toml good good.torrent "$good" deploy "peers = [\"127.0.0.1:$seed_port\"]"
+
+declare -A device=() reason=() backing=()
+# refused NAME DEVICE REASON [BACKING_FILE [LINE...]]: an image in the deploying daemon that must fail. It has a seeder.
+refused() {
+    local name=$1
+    device[$name]=$2
+    reason[$name]=$3
+    [[ -z ${4:-} ]] || backing[$name]=$4
+    "$seedbed" create --partclone good.info --name "$name" -o "$name.torrent" >created
+    add_image deploy.toml "$name" "$name.torrent" "$2" deploy "peers = [\"127.0.0.1:$seed_port\"]" "${@:5}"
+    # A source of its own for each: two images may not share a device.
+    cp --sparse=always source.img "$name.source"
+    add_image seed.toml "$name" "$name.torrent" "$name.source" seed
+}
+
+# noise_loop NAME [LOSETUP_OPTION...]: a loop device of noise, backed by NAME.img.
+noise_loop() {
+    noise_file "$1.img" 32
+    attach_loop "$1.img" "${@:2}"
+}
+
+noise_file small.img 32
+truncate -s $((end - 512)) small.img
+loop=$(attach_loop small.img)
+refused small "$loop" "too small: it has $((end - 512)) bytes, the image needs $end" small.img
+cp small.img small_file.img
+refused small_file "$work/small_file.img" "too small: it has $((end - 512)) bytes, the image needs $end" small_file.img
+
+for name in mounted mounted_ro; do
+    truncate -s 32M "$name.img"
+    loop=$(attach_loop "$name.img")
+    mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$loop"
+    mount_at "at $name" -t ext4 -o "$([[ $name == mounted ]] && echo rw,noatime || echo ro)" "$loop"
+    refused "$name" "$loop" "mounted on $work/at $name" "$name.img"
+done
+echo "still here" >"at mounted/file"
+sync -f "at mounted"
+
+loop=$(noise_loop readonly -r)
+refused readonly "$loop" "read-only" readonly.img
+
+loop=$(noise_loop held)
+exec {holder}< <(exec /usr/bin/python3 -c '
+import os, signal, sys
+os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)
+print("held", flush=True)
+signal.pause()' "$loop")
+defer holder kill "$!"
+read -r -t 20 -u "$holder" answer || fail "nothing holds $loop"
+[[ $answer == held ]]
+refused held "$loop" "held by another program or device" held.img
+
+noise_file locked.img 32
+exec {lock}<locked.img
+flock -n "$lock"
+refused locked "$work/locked.img" "locked by another program" locked.img
+
+loop=$(noise_loop size)
+refused size "$loop" "its size is 33554432 bytes, but 16777216 are asked for" size.img 'size = "16 MiB"'
+loop=$(noise_loop serial)
+refused serial "$loop" 'no serial number is known of it, but "ABC" is asked for' serial.img 'serial = "ABC"'
+
+refused full /dev/full "a character device, neither a block device nor a regular file"
+mkdir folder
+refused folder "$work/folder" "a directory, neither a block device nor a regular file"
+refused missing "$work/missing" "No such file or directory"
+mkfifo pipe
+refused pipe "$work/pipe" "a named pipe, neither a block device nor a regular file"
+ln -s "$work/nowhere" dangling
+refused dangling "$work/dangling" "No such file or directory"
+
+# The same for a source: what is mounted read-write is served only where the image says so.
+for name in mounted_source allowed_source; do
+    cp --sparse=always source.img "$name.img"
+    loop=$(attach_loop "$name.img")
+    mount_at "at $name" -t ext4 -o rw,noatime "$loop"
+    "$seedbed" create --partclone good.info --name "$name" -o "$name.torrent" >created
+    add_image seed.toml "$name" "$name.torrent" "$loop" seed \
+        "$([[ $name == mounted_source ]] || echo 'allow_mounted = true')"
+    [[ $name != mounted_source ]] || mounted_source=$loop
+done
+
+checksums() {
+    local name
+    for name in "${!backing[@]}"; do
+        sha1sum "${backing[$name]}"
+    done
+}
+checksums >before
+
+start_daemon seed seed.toml
+expect_line seed.log ' ready$'
+expect_line seed.log " error mounted_source: failed: $mounted_source: mounted read-write on $work/at mounted_source"
+expect_line seed.log ' allowed_source: seeding'
+never_line seed.log 'allowed_source: failed'
+
+start_daemon deploy deploy.toml
+expect_line deploy.log ' ready$'
+for name in "${!device[@]}"; do
+    expect_line deploy.log " $name: failed: " 20
+done
+expect_line deploy.log ' good: done: ' 60
+for name in "${!device[@]}"; do
+    lines=$(grep -E "^[^ ]+ [^ ]+ [a-z]+ +$name: " deploy.log)
+    [[ $lines == *" error $name: failed: ${device[$name]}: "*"${reason[$name]}"* ]] ||
+        fail "$name: expected '${device[$name]}: ... ${reason[$name]}', but the log says: $lines"
+    (($(wc -l <<<"$lines") == 1)) || fail "$name: more than the one line: $lines"
+done
+(($(grep -cE ' (error|warn)' deploy.log) == ${#device[@]})) || fail "the daemon has other complaints than the images'"
+stop_daemon deploy
+# Nothing was written by the way out, either.
+checksums >after
+cmp before after || fail "a device was written: $(diff before after || true)"
+[[ ! -e missing && ! -e nowhere && -L dangling && -p pipe && -z $(ls -A folder) ]] || fail "something was made or removed"
+[[ $(<"at mounted/file") == "still here" ]] || fail "the mounted file system is not what it was"
+unmount "at mounted"
+e2fsck -f -n "${device[mounted]}" >check.out 2>&1 || fail "the mounted file system is damaged: $(<check.out)"
+compare_extents good.info "$source" "$good"
+gaps_are_noise good.info "$good"
+stop_daemon seed
+
+# What was refused because it was in use is deployed to when it is free.
+exec {holder}<&- {lock}<&-
+undo holder
+unmount "at mounted_ro"
+write_config free.toml "$(free_port)"
+for name in held locked mounted mounted_ro; do
+    add_image free.toml "$name" "$name.torrent" "${device[$name]}" deploy "peers = [\"127.0.0.1:$seed_port\"]"
+done
+start_daemon seed seed.toml
+start_daemon free free.toml
+for name in held locked mounted mounted_ro; do
+    expect_line free.log " $name: done: "
+    compare_extents good.info "$source" "${device[$name]}"
+done
+stop_daemon free
+stop_daemon seed
+pass

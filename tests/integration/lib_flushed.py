@@ -1,0 +1,38 @@
+#!/usr/bin/python3
+"""Whether every write to a device was flushed: reads what `strace -f -y -e trace=pwrite64,fsync` wrote.
+
+Usage: lib_flushed.py TRACE DEVICE
+There must be a write, and an fsync that began after the last write had returned and that succeeded. Exit status: 0 so it
+is, 1 it is not, with one line that says why."""
+import re
+import sys
+
+trace, device = sys.argv[1:]
+call = re.compile(r"^(\d+) +(pwrite64|fsync)\(\d+<" + re.escape(device) + r">.*?(?:= (-?\d+).*|<unfinished \.\.\.>)$")
+resumed = re.compile(r"^(\d+) +<\.\.\. (pwrite64|fsync) resumed>.*= (-?\d+)")
+pending = {}  # thread -> where its call began
+writes, last_write, flushes = 0, 0, []
+with open(trace, encoding="utf-8", errors="replace") as lines:
+    for number, line in enumerate(lines):
+        begun = call.match(line)
+        ended = resumed.match(line)
+        if begun and begun[3] is None:
+            pending[begun[1]] = number
+            continue
+        if ended and ended[1] in pending:
+            thread, name, status, began = ended[1], ended[2], int(ended[3]), pending.pop(ended[1])
+        elif begun:
+            thread, name, status, began = begun[1], begun[2], int(begun[3]), number
+        else:
+            continue
+        if name == "pwrite64":
+            writes, last_write = writes + 1, number
+        else:
+            flushes.append((began, status))
+if pending:
+    sys.exit(f"{len(pending)} calls on {device} never returned")
+if writes == 0:
+    sys.exit(f"nothing was written to {device}")
+if not any(began > last_write and status == 0 for began, status in flushes):
+    sys.exit(f"{writes} writes to {device}, the last one in line {last_write + 1}; no good fsync after it, of {len(flushes)}")
+print(f"{writes} writes to {device}, all flushed")

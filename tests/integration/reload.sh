@@ -1,0 +1,253 @@
+#!/bin/bash
+# SIGHUP while an image is on its way: what the new configuration does not name differently is not touched, down to the TCP
+# connection; the rest is closed, opened, changed or refused as it says, and the service manager is told. SEEDBED is the
+# program.
+# shellcheck disable=SC2046 # $(on_host NAME) is several words
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+# shellcheck source=lib_network.sh
+. "$here/lib_network.sh"
+
+need_loop
+need_hosts
+need partclone.ext4 mkfs.ext4 python3
+
+# --- two contents, served as several images: by a host with a slow link and by one with a fast one
+
+add_host slow tbf rate 5mbit burst 32k latency 100ms
+add_host fast
+add_host target
+for content in first second; do
+    truncate -s 64M "$content"
+    loop=$(attach_loop "$content")
+    make_file_system ext4 "$loop" 24
+    capture ext4 "$loop" "$content"
+done
+host_config slow.toml slow 'local_discovery = false'
+host_config fast.toml fast 'local_discovery = false'
+# image NAME CONTENT HOST [TORRENT]: makes the torrent; HOST seeds it from a device of its own.
+image() {
+    local name=$1 content=$2 host=$3 torrent=${4:-$1.torrent}
+    "$seedbed" create --partclone "$content.info" --name "$name" -o "$torrent" >"created-$name"
+    add_image "$host.toml" "$name" "$torrent" "$(attach_loop "$content" -r)" seed
+}
+image steady first slow
+image moved first fast
+image added first fast
+image replaced second fast replacement.torrent
+image late first fast
+image removed first fast
+for host in slow fast; do
+    start_daemon "$host" "$host.toml" $(on_host "$host")
+    expect_line "$host.log" ' ready$'
+done
+
+declare -A disk=()
+for name in steady moved moved-again added late removed; do
+    noise_file "disk.$name" 64
+    disk[$name]=$(attach_loop "disk.$name")
+done
+
+slow_peer="peers = [\"${address[slow]}:6881\"]"
+both_peers="peers = [\"${address[slow]}:6881\", \"${address[fast]}:6881\"]"
+fast_peer="peers = [\"${address[fast]}:6881\"]"
+
+# config LEVEL POOL THREADS: all but the images.
+config() {
+    host_config target.toml.new target 'local_discovery = false' '[log]' "level = \"$1\"" '[memory]' "pool = \"$2 MiB\""
+    printf '[profile.%s]\nthreads = '"$3"'\n' hdd sata_ssd nvme >>target.toml.new
+}
+use_config() {
+    mv target.toml.new target.toml
+}
+
+# --- what is looked at
+
+# reload: SIGHUP; returns when the service manager has been told that it has been dealt with.
+reloads=0
+reload() {
+    kill -HUP "${daemon_pid[target]}"
+    reloads=$((reloads + 1))
+    for ((i = 0; i < 300; i++)); do
+        if awk -v reloads="$reloads" '/ RELOADING=1/ { n++; ready = 0 } / READY=1/ { ready = 1 }
+            END { exit !(n == reloads && ready) }' notify.log; then
+            return
+        fi
+        sleep 0.1
+    done
+    fail "reload $reloads has not ended within 30 s"
+}
+# connection: the steady image's, as "LOCAL PEER": the same as long as nobody has hung up.
+connection() {
+    on target ss -Htnp state established "dst ${address[slow]}:6881" |
+        awk -v pid="pid=${daemon_pid[target]}," 'index($0, pid) { print $3, $4 }'
+}
+unbroken() {
+    local now
+    now=$(connection)
+    [[ $now == "$steady_connection" ]] || fail "$1: the connection was '$steady_connection' and is '$now'"
+}
+disk_threads() {
+    cat "/proc/${daemon_pid[target]}/task/"*/comm | grep -cx disk || true
+}
+# is_free DEVICE: nobody has it open exclusively.
+is_free() {
+    /usr/bin/python3 -c 'import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)' "$1" 2>/dev/null
+}
+# log_lines: how many there are; since NUMBER: what target.log says after that many.
+log_lines() {
+    wc -l <target.log
+}
+since() {
+    tail -n "+$(($1 + 1))" target.log
+}
+
+# --- start: one image steadily on its way, two without peers, one without its device
+
+config info 64 3
+add_image target.toml.new steady steady.torrent "${disk[steady]}" deploy "$slow_peer"
+add_image target.toml.new removed removed.torrent "${disk[removed]}" deploy
+add_image target.toml.new moved moved.torrent "${disk[moved]}" deploy
+add_image target.toml.new late late.torrent "$work/late-disk" deploy "$fast_peer"
+use_config
+start_process notify /usr/bin/python3 "$here/lib_notify.py" "$work/notify"
+expect_line notify.log '^bound$' 10
+start_daemon target target.toml env NOTIFY_SOCKET="$work/notify" $(on_host target)
+expect_line target.log ' late: failed: .*/late-disk: .*No such file' 10
+expect_line target.log ' ready$' 10
+expect_line notify.log '^[0-9]+ READY=1\|STATUS=' 10
+expect_line target.log ' steady: downloading$' 20
+for ((i = 0; i < 100; i++)); do
+    steady_connection=$(connection)
+    [[ -z $steady_connection ]] || break
+    sleep 0.1
+done
+[[ $(wc -w <<<"$steady_connection") -eq 2 ]] || fail "not one connection to the slow host: '$steady_connection'"
+[[ $(disk_threads) -eq 9 ]] || fail "$(disk_threads) disk threads for three open images with three each"
+for name in steady removed moved; do
+    ! is_free "${disk[$name]}" || fail "$name: its device can be opened exclusively by others"
+done
+expect_line notify.log 'STATUS=.*steady: downloading [0-9]+%' 10
+never_line target.log ' debug '
+
+# --- one removed, one added, one moved, one that failed tried again, one with other peers; level, threads and pool
+
+config debug 128 5
+add_image target.toml.new steady steady.torrent "${disk[steady]}" deploy "$both_peers"
+add_image target.toml.new moved moved.torrent "${disk[moved-again]}" deploy "$fast_peer"
+add_image target.toml.new added added.torrent "${disk[added]}" deploy "$fast_peer"
+add_image target.toml.new late late.torrent "$work/late-disk" deploy "$fast_peer"
+use_config
+reload
+unbroken "a reload"
+expect_line target.log ' reload: 3 images closed, 3 opened, 1 changed in use$' 1
+expect_line target.log 'warning reload: takes effect after a restart only: memory\.pool$' 1
+expect_line target.log ' removed: closed$' 1
+expect_line target.log ' moved: closed$' 1
+for name in removed moved; do
+    is_free "${disk[$name]}" || fail "$name: its device was not closed"
+done
+[[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads for three open images with five each"
+expect_line target.log ' added: done: ' 30
+expect_line target.log ' moved: done: ' 30
+compare_extents first.info first "${disk[added]}"
+compare_extents first.info first "${disk[moved-again]}"
+expect_line target.log ' debug ' 5
+unbroken "images added and moved"
+
+# RELOADING=1 says when, in the manager's own clock; READY=1 comes after it.
+/usr/bin/python3 - notify.log <<'CHECK' || fail "notify.log does not tell of the reload as systemd wants it"
+import re, sys
+times = [re.match(r"(\d+) RELOADING=1\|MONOTONIC_USEC=(\d+)$", line) for line in open(sys.argv[1])]
+times = [(int(match[1]), int(match[2])) for match in times if match]
+sys.exit(not times or any(not 0 <= seen - said < 1_000_000 for seen, said in times))
+CHECK
+
+# --- what is wrong changes nothing
+
+cp target.toml good.toml
+before=$(log_lines)
+# refused FILE LINE KEY REASON: a reload that says so.
+refused() {
+    local file=$1 line=$2 key=$3 reason=$4
+    reload
+    since "$before" | grep -Eq "error $file:$line: $key: $reason" ||
+        fail "no line $file:$line: $key: $reason: $(since "$before")"
+    since "$before" | grep -q ' reload: nothing was changed$' || fail "it does not say that nothing was changed"
+    ! since "$before" | grep -q ' reload: [0-9]' || fail "a bad file was used"
+    before=$(log_lines)
+    unbroken "a bad file"
+}
+config error 64 7
+add_image target.toml.new steady steady.torrent "${disk[steady]}" deploy
+echo '[profile.nvem]' >>target.toml.new
+use_config
+refused target.toml "$(wc -l <target.toml)" 'profile\.nvem' '.'
+sed -e 's/level = "debug"/level = "loud"/' good.toml >target.toml
+refused target.toml "$(grep -n loud target.toml | cut -d : -f 1)" 'log\.level' '.'
+cp good.toml target.toml
+mkdir images.d
+add_image images.d/twice.toml added added.torrent "${disk[removed]}" deploy
+refused images.d/twice.toml 2 'image.*name' '.'
+rm -r images.d
+mv target.toml away.toml
+reload
+since "$before" | grep -q ' reload: nothing was changed$' || fail "a missing file was used"
+mv away.toml target.toml
+[[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads after what was wrong"
+
+# --- the file has not changed, but what it names has
+
+before=$(log_lines)
+reload
+since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "late was not tried again"
+since "$before" | grep -q ' late: failed: .*No such file' || fail "late did not fail again"
+ln -s "${disk[late]}" late-disk
+mv replacement.torrent added.torrent
+before=$(log_lines)
+reload
+since "$before" | grep -q ' reload: 2 images closed, 2 opened, 0 changed in use$' ||
+    fail "not late and added alone: $(since "$before" | grep 'reload:')"
+! since "$before" | grep -E ' (moved|steady): (closed|deploy to)' || fail "an image was closed that had not changed"
+expect_line target.log ' late: done: ' 30
+for ((i = 0; i < 300; i++)); do
+    ! since "$before" | grep -q ' added: done: ' || break
+    sleep 0.1
+done
+((i < 300)) || fail "the image of the new torrent is not done within 30 s"
+compare_extents first.info first "${disk[late]}"
+compare_extents second.info second "${disk[added]}"
+unbroken "a new torrent, a device that has come"
+
+# --- twice at once: what counts is what the file says at the second signal
+
+sed 's/level = "debug"/level = "trace"/' good.toml >target.toml.new
+use_config
+kill -HUP "${daemon_pid[target]}"
+cp good.toml target.toml.new
+add_image target.toml.new removed removed.torrent "${disk[removed]}" deploy "$fast_peer"
+use_config # at once as a whole: half of a file may be a valid one, with fewer images
+kill -HUP "${daemon_pid[target]}"
+expect_line target.log ' removed: done: ' 30
+compare_extents first.info first "${disk[removed]}"
+unbroken "two signals at once"
+
+# --- the one that was on its way all the time arrives, its link not slow any more
+
+never_line target.log ' steady: (closed|done|downloaded)'
+never_line target.log "peer ${address[slow]}:6881 disconnected"
+tc -n "$net-slow" qdisc delete dev eth0 root
+expect_line target.log ' steady: done: ' 60
+compare_extents first.info first "${disk[steady]}"
+never_line target.log 'came damaged'
+[[ $(grep -c ' steady: deploy to' target.log) -eq 1 ]] || fail "steady was opened more than once"
+
+# --- a reload that the end overtakes
+
+sed -i '/^name = "moved"/,/^mode/s/"moved/"moved-on/' target.toml
+kill -HUP "${daemon_pid[target]}"
+stop_daemon target 5
+expect_line notify.log ' STOPPING=1' 5
+[[ -z $(sed -n '/ STOPPING=1/,$s/.*READY=1.*/&/p' notify.log) ]] || fail "READY=1 after STOPPING=1"
+pass

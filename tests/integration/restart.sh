@@ -1,0 +1,98 @@
+#!/bin/bash
+# A deployment that is cut short, by SIGTERM or SIGKILL, goes on where it was: what the device holds is checked, the rest is
+# fetched, and no more. After the end a restart fetches nothing, and after damage the damaged piece alone. SEEDBED is the program.
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+
+need_loop
+need partclone.ext4 mkfs.ext4 ss
+need_nbdfuse # for a source that is slow
+can_mount ext4 || skip "ext4 is not in this kernel"
+
+size=256
+piece=$((16 << 20))
+truncate -s ${size}M source.img
+source=$(attach_loop source.img)
+make_file_system ext4 "$source" 190
+capture ext4 "$source" sda1
+detach_loop "$source"
+total=$(image_bytes sda1.info)
+((total > 10 * piece)) || fail "an image of $total bytes has too few pieces"
+
+# 32 MB/s: some six seconds for all, of which each second gives a STATUS.
+slow=$(start_nbd slow --filter=rate file source.img rate=256M)
+seed_port=$(free_port)
+write_config seed.toml "$seed_port"
+add_image seed.toml sda1 sda1.torrent "$slow" seed
+noise_file target.img $size
+target=$(attach_loop target.img)
+write_config deploy.toml "$(free_port)"
+add_image deploy.toml sda1 sda1.torrent "$target" deploy "peers = [\"127.0.0.1:$seed_port\"]"
+
+# tenths PATTERN FILE: the size, written as "12.5 MiB" or "12 MiB", that $number matches in the pattern, in tenths of MiB.
+tenths() {
+    local line
+    line=$(grep -E -m 1 "$1" "$2") || fail "$2 does not say: $1"
+    [[ $line =~ $1 ]]
+    echo $((10#${BASH_REMATCH[1]}${BASH_REMATCH[3]:-0}))
+}
+number='([0-9]+)(\.([0-9]))? MiB'
+
+# finish NAME EXPECTED: deploys to the end; it must fetch as many bytes.
+finish() {
+    local name=$1 expected=$2 fetched downloaded
+    start_daemon "$name" deploy.toml
+    expect_line "$name.log" ' sda1: done: '
+    stop_daemon "$name"
+    never_line "$name.log" ' (error|warning) '
+    fetched=$(tenths ": $number to fetch" "$name.log")
+    downloaded=$(tenths "downloaded $number" "$name.log")
+    # A tenth of a MiB may be lost to rounding.
+    ((fetched * 104858 >= expected - 104858 && fetched * 104858 <= expected + 104858)) ||
+        fail "$name: it wants $fetched tenths of MiB, $expected bytes are missing"
+    # Nothing of it came twice.
+    ((downloaded - fetched <= 1 && fetched - downloaded <= 1)) ||
+        fail "$name: it fetched $downloaded tenths of MiB instead of $fetched"
+    compare_extents sda1.info source.img "$target"
+    gaps_are_noise sda1.info "$target"
+    echo "$name: $expected of $total bytes were missing, fetched ${downloaded%?}.${downloaded: -1} MiB"
+}
+
+for signal in TERM KILL; do
+    start_daemon seed seed.toml # a new one: its memory could hold the whole image, and would not be slow
+    detach_loop "$target"
+    noise_file target.img $size
+    target=$(attach_loop target.img)
+    sed -i "s|^device = .*|device = \"$target\"|" deploy.toml
+    start_status "cut_$signal" deploy.toml
+    expect_line "cut_$signal.status" 'sda1: downloading [4-8][0-9]%'
+    if [[ $signal == TERM ]]; then
+        stop_daemon "cut_$signal"
+    else
+        kill_daemon "cut_$signal"
+    fi
+    never_line "cut_$signal.log" 'downloaded|done:'
+    kept=$(equal_bytes sda1.info source.img "$target")
+    ((kept > 0 && kept < total)) || fail "SIG$signal: the deployment was not cut in the middle: $kept of $total bytes are there"
+    finish "after_$signal" $((total - kept))
+    stop_daemon seed
+done
+
+# Done already: nothing is fetched, nothing is written, no seeder is needed.
+before=$(sha1sum <target.img)
+start_daemon again deploy.toml
+expect_line again.log ' sda1: done: '
+stop_daemon again
+expect_line again.log 'downloaded: nothing had to be fetched'
+[[ $(sha1sum <target.img) == "$before" ]] || fail "a device that was done is another one now"
+
+# Damaged: this piece is fetched again.
+read -r offset length <<<"$(extent sda1.info 5)"
+printf '\xa5' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek=$((offset + length / 2)) status=none
+kept=$(equal_bytes sda1.info source.img "$target")
+((kept == total - piece)) || fail "one byte of a piece was to be damaged: $kept of $total bytes are equal"
+start_daemon seed seed.toml
+finish damaged $piece
+stop_daemon seed
+pass

@@ -1,0 +1,168 @@
+#!/bin/bash
+# SIGTERM stops the daemon within 5 seconds and with exit status 0, whatever it is doing: opening, checking, downloading,
+# verifying, seeding, nothing. What was written is flushed before it ends, also when it is told again meanwhile.
+# SEEDBED is the program.
+# Labels: threads
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+
+need_loop
+need partclone.ext4 mkfs.ext4 ss
+need_nbdfuse # for disks that are slow
+can_mount ext4 || skip "ext4 is not in this kernel"
+
+# stop NAME PHASE: SIGTERM, and no more than 5 s.
+stop() {
+    stop_daemon "$1" 30
+    echo "$2: stopped after $stop_milliseconds ms"
+    ((stop_milliseconds <= 5000)) || fail "$2: it took $stop_milliseconds ms to stop"
+    [[ $(tail -n 1 "$1.log") == *" info  stopped" ]] || fail "$2: the last line is not 'stopped'"
+    never_line "$1.log" ' error |may be lost|more than 5 s'
+}
+
+size=256
+truncate -s ${size}M source.img
+source=$(attach_loop source.img)
+make_file_system ext4 "$source" 190
+capture ext4 "$source" sda1
+detach_loop "$source"
+total=$(image_bytes sda1.info)
+
+seed_port=$(free_port)
+deploy_port=$(free_port)
+# The source is slow, 32 MB/s, so that a deployment takes some six seconds, of which each gives a STATUS.
+slow=$(start_nbd slow --filter=rate file source.img rate=256M)
+write_config seed.toml "$seed_port"
+add_image seed.toml sda1 sda1.torrent "$slow" seed
+# deploy_to DEVICE: writes deploy.toml.
+deploy_to() {
+    write_config deploy.toml "$deploy_port"
+    add_image deploy.toml sda1 sda1.torrent "$1" deploy "peers = [\"127.0.0.1:$seed_port\"]"
+}
+
+# No images at all, told by SIGTERM and by SIGINT.
+write_config empty.toml "$deploy_port"
+start_daemon empty empty.toml
+expect_line empty.log ' ready$'
+stop empty "without images"
+start_daemon empty empty.toml
+expect_line empty.log ' ready$'
+kill -INT "${daemon_pid[empty]}"
+await_exit empty 10
+((exit_status == 0)) || fail "SIGINT: exit status $exit_status"
+expect_line empty.log ' stopping on SIGINT$'
+
+# As soon as it can be told.
+noise_file target.img $size
+target=$(attach_loop target.img)
+deploy_to "$target"
+start_daemon early deploy.toml
+expect_line early.log ' Seedbed '
+stop early "while opening"
+never_line early.log 'done:'
+
+# While downloading; then a disk that keeps what the daemon wrote. The second time with strace, which tells the order.
+for traced in no yes; do
+    start_daemon seed seed.toml
+    wrapper=()
+    if [[ $traced == yes ]]; then
+        if ! command -v strace >/dev/null || ! strace -o trace true 2>/dev/null; then
+            echo "SKIP the order of writes and flushes: strace cannot be used"
+            stop_daemon seed
+            continue
+        fi
+        wrapper=(strace -D -f -y -o trace -e "trace=pwrite64,fsync" --seccomp-bpf)
+    fi
+    detach_loop "$target"
+    noise_file target.img $size
+    target=$(attach_loop target.img)
+    deploy_to "$target"
+    start_status downloading deploy.toml "${wrapper[@]}"
+    expect_line downloading.status 'sda1: downloading [3-8][0-9]%'
+    stop downloading "while downloading (strace: $traced)"
+    never_line downloading.log 'downloaded|done:'
+    kept=$(equal_bytes sda1.info source.img "$target")
+    ((kept > 0 && kept < total)) || fail "it was not stopped in the middle: $kept of $total bytes are there"
+    if [[ $traced == yes ]]; then
+        # The tracer is not our child: it ends after the daemon, and then its file is whole.
+        expect_line trace "^[0-9]+ +\+\+\+ exited with 0 \+\+\+" 20
+        /usr/bin/python3 "$here/lib_flushed.py" trace "$target" || fail "what was written is not flushed"
+    fi
+    expect_line seed.log ' sda1: seeding'
+    stop seed "a seeder with a slow read under way"
+done
+
+# A target that is half as fast as what comes, 32 and 64 MB/s: what is in memory must be on it within the 5 seconds.
+noise_file disk.img $size
+disk=$(start_nbd disk --filter=rate file disk.img rate=256M burstiness=0.1)
+fast=$(start_nbd fast --filter=rate file source.img rate=512M burstiness=0.1)
+write_config fast.toml "$seed_port"
+add_image fast.toml sda1 sda1.torrent "$fast" seed
+deploy_to "$disk"
+start_daemon fast fast.toml
+start_status old_disk deploy.toml
+expect_line old_disk.status 'sda1: downloading [1-9][0-9]%'
+stop old_disk "with a disk of 32 MB/s and a peer of 64 MB/s"
+never_line old_disk.log 'done:'
+stop_nbd disk
+kept=$(equal_bytes sda1.info source.img disk.img)
+((kept < total)) || fail "it was not stopped in the middle"
+
+# Reads that take long: while checking, and while verifying.
+noise_file disk.img $size
+disk=$(start_nbd disk --filter=rate file disk.img rate=256M burstiness=0.1)
+deploy_to "$disk"
+start_status checking deploy.toml
+expect_line checking.status 'sda1: checking [1-9][0-9]?%'
+stop checking "while checking"
+never_line checking.log ' checked |done:'
+stop_nbd disk
+
+rm -f slow_reads
+cp --sparse=always source.img disk.img
+# It is slow from the first flush on: its reads wait for one another, some 20 MB/s.
+disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exit 0" can_flush="exit 0" \
+    flush="sync '$work/disk.img'; touch '$work/slow_reads'" thread_model="echo serialize_all_requests" \
+    pread="if [ -e '$work/slow_reads' ]; then sleep 0.02; fi
+        dd if='$work/disk.img' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=1M status=none" \
+    pwrite="dd of='$work/disk.img' oflag=seek_bytes conv=notrunc seek=\$4 iflag=fullblock bs=1M status=none")
+rm -f slow_reads # losetup flushes, too
+deploy_to "$disk"
+start_status verifying deploy.toml
+expect_line verifying.log ' sda1: verifying'
+expect_line verifying.status 'sda1: verifying [1-9][0-9]?%'
+stop verifying "while verifying"
+never_line verifying.log ' verified |not verified|done:'
+stop_nbd disk
+
+# A flush that takes 3 s, and a second SIGTERM while it runs: it is waited for.
+noise_file disk.img $size
+disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exit 0" can_flush="exit 0" \
+    flush="echo begin >>'$work/flushes'; sleep 3; sync '$work/disk.img'; echo end >>'$work/flushes'" \
+    pread="dd if='$work/disk.img' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=1M status=none" \
+    pwrite="dd of='$work/disk.img' oflag=seek_bytes conv=notrunc seek=\$4 iflag=fullblock bs=1M status=none")
+: >flushes
+deploy_to "$disk"
+start_status twice deploy.toml
+expect_line twice.status 'sda1: downloading [1-8][0-9]%'
+kill -TERM "${daemon_pid[twice]}"
+expect_line twice.log ' stopping on SIGTERM'
+expect_line flushes '^begin'
+kill -TERM "${daemon_pid[twice]}"
+expect_line twice.log ' warning still stopping'
+[[ $(tail -n 1 flushes) == begin ]] || fail "the second SIGTERM came after the flush"
+await_exit twice 20
+((exit_status == 0)) || fail "told twice: exit status $exit_status"
+[[ $(tail -n 1 flushes) == end && $(tail -n 1 twice.log) == *" info  stopped" ]] || fail "told twice: it ended before its flush"
+echo "told twice: stopped"
+stop_daemon fast
+stop_nbd disk
+
+# After the end: it seeds, and has nothing to write.
+cp --sparse=always source.img target.img
+deploy_to "$work/target.img"
+start_daemon idle deploy.toml
+expect_line idle.log ' sda1: done: '
+stop idle "while idle"
+pass

@@ -1,0 +1,67 @@
+#!/bin/bash
+# The service manager's watchdog: fed twice in its time while the daemon works, and not while a device hangs, which is logged
+# once; fed again when the device goes on. The device is a loop device on nbdkit, stopped for a while. SEEDBED is the program.
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+
+need_loop
+need_nbdfuse
+need partclone.ext4 mkfs.ext4 python3 ss
+
+truncate -s 32M source
+source=$(attach_loop source)
+make_file_system ext4 "$source" 8
+capture ext4 "$source" sda1
+truncate -s 32M target
+target=$(start_nbd target -P "$work/nbdkit.pid" file target)
+nbdkit=$(<nbdkit.pid)
+
+write_config daemon.toml "$(free_port)"
+add_image daemon.toml sda1 sda1.torrent "$target" deploy
+/usr/bin/python3 "$here/lib_notify.py" "$work/notify" >notify.log &
+defer notify end_process "$!"
+expect_line notify.log '^bound$' 10
+
+# fed: how often until now.
+fed() {
+    grep -c ' WATCHDOG=1$' notify.log || true
+}
+# await_fed NUMBER SECONDS: until it has been fed so often.
+await_fed() {
+    for ((i = 0; i < $2 * 10; i++)); do
+        (($(fed) < $1)) || return 0
+        sleep 0.1
+    done
+    return 1
+}
+
+# The device hangs from the beginning: what it holds is read before anything else, and no cache has it.
+kill -STOP "$nbdkit"
+# shellcheck disable=SC2016 # the inner shell's
+start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=2000000 \
+    sh -c 'WATCHDOG_PID=$$ exec "$@"' sh
+defer nbdkit kill -CONT "$nbdkit" # the first to go: nothing ends that waits for it
+expect_line daemon.log ' ready$' 10
+expect_line daemon.log " error sda1: no operation on $target has ended for 2 s; the watchdog is not fed\$" 10
+before=$(fed)
+((before > 0)) || fail "the watchdog was not fed before the device hung for its whole time"
+! await_fed $((before + 1)) 4 || fail "the watchdog is fed while the device hangs"
+kill -0 "${daemon_pid[daemon]}" || fail "the daemon has ended"
+undo nbdkit
+await_fed $((before + 1)) 5 || fail "the watchdog is not fed again although the device goes on"
+expect_line daemon.log ' sda1: checked ' 20
+
+# At work and idle: every second, so that one that comes late does no harm.
+await_fed $((before + 4)) 6 || fail "the watchdog is not fed every second"
+[[ $(grep -c 'the watchdog is not fed' daemon.log) -eq 1 ]] || fail "one hang was reported more than once"
+stop_daemon daemon
+expect_line notify.log ' STOPPING=1' 5
+
+# Nobody is fed who did not ask: WATCHDOG_PID is another process.
+before=$(fed)
+start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=200000 WATCHDOG_PID=1
+expect_line daemon.log ' sda1: checked ' 20
+! await_fed $((before + 1)) 1 || fail "the watchdog of another process is fed"
+stop_daemon daemon
+pass

@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# The service under a real systemd: Debian 12 in a container that boots, with what `cmake --install` gives to it. Not among the
+# tests of ctest, for the first run loads some 90 MB of packages (kept in SEEDBED_CACHE, ~/.cache/seedbed by default).
+#
+# Usage: tests/systemd_boot.sh [SECONDS]     the time limit, 300 by default, loading apart
+#
+# Needs root, loop devices, debootstrap and systemd-container. SEEDBED is the program in its build folder, build/dev/seedbed
+# by default. Exit status: 0 passed, 77 skipped, anything else failed.
+set -euo pipefail
+limit=${1:-300}
+tests=$(dirname "$(readlink -f "$0")")
+SEEDBED=${SEEDBED:-$tests/../build/dev/seedbed}
+# shellcheck source-path=SCRIPTDIR source=integration/lib_daemon.sh
+. "$tests/integration/lib_daemon.sh"
+
+need_loop
+need partclone.ext4 mkfs.ext4 debootstrap systemd-nspawn nsenter unshare jq
+cache=${SEEDBED_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seedbed}
+tree=$cache/debian-bookworm
+
+if [[ ! -d $tree ]]; then
+    echo "making $tree"
+    mkdir -p "$cache"
+    rm -rf --one-file-system "$tree.new"
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0 \
+        bookworm "$tree.new" >debootstrap.log 2>&1 || skip "debootstrap: $(tail -n 1 debootstrap.log)"
+    mv "$tree.new" "$tree"
+fi
+(
+    sleep "$limit" &
+    trap 'kill $!; exit' TERM
+    wait $!
+    echo "FAIL: not done within $limit s" >&2
+    kill -TERM $$
+) &
+watcher=$!
+defer watcher kill "$watcher"
+
+# --- images: the service seeds sda1 and deploys sda2, a second daemon the other way round
+
+truncate -s 64M source
+source=$(attach_loop source)
+make_file_system ext4 "$source" 16
+capture ext4 "$source" sda1
+"$seedbed" create --partclone sda1.info --name sda2 -o sda2.torrent >created
+source_again=$(attach_loop source -r)
+noise_file target1 64
+noise_file target2 64
+target1=$(attach_loop target1)
+target2=$(attach_loop target2)
+
+# --- the container: the tree with a layer above it that goes at the end, and cgroups of its own
+
+mount_at layer -t tmpfs tmpfs
+mkdir layer/upper layer/work root
+mount -t overlay -o "lowerdir=$tree,upperdir=$work/layer/upper,workdir=$work/layer/work" overlay root
+defer "$work/root" umount "$work/root"
+DESTDIR=$work/root cmake --install "$(dirname "$seedbed")" >install.log 2>&1 || fail "cmake --install"
+# Not the first boot, which enables all there is, and nobody to wait for: the network is lo.
+tr -d - </proc/sys/kernel/random/uuid >root/etc/machine-id
+ln -sf /dev/null root/etc/systemd/system/systemd-networkd-wait-online.service
+unit=$(cd root && find usr etc -name seedbed.service)
+[[ -n $unit ]] || fail "no unit was installed"
+mkdir -p root/srv
+cp sda1.torrent sda2.torrent root/srv
+cp sda2.torrent root/srv/broken.torrent
+
+cat >boot <<'BOOT'
+mount --make-rprivate /
+umount -l /sys/fs/cgroup 2>/dev/null
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir "/sys/fs/cgroup/$1" && echo $$ >"/sys/fs/cgroup/$1/cgroup.procs" || exit 1
+shift
+exec systemd-nspawn "$@"
+BOOT
+cat >remove_cgroup <<'REMOVE'
+mount --make-rprivate /
+mkdir -p cgroup && mount -t cgroup2 cgroup2 cgroup && cd cgroup || exit 1
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    find "$1" -depth -type d -exec rmdir {} + && break
+    sleep 0.2
+done
+REMOVE
+name=seedbed-$$
+defer cgroup unshare -m bash -c "cd $work && . ./remove_cgroup $name"
+SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 unshare -m bash boot "$name" --boot --directory="$work/root" --machine="$name" \
+    --register=no --keep-unit --private-network --capability=all --system-call-filter=bpf --console=pipe </dev/null >console.log 2>&1 &
+nspawn=$!
+defer nspawn end_process "$nspawn"
+for ((i = 0; i < 100; i++)); do
+    init=$(pgrep -P "$nspawn" -x systemd || pgrep -P "$nspawn" -x init) && break
+    kill -0 "$nspawn" || fail "systemd-nspawn has ended"
+    sleep 0.1
+done
+[[ -n ${init:-} ]] || fail "nothing boots"
+# shellcheck disable=SC2317 # called at the end
+power_off() {
+    kill -s RTMIN+4 "$init"
+    timeout 15 tail --pid="$nspawn" -f /dev/null || kill -KILL "$init"
+}
+defer power_off power_off
+inside() {
+    nsenter -t "$init" -a env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin SYSTEMD_PAGER=cat "$@"
+}
+booting=$SECONDS
+until inside systemctl is-system-running --wait >state.log 2>&1 || grep -q degraded state.log; do
+    ((SECONDS < limit)) || fail "it does not boot"
+    sleep 0.2
+done
+echo "systemd is up after $((SECONDS - booting)) s: $(tail -n 1 state.log), $(inside systemctl --version | head -n 1)"
+inside systemctl --failed --no-legend --plain
+# As udev would make them: root:disk 0660. The machine's own nodes stay as they are.
+node() {
+    inside mknod -m 660 "/dev/$1" b $((16#$(stat -c %t "$2"))) $((16#$(stat -c %T "$2")))
+    inside chgrp disk "/dev/$1"
+}
+node source "$source"
+node source-again "$source_again"
+node target1 "$target1"
+node target2 "$target2"
+
+show() {
+    inside systemctl show seedbed --value -p "$1"
+}
+# await PROPERTY VALUE SECONDS
+await() {
+    for ((i = 0; i < $3 * 5; i++)); do
+        [[ $(show "$1") != "$2" ]] || return 0
+        sleep 0.2
+    done
+    return 1
+}
+# journal FILTER: the service's entries as JSON for which jq says so.
+journal() {
+    inside journalctl --sync
+    inside journalctl -u "${2:-seedbed}" -o json --no-pager >journal.json
+    jq -c "select($1)" journal.json
+}
+await_journal() {
+    for ((i = 0; i < $2 * 5; i++)); do
+        [[ -z $(journal "$1" "${3:-seedbed}") ]] || return 0
+        sleep 0.2
+    done
+    inside journalctl -u "${3:-seedbed}" --no-pager >"journal.log" || true
+    fail "no entry within $2 s for which $1"
+}
+config=root/etc/seedbed/seedbed.toml
+
+# --- what cannot start does not
+
+printf '[network]\nlisten = "192.0.2.1:6881"\n' >"$config"
+! inside systemctl start seedbed >start.log 2>&1 || fail "active although there is nothing to listen on"
+inside systemctl stop seedbed
+echo 'nonsense = 1' >"$config"
+! inside systemctl start seedbed >start.log 2>&1 || fail "active with a bad configuration"
+sleep 6 # more than RestartSec
+[[ $(show ActiveState) == failed ]] || fail "after a bad configuration it is $(show ActiveState): started again?"
+inside systemctl reset-failed seedbed
+
+# --- start and status
+
+write_config "$config" 6881
+add_image "$config" sda1 /srv/sda1.torrent /dev/source seed
+add_image "$config" broken /srv/broken.torrent /dev/missing deploy
+# drop_in LINE...: more for its [Service].
+drop_in() {
+    mkdir -p root/etc/systemd/system/seedbed.service.d
+    printf '%s\n' '[Service]' "$@" >root/etc/systemd/system/seedbed.service.d/test.conf
+    inside systemctl daemon-reload
+}
+program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "root/$unit")
+drop_in ExecStart= "ExecStart=/bin/sh -c 'sleep 1; exec $program daemon --config /etc/seedbed/seedbed.toml'"
+inside systemctl start seedbed || fail "the service does not start"
+[[ $(show ActiveState) == active ]] || fail "started, but $(show ActiveState)"
+took=$(($(show ActiveEnterTimestampMonotonic) - $(show ExecMainStartTimestampMonotonic)))
+((took >= 1000000)) || fail "active $took us after its start, a second before it was ready"
+rm root/etc/systemd/system/seedbed.service.d/test.conf
+inside systemctl daemon-reload
+inside systemctl status seedbed >status.log || true
+grep -q 'Status: ".*sda1: seeding' status.log || fail "systemctl status shows no status"
+[[ $(inside stat -c %U "/proc/$(show MainPID)") == seedbed ]] || fail "it does not run as the user seedbed"
+[[ -n $(journal '.SEEDBED_IMAGE == "sda1" and .PRIORITY == "6" and .SYSLOG_IDENTIFIER == "seedbed"') ]] ||
+    fail "no entry of sda1 with its fields: $(tail -n 3 journal.json)"
+[[ -n $(journal '.SEEDBED_IMAGE == "broken" and .PRIORITY == "3"') ]] || fail "an error is no error in the journal"
+plain=$(journal "._TRANSPORT == \"stdout\" and ._PID == \"$(show MainPID)\"")
+[[ -z $plain ]] || fail "lines on standard error instead of entries: $plain"
+echo "start, status and journal: as they should be"
+
+# --- from and to block devices within the sandbox, after a reload
+
+sed -i '/^name = "broken"/,$d' "$config"
+sed -i '$d' "$config" # its [[image]]
+add_image "$config" sda2 /srv/sda2.torrent /dev/target2 deploy 'peers = ["127.0.0.1:6882"]'
+inside systemctl reload seedbed || fail "systemctl reload"
+if [[ -n $(journal '.MESSAGE | test("^reload: ")') ]]; then echo "reload: waited for"; else echo "reload: NOT waited for"; fi
+await_journal '.MESSAGE | test("^reload: 1 image closed, 1 opened")' 10
+await ActiveState active 10 || fail "after the reload it is $(show ActiveState)"
+mkdir root/etc/other
+write_config root/etc/other/seedbed.toml 6882
+add_image root/etc/other/seedbed.toml sda1 /srv/sda1.torrent /dev/target1 deploy 'peers = ["127.0.0.1:6881"]'
+add_image root/etc/other/seedbed.toml sda2 /srv/sda2.torrent /dev/source-again seed
+inside systemd-run --quiet --unit=other -p Type=notify "$program" daemon --config /etc/other/seedbed.toml ||
+    fail "a second daemon does not start"
+await_journal '.MESSAGE | test("^sda1: done: ")' 60 other
+await_journal '.MESSAGE | test("^sda2: done: ")' 60
+inside systemctl stop other
+compare_extents sda1.info "$source" "$target1"
+compare_extents sda1.info "$source" "$target2"
+gaps_are_noise sda1.info "$target2"
+echo "seeded from and deployed to block devices within the sandbox"
+
+# --- stop and watchdog
+
+began=${EPOCHREALTIME/[.,]/}
+inside systemctl stop seedbed
+took=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
+((took < 5000)) || fail "a stop took $took ms"
+[[ $(show Result) == success ]] || fail "after a stop its result is $(show Result)"
+drop_in WatchdogSec=2 RestartSec=1
+inside systemctl start seedbed
+[[ $(show WatchdogUSec) == 2s ]] || fail "WatchdogUSec is $(show WatchdogUSec)"
+sleep 5 # more than twice its time: it must feed the watchdog by itself
+[[ $(show NRestarts) -eq 0 ]] || fail "the watchdog ended a daemon that works"
+inside systemctl kill --kill-whom=main --signal=STOP seedbed
+await NRestarts 1 30 || fail "a daemon that hangs was not started again"
+await ActiveState active 10 || fail "started again it is $(show ActiveState)"
+inside journalctl -u seedbed --no-pager >journal.txt
+grep -q 'Watchdog timeout' journal.txt || fail "not for its watchdog"
+inside systemctl stop seedbed
+echo "stopped in $took ms; the watchdog works"
+pass

@@ -1,0 +1,208 @@
+#include "core/backend/image_verifier.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <semaphore>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "backend_fixture.hpp"
+
+using namespace seedbed;
+using namespace seedbed::test;
+
+namespace {
+
+class verifier_test {
+public:
+    explicit verifier_test(image_plan const& plan, int hash_threads = 4)
+        : image(plan)
+        , workers("hash", hash_threads) {}
+
+    void start(int parallel) {
+        verifier = image_verifier::start(image.storage, workers, parallel, [this](auto const& got) {
+            ++calls;
+            m_outcome = got;
+            m_done.release();
+        });
+    }
+    image_verifier::outcome const& wait() {
+        m_done.acquire();
+        return *m_outcome;
+    }
+    image_verifier::outcome const& verify(int parallel) {
+        start(parallel);
+        return wait();
+    }
+    /// A byte of the medium that is not what the torrent says; read() still sees the right one.
+    void spoil(std::int64_t device_offset) {
+        auto const right = image.device->medium(device_offset, 1);
+        image.device->set_medium(device_offset, bytes{right[0] ^ std::byte{1}});
+    }
+
+    test_image image;
+    std::shared_ptr<image_verifier> verifier;
+    std::atomic<int> calls{0};
+
+private:
+    std::optional<image_verifier::outcome> m_outcome;
+    std::binary_semaphore m_done{0};
+
+public:
+    worker_pool workers; ///< last: its jobs use what is above
+};
+
+image_plan plan_of(int kind) {
+    switch (kind) {
+    case 0:
+        return test_image::awkward();
+    case 1:
+        return test_image::with_padding(torrent_kind::hybrid);
+    case 2:
+        return test_image::with_padding(torrent_kind::v2);
+    default: { // pieces larger than what is read at once
+        auto plan = test_image::with_padding(kind == 3 ? torrent_kind::v2 : torrent_kind::v1);
+        plan.piece_length = 4096 * kib;
+        plan.extents = {{512, 100}, {4096, 2000 * kib + 5}, {3000 * kib, 9000 * kib + 77}};
+        return plan;
+    }
+    }
+}
+
+} // namespace
+
+TEST_CASE("an image that is as its torrent says") {
+    verifier_test t(plan_of(GENERATE(range(0, 5))));
+    auto const& outcome = t.verify(GENERATE(1, 4, 0));
+    CHECK(outcome.ok());
+    CHECK(outcome.differing.empty());
+    CHECK_FALSE(outcome.cancelled);
+    CHECK(t.verifier->verified_bytes() == t.image.storage->torrent().extents.total_size());
+    CHECK(t.image.device->accesses(operation::read).empty()); // the page cache is not asked
+    CHECK(t.calls == 1);
+}
+
+TEST_CASE("any differing byte of the medium is found, though the page cache is right") {
+    auto const kind = GENERATE(range(0, 5));
+    auto const parallel = GENERATE(1, 4);
+    verifier_test t(plan_of(kind));
+    auto const& torrent = t.image.storage->torrent();
+    for (auto const& part : torrent.extents.extents()) {
+        if (part.device_offset == extent::padding) {
+            continue;
+        }
+        for (auto const at : {part.device_offset, part.device_offset + part.length - 1}) {
+            CAPTURE(kind, at);
+            t.spoil(at);
+            auto const& outcome = t.verify(parallel);
+            CHECK_FALSE(outcome.ok());
+            REQUIRE(outcome.pieces.size() == 1);
+            auto const piece = outcome.pieces[0];
+            auto expected = t.image.slices(std::int64_t{piece} * torrent.piece_length, t.image.piece_size(piece));
+            std::erase_if(expected, [](extent const& e) { return e.device_offset == extent::padding; });
+            CHECK(outcome.differing == expected);
+            CHECK(std::ranges::any_of(outcome.differing, [at](extent const& e) {
+                return e.device_offset <= at && at < e.device_offset + e.length;
+            }));
+            t.spoil(at);
+        }
+    }
+    CHECK(t.verify(parallel).ok());
+}
+
+TEST_CASE("several differing pieces are reported in order") {
+    verifier_test t(test_image::awkward());
+    t.spoil(279 * kib);
+    t.spoil(512);
+    t.spoil(4096);
+    auto const& outcome = t.verify(4);
+    CHECK(outcome.pieces == std::vector<std::int32_t>{0, 3});
+    CHECK(std::ranges::is_sorted(outcome.differing, {}, &extent::device_offset));
+    CHECK(outcome.differing.front() == extent{512, 1000});
+}
+
+TEST_CASE("what is in a gap does not matter") {
+    verifier_test t(test_image::awkward());
+    t.spoil(0);
+    t.spoil(511);
+    t.spoil(1512);
+    t.spoil(t.image.device->size() - 1);
+    CHECK(t.verify(1).ok());
+}
+
+TEST_CASE("what was written and not flushed is not verified") {
+    verifier_test t(test_image::awkward());
+    auto const right = t.image.stream(0, block_size);
+    t.image.device->set_contents(512, bytes(1000));
+    REQUIRE(t.image.storage->write(0, right));
+    CHECK(t.verify(1).pieces == std::vector<std::int32_t>{0});
+    REQUIRE(t.image.storage->flush());
+    CHECK(t.verify(1).ok());
+}
+
+TEST_CASE("a read that fails is reported and ends the work") {
+    verifier_test t(test_image::awkward());
+    auto const parallel = GENERATE(1, 4);
+    auto const place = t.image.slices(64 * kib, 1).front().device_offset;
+    t.image.device->fail(operation::read_medium, EIO, place, 1);
+    auto const& outcome = t.verify(parallel);
+    CHECK_FALSE(outcome.ok());
+    REQUIRE(outcome.read_failed);
+    CHECK(outcome.read_failed->code == EIO);
+    CHECK(outcome.pieces.empty());
+    CHECK_FALSE(outcome.cancelled);
+    CHECK(t.calls == 1);
+    if (parallel == 1) {
+        CHECK(t.verifier->verified_bytes() == 64 * kib);
+    }
+}
+
+TEST_CASE("a cancelled verification ends after the pieces at hand") {
+    verifier_test t(test_image::awkward());
+    auto const parallel = GENERATE(1, 2);
+    auto held = t.image.device->hold(operation::read_medium);
+    t.start(parallel);
+    held.wait_until_waiting(parallel);
+    t.verifier->cancel();
+    held.release();
+    auto const& outcome = t.wait();
+    CHECK(outcome.cancelled);
+    CHECK_FALSE(outcome.ok());
+    CHECK(outcome.pieces.empty());
+    CHECK(t.verifier->verified_bytes() == parallel * 64 * kib);
+    CHECK(t.calls == 1);
+}
+
+TEST_CASE("pieces are taken in order, as many at once as asked for") {
+    verifier_test t(test_image::awkward());
+    auto held = t.image.device->hold(operation::read_medium);
+    t.start(3);
+    held.wait_until_waiting(3);
+    CHECK(t.image.device->accesses().size() == 3);
+    held.release();
+    CHECK(t.wait().ok());
+    t.image.device->clear_accesses();
+    t.verify(1);
+    CHECK(std::ranges::is_sorted(t.image.device->accesses(), {}, &fake_block_device::access::offset));
+}
+
+TEST_CASE("other work of the pool waits for a piece, not for the image") {
+    verifier_test t(test_image::awkward(), 1);
+    auto held = t.image.device->hold(operation::read_medium);
+    t.start(1);
+    held.wait_until_waiting(1);
+    std::int64_t verified = -1;
+    std::binary_semaphore ran(0);
+    t.workers.submit([&] {
+        verified = t.verifier->verified_bytes();
+        ran.release();
+    });
+    held.release();
+    ran.acquire();
+    CHECK(verified == 64 * kib);
+    CHECK(t.wait().ok());
+}
