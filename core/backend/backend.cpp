@@ -48,6 +48,13 @@ std::vector<std::shared_ptr<image_storage>> backend::images() const {
     for (auto const& [key, image] : m_images) {
         all.push_back(image);
     }
+    std::erase_if(m_removed, [&all](std::weak_ptr<image_storage> const& each) {
+        if (auto image = each.lock()) {
+            all.push_back(std::move(image));
+            return false;
+        }
+        return true;
+    });
     return all;
 }
 
@@ -102,13 +109,15 @@ result<void> backend::add_image(std::shared_ptr<image_storage> image) {
         return tl::unexpected(error{"the torrent " + image->torrent().info_hash + " is already served from " +
                                     there->second->device().path()});
     }
-    engine_options options;
-    if (m_options.register_memory) {
-        options.registered_memory = m_pool.memory().first(m_pool.capacity() * static_cast<std::size_t>(block_size));
+    if (!image->attached()) { // it was, where it comes back after it was removed
+        engine_options options;
+        if (m_options.register_memory && image->profile().io_engine != io_engine_kind::threads) {
+            options.registered_memory = m_pool.pin();
+        }
+        options.on_dirty = [this](clock::time_point due) { on_dirty(due); };
+        image->attach(m_next_number++, m_cache, std::move(options));
+        image->start_hasher(image, m_hash_workers, m_options.hash_ahead);
     }
-    options.on_dirty = [this](clock::time_point due) { on_dirty(due); };
-    image->attach(m_next_number++, m_cache, std::move(options));
-    image->start_hasher(image, m_hash_workers, m_options.hash_ahead);
     m_images.emplace(key, std::move(image));
     return {};
 }
@@ -119,6 +128,7 @@ void backend::remove_image(libtorrent::sha1_hash const& info_hash) {
     if (auto const at = m_images.find(info_hash); at != m_images.end()) {
         removed = std::move(at->second);
         m_images.erase(at);
+        m_removed.emplace_back(removed);
     }
 }
 

@@ -81,6 +81,7 @@ private:
     worker_pool m_hash_workers;
     mutable std::mutex m_mutex;
     std::map<libtorrent::sha1_hash, std::shared_ptr<image_storage>> m_images;
+    mutable std::vector<std::weak_ptr<image_storage>> m_removed; ///< may still be used: their blocks leave, too
     std::uint32_t m_next_number = 0;
 
     std::atomic<clock::rep> m_wake_at; ///< when the flusher wakes by itself

@@ -52,7 +52,8 @@ void disk_io::settings_updated() {
     // libtorrent's number ends at 2 GiB: what is as large as that is no limit. A sixteenth of the pool is kept for
     // reads.
     auto const wanted = queued == std::numeric_limits<int>::max() ? std::numeric_limits<std::int64_t>::max() : queued;
-    auto const most = static_cast<std::int64_t>(m_backend->pool().capacity()) * block_size / 16 * 15;
+    m_pool_blocks = m_backend->pool().capacity();
+    auto const most = static_cast<std::int64_t>(m_pool_blocks) * block_size / 16 * 15;
     m_back_pressure.set_high_watermark(std::min(wanted, most));
 }
 
@@ -198,6 +199,10 @@ void disk_io::call_handlers() {
         }
         call_handler(*done);
         done->target->fence.ended();
+        if (done->target->fence.blocked() > 0 && done->target->image) {
+            // Writes that waited for a fence have begun, and the next fence waits for them.
+            done->target->image->io().expedite();
+        }
         recycle(std::move(done));
     }
     if (written == 0) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -148,7 +149,8 @@ private:
     std::vector<std::uint32_t> m_free_storages;
     std::vector<job_ptr> m_free_jobs;
     back_pressure<libtorrent::disk_observer> m_back_pressure;
-    bool m_pressed = false; ///< peers are paused, and everything dirty was told to leave
+    std::size_t m_pool_blocks = 0; ///< the pool's size when the watermark was set
+    bool m_pressed = false;        ///< peers are paused, and everything dirty was told to leave
 
     /// Jobs whose handler was not called yet; while there is one, m_work keeps the io_context running.
     std::size_t m_outstanding = 0;

@@ -137,6 +137,7 @@ void disk_io::finish_read(job_ptr what) {
 void disk_io::deliver(waiter_list jobs, io_error const* failed) {
     waiter_list ended;
     std::int64_t count = 0;
+    std::int64_t written = 0;
     while (!jobs.empty()) {
         auto what = job_ptr(static_cast<job*>(jobs.pop()));
         ++count;
@@ -155,8 +156,12 @@ void disk_io::deliver(waiter_list jobs, io_error const* failed) {
             ended.push(what.release());
         } else {
             m_counters.inc_stats_counter(lt::counters::num_blocks_written);
+            ++written;
             ended.push(what.release());
         }
+    }
+    if (written > 0) {
+        m_counters.inc_stats_counter(lt::counters::num_write_ops); // those of one run come together
     }
     m_completions.push(ended);
     came_back(count);
@@ -182,6 +187,9 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
         } else {
             what->fail(ENOMEM, lt::operation_t::file_write);
         }
+    }
+    if (m_pool_blocks != m_backend->pool().capacity()) {
+        settings_updated();
     }
     auto const pause = m_back_pressure.add(what->length, observer);
     post(std::move(what), &disk_io::start_write);

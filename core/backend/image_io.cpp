@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "core/backend/image_storage.hpp"
@@ -162,11 +163,13 @@ image_io::image_io(image_storage& image, std::uint32_t number, piece_cache& cach
     , m_number(number)
     , m_cache(cache)
     , m_options(std::move(options))
-    , m_coalescer(image.torrent().piece_count, to_blocks(image.torrent().piece_length),
+    , m_coalescer(image.torrent().piece_count, (image.torrent().piece_length + block_size - 1) / block_size,
                   blocks_in_piece(image.torrent().piece_count - 1), policy_of(profile))
     , m_read_ahead(to_blocks(profile.read_ahead))
     , m_longest(to_blocks(profile.coalesce))
-    , m_delay(policy_of(profile).delay) {
+    , m_delay(policy_of(profile).delay)
+    , m_has_padding(std::ranges::any_of(image.torrent().extents.extents(),
+                                        [](extent const& each) { return each.device_offset == extent::padding; })) {
     if (profile.io_engine != io_engine_kind::threads) {
         if (auto ring = make_uring_io_queue(image.writable_device(), profile, m_options.registered_memory)) {
             m_queue = std::move(*ring);
@@ -269,6 +272,7 @@ void image_io::end_fill(fill_job& done, result<void, io_error> const& outcome) {
     auto const blocks = done.fill.blocks.size();
     auto waiters = m_cache.end_fill(done.fill, outcome.has_value());
     done.fill.blocks.clear();
+    m_cache.trim(); // what was lent beyond the pool's size
     if (outcome) {
         std::int64_t bytes = 0;
         for (auto const& segment : done.segments()) {
@@ -307,7 +311,24 @@ void image_io::end_fill(fill_job& done, result<void, io_error> const& outcome) {
 
 void image_io::write_block(std::int32_t piece, std::int32_t block, block_ref memory, std::int32_t length,
                            io_waiter& waiter) {
-    m_unwritten.fetch_add(1);
+    if (m_has_padding) {
+        // Zeros there for whoever reads or hashes it, whatever came from the peer.
+        auto bytes = memory.bytes();
+        m_image.torrent().extents.for_each_slice(m_image.stream_offset(piece, block * block_size), length,
+                                                 [&bytes](extent const& slice) {
+                                                     auto const size = static_cast<std::size_t>(slice.length);
+                                                     if (slice.device_offset == extent::padding) {
+                                                         std::ranges::fill(bytes.first(size), std::byte{0});
+                                                     }
+                                                     bytes = bytes.subspan(size);
+                                                 });
+    }
+    {
+        std::scoped_lock const lock(m_epochs_mutex);
+        waiter.epoch = m_first_epoch + m_epochs.size() - 1;
+        ++m_epochs.back().unwritten;
+        m_unwritten.fetch_add(1);
+    }
     if (!m_cache.write({m_number, piece, block}, std::move(memory), length, &waiter)) {
         return; // it is on its way: the cache tells when it has to go again
     }
@@ -351,14 +372,17 @@ void image_io::end_write(write_job& done, result<void, io_error> const& outcome)
     waiter_list written;
     std::vector<std::int32_t> dirty_again;
     std::vector<block_run> leaving;
-    bool waits = false;
     for (auto const& each : done.groups) {
         dirty_again.clear();
         written.append(m_cache.end_flush(m_number, each.piece, std::span(done.items).subspan(each.first, each.count),
                                          failed == nullptr, dirty_again));
         for (auto const block : dirty_again) {
-            m_coalescer.add(each.piece, block, clock::now(), leaving);
-            waits = true;
+            // At once: a fence may wait for it, which has told everything to leave while it was hidden.
+            if (!leaving.empty() && leaving.back().piece == each.piece && leaving.back().end == block) {
+                ++leaving.back().end;
+            } else {
+                leaving.push_back({each.piece, block, block + 1});
+            }
         }
     }
     done.items.clear();
@@ -367,28 +391,34 @@ void image_io::end_write(write_job& done, result<void, io_error> const& outcome)
         std::scoped_lock const lock(m_jobs_mutex);
         m_free_writes.emplace_back(&done);
     }
-    if (!leaving.empty()) {
-        start_writes(leaving);
-    } else if (waits && m_options.on_dirty) {
-        m_options.on_dirty(clock::now() + m_delay.load(std::memory_order_relaxed));
-    }
-    std::int64_t count = 0;
+    m_cache.trim(); // what was lent beyond the pool's size
+    start_writes(leaving);
+    std::vector<epoch_count> ended;
     for (auto const* waiter = written.first; waiter != nullptr; waiter = waiter->next) {
-        ++count;
+        auto const epoch = static_cast<io_waiter const*>(waiter)->epoch;
+        if (ended.empty() || ended.back().epoch != epoch) {
+            ended.push_back({epoch, 0});
+        }
+        ++ended.back().count;
     }
     hand_out(written, reason ? &*reason : nullptr);
-    write_ended(count);
+    if (!ended.empty()) {
+        writes_ended(ended);
+    }
 }
 
-void image_io::write_ended(std::int64_t count) {
-    if (count == 0 || m_unwritten.fetch_sub(count) != count) {
-        return;
-    }
+void image_io::writes_ended(std::span<epoch_count const> ended) {
     std::vector<std::function<void()>> calls;
     {
-        std::scoped_lock const lock(m_jobs_mutex);
-        if (m_unwritten.load() == 0) {
-            calls.swap(m_when_written);
+        std::scoped_lock const lock(m_epochs_mutex);
+        for (auto const& each : ended) {
+            m_epochs[each.epoch - m_first_epoch].unwritten -= each.count;
+            m_unwritten.fetch_sub(each.count);
+        }
+        while (m_epochs.size() > 1 && m_epochs.front().unwritten == 0) {
+            std::ranges::move(m_epochs.front().calls, std::back_inserter(calls));
+            m_epochs.pop_front();
+            ++m_first_epoch;
         }
     }
     for (auto const& call : calls) {
@@ -398,10 +428,10 @@ void image_io::write_ended(std::int64_t count) {
 
 void image_io::when_written(std::function<void()> call) {
     {
-        std::scoped_lock const lock(m_jobs_mutex);
+        std::scoped_lock const lock(m_epochs_mutex);
         if (m_unwritten.load() > 0) {
-            m_when_written.push_back(std::move(call));
-            call = nullptr;
+            m_epochs.back().calls.push_back(std::exchange(call, nullptr));
+            m_epochs.emplace_back();
         }
     }
     if (call) {

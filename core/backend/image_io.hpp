@@ -3,10 +3,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "core/cache/piece_cache.hpp"
@@ -35,6 +37,7 @@ struct io_waiter : block_waiter {
     waiter_sink* sink = nullptr;
     std::int32_t wanted_piece = 0;
     std::int32_t wanted_block = 0;
+    std::uint64_t epoch = 0; ///< of a write: see image_io::when_written()
 };
 
 /// How the images' transfers are run; from the configuration.
@@ -78,7 +81,7 @@ public:
     [[nodiscard]] std::optional<clock::time_point> next_due() const { return m_coalescer.next_due(); }
 
     /// Calls \p call once when every write taken so far has ended: at once, or on the thread on which the last one
-    /// ends. Makes them leave.
+    /// ends. Makes them leave. Writes that are taken later are not waited for, however many there are.
     void when_written(std::function<void()> call);
     [[nodiscard]] bool has_unwritten() const noexcept { return m_unwritten.load() > 0; }
 
@@ -104,7 +107,12 @@ private:
     void end_fill(fill_job& done, result<void, io_error> const& outcome);
     void start_writes(std::vector<block_run> const& runs);
     void end_write(write_job& done, result<void, io_error> const& outcome);
-    void write_ended(std::int64_t count);
+    /// Of writes that were taken in one epoch: how many.
+    struct epoch_count {
+        std::uint64_t epoch;
+        std::int64_t count;
+    };
+    void writes_ended(std::span<epoch_count const> ended);
     static void hand_out(waiter_list waiters, io_error const* failed);
 
     template <class Job>
@@ -118,13 +126,22 @@ private:
     std::atomic<std::int32_t> m_read_ahead;         ///< blocks
     std::atomic<std::int32_t> m_longest;            ///< blocks in a run
     std::atomic<std::chrono::milliseconds> m_delay; ///< that a block waits for neighbours
+    bool const m_has_padding;
     std::atomic<std::int64_t> m_unwritten{0};
     int m_ring_refused = 0;
 
-    std::mutex m_jobs_mutex; ///< guards these three
+    /// Writes between two calls of when_written().
+    struct epoch {
+        std::int64_t unwritten = 0;
+        std::vector<std::function<void()>> calls; ///< when this one and all before it have ended
+    };
+    std::mutex m_epochs_mutex;     ///< guards these two
+    std::deque<epoch> m_epochs{1}; ///< the last one is open, and has no calls
+    std::uint64_t m_first_epoch = 0;
+
+    std::mutex m_jobs_mutex; ///< guards these two
     std::vector<std::unique_ptr<fill_job>> m_free_fills;
     std::vector<std::unique_ptr<write_job>> m_free_writes;
-    std::vector<std::function<void()>> m_when_written;
 
     std::unique_ptr<io_queue> m_queue; ///< last: its threads end before what they use goes
 };

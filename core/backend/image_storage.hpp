@@ -39,6 +39,7 @@ public:
     [[nodiscard]] block_device const& device() const noexcept { return *m_device; }
     /// Joins a backend: \p number is the image's in its cache. To be called once, before any io().
     void attach(std::uint32_t number, piece_cache& cache, engine_options options);
+    [[nodiscard]] bool attached() const noexcept { return m_io != nullptr; }
     [[nodiscard]] image_io& io() noexcept { return *m_io; }
     /// \param self this. To be called once, after attach().
     void start_hasher(std::shared_ptr<image_storage> const& self, worker_pool& workers, bool ahead);
@@ -55,6 +56,8 @@ public:
     /// Bytes of the stream in a piece.
     [[nodiscard]] std::int32_t piece_size(std::int32_t piece) const noexcept;
 
+    /// As it was set last; on the thread that sets it.
+    [[nodiscard]] io_profile const& profile() const noexcept { return m_profile; }
     /// Applies the profile's numbers that can change while the device is in use.
     void set_profile(io_profile const& profile);
 

@@ -110,11 +110,11 @@ void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
             slot = std::make_shared<piece_state>();
             slot->arrived.resize(static_cast<std::size_t>(count));
         } else if (block < slot->ready.load(std::memory_order_relaxed)) {
-            // Written a second time: what was hashed of it may be the old content.
+            // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had
+            // arrived: whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
             slot->retired.store(true, std::memory_order_relaxed);
-            auto fresh = std::make_shared<piece_state>();
-            fresh->arrived = slot->arrived;
-            slot = std::move(fresh);
+            slot = std::make_shared<piece_state>();
+            slot->arrived.resize(static_cast<std::size_t>(count));
         }
         auto& state = *slot;
         state.arrived[static_cast<std::size_t>(block)] = true;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <new>
+#include <thread>
 #include <vector>
 
 #include <sys/mman.h>
@@ -149,11 +150,28 @@ void block_pool::release(block_index index) noexcept {
         return;
     }
     if (in_use() > capacity()) {
-        // Its content is of no use to anybody: the next owner finds zeros. Failing that, it keeps its memory.
-        static_cast<void>(::madvise(data(index), block_bytes, MADV_DONTNEED));
+        give_back(index); // its content is of no use to anybody
     }
     push(index);
     m_in_use.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void block_pool::give_back(block_index index) noexcept {
+    m_giving_back.fetch_add(1); // before m_pinned is looked at: pin() does it the other way round
+    if (number(index) >= m_pinned.load()) {
+        // The next owner finds zeros. Where this fails, the block keeps its memory.
+        static_cast<void>(::madvise(data(index), block_bytes, MADV_DONTNEED));
+    }
+    m_giving_back.fetch_sub(1);
+}
+
+std::span<std::byte> block_pool::pin() noexcept {
+    auto const wanted = std::max(m_pinned.load(), capacity());
+    m_pinned.store(wanted);
+    while (m_giving_back.load() > 0) {
+        std::this_thread::yield(); // for the length of a system call, when an image is opened
+    }
+    return {reinterpret_cast<std::byte*>(m_memory), wanted * block_bytes};
 }
 
 block_index block_pool::index_of(char const* address) const noexcept {
@@ -176,7 +194,7 @@ void block_pool::set_capacity(std::int64_t bytes) {
     // The memory of free blocks goes back to the system; they stay free.
     std::vector<block_index> free;
     for (auto index = pop(); index != no_block; index = pop()) {
-        static_cast<void>(::madvise(data(index), block_bytes, MADV_DONTNEED));
+        give_back(index);
         free.push_back(index);
     }
     for (auto const index : free) {

@@ -90,15 +90,17 @@ public:
     [[nodiscard]] std::size_t in_use() const noexcept { return m_in_use.load(std::memory_order_relaxed); }  ///< blocks
     /// Blocks that fit the reservation: every block_index is below it.
     [[nodiscard]] std::size_t reserved() const noexcept { return m_reserved; }
-    /// The whole reservation, for registering it with the kernel.
-    [[nodiscard]] std::span<std::byte> memory() const noexcept {
-        return {reinterpret_cast<std::byte*>(m_memory), m_reserved * static_cast<std::size_t>(block_size)};
-    }
+    /// The memory of the first blocks, as many as the size is now, for the kernel to pin. From here on it never returns
+    /// to the system: a page that is given back leaves its address to a fresh one, while the kernel goes on with the
+    /// old.
+    [[nodiscard]] std::span<std::byte> pin() noexcept;
 
 private:
     [[nodiscard]] block_index pop() noexcept;
     [[nodiscard]] block_index pop_fresh() noexcept;
     void push(block_index index) noexcept;
+    /// Returns the memory of a block that nobody has to the system, unless it is pinned.
+    void give_back(block_index index) noexcept;
     [[nodiscard]] block_ref take() noexcept;
 
     std::size_t m_reserved;
@@ -111,6 +113,8 @@ private:
     std::atomic<std::uint32_t> m_untouched{0}; ///< blocks from here on were never handed out
     std::atomic<std::size_t> m_limit;
     std::atomic<std::size_t> m_in_use{0};
+    std::atomic<std::size_t> m_pinned{0}; ///< blocks below it are
+    std::atomic<int> m_giving_back{0};    ///< threads in give_back()
 };
 
 } // namespace seedbed

@@ -227,6 +227,11 @@ void piece_cache::set_clean_limit(std::int64_t bytes) {
 }
 
 void piece_cache::trim() {
+    auto const clean = m_clean.load(std::memory_order_relaxed);
+    if (clean == 0 ||
+        (clean <= m_clean_limit.load(std::memory_order_relaxed) && m_pool.in_use() <= m_pool.capacity())) {
+        return;
+    }
     for (auto& each : m_shards) {
         locked const lock(each);
         while (m_clean.load(std::memory_order_relaxed) > m_clean_limit.load(std::memory_order_relaxed) &&
@@ -532,6 +537,7 @@ piece_cache::statistics piece_cache::stats() const {
 bool piece_cache::invariant_holds() const {
     std::int64_t clean = 0;
     std::int64_t dirty = 0;
+    std::int64_t filling = 0;
     bool good = true;
     std::vector<std::unique_lock<std::mutex>> locks;
     for (auto const& each : m_shards) {
@@ -553,6 +559,7 @@ bool piece_cache::invariant_holds() const {
                 good = good && found.now != state::absent && !found.detached &&
                        m_pool.references(block_index{link - 1}) > 0;
                 clean_here += found.now == state::clean ? 1 : 0;
+                filling += found.now == state::filling ? 1 : 0;
                 dirty += found.now == state::dirty || found.now == state::flushing ? 1 : 0;
                 good = good && (!found.has_newer || found.now == state::flushing);
             }
@@ -560,7 +567,9 @@ bool piece_cache::invariant_holds() const {
         good = good && clean_here == in_lru;
         clean += clean_here;
     }
-    return good && clean == m_clean.load(std::memory_order_relaxed) && dirty == m_dirty.load(std::memory_order_relaxed);
+    // Blocks that were written while they were being read are counted as filling, but are in no table.
+    return good && clean == m_clean.load(std::memory_order_relaxed) &&
+           dirty == m_dirty.load(std::memory_order_relaxed) && filling <= m_filling.load(std::memory_order_relaxed);
 }
 
 } // namespace seedbed

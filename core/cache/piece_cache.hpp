@@ -142,7 +142,8 @@ public:
     void set_clean_limit(std::int64_t bytes);
     /// To be called after the pool's size has changed.
     void pool_resized();
-    /// Evicts until no more is in use than the pool's size, as far as there are clean blocks.
+    /// Evicts until no more is in use than the pool's size, as far as there are clean blocks. Cheap where nothing is to
+    /// be done.
     void trim();
 
     struct statistics {

@@ -131,6 +131,9 @@ void write_coalescer::take_piece_locked(std::int32_t piece, piece_blocks& blocks
 
 void write_coalescer::take_due(clock::time_point now, std::vector<block_run>& leaving) {
     std::scoped_lock const lock(m_mutex);
+    if (m_waiting == 0) {
+        return;
+    }
     for (auto& [piece, blocks] : m_begun) {
         if (blocks.waiting > 0 && now - blocks.oldest >= m_policy.delay) {
             m_waiting -= blocks.waiting;
@@ -141,6 +144,9 @@ void write_coalescer::take_due(clock::time_point now, std::vector<block_run>& le
 
 void write_coalescer::take_all(std::vector<block_run>& leaving) {
     std::scoped_lock const lock(m_mutex);
+    if (m_waiting == 0) {
+        return;
+    }
     for (auto& [piece, blocks] : m_begun) {
         if (blocks.waiting > 0) {
             take_piece_locked(piece, blocks, leaving);

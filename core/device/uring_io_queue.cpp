@@ -1,6 +1,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -40,6 +41,8 @@ struct running_job {
 };
 
 constexpr std::size_t most_pieces = 1024; // IOV_MAX of Linux
+constexpr int ring_entries = io_profile_limits::max_queue_depth;
+constexpr int most_in_ring = ring_entries - 1; // one is the event's
 
 class uring_io_queue final : public io_queue {
 public:
@@ -66,7 +69,7 @@ public:
 
     /// 0, or why there can be no ring here.
     int open() {
-        if (int const code = ::io_uring_queue_init(io_profile_limits::max_queue_depth, &m_ring, 0); code < 0) {
+        if (int const code = ::io_uring_queue_init(ring_entries, &m_ring, 0); code < 0) {
             return -code;
         }
         m_ring_open = true;
@@ -216,17 +219,15 @@ private:
         }
     }
 
-    io_uring_sqe* next_sqe() {
-        auto* sqe = ::io_uring_get_sqe(&m_ring);
-        while (sqe == nullptr) {
-            static_cast<void>(::io_uring_submit(&m_ring)); // makes room; a failure shows in the loop's own call
-            sqe = ::io_uring_get_sqe(&m_ring);
-        }
-        return sqe;
-    }
-
+    /// Puts a request into the ring, or lets it wait for a place: no more are in it than it has entries, so that there
+    /// is always one to be had, and the ends of all have room.
     void enqueue(request& wanted) {
-        auto* const sqe = next_sqe();
+        if (m_in_ring == most_in_ring) {
+            m_waiting.push_back(&wanted);
+            return;
+        }
+        ++m_in_ring;
+        auto* const sqe = ::io_uring_get_sqe(&m_ring);
         auto const pieces = std::span(wanted.memory).subspan(wanted.first);
         auto const at = static_cast<std::uint64_t>(wanted.offset);
         bool const reads = wanted.owner->job->way() == io_job::direction::read;
@@ -273,8 +274,14 @@ private:
                 drain_event();
                 arm_event();
             } else {
+                --m_in_ring;
                 on_ended(*ended, outcome);
             }
+        }
+        while (!m_waiting.empty() && m_in_ring < most_in_ring) {
+            auto* const next = m_waiting.front();
+            m_waiting.pop_front();
+            enqueue(*next);
         }
     }
 
@@ -355,7 +362,7 @@ private:
     }
 
     void arm_event() {
-        auto* const sqe = next_sqe();
+        auto* const sqe = ::io_uring_get_sqe(&m_ring);
         ::io_uring_prep_poll_add(sqe, m_event.get(), POLLIN);
         ::io_uring_sqe_set_data(sqe, nullptr);
     }
@@ -412,7 +419,9 @@ private:
     io_uring m_ring{};
     bool m_ring_open = false;
     unique_fd m_event;
-    int m_in_flight = 0; ///< jobs
+    int m_in_flight = 0;            ///< jobs
+    int m_in_ring = 0;              ///< requests
+    std::deque<request*> m_waiting; ///< requests for which the ring has no room
     std::vector<std::unique_ptr<request>> m_requests;
     std::vector<request*> m_free_requests;
     std::vector<std::unique_ptr<running_job>> m_jobs;
