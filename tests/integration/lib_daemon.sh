@@ -55,6 +55,7 @@ stop_milliseconds=0
 
 cleanup() {
     local line
+    trap '' HUP INT TERM # a second signal must not cut it short
     cd /
     while line=$(tail -n 1 "$deferred") && [[ -n $line ]]; do
         sed -i '$d' "$deferred"
