@@ -46,7 +46,7 @@ public:
     ~backend();
 
     /// Makes an image known, so that a torrent of the same info-hash finds its device. Fails where one of that
-    /// info-hash is there.
+    /// info-hash is there. The image must not outlive the backend, in whose cache its blocks are.
     [[nodiscard]] result<void> add_image(std::shared_ptr<image_storage> image);
     /// Forgets an image; sessions that use it keep it until their torrent is gone.
     void remove_image(libtorrent::sha1_hash const& info_hash);

@@ -188,6 +188,9 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
             what->fail(ENOMEM, lt::operation_t::file_write);
         }
     }
+    if (!what->memory) {
+        what->length = 0; // it weighs nothing
+    }
     if (m_pool_blocks != m_backend->pool().capacity()) {
         settings_updated();
     }
@@ -209,6 +212,9 @@ void disk_io::start_write(job_ptr what) {
     m_away.fetch_add(1, std::memory_order_relaxed);
     image.io().write_block(piece, block, std::move(memory), length, *what.release());
     image.hasher().block_written(piece, block);
+    if (m_aborted.load(std::memory_order_relaxed)) {
+        image.io().expedite(); // it was behind a fence; the session waits for it
+    }
 }
 
 // --- hashes

@@ -392,16 +392,16 @@ void image_io::end_write(write_job& done, result<void, io_error> const& outcome)
         m_free_writes.emplace_back(&done);
     }
     m_cache.trim(); // what was lent beyond the pool's size
-    start_writes(leaving);
     std::vector<epoch_count> ended;
     for (auto const* waiter = written.first; waiter != nullptr; waiter = waiter->next) {
-        auto const epoch = static_cast<io_waiter const*>(waiter)->epoch;
-        if (ended.empty() || ended.back().epoch != epoch) {
-            ended.push_back({epoch, 0});
+        auto const taken_in = static_cast<io_waiter const*>(waiter)->epoch;
+        if (ended.empty() || ended.back().epoch != taken_in) {
+            ended.push_back({taken_in, 0});
         }
         ++ended.back().count;
     }
     hand_out(written, reason ? &*reason : nullptr);
+    start_writes(leaving); // whose waiters come after those above
     if (!ended.empty()) {
         writes_ended(ended);
     }

@@ -204,8 +204,10 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     if (auto const state = take(request.piece)) {
         state->retired.store(true, std::memory_order_relaxed);
         std::scoped_lock const lock(state->mutex);
-        whole = state->sha1;
-        done = state->hashed;
+        if (!m_image.write_failure()) { // else something may be in it that never reached the device
+            whole = state->sha1;
+            done = state->hashed;
+        }
     }
     auto const begin = v2_size > 0 ? 0 : done;
     auto const end = std::max(to_blocks(v1_size), to_blocks(v2_size));
