@@ -123,6 +123,7 @@ TEST_CASE("two writes of a block reach the device in the order of posting") {
     std::vector<outcome_ptr> writes;
     for (std::uint32_t seed = 10; seed < 16; ++seed) {
         writes.push_back(t.write(2, 0, seed));
+        held.wait_until_waiting(1); // the first: the others take one another's place behind it
     }
     // One of another block shows that workers were free to begin more than the first of these.
     t.write(2, block_size, 1);
