@@ -38,9 +38,10 @@ image_plan large(std::uint32_t seed, milliseconds delay, std::int64_t length = 4
 
 TEST_CASE("each image's blocks leave after its own delay") {
     test_backend shared;
-    auto& slow = shared.add(large(1, milliseconds(600'000)));
-    auto& quick = shared.add(large(2, milliseconds(40)));
-    auto& quicker = shared.add(large(3, milliseconds(10)));
+    std::uint32_t const turn = GENERATE(0U, 1U, 2U); // each is once the last that the flusher looks at
+    auto& slow = shared.add(large(1 + turn, milliseconds(600'000)));
+    auto& quick = shared.add(large(1 + (turn + 1) % 3, milliseconds(40)));
+    auto& quicker = shared.add(large(1 + (turn + 2) % 3, milliseconds(10)));
     test_session session(shared.shared);
     auto const slow_storage = session.add(slow);
     auto const quick_storage = session.add(quick);
