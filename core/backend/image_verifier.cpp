@@ -1,8 +1,10 @@
 #include "core/backend/image_verifier.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -56,8 +58,9 @@ std::span<std::byte> chunk_buffer() {
     return {memory.get(), chunk_size};
 }
 
-/// Whether a piece is on the medium as the torrent says.
-result<bool, io_error> piece_matches(image_storage& image, std::int32_t piece) {
+/// Whether a piece is on the medium as the torrent says; nothing where \p cancelled was set before all of it was read.
+result<std::optional<bool>, io_error> piece_matches(image_storage& image, std::int32_t piece,
+                                                    std::atomic<bool> const& cancelled) {
     auto const& info = *image.torrent().info;
     auto const index = lt::piece_index_t{piece};
     auto const v1 = info.info_hashes().has_v1();
@@ -65,6 +68,9 @@ result<bool, io_error> piece_matches(image_storage& image, std::int32_t piece) {
     lt::hasher sha1;
     std::vector<lt::sha256_hash> blocks;
     for (std::int32_t done = 0; done < size;) {
+        if (cancelled.load(std::memory_order_relaxed)) {
+            return std::nullopt; // whoever stops has no time for the rest of a piece on a slow disk
+        }
         auto const bytes = chunk_buffer().first(static_cast<std::size_t>(std::min(chunk_size, size - done)));
         if (auto const read = image.read_medium(image.stream_offset(piece, done), bytes); !read) {
             return tl::unexpected(read.error());
@@ -118,18 +124,22 @@ void image_verifier::verify_next() {
 }
 
 void image_verifier::verify(std::int32_t piece) {
-    auto const matches = piece_matches(*m_image, piece);
-    if (matches) {
+    auto const matches = piece_matches(*m_image, piece, m_cancelled);
+    if (matches && *matches) {
         m_verified.fetch_add(m_image->piece_size(piece), std::memory_order_relaxed);
-        if (*matches) {
+        if (**matches) {
             return;
         }
     }
     std::scoped_lock const lock(m_mutex);
-    if (matches) {
+    if (!matches) {
+        if (!m_failed.exchange(true, std::memory_order_relaxed)) {
+            m_outcome.read_failed = matches.error();
+        }
+    } else if (*matches) {
         m_outcome.pieces.push_back(piece);
-    } else if (!m_failed.exchange(true, std::memory_order_relaxed)) {
-        m_outcome.read_failed = matches.error();
+    } else {
+        m_outcome.cancelled = true;
     }
 }
 
@@ -137,8 +147,8 @@ void image_verifier::leave() {
     if (m_running.fetch_sub(1, std::memory_order_acq_rel) > 1) {
         return;
     }
-    m_outcome.cancelled =
-        m_next.load(std::memory_order_relaxed) < m_image->torrent().piece_count && !m_outcome.read_failed;
+    auto const pieces_left = m_next.load(std::memory_order_relaxed) < m_image->torrent().piece_count;
+    m_outcome.cancelled = !m_outcome.read_failed && (m_outcome.cancelled || pieces_left);
     std::ranges::sort(m_outcome.pieces);
     for (auto const piece : m_outcome.pieces) {
         m_image->torrent().extents.for_each_slice(m_image->stream_offset(piece, 0), m_image->piece_size(piece),

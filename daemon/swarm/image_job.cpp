@@ -518,7 +518,7 @@ void image_job::log_summary() {
     auto line = status_line().substr(m_settings.name.size() + 2);
     if (m_state == image_state::downloading) {
         line += fmt::format(", {} left", size(m_progress.bytes_left));
-        if (m_progress.download_rate > 0) {
+        if (m_progress.peers > 0 && m_progress.download_rate > 0) { // the rate fades slowly when the last peer is gone
             line += ", about " + duration(static_cast<double>(m_progress.bytes_left) /
                                           static_cast<double>(m_progress.download_rate));
         }

@@ -121,10 +121,11 @@ stop_nbd disk
 
 rm -f slow_reads
 cp --sparse=always source.img disk.img
-# It is slow from the first flush on: its reads wait for one another, some 20 MB/s.
+# It is slow from the first flush on: its reads wait for one another, a few MB/s, so that a piece takes longer than a stop
+# may.
 disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exit 0" can_flush="exit 0" \
     flush="sync '$work/disk.img'; touch '$work/slow_reads'" thread_model="echo serialize_all_requests" \
-    pread="if [ -e '$work/slow_reads' ]; then sleep 0.02; fi
+    pread="if [ -e '$work/slow_reads' ]; then sleep 0.1; fi
         dd if='$work/disk.img' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=1M status=none" \
     pwrite="dd of='$work/disk.img' oflag=seek_bytes conv=notrunc seek=\$4 iflag=fullblock bs=1M status=none")
 rm -f slow_reads # losetup flushes, too

@@ -177,6 +177,24 @@ TEST_CASE("a cancelled verification ends after the pieces at hand") {
     CHECK(t.calls == 1);
 }
 
+TEST_CASE("a cancelled verification does not read a large piece to its end, and does not pass") {
+    image_plan plan;
+    plan.piece_length = 4096 * kib;
+    plan.extents = {{4096, 4096 * kib}}; // one piece, four reads
+    verifier_test t(plan);
+    auto held = t.image.device->hold(operation::read_medium);
+    t.start(1);
+    held.wait_until_waiting(1);
+    t.verifier->cancel();
+    held.release();
+    auto const& outcome = t.wait();
+    CHECK(outcome.cancelled);
+    CHECK_FALSE(outcome.ok());
+    CHECK(outcome.pieces.empty());
+    CHECK(t.verifier->verified_bytes() == 0);
+    CHECK(t.image.device->accesses(operation::read_medium).size() == 1);
+}
+
 TEST_CASE("pieces are taken in order, as many at once as asked for") {
     verifier_test t(test_image::awkward());
     auto held = t.image.device->hold(operation::read_medium);
