@@ -355,37 +355,65 @@ char const* to_string(device_guard guard) noexcept {
     return "unknown";
 }
 
-result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::string const& path,
-                                                                        device_requirements const& requirements) {
-    auto const device = look_at(path);
+namespace {
+
+/// A device that has passed every guard that can be asked without opening it for use.
+struct checked_device {
+    looked_at device;
+    std::vector<dev_t> related; ///< devices that share its bytes
+    bool mounted = false;       ///< as it may be
+};
+
+result<checked_device, device_refusal> check_guards(std::string const& path, device_requirements const& requirements) {
+    auto device = look_at(path);
     if (!device) {
         return tl::make_unexpected(device.error());
     }
-    bool const is_block = device->geometry.is_block_device;
-    auto const related = is_block ? devices_sharing_bytes(device->st.st_rdev) : std::vector<dev_t>{};
-
-    if (auto const identity = check_identity(path, *device, requirements); !identity) {
+    checked_device checked;
+    checked.device = std::move(*device);
+    if (checked.device.geometry.is_block_device) {
+        checked.related = devices_sharing_bytes(checked.device.st.st_rdev);
+    }
+    if (auto const identity = check_identity(path, checked.device, requirements); !identity) {
         return tl::make_unexpected(identity.error());
     }
-    auto const mounted = check_in_use(path, *device, related, requirements);
+    auto const mounted = check_in_use(path, checked.device, checked.related, requirements);
     if (!mounted) {
         return tl::make_unexpected(mounted.error());
     }
-    if (auto const capability = check_capability(path, device->geometry, requirements); !capability) {
+    if (auto const capability = check_capability(path, checked.device.geometry, requirements); !capability) {
         return tl::make_unexpected(capability.error());
     }
+    checked.mounted = *mounted;
+    return checked;
+}
+
+} // namespace
+
+result<void, device_refusal> check_block_device(std::string const& path, device_requirements const& requirements) {
+    return check_guards(path, requirements).map([](checked_device const&) {});
+}
+
+result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::string const& path,
+                                                                        device_requirements const& requirements) {
+    auto const checked = check_guards(path, requirements);
+    if (!checked) {
+        return tl::make_unexpected(checked.error());
+    }
+    auto const& device = checked->device;
+    bool const is_block = device.geometry.is_block_device;
 
     // O_EXCL decides: what is mounted or taken between the checks above and here makes it fail.
     int const access = requirements.writable ? O_RDWR : O_RDONLY;
-    unique_fd fd(::open(path.c_str(), access | O_CLOEXEC | (is_block && !*mounted ? O_EXCL : 0)));
+    unique_fd fd(::open(path.c_str(), access | O_CLOEXEC | (is_block && !checked->mounted ? O_EXCL : 0)));
     if (!fd) {
-        return tl::make_unexpected(open_refusal(path, related, requirements.writable, errno));
+        return tl::make_unexpected(open_refusal(path, checked->related, requirements.writable, errno));
     }
     struct ::stat opened = {};
     if (::fstat(fd.get(), &opened) != 0) {
         return refuse(device_guard::missing, path, errno);
     }
-    if (!same_file(device->st, opened)) {
+    if (!same_file(device.st, opened)) {
         return refuse(device_guard::missing, path, "became another file while it was opened");
     }
     if (!is_block) {
@@ -393,7 +421,7 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
             return tl::make_unexpected(locked.error());
         }
     }
-    return std::make_unique<file_block_device>(path, std::move(fd), device->geometry, requirements.writable);
+    return std::make_unique<file_block_device>(path, std::move(fd), device.geometry, requirements.writable);
 }
 
 result<device_geometry, device_refusal> query_device_geometry(std::string const& path) {

@@ -53,6 +53,11 @@ struct device_requirements {
 [[nodiscard]] result<std::unique_ptr<block_device>, device_refusal>
 open_block_device(std::string const& path, device_requirements const& requirements);
 
+/// Whether every guard would pass that can be asked without taking the device: all but that another program or device
+/// holds it, which only the opening tells. Needs no more than read permission.
+[[nodiscard]] result<void, device_refusal> check_block_device(std::string const& path,
+                                                              device_requirements const& requirements);
+
 /// What `seedbed probe` shows of a device; needs no more than read permission.
 struct device_geometry {
     std::int64_t size = 0;       ///< bytes

@@ -29,8 +29,9 @@ void print_help(po::options_description const& description) {
            "again and applies what has changed. Without --config, "
         << default_config << " is read where it is there.\n\n"
         << description
-        << "\nExit status: 0 stopped as told, 1 no address to listen on or an internal failure, 2 bad command line or\n"
-           "configuration, 3 --check-config: an image would fail. An image that fails does not end the daemon.\n";
+        << "\nExit status: 0 stopped as told, 1 an address cannot be listened on or an internal failure, 2 bad command "
+           "line or\n"
+           "configuration, 3 --check-config: an image would be refused. An image that fails does not end the daemon.\n";
 }
 
 int fail(exit_code code, std::string const& message) {
@@ -50,16 +51,8 @@ bool check_image(image_settings const& image, settings const& configured) {
     if (!torrent) {
         return refuse(torrent.error().message);
     }
-    auto const geometry = query_device_geometry(image.device);
-    if (!geometry) {
-        return refuse(geometry.error().message);
-    }
-    if (geometry->size < torrent->extents.device_end()) {
-        return refuse(image.device + ": too small: it has " + std::to_string(geometry->size) +
-                      " bytes, the image needs " + std::to_string(torrent->extents.device_end()));
-    }
-    if (image.mode == image_mode::deploy && geometry->read_only) {
-        return refuse(image.device + ": read-only");
+    if (auto const checked = check_block_device(image.device, requirements_of(image, *torrent)); !checked) {
+        return refuse(checked.error().message);
     }
     auto const decision = detect_storage_class(image.device);
     auto const cls = image.profile.value_or(decision.cls);
@@ -72,16 +65,20 @@ bool check_image(image_settings const& image, settings const& configured) {
 }
 
 int check_config(settings const& configured, std::string const& file) {
-    bool good = true;
+    std::size_t refused = 0;
     for (auto const& image : configured.images) {
-        good = check_image(image, configured) && good;
+        refused += check_image(image, configured) ? 0 : 1;
     }
-    std::cout << file << ": " << configured.images.size() << (configured.images.size() == 1 ? " image" : " images")
-              << ", the configuration is valid\n";
+    std::cout << file << ": " << configured.images.size() << (configured.images.size() == 1 ? " image" : " images");
+    if (refused == 0) {
+        std::cout << ", the configuration is valid\n";
+    } else {
+        std::cout << ", " << refused << " would fail\n";
+    }
     if (!std::cout.flush()) {
         return fail(exit_failed, "standard output: cannot be written");
     }
-    return good ? exit_ok : exit_refused;
+    return refused == 0 ? exit_ok : exit_refused;
 }
 
 int run(std::string const& file, bool required, bool check_only) {

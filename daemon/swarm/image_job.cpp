@@ -81,6 +81,16 @@ file_stamp stamp_of(std::string const& path) {
     return {st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec};
 }
 
+device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent) {
+    device_requirements requirements;
+    requirements.writable = settings.mode == image_mode::deploy;
+    requirements.min_size = torrent.extents.device_end();
+    requirements.allow_mounted = settings.allow_mounted;
+    requirements.serial = settings.serial;
+    requirements.size = settings.size;
+    return requirements;
+}
+
 struct image_job::opened_image {
     std::shared_ptr<image_storage> image;
     file_stamp stamp;
@@ -139,13 +149,7 @@ void image_job::start() {
             opened(result<opened_image>(tl::unexpected(torrent.error())));
             return;
         }
-        device_requirements requirements;
-        requirements.writable = settings.mode == image_mode::deploy;
-        requirements.min_size = torrent->extents.device_end();
-        requirements.allow_mounted = settings.allow_mounted;
-        requirements.serial = settings.serial;
-        requirements.size = settings.size;
-        auto device = open_block_device(settings.device, requirements);
+        auto device = open_block_device(settings.device, requirements_of(settings, *torrent));
         if (!device) {
             opened(result<opened_image>(tl::unexpected(error{device.error().message})));
             return;
@@ -356,7 +360,8 @@ void image_job::on_verified(image_verifier::outcome const& outcome) {
 void image_job::finish_deploy() {
     auto const seconds = std::chrono::duration<double>(clock::now() - m_started).count();
     auto const total = m_image->torrent().extents.total_size();
-    log_info(fields(), fmt::format("done: {} downloaded, written, durable and {} in {:.1f} s ({})", size(total),
+    log_info(fields(), fmt::format("done: {}, of which {} fetched, written, durable and {} in {:.1f} s ({})",
+                                   size(total), size(m_image->bytes_written()),
                                    m_settings.verify ? "verified" : "not verified (verify = false)", seconds,
                                    rate(total, seconds)));
     log_info(fields(), "seeding");

@@ -13,6 +13,7 @@
 #include "config/settings.hpp"
 #include "core/backend/backend.hpp"
 #include "core/backend/image_verifier.hpp"
+#include "core/device/file_block_device.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/seeder.hpp"
@@ -49,6 +50,9 @@ struct file_stamp {
     friend bool operator==(file_stamp const&, file_stamp const&) = default;
 };
 [[nodiscard]] file_stamp stamp_of(std::string const& path);
+
+/// What an image's device must be.
+[[nodiscard]] device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent);
 
 /// What all images share. The references outlive every image_job.
 struct image_services {

@@ -143,7 +143,7 @@ said stdout "sda1: deploy to $work/target.img: .*"
 said stdout "small: would fail: $work/small.img: too small: it has 1048064 bytes, the image needs 1048576"
 said stdout "lost: would fail: $work/lost.torrent: No such file.*"
 said stdout "missing: would fail: $work/missing.img: No such file.*"
-said stdout 'good.toml: 4 images, the configuration is valid'
+said stdout 'good.toml: 4 images, 3 would fail'
 only stderr 0
 [[ ! -e missing.img && ! -e lost.img && ! -e lost.torrent ]] || fail "--check-config has made a file"
 [[ $(stat -c %s small.img) == 1048064 ]] || fail "--check-config has changed the size of a file"

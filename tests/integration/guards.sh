@@ -114,6 +114,19 @@ checksums() {
 }
 checksums >before
 
+# --check-config says beforehand what would be refused, in the same words; all but what others hold, which only opening tells.
+"$seedbed" daemon -c deploy.toml --check-config >foretold && fail "--check-config calls all of them good" || status=$?
+((status == 3)) || fail "--check-config ended with $status"
+for name in "${!device[@]}"; do
+    line=$(grep -E "^$name: " foretold)
+    if [[ $name == held || $name == locked ]]; then
+        [[ $line == "$name: deploy to "* ]] || fail "--check-config: $line"
+    else
+        [[ $line == "$name: would fail: ${device[$name]}: "*"${reason[$name]}"* ]] || fail "--check-config: $line"
+    fi
+done
+grep -qx "deploy.toml: $((${#device[@]} + 1)) images, $((${#device[@]} - 2)) would fail" foretold || fail "$(tail -n 1 foretold)"
+
 start_daemon seed seed.toml
 expect_line seed.log ' ready$'
 expect_line seed.log " error mounted_source: failed: $mounted_source: mounted read-write on $work/at mounted_source"

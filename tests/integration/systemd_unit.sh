@@ -29,6 +29,15 @@ DESTDIR=$tree cmake --install "$build" >"$work/install" 2>&1 || {
     cat "$work/install" >&2
     fail "cmake --install"
 }
+# Installed again under another prefix, the unit names the program there, and what the user has written stays.
+echo '# mine' >>"$tree/etc/seedbed/seedbed.toml"
+DESTDIR=$tree cmake --install "$build" --prefix /opt/seedbed >"$work/install" 2>&1 || fail "cmake --install --prefix"
+grep -q '^ExecStart=/opt/seedbed/bin/seedbed ' "$tree/opt/seedbed/lib/systemd/system/seedbed.service" ||
+    fail "with another prefix the unit does not start the program there"
+[[ $(tail -n 1 "$tree/etc/seedbed/seedbed.toml") == '# mine' ]] || fail "the second installation has overwritten the configuration"
+rm -rf "$tree"
+DESTDIR=$tree cmake --install "$build" >"$work/install" 2>&1 || fail "cmake --install"
+
 unit=$(find "$tree" -name seedbed.service)
 [[ -f $unit ]] || fail "no seedbed.service was installed"
 program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")
