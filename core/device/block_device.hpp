@@ -36,7 +36,8 @@ public:
     [[nodiscard]] virtual result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) = 0;
 
     /// Makes everything written before durable. After a failure everything since the last success is suspect, and the
-    /// kernel reports a lost page once: so every later flush of this object fails with the same error.
+    /// kernel reports a lost page once: so every later flush of this object fails with the same error. Its offset and
+    /// length are those of the range around all that was written since the last success.
     [[nodiscard]] virtual result<void, io_error> flush() = 0;
 
     /// As read(), but from the medium and not from memory that holds what was written: past the page cache where the

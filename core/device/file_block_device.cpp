@@ -58,6 +58,8 @@ public:
         auto const call = [this](std::byte const* from, std::size_t count, std::int64_t at) {
             return ::pwrite(m_fd.get(), from, count, at);
         };
+        add_suspects(offset,
+                     static_cast<std::int64_t>(buffer.size())); // before: a flush that comes meanwhile may miss it
         int code = transfer_fully(call, offset, buffer);
         if (code == 0) {
             code = bound_dirty_cache(static_cast<std::int64_t>(buffer.size()));
@@ -70,9 +72,12 @@ public:
         // beside it would call the same page safe.
         std::lock_guard const lock(m_flush_mutex);
         if (m_flush_failure == 0) {
+            auto const written = take_suspects();
             m_flush_failure = sync();
+            m_lost = m_flush_failure == 0 ? byte_range{} : written;
         }
-        return outcome(io_operation::flush, 0, 0, m_flush_failure);
+        return outcome(io_operation::flush, m_lost.begin, static_cast<std::size_t>(m_lost.end - m_lost.begin),
+                       m_flush_failure);
     }
 
     [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override {
@@ -110,6 +115,24 @@ private:
         return 0;
     }
 
+    /// Bytes of the device; empty where it ends before it begins.
+    struct byte_range {
+        std::int64_t begin = 0;
+        std::int64_t end = 0;
+    };
+
+    void add_suspects(std::int64_t offset, std::int64_t length) {
+        std::lock_guard const lock(m_suspects_mutex);
+        auto const none = m_suspects.end == 0;
+        m_suspects.begin = none ? offset : std::min(m_suspects.begin, offset);
+        m_suspects.end = std::max(m_suspects.end, offset + length);
+    }
+
+    [[nodiscard]] byte_range take_suspects() {
+        std::lock_guard const lock(m_suspects_mutex);
+        return std::exchange(m_suspects, {});
+    }
+
     [[nodiscard]] int sync() const {
         while (::fsync(m_fd.get()) != 0) {
             if (errno != EINTR) {
@@ -133,7 +156,10 @@ private:
     bool const m_writable;
     medium_reader m_medium;
     std::atomic<std::int64_t> m_written{0}; ///< bytes since it was opened
+    std::mutex m_suspects_mutex;
+    byte_range m_suspects; ///< around all that was written since the last flush began; guarded by m_suspects_mutex
     std::mutex m_flush_mutex;
+    byte_range m_lost;       ///< what that flush was to make durable: between these lies what is lost; guarded likewise
     int m_flush_failure = 0; ///< errno of the first flush that failed; guarded by m_flush_mutex
 };
 

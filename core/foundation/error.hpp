@@ -28,7 +28,7 @@ struct io_error {
     io_operation operation = io_operation::read;
     std::string device;      ///< the path as the user gave it
     std::int64_t offset = 0; ///< bytes from the start of the device; 0 where the operation has no place
-    std::int64_t length = 0; ///< bytes asked for; 0 where the operation has no length
+    std::int64_t length = 0; ///< bytes asked for; of a flush, between which lies what is lost; 0 where there is none
     int code = 0;            ///< errno, never 0
 
     /// For example: "write /dev/sda1: offset 1048576, length 16384: Input/output error (EIO)".

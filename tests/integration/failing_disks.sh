@@ -119,9 +119,9 @@ failed() {
 errno='\(EIO\)'
 expect_line deploy.log ' good: done: '
 # A write that the page cache took fails when it is flushed: either may be the first to say so.
-failed deploy write "(write ${disk_of[write]}: offset [0-9]+, length [0-9]+|flush ${disk_of[write]}): .*$errno"
-failed deploy late_write "(write ${disk_of[late_write]}: offset [0-9]+, length [0-9]+|flush ${disk_of[late_write]}): .*$errno"
-failed deploy flush "flush ${disk_of[flush]}: .*$errno"
+failed deploy write "(write|flush) ${disk_of[write]}: offset [0-9]+, length [1-9][0-9]*: .*$errno"
+failed deploy late_write "(write|flush) ${disk_of[late_write]}: offset [0-9]+, length [1-9][0-9]*: .*$errno"
+failed deploy flush "flush ${disk_of[flush]}: offset [0-9]+, length [1-9][0-9]*: .*$errno"
 failed deploy read_back "read ${disk_of[read_back]}: offset [0-9]+, length [0-9]+: .*$errno"
 failed deploy lie "${disk_of[lie]}: not verified: 1 of [0-9]+ pieces differ on the device, the first one at offset [0-9]+"
 failed seed bad_source "read ${disk_of[bad_source]}: offset [0-9]+, length [0-9]+: .*$errno"

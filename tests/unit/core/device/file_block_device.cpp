@@ -241,15 +241,22 @@ TEST_CASE("a disk that loses what it was given fails the flush, and every later 
     mounted const small("none", folder / "small", "tmpfs", 0, "size=1m");
     loop_device const loop({.size = 8 * mib, .folder = folder / "small"});
     auto const device = open_or_fail(loop.path(), {.writable = true});
-    REQUIRE(device->write(0, pattern(4 * mib, 7))); // the page cache takes it
+    REQUIRE(device->write(6 * mib, pattern(64 * kib, 7)));
+    REQUIRE(device->flush()); // what is durable is no suspect
+    REQUIRE(device->write(3 * mib, pattern(mib, 7)));
+    REQUIRE(device->write(mib, pattern(mib, 7))); // the page cache takes them
     auto const flushed = device->flush();
     REQUIRE_FALSE(flushed);
+    CHECK(flushed.error().offset == mib);
+    CHECK(flushed.error().length == 3 * mib);
     CHECK(flushed.error().operation == io_operation::flush);
     CHECK(flushed.error().device == loop.path());
     CHECK((flushed.error().code == EIO || flushed.error().code == ENOSPC));
     auto const again = device->flush();
     REQUIRE_FALSE(again);
     CHECK(again.error().code == flushed.error().code);
+    CHECK(again.error().offset == mib);
+    CHECK(again.error().length == 3 * mib);
 }
 
 TEST_CASE("write-back starts with the write that completes 32 MiB, and the count goes on from there") {
