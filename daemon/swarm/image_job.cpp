@@ -280,6 +280,22 @@ void image_job::on_content_differs() {
     fail(m_settings.device + ": does not hold what the torrent says; not served any more");
 }
 
+void image_job::on_piece_damaged(int piece) {
+    if (!m_image) {
+        return;
+    }
+    // A peer has sent something else, or this disk has lost what it was given: the kernel drops pages that it could not
+    // write, and only a flush tells.
+    auto flushed = on_main([piece](image_job& self, result<void, io_error> const& outcome) {
+        if (!outcome) {
+            self.fail(outcome.error().message());
+        } else {
+            log_warning(self.fields(), fmt::format("piece {} came damaged and is fetched again", piece));
+        }
+    });
+    m_image->queue().submit([image = m_image, flushed = std::move(flushed)] { flushed(image->flush()); });
+}
+
 void image_job::on_swarm_error(std::string const& reason) {
     fail(reason);
 }

@@ -107,6 +107,7 @@ public:
     void on_checked() override;
     void on_complete() override;
     void on_content_differs() override;
+    void on_piece_damaged(int piece) override;
     void on_swarm_error(std::string const& reason) override;
     void on_progress(swarm_progress const& progress) override;
     void on_removed() override;

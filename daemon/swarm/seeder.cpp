@@ -298,8 +298,7 @@ void seeder::implementation::dispatch(lt::alert const& alert) {
         }
     } else if (auto const* hash = lt::alert_cast<lt::hash_failed_alert>(&alert)) {
         if (auto* const which = find(hash->handle)) {
-            log_warning({which->name, {}, {}}, "piece " + std::to_string(static_cast<int>(hash->piece_index)) +
-                                                   " came damaged and is fetched again");
+            which->listener->on_piece_damaged(static_cast<int>(hash->piece_index));
         }
     } else if (auto const* failed = lt::alert_cast<lt::listen_failed_alert>(&alert)) {
         on_listen_failed(*failed);

@@ -40,6 +40,8 @@ public:
     virtual void on_complete() = 0;
     /// The device does not hold what the torrent says, although it was added as complete.
     virtual void on_content_differs() = 0;
+    /// A piece that was fetched does not hash to what the torrent says; it is fetched again.
+    virtual void on_piece_damaged(int piece) = 0;
     /// libtorrent has given the torrent up.
     virtual void on_swarm_error(std::string const& reason) = 0;
     virtual void on_progress(swarm_progress const& progress) = 0;
