@@ -23,14 +23,15 @@ namespace seedbed {
 
 namespace {
 
-/// Bytes written after which write-back is started.
-constexpr std::int64_t write_back_mark = std::int64_t{32} * 1024 * 1024;
+/// Bytes written after which write-back is started: what a disk with a head writes in a tenth of a second.
+constexpr std::int64_t write_back_mark = std::int64_t{8} * 1024 * 1024;
 
 /// A flush that has failed stays failed: no later one can make good what the kernel has dropped.
 ///
-/// The page cache holds little that is dirty: each time another write_back_mark bytes are written, write-back of all of
-/// them is started without waiting for it, so that the flush of a stop takes seconds and not minutes. Where that start
-/// fails, the write that caused it fails.
+/// The page cache holds little that is dirty: each time another write_back_mark bytes are written, the write that
+/// completes them waits for the write-back that was started the time before, and starts it for the new ones; so the
+/// flush of a stop takes a second or two and not minutes. Where that fails, so does this write, and every flush to
+/// come.
 class file_block_device final : public block_device {
 public:
     file_block_device(std::string path, unique_fd fd, device_geometry const& geometry, bool writable)
@@ -103,16 +104,28 @@ private:
         if (before / write_back_mark == (before + written) / write_back_mark) {
             return 0;
         }
-        // Without either of the flags that wait: those would take the error of a lost page from the fsync to come.
-        while (::sync_file_range(m_fd.get(), 0, 0, SYNC_FILE_RANGE_WRITE) != 0) {
+        // Waiting for what was started last time keeps little more than two such amounts in memory, and one for each
+        // other thread. It can meet the error of a lost page, which the kernel then does not tell again: it fails this
+        // write and every flush to come.
+        while (::sync_file_range(m_fd.get(), 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE) != 0) {
             if (errno == ENOSYS || errno == EINVAL || errno == ESPIPE) {
-                return 0; // not to be had here: the kernel starts write-back when it likes
+                return 0; // not to be had here: the kernel writes back when it likes
             }
             if (errno != EINTR) {
-                return errno;
+                int const code = errno;
+                fail_flushes(code);
+                return code;
             }
         }
         return 0;
+    }
+
+    void fail_flushes(int code) {
+        std::lock_guard const lock(m_flush_mutex);
+        if (m_flush_failure == 0) {
+            m_lost = take_suspects();
+            m_flush_failure = code;
+        }
     }
 
     /// Bytes of the device; empty where it ends before it begins.

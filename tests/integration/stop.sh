@@ -93,17 +93,18 @@ for traced in no yes; do
     stop seed "a seeder with a slow read under way"
 done
 
-# A target that is half as fast as what comes, 32 and 64 MB/s: what is in memory must be on it within the 5 seconds.
+# A target that is much slower than what comes, 32 MB/s: what is in memory must be on it within the 5 seconds.
 noise_file disk.img $size
 disk=$(start_nbd disk --filter=rate file disk.img rate=256M burstiness=0.1)
-fast=$(start_nbd fast --filter=rate file source.img rate=512M burstiness=0.1)
+cp --sparse=always source.img fast.img
+fast=$(attach_loop fast.img)
 write_config fast.toml "$seed_port"
 add_image fast.toml sda1 sda1.torrent "$fast" seed
 deploy_to "$disk"
 start_daemon fast fast.toml
 start_status old_disk deploy.toml
 expect_line old_disk.status 'sda1: downloading [1-9][0-9]%'
-stop old_disk "with a disk of 32 MB/s and a peer of 64 MB/s"
+stop old_disk "with a disk of 32 MB/s and a peer that has no limit"
 never_line old_disk.log 'done:'
 stop_nbd disk
 kept=$(equal_bytes sda1.info source.img disk.img)
@@ -145,8 +146,10 @@ disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exi
     pwrite="dd of='$work/disk.img' oflag=seek_bytes conv=notrunc seek=\$4 iflag=fullblock bs=1M status=none")
 : >flushes
 deploy_to "$disk"
-# The seeder's reads of before are in its page cache, from where they would come at any rate.
-blockdev --flushbufs "$fast"
+# The slow seeder; its reads of before are in its page cache, from where they would come at any rate.
+stop_daemon fast
+blockdev --flushbufs "$slow"
+start_daemon seed seed.toml
 start_status twice deploy.toml
 expect_line twice.status 'sda1: downloading [1-9][0-9]?%'
 kill -TERM "${daemon_pid[twice]}"
@@ -159,7 +162,7 @@ await_exit twice 20
 ((exit_status == 0)) || fail "told twice: exit status $exit_status"
 [[ $(tail -n 1 flushes) == end && $(tail -n 1 twice.log) == *" info  stopped" ]] || fail "told twice: it ended before its flush"
 echo "told twice: stopped"
-stop_daemon fast
+stop_daemon seed
 stop_nbd disk
 
 # After the end: it seeds, and has nothing to write.

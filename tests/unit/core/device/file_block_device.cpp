@@ -259,7 +259,7 @@ TEST_CASE("a disk that loses what it was given fails the flush, and every later 
     CHECK(again.error().length == 3 * mib);
 }
 
-TEST_CASE("write-back starts with the write that completes 32 MiB, and the count goes on from there") {
+TEST_CASE("write-back starts with the write that completes 8 MiB, and the count goes on from there") {
     SEEDBED_REQUIRE_SECCOMP();
     temp_dir const folder;
     auto const path = new_file(folder / "image", bytes(mib));
@@ -269,7 +269,7 @@ TEST_CASE("write-back starts with the write that completes 32 MiB, and the count
     auto const written = with_failing_system_calls({SYS_sync_file_range}, EIO, [&] {
         std::vector<int> failed;
         for (int i = 0; i < 64; ++i) {
-            bool const completes = i % 32 == 31;
+            bool const completes = i % 8 == 7;
             if (!device->write(0, std::span(run).first(static_cast<std::size_t>(completes ? mib - 1 : mib)))) {
                 failed.push_back(i);
             }
@@ -279,15 +279,15 @@ TEST_CASE("write-back starts with the write that completes 32 MiB, and the count
         }
         return failed;
     });
-    CHECK(written == std::vector{-31, -63});
+    CHECK(written == std::vector{-7, -15, -23, -31, -39, -47, -55, -63});
 }
 
-TEST_CASE("write-back of 32 MiB needs no flush") {
+TEST_CASE("write-back of 8 MiB needs no flush") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = 32 * mib});
     auto const device = open_or_fail(loop.path(), {.writable = true});
     auto const before = sectors_written(loop.path());
-    REQUIRE(device->write(0, bytes(32 * mib)));
+    REQUIRE(device->write(0, bytes(8 * mib)));
     // The kernel by itself would wait for vm.dirty_expire_centisecs, which is 30 s.
     auto const deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (sectors_written(loop.path()) == before && std::chrono::steady_clock::now() < deadline) {
@@ -296,7 +296,7 @@ TEST_CASE("write-back of 32 MiB needs no flush") {
     CHECK(sectors_written(loop.path()) > before);
 }
 
-TEST_CASE("of the writes that run at the same time only one in 32 MiB starts write-back, whose failure is its own") {
+TEST_CASE("of the writes that run at the same time only one in 8 MiB starts write-back, whose failure is its own") {
     SEEDBED_REQUIRE_SECCOMP();
     temp_dir const folder;
     auto const path = new_file(folder / "image", bytes(mib));
@@ -322,8 +322,31 @@ TEST_CASE("of the writes that run at the same time only one in 32 MiB starts wri
     for (auto& thread : threads) {
         thread.join();
     }
-    CHECK(failed == 4);
+    CHECK(failed == 16);
     CHECK(wrong == 0);
+}
+
+TEST_CASE("a page that is lost on its way fails the write that waits for it, and every flush") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    temp_dir const folder;
+    fs::create_directory(folder / "small");
+    mounted const small("none", folder / "small", "tmpfs", 0, "size=1m"); // as above: room for little of the disk
+    loop_device const loop({.size = 128 * mib, .folder = folder / "small"});
+    auto const device = open_or_fail(loop.path(), {.writable = true});
+    auto const run = pattern(mib, 9);
+    std::int64_t taken = 0;
+    result<void, io_error> written;
+    for (; written && taken < 128 * mib; taken += mib) {
+        written = device->write(taken, run);
+    }
+    REQUIRE_FALSE(written);
+    CHECK(written.error().operation == io_operation::write);
+    CHECK(taken <= 16 * mib); // what was started after 8 MiB is waited for after 16
+    auto const flushed = device->flush();
+    REQUIRE_FALSE(flushed);
+    CHECK(flushed.error().code == written.error().code);
+    CHECK(flushed.error().offset == 0);
+    CHECK(flushed.error().length == taken);
 }
 
 TEST_CASE("a system that has no sync_file_range, or not for this file, is no error") {
