@@ -341,6 +341,18 @@ result<void, device_refusal> check_capability(std::string const& path, device_ge
     return {};
 }
 
+/// Leaves behind what others have written before the device was ours. The kernel tells the loss of a page to the next
+/// fsync, also to that of a descriptor opened later: without this, our first flush would fail for their writes. And
+/// what the page cache holds of such a loss is not on the medium. \return 0 or errno.
+int settle(int fd) {
+    while (::fsync(fd) != 0) {
+        if (errno != EINTR) {
+            return ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        }
+    }
+    return 0;
+}
+
 device_refusal open_refusal(std::string const& path, std::vector<dev_t> const& related, bool writable, int code) {
     if (code == EBUSY) {
         std::string by;
@@ -458,6 +470,11 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
     if (!is_block) {
         if (auto const locked = lock_file(path, fd.get(), requirements.writable); !locked) {
             return tl::make_unexpected(locked.error());
+        }
+    }
+    if (requirements.writable) {
+        if (int const code = settle(fd.get()); code != 0) {
+            return refuse(device_guard::missing, path, code);
         }
     }
     return std::make_unique<file_block_device>(path, std::move(fd), device.geometry, requirements.writable);

@@ -43,7 +43,8 @@ struct device_requirements {
     std::int64_t direct_io_alignment = 0;
 };
 
-/// Opens \p path as a device after every guard has passed; nothing is ever written by opening.
+/// Opens \p path as a device after every guard has passed; opening writes nothing of ours. To deploy it waits until
+/// what others have left in the page cache is on the device, or lost.
 ///
 /// A block device is opened with O_EXCL (deploy, and seed unless it is mounted and that is allowed), so that the kernel
 /// keeps file systems, dm and md away while it is open. A regular file is locked (flock) against a second Seedbed:

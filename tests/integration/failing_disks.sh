@@ -78,9 +78,10 @@ image write "$(source_of write)" "${disk_of[write]}"
     # All is written, but the flush fails.
     noise_file flush.img $size
     broken flush 'flush=eval "$eio"'
-    # All is written and flushed, and cannot be read back: reads fail from the first flush on.
+    # All is written and flushed, and cannot be read back: reads fail from the first flush on that follows a write.
     noise_file read_back.img $size
-    broken read_back 'flush=touch "$work/flushed"' \
+    broken read_back 'pwrite=touch "$work/written"; eval "$write"' \
+        'flush=if [ -e "$work/written" ]; then touch "$work/flushed"; fi' \
         'pread=if [ -e "$work/flushed" ] && '"$reaches"'; then eval "$eio"; fi; eval "$read"'
     # It says that it has written, and has not: one page.
     noise_file lie.img $size
@@ -103,7 +104,6 @@ printf '%b' "\\x$(printf %x $((byte ^ 1)))" |
     dd of="$differs" oflag=seek_bytes conv=notrunc seek=$((late_offset + late_length / 2)) status=none
 image differs "$differs" "$(noise_file differs.target $size && attach_loop differs.target)"
 
-rm -f flushed # losetup flushes, too
 start_daemon seed seed.toml
 start_daemon deploy deploy.toml
 
@@ -168,7 +168,8 @@ else
     echo "SKIP a write that fails at once: strace cannot be used"
 fi
 
-# A disk that works again is deployed to after all.
+# A disk that works again is deployed to after all, also where the page cache still has to tell of another's lost write.
+dd if=/dev/zero of="${disk_of[write]}" bs=1M count=1 status=none
 rm write.trigger
 write_config again.toml "$(free_port)"
 add_image again.toml write write.torrent "${disk_of[write]}" deploy "peers = [\"127.0.0.1:$seed_port\"]"
