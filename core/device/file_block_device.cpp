@@ -342,10 +342,13 @@ result<void, device_refusal> check_capability(std::string const& path, device_ge
 }
 
 /// Leaves behind what others have written before the device was ours. The kernel tells the loss of a page to the next
-/// fsync, also to that of a descriptor opened later: without this, our first flush would fail for their writes. And
-/// what the page cache holds of such a loss is not on the medium. \return 0 or errno.
+/// one who asks, also by a descriptor opened later: without this, our first flush would fail for their writes. And what
+/// the page cache holds of such a loss is not on the medium. The device's own cache is not flushed: what was in it was
+/// never promised to us.
+/// \return 0 or errno.
 int settle(int fd) {
-    while (::fsync(fd) != 0) {
+    constexpr unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    while (::sync_file_range(fd, 0, 0, all) != 0) {
         if (errno != EINTR) {
             return ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         }
