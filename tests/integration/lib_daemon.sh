@@ -250,9 +250,10 @@ make_file_system() {
 capture() {
     local fs=$1 device=$2 name=$3
     mkdir -p "captured-$name"
-    "partclone.$fs" -c -t -s "$device" -O "captured-$name" --buffer_size 16777216 -L "captured-$name/log" \
-        >"captured-$name/out" 2>&1 || {
-        tail -n 20 "captured-$name/out" >&2
+    # What it says goes elsewhere: it empties the folder that it writes to.
+    "partclone.$fs" -c -t -s "$device" -O "captured-$name" --buffer_size 16777216 -L "captured-$name.log" \
+        >"captured-$name.out" 2>&1 || {
+        tail -n 20 "captured-$name.out" "captured-$name.log" >&2
         fail "partclone.$fs could not capture $device"
     }
     mv "captured-$name/torrent.info" "$name.info"
