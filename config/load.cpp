@@ -1,6 +1,8 @@
 #include "config/load.hpp"
 
+#include <bit>
 #include <deque>
+#include <initializer_list>
 #include <map>
 #include <system_error>
 #include <utility>
@@ -17,6 +19,8 @@ namespace seedbed {
 namespace {
 
 constexpr value_range<std::int64_t> pool_range{16LL << 20, 1LL << 40};
+constexpr value_range<std::int64_t> cache_range{0, 1LL << 40};
+constexpr value_range<std::int64_t> hash_threads_range{1, 1024};
 /// libtorrent takes the size of a .torrent file as an int.
 constexpr value_range<std::int64_t> max_torrent_range{1LL << 20, (1LL << 31) - 1};
 
@@ -46,23 +50,47 @@ void read_network(table_reader& table, network_settings& network) {
 
 void read_memory(table_reader& table, memory_settings& memory) {
     memory.pool = table.byte_size("pool", pool_range).value_or(memory.pool);
+    memory.cache = table.byte_size("cache", cache_range);
+    memory.cache_shards = static_cast<int>(table.integer("cache_shards", {1, 1024}).value_or(memory.cache_shards));
+    if (!std::has_single_bit(static_cast<unsigned>(memory.cache_shards))) {
+        table.fail("cache_shards", std::to_string(memory.cache_shards) + " is not a power of two");
+    }
+    memory.huge_pages = table.boolean("huge_pages").value_or(memory.huge_pages);
     memory.max_torrent = table.byte_size("max_torrent", max_torrent_range).value_or(memory.max_torrent);
     table.finish();
 }
 
-log_level read_level(table_reader& table, log_level preset) {
-    auto const text = table.text("level");
+/// The one of \p choices whose text is \p text; \p preset where there is none, and where it is none of them, which is
+/// reported.
+template <class T>
+T read_choice(table_reader& table, std::string_view key, std::optional<std::string> const& text, T preset,
+              std::initializer_list<T> choices) {
     if (!text) {
         return preset;
     }
-    for (auto const level :
-         {log_level::error, log_level::warning, log_level::info, log_level::debug, log_level::trace}) {
-        if (*text == to_string(level)) {
-            return level;
+    std::string expected;
+    for (auto const choice : choices) {
+        if (*text == to_string(choice)) {
+            return choice;
         }
+        auto const last = choice == *(choices.end() - 1);
+        expected += (expected.empty() ? "" : last ? " or " : ", ") + std::string(to_string(choice));
     }
-    table.fail("level", in_quotes(*text) + " is not a level: expected error, warning, info, debug or trace");
+    table.fail(key, in_quotes(*text) + " is not known: expected " + expected);
     return preset;
+}
+
+void read_hashing(table_reader& table, hashing_settings& hashing) {
+    if (auto const threads = table.integer("threads", hash_threads_range)) {
+        hashing.threads = static_cast<int>(*threads);
+    }
+    hashing.ahead = table.boolean("ahead").value_or(hashing.ahead);
+    table.finish();
+}
+
+log_level read_level(table_reader& table, log_level preset) {
+    return read_choice(table, "level", table.text("level"), preset,
+                       {log_level::error, log_level::warning, log_level::info, log_level::debug, log_level::trace});
 }
 
 void read_log(table_reader& table, log_settings& log) {
@@ -75,6 +103,12 @@ void read_profile(table_reader& table, io_profile& profile) {
     profile.threads = static_cast<int>(table.integer("threads", {min_threads, max_threads}).value_or(profile.threads));
     profile.coalesce = table.byte_size("coalesce", {min_coalesce, max_coalesce}).value_or(profile.coalesce);
     profile.delay = table.duration("delay", {min_delay, max_delay}).value_or(profile.delay);
+    profile.queue_depth = static_cast<int>(
+        table.integer("queue_depth", {min_queue_depth, max_queue_depth}).value_or(profile.queue_depth));
+    profile.direct_io = read_choice(table, "direct_io", table.boolean_or_auto("direct_io"), profile.direct_io,
+                                    {direct_io_mode::automatic, direct_io_mode::on, direct_io_mode::off});
+    profile.io_engine = read_choice(table, "io_engine", table.text("io_engine"), profile.io_engine,
+                                    {io_engine_kind::automatic, io_engine_kind::threads, io_engine_kind::io_uring});
     profile.read_ahead = table.byte_size("read_ahead", {min_read_ahead, max_read_ahead}).value_or(profile.read_ahead);
     table.finish();
 }
@@ -154,6 +188,7 @@ private:
         }
         read_section(root, "network", [this](auto& table) { read_network(table, m_settings.network); });
         read_section(root, "memory", [this](auto& table) { read_memory(table, m_settings.memory); });
+        read_section(root, "hashing", [this](auto& table) { read_hashing(table, m_settings.hashing); });
         read_section(root, "log", [this](auto& table) { read_log(table, m_settings.log); });
         read_section(root, "profile", [this](auto& table) { read_profiles(table, m_settings); });
         root.finish();

@@ -46,8 +46,18 @@ bool operator==(image_settings const& a, image_settings const& b) {
 
 std::vector<std::string> unchangeable_differences(settings const& running, settings const& wanted) {
     std::vector<std::string> keys;
-    if (running.memory.pool != wanted.memory.pool) {
-        keys.emplace_back("memory.pool");
+    auto const compare = [&keys](std::string key, auto const& a, auto const& b) {
+        if (!(a == b)) {
+            keys.push_back(std::move(key));
+        }
+    };
+    compare("memory.cache_shards", running.memory.cache_shards, wanted.memory.cache_shards);
+    compare("memory.huge_pages", running.memory.huge_pages, wanted.memory.huge_pages);
+    compare("hashing.ahead", running.hashing.ahead, wanted.hashing.ahead);
+    for (auto const cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
+        auto const prefix = "profile." + std::string(to_string(cls));
+        compare(prefix + ".direct_io", running.profile(cls).direct_io, wanted.profile(cls).direct_io);
+        compare(prefix + ".io_engine", running.profile(cls).io_engine, wanted.profile(cls).io_engine);
     }
     return keys;
 }

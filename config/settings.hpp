@@ -40,9 +40,19 @@ struct network_settings {
 };
 
 struct memory_settings {
-    std::int64_t pool = 256LL << 20;        ///< bytes for all blocks in memory
+    std::int64_t pool = 256LL << 20; ///< bytes for all blocks in memory
+    std::optional<std::int64_t>
+        cache;              ///< bytes that are kept in case somebody asks again; nothing: what the pool has room for
+    int cache_shards = 32;  ///< a power of two
+    bool huge_pages = true; ///< ask the kernel for them
     std::int64_t max_torrent = 256LL << 20; ///< bytes that a .torrent file may have
     friend bool operator==(memory_settings const&, memory_settings const&) = default;
+};
+
+struct hashing_settings {
+    std::optional<int> threads; ///< nothing: as many as processors
+    bool ahead = true;          ///< hash a piece while it arrives
+    friend bool operator==(hashing_settings const&, hashing_settings const&) = default;
 };
 
 enum class log_level : std::uint8_t { error, warning, info, debug, trace };
@@ -58,6 +68,7 @@ struct settings {
     std::vector<image_settings> images;
     network_settings network;
     memory_settings memory;
+    hashing_settings hashing;
     log_settings log;
     /// Indexed by storage_class.
     std::array<io_profile, 3> profiles{default_profile(storage_class::hdd), default_profile(storage_class::sata_ssd),
@@ -68,8 +79,8 @@ struct settings {
     }
 };
 
-/// The dotted keys ("memory.pool") in which \p wanted differs from \p running although a running daemon cannot change
-/// them: the pool is reserved once, at the start. Empty if a reload can apply everything.
+/// The dotted keys ("hashing.ahead") in which \p wanted differs from \p running although a running daemon cannot change
+/// them: what has been set up with them is in use. Empty if a reload can apply everything.
 [[nodiscard]] std::vector<std::string> unchangeable_differences(settings const& running, settings const& wanted);
 
 } // namespace seedbed

@@ -87,6 +87,21 @@ table_reader::table_reader(toml::table const& table, std::string path, config_pl
     , m_place(place)
     , m_report(&report) {}
 
+std::optional<std::string> table_reader::boolean_or_auto(std::string_view key) {
+    auto const* const node = ask(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    if (auto const* const value = node->as_boolean()) {
+        return value->get() ? "true" : "false";
+    }
+    if (auto const* const value = node->as_string(); value != nullptr && value->get() == "auto") {
+        return "auto";
+    }
+    wrong_type(key, "true, false or \"auto\"", *node);
+    return std::nullopt;
+}
+
 std::optional<bool> table_reader::boolean(std::string_view key) {
     auto const* node = ask(key);
     if (node == nullptr) {

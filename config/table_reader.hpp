@@ -34,6 +34,8 @@ public:
     [[nodiscard]] std::optional<bool> boolean(std::string_view key);
     [[nodiscard]] std::optional<std::int64_t> integer(std::string_view key, value_range<std::int64_t> range);
     [[nodiscard]] std::optional<std::string> text(std::string_view key);
+    /// A boolean, or the text "auto": as "true", "false" or "auto".
+    [[nodiscard]] std::optional<std::string> boolean_or_auto(std::string_view key);
     /// An integer, in bytes, or a text for parse_byte_size().
     [[nodiscard]] std::optional<std::int64_t> byte_size(std::string_view key, value_range<std::int64_t> range);
     /// An integer, in milliseconds, or a text for parse_duration().

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <libtorrent/disk_buffer_holder.hpp>
 #include <libtorrent/fwd.hpp>
@@ -13,23 +18,36 @@
 
 #include "core/backend/image_storage.hpp"
 #include "core/cache/block_pool.hpp"
+#include "core/cache/piece_cache.hpp"
 #include "core/foundation/worker_pool.hpp"
 
 namespace seedbed {
 
-/// All that sessions share: the block pool, the hash workers and the images on their devices. It outlives the sessions.
+/// How the backend works; what is here can be switched off to find out what it is good for.
+struct backend_options {
+    int cache_shards = 32; ///< a power of two
+    std::optional<std::int64_t>
+        cache_bytes;             ///< clean blocks that are kept; by default as many as the pool has room for
+    bool hash_ahead = true;      ///< hash a piece while it arrives
+    bool huge_pages = true;      ///< ask for them for the pool
+    bool populate = true;        ///< have the system give the pool's memory at the start, in the background
+    bool register_memory = true; ///< pin the pool for io_uring, where one is used
+};
+
+/// All that sessions share: the block pool, the cache, the hash workers and the images on their devices. It outlives
+/// the sessions.
 ///
 /// Threads: every member may be called from any thread.
 class backend final : public libtorrent::buffer_allocator_interface {
 public:
     /// \param pool_bytes size of the block pool. \param hash_threads at least 1.
-    backend(std::int64_t pool_bytes, int hash_threads);
+    backend(std::int64_t pool_bytes, int hash_threads, backend_options options = {});
     backend(backend const&) = delete;
     backend& operator=(backend const&) = delete;
     ~backend();
 
     /// Makes an image known, so that a torrent of the same info-hash finds its device. Fails where one of that
-    /// info-hash is there.
+    /// info-hash is there. The image must not outlive the backend, in whose cache its blocks are.
     [[nodiscard]] result<void> add_image(std::shared_ptr<image_storage> image);
     /// Forgets an image; sessions that use it keep it until their torrent is gone.
     void remove_image(libtorrent::sha1_hash const& info_hash);
@@ -40,16 +58,39 @@ public:
     [[nodiscard]] static libtorrent::sha1_hash key_of(image_torrent const& torrent);
 
     [[nodiscard]] block_pool& pool() noexcept { return m_pool; }
+    [[nodiscard]] piece_cache& cache() noexcept { return m_cache; }
     [[nodiscard]] worker_pool& hash_workers() noexcept { return m_hash_workers; }
 
-    /// libtorrent's way to give a block back.
-    void free_disk_buffer(char* block) override { m_pool.free(block); }
+    /// Memory runs short, or a session ends: the dirty blocks of all images leave now.
+    void expedite();
+    /// Changes the size of the pool, in bytes, and of what the cache keeps.
+    void resize(std::int64_t pool_bytes, std::optional<std::int64_t> cache_bytes);
+
+    /// libtorrent's way to give a block back. \p block may point anywhere into it.
+    void free_disk_buffer(char* block) override { m_pool.release(m_pool.index_of(block)); }
 
 private:
+    using clock = image_io::clock;
+
+    [[nodiscard]] std::vector<std::shared_ptr<image_storage>> images() const;
+    void on_dirty(clock::time_point due);
+    void run_flusher();
+
+    backend_options const m_options;
     block_pool m_pool;
+    piece_cache m_cache;
+    worker_pool m_hash_workers;
     mutable std::mutex m_mutex;
     std::map<libtorrent::sha1_hash, std::shared_ptr<image_storage>> m_images;
-    worker_pool m_hash_workers; ///< last: its threads end before what they use goes
+    mutable std::vector<std::weak_ptr<image_storage>> m_removed; ///< may still be used: their blocks leave, too
+    std::uint32_t m_next_number = 0;
+
+    std::atomic<clock::rep> m_wake_at; ///< when the flusher wakes by itself
+    std::mutex m_flusher_mutex;        ///< guards these two
+    std::condition_variable m_flusher_wake;
+    bool m_poked = false;
+    bool m_stop = false;
+    std::thread m_flusher; ///< last: makes blocks leave that have waited long enough
 };
 
 /// Makes a session's adapter to \p shared, for lt::session_params::disk_io_constructor. The backend must outlive it.

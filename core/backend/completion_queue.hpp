@@ -1,18 +1,17 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <utility>
-#include <vector>
+
+#include "core/cache/piece_cache.hpp"
 
 namespace seedbed {
 
 /// Brings ended jobs back to one thread in batches: however many end while that thread is busy, it is woken once for
-/// all of them.
+/// all of them. Jobs are linked through themselves: nothing is allocated.
 ///
 /// Threads: push() from any; take() on the consumer's.
-template <class Job>
 class completion_queue {
 public:
     /// \param wake tells the consumer that there is something to take(); called from the pushing thread, without a
@@ -20,28 +19,31 @@ public:
     explicit completion_queue(std::function<void()> wake)
         : m_wake(std::move(wake)) {}
 
-    void push(std::unique_ptr<Job> job) {
+    void push(waiter_list ended) {
+        if (ended.empty()) {
+            return;
+        }
         {
             std::scoped_lock const lock(m_mutex);
-            m_jobs.push_back(std::move(job));
-            if (m_jobs.size() > 1) {
-                return; // woken already and not yet taken
+            bool const woken = !m_ended.empty();
+            m_ended.append(ended);
+            if (woken) {
+                return; // and not yet taken
             }
         }
         m_wake();
     }
 
-    /// Takes all ended jobs, in the order in which they ended, in exchange for the empty \p reuse, whose memory is used
-    /// next.
-    [[nodiscard]] std::vector<std::unique_ptr<Job>> take(std::vector<std::unique_ptr<Job>> reuse) {
+    /// Takes all ended jobs, in the order in which they were pushed.
+    [[nodiscard]] waiter_list take() {
         std::scoped_lock const lock(m_mutex);
-        return std::exchange(m_jobs, std::move(reuse));
+        return std::exchange(m_ended, {});
     }
 
 private:
     std::function<void()> m_wake;
     std::mutex m_mutex;
-    std::vector<std::unique_ptr<Job>> m_jobs;
+    waiter_list m_ended;
 };
 
 } // namespace seedbed

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -40,16 +41,21 @@ disk_io::disk_io(std::shared_ptr<backend> shared, lt::io_context& context, lt::s
 disk_io::~disk_io() {
     disk_io::abort(true);
     // Every job that runs has ended, so each storage with jobs behind a fence is reached through one of these.
-    for (auto const& ended : m_completions.take({})) {
-        ended->target->fence.drop_blocked();
+    for (auto ended = m_completions.take(); !ended.empty();) {
+        auto const dropped = job_ptr(static_cast<job*>(ended.pop()));
+        dropped->target->fence.drop_blocked();
     }
 }
 
 void disk_io::settings_updated() {
     auto const queued = std::int64_t{m_settings.get_int(lt::settings_pack::max_queued_disk_bytes)};
-    // A quarter of the pool is left for reads, whatever the session asks for.
-    auto const most = static_cast<std::int64_t>(m_backend->pool().capacity()) * block_size / 4 * 3;
-    m_back_pressure.set_high_watermark(std::min(queued, most));
+    // libtorrent's number ends at 2 GiB: what is as large as that is no limit. A sixteenth of the pool is kept for
+    // reads.
+    auto const wanted = queued == std::numeric_limits<int>::max() ? std::numeric_limits<std::int64_t>::max() : queued;
+    m_pool_blocks = m_backend->pool().capacity();
+    auto const most = static_cast<std::int64_t>(m_pool_blocks) * block_size / 16 * 15;
+    m_most_queued = std::min(wanted, most);
+    m_back_pressure.set_high_watermark(std::min(m_most_queued, m_drain.limit()));
 }
 
 // --- storages
@@ -96,10 +102,17 @@ std::vector<lt::open_file_state> disk_io::get_status(lt::storage_index_t index) 
 // --- a job's way
 
 disk_io::job_ptr disk_io::make_job(lt::storage_index_t index, job_kind kind) {
-    auto made = std::make_unique<job>();
-    made->owner = this;
+    job_ptr made;
+    if (m_free_jobs.empty()) {
+        made = std::make_unique<job>();
+    } else {
+        made = std::move(m_free_jobs.back());
+        m_free_jobs.pop_back();
+    }
+    made->sink = this;
     made->kind = kind;
     made->target = find(index);
+    made->start = &disk_io::finish_at_once;
     made->stops = made->target->stops.load(std::memory_order_relaxed);
     made->target->last_use = lt::clock_type::now();
     gauge_of(kind).fetch_add(1, std::memory_order_relaxed);
@@ -121,42 +134,21 @@ void disk_io::post(job_ptr what, void (disk_io::*start)(job_ptr)) {
 }
 
 void disk_io::post_fence(job_ptr what) {
-    auto& fence = what->target->fence;
-    fence.post_fence(std::move(what));
+    auto const target = what->target;
+    target->fence.post_fence(std::move(what));
+    if (target->image && target->fence.blocked() > 0) {
+        // It waits for writes that would otherwise wait for their neighbours.
+        target->image->io().expedite();
+    }
 }
 
 void disk_io::finish_at_once(job_ptr what) {
     finish(std::move(what));
 }
 
-void disk_io::enter_worker() {
-    m_with_workers.fetch_add(1, std::memory_order_relaxed);
-}
-
-void disk_io::hand_over(worker_pool& pool, job_ptr what, void (disk_io::*run)(job_ptr)) {
-    enter_worker();
-    submit(pool, std::move(what), run);
-}
-
-void disk_io::submit(worker_pool& pool, job_ptr what, void (disk_io::*run)(job_ptr)) {
-    struct call {
-        disk_io* self;
-        void (disk_io::*run)(job_ptr);
-        job* owned;
-        void operator()() const {
-            (self->*run)(job_ptr(owned));
-            self->leave_worker();
-        }
-    };
-    pool.submit(call{this, run, what.release()});
-}
-
-void disk_io::leave_worker() {
-    // Under the lock, so that whoever waits for the last one can not destroy this before the notification is out.
-    std::scoped_lock const lock(m_workers_mutex);
-    if (m_with_workers.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        m_workers_idle.notify_all();
-    }
+void disk_io::hand_over(job_ptr what, void (disk_io::*run)(job_ptr)) {
+    m_away.fetch_add(1, std::memory_order_relaxed);
+    m_backend->hash_workers().submit([this, run, owned = what.release()] { (this->*run)(job_ptr(owned)); });
 }
 
 bool disk_io::cancelled(job& what) const {
@@ -169,42 +161,87 @@ bool disk_io::cancelled(job& what) const {
 }
 
 void disk_io::finish(job_ptr what) {
-    m_completions.push(std::move(what));
+    waiter_list one;
+    one.push(what.release());
+    m_completions.push(one);
+}
+
+void disk_io::came_back(std::int64_t count) {
+    // Under the lock, so that whoever waits for the last one can not destroy this before the notification is out.
+    std::scoped_lock const lock(m_away_mutex);
+    if (m_away.fetch_sub(count, std::memory_order_acq_rel) == count) {
+        m_none_away.notify_all();
+    }
+}
+
+void disk_io::call_handler(job& done) {
+    if (done.write_handler) {
+        done.write_handler(done.error);
+    } else if (done.read_handler) {
+        if (done.error) {
+            done.read_handler(lt::disk_buffer_holder{}, done.error);
+        } else {
+            auto* const data = done.memory.data() + done.offset % block_size;
+            static_cast<void>(done.memory.release()); // libtorrent gives it back, see backend::free_disk_buffer()
+            done.read_handler(lt::disk_buffer_holder(*m_backend, data, done.length), done.error);
+        }
+    } else {
+        done.handler(done);
+    }
 }
 
 void disk_io::call_handlers() {
-    auto batch = m_completions.take(std::move(m_batch));
+    auto batch = m_completions.take();
     std::int64_t written = 0;
-    for (auto& ended : batch) {
-        auto const done = std::move(ended);
+    while (!batch.empty()) {
+        auto done = job_ptr(static_cast<job*>(batch.pop()));
         if (done->kind == job_kind::write) {
             written += done->length;
         }
-        done->handler(*done);
+        call_handler(*done);
         done->target->fence.ended();
-        gauge_of(done->kind).fetch_sub(1, std::memory_order_relaxed);
-        if (--m_outstanding == 0) {
-            m_work.reset();
+        if (done->target->fence.blocked() > 0 && done->target->image) {
+            // Writes that waited for a fence have begun, and the next fence waits for them.
+            done->target->image->io().expedite();
+        }
+        recycle(std::move(done));
+    }
+    if (written > 0) {
+        drained(written);
+    }
+}
+
+void disk_io::drained(std::int64_t written) {
+    m_drain.drained(drain_meter::clock::now(), written);
+    m_back_pressure.set_high_watermark(std::min(m_most_queued, m_drain.limit()));
+    auto const waiting = m_back_pressure.remove(written);
+    if (m_back_pressure.bytes() <= m_back_pressure.low_watermark()) {
+        m_pressed = false;
+    }
+    for (auto const& each : waiting) {
+        if (auto const observer = each.lock()) {
+            observer->on_disk();
         }
     }
-    batch.clear();
-    m_batch = std::move(batch);
-    if (written > 0) {
-        for (auto const& waiting : m_back_pressure.remove(written)) {
-            if (auto const observer = waiting.lock()) {
-                observer->on_disk();
-            }
-        }
+}
+
+void disk_io::recycle(job_ptr done) {
+    gauge_of(done->kind).fetch_sub(1, std::memory_order_relaxed);
+    done->reset();
+    m_free_jobs.push_back(std::move(done));
+    if (--m_outstanding == 0) {
+        m_work.reset();
     }
 }
 
 void disk_io::abort(bool wait) {
     m_aborted.store(true, std::memory_order_relaxed);
+    m_backend->expedite();
     if (!wait) {
         return;
     }
-    std::unique_lock lock(m_workers_mutex);
-    m_workers_idle.wait(lock, [this] { return m_with_workers.load(std::memory_order_acquire) == 0; });
+    std::unique_lock lock(m_away_mutex);
+    m_none_away.wait(lock, [this] { return m_away.load(std::memory_order_acquire) == 0; });
 }
 
 std::atomic<std::int64_t>& disk_io::gauge_of(job_kind kind) {
@@ -220,8 +257,7 @@ void disk_io::update_stats_counters(lt::counters& counters) const {
     counters.set_value(lt::counters::num_read_jobs, reads);
     counters.set_value(lt::counters::num_write_jobs, writes);
     counters.set_value(lt::counters::num_jobs, reads + writes + jobs(job_kind::hash) + jobs(job_kind::fence));
-    counters.set_value(lt::counters::queued_disk_jobs,
-                       static_cast<std::int64_t>(m_with_workers.load(std::memory_order_relaxed)));
+    counters.set_value(lt::counters::queued_disk_jobs, m_away.load(std::memory_order_relaxed));
     counters.set_value(lt::counters::disk_blocks_in_use, static_cast<std::int64_t>(m_backend->pool().in_use()));
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "core/backend/completion_queue.hpp"
 #include "core/backend/job_fence.hpp"
 #include "core/cache/back_pressure.hpp"
+#include "core/cache/drain_meter.hpp"
 
 namespace seedbed {
 
@@ -33,7 +35,7 @@ namespace seedbed {
 ///
 /// Threads: all members on the network thread. The destructor waits for the jobs that are still with a worker; their
 /// handlers, and those of jobs behind a fence, are dropped then: the session that would be called is gone.
-class disk_io final : public libtorrent::disk_interface {
+class disk_io final : public libtorrent::disk_interface, private waiter_sink {
 public:
     disk_io(std::shared_ptr<backend> shared, libtorrent::io_context& context,
             libtorrent::settings_interface const& settings, libtorrent::counters& counters);
@@ -105,10 +107,9 @@ private:
     struct job;
     using storage_ptr = std::shared_ptr<storage>;
     using job_ptr = std::unique_ptr<job>;
-
-    [[nodiscard]] storage_ptr const& find(libtorrent::storage_index_t index) const;
     enum class job_kind : std::uint8_t { read, write, hash, fence };
 
+    [[nodiscard]] storage_ptr const& find(libtorrent::storage_index_t index) const;
     [[nodiscard]] job_ptr make_job(libtorrent::storage_index_t index, job_kind kind);
     [[nodiscard]] std::atomic<std::int64_t>& gauge_of(job_kind kind);
     void post(job_ptr what, void (disk_io::*start)(job_ptr));
@@ -120,24 +121,27 @@ private:
     void start_hash2(job_ptr what);
     void finish_at_once(job_ptr what);
 
-    /// To be called once for each job before a worker can have it; leave_worker() is the other end.
-    void enter_worker();
-    /// Lets a pool's worker run a job that was counted; \p run ends with finish().
-    void submit(worker_pool& pool, job_ptr what, void (disk_io::*run)(job_ptr));
-    /// Counts and submits.
-    void hand_over(worker_pool& pool, job_ptr what, void (disk_io::*run)(job_ptr));
-    void leave_worker();
-    void run_read(job_ptr what);
-    void run_write(job_ptr what);
+    /// Any thread: goes on with a read whose blocks up to the one in job::block are there.
+    void continue_read(job_ptr what);
+    void finish_read(job_ptr what);
+    /// Hands a job to the hash workers; \p run ends with finish().
+    void hand_over(job_ptr what, void (disk_io::*run)(job_ptr));
     void run_hash(job_ptr what);
     void run_hash2(job_ptr what);
-    /// Starts the write that waits for its turn, which can be another session's.
-    static void start_next_write(dirty_block next);
     /// True where the job must not run any more; it is then failed.
     [[nodiscard]] bool cancelled(job& what) const;
+
+    /// Of the cache: the blocks of these jobs are there, or on the device.
+    void deliver(waiter_list jobs, io_error const* failed) override;
     /// Any thread: the job has ended; its handler will be called on the network thread.
     void finish(job_ptr what);
+    /// Any thread: so many jobs are no longer away. The last access to this of whoever calls it.
+    void came_back(std::int64_t count);
     void call_handlers();
+    /// Bytes of writes that are done: those who were told to pause may go on.
+    void drained(std::int64_t written);
+    void call_handler(job& done);
+    void recycle(job_ptr done);
 
     std::shared_ptr<backend> m_backend;
     libtorrent::io_context& m_context;
@@ -146,7 +150,12 @@ private:
 
     std::vector<storage_ptr> m_storages;
     std::vector<std::uint32_t> m_free_storages;
+    std::vector<job_ptr> m_free_jobs;
     back_pressure<libtorrent::disk_observer> m_back_pressure;
+    drain_meter m_drain;
+    std::int64_t m_most_queued = 0; ///< bytes that settings and pool allow to wait
+    std::size_t m_pool_blocks = 0;  ///< the pool's size when the watermark was set
+    bool m_pressed = false;         ///< peers are paused, and everything dirty was told to leave
 
     /// Jobs whose handler was not called yet; while there is one, m_work keeps the io_context running.
     std::size_t m_outstanding = 0;
@@ -154,12 +163,11 @@ private:
 
     std::atomic<bool> m_aborted{false};
     std::array<std::atomic<std::int64_t>, 4> m_jobs{}; ///< outstanding, by job_kind; for the counters
-    std::atomic<std::size_t> m_with_workers{0};        ///< jobs that a worker has or will get
-    std::mutex m_workers_mutex;
-    std::condition_variable m_workers_idle; ///< abort() and the destructor wait for m_with_workers to fall to 0
+    std::atomic<std::int64_t> m_away{0};               ///< jobs that are with a worker or the cache
+    std::mutex m_away_mutex;
+    std::condition_variable m_none_away; ///< abort() and the destructor wait for m_away to fall to 0
     std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for what was posted and runs after this is gone
-    completion_queue<job> m_completions;
-    std::vector<job_ptr> m_batch; ///< memory of the last batch, for the next one
+    completion_queue m_completions;
 };
 
 } // namespace seedbed

@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include <boost/asio/error.hpp>
 #include <libtorrent/disk_interface.hpp>
@@ -16,15 +15,17 @@
 #include <libtorrent/time.hpp>
 
 #include "core/backend/disk_io.hpp"
+#include "core/backend/image_io.hpp"
+#include "core/backend/piece_hasher.hpp"
 
 namespace seedbed {
 
-/// One operation from its posting to its handler. It has one owner at any time: the network thread, then a worker, then
-/// the network thread again; so the storage's last reference is never dropped by a worker of its own device.
-struct disk_io::job {
-    disk_io* owner = nullptr; ///< writes of several sessions to one image can wait for one another
+/// One operation from its posting to its handler. It has one owner at any time: the network thread, then a worker or
+/// the cache, then the network thread again; so the storage's last reference is never dropped by a worker of its own
+/// device. Used again when its handler has run: an operation allocates nothing.
+struct disk_io::job : io_waiter {
     storage_ptr target;
-    void (disk_io::*start)(job_ptr) = &disk_io::finish_at_once; ///< called when its fence lets it run
+    void (disk_io::*start)(job_ptr) = nullptr; ///< called when its fence lets it run
     job_kind kind = job_kind::fence;
     bool volatile_read = false; ///< part of a full check, which need not finish when the torrent stops
     bool v1 = false;
@@ -33,17 +34,22 @@ struct disk_io::job {
     std::int32_t offset = 0; ///< within the piece, in bytes
     std::int32_t length = 0; ///< bytes
     libtorrent::storage_error error;
-    std::shared_ptr<pool_block> block; ///< what to write; what was read
-    std::vector<dirty_block> overlay;
+    block_ref memory; ///< what to write, or what was read, from offset within its block on
+    block_ref head;   ///< of a read that spans two blocks: the first
     std::span<libtorrent::sha256_hash> block_hashes; ///< libtorrent's memory, valid until the handler has run
     libtorrent::sha1_hash sha1;
     libtorrent::sha256_hash sha256;
-    /// Calls libtorrent's handler with the result. Runs once, on the network thread.
+
+    // The one that is set is called with the result, once, on the network thread. Those of the hot path are
+    // libtorrent's own, not wrapped, since wrapping allocates.
+    std::function<void(libtorrent::disk_buffer_holder, libtorrent::storage_error const&)> read_handler;
+    std::function<void(libtorrent::storage_error const&)> write_handler;
     std::function<void(job&)> handler;
 
     [[nodiscard]] image_storage& image() const;
-    [[nodiscard]] std::int64_t stream_offset() const { return image().stream_offset(piece, offset); }
-    [[nodiscard]] std::span<std::byte> buffer() const { return block->bytes().first(static_cast<std::size_t>(length)); }
+    [[nodiscard]] std::int32_t first_block() const noexcept { return offset / block_size; }
+    [[nodiscard]] std::int32_t last_block() const noexcept { return (offset + length - 1) / block_size; }
+
     void fail(int code, libtorrent::operation_t operation) {
         error.ec = libtorrent::error_code(code, boost::system::generic_category());
         error.operation = operation;
@@ -51,6 +57,21 @@ struct disk_io::job {
     void abort() {
         error.ec = boost::asio::error::operation_aborted;
         error.operation = libtorrent::operation_t::unknown;
+    }
+    /// As new, but for its memory.
+    void reset() {
+        target.reset();
+        start = nullptr;
+        volatile_read = false;
+        v1 = false;
+        error = {};
+        memory = {};
+        head = {};
+        block = {};
+        block_hashes = {};
+        read_handler = nullptr;
+        write_handler = nullptr;
+        handler = nullptr;
     }
 };
 

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include <libtorrent/file_storage.hpp>
@@ -21,22 +20,13 @@ namespace lt = libtorrent;
 
 namespace {
 
-/// A block of the pool, or null where even the heap has none.
-std::shared_ptr<pool_block> make_block(block_pool& pool) {
-    try {
-        return std::make_shared<pool_block>(pool);
-    } catch (std::bad_alloc const&) {
-        return nullptr;
-    }
-}
-
 bool within_piece(image_storage const& image, lt::peer_request const& request) {
     auto const piece = static_cast<std::int32_t>(request.piece);
     return piece >= 0 && piece < image.torrent().piece_count && request.start >= 0 && request.length > 0 &&
            request.length <= block_size && request.length <= image.piece_size(piece) - request.start;
 }
 
-/// libtorrent writes whole blocks and no others; the order of writes relies on it.
+/// libtorrent writes whole blocks and no others; the cache relies on it.
 bool is_whole_block(image_storage const& image, lt::peer_request const& request) {
     return within_piece(image, request) && request.start % block_size == 0 &&
            request.length ==
@@ -75,13 +65,7 @@ void disk_io::async_read(lt::storage_index_t index, lt::peer_request const& requ
     what->piece = static_cast<std::int32_t>(request.piece);
     what->offset = request.start;
     what->length = request.length;
-    what->handler = [this, handler = std::move(handler)](job& done) {
-        if (done.error) {
-            handler(lt::disk_buffer_holder{}, done.error);
-            return;
-        }
-        handler(lt::disk_buffer_holder(*m_backend, done.block->release(), done.length), done.error);
-    };
+    what->read_handler = std::move(handler);
     if (auto const& image = what->target->image; image && !within_piece(*image, request)) {
         what->fail(EINVAL, lt::operation_t::file_read);
     }
@@ -89,36 +73,98 @@ void disk_io::async_read(lt::storage_index_t index, lt::peer_request const& requ
 }
 
 void disk_io::start_read(job_ptr what) {
-    what->overlay = what->image().dirty().overlapping(what->stream_offset(), what->length);
-    auto& queue = what->image().queue();
-    hand_over(queue, std::move(what), &disk_io::run_read);
-}
-
-void disk_io::run_read(job_ptr what) {
     if (cancelled(*what)) {
         finish(std::move(what));
         return;
     }
-    what->block = make_block(m_backend->pool());
-    if (!what->block) {
+    auto const block = what->first_block();
+    auto const piece = what->piece;
+    auto& io = what->image().io();
+    auto* const waiter = what.release(); // the cache may have it, and hand it to deliver() at any moment
+    if (block_ref found; io.read_block(piece, block, *waiter, found)) {
+        waiter->block = std::move(found);
+        continue_read(job_ptr(waiter));
+    } else {
+        // Perhaps it is back already: the count is right all the same, and nobody looks at it before this thread is
+        // done.
+        m_away.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+void disk_io::continue_read(job_ptr what) {
+    if (what->first_block() == what->last_block()) {
+        what->memory = std::move(what->block);
+        finish_read(std::move(what));
+        return;
+    }
+    if (!what->head) {
+        // The second block. It is away until deliver() has it, or is found at once.
+        what->head = std::move(what->block);
+        m_away.fetch_add(1, std::memory_order_relaxed);
+        auto const block = what->last_block();
+        auto const piece = what->piece;
+        auto& io = what->image().io();
+        auto* const waiter = what.release();
+        block_ref found;
+        if (!io.read_block(piece, block, *waiter, found)) {
+            return;
+        }
+        what.reset(waiter);
+        what->block = std::move(found);
+        static_cast<void>(m_away.fetch_sub(1, std::memory_order_relaxed)); // the caller's is left
+    }
+    // What a peer wants of two blocks lies in one piece of memory.
+    what->memory = m_backend->cache().allocate_for_write();
+    if (!what->memory) {
         what->fail(ENOMEM, lt::operation_t::file_read);
         finish(std::move(what));
         return;
     }
-    timed const time(m_counters, lt::counters::disk_read_time);
-    auto const outcome = what->image().read(what->stream_offset(), what->buffer());
-    if (outcome) {
-        for (auto const& newer : what->overlay) {
-            copy_overlap(newer, what->stream_offset(), what->buffer());
-        }
-        m_counters.inc_stats_counter(lt::counters::num_blocks_read);
-        m_counters.inc_stats_counter(lt::counters::num_read_ops);
-    } else {
-        what->fail(outcome.error().code, lt::operation_t::file_read);
-        what->image().report(outcome.error());
-    }
-    what->overlay.clear();
+    auto const within = what->offset % block_size;
+    auto const first = block_size - within;
+    std::memcpy(what->memory.data(), what->head.data() + within, static_cast<std::size_t>(first));
+    std::memcpy(what->memory.data() + first, what->block.data(), static_cast<std::size_t>(what->length - first));
+    what->offset = 0; // of what is handed out
+    finish_read(std::move(what));
+}
+
+void disk_io::finish_read(job_ptr what) {
+    m_counters.inc_stats_counter(lt::counters::num_blocks_read);
+    m_counters.inc_stats_counter(lt::counters::num_read_ops);
     finish(std::move(what));
+}
+
+void disk_io::deliver(waiter_list jobs, io_error const* failed) {
+    waiter_list ended;
+    std::int64_t count = 0;
+    std::int64_t written = 0;
+    while (!jobs.empty()) {
+        auto what = job_ptr(static_cast<job*>(jobs.pop()));
+        ++count;
+        if (failed != nullptr) {
+            what->fail(failed->code,
+                       what->kind == job_kind::read ? lt::operation_t::file_read : lt::operation_t::file_write);
+            ended.push(what.release());
+        } else if (what->kind == job_kind::read) {
+            if (what->first_block() != what->last_block()) {
+                continue_read(std::move(what));
+                continue;
+            }
+            what->memory = std::move(what->block);
+            m_counters.inc_stats_counter(lt::counters::num_blocks_read);
+            m_counters.inc_stats_counter(lt::counters::num_read_ops);
+            ended.push(what.release());
+        } else {
+            m_counters.inc_stats_counter(lt::counters::num_blocks_written);
+            ++written;
+            ended.push(what.release());
+        }
+    }
+    if (written > 0) {
+        m_counters.inc_stats_counter(lt::counters::num_write_ops); // those of one run come together
+    }
+    m_completions.push(ended);
+    came_back(count);
 }
 
 // --- writes
@@ -130,64 +176,48 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
     what->piece = static_cast<std::int32_t>(request.piece);
     what->offset = request.start;
     what->length = request.length;
-    what->handler = [handler = std::move(handler)](job& done) { handler(done.error); };
+    what->write_handler = std::move(handler);
     if (auto const& image = what->target->image; image) {
         if (!is_whole_block(*image, request)) {
             what->fail(EINVAL, lt::operation_t::file_write);
         } else if (image->device().read_only()) {
             what->fail(EROFS, lt::operation_t::file_write);
-        } else if (what->block = make_block(m_backend->pool()); what->block) {
-            std::memcpy(what->block->data(), buffer, static_cast<std::size_t>(request.length));
+        } else if (what->memory = m_backend->cache().allocate_for_write(); what->memory) {
+            std::memcpy(what->memory.data(), buffer, static_cast<std::size_t>(request.length));
         } else {
             what->fail(ENOMEM, lt::operation_t::file_write);
         }
     }
-    if (!what->block) {
-        what->length = 0; // takes no memory: neither counts here nor when it has ended
+    if (!what->memory) {
+        what->length = 0; // it weighs nothing
+    }
+    if (m_pool_blocks != m_backend->pool().capacity()) {
+        settings_updated();
+    }
+    if (m_back_pressure.bytes() == 0) {
+        m_drain.begin(drain_meter::clock::now());
     }
     auto const pause = m_back_pressure.add(what->length, observer);
     post(std::move(what), &disk_io::start_write);
+    if (pause && !std::exchange(m_pressed, true)) {
+        m_backend->expedite(); // memory runs short: nothing waits for neighbours now
+    }
     return pause;
 }
 
 void disk_io::start_write(job_ptr what) {
-    auto& image = what->image();
-    enter_worker(); // before another worker can see it
-    if (image.dirty().add({what->stream_offset(), what->length, what->block, what.get()})) {
-        submit(image.queue(), std::move(what), &disk_io::run_write);
-        return;
+    auto const keep = what->target; // the job is out of our hands below
+    auto& image = *keep->image;
+    auto const piece = what->piece;
+    auto const block = what->first_block();
+    auto const length = what->length;
+    auto memory = std::move(what->memory);
+    m_away.fetch_add(1, std::memory_order_relaxed);
+    image.io().write_block(piece, block, std::move(memory), length, *what.release());
+    image.hasher().block_written(piece, block);
+    if (m_aborted.load(std::memory_order_relaxed)) {
+        image.io().expedite(); // it was behind a fence; the session waits for it
     }
-    // An earlier write of this block is on its way; run_write() of that one takes this job over.
-    static_cast<void>(what.release());
-}
-
-void disk_io::run_write(job_ptr what) {
-    auto& image = what->image();
-    auto const offset = what->stream_offset();
-    {
-        timed const time(m_counters, lt::counters::disk_write_time);
-        auto const outcome = image.write(offset, what->buffer());
-        if (outcome) {
-            m_counters.inc_stats_counter(lt::counters::num_blocks_written);
-            m_counters.inc_stats_counter(lt::counters::num_write_ops);
-        } else {
-            what->fail(outcome.error().code, lt::operation_t::file_write);
-        }
-    }
-    auto next = image.dirty().finish(offset);
-    what->block.reset();
-    finish(std::move(what)); // before the next one starts, so that writes that wait for one another end in order
-    if (next.memory) {
-        start_next_write(std::move(next));
-    }
-}
-
-void disk_io::start_next_write(dirty_block next) {
-    next.memory.reset(); // the job has it, and gives it back before its handler runs
-    auto waiting = job_ptr(static_cast<job*>(next.writer));
-    auto& owner = *waiting->owner;
-    auto& queue = waiting->image().queue();
-    owner.submit(queue, std::move(waiting), &disk_io::run_write);
 }
 
 // --- hashes
@@ -213,37 +243,31 @@ void disk_io::async_hash(
 }
 
 void disk_io::start_hash(job_ptr what) {
-    auto& image = what->image();
-    what->overlay = image.dirty().overlapping(image.stream_offset(what->piece, 0), image.piece_size(what->piece));
-    hand_over(m_backend->hash_workers(), std::move(what), &disk_io::run_hash);
+    hand_over(std::move(what), &disk_io::run_hash);
 }
 
 void disk_io::run_hash(job_ptr what) {
-    if (cancelled(*what)) {
-        finish(std::move(what));
-        return;
-    }
-    timed const time(m_counters, lt::counters::disk_hash_time);
-    auto& image = what->image();
-    piece_hash_request request;
-    request.piece = what->piece;
-    request.v1 = what->v1;
-    request.block_hashes = what->block_hashes;
-    if (!what->block_hashes.empty()) {
-        request.v2_size = image.torrent().info->orig_files().piece_size2(lt::piece_index_t{what->piece});
-    }
-    request.overlay = std::move(what->overlay);
-    auto const outcome = hash_piece(image, request, what->sha1);
-    request.overlay.clear();
-    if (outcome) {
-        m_counters.inc_stats_counter(lt::counters::num_blocks_hashed,
-                                     (image.piece_size(what->piece) + block_size - 1) / block_size);
-        m_counters.inc_stats_counter(lt::counters::num_read_back);
-    } else {
-        what->fail(outcome.error().code, lt::operation_t::file_read);
-        image.report(outcome.error());
+    if (!cancelled(*what)) {
+        timed const time(m_counters, lt::counters::disk_hash_time);
+        auto& image = what->image();
+        piece_hash_request request;
+        request.piece = what->piece;
+        request.v1 = what->v1;
+        request.block_hashes = what->block_hashes;
+        request.keep = !what->volatile_read;
+        if (!what->block_hashes.empty()) {
+            request.v2_size = image.torrent().info->orig_files().piece_size2(lt::piece_index_t{what->piece});
+        }
+        auto const outcome = image.hasher().hash(request, what->sha1);
+        if (outcome) {
+            m_counters.inc_stats_counter(lt::counters::num_blocks_hashed, image.io().blocks_in_piece(what->piece));
+        } else {
+            what->fail(outcome.error().code, lt::operation_t::file_read);
+            image.report(outcome.error());
+        }
     }
     finish(std::move(what));
+    came_back(1);
 }
 
 void disk_io::async_hash2(
@@ -267,25 +291,23 @@ void disk_io::async_hash2(
 }
 
 void disk_io::start_hash2(job_ptr what) {
-    what->overlay = what->image().dirty().overlapping(what->stream_offset(), what->length);
-    hand_over(m_backend->hash_workers(), std::move(what), &disk_io::run_hash2);
+    hand_over(std::move(what), &disk_io::run_hash2);
 }
 
 void disk_io::run_hash2(job_ptr what) {
-    if (cancelled(*what)) {
-        finish(std::move(what));
-        return;
-    }
-    timed const time(m_counters, lt::counters::disk_hash_time);
-    auto const outcome = hash_block(what->image(), what->stream_offset(), what->length, what->overlay, what->sha256);
-    what->overlay.clear();
-    if (outcome) {
-        m_counters.inc_stats_counter(lt::counters::num_blocks_hashed);
-    } else {
-        what->fail(outcome.error().code, lt::operation_t::file_read);
-        what->image().report(outcome.error());
+    if (!cancelled(*what)) {
+        timed const time(m_counters, lt::counters::disk_hash_time);
+        auto const outcome =
+            what->image().hasher().hash_block(what->piece, what->first_block(), what->length, what->sha256);
+        if (outcome) {
+            m_counters.inc_stats_counter(lt::counters::num_blocks_hashed);
+        } else {
+            what->fail(outcome.error().code, lt::operation_t::file_read);
+            what->image().report(outcome.error());
+        }
     }
     finish(std::move(what));
+    came_back(1);
 }
 
 } // namespace seedbed

@@ -4,12 +4,43 @@
 #include <cstring>
 #include <utility>
 
+#include "core/backend/piece_hasher.hpp"
+
 namespace seedbed {
 
 image_storage::image_storage(image_torrent torrent, std::unique_ptr<block_device> device, io_profile const& profile)
     : m_torrent(std::move(torrent))
     , m_device(std::move(device))
-    , m_queue("disk", profile.threads) {}
+    , m_profile(profile)
+    , m_calls("disk-calls", 1) {}
+
+void image_storage::attach(std::uint32_t number, piece_cache& cache, engine_options options) {
+    m_io = std::make_unique<image_io>(*this, number, cache, m_profile, std::move(options));
+}
+
+image_storage::~image_storage() = default;
+
+void image_storage::start_hasher(std::shared_ptr<image_storage> const& self, worker_pool& workers, bool ahead) {
+    m_hasher = std::make_unique<piece_hasher>(self, workers, ahead);
+}
+
+worker_pool::progress image_storage::progress() const {
+    auto const calls = m_calls.current_progress();
+    if (!m_io) {
+        return calls;
+    }
+    auto const transfers = m_io->progress();
+    return {calls.completed + transfers.completed, calls.pending + transfers.pending,
+            std::min(calls.stalled_since, transfers.stalled_since)};
+}
+
+std::int64_t image_storage::device_offset(std::int64_t stream_offset) const {
+    std::int64_t offset = 0;
+    m_torrent.extents.for_each_slice(stream_offset, 1, [&](extent const& slice) {
+        offset = slice.device_offset == extent::padding ? 0 : slice.device_offset;
+    });
+    return offset;
+}
 
 std::int32_t image_storage::piece_size(std::int32_t piece) const noexcept {
     auto const begin = stream_offset(piece, 0);
@@ -18,7 +49,10 @@ std::int32_t image_storage::piece_size(std::int32_t piece) const noexcept {
 }
 
 void image_storage::set_profile(io_profile const& profile) {
-    m_queue.set_threads(profile.threads);
+    m_profile = profile;
+    if (m_io) {
+        m_io->set_profile(profile);
+    }
 }
 
 namespace {
@@ -41,18 +75,6 @@ result<void, io_error> for_each_part(extent_map const& extents, std::int64_t str
 
 } // namespace
 
-result<void, io_error> image_storage::read(std::int64_t stream_offset, std::span<std::byte> target) {
-    return for_each_part(m_torrent.extents, stream_offset, target,
-                         [this](extent const& slice, std::span<std::byte> part) -> result<void, io_error> {
-                             if (slice.device_offset == extent::padding) {
-                                 std::ranges::fill(part, std::byte{0});
-                                 return {};
-                             }
-                             m_bytes_read.fetch_add(slice.length, std::memory_order_relaxed);
-                             return m_device->read(slice.device_offset, part);
-                         });
-}
-
 result<void, io_error> image_storage::read_medium(std::int64_t stream_offset, std::span<std::byte> target) {
     return for_each_part(m_torrent.extents, stream_offset, target,
                          [this](extent const& slice, std::span<std::byte> part) -> result<void, io_error> {
@@ -65,29 +87,9 @@ result<void, io_error> image_storage::read_medium(std::int64_t stream_offset, st
                          });
 }
 
-result<void, io_error> image_storage::write(std::int64_t stream_offset, std::span<std::byte const> source) {
-    {
-        std::scoped_lock const lock(m_error_mutex);
-        if (m_write_error) {
-            return tl::unexpected(*m_write_error);
-        }
-    }
-    auto outcome =
-        for_each_part(m_torrent.extents, stream_offset, source,
-                      [this](extent const& slice, std::span<std::byte const> part) -> result<void, io_error> {
-                          if (slice.device_offset == extent::padding) {
-                              return {};
-                          }
-                          auto written = m_device->write(slice.device_offset, part);
-                          if (written) {
-                              m_bytes_written.fetch_add(slice.length, std::memory_order_relaxed);
-                          }
-                          return written;
-                      });
-    if (!outcome) {
-        fail_writes(outcome.error());
-    }
-    return outcome;
+std::optional<io_error> image_storage::write_failure() const {
+    std::scoped_lock const lock(m_error_mutex);
+    return m_write_error;
 }
 
 result<void, io_error> image_storage::flush() {

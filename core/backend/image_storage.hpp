@@ -10,13 +10,15 @@
 #include <span>
 #include <vector>
 
-#include "core/cache/dirty_blocks.hpp"
+#include "core/backend/image_io.hpp"
 #include "core/device/block_device.hpp"
 #include "core/device/io_profile.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/image_torrent.hpp"
 
 namespace seedbed {
+
+class piece_hasher;
 
 /// One image on one device: the torrent's stream of bytes, read from and written to the device's extents.
 ///
@@ -31,12 +33,21 @@ public:
     image_storage(image_torrent torrent, std::unique_ptr<block_device> device, io_profile const& profile);
     image_storage(image_storage const&) = delete;
     image_storage& operator=(image_storage const&) = delete;
-    ~image_storage() = default;
+    ~image_storage();
 
     [[nodiscard]] image_torrent const& torrent() const noexcept { return m_torrent; }
     [[nodiscard]] block_device const& device() const noexcept { return *m_device; }
-    [[nodiscard]] dirty_blocks& dirty() noexcept { return m_dirty; }
-    [[nodiscard]] worker_pool& queue() noexcept { return m_queue; }
+    /// Joins a backend: \p number is the image's in its cache. To be called once, before any io().
+    void attach(std::uint32_t number, piece_cache& cache, engine_options options);
+    [[nodiscard]] bool attached() const noexcept { return m_io != nullptr; }
+    [[nodiscard]] image_io& io() noexcept { return *m_io; }
+    /// \param self this. To be called once, after attach().
+    void start_hasher(std::shared_ptr<image_storage> const& self, worker_pool& workers, bool ahead);
+    [[nodiscard]] piece_hasher& hasher() noexcept { return *m_hasher; }
+    /// A worker for what blocks: flushes.
+    [[nodiscard]] worker_pool& calls() noexcept { return m_calls; }
+    /// Of the transfers and the calls together: whichever has been without an end for longer.
+    [[nodiscard]] worker_pool::progress progress() const;
 
     /// Offset in the stream of a piece's byte.
     [[nodiscard]] std::int64_t stream_offset(std::int32_t piece, std::int32_t offset) const noexcept {
@@ -45,37 +56,51 @@ public:
     /// Bytes of the stream in a piece.
     [[nodiscard]] std::int32_t piece_size(std::int32_t piece) const noexcept;
 
+    /// As it was set last; on the thread that sets it.
+    [[nodiscard]] io_profile const& profile() const noexcept { return m_profile; }
     /// Applies the profile's numbers that can change while the device is in use.
     void set_profile(io_profile const& profile);
 
-    /// Reads from the device; padding reads as zeros. Blocks. What is still dirty is not seen: overlay it.
-    [[nodiscard]] result<void, io_error> read(std::int64_t stream_offset, std::span<std::byte> target);
-    /// The same past the page cache, to verify what is on the medium.
+    /// Where the stream's byte lies on the device, in bytes; that of the next extent for padding.
+    [[nodiscard]] std::int64_t device_offset(std::int64_t stream_offset) const;
+    /// For the queue that runs the transfers.
+    [[nodiscard]] block_device& writable_device() noexcept { return *m_device; }
+
+    /// Reads from the medium, past the page cache, to verify what is there; padding reads as zeros. Blocks.
     [[nodiscard]] result<void, io_error> read_medium(std::int64_t stream_offset, std::span<std::byte> target);
-    /// Writes to the device; padding is dropped. Blocks. The first error fails the image: every later write ends with
-    /// it at once.
-    [[nodiscard]] result<void, io_error> write(std::int64_t stream_offset, std::span<std::byte const> source);
     /// Makes what was written durable. Blocks. An error fails the image; a failed image never flushes well.
     [[nodiscard]] result<void, io_error> flush();
 
     /// Called with the first error of the image, once, on the thread where it happened. To be set before the first job.
     void set_error_handler(std::function<void(io_error const&)> handler) { m_on_error = std::move(handler); }
+    /// A write has failed: the image has, and nothing is written any more.
+    void fail_writes(io_error const& error);
+    /// The error after which nothing is written any more, if there was one.
+    [[nodiscard]] std::optional<io_error> write_failure() const;
     /// Reports an error of a read or a hash: it does not stop later writes, but is seen by the error handler.
     void report(io_error const& error);
     [[nodiscard]] std::optional<io_error> first_error() const;
 
+    void count_read(std::int64_t bytes) noexcept { m_bytes_read.fetch_add(bytes, std::memory_order_relaxed); }
+    void count_taken(std::int64_t bytes) noexcept { m_bytes_taken.fetch_add(bytes, std::memory_order_relaxed); }
+    void count_written(std::int64_t bytes, std::int64_t runs) noexcept {
+        m_bytes_written.fetch_add(bytes, std::memory_order_relaxed);
+        m_runs_written.fetch_add(runs, std::memory_order_relaxed);
+    }
+    /// Bytes of the stream that came to be written since the image was opened: those written, and those on their way.
+    [[nodiscard]] std::int64_t bytes_taken() const noexcept { return m_bytes_taken.load(std::memory_order_relaxed); }
     /// Sums since the image was opened, in bytes of the device.
     [[nodiscard]] std::int64_t bytes_read() const noexcept { return m_bytes_read.load(std::memory_order_relaxed); }
     [[nodiscard]] std::int64_t bytes_written() const noexcept {
         return m_bytes_written.load(std::memory_order_relaxed);
     }
+    /// Consecutive bytes of the device that were written at once.
+    [[nodiscard]] std::int64_t runs_written() const noexcept { return m_runs_written.load(std::memory_order_relaxed); }
 
 private:
-    void fail_writes(io_error const& error);
-
     image_torrent const m_torrent;
     std::unique_ptr<block_device> m_device;
-    dirty_blocks m_dirty;
+    io_profile m_profile;
     std::function<void(io_error const&)> m_on_error;
 
     mutable std::mutex m_error_mutex;
@@ -83,9 +108,13 @@ private:
     std::optional<io_error> m_write_error; ///< set once; from then on nothing is written
 
     std::atomic<std::int64_t> m_bytes_read{0};
+    std::atomic<std::int64_t> m_bytes_taken{0};
     std::atomic<std::int64_t> m_bytes_written{0};
+    std::atomic<std::int64_t> m_runs_written{0};
 
-    worker_pool m_queue; ///< last: its threads end before what they use goes
+    worker_pool m_calls;
+    std::unique_ptr<piece_hasher> m_hasher;
+    std::unique_ptr<image_io> m_io; ///< last: its threads end before what they use goes
 };
 
 } // namespace seedbed

@@ -2,130 +2,236 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
-#include <semaphore>
+#include <atomic>
+#include <utility>
+#include <vector>
 
 #include <libtorrent/hasher.hpp>
 
+#include "core/backend/piece_reader.hpp"
+
 namespace seedbed {
+
+namespace lt = libtorrent;
 
 namespace {
 
-constexpr std::int32_t chunk_size = 1 << 20;
+/// Blocks that come before a worker is woken for them: 256 KiB, little enough to be still in the CPU's cache, and
+/// enough to be worth waking somebody.
+constexpr std::int32_t ahead_batch = 16;
+/// Blocks that a worker takes at a time.
+constexpr std::int32_t ahead_chunk = 64;
+/// Blocks that are read at a time: 1 MiB, with the next as many under way.
+constexpr std::int32_t read_chunk = 64;
 
-std::span<char const> as_chars(std::span<std::byte const> bytes) {
-    return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
+void update(lt::hasher& sha1, std::span<std::byte const> bytes) {
+    sha1.update(reinterpret_cast<char const*>(bytes.data()), static_cast<int>(bytes.size()));
 }
 
-/// True where dirty blocks cover all of the range, so that the device need not be asked.
-bool covers(std::vector<dirty_block> const& overlay, std::int64_t offset, std::int64_t length) {
-    auto const end = offset + length;
-    for (auto const& block : overlay) {
-        if (block.stream_offset <= offset && block.stream_offset + block.length > offset) {
-            offset = block.stream_offset + block.length;
-        }
-    }
-    return offset >= end;
+lt::sha256_hash sha256_of(std::span<std::byte const> bytes) {
+    return lt::hasher256(reinterpret_cast<char const*>(bytes.data()), static_cast<int>(bytes.size())).final();
 }
-
-/// One read on the device's workers that the hash worker waits for.
-class chunk_read {
-public:
-    chunk_read()
-        : m_buffer(std::make_unique<std::byte[]>(chunk_size)) {}
-
-    void start(image_storage& image, std::vector<dirty_block> const& overlay, std::int64_t offset,
-               std::int32_t length) {
-        m_bytes = {m_buffer.get(), static_cast<std::size_t>(length)};
-        m_offset = offset;
-        m_overlay = &overlay;
-        m_outcome = {};
-        m_from_device = !covers(overlay, offset, length);
-        if (m_from_device) {
-            image.queue().submit([this, &image] {
-                m_outcome = image.read(m_offset, m_bytes);
-                m_done.release();
-            });
-        }
-    }
-
-    /// The bytes as every write posted before the hash left them.
-    result<std::span<std::byte const>, io_error> wait() {
-        if (m_from_device) {
-            m_done.acquire();
-        }
-        if (!m_outcome) {
-            return tl::unexpected(m_outcome.error());
-        }
-        for (auto const& block : *m_overlay) {
-            copy_overlap(block, m_offset, m_bytes);
-        }
-        return std::span<std::byte const>(m_bytes);
-    }
-
-private:
-    std::unique_ptr<std::byte[]> m_buffer;
-    std::span<std::byte> m_bytes;
-    std::int64_t m_offset = 0;
-    std::vector<dirty_block> const* m_overlay = nullptr;
-    result<void, io_error> m_outcome;
-    bool m_from_device = false;
-    std::binary_semaphore m_done{0};
-};
 
 /// The buffers of a hash worker, kept from piece to piece.
-std::array<chunk_read, 2>& worker_chunks() {
-    thread_local std::array<chunk_read, 2> chunks;
-    return chunks;
+std::array<piece_reader, 2>& worker_readers() {
+    thread_local std::array<piece_reader, 2> readers;
+    return readers;
 }
 
-/// Feeds the stream's bytes [offset, offset + length) to \p consume in chunks, in order.
+/// Calls \p consume(number, bytes) for the blocks [begin, end) of a piece, in order, the last one cut to the piece's
+/// end. The next chunk is read while one is consumed.
 template <class Consume>
-result<void, io_error> stream_chunks(image_storage& image, std::vector<dirty_block> const& overlay, std::int64_t offset,
-                                     std::int32_t length, Consume const& consume) {
-    auto& chunks = worker_chunks();
-    auto const size_at = [length](std::int32_t done) { return std::min(chunk_size, length - done); };
-    std::size_t current = 0;
-    chunks[current].start(image, overlay, offset, size_at(0));
-    for (std::int32_t done = 0; done < length;) {
-        auto const size = size_at(done);
-        auto const bytes = chunks[current].wait();
-        if (!bytes) {
-            return tl::unexpected(bytes.error());
-        }
-        auto const next = done + size;
-        if (next < length) {
-            chunks[1 - current].start(image, overlay, offset + next, size_at(next));
-        }
-        consume(done, *bytes);
-        done = next;
-        current = 1 - current;
+result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, std::int32_t begin, std::int32_t end,
+                                      bool keep, Consume const& consume) {
+    if (begin >= end) {
+        return {};
     }
-    return {};
+    auto const chunk = std::clamp(image.io().read_ahead(), read_chunk, piece_reader::most_blocks);
+    auto const& cache = image.io().cache();
+    // Several workers who each read a piece chunk by chunk would send a head to and fro: all of a piece at once, where
+    // there is room for two.
+    bool const whole = keep && image.io().in_device_order() &&
+                       cache.filling() + (end - begin) <= cache.capacity() / 2 && end - begin <= cache.clean_limit();
+    auto const ahead_of = [&](std::int32_t until) { return whole ? end : until; };
+    auto const size = image.piece_size(piece);
+    auto* current = &worker_readers()[0];
+    auto* next = &worker_readers()[1];
+    current->begin(image, piece, begin, std::min(end, begin + chunk), keep, ahead_of(std::min(end, begin + chunk)));
+    result<void, io_error> outcome;
+    for (auto at = begin; at < end; at += chunk) {
+        auto const until = std::min(end, at + chunk);
+        outcome = current->end();
+        if (!outcome) {
+            current->release();
+            return outcome;
+        }
+        if (until < end) {
+            next->begin(image, piece, until, std::min(end, until + chunk), keep,
+                        ahead_of(std::min(end, until + chunk)));
+        }
+        for (auto block = at; block < until; ++block) {
+            auto const length = std::min(block_size, size - block * block_size);
+            consume(block, current->block(block).first(static_cast<std::size_t>(length)));
+        }
+        current->release();
+        std::swap(current, next);
+    }
+    return outcome;
 }
 
 } // namespace
 
-result<void, io_error> hash_piece(image_storage& image, piece_hash_request const& request,
-                                  libtorrent::sha1_hash& sha1) {
-    auto const v1_size = request.v1 ? image.piece_size(request.piece) : 0;
-    auto const v2_size = request.block_hashes.empty() ? 0 : request.v2_size;
-    libtorrent::hasher whole;
-    auto outcome = stream_chunks(
-        image, request.overlay, image.stream_offset(request.piece, 0), std::max(v1_size, v2_size),
-        [&](std::int32_t done, std::span<std::byte const> bytes) {
-            if (request.v1) {
-                auto const chars = as_chars(bytes.first(
-                    static_cast<std::size_t>(std::clamp(v1_size - done, 0, static_cast<std::int32_t>(bytes.size())))));
-                whole.update(chars.data(), static_cast<int>(chars.size()));
+struct piece_hasher::piece_state {
+    // Guarded by the hasher's mutex:
+    std::vector<bool> arrived;
+    std::int32_t announced = 0; ///< value of ready for which a worker was woken
+
+    std::atomic<std::int32_t> ready{0}; ///< blocks from the start of the piece that have arrived
+    std::atomic<bool> scheduled{false}; ///< a worker will look at ready
+    std::atomic<bool> retired{false};   ///< nobody wants what is hashed ahead
+
+    std::mutex mutex; ///< guards what follows
+    lt::hasher sha1;
+    std::int32_t hashed = 0; ///< blocks
+    bool stopped = false;    ///< a block was no longer in memory: the rest is hashed at the end
+};
+
+piece_hasher::piece_hasher(std::shared_ptr<image_storage> const& image, worker_pool& workers, bool ahead)
+    : m_weak(image)
+    , m_image(*image)
+    , m_workers(workers)
+    , m_ahead(ahead && image->torrent().v1) {}
+
+piece_hasher::~piece_hasher() = default;
+
+void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
+    if (!m_ahead) {
+        return;
+    }
+    auto const count = m_image.io().blocks_in_piece(piece);
+    state_ptr wake;
+    {
+        std::scoped_lock const lock(m_mutex);
+        auto& slot = m_states[piece];
+        if (!slot) {
+            slot = std::make_shared<piece_state>();
+            slot->arrived.resize(static_cast<std::size_t>(count));
+        } else if (block < slot->ready.load(std::memory_order_relaxed)) {
+            // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had
+            // arrived: whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
+            slot->retired.store(true, std::memory_order_relaxed);
+            slot = std::make_shared<piece_state>();
+            slot->arrived.resize(static_cast<std::size_t>(count));
+        }
+        auto& state = *slot;
+        state.arrived[static_cast<std::size_t>(block)] = true;
+        auto ready = state.ready.load(std::memory_order_relaxed);
+        while (ready < count && state.arrived[static_cast<std::size_t>(ready)]) {
+            ++ready;
+        }
+        state.ready.store(ready); // before scheduled is looked at: a worker does it the other way round
+        if (ready - state.announced >= ahead_batch || (ready == count && state.announced < count)) {
+            state.announced = ready;
+            if (!state.scheduled.exchange(true)) {
+                wake = slot;
             }
-            for (std::int32_t at = done; at < std::min(v2_size, done + static_cast<std::int32_t>(bytes.size()));
-                 at += block_size) {
-                auto const size = std::min(block_size, v2_size - at);
-                auto const chars =
-                    as_chars(bytes.subspan(static_cast<std::size_t>(at - done), static_cast<std::size_t>(size)));
-                request.block_hashes[static_cast<std::size_t>(at / block_size)] =
-                    libtorrent::hasher256(chars.data(), static_cast<int>(chars.size())).final();
+        }
+    }
+    if (wake) {
+        m_workers.submit([image = m_weak, piece, state = std::move(wake)] { run_ahead(image, piece, state); });
+    }
+}
+
+void piece_hasher::run_ahead(std::weak_ptr<image_storage> const& weak, std::int32_t piece, state_ptr const& state) {
+    auto const image = weak.lock();
+    if (!image) {
+        return;
+    }
+    auto& cache = image->io().cache();
+    auto const number = image->io().number();
+    auto const size = image->piece_size(piece);
+    std::array<block_ref, ahead_chunk> blocks;
+    for (;;) {
+        bool more = true;
+        while (more) {
+            std::scoped_lock const lock(state->mutex); // given up now and then, for whoever wants the hash
+            auto const begin = state->hashed;
+            auto const end = std::min(state->ready.load(), begin + ahead_chunk);
+            more = begin < end && !state->stopped && !state->retired.load(std::memory_order_relaxed);
+            if (!more) {
+                break;
+            }
+            static_cast<void>(cache.collect(number, piece, begin, end, blocks));
+            for (auto block = begin; block < end; ++block) {
+                auto& memory = blocks[static_cast<std::size_t>(block - begin)];
+                if (!memory) {
+                    state->stopped = true;
+                    break;
+                }
+                auto const length = std::min(block_size, size - block * block_size);
+                update(state->sha1, memory.bytes().first(static_cast<std::size_t>(length)));
+                ++state->hashed;
+            }
+            blocks = {};
+        }
+        state->scheduled.store(false);
+        std::scoped_lock const lock(state->mutex);
+        auto const nothing =
+            state->stopped || state->retired.load(std::memory_order_relaxed) || state->hashed >= state->ready.load();
+        if (nothing || state->scheduled.exchange(true)) {
+            return;
+        }
+    }
+}
+
+piece_hasher::state_ptr piece_hasher::take(std::int32_t piece) {
+    std::scoped_lock const lock(m_mutex);
+    auto const at = m_states.find(piece);
+    if (at == m_states.end()) {
+        return nullptr;
+    }
+    auto state = std::move(at->second);
+    m_states.erase(at);
+    return state;
+}
+
+void piece_hasher::forget(std::int32_t piece) {
+    if (auto const state = take(piece)) {
+        state->retired.store(true, std::memory_order_relaxed);
+    }
+}
+
+result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt::sha1_hash& sha1) {
+    auto const v1_size = request.v1 ? m_image.piece_size(request.piece) : 0;
+    auto const v2_size = request.block_hashes.empty() ? 0 : request.v2_size;
+    auto const to_blocks = [](std::int32_t bytes) { return (bytes + block_size - 1) / block_size; };
+
+    lt::hasher whole;
+    std::int32_t done = 0;
+    if (auto const state = take(request.piece)) {
+        state->retired.store(true, std::memory_order_relaxed);
+        std::scoped_lock const lock(state->mutex);
+        if (!m_image.write_failure()) { // else something may be in it that never reached the device
+            whole = state->sha1;
+            done = state->hashed;
+        }
+    }
+    auto const begin = v2_size > 0 ? 0 : done;
+    auto const end = std::max(to_blocks(v1_size), to_blocks(v2_size));
+    // A full check of a disk with a head: one piece after another. A worker hashes faster than such a disk reads.
+    std::unique_lock in_turn(m_device_order, std::defer_lock);
+    if (!request.keep && m_image.io().in_device_order()) {
+        in_turn.lock();
+    }
+    auto outcome = for_each_block(
+        m_image, request.piece, begin, end, request.keep, [&](std::int32_t block, std::span<std::byte const> bytes) {
+            if (request.v1 && block >= done) {
+                update(whole, bytes);
+            }
+            auto const left = v2_size - block * block_size;
+            if (left > 0) {
+                auto const part = bytes.first(static_cast<std::size_t>(std::min(block_size, left)));
+                request.block_hashes[static_cast<std::size_t>(block)] = sha256_of(part);
             }
         });
     if (outcome && request.v1) {
@@ -134,11 +240,10 @@ result<void, io_error> hash_piece(image_storage& image, piece_hash_request const
     return outcome;
 }
 
-result<void, io_error> hash_block(image_storage& image, std::int64_t stream_offset, std::int32_t length,
-                                  std::vector<dirty_block> const& overlay, libtorrent::sha256_hash& sha256) {
-    return stream_chunks(image, overlay, stream_offset, length, [&](std::int32_t, std::span<std::byte const> bytes) {
-        auto const chars = as_chars(bytes);
-        sha256 = libtorrent::hasher256(chars.data(), static_cast<int>(chars.size())).final();
+result<void, io_error> piece_hasher::hash_block(std::int32_t piece, std::int32_t block, std::int32_t length,
+                                                lt::sha256_hash& sha256) {
+    return for_each_block(m_image, piece, block, block + 1, true, [&](std::int32_t, std::span<std::byte const> bytes) {
+        sha256 = sha256_of(bytes.first(static_cast<std::size_t>(length)));
     });
 }
 

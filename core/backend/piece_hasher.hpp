@@ -2,12 +2,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <span>
-#include <vector>
+#include <unordered_map>
 
 #include <libtorrent/sha1_hash.hpp>
 
 #include "core/backend/image_storage.hpp"
+#include "core/foundation/worker_pool.hpp"
 
 namespace seedbed {
 
@@ -17,20 +20,48 @@ struct piece_hash_request {
     bool v1 = false;                                 ///< SHA-1 of the whole piece
     std::span<libtorrent::sha256_hash> block_hashes; ///< where not empty: SHA-256 of each block of the piece's file
     std::int32_t v2_size = 0;                        ///< bytes of the piece that belong to a v2 file, without padding
-    std::vector<dirty_block> overlay;                ///< newer than the device, in order of offset
+    bool keep = true; ///< what has to be read stays in the cache, since somebody is about to ask for it
 };
 
-/// Reads a piece from the device and hashes it: large reads, the next one under way while the last is hashed.
+/// Hashes the pieces of one image. SHA-1 runs ahead: while a piece arrives in order, its blocks are hashed as they
+/// come, still in the CPU's cache, and little is left to do when it is complete. What came out of order is caught up
+/// then, what is no longer in memory is read back.
 ///
-/// The reads run on the device's workers, so that its number of threads holds for them too; the hashing on the calling
-/// thread, which must be a hash worker. What the overlay covers is not read where it covers a whole read.
-/// \param sha1 set where request.v1. \return the first error of a read.
-[[nodiscard]] result<void, io_error> hash_piece(image_storage& image, piece_hash_request const& request,
-                                                libtorrent::sha1_hash& sha1);
+/// Threads: every member may be called from any thread; hash() and hash_block() block, on a hash worker.
+class piece_hasher {
+public:
+    /// \param ahead whether to hash before a piece is complete.
+    piece_hasher(std::shared_ptr<image_storage> const& image, worker_pool& workers, bool ahead);
+    piece_hasher(piece_hasher const&) = delete;
+    piece_hasher& operator=(piece_hasher const&) = delete;
+    ~piece_hasher();
 
-/// SHA-256 of \p length bytes of the stream (one block), likewise.
-[[nodiscard]] result<void, io_error> hash_block(image_storage& image, std::int64_t stream_offset, std::int32_t length,
-                                                std::vector<dirty_block> const& overlay,
-                                                libtorrent::sha256_hash& sha256);
+    /// A block of a piece is in the cache, newly written.
+    void block_written(std::int32_t piece, std::int32_t block);
+    /// No more blocks of the piece will come for now: what was hashed ahead is forgotten.
+    void forget(std::int32_t piece);
+
+    /// Hashes a piece as every write before it left it. \param sha1 set where request.v1. \return the first error of a
+    /// read.
+    [[nodiscard]] result<void, io_error> hash(piece_hash_request const& request, libtorrent::sha1_hash& sha1);
+    /// SHA-256 of \p length bytes of a piece from the start of \p block on, at most a block.
+    [[nodiscard]] result<void, io_error> hash_block(std::int32_t piece, std::int32_t block, std::int32_t length,
+                                                    libtorrent::sha256_hash& sha256);
+
+private:
+    struct piece_state;
+    using state_ptr = std::shared_ptr<piece_state>;
+
+    [[nodiscard]] state_ptr take(std::int32_t piece);
+    static void run_ahead(std::weak_ptr<image_storage> const& image, std::int32_t piece, state_ptr const& state);
+
+    std::weak_ptr<image_storage> const m_weak; ///< for work that may come after the image
+    image_storage& m_image;
+    worker_pool& m_workers;
+    bool const m_ahead;
+    std::mutex m_mutex;
+    std::unordered_map<std::int32_t, state_ptr> m_states; ///< pieces that are arriving
+    std::mutex m_device_order; ///< held by the one full check that reads, where the device has a head
+};
 
 } // namespace seedbed

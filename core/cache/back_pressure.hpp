@@ -26,6 +26,7 @@ public:
         m_low = m_high - m_high / 8;
     }
     [[nodiscard]] std::int64_t high_watermark() const noexcept { return m_high; }
+    [[nodiscard]] std::int64_t low_watermark() const noexcept { return m_low; }
 
     /// Adds bytes that wait. \return true where the sender must pause; \p observer is then kept (null is allowed).
     [[nodiscard]] bool add(std::int64_t bytes, std::shared_ptr<Observer> const& observer) {

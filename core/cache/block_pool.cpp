@@ -1,79 +1,214 @@
 #include "core/cache/block_pool.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <new>
+#include <thread>
+#include <vector>
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace seedbed {
 
 namespace {
 
-constexpr std::size_t block_bytes = block_size;
-constexpr std::align_val_t block_alignment{4096};
+constexpr auto block_bytes = static_cast<std::size_t>(block_size);
+constexpr std::uint32_t nothing = 0xffff'ffffU;
+
+/// Address space for the machine's memory: a pool larger than that makes no sense.
+std::size_t reservation(std::size_t wanted) {
+    auto const pages = ::sysconf(_SC_PHYS_PAGES);
+    auto const page = ::sysconf(_SC_PAGESIZE);
+    auto const machine =
+        pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page) / block_bytes : 0;
+    // The overdraft: an eighth, and 4,096 blocks for small pools.
+    return std::min<std::size_t>(std::max(machine, wanted + wanted / 8 + 4096), nothing - 1);
+}
+
+std::size_t blocks_of(std::int64_t bytes) {
+    return static_cast<std::size_t>(std::max<std::int64_t>(bytes / block_size, 1));
+}
+
+constexpr std::uint32_t number(block_index index) {
+    return static_cast<std::uint32_t>(index);
+}
 
 } // namespace
 
-block_pool::block_pool(std::int64_t bytes)
-    : m_capacity(static_cast<std::size_t>(std::max<std::int64_t>(bytes / block_size, 1))) {
-    void* const memory =
-        ::mmap(nullptr, m_capacity * block_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+block_ref::block_ref(block_ref const& other) noexcept
+    : m_pool(other.m_pool)
+    , m_index(other.m_index) {
+    if (m_index != no_block) {
+        m_pool->add_reference(m_index);
+    }
+}
+
+block_ref::~block_ref() {
+    if (m_index != no_block) {
+        m_pool->release(m_index);
+    }
+}
+
+char* block_ref::data() const noexcept {
+    return m_pool->data(m_index);
+}
+
+block_pool::block_pool(std::int64_t bytes, bool huge_pages)
+    : m_reserved(reservation(blocks_of(bytes)))
+    , m_references(m_reserved)
+    , m_next(m_reserved)
+    , m_head(nothing)
+    , m_limit(std::min(blocks_of(bytes), m_reserved)) {
+    void* const memory = ::mmap(nullptr, m_reserved * block_bytes, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
         throw std::bad_alloc();
     }
     m_memory = static_cast<char*>(memory);
-    m_free.reserve(m_capacity);
-    for (auto i = m_capacity; i > 0; --i) {
-        m_free.push_back(m_memory + (i - 1) * block_bytes);
+    if (huge_pages) {
+        // A wish: where the kernel has none to give, small pages do.
+        static_cast<void>(::madvise(memory, m_reserved * block_bytes, MADV_HUGEPAGE));
     }
 }
 
 block_pool::~block_pool() {
-    static_cast<void>(::munmap(m_memory, m_capacity * block_bytes));
+    static_cast<void>(::munmap(m_memory, m_reserved * block_bytes));
 }
 
-bool block_pool::owns(char const* block) const noexcept {
-    return block >= m_memory && block < m_memory + m_capacity * block_bytes;
-}
-
-char* block_pool::allocate() {
-    {
-        std::scoped_lock const lock(m_mutex);
-        if (!m_free.empty()) {
-            auto* const block = m_free.back();
-            m_free.pop_back();
-            return block;
+block_index block_pool::pop() noexcept {
+    auto head = m_head.load(std::memory_order_acquire);
+    for (;;) {
+        auto const first = static_cast<std::uint32_t>(head);
+        if (first == nothing) {
+            return no_block;
         }
-        ++m_borrowed;
-    }
-    try {
-        return static_cast<char*>(::operator new(block_bytes, block_alignment));
-    } catch (std::bad_alloc const&) {
-        std::scoped_lock const lock(m_mutex);
-        --m_borrowed;
-        throw;
+        auto const next = m_next[first].load(std::memory_order_relaxed);
+        auto const changed = ((head >> 32) + 1) << 32 | next;
+        if (m_head.compare_exchange_weak(head, changed, std::memory_order_acq_rel, std::memory_order_acquire)) {
+            return block_index{first};
+        }
     }
 }
 
-void block_pool::free(char* block) noexcept {
-    if (owns(block)) {
-        std::scoped_lock const lock(m_mutex);
-        m_free.push_back(block);
+block_index block_pool::pop_fresh() noexcept {
+    auto untouched = m_untouched.load(std::memory_order_relaxed);
+    while (untouched < m_reserved) {
+        if (m_untouched.compare_exchange_weak(untouched, untouched + 1, std::memory_order_relaxed)) {
+            return block_index{untouched};
+        }
+    }
+    return no_block;
+}
+
+void block_pool::push(block_index index) noexcept {
+    auto head = m_head.load(std::memory_order_relaxed);
+    for (;;) {
+        m_next[number(index)].store(static_cast<std::uint32_t>(head), std::memory_order_relaxed);
+        auto const changed = ((head >> 32) + 1) << 32 | number(index);
+        if (m_head.compare_exchange_weak(head, changed, std::memory_order_release, std::memory_order_relaxed)) {
+            return;
+        }
+    }
+}
+
+block_ref block_pool::take() noexcept {
+    auto index = pop();
+    if (index == no_block) {
+        // Fresh ones last: a block that was in use is still in memory, perhaps in the CPU's cache.
+        index = pop_fresh();
+    }
+    if (index == no_block) {
+        m_in_use.fetch_sub(1, std::memory_order_relaxed);
+        return {};
+    }
+    m_references[number(index)].store(1, std::memory_order_relaxed);
+    return {*this, index};
+}
+
+block_ref block_pool::allocate() noexcept {
+    // Counted first, so that two threads do not both take the last one.
+    if (m_in_use.fetch_add(1, std::memory_order_relaxed) >= capacity()) {
+        m_in_use.fetch_sub(1, std::memory_order_relaxed);
+        return {};
+    }
+    return take();
+}
+
+block_ref block_pool::allocate_beyond() noexcept {
+    m_in_use.fetch_add(1, std::memory_order_relaxed);
+    return take();
+}
+
+void block_pool::add_reference(block_index index) noexcept {
+    m_references[number(index)].fetch_add(1, std::memory_order_relaxed);
+}
+
+void block_pool::release(block_index index) noexcept {
+    assert(references(index) > 0);
+    if (m_references[number(index)].fetch_sub(1, std::memory_order_acq_rel) != 1) {
         return;
     }
-    ::operator delete(block, block_alignment);
-    std::scoped_lock const lock(m_mutex);
-    --m_borrowed;
+    if (in_use() > capacity()) {
+        give_back(index); // its content is of no use to anybody
+    }
+    push(index);
+    m_in_use.fetch_sub(1, std::memory_order_relaxed);
 }
 
-std::size_t block_pool::in_use() const {
-    std::scoped_lock const lock(m_mutex);
-    return m_capacity - m_free.size() + m_borrowed;
+void block_pool::give_back(block_index index) noexcept {
+    m_giving_back.fetch_add(1); // before m_pinned is looked at: pin() does it the other way round
+    if (number(index) >= m_pinned.load()) {
+        // The next owner finds zeros. Where this fails, the block keeps its memory.
+        static_cast<void>(::madvise(data(index), block_bytes, MADV_DONTNEED));
+    }
+    m_giving_back.fetch_sub(1);
 }
 
-std::size_t block_pool::borrowed() const {
-    std::scoped_lock const lock(m_mutex);
-    return m_borrowed;
+std::optional<std::size_t> block_pool::populate(std::size_t from) const noexcept {
+    constexpr std::size_t step = 1024;
+    auto const end = std::min(from + step, capacity());
+    if (from >= end || ::madvise(m_memory + from * block_bytes, (end - from) * block_bytes, MADV_POPULATE_WRITE) != 0) {
+        return std::nullopt; // done, or a kernel before 5.14, or no memory
+    }
+    return end;
+}
+
+std::span<std::byte> block_pool::pin() noexcept {
+    auto const wanted = std::max(m_pinned.load(), capacity());
+    m_pinned.store(wanted);
+    while (m_giving_back.load() > 0) {
+        std::this_thread::yield(); // for the length of a system call, when an image is opened
+    }
+    return {reinterpret_cast<std::byte*>(m_memory), wanted * block_bytes};
+}
+
+block_index block_pool::index_of(char const* address) const noexcept {
+    return block_index{static_cast<std::uint32_t>(static_cast<std::size_t>(address - m_memory) / block_bytes)};
+}
+
+char* block_pool::data(block_index index) const noexcept {
+    return m_memory + std::size_t{number(index)} * block_bytes;
+}
+
+std::uint32_t block_pool::references(block_index index) const noexcept {
+    return m_references[number(index)].load(std::memory_order_relaxed);
+}
+
+void block_pool::set_capacity(std::int64_t bytes) {
+    auto const wanted = std::min(blocks_of(bytes), m_reserved);
+    if (m_limit.exchange(wanted, std::memory_order_relaxed) <= wanted) {
+        return;
+    }
+    // The memory of free blocks goes back to the system; they stay free.
+    std::vector<block_index> free;
+    for (auto index = pop(); index != no_block; index = pop()) {
+        give_back(index);
+        free.push_back(index);
+    }
+    for (auto const index : free) {
+        push(index);
+    }
 }
 
 } // namespace seedbed

@@ -1,78 +1,125 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <mutex>
+#include <optional>
 #include <span>
-#include <vector>
+#include <utility>
+
+#include "core/foundation/lazy_array.hpp"
 
 namespace seedbed {
 
 /// BitTorrent's block: what peers ask for and what the pool hands out, in bytes.
 inline constexpr int block_size = 16 * 1024;
 
-/// The memory of all blocks: one reservation, made once, cut into blocks of 16 KiB that are aligned to 4 KiB.
+/// A block's number within its pool.
+enum class block_index : std::uint32_t {};
+inline constexpr block_index no_block{0xffff'ffffU};
+
+class block_pool;
+
+/// Shared ownership of one block: it goes back to its pool with its last owner. Empty by default.
 ///
-/// An exhausted pool does not fail: it lends single blocks from the heap until others come back, because the callers
-/// (a block that a peer has already sent, a read that a peer waits for) have no way to wait. Back-pressure keeps that
-/// small. Threads: any.
+/// Threads: as a shared_ptr: different objects on different threads, also to the same block.
+class block_ref {
+public:
+    block_ref() noexcept = default;
+    /// Takes over one reference that the caller owns.
+    block_ref(block_pool& pool, block_index index) noexcept
+        : m_pool(&pool)
+        , m_index(index) {}
+    block_ref(block_ref const& other) noexcept;
+    block_ref(block_ref&& other) noexcept
+        : m_pool(other.m_pool)
+        , m_index(std::exchange(other.m_index, no_block)) {}
+    block_ref& operator=(block_ref other) noexcept {
+        std::swap(m_pool, other.m_pool);
+        std::swap(m_index, other.m_index);
+        return *this;
+    }
+    ~block_ref();
+
+    [[nodiscard]] explicit operator bool() const noexcept { return m_index != no_block; }
+    [[nodiscard]] block_index index() const noexcept { return m_index; }
+    [[nodiscard]] char* data() const noexcept;
+    [[nodiscard]] std::span<std::byte> bytes() const noexcept {
+        return {reinterpret_cast<std::byte*>(data()), static_cast<std::size_t>(block_size)};
+    }
+    /// Gives the reference up: the caller releases it in the pool.
+    [[nodiscard]] block_index release() noexcept { return std::exchange(m_index, no_block); }
+
+private:
+    block_pool* m_pool = nullptr;
+    block_index m_index = no_block;
+};
+
+/// The memory of all blocks, whether they are read, written or cached: one reservation of address space, made once, cut
+/// into blocks of 16 KiB aligned to 4 KiB. Allocating is a pop from a list without a lock; nothing is allocated a
+/// block.
+///
+/// The size is a limit that can change while blocks are in use. Behind it lies an overdraft for a block that a peer has
+/// already sent, which cannot wait: allocate_beyond(). What is given back above the limit returns to the system.
+///
+/// Threads: any.
 class block_pool {
 public:
-    /// \param bytes size of the reservation; rounded down to whole blocks, at least one.
-    /// Throws std::bad_alloc where the address space can not be reserved.
-    explicit block_pool(std::int64_t bytes);
+    /// \param bytes the size; rounded down to whole blocks, at least one. \param huge_pages ask the kernel for them.
+    /// Throws std::bad_alloc where the address space cannot be reserved.
+    explicit block_pool(std::int64_t bytes, bool huge_pages = true);
     block_pool(block_pool const&) = delete;
     block_pool& operator=(block_pool const&) = delete;
     ~block_pool();
 
-    /// A block of block_size bytes with undefined content. Throws std::bad_alloc where even the heap has none.
-    [[nodiscard]] char* allocate();
-    /// Gives back what allocate() returned.
-    void free(char* block) noexcept;
+    /// A block with undefined content and one reference, or an empty ref where the limit is reached.
+    [[nodiscard]] block_ref allocate() noexcept;
+    /// The same, beyond the limit if need be; empty only where the whole reservation is used up.
+    [[nodiscard]] block_ref allocate_beyond() noexcept;
 
-    [[nodiscard]] std::size_t capacity() const noexcept { return m_capacity; } ///< blocks
-    [[nodiscard]] std::size_t in_use() const;                                  ///< blocks, those from the heap included
-    [[nodiscard]] std::size_t borrowed() const;                                ///< blocks in use from the heap
+    void add_reference(block_index index) noexcept;
+    void release(block_index index) noexcept;
+
+    /// The block in which \p address lies; it must be one of this pool's.
+    [[nodiscard]] block_index index_of(char const* address) const noexcept;
+    [[nodiscard]] char* data(block_index index) const noexcept;
+    [[nodiscard]] std::uint32_t references(block_index index) const noexcept;
+
+    /// Changes the size, in bytes, within the reservation (the machine's memory). Blocks in use stay.
+    void set_capacity(std::int64_t bytes);
+    [[nodiscard]] std::size_t capacity() const noexcept { return m_limit.load(std::memory_order_relaxed); } ///< blocks
+    [[nodiscard]] std::size_t in_use() const noexcept { return m_in_use.load(std::memory_order_relaxed); }  ///< blocks
+    /// Blocks that fit the reservation: every block_index is below it.
+    [[nodiscard]] std::size_t reserved() const noexcept { return m_reserved; }
+    /// Has the system give memory to some blocks from number \p from on, so that they cost no page fault when they are
+    /// first used. Blocks may be in use meanwhile. \return where to go on, or nothing where all have theirs, or will
+    /// get it when they are used since the kernel cannot do this.
+    [[nodiscard]] std::optional<std::size_t> populate(std::size_t from) const noexcept;
+    /// The memory of the first blocks, as many as the size is now, for the kernel to pin. From here on it never returns
+    /// to the system: a page that is given back leaves its address to a fresh one, while the kernel goes on with the
+    /// old.
+    [[nodiscard]] std::span<std::byte> pin() noexcept;
 
 private:
-    [[nodiscard]] bool owns(char const* block) const noexcept;
+    [[nodiscard]] block_index pop() noexcept;
+    [[nodiscard]] block_index pop_fresh() noexcept;
+    void push(block_index index) noexcept;
+    /// Returns the memory of a block that nobody has to the system, unless it is pinned.
+    void give_back(block_index index) noexcept;
+    [[nodiscard]] block_ref take() noexcept;
 
-    std::size_t m_capacity;
+    std::size_t m_reserved;
     char* m_memory = nullptr;
-    mutable std::mutex m_mutex;
-    std::vector<char*> m_free; ///< the last one given back is the first one taken: it is still in the CPU's cache
-    std::size_t m_borrowed = 0;
-};
-
-/// One block with shared ownership; it goes back to its pool with its last owner.
-class pool_block {
-public:
-    explicit pool_block(block_pool& pool)
-        : m_pool(pool)
-        , m_data(pool.allocate()) {}
-    pool_block(pool_block const&) = delete;
-    pool_block& operator=(pool_block const&) = delete;
-    ~pool_block() {
-        if (m_data != nullptr) {
-            m_pool.free(m_data);
-        }
-    }
-
-    [[nodiscard]] char* data() const noexcept { return m_data; }
-    [[nodiscard]] std::span<std::byte> bytes() const noexcept {
-        return {reinterpret_cast<std::byte*>(m_data), static_cast<std::size_t>(block_size)};
-    }
-    /// Gives the block up; the caller frees it in the pool.
-    [[nodiscard]] char* release() noexcept {
-        auto* const data = m_data;
-        m_data = nullptr;
-        return data;
-    }
-
-private:
-    block_pool& m_pool;
-    char* m_data;
+    lazy_array<std::atomic<std::uint32_t>> m_references;
+    lazy_array<std::atomic<std::uint32_t>> m_next; ///< of a free block: the one below it
+    /// Of the list of free blocks: a counter of changes above the first block's number, so that a pop does not take a
+    /// list for unchanged whose first block was taken and given back meanwhile.
+    std::atomic<std::uint64_t> m_head;
+    std::atomic<std::uint32_t> m_untouched{0}; ///< blocks from here on were never handed out
+    std::atomic<std::size_t> m_limit;
+    std::atomic<std::size_t> m_in_use{0};
+    std::atomic<std::size_t> m_pinned{0}; ///< blocks below it are
+    std::atomic<int> m_giving_back{0};    ///< threads in give_back()
 };
 
 } // namespace seedbed

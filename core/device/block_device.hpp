@@ -1,13 +1,41 @@
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
+#include <sys/uio.h>
+
+#include "core/device/direct_io.hpp"
 #include "core/foundation/error.hpp"
 
 namespace seedbed {
+
+/// The descriptors of a device, which owns them.
+struct raw_device {
+    int cached = -1; ///< through the page cache
+    int direct = -1; ///< past it; only for what rules allow
+    direct_rules rules;
+    std::int64_t size = 0; ///< bytes; what lies beyond must not be touched: a regular file would grow
+    bool writable = false;
+    /// The kernel writes for one caller at a time, as most file systems do to a regular file through the page cache:
+    /// more threads would only wait for its lock.
+    bool one_writer = false;
+
+    /// Why a transfer must not reach the system, or 0.
+    [[nodiscard]] int refuse(bool write, std::int64_t offset, std::int64_t length) const noexcept {
+        if (write && !writable) {
+            return EROFS;
+        }
+        if (offset < 0) {
+            return EINVAL;
+        }
+        return offset <= size && length <= size - offset ? 0 : write ? ENOSPC : EIO;
+    }
+};
 
 /// A device that holds an image: a block device, a regular file, or a fake of the tests.
 ///
@@ -34,6 +62,18 @@ public:
     /// Writes all of \p buffer at \p offset (bytes). A short transfer is continued, EINTR retried, zero progress is an
     /// error (EIO). Success says nothing about durability: see flush().
     [[nodiscard]] virtual result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) = 0;
+
+    /// The same from \p offset on into several pieces of memory, one after another.
+    [[nodiscard]] virtual result<void, io_error> read(std::int64_t offset, std::span<iovec const> memory) = 0;
+    /// The same at \p offset out of several pieces of memory.
+    [[nodiscard]] virtual result<void, io_error> write(std::int64_t offset, std::span<iovec const> memory) = 0;
+
+    /// What an engine needs that makes system calls of its own; nothing where the device is no file.
+    [[nodiscard]] virtual std::optional<raw_device> raw() const noexcept { return std::nullopt; }
+    /// To be called before bytes are written by raw(): a flush that fails names them.
+    virtual void will_write(std::int64_t /*offset*/, std::int64_t /*length*/) {}
+    /// Accounts for bytes that were written through raw() and the page cache; as a write() of them would.
+    [[nodiscard]] virtual result<void, io_error> wrote_through_cache(std::int64_t /*bytes*/) { return {}; }
 
     /// Makes everything written before durable. After a failure everything since the last success is suspect, and the
     /// kernel reports a lost page once: so every later flush of this object fails with the same error. Its offset and

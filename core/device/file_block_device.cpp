@@ -34,11 +34,15 @@ constexpr std::int64_t write_back_mark = std::int64_t{8} * 1024 * 1024;
 /// come.
 class file_block_device final : public block_device {
 public:
-    file_block_device(std::string path, unique_fd fd, device_geometry const& geometry, bool writable)
+    /// \param direct the same device past the page cache, or empty.
+    file_block_device(std::string path, unique_fd fd, unique_fd direct, device_geometry const& geometry, bool writable)
         : m_path(std::move(path))
         , m_fd(std::move(fd))
+        , m_direct_fd(std::move(direct))
+        , m_rules(rules_of(geometry, static_cast<bool>(m_direct_fd)))
         , m_size(geometry.size)
         , m_writable(writable)
+        , m_one_writer(!geometry.is_block_device && !m_direct_fd)
         , m_medium(m_fd.get(), geometry.size, geometry.logical_block_size) {}
 
     [[nodiscard]] std::string const& path() const noexcept override { return m_path; }
@@ -46,26 +50,57 @@ public:
     [[nodiscard]] bool read_only() const noexcept override { return !m_writable; }
 
     [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<std::byte> buffer) override {
-        auto const call = [this](std::byte* to, std::size_t count, std::int64_t at) {
-            return ::pread(m_fd.get(), to, count, at);
-        };
-        return outcome(io_operation::read, offset, buffer.size(), transfer_fully(call, offset, buffer));
+        iovec const whole{buffer.data(), buffer.size()};
+        return read(offset, std::span(&whole, 1));
+    }
+
+    [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<iovec const> memory) override {
+        auto const length = length_of(memory);
+        for (auto const& part : plan_transfer(m_rules, offset, length, memory)) {
+            auto const call = [fd = descriptor(part)](iovec const* pieces, int count, std::int64_t at) {
+                return ::preadv(fd, pieces, count, at);
+            };
+            if (int const code = transfer_fully(call, part.offset, part.length, from(memory, part)); code != 0) {
+                return outcome(io_operation::read, offset, length, code);
+            }
+        }
+        return {};
     }
 
     [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) override {
-        if (int const code = refuse_write(offset, buffer.size()); code != 0) {
-            return outcome(io_operation::write, offset, buffer.size(), code);
+        iovec const whole{const_cast<std::byte*>(buffer.data()), buffer.size()}; // pwritev only reads it
+        return write(offset, std::span(&whole, 1));
+    }
+
+    [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<iovec const> memory) override {
+        auto const length = length_of(memory);
+        if (int const code = raw()->refuse(true, offset, length); code != 0) {
+            return outcome(io_operation::write, offset, length, code);
         }
-        auto const call = [this](std::byte const* from, std::size_t count, std::int64_t at) {
-            return ::pwrite(m_fd.get(), from, count, at);
-        };
-        add_suspects(offset,
-                     static_cast<std::int64_t>(buffer.size())); // before: a flush that comes meanwhile may miss it
-        int code = transfer_fully(call, offset, buffer);
-        if (code == 0) {
-            code = bound_dirty_cache(static_cast<std::int64_t>(buffer.size()));
+        add_suspects(offset, length); // before: a flush that comes meanwhile may miss it
+        for (auto const& part : plan_transfer(m_rules, offset, length, memory)) {
+            auto const call = [fd = descriptor(part)](iovec const* pieces, int count, std::int64_t at) {
+                return ::pwritev(fd, pieces, count, at);
+            };
+            int code = transfer_fully(call, part.offset, part.length, from(memory, part));
+            if (code == 0 && !part.direct) {
+                code = bound_dirty_cache(part.length);
+            }
+            if (code != 0) {
+                return outcome(io_operation::write, offset, length, code);
+            }
         }
-        return outcome(io_operation::write, offset, buffer.size(), code);
+        return {};
+    }
+
+    [[nodiscard]] std::optional<raw_device> raw() const noexcept override {
+        return raw_device{m_fd.get(), m_direct_fd.get(), m_rules, m_size, m_writable, m_one_writer};
+    }
+
+    void will_write(std::int64_t offset, std::int64_t length) override { add_suspects(offset, length); }
+
+    [[nodiscard]] result<void, io_error> wrote_through_cache(std::int64_t bytes) override {
+        return outcome(io_operation::write, 0, bytes, bound_dirty_cache(bytes));
     }
 
     [[nodiscard]] result<void, io_error> flush() override {
@@ -77,24 +112,42 @@ public:
             m_flush_failure = sync();
             m_lost = m_flush_failure == 0 ? byte_range{} : written;
         }
-        return outcome(io_operation::flush, m_lost.begin, static_cast<std::size_t>(m_lost.end - m_lost.begin),
-                       m_flush_failure);
+        return outcome(io_operation::flush, m_lost.begin, m_lost.end - m_lost.begin, m_flush_failure);
     }
 
     [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override {
-        return outcome(io_operation::read, offset, buffer.size(), m_medium.read(offset, buffer));
+        return outcome(io_operation::read, offset, static_cast<std::int64_t>(buffer.size()),
+                       m_medium.read(offset, buffer));
     }
 
 private:
-    /// Why a write must not reach the system, or 0: a regular file would grow.
-    [[nodiscard]] int refuse_write(std::int64_t offset, std::size_t length) const {
-        if (!m_writable) {
-            return EROFS;
+    [[nodiscard]] static direct_rules rules_of(device_geometry const& geometry, bool direct) {
+        direct_rules rules;
+        if (direct) {
+            auto const sector = static_cast<std::int64_t>(geometry.logical_block_size);
+            rules.page = std::max<std::int64_t>(sector, 4096);
+            rules.memory = static_cast<std::size_t>(sector);
+            rules.length = static_cast<std::size_t>(sector);
         }
-        if (offset < 0) {
-            return EINVAL;
+        return rules;
+    }
+
+    [[nodiscard]] static std::int64_t length_of(std::span<iovec const> memory) {
+        std::int64_t length = 0;
+        for (auto const& piece : memory) {
+            length += static_cast<std::int64_t>(piece.iov_len);
         }
-        return offset > m_size || static_cast<std::int64_t>(length) > m_size - offset ? ENOSPC : 0;
+        return length;
+    }
+
+    [[nodiscard]] static memory_cursor from(std::span<iovec const> memory, transfer_part const& part) {
+        memory_cursor cursor(memory);
+        cursor.skip(part.skip);
+        return cursor;
+    }
+
+    [[nodiscard]] int descriptor(transfer_part const& part) const {
+        return part.direct ? m_direct_fd.get() : m_fd.get();
     }
 
     /// Counts \p written bytes and starts write-back where they cross a mark; of concurrent writes only the one that
@@ -155,18 +208,21 @@ private:
         return 0;
     }
 
-    [[nodiscard]] result<void, io_error> outcome(io_operation op, std::int64_t offset, std::size_t length,
+    [[nodiscard]] result<void, io_error> outcome(io_operation op, std::int64_t offset, std::int64_t length,
                                                  int code) const {
         if (code != 0) {
-            return tl::make_unexpected(io_error{op, m_path, offset, static_cast<std::int64_t>(length), code});
+            return tl::make_unexpected(io_error{op, m_path, offset, length, code});
         }
         return {};
     }
 
     std::string const m_path;
     unique_fd const m_fd;
+    unique_fd const m_direct_fd;
+    direct_rules const m_rules;
     std::int64_t const m_size;
     bool const m_writable;
+    bool const m_one_writer;
     medium_reader m_medium;
     std::atomic<std::int64_t> m_written{0}; ///< bytes since it was opened
     std::mutex m_suspects_mutex;
@@ -480,7 +536,14 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
             return refuse(device_guard::missing, path, code);
         }
     }
-    return std::make_unique<file_block_device>(path, std::move(fd), device.geometry, requirements.writable);
+    unique_fd direct;
+    if (requirements.direct_io) {
+        // By its number and not by its name, which can mean another file by now. Refused by some file systems: the page
+        // cache does then.
+        direct.reset(::open(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), access | O_DIRECT | O_CLOEXEC));
+    }
+    return std::make_unique<file_block_device>(path, std::move(fd), std::move(direct), device.geometry,
+                                               requirements.writable);
 }
 
 result<device_geometry, device_refusal> query_device_geometry(std::string const& path) {

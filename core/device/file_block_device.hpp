@@ -38,6 +38,8 @@ struct device_requirements {
     bool allow_mounted = false; ///< seed although it is mounted read-write
     std::optional<std::string> serial = {};
     std::optional<std::int64_t> size = {};
+    /// Transfers of whole pages go past the page cache where the device allows it.
+    bool direct_io = false;
     /// The greatest power of two that divides every extent's offset and length, where direct I/O is asked for; 0 = not
     /// asked.
     std::int64_t direct_io_alignment = 0;

@@ -1,11 +1,15 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
+#include "core/device/direct_io.hpp"
 
 namespace seedbed {
 
@@ -29,6 +33,31 @@ template <class Byte, class Call>
         }
         buffer = buffer.subspan(static_cast<std::size_t>(n));
         offset += n;
+    }
+    return 0;
+}
+
+/// The same for the bytes of \p memory, one piece after another.
+///
+/// \param call as preadv and pwritev without the descriptor: (pieces, number, offset) -> bytes or -1 with errno.
+template <class Call>
+[[nodiscard]] int transfer_fully(Call&& call, std::int64_t offset, std::int64_t length, memory_cursor memory) {
+    std::array<iovec, 1024> pieces; // IOV_MAX of Linux
+    while (length > 0) {
+        auto const count = memory.peek(length, pieces);
+        ssize_t const n = call(pieces.data(), static_cast<int>(count), offset);
+        if (n < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return errno;
+        }
+        if (n == 0) {
+            return EIO;
+        }
+        memory.skip(n);
+        offset += n;
+        length -= n;
     }
     return 0;
 }

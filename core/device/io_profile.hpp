@@ -8,13 +8,26 @@
 
 namespace seedbed {
 
-/// The numbers that a device of one class gets. All of them can change while the device is in use; each lies within
-/// io_profile_limits.
+/// Whether transfers go past the page cache.
+enum class direct_io_mode : std::uint8_t { automatic, on, off };
+/// How transfers are run.
+enum class io_engine_kind : std::uint8_t { automatic, threads, io_uring };
+
+/// As written in the configuration, where automatic is "auto" and direct I/O is true or false.
+[[nodiscard]] char const* to_string(io_engine_kind engine) noexcept;
+[[nodiscard]] char const* to_string(direct_io_mode mode) noexcept;
+
+/// The numbers that a device of one class gets; each lies within io_profile_limits. All but direct_io and io_engine can
+/// change while the device is in use.
 struct io_profile {
     int threads = 2;                        ///< workers of the device's queue
     std::int64_t coalesce = 16LL << 20;     ///< longest run of neighbouring blocks written at once, in bytes
     std::chrono::milliseconds delay{1'000}; ///< how long a block may wait for its neighbours
-    std::int64_t read_ahead = 4LL << 20;    ///< bytes read at once for a peer, from one block to one piece
+    std::int64_t read_ahead = 16LL << 20;   ///< bytes read at once for a peer, from one block to one piece
+    int queue_depth = 2;                    ///< transfers at a time with io_uring
+    direct_io_mode direct_io = direct_io_mode::automatic;
+    io_engine_kind io_engine = io_engine_kind::automatic;
+    bool elevator = false; ///< transfers in the order of their place on the device: for a disk with a head
 
     friend bool operator==(io_profile const&, io_profile const&) = default;
 };
@@ -23,6 +36,8 @@ struct io_profile {
 namespace io_profile_limits {
 inline constexpr int min_threads = 1;
 inline constexpr int max_threads = 256;
+inline constexpr int min_queue_depth = 1;
+inline constexpr int max_queue_depth = 1024;
 inline constexpr std::int64_t min_coalesce = 16LL << 10; ///< one block
 inline constexpr std::int64_t max_coalesce = 64LL << 20;
 inline constexpr std::chrono::milliseconds min_delay{0}; ///< a block is written at once
@@ -36,11 +51,11 @@ inline constexpr std::int64_t max_read_ahead = 16LL << 20; ///< one piece of a p
 
 /// The defaults of a class:
 ///
-/// | class    | threads | coalesce | delay  | read_ahead |
-/// |----------|---------|----------|--------|------------|
-/// | HDD      | 2       | 16 MiB   | 1 s    | 4 MiB      |
-/// | SATA SSD | 8       | 1 MiB    | 100 ms | 512 KiB    |
-/// | NVMe     | 32      | 256 KiB  | 10 ms  | 128 KiB    |
+/// | class    | threads | queue_depth | coalesce | delay  | read_ahead | elevator |
+/// |----------|---------|-------------|----------|--------|------------|----------|
+/// | HDD      | 2       | 2           | 16 MiB   | 1 s    | 16 MiB     | yes      |
+/// | SATA SSD | 8       | 16          | 1 MiB    | 100 ms | 512 KiB    | no       |
+/// | NVMe     | 32      | 64          | 256 KiB  | 10 ms  | 128 KiB    | no       |
 ///
 /// A head takes some 15 ms to move, in which the disk could have transferred 2 MiB: runs of one piece make that about a
 /// tenth of the time, and two threads keep one request waiting in the disk without pulling its head in many directions.

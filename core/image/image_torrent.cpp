@@ -117,7 +117,8 @@ result<image_torrent> read(std::string const& bytes, torrent_limits const& limit
     auto const hash = hashes.has_v1() ? hashes.v1 : hashes.get_best();
     return image_torrent{torrent.name(),         to_hex({hash.data(), hash.size()}),
                          torrent.piece_length(), torrent.num_pieces(),
-                         std::move(*extents),    std::move(*info)};
+                         hashes.has_v1(),        std::move(*extents),
+                         std::move(*info)};
 }
 
 } // namespace

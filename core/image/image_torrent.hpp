@@ -25,6 +25,7 @@ struct image_torrent {
     std::string info_hash;         ///< 40 hex digits: SHA-1, or the first 20 bytes of a v2-only torrent's SHA-256
     std::int32_t piece_length = 0; ///< bytes; the last piece may be shorter
     std::int32_t piece_count = 0;
+    bool v1 = true; ///< pieces have a SHA-1
     extent_map extents;
     std::shared_ptr<libtorrent::torrent_info> info; ///< never null
 };

@@ -48,6 +48,14 @@ int fail(exit_code code, std::string const& message) {
     return code;
 }
 
+/// As in the configuration: true, false or "auto".
+nlohmann::ordered_json to_json(direct_io_mode mode) {
+    if (mode == direct_io_mode::automatic) {
+        return to_string(mode);
+    }
+    return mode == direct_io_mode::on;
+}
+
 nlohmann::ordered_json to_json(probed_device const& device) {
     return {{"device", device.path},
             {"class", to_string(device.decision.cls)},
@@ -59,9 +67,12 @@ nlohmann::ordered_json to_json(probed_device const& device) {
             {"read_only", device.geometry.read_only},
             {"profile",
              {{"threads", device.profile.threads},
+              {"queue_depth", device.profile.queue_depth},
               {"coalesce", device.profile.coalesce},
               {"delay_ms", device.profile.delay.count()},
-              {"read_ahead", device.profile.read_ahead}}}};
+              {"read_ahead", device.profile.read_ahead},
+              {"direct_io", to_json(device.profile.direct_io)},
+              {"io_engine", to_string(device.profile.io_engine)}}}};
 }
 
 void print_json(std::vector<probed_device> const& devices) {
@@ -72,7 +83,7 @@ void print_json(std::vector<probed_device> const& devices) {
     std::cout << list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
-using row = std::array<std::string, 8>;
+using row = std::array<std::string, 11>;
 
 row to_row(probed_device const& device) {
     auto const& profile = device.profile;
@@ -83,15 +94,18 @@ row to_row(probed_device const& device) {
                 std::to_string(device.geometry.physical_block_size),
             device.geometry.read_only ? "ro" : "rw",
             std::to_string(profile.threads),
+            std::to_string(profile.queue_depth),
             format_byte_size(profile.coalesce) + ", " + std::to_string(profile.delay.count()) + " ms, " +
                 format_byte_size(profile.read_ahead),
+            to_string(profile.direct_io),
+            to_string(profile.io_engine),
             device.decision.evidence};
 }
 
 /// Columns as wide as their widest cell; the last one is not padded.
 void print_table(std::vector<probed_device> const& devices) {
-    std::vector<row> rows{
-        {"DEVICE", "CLASS", "SIZE", "SECTOR", "MODE", "THREADS", "COALESCE, DELAY, READ-AHEAD", "BECAUSE"}};
+    std::vector<row> rows{{"DEVICE", "CLASS", "SIZE", "SECTOR", "MODE", "THREADS", "DEPTH",
+                           "COALESCE, DELAY, READ-AHEAD", "DIRECT", "ENGINE", "BECAUSE"}};
     std::transform(devices.begin(), devices.end(), std::back_inserter(rows), to_row);
     std::array<std::size_t, std::tuple_size_v<row>> widths{};
     for (auto const& cells : rows) {

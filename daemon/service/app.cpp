@@ -21,17 +21,34 @@ using namespace std::chrono_literals;
 constexpr auto progress_interval = 1s;
 constexpr auto summary_interval = 60s;
 constexpr auto stop_warning = 5s;
-/// A stop writes what waits within its 5 seconds, also to a disk of 10 MB/s. More would only hide how slow that is: at
-/// 10 GbE it is a fortieth of a second.
-constexpr std::int64_t most_queued = 32LL << 20;
 constexpr std::size_t max_images_in_status = 8; ///< more are counted by state: a status is one line
 
-int hash_threads() {
-    return static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
+int hash_threads(settings const& wanted) {
+    return wanted.hashing.threads.value_or(static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)));
+}
+
+/// What cannot change stays as it is in force, so that the next reload compares with that.
+void keep_unchangeable(settings const& running, settings& wanted) {
+    wanted.memory.cache_shards = running.memory.cache_shards;
+    wanted.memory.huge_pages = running.memory.huge_pages;
+    wanted.hashing.ahead = running.hashing.ahead;
+    for (std::size_t i = 0; i < wanted.profiles.size(); ++i) {
+        wanted.profiles[i].direct_io = running.profiles[i].direct_io;
+        wanted.profiles[i].io_engine = running.profiles[i].io_engine;
+    }
+}
+
+backend_options to_backend_options(settings const& wanted) {
+    backend_options options;
+    options.cache_shards = wanted.memory.cache_shards;
+    options.cache_bytes = wanted.memory.cache;
+    options.huge_pages = wanted.memory.huge_pages;
+    options.hash_ahead = wanted.hashing.ahead;
+    return options;
 }
 
 std::int64_t queued_bytes(settings const& wanted) {
-    return std::min(wanted.memory.pool / 2, most_queued);
+    return wanted.memory.pool; // the backend keeps a part for reads
 }
 
 } // namespace
@@ -46,7 +63,8 @@ app::app(std::filesystem::path config_file, bool required, settings initial)
     : m_config_file(std::move(config_file))
     , m_config_required(required)
     , m_settings(std::move(initial))
-    , m_backend(std::make_shared<backend>(m_settings.memory.pool, hash_threads()))
+    , m_backend(
+          std::make_shared<backend>(m_settings.memory.pool, hash_threads(m_settings), to_backend_options(m_settings)))
     , m_seeder(m_main, m_backend, m_settings.network, queued_bytes(m_settings), [this] { arm_progress_timer(); })
     , m_signals(m_main, SIGTERM, SIGINT, SIGHUP)
     , m_progress_timer(m_main)
@@ -240,9 +258,20 @@ void app::apply(reload_plan const& plan, settings wanted) {
     if (plan.log_level) {
         set_log_level(wanted.log.level);
     }
-    auto const pool = m_settings.memory.pool;
+    keep_unchangeable(m_settings, wanted);
     m_settings = std::move(wanted);
-    m_settings.memory.pool = pool; // the one in force, so that the next reload compares with that
+    if (plan.memory) {
+        m_backend->resize(m_settings.memory.pool, m_settings.memory.cache);
+        m_seeder.set_queued_bytes(queued_bytes(m_settings));
+        log_info({},
+                 fmt::format("reload: {} of memory for blocks, {}", format_byte_size(m_settings.memory.pool),
+                             m_settings.memory.cache ? format_byte_size(*m_settings.memory.cache) + " of them to keep"
+                                                     : "any of it to keep"));
+    }
+    if (plan.hashing) {
+        m_backend->hash_workers().set_threads(hash_threads(m_settings));
+        log_info({}, fmt::format("reload: {} hash threads", hash_threads(m_settings)));
+    }
     if (plan.network) {
         m_seeder.apply(m_settings.network);
     }

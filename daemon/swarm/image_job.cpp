@@ -47,6 +47,21 @@ std::string peers(int count) {
     return fmt::format("{} peer{}", count, count == 1 ? "" : "s");
 }
 
+/// "auto" goes past the page cache on block devices: a file's blocks are the business of its file system.
+bool is_block_device(std::string const& path) {
+    struct ::stat st = {};
+    return ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+std::string describe_engine(image_storage& image, io_profile const& profile) {
+    auto const raw = image.writable_device().raw();
+    auto const* const way = raw && raw->direct >= 0 ? "direct I/O" : "page cache";
+    if (image.io().engine() == std::string_view("io_uring")) {
+        return fmt::format("io_uring, depth {}, {}", profile.queue_depth, way);
+    }
+    return fmt::format("{} threads, {}", profile.threads, way);
+}
+
 } // namespace
 
 char const* to_string(image_state state) noexcept {
@@ -138,8 +153,8 @@ void image_job::start() {
     auto closed = on_main([](image_job& self) { self.on_device_closed(); });
     auto const& in_force = m_services.settings();
     m_services.setup.submit([settings = m_settings, max_torrent = in_force.memory.max_torrent,
-                             profiles = in_force.profiles, &setup = m_services.setup, opened = std::move(opened),
-                             closed = std::move(closed)] {
+                             profiles = in_force.profiles, shared = m_services.shared, &setup = m_services.setup,
+                             opened = std::move(opened), closed = std::move(closed)] {
         opened_image found;
         found.stamp = stamp_of(settings.torrent);
         torrent_limits limits;
@@ -149,22 +164,30 @@ void image_job::start() {
             opened(result<opened_image>(tl::unexpected(torrent.error())));
             return;
         }
-        auto device = open_block_device(settings.device, requirements_of(settings, *torrent));
+        found.decision = detect_storage_class(settings.device);
+        auto const& profile = profiles[static_cast<std::size_t>(settings.profile.value_or(found.decision.cls))];
+        auto requirements = requirements_of(settings, *torrent);
+        requirements.direct_io = profile.direct_io == direct_io_mode::on ||
+                                 (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
+        auto device = open_block_device(settings.device, requirements);
         if (!device) {
             opened(result<opened_image>(tl::unexpected(error{device.error().message})));
             return;
         }
-        found.decision = detect_storage_class(settings.device);
-        auto const cls = settings.profile.value_or(found.decision.cls);
         // Whoever lets go of the image last, be it the network thread: the device is closed by a worker.
-        found.image = std::shared_ptr<image_storage>(
-            new image_storage(std::move(*torrent), std::move(*device), profiles[static_cast<std::size_t>(cls)]),
-            [&setup, closed](image_storage* image) {
-                setup.submit([image, closed] {
-                    delete image;
-                    closed();
-                });
-            });
+        found.image =
+            std::shared_ptr<image_storage>(new image_storage(std::move(*torrent), std::move(*device), profile),
+                                           [&setup, closed](image_storage* image) {
+                                               setup.submit([image, closed] {
+                                                   delete image;
+                                                   closed();
+                                               });
+                                           });
+        // Here and not on the main thread: registering the pool with a ring pins all of it.
+        if (auto const added = shared->add_image(found.image); !added) {
+            opened(result<opened_image>(tl::unexpected(added.error())));
+            return;
+        }
         opened(result<opened_image>(std::move(found)));
     });
 }
@@ -180,6 +203,7 @@ void image_job::on_opened(result<opened_image> const& outcome) {
         return;
     }
     m_image = outcome->image;
+    m_known = true;
     m_device_open = true;
     m_stamp = outcome->stamp;
     m_detected = outcome->decision.cls;
@@ -198,15 +222,17 @@ void image_job::on_opened(result<opened_image> const& outcome) {
         m_settings.profile && *m_settings.profile != m_detected
             ? fmt::format("; the configuration asks for the profile of {}", display_name(*m_settings.profile))
             : "";
-    log_info(fields(), fmt::format("{}: {}, because {}{}; {} threads", m_settings.device, display_name(m_detected),
-                                   outcome->decision.evidence, override_note, profile.threads));
+    log_info(fields(), fmt::format("{}: {}, because {}{}; {}", m_settings.device, display_name(m_detected),
+                                   outcome->decision.evidence, override_note, describe_engine(*m_image, profile)));
+    if (int const code = m_image->io().ring_refused(); code != 0 && profile.io_engine == io_engine_kind::io_uring) {
+        log_warning(fields(), "io_uring is not to be had here (" + errno_name(code) + "), using threads");
+    }
+    if (auto const raw = m_image->writable_device().raw();
+        profile.direct_io == direct_io_mode::on && (!raw || raw->direct < 0)) {
+        log_warning(fields(), "direct I/O is not to be had here, using the page cache");
+    }
     m_image->set_profile(profile); // a reload may have changed it since
     m_image->set_error_handler(on_main([](image_job& self, io_error const& error) { self.fail(error.message()); }));
-    if (auto const added = m_services.shared->add_image(m_image); !added) {
-        fail(added.error().message);
-        return;
-    }
-    m_known = true;
     join_swarm();
 }
 
@@ -265,10 +291,10 @@ void image_job::on_complete() {
     }
     if (m_state == image_state::checking) {
         m_check_to_report = true;
-        m_progress.bytes_left = m_image->bytes_written(); // so much was not there
+        m_progress.bytes_left = m_image->bytes_taken(); // so much was not there
         report_check();
     }
-    auto const fetched = m_image->bytes_written();
+    auto const fetched = m_image->bytes_taken();
     auto const seconds = phase_seconds();
     log_info(fields(), fetched == 0 ? "downloaded: nothing had to be fetched"
                                     : fmt::format("downloaded {} in {:.1f} s ({})", size(fetched), seconds,
@@ -293,7 +319,7 @@ void image_job::on_piece_damaged(int piece) {
             log_warning(self.fields(), fmt::format("piece {} came damaged and is fetched again", piece));
         }
     });
-    m_image->queue().submit([image = m_image, flushed = std::move(flushed)] { flushed(image->flush()); });
+    m_image->calls().submit([image = m_image, flushed = std::move(flushed)] { flushed(image->flush()); });
 }
 
 void image_job::on_swarm_error(std::string const& reason) {
@@ -308,13 +334,13 @@ void image_job::begin_flush() {
         self.on_flushed(outcome, written);
     });
     // The queue's jobs and the dirty blocks are part of the image: a pointer that owned it would make a circle.
-    m_image->dirty().when_empty([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
+    m_image->io().when_written([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
         auto const alive = image.lock();
         if (!alive) {
             return;
         }
         auto const written = clock::now();
-        alive->queue().submit([alive, written, flushed] { flushed(alive->flush(), written); });
+        alive->calls().submit([alive, written, flushed] { flushed(alive->flush(), written); });
     });
 }
 
@@ -446,9 +472,9 @@ void image_job::wind_up() {
         }
         self.release_image();
     });
-    m_image->dirty().when_empty([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
+    m_image->io().when_written([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
         if (auto const alive = image.lock()) {
-            alive->queue().submit([alive, flushed] { flushed(alive->flush()); });
+            alive->calls().submit([alive, flushed] { flushed(alive->flush()); });
         }
     });
 }
@@ -489,7 +515,7 @@ void image_job::apply_profile() {
 }
 
 std::optional<worker_pool::progress> image_job::queue_progress() const {
-    return m_image ? std::optional(m_image->queue().current_progress()) : std::nullopt;
+    return m_image ? std::optional(m_image->progress()) : std::nullopt;
 }
 
 bool image_job::is_moving() const {
@@ -545,6 +571,13 @@ void image_job::log_summary() {
         }
     } else if (m_state == image_state::seeding) {
         line += fmt::format(", {} sent so far", size(m_progress.uploaded));
+    }
+    if (auto const use = m_services.shared->cache().stats(); use.hits + use.misses > 0) {
+        auto const share = [](std::uint64_t part, std::uint64_t all) {
+            return 100 * static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1));
+        };
+        line += fmt::format("; of all images' reads {:.1f} % found in the cache, of its locks {:.2f} % busy",
+                            share(use.hits, use.hits + use.misses), share(use.contended, use.locks));
     }
     log_info(fields(), line);
 }

@@ -400,6 +400,12 @@ void seeder::apply(network_settings const& network) {
     m_impl->session->apply_settings(std::move(pack));
 }
 
+void seeder::set_queued_bytes(std::int64_t bytes) {
+    lt::settings_pack pack;
+    set_queued_bytes_setting(pack, bytes);
+    m_impl->session->apply_settings(std::move(pack));
+}
+
 void seeder::request_progress() {
     m_impl->session->post_torrent_updates(lt::torrent_handle::query_accurate_download_counters);
 }

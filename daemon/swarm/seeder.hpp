@@ -90,6 +90,9 @@ public:
     /// Applies changed settings; connections stay.
     void apply(network_settings const& network);
 
+    /// Changes how much may wait to be written before peers are paused, in bytes.
+    void set_queued_bytes(std::int64_t bytes);
+
     /// Asks for on_progress() of every torrent that has any.
     void request_progress();
 

@@ -19,6 +19,11 @@ void set_network_settings(lt::settings_pack& pack, network_settings const& netwo
     pack.set_bool(lt::settings_pack::enable_lsd, network.local_discovery);
 }
 
+void set_queued_bytes_setting(lt::settings_pack& pack, std::int64_t queued_bytes) {
+    pack.set_int(lt::settings_pack::max_queued_disk_bytes,
+                 static_cast<int>(std::min<std::int64_t>(queued_bytes, std::numeric_limits<int>::max())));
+}
+
 lt::settings_pack make_session_settings(network_settings const& network, std::int64_t queued_bytes) {
     using sp = lt::settings_pack;
     sp pack;
@@ -72,8 +77,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_int(sp::send_buffer_low_watermark, 1 << 20);
     pack.set_int(sp::send_buffer_watermark, 4 << 20);
     pack.set_int(sp::send_buffer_watermark_factor, 150);
-    pack.set_int(sp::max_queued_disk_bytes,
-                 static_cast<int>(std::min<std::int64_t>(queued_bytes, std::numeric_limits<int>::max())));
+    set_queued_bytes_setting(pack, queued_bytes);
 
     // Checking reads whole pieces: four of partclone's in flight.
     pack.set_int(sp::checking_mem_usage, 4096);

@@ -16,7 +16,8 @@ namespace seedbed {
 [[nodiscard]] libtorrent::settings_pack make_session_settings(network_settings const& network,
                                                               std::int64_t queued_bytes);
 
-/// The part of them that a reload changes.
+/// The parts of them that a reload changes.
 void set_network_settings(libtorrent::settings_pack& pack, network_settings const& network);
+void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);
 
 } // namespace seedbed

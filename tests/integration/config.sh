@@ -87,9 +87,19 @@ bad 2 network.listen 'empty: .*' '[network]' 'listen = []'
 bad 2 network.local_discovery '.*' '[network]' 'local_discovery = "no"'
 bad 2 memory.pool '1 MiB is out of range: 16 MiB to 1 TiB' '[memory]' 'pool = "1 MiB"'
 bad 2 memory.pool '.*' '[memory]' 'pool = "16 MB"'
-bad 2 log.level "'loud' is not a level: .*" '[log]' 'level = "loud"'
+bad 2 memory.cache '.*' '[memory]' 'cache = "all"'
+bad 2 memory.cache '2 TiB is out of range: 0 B to 1 TiB' '[memory]' 'cache = "2 TiB"'
+bad 2 memory.cache_shards '3 is not a power of two' '[memory]' 'cache_shards = 3'
+bad 2 memory.huge_pages '.*' '[memory]' 'huge_pages = "no"'
+bad 2 hashing.threads '0 is out of range: 1 to 1024' '[hashing]' 'threads = 0'
+bad 2 hashing.ahead '.*' '[hashing]' 'ahead = 0'
+bad 2 hashing.thraeds 'unknown key; did you mean threads\?' '[hashing]' 'thraeds = 2'
+bad 2 log.level "'loud' is not known: expected error, warning, info, debug or trace" '[log]' 'level = "loud"'
 bad 2 profile.hdd.threads '.*' '[profile.hdd]' 'threads = 0'
 bad 2 profile.hdd.threads '.*' '[profile.hdd]' 'threads = "two"'
+bad 2 profile.nvme.queue_depth '1025 is out of range: 1 to 1024' '[profile.nvme]' 'queue_depth = 1025'
+bad 2 profile.nvme.direct_io 'expected true, false or "auto", found a string' '[profile.nvme]' 'direct_io = "yes"'
+bad 2 profile.nvme.io_engine "'aio' is not known: expected auto, threads or io_uring" '[profile.nvme]' 'io_engine = "aio"'
 bad 1 profile.floppy '.*' '[profile.floppy]' 'threads = 1'
 bad 1 image.mode 'missing: .*' "${image[@]:0:4}"
 bad 5 image.mode "'clone' is not a mode: .*" "${image[@]:0:4}" 'mode = "clone"'
@@ -130,6 +140,14 @@ only stdout 2
 write_config none.toml "$port"
 run 0 --check-config --config none.toml
 said stdout 'none.toml: 0 images, the configuration is valid'
+
+# The whole engine switched off.
+write_config off.toml "$port" '[memory]' 'cache = "0"' 'huge_pages = false' '[hashing]' 'ahead = false'
+printf '[profile.%s]\ncoalesce = "16 KiB"\nread_ahead = "16 KiB"\ndirect_io = false\nio_engine = "threads"\n' \
+    hdd sata_ssd nvme >>off.toml
+run 0 --config off.toml --check-config
+said stdout 'off.toml: 0 images, the configuration is valid'
+only stderr 0
 
 # Valid, but an image would fail: status 3, and the others are told all the same.
 truncate -s 1048064 small.img

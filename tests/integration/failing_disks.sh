@@ -159,7 +159,7 @@ if have_strace; then
     write_config injected.toml "$(free_port)"
     add_image injected.toml good good.torrent "$work/injected.img" deploy "peers = [\"127.0.0.1:$seed_port\"]"
     start_daemon seed seed.toml
-    start_daemon injected injected.toml "${strace[@]}" -o trace -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=3
+    start_daemon injected injected.toml "${strace[@]}" -o trace -e trace=pwritev -e inject=pwritev:error=EIO:when=3
     failed injected good "write $work/injected.img: offset [0-9]+, length [0-9]+: .*$errno"
     never_line injected.log ' good: (downloaded|written|durable|done)'
     stop_daemon injected

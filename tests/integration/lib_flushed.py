@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Whether every write to a device was flushed: reads what `strace -f -y -e trace=pwrite64,fsync` wrote.
+"""Whether every write to a device was flushed: reads what `strace -f -y -e trace=pwritev,fsync` wrote.
 
 Usage: lib_flushed.py TRACE DEVICE
 There must be a write, and an fsync that began after the last write had returned and that succeeded. Exit status: 0 so it
@@ -8,8 +8,8 @@ import re
 import sys
 
 trace, device = sys.argv[1:]
-call = re.compile(r"^(\d+) +(pwrite64|fsync)\(\d+<" + re.escape(device) + r">.*?(?:= (-?\d+).*|<unfinished \.\.\.>)$")
-resumed = re.compile(r"^(\d+) +<\.\.\. (pwrite64|fsync) resumed>.*= (-?\d+)")
+call = re.compile(r"^(\d+) +(pwritev|fsync)\(\d+<" + re.escape(device) + r">.*?(?:= (-?\d+).*|<unfinished \.\.\.>)$")
+resumed = re.compile(r"^(\d+) +<\.\.\. (pwritev|fsync) resumed>.*= (-?\d+)")
 pending = {}  # thread -> where its call began
 writes, last_write, flushes = 0, 0, []
 with open(trace, encoding="utf-8", errors="replace") as lines:
@@ -25,7 +25,7 @@ with open(trace, encoding="utf-8", errors="replace") as lines:
             thread, name, status, began = begun[1], begun[2], int(begun[3]), number
         else:
             continue
-        if name == "pwrite64":
+        if name == "pwritev":
             writes, last_write = writes + 1, number
         else:
             flushes.append((began, status))

@@ -47,12 +47,19 @@ sys.exit(json.dumps(device) != sys.argv[3])' "$work/out" "$1" "$2"
 image=$work/image
 truncate -s 5M "$image"
 check "a table" run 0 "$image"
-check "its heading" grep -q '^DEVICE  *CLASS  *SIZE .*THREADS .*BECAUSE$' "$work/out"
-check "its line" grep -q "^$image  .*  5 MiB  .*  rw  " "$work/out"
+check "its heading" grep -q '^DEVICE  *CLASS  *SIZE .*THREADS  DEPTH  COALESCE.*  DIRECT  ENGINE  BECAUSE$' "$work/out"
+check "its line" grep -qE "^$image  .*  5 MiB  .*  rw +[0-9]+ +[0-9]+ .* auto +auto +[^ ]" "$work/out"
 check "JSON" run 0 --json "$image"
 check "size in JSON" field size $((5 << 20))
 check "kind in JSON" field block_device false
 check "writable in JSON" field read_only false
+check "direct I/O in JSON" field profile.direct_io '"auto"'
+check "engine in JSON" field profile.io_engine '"auto"'
+# The defaults of a class belong together.
+check "depth in JSON" python3 -c 'import json, sys
+device = json.load(open(sys.argv[1]))[0]
+depth = {"hdd": 4, "sata_ssd": 16, "nvme": 64}[device["class"]]
+sys.exit(device["profile"]["queue_depth"] != depth)' "$work/out"
 
 check "one of two devices is missing: status" run 1 --json "$work/missing" "$image"
 check "one of two devices is missing: the other is shown" field device "\"$image\""
@@ -67,9 +74,20 @@ check "help" run 0 --help
 printf '[profile.%s]\nthreads = 7\n\n' hdd sata_ssd nvme >"$work/seedbed.toml"
 check "profiles of a configuration" run 0 --json --config "$work/seedbed.toml" "$image"
 check "profiles of a configuration: threads" field profile.threads 7
+check "profiles of a configuration: what it does not name" field profile.io_engine '"auto"'
+printf '[profile.%s]\nqueue_depth = 9\ndirect_io = true\nio_engine = "threads"\n' hdd sata_ssd nvme >"$work/seedbed.toml"
+check "an engine of a configuration" run 0 --json --config "$work/seedbed.toml" "$image"
+check "an engine of a configuration: depth" field profile.queue_depth 9
+check "an engine of a configuration: direct I/O" field profile.direct_io true
+check "an engine of a configuration: engine" field profile.io_engine '"threads"'
+check "an engine of a configuration: table" run 0 --config "$work/seedbed.toml" "$image"
+check "an engine of a configuration: its line" grep -qE "^$image  .*  rw +[0-9]+ +9 .* true +threads +[^ ]" "$work/out"
+sed -i 's/^direct_io = true/direct_io = false/' "$work/seedbed.toml"
+check "no direct I/O in a configuration" run 0 --json --config "$work/seedbed.toml" "$image"
+check "no direct I/O in a configuration: it is shown" field profile.direct_io false
 echo 'nonsense = 1' >>"$work/seedbed.toml"
 check "a bad configuration" run 2 --config "$work/seedbed.toml" "$image"
-check "a bad configuration: where" grep -q "^$work/seedbed.toml:10: " "$work/err"
+check "a bad configuration: where" grep -q "^$work/seedbed.toml:13: " "$work/err"
 
 if loop=$(losetup -r -f -b 4096 --show "$image" 2>/dev/null); then
     check "a loop device" run 0 --json "$loop"

@@ -15,7 +15,7 @@ need partclone.ext4 mkfs.ext4 python3
 
 # --- two contents, served as several images: by a host with a slow link and by one with a fast one
 
-add_host slow tbf rate 5mbit burst 32k latency 100ms
+add_host slow tbf rate 3mbit burst 32k latency 100ms
 add_host fast
 add_host target
 for content in first second; do
@@ -26,6 +26,8 @@ for content in first second; do
 done
 host_config slow.toml slow 'local_discovery = false'
 host_config fast.toml fast 'local_discovery = false'
+# With threads, what is read of the devices is counted in /proc; with nothing ahead, it is what was asked for.
+printf '[profile.%s]\nio_engine = "threads"\nread_ahead = "16 KiB"\n' hdd sata_ssd nvme >>fast.toml
 # image NAME CONTENT HOST [TORRENT]: makes the torrent; HOST seeds it from a device of its own.
 image() {
     local name=$1 content=$2 host=$3 torrent=${4:-$1.torrent}
@@ -44,7 +46,7 @@ for host in slow fast; do
 done
 
 declare -A disk=()
-for name in steady moved moved-again added late removed; do
+for name in steady moved moved-again moved-back moved-last added late removed; do
     noise_file "disk.$name" 64
     disk[$name]=$(attach_loop "disk.$name")
 done
@@ -53,10 +55,18 @@ slow_peer="peers = [\"${address[slow]}:6881\"]"
 both_peers="peers = [\"${address[slow]}:6881\", \"${address[fast]}:6881\"]"
 fast_peer="peers = [\"${address[fast]}:6881\"]"
 
-# config LEVEL POOL THREADS: all but the images.
+# config LEVEL POOL THREADS [HASH_THREADS]: all but the images. Threads can be counted, and the pool is not pinned by them.
 config() {
-    host_config target.toml.new target 'local_discovery = false' '[log]' "level = \"$1\"" '[memory]' "pool = \"$2 MiB\""
-    printf '[profile.%s]\nthreads = '"$3"'\n' hdd sata_ssd nvme >>target.toml.new
+    host_config target.toml.new target 'local_discovery = false' '[log]' "level = \"$1\"" '[memory]' "pool = \"$2 MiB\"" \
+        '[hashing]' "threads = ${4:-2}"
+    printf '[profile.%s]\nthreads = '"$3"'\nio_engine = "threads"\n' hdd sata_ssd nvme >>target.toml.new
+}
+# images DISK: those of the target from the first reload on, moved being on that disk.
+images() {
+    add_image target.toml.new steady steady.torrent "${disk[steady]}" deploy "$both_peers"
+    add_image target.toml.new moved moved.torrent "${disk[$1]}" deploy "$fast_peer"
+    add_image target.toml.new added added.torrent "${disk[added]}" deploy "$fast_peer"
+    add_image target.toml.new late late.torrent "$work/late-disk" deploy "$fast_peer"
 }
 use_config() {
     mv target.toml.new target.toml
@@ -88,8 +98,21 @@ unbroken() {
     now=$(connection)
     [[ $now == "$steady_connection" ]] || fail "$1: the connection was '$steady_connection' and is '$now'"
 }
+# threads NAME HOST: how many of them its daemon has.
+threads() {
+    cat "/proc/${daemon_pid[$2]}/task/"*/comm | grep -cx "$1" || true
+}
 disk_threads() {
-    cat "/proc/${daemon_pid[target]}/task/"*/comm | grep -cx disk || true
+    threads disk target
+}
+# pool_mib: memory that the target's pool has of the system: its reservation is the largest mapping.
+pool_mib() {
+    awk '/^Size:/ { size = $2 } /^Rss:/ && size > largest { largest = size; rss = $2 } END { print int(rss / 1024) }' \
+        "/proc/${daemon_pid[target]}/smaps"
+}
+# fast_has_read: bytes that the fast host's daemon has read of its devices, and little else.
+fast_has_read() {
+    awk '$1 == "rchar:" { print $2 }' "/proc/${daemon_pid[fast]}/io"
 }
 # is_free DEVICE: nobody has it open exclusively.
 is_free() {
@@ -134,15 +157,12 @@ never_line target.log ' debug '
 # --- one removed, one added, one moved, one that failed tried again, one with other peers; level, threads and pool
 
 config debug 128 5
-add_image target.toml.new steady steady.torrent "${disk[steady]}" deploy "$both_peers"
-add_image target.toml.new moved moved.torrent "${disk[moved-again]}" deploy "$fast_peer"
-add_image target.toml.new added added.torrent "${disk[added]}" deploy "$fast_peer"
-add_image target.toml.new late late.torrent "$work/late-disk" deploy "$fast_peer"
+images moved-again
 use_config
 reload
 unbroken "a reload"
 expect_line target.log ' reload: 3 images closed, 3 opened, 1 changed in use$' 1
-expect_line target.log 'warning reload: takes effect after a restart only: memory\.pool$' 1
+never_line target.log 'takes effect after a restart only'
 expect_line target.log ' removed: closed$' 1
 expect_line target.log ' moved: closed$' 1
 for name in removed moved; do
@@ -163,6 +183,82 @@ times = [re.match(r"(\d+) RELOADING=1\|MONOTONIC_USEC=(\d+)$", line) for line in
 times = [(int(match[1]), int(match[2])) for match in times if match]
 sys.exit(not times or any(not 0 <= seen - said < 1_000_000 for seen, said in times))
 CHECK
+
+# --- memory and hash threads of the daemon that writes: they change at once
+
+pool_before=$(pool_mib)
+((pool_before >= 40)) || fail "the pool has $pool_before MiB after two images of $(image_bytes first.info) bytes"
+[[ $(threads hash target) -eq 2 ]] || fail "$(threads hash target) hash threads instead of 2"
+before=$(log_lines)
+config debug 16 5 4
+images moved-again
+use_config
+reload
+unbroken "another pool, another number of hash threads"
+since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "not late alone: $(since "$before")"
+[[ $(threads hash target) -eq 4 ]] || fail "$(threads hash target) hash threads instead of 4"
+for ((i = 0; i < 50; i++)); do
+    (($(pool_mib) > 20)) || break
+    sleep 0.1
+done
+((i < 50)) || fail "a pool of 16 MiB has $(pool_mib) MiB; before, it had $pool_before"
+
+# --- and of the daemon that serves: what it has cached it need not read again, and without a cache it must
+
+# fetched_again DISK: moves the image there; sets fast_read, the bytes that the fast host has read for it.
+fetched_again() {
+    local i
+    fast_read=$(fast_has_read)
+    before=$(log_lines)
+    config debug 128 5 1
+    images "$1"
+    use_config
+    reload
+    for ((i = 0; i < 300; i++)); do
+        ! since "$before" | grep -q ' moved: done: ' || break
+        sleep 0.1
+    done
+    ((i < 300)) || fail "the image is not done within 30 s on $1"
+    compare_extents first.info first "${disk[$1]}"
+    unbroken "an image moved to $1"
+    fast_read=$(($(fast_has_read) - fast_read))
+}
+bytes=$(image_bytes first.info)
+fetched_again moved-back
+((fast_read < bytes / 4)) || fail "the fast host has read $fast_read bytes of an image that it has cached"
+[[ $(threads hash target) -eq 1 ]] || fail "$(threads hash target) hash threads instead of 1"
+printf '%s\n' '[memory]' 'pool = "64 MiB"' 'cache = 0' '[hashing]' 'threads = 5' >fast.toml.new
+cat fast.toml >>fast.toml.new
+mv fast.toml.new fast.toml
+kill -HUP "${daemon_pid[fast]}"
+expect_line fast.log ' reload: 0 images closed, 0 opened, 0 changed in use$' 10
+never_line fast.log 'takes effect after a restart only'
+[[ $(threads hash fast) -eq 5 ]] || fail "$(threads hash fast) hash threads instead of 5"
+fetched_again moved-last
+((fast_read > bytes / 2)) || fail "without a cache the fast host has read $fast_read bytes for an image of $bytes"
+
+# --- what needs a restart is named, in one line, as often as it differs, and changes nothing
+
+cp target.toml good.toml
+sed -e 's/^pool = .*/&\ncache_shards = 8\nhuge_pages = false/' -e 's/^\[hashing\]$/&\nahead = false/' \
+    -e 's/^\[profile\.hdd\]$/&\ndirect_io = false/' \
+    -e '/^\[profile\.nvme\]$/,/^io_engine/s/^io_engine = .*/io_engine = "auto"/' good.toml >target.toml.new
+use_config
+keys='memory.cache_shards, memory.huge_pages, hashing.ahead, profile.hdd.direct_io, profile.nvme.io_engine'
+for time in first second; do
+    before=$(log_lines)
+    reload
+    [[ $(since "$before" | grep -c 'takes effect after a restart only') -eq 1 ]] || fail "not one warning the $time time"
+    since "$before" | grep -q " warning reload: takes effect after a restart only: $keys\$" ||
+        fail "the $time time it does not name what needs a restart: $(since "$before" | grep restart)"
+    since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "not late alone"
+    unbroken "what needs a restart"
+done
+cp good.toml target.toml
+before=$(log_lines)
+reload
+! since "$before" | grep 'takes effect after a restart only' || fail "what does not differ any more is named"
+[[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads after what needs a restart"
 
 # --- what is wrong changes nothing
 

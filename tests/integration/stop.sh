@@ -35,9 +35,9 @@ deploy_port=$(free_port)
 slow=$(start_nbd slow --filter=rate file source.img rate=256M)
 write_config seed.toml "$seed_port"
 add_image seed.toml sda1 sda1.torrent "$slow" seed
-# deploy_to DEVICE: writes deploy.toml.
+# deploy_to DEVICE [LINE...]: writes deploy.toml, with these lines in it.
 deploy_to() {
-    write_config deploy.toml "$deploy_port"
+    write_config deploy.toml "$deploy_port" "${@:2}"
     add_image deploy.toml sda1 sda1.torrent "$1" deploy "peers = [\"127.0.0.1:$seed_port\"]"
 }
 
@@ -66,18 +66,21 @@ never_line early.log 'done:'
 for traced in no yes; do
     start_daemon seed seed.toml
     wrapper=()
+    lines=()
     if [[ $traced == yes ]]; then
         if ! have_strace; then
             echo "SKIP the order of writes and flushes: strace cannot be used"
             stop_daemon seed
             continue
         fi
-        wrapper=("${strace[@]}" -y -o trace -e "trace=pwrite64,fsync" --seccomp-bpf)
+        # strace does not see what a ring does.
+        for class in hdd sata_ssd nvme; do lines+=("[profile.$class]" 'io_engine = "threads"'); done
+        wrapper=("${strace[@]}" -y -o trace -e "trace=pwritev,fsync" --seccomp-bpf)
     fi
     detach_loop "$target"
     noise_file target.img $size
     target=$(attach_loop target.img)
-    deploy_to "$target"
+    deploy_to "$target" "${lines[@]}"
     start_status downloading deploy.toml "${wrapper[@]}"
     expect_line downloading.status 'sda1: downloading [3-8][0-9]%'
     stop downloading "while downloading (strace: $traced)"

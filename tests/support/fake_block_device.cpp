@@ -146,6 +146,35 @@ result<void, io_error> fake_block_device::write(std::int64_t offset, std::span<s
     return {};
 }
 
+namespace {
+
+std::vector<std::byte> joined(std::span<iovec const> memory) {
+    std::vector<std::byte> bytes;
+    for (auto const& piece : memory) {
+        auto const* const begin = static_cast<std::byte const*>(piece.iov_base);
+        bytes.insert(bytes.end(), begin, begin + piece.iov_len);
+    }
+    return bytes;
+}
+
+} // namespace
+
+result<void, io_error> fake_block_device::write(std::int64_t offset, std::span<iovec const> memory) {
+    return write(offset, std::span<std::byte const>(joined(memory)));
+}
+
+result<void, io_error> fake_block_device::read(std::int64_t offset, std::span<iovec const> memory) {
+    auto bytes = joined(memory);
+    auto outcome = read(offset, std::span(bytes));
+    auto from = bytes.begin();
+    for (auto const& piece : memory) {
+        auto const length = static_cast<std::ptrdiff_t>(piece.iov_len);
+        std::copy_n(from, length, static_cast<std::byte*>(piece.iov_base));
+        from += length;
+    }
+    return outcome;
+}
+
 result<void, io_error> fake_block_device::flush() {
     access const what{operation::flush, 0, 0};
     running_call const call(*this, what);

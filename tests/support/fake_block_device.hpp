@@ -70,6 +70,9 @@ public:
     [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<std::byte> buffer) override;
     /// Writes past the end fail with ENOSPC, on a read-only device with EROFS; a write that fails changes nothing.
     [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) override;
+    /// One access, whatever the number of pieces.
+    [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<iovec const> memory) override;
+    [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<iovec const> memory) override;
     /// A flush that fails makes nothing durable, and as with a real device every later one fails likewise.
     [[nodiscard]] result<void, io_error> flush() override;
     [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override;

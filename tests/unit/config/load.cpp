@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <utility>
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -67,6 +68,7 @@ void check_equal(settings const& a, settings const& b) {
     CHECK(a.images == b.images);
     CHECK(a.network == b.network);
     CHECK(a.memory == b.memory);
+    CHECK(a.hashing == b.hashing);
     CHECK(a.log == b.log);
     CHECK(a.profiles == b.profiles);
 }
@@ -75,7 +77,7 @@ void check_equal(settings const& a, settings const& b) {
 
 TEST_CASE("load: an empty text gives the defaults") {
     check_equal(good(""), settings{});
-    check_equal(good("[network]\n[memory]\n[log]\n[profile.hdd]\n"), settings{});
+    check_equal(good("[network]\n[memory]\n[hashing]\n[log]\n[profile.hdd]\n"), settings{});
 }
 
 TEST_CASE("load: every key of an image arrives") {
@@ -131,7 +133,13 @@ listen = ["127.0.0.1:1", "[::1]:65535"]
 local_discovery = false
 [memory]
 pool = "1 TiB"
+cache = "3 MiB"
+cache_shards = 8
+huge_pages = false
 max_torrent = 2147483647
+[hashing]
+threads = 3
+ahead = false
 [log]
 level = "trace"
 [profile.hdd]
@@ -139,25 +147,105 @@ threads = 1
 coalesce = 16384
 delay = 0
 read_ahead = "16 KiB"
+queue_depth = 1
+direct_io = true
+io_engine = "io_uring"
 [profile.sata_ssd]
 threads = 256
 coalesce = "64 MiB"
 delay = "10s"
 read_ahead = "16 MiB"
+queue_depth = 1024
+direct_io = false
+io_engine = "threads"
 [profile.nvme]
 delay = "7 ms"
+direct_io = "auto"
+io_engine = "auto"
 )");
     CHECK(loaded.network.listen == lines{"127.0.0.1:1", "[::1]:65535"});
     CHECK_FALSE(loaded.network.local_discovery);
     CHECK(loaded.memory.pool == 1LL << 40);
+    CHECK(loaded.memory.cache == 3 << 20);
+    CHECK(loaded.memory.cache_shards == 8);
+    CHECK_FALSE(loaded.memory.huge_pages);
     CHECK(loaded.memory.max_torrent == 2147483647);
+    CHECK(loaded.hashing.threads == 3);
+    CHECK_FALSE(loaded.hashing.ahead);
     CHECK(loaded.log.level == log_level::trace);
     using std::chrono::milliseconds;
-    CHECK(loaded.profile(storage_class::hdd) == io_profile{1, 16 << 10, milliseconds(0), 16 << 10});
-    CHECK(loaded.profile(storage_class::sata_ssd) == io_profile{256, 64 << 20, milliseconds(10'000), 16 << 20});
+    CHECK(loaded.profile(storage_class::hdd) == io_profile{.threads = 1,
+                                                           .coalesce = 16 << 10,
+                                                           .delay = milliseconds(0),
+                                                           .read_ahead = 16 << 10,
+                                                           .queue_depth = 1,
+                                                           .direct_io = direct_io_mode::on,
+                                                           .io_engine = io_engine_kind::io_uring,
+                                                           .elevator = true});
+    CHECK(loaded.profile(storage_class::sata_ssd) == io_profile{.threads = 256,
+                                                                .coalesce = 64 << 20,
+                                                                .delay = milliseconds(10'000),
+                                                                .read_ahead = 16 << 20,
+                                                                .queue_depth = 1024,
+                                                                .direct_io = direct_io_mode::off,
+                                                                .io_engine = io_engine_kind::threads});
     auto nvme = default_profile(storage_class::nvme);
     nvme.delay = milliseconds(7);
     CHECK(loaded.profile(storage_class::nvme) == nvme);
+}
+
+TEST_CASE("load: the sizes of pool and cache") {
+    CHECK(good("memory.pool = '16 MiB'").memory.pool == 16 << 20);
+    CHECK(good("").memory.cache == std::nullopt);
+    CHECK(good("memory.cache = 0").memory.cache == 0);
+    CHECK(good("memory.cache = '0'").memory.cache == 0);
+    CHECK(good("memory.cache = '1 TiB'").memory.cache == 1LL << 40);
+    CHECK(good("memory.pool = '16 MiB'\nmemory.cache = '1 GiB'").memory.cache ==
+          1 << 30); // what is not there is no error
+}
+
+TEST_CASE("load: each number of cache shards is a power of two") {
+    for (int shards = 1; shards <= 1024; shards *= 2) {
+        CHECK(good("memory.cache_shards = " + std::to_string(shards)).memory.cache_shards == shards);
+    }
+    for (std::string const text : {"3", "6", "1023"}) {
+        CHECK(bad("\n[memory]\ncache_shards = " + text) ==
+              lines{"3: memory.cache_shards: " + text + " is not a power of two"});
+    }
+    for (std::string const text : {"0", "-1", "-32", "2048", "4294967297"}) {
+        CHECK(bad("[memory]\ncache_shards = " + text) ==
+              lines{"2: memory.cache_shards: " + text + " is out of range: 1 to 1024"});
+    }
+}
+
+TEST_CASE("load: the number of hash threads") {
+    CHECK(good("").hashing.threads == std::nullopt);
+    CHECK(good("hashing.threads = 1").hashing.threads == 1);
+    CHECK(good("hashing.threads = 1024").hashing.threads == 1024);
+}
+
+TEST_CASE("load: direct I/O and engine of each profile") {
+    for (auto const cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
+        auto const profile = [cls](std::string const& key, std::string const& value) {
+            auto const loaded = good("[profile." + std::string(to_string(cls)) + "]\n" + key + " = " + value);
+            for (auto const other : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
+                CHECK((other == cls || loaded.profile(other) == default_profile(other)));
+            }
+            return loaded.profile(cls);
+        };
+        CHECK(profile("direct_io", "true").direct_io == direct_io_mode::on);
+        CHECK(profile("direct_io", "false").direct_io == direct_io_mode::off);
+        CHECK(profile("direct_io", "'auto'") == default_profile(cls));
+        CHECK(profile("io_engine", "'threads'").io_engine == io_engine_kind::threads);
+        CHECK(profile("io_engine", "'io_uring'").io_engine == io_engine_kind::io_uring);
+        CHECK(profile("io_engine", "'auto'") == default_profile(cls));
+        CHECK(default_profile(cls).direct_io == direct_io_mode::automatic);
+        CHECK(default_profile(cls).io_engine == io_engine_kind::automatic);
+    }
+}
+
+TEST_CASE("load: the order of requests is no key") {
+    CHECK(bad("profile.hdd.elevator = false") == lines{"1: profile.hdd.elevator: unknown key"});
 }
 
 TEST_CASE("load: each level is known") {
@@ -255,6 +343,18 @@ TEST_CASE("load: wrong types are named") {
                 "11: profile.nvme.delay: expected a duration, in milliseconds or like \"100 ms\", found a "
                 "floating-point number",
                 "12: profile.nvme.read_ahead: expected a size, in bytes or like \"16 MiB\", found a date or time"});
+    CHECK(bad("[memory]\ncache = true\ncache_shards = '32'\nhuge_pages = 'yes'\n[hashing]\nthreads = 1.0\nahead = 1\n"
+              "[profile.hdd]\nqueue_depth = '4'\ndirect_io = 1\nio_engine = true\n[profile.nvme]\ndirect_io = "
+              "'true'\n") == lines{"2: memory.cache: expected a size, in bytes or like \"16 MiB\", found a boolean",
+                                   "3: memory.cache_shards: expected an integer, found a string",
+                                   "4: memory.huge_pages: expected true or false, found a string",
+                                   "6: hashing.threads: expected an integer, found a floating-point number",
+                                   "7: hashing.ahead: expected true or false, found an integer",
+                                   "9: profile.hdd.queue_depth: expected an integer, found a string",
+                                   "10: profile.hdd.direct_io: expected true, false or \"auto\", found an integer",
+                                   "11: profile.hdd.io_engine: expected a string, found a boolean",
+                                   "13: profile.nvme.direct_io: expected true, false or \"auto\", found a string"});
+    CHECK(bad("hashing = 2") == lines{"1: hashing: expected a table, found an integer"});
     CHECK(bad("[[image]]\nname = 1\ntorrent = 2\ndevice = {}\nmode = true\nprofile = 4\npeers = '192.0.2.1:1'\n"
               "trackers = [\n'http://h', 5,\n6]\nserial = 7\nsize = 1.5\nallow_mounted = 0\nverify = 'no'\n") ==
           lines{"2: image.name: expected a string, found an integer",
@@ -293,6 +393,15 @@ TEST_CASE("load: what is out of range is told the range") {
                 "12: profile.nvme.delay: -1 ms is out of range: 0 ms to 10 s",
                 "13: profile.nvme.read_ahead: 17 MiB is out of range: 16 KiB to 16 MiB",
                 "15: profile.sata_ssd.delay: 11 s is out of range: 0 ms to 10 s"});
+    CHECK(bad("[memory]\ncache = -1\n[hashing]\nthreads = 0\n[profile.hdd]\nqueue_depth = 0\n[profile.sata_ssd]\n"
+              "queue_depth = 1025\n[profile.nvme]\nqueue_depth = -1\n") ==
+          lines{"2: memory.cache: -1 B is out of range: 0 B to 1 TiB",
+                "4: hashing.threads: 0 is out of range: 1 to 1024",
+                "6: profile.hdd.queue_depth: 0 is out of range: 1 to 1024",
+                "8: profile.sata_ssd.queue_depth: 1025 is out of range: 1 to 1024",
+                "10: profile.nvme.queue_depth: -1 is out of range: 1 to 1024"});
+    CHECK(bad("hashing.threads = 1025") == lines{"1: hashing.threads: 1025 is out of range: 1 to 1024"});
+    CHECK(bad("memory.cache = '1025 GiB'") == lines{"1: memory.cache: 1100585369600 B is out of range: 0 B to 1 TiB"});
     CHECK(bad("memory.pool = 1099511627777") ==
           lines{"1: memory.pool: 1099511627777 B is out of range: 16 MiB to 1 TiB"});
     CHECK(bad("memory.max_torrent = 1048575") ==
@@ -316,7 +425,11 @@ TEST_CASE("load: sizes and durations that cannot be read") {
 
 TEST_CASE("load: words that a key does not know") {
     CHECK(bad("log.level = 'Info'") ==
-          lines{"1: log.level: 'Info' is not a level: expected error, warning, info, debug or trace"});
+          lines{"1: log.level: 'Info' is not known: expected error, warning, info, debug or trace"});
+    for (std::string const word : {"", "uring", "Threads", "true"}) {
+        CHECK(bad("\n[profile.nvme]\nio_engine = '" + word + "'") ==
+              lines{"3: profile.nvme.io_engine: '" + word + "' is not known: expected auto, threads or io_uring"});
+    }
     CHECK(bad(image("a", "profile = 'ssd'")) ==
           lines{"6: image.profile: 'ssd' is not a profile: expected \"hdd\", \"sata_ssd\" or \"nvme\""});
     CHECK(bad(image("a", "", "Seed")) == lines{"5: image.mode: 'Seed' is not a mode: expected \"seed\" or \"deploy\""});
@@ -391,7 +504,7 @@ TEST_CASE("load: paths that name no file") {
 TEST_CASE("load: an error stays one line, whatever the file holds") {
     CHECK(bad("\"a\\nb\\u007f\" = 1") == lines{"1: a\\u000Ab\\u007F: unknown key"});
     auto const errors = bad("log.level = '" + std::string(199, 'x') + "\xc3\xa9" + std::string(1'000, 'x') + "'");
-    CHECK(errors[0].starts_with("1: log.level: '" + std::string(199, 'x') + "...' is not a level"));
+    CHECK(errors[0].starts_with("1: log.level: '" + std::string(199, 'x') + "...' is not known"));
 }
 
 TEST_CASE("load: two images share no name, torrent or device") {
@@ -582,14 +695,18 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     CHECK(loaded.images[0].allow_mounted == image_settings{}.allow_mounted);
     CHECK(loaded.images[1].verify == image_settings{}.verify);
     loaded.images.clear();
+    // What has no fixed default: a cache of the whole pool is what a cache without a limit comes to.
+    CHECK(std::exchange(loaded.memory.cache, std::nullopt) == settings{}.memory.pool);
+    CHECK(std::exchange(loaded.hashing.threads, std::nullopt).has_value());
     check_equal(loaded, settings{});
 }
 
 TEST_CASE("load: the installed file shows every key") {
     auto const text = content(installed);
     for (std::string const key :
-         {"listen", "local_discovery", "pool", "max_torrent", "level", "name", "torrent", "device", "mode", "profile",
-          "peers", "trackers", "serial", "size", "allow_mounted", "verify"}) {
+         {"listen", "local_discovery", "pool",       "max_torrent", "level",  "name", "torrent",       "device",
+          "mode",   "profile",         "peers",      "trackers",    "serial", "size", "allow_mounted", "verify",
+          "cache",  "cache_shards",    "huge_pages", "ahead"}) {
         INFO(key);
         CHECK(text.find("\n#" + key + " = ") != std::string::npos);
     }
@@ -597,9 +714,12 @@ TEST_CASE("load: the installed file shows every key") {
         auto const begin = text.find("\n[profile." + cls + "]\n");
         REQUIRE(begin != std::string::npos);
         auto const section = text.substr(begin, text.find("\n\n", begin) - begin);
-        for (std::string const key : {"threads", "coalesce", "delay", "read_ahead"}) {
+        for (std::string const key :
+             {"threads", "queue_depth", "coalesce", "delay", "read_ahead", "direct_io", "io_engine"}) {
             INFO(cls << "." << key);
             CHECK(section.find("\n#" + key + " = ") != std::string::npos);
         }
     }
+    auto const hashing = text.substr(text.find("\n[hashing]\n"));
+    CHECK(hashing.substr(0, hashing.find("\n[", 1)).find("\n#threads = ") != std::string::npos);
 }

@@ -154,7 +154,8 @@ lt::sha256_hash sha256_of(std::span<std::byte const> data) {
 
 // --- test_image
 
-test_image::test_image(image_plan const& plan) {
+test_image::test_image(image_plan made_as)
+    : plan(std::move(made_as)) {
     std::int64_t end = 0;
     for (auto const& part : plan.extents) {
         end = std::max(end, part.device_offset + part.length);
@@ -163,9 +164,78 @@ test_image::test_image(image_plan const& plan) {
     auto made = std::make_unique<fake_block_device>(end + 4 * kib, "fake", plan.read_only);
     made->set_contents(0, initial);
     device = made.get();
-    io_profile profile;
-    profile.threads = plan.threads;
-    storage = std::make_shared<image_storage>(make_torrent(plan, initial), std::move(made), profile);
+    storage = std::make_shared<image_storage>(make_torrent(plan, initial), std::move(made), plan.profile());
+}
+
+void test_image::set_threads(int threads) const {
+    auto profile = plan.profile();
+    profile.threads = threads;
+    storage->set_profile(profile);
+}
+
+void test_image::put(std::int64_t stream_offset, std::span<std::byte const> data) const {
+    for (auto const& slice : slices(stream_offset, static_cast<std::int64_t>(data.size()))) {
+        auto const part = data.first(static_cast<std::size_t>(slice.length));
+        if (slice.device_offset != extent::padding) {
+            REQUIRE(device->write(slice.device_offset, part));
+        }
+        data = data.subspan(part.size());
+    }
+}
+
+io_profile image_plan::profile() const {
+    io_profile made;
+    made.threads = threads;
+    made.coalesce = coalesce;
+    made.delay = delay;
+    made.read_ahead = read_ahead;
+    made.elevator = elevator;
+    made.io_engine = io_engine_kind::threads; // a fake device has no other
+    return made;
+}
+
+image_plan engine_way::applied_to(image_plan plan) const {
+    plan.coalesce = coalesce;
+    plan.delay = delay;
+    plan.read_ahead = read_ahead;
+    plan.elevator = elevator;
+    plan.threads = threads;
+    return plan;
+}
+
+backend_options engine_way::options() const {
+    backend_options made;
+    made.cache_bytes = cache_bytes;
+    made.hash_ahead = hash_ahead;
+    return made;
+}
+
+std::vector<engine_way> engine_ways() {
+    using std::chrono::milliseconds;
+    constexpr std::int64_t one = block_size;
+    constexpr std::int64_t much = 4LL << 20;
+    return {
+        {"all switched off", one, milliseconds(0), one, false, 1, 0, false},
+        {"as on a disk", much, milliseconds(5), much, true, 2, std::nullopt, true},
+        {"as on flash", 4 * one, milliseconds(1), 2 * one, false, 8, std::nullopt, true},
+        {"no cache", much, milliseconds(5), much, false, 1, 0, true},
+        {"no coalescing, small cache", one, milliseconds(5), much, true, 4, 3 * one, false},
+        {"runs that do not wait", much, milliseconds(0), one, true, 4, std::nullopt, true},
+    };
+}
+
+std::ostream& operator<<(std::ostream& to, engine_way const& way) {
+    return to << way.name;
+}
+
+void eventually(std::function<bool()> const& condition) {
+    auto const end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end) {
+            FAIL("does not happen");
+        }
+        std::this_thread::yield();
+    }
 }
 
 std::vector<extent> test_image::slices(std::int64_t stream_offset, std::int64_t length) const {
@@ -230,6 +300,17 @@ test_image& test_backend::add(image_plan const& plan) {
     images.push_back(std::make_unique<test_image>(plan));
     REQUIRE(shared->add_image(images.back()->storage));
     return *images.back();
+}
+
+bool test_backend::all_given_back() const {
+    eventually([this] { return shared->hash_workers().current_progress().pending == 0; });
+    for (auto const& image : images) {
+        // Read-ahead that nobody waits for, and the last steps of whoever has ended the last job.
+        eventually([&image] { return image->io().progress().pending == 0 && !image->io().has_unwritten(); });
+        shared->cache().drop_clean(image->io().number());
+    }
+    return shared->pool().in_use() == 0 && shared->cache().invariant_holds() && shared->cache().dirty() == 0 &&
+           shared->cache().filling() == 0;
 }
 
 // --- test_session

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <ostream>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,21 +47,56 @@ struct image_plan {
     std::uint32_t seed = 1;      ///< of the device's content
     bool read_only = false;
     int threads = 2;
+    // By default each block is read and written alone and at once.
+    std::int64_t coalesce = block_size;
+    std::chrono::milliseconds delay{0};
+    std::int64_t read_ahead = block_size;
+    bool elevator = false;
+
+    [[nodiscard]] io_profile profile() const;
 };
+
+/// The ways in which the engine can be told to work; every promise holds with each.
+struct engine_way {
+    char const* name;
+    std::int64_t coalesce;
+    std::chrono::milliseconds delay;
+    std::int64_t read_ahead;
+    bool elevator;
+    int threads;
+    std::optional<std::int64_t> cache_bytes;
+    bool hash_ahead;
+
+    [[nodiscard]] image_plan applied_to(image_plan plan) const;
+    [[nodiscard]] backend_options options() const;
+};
+[[nodiscard]] std::vector<engine_way> engine_ways();
+/// Prints its name where a check fails.
+std::ostream& operator<<(std::ostream& to, engine_way const& way);
+
+/// Waits for what happens on another thread and has no event: fails the test after a minute.
+void eventually(std::function<bool()> const& condition);
 
 /// An image on a fake device that is full of a pattern, gaps included; its torrent has the true hashes of that.
 /// The device ends 4 KiB behind the last extent.
 struct test_image {
-    explicit test_image(image_plan const& plan);
+    explicit test_image(image_plan made_as);
 
     /// The torrent's stream as the device holds it; padding is zeros.
     [[nodiscard]] bytes stream() const;
     [[nodiscard]] bytes stream(std::int64_t offset, std::int64_t length) const;
     [[nodiscard]] std::vector<extent> slices(std::int64_t stream_offset, std::int64_t length) const;
+    /// Writes to the device, past the engine; padding is left out. What a flush has not made durable.
+    void put(std::int64_t stream_offset, std::span<std::byte const> data) const;
+    [[nodiscard]] image_io& io() const { return storage->io(); }
     [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
     [[nodiscard]] std::int32_t piece_size(int piece) const { return storage->piece_size(piece); }
     [[nodiscard]] lt::sha1_hash key() const { return backend::key_of(storage->torrent()); }
 
+    /// Changes the number of the queue's threads and nothing else.
+    void set_threads(int threads) const;
+
+    image_plan plan;
     bytes initial; ///< the device's first content
     std::shared_ptr<image_storage> storage;
     fake_block_device* device = nullptr; ///< the storage's
@@ -154,24 +192,29 @@ private:
     std::vector<outcome_ptr> m_outcomes;
 };
 
-/// A backend with some images; the images' devices live as long as this.
+/// A backend with some images.
 struct test_backend {
-    explicit test_backend(std::int64_t pool_bytes = 64LL << 20, int hash_threads = 2)
-        : shared(std::make_shared<backend>(pool_bytes, hash_threads)) {}
+    explicit test_backend(std::int64_t pool_bytes = 64LL << 20, int hash_threads = 2, backend_options options = {})
+        : shared(std::make_shared<backend>(pool_bytes, hash_threads, options)) {}
     test_image& add(image_plan const& plan);
+    /// With nothing outstanding: drops what is cached, and says whether no block is held by anybody and the cache's
+    /// tables agree. Waits for workers that are on their way out.
+    [[nodiscard]] bool all_given_back() const;
 
-    std::vector<std::unique_ptr<test_image>> images;
     std::shared_ptr<backend> shared;
+    std::vector<std::unique_ptr<test_image>> images; ///< gone before the backend: see backend::add_image()
 };
 
 /// One image, one session.
 struct disk_io_test {
     explicit disk_io_test(image_plan const& plan = test_image::awkward(), std::int64_t pool_bytes = 64LL << 20,
-                          int hash_threads = 2)
-        : shared(pool_bytes, hash_threads)
+                          int hash_threads = 2, backend_options options = {})
+        : shared(pool_bytes, hash_threads, options)
         , image(shared.add(plan))
         , session(shared.shared)
         , storage(session.add(image)) {}
+    disk_io_test(image_plan const& plan, engine_way const& way)
+        : disk_io_test(way.applied_to(plan), 64LL << 20, 2, way.options()) {}
 
     [[nodiscard]] int block_length(int piece, int start) const {
         return std::min(block_size, image.piece_size(piece) - start);

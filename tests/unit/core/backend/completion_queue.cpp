@@ -1,7 +1,6 @@
 #include "core/backend/completion_queue.hpp"
 
-#include <atomic>
-#include <memory>
+#include <deque>
 #include <semaphore>
 #include <thread>
 #include <vector>
@@ -10,14 +9,26 @@
 
 using namespace seedbed;
 
-using jobs = std::vector<std::unique_ptr<int>>;
-
 namespace {
 
-std::vector<int> values(jobs const& taken) {
+struct numbered : block_waiter {
+    explicit numbered(int value)
+        : number(value) {}
+    int number;
+};
+
+waiter_list list_of(std::initializer_list<numbered*> jobs) {
+    waiter_list list;
+    for (auto* const job : jobs) {
+        list.push(job);
+    }
+    return list;
+}
+
+std::vector<int> numbers(waiter_list taken) {
     std::vector<int> found;
-    for (auto const& job : taken) {
-        found.push_back(*job);
+    while (!taken.empty()) {
+        found.push_back(static_cast<numbered*>(taken.pop())->number);
     }
     return found;
 }
@@ -26,41 +37,43 @@ std::vector<int> values(jobs const& taken) {
 
 TEST_CASE("one wake for all jobs that end before they are taken, in their order") {
     int wakes = 0;
-    completion_queue<int> queue([&wakes] { ++wakes; });
-    queue.push(std::make_unique<int>(1));
-    queue.push(std::make_unique<int>(2));
-    queue.push(std::make_unique<int>(3));
+    completion_queue queue([&wakes] { ++wakes; });
+    numbered one(1);
+    numbered two(2);
+    numbered three(3);
+    numbered four(4);
+    queue.push(list_of({&one}));
+    queue.push(list_of({&two, &three}));
     CHECK(wakes == 1);
-    CHECK(values(queue.take({})) == std::vector{1, 2, 3});
-    CHECK(queue.take({}).empty());
-    queue.push(std::make_unique<int>(4));
+    CHECK(numbers(queue.take()) == std::vector{1, 2, 3});
+    CHECK(queue.take().empty());
+    queue.push(list_of({&four}));
     CHECK(wakes == 2);
-    CHECK(values(queue.take({})) == std::vector{4});
+    CHECK(numbers(queue.take()) == std::vector{4});
 }
 
-TEST_CASE("the memory handed in is used for the next batch") {
-    completion_queue<int> queue([] {});
-    jobs memory;
-    memory.reserve(100);
-    auto const* const place = memory.data();
-    static_cast<void>(queue.take(std::move(memory)));
-    queue.push(std::make_unique<int>(1));
-    CHECK(queue.take({}).data() == place);
+TEST_CASE("nothing pushed, nobody woken") {
+    int wakes = 0;
+    completion_queue queue([&wakes] { ++wakes; });
+    queue.push({});
+    CHECK(wakes == 0);
 }
 
 TEST_CASE("the wake may push and take") {
     std::vector<int> seen;
-    completion_queue<int>* self = nullptr;
-    completion_queue<int> queue([&] {
-        for (auto const& job : self->take({})) {
-            seen.push_back(*job);
-            if (*job > 0) {
-                self->push(std::make_unique<int>(*job - 1));
+    completion_queue* self = nullptr;
+    completion_queue queue([&] {
+        for (auto taken = self->take(); !taken.empty();) {
+            auto& job = static_cast<numbered&>(*taken.pop());
+            seen.push_back(job.number);
+            if (job.number-- > 0) {
+                self->push(list_of({&job}));
             }
         }
     });
     self = &queue;
-    queue.push(std::make_unique<int>(3));
+    numbered job(3);
+    queue.push(list_of({&job}));
     CHECK(seen == std::vector{3, 2, 1, 0});
 }
 
@@ -68,7 +81,11 @@ TEST_CASE("no job and no wake is lost between threads") {
     constexpr int count = 20000;
     constexpr int threads = 4;
     std::counting_semaphore<> woken(0);
-    completion_queue<int> queue([&woken] { woken.release(); });
+    completion_queue queue([&woken] { woken.release(); });
+    std::deque<numbered> jobs;
+    for (int i = 0; i < count * threads; ++i) {
+        jobs.emplace_back(i);
+    }
     std::vector<int> last(threads, -1);
     int taken = 0;
     int wakes = 0;
@@ -76,24 +93,22 @@ TEST_CASE("no job and no wake is lost between threads") {
     {
         std::vector<std::jthread> pushers;
         for (int self = 0; self < threads; ++self) {
-            pushers.emplace_back([&queue, self] {
-                for (int i = 0; i < count; ++i) {
-                    queue.push(std::make_unique<int>(i * threads + self));
+            pushers.emplace_back([&queue, &jobs, self] {
+                for (int i = 0; i < count; i += 2) {
+                    queue.push(list_of({&jobs[static_cast<std::size_t>(i * threads + self)],
+                                        &jobs[static_cast<std::size_t>((i + 1) * threads + self)]}));
                 }
             });
         }
-        jobs batch;
         while (taken < count * threads) {
             woken.acquire(); // hangs where a wake is lost
             ++wakes;
-            batch = queue.take(std::move(batch));
-            for (auto const& job : batch) {
-                auto& before = last[static_cast<std::size_t>(*job % threads)];
-                in_order = in_order && *job / threads == before + 1;
-                before = *job / threads;
+            for (auto const number : numbers(queue.take())) {
+                auto& before = last[static_cast<std::size_t>(number % threads)];
+                in_order = in_order && number / threads == before + 1;
+                before = number / threads;
+                ++taken;
             }
-            taken += static_cast<int>(batch.size());
-            batch.clear();
         }
     }
     CHECK(in_order);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <random>
 #include <string>
@@ -46,8 +47,12 @@ std::jthread release_when_waiting(fake_block_device::held_operations& held, int 
 // --- abort and destruction
 
 TEST_CASE("after an abort writes still reach the device, and what has not begun ends aborted") {
-    disk_io_test t(test_image::awkward(1));
     bool const wait = GENERATE(false, true);
+    auto const delay = GENERATE(0, 600'000);
+    auto plan = test_image::awkward(1);
+    plan.delay = std::chrono::milliseconds(delay);
+    plan.coalesce = delay == 0 ? block_size : 1024 * kib;
+    disk_io_test t(plan);
     auto held = t.image.device->hold(operation::read);
     auto const begun = t.session.read(t.storage, 0, 0, 100);
     held.wait_until_waiting(1);
@@ -71,7 +76,7 @@ TEST_CASE("after an abort writes still reach the device, and what has not begun 
     }
     t.session.run_all();
     CHECK(begun->ok());
-    CHECK(aborted(read));
+    CHECK(read->ok()); // it was handed to the queue before the abort
     CHECK(write->ok());
     CHECK(second_write->ok());
     CHECK(fence->ok());
@@ -81,6 +86,7 @@ TEST_CASE("after an abort writes still reach the device, and what has not begun 
     CHECK(t.piece(2) != t.piece(1));
     CHECK(t.image.stream(128 * kib, block_size) == t.block(2, 0, 9));
     CHECK(fence->order == 4);
+    CHECK(t.image.device->overlaps() == 0);
 
     auto const later_write = t.write(3, 0, 4);
     auto const later_read = t.session.read(t.storage, 3, 0, 4);
@@ -111,7 +117,7 @@ TEST_CASE("a session may go with jobs outstanding: its writes are done, its hand
     session.poll();
     CHECK(fence->calls == 0);
     CHECK(last->calls == 0);
-    CHECK(shared.shared->pool().in_use() == 0);
+    CHECK(shared.all_given_back());
     // Neither a job nor a storage is left that would own the image.
     shared.shared->remove_image(image.key());
     shared.images.clear();
@@ -168,7 +174,10 @@ TEST_CASE("the backend outlives its sessions") {
 }
 
 TEST_CASE("an image that was removed serves the torrents that have it, and no new one") {
-    disk_io_test t;
+    auto plan = test_image::awkward();
+    plan.coalesce = 1024 * kib;
+    plan.delay = std::chrono::milliseconds(20);
+    disk_io_test t(plan);
     auto const duplicate = t.shared.shared->add_image(t.image.storage);
     REQUIRE_FALSE(duplicate);
     CHECK(duplicate.error().message ==
@@ -179,11 +188,19 @@ TEST_CASE("an image that was removed serves the torrents that have it, and no ne
     CHECK_FALSE(t.shared.shared->find_image(t.image.key()));
     auto const late = t.session.add(t.image);
     auto const old_read = t.session.read(t.storage, 0, 0, 100);
+    auto const old_write = t.write(1, 0, 5); // leaves when its time has come, though the backend serves it no more
     auto const new_read = t.session.read(late, 0, 0, 100);
     t.session.run_all();
     CHECK(old_read->ok());
     CHECK(new_read->code() == ENODEV);
+    CHECK(old_write->ok());
+    // It may come back while it is in use.
+    auto held = t.image.device->hold(operation::read);
+    auto const during = t.session.read(t.storage, 3, 0, 100);
     CHECK(t.shared.shared->add_image(t.image.storage));
+    held.release();
+    t.session.run_all();
+    CHECK(during->ok());
 }
 
 // --- back-pressure, settings, counters
@@ -257,49 +274,54 @@ TEST_CASE("writes that wait behind a fence weigh, and failed ones wake") {
     CHECK(observer->calls == 1);
 }
 
-TEST_CASE("a quarter of the pool is kept from writes, whatever the session asks for") {
-    disk_io_test t(test_image::awkward(), 4 * block_size);
+TEST_CASE("a sixteenth of the pool is kept from writes, whatever the session asks for") {
+    disk_io_test t(test_image::awkward(8), 4 * block_size);
     auto held = t.image.device->hold(operation::write);
     CHECK_FALSE(t.write(0, 0, 1)->pause);
     CHECK_FALSE(t.write(1, 0, 1)->pause);
     CHECK_FALSE(t.write(2, 0, 1)->pause);
     CHECK(t.write(0, block_size, 1)->pause);
-    // An exhausted pool lends from the heap.
+    // What was sent already has a place beyond the pool's size, and so has what a peer waits for.
     t.write(1, block_size, 1);
     auto const read = t.session.read(t.storage, 3, 0, 100);
+    t.session.run_until(read);
+    CHECK(t.shared.shared->pool().in_use() > 4);
     held.release();
     t.session.run_all();
     CHECK(read->ok());
     CHECK(t.session.all_ended_well());
-    CHECK(t.shared.shared->pool().in_use() == 0);
+    CHECK(t.shared.all_given_back());
 }
 
 TEST_CASE("counters tell what was done and what waits") {
-    disk_io_test t(test_image::awkward(8));
+    backend_options options;
+    options.cache_bytes = 0;
+    disk_io_test t(test_image::awkward(8), 64LL << 20, 2, options);
     t.write_piece(0, 1);
     t.session.read(t.storage, 0, 0, block_size);
     t.session.read(t.storage, 3, 0, 100);
     t.session.hash(t.storage, 0);
     t.session.run_all();
     CHECK(t.session.counter(lt::counters::num_blocks_written) == 4);
-    CHECK(t.session.counter(lt::counters::num_write_ops) == 4);
+    CHECK(t.session.counter(lt::counters::num_write_ops) >= 1); // runs
+    CHECK(t.session.counter(lt::counters::num_write_ops) <= 4);
     CHECK(t.session.counter(lt::counters::num_blocks_read) == 2);
     CHECK(t.session.counter(lt::counters::num_read_ops) == 2);
     CHECK(t.session.counter(lt::counters::num_blocks_hashed) == 4);
     CHECK(t.session.counter(lt::counters::num_jobs) == 0);
-    CHECK(t.session.counter(lt::counters::disk_blocks_in_use) == 0);
+    eventually([&t] { return t.session.counter(lt::counters::disk_blocks_in_use) == 0; });
 
     auto held = t.image.device->hold(operation::write);
     t.write(1, 0, 2);
+    held.wait_until_waiting(1); // else the second takes the first one's place
     t.write(1, 0, 3);
     t.session.stop(t.storage);
     t.session.read(t.storage, 0, 0, 100);
-    held.wait_until_waiting(1);
     CHECK(t.session.counter(lt::counters::num_write_jobs) == 2);
     CHECK(t.session.counter(lt::counters::num_read_jobs) == 1);
     CHECK(t.session.counter(lt::counters::num_jobs) == 4);
-    CHECK(t.session.counter(lt::counters::queued_disk_jobs) >=
-          2); // a worker may still be on its way out of the last job
+    // A worker may still be on its way out of the last job.
+    eventually([&t] { return t.session.counter(lt::counters::queued_disk_jobs) == 2; });
     CHECK(t.session.counter(lt::counters::disk_blocks_in_use) == 2);
     held.release();
     t.session.run_all();
@@ -355,6 +377,7 @@ TEST_CASE("each session's handlers run on its own context, also where its write 
     two_sessions t(4);
     auto held = t.image.device->hold(operation::write);
     auto const a = t.first.write(t.first_storage, 1, 0, pattern(block_size, 1));
+    held.wait_until_waiting(1);
     auto const b = t.second.write(t.second_storage, 1, 0, pattern(block_size, 2));
     auto const c = t.first.write(t.first_storage, 1, 0, pattern(block_size, 3));
     auto const stop = t.second.stop(t.second_storage);
@@ -368,6 +391,7 @@ TEST_CASE("each session's handlers run on its own context, also where its write 
     CHECK(c->ok());
     CHECK(t.image.stream(64 * kib, block_size) == pattern(block_size, 3));
     CHECK(t.image.device->overlaps() == 0);
+    CHECK(t.image.device->accesses(operation::write).size() == 2); // the newest took the second one's place
     CHECK(t.first.counter(lt::counters::num_blocks_written) == 2);
     CHECK(t.second.counter(lt::counters::num_blocks_written) == 1);
     CHECK(t.first.all_ended_well());
@@ -391,8 +415,10 @@ TEST_CASE("a session that goes waits for its write that waits for another sessio
 }
 
 TEST_CASE("sessions on threads of their own share images, devices and workers") {
-    test_backend shared(16 * block_size, 3);
-    auto& image = shared.add(test_image::awkward(3));
+    auto const way = GENERATE(from_range(engine_ways()));
+    CAPTURE(way);
+    test_backend shared(16 * block_size, 3, way.options());
+    auto& image = shared.add(way.applied_to(test_image::awkward()));
     auto const work = [&shared, &image](unsigned seed, int own_piece, bool& ok) {
         std::mt19937 random(seed);
         test_session session(shared.shared);
@@ -438,7 +464,7 @@ TEST_CASE("sessions on threads of their own share images, devices and workers") 
         std::jthread const b(work, 2U, 1, std::ref(second));
         std::jthread const c(work, 3U, 2, std::ref(third));
         for (int i = 1; i < 200; ++i) {
-            image.storage->set_profile({.threads = i % 4 + 1});
+            image.set_threads(i % 4 + 1);
             shared.shared->hash_workers().set_threads(i % 3 + 1);
         }
     }
@@ -446,13 +472,15 @@ TEST_CASE("sessions on threads of their own share images, devices and workers") 
     CHECK(second);
     CHECK(third);
     CHECK(gaps_untouched(image));
-    CHECK(shared.shared->pool().in_use() == 0);
+    CHECK(shared.all_given_back());
 }
 
 TEST_CASE("the number of threads changes while jobs run") {
-    disk_io_test t;
+    auto const way = GENERATE(from_range(engine_ways()));
+    CAPTURE(way);
+    disk_io_test t(test_image::awkward(), way);
     for (int round = 0; round < 100; ++round) {
-        t.image.storage->set_profile({.threads = round % 5 + 1});
+        t.image.set_threads(round % 5 + 1);
         t.shared.shared->hash_workers().set_threads(round % 3 + 1);
         t.write_piece(round % 4, static_cast<std::uint32_t>(round));
         auto const hash = t.session.hash(t.storage, round % 4);

@@ -1,6 +1,7 @@
 // disk_io: operations that run alone on their storage, and those that end because of them.
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,7 +44,13 @@ constexpr int fences = 8;
 } // namespace
 
 TEST_CASE("a fence waits for all earlier jobs and holds all later ones") {
-    disk_io_test t(test_image::awkward(8));
+    auto plan = test_image::awkward(8);
+    if (GENERATE(false, true)) {
+        // Nothing is written before its time but because of the fence.
+        plan.coalesce = 1024 * kib;
+        plan.delay = std::chrono::milliseconds(600'000);
+    }
+    disk_io_test t(plan);
     int const which = GENERATE(range(0, fences));
     auto const held_op = GENERATE(operation::read, operation::write);
     CAPTURE(which, held_op);
@@ -79,6 +86,41 @@ TEST_CASE("a fence waits for all earlier jobs and holds all later ones") {
     }
     CHECK(fence->order == 3);
     CHECK(after[2]->sha1 == sha1_of(t.piece(3)));
+    CHECK(t.session.all_ended_well());
+}
+
+TEST_CASE("writes between two fences leave because of the second") {
+    auto plan = test_image::awkward();
+    plan.coalesce = 1024 * kib;
+    plan.delay = std::chrono::milliseconds(600'000);
+    disk_io_test t(plan);
+    auto held = t.image.device->hold(operation::write);
+    t.write(0, 0, 1);
+    auto const first = t.session.stop(t.storage);
+    held.wait_until_waiting(1);
+    auto const between = t.write(1, 0, 2); // not begun when the second fence is posted
+    auto const second = t.session.stop(t.storage);
+    held.release();
+    t.session.run_all();
+    CHECK(first->order == 1);
+    CHECK(between->order == 2);
+    CHECK(second->order == 3);
+}
+
+TEST_CASE("a block that is written again while it is on its way leaves because of the fence") {
+    auto plan = test_image::awkward();
+    plan.coalesce = 1024 * kib;
+    plan.delay = std::chrono::milliseconds(600'000);
+    disk_io_test t(plan);
+    auto held = t.image.device->hold(operation::write);
+    t.write(0, 0, 1);
+    t.image.io().expedite();
+    held.wait_until_waiting(1);
+    t.write(0, 0, 2);
+    t.session.stop(t.storage);
+    held.release();
+    t.session.run_all();
+    CHECK(t.image.stream(0, block_size) == t.block(0, 0, 2));
     CHECK(t.session.all_ended_well());
 }
 

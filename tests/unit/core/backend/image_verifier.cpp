@@ -138,7 +138,7 @@ TEST_CASE("what was written and not flushed is not verified") {
     verifier_test t(test_image::awkward());
     auto const right = t.image.stream(0, block_size);
     t.image.device->set_contents(512, bytes(1000));
-    REQUIRE(t.image.storage->write(0, right));
+    t.image.put(0, right);
     CHECK(t.verify(1).pieces == std::vector<std::int32_t>{0});
     REQUIRE(t.image.storage->flush());
     CHECK(t.verify(1).ok());

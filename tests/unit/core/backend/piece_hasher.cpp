@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <memory>
+#include <semaphore>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -15,18 +17,61 @@ using namespace seedbed::test;
 namespace {
 
 constexpr std::int32_t chunk_bytes = 1024 * kib;
+constexpr std::int32_t blocks_in_chunk = chunk_bytes / block_size;
 
 image_plan one_extent(std::int64_t length) {
     image_plan plan;
     plan.piece_length = 4 * chunk_bytes;
     plan.extents = {{4096, length}};
+    plan.threads = 4;
+    plan.read_ahead = chunk_bytes;
     return plan;
 }
 
-dirty_block dirty(block_pool& pool, std::int64_t offset, std::uint32_t seed) {
-    dirty_block made{offset, block_size, std::make_shared<pool_block>(pool), nullptr};
-    std::ranges::copy(pattern(block_size, seed), made.memory->bytes().begin());
-    return made;
+/// Writes through disk_io, so that what is told to the hasher and when is as in use.
+struct hasher_test {
+    explicit hasher_test(std::int64_t length, std::int64_t pool_bytes = 64LL << 20, bool ahead = true)
+        : t(one_extent(length), pool_bytes, 1, options(ahead)) {}
+
+    static backend_options options(bool ahead) {
+        backend_options made;
+        made.hash_ahead = ahead;
+        return made;
+    }
+    void write(int block, std::uint32_t seed) { t.write(0, block * block_size, seed); }
+    /// Returns when the hasher's worker has done all that it was told.
+    void settle() {
+        t.session.run_all();
+        std::binary_semaphore ran(0);
+        t.shared.shared->hash_workers().submit([&ran] { ran.release(); });
+        ran.acquire();
+    }
+    /// The cache forgets: what is not hashed yet must be read back.
+    void evict() { t.shared.shared->cache().drop_clean(t.image.io().number()); }
+    [[nodiscard]] lt::sha1_hash hash() {
+        auto const got = t.session.hash(t.storage, 0);
+        t.session.run_all();
+        REQUIRE(got->ok());
+        return got->sha1;
+    }
+    [[nodiscard]] std::int64_t bytes_read() const {
+        std::int64_t sum = 0;
+        for (auto const& each : t.image.device->accesses(operation::read)) {
+            sum += each.length;
+        }
+        return sum;
+    }
+
+    disk_io_test t;
+};
+
+lt::sha1_hash hash_now(test_image& image, bool keep = true) {
+    lt::sha1_hash digest;
+    piece_hash_request request;
+    request.v1 = true;
+    request.keep = keep;
+    REQUIRE(image.storage->hasher().hash(request, digest));
+    return digest;
 }
 
 } // namespace
@@ -34,100 +79,269 @@ dirty_block dirty(block_pool& pool, std::int64_t offset, std::uint32_t seed) {
 TEST_CASE("pieces around the size of a chunk") {
     auto const length =
         GENERATE(1, chunk_bytes - 1, chunk_bytes, chunk_bytes + 1, 2 * chunk_bytes, 3 * chunk_bytes + 5);
-    test_image const image(one_extent(length));
-    lt::sha1_hash digest;
-    piece_hash_request request;
-    request.v1 = true;
-    REQUIRE(hash_piece(*image.storage, request, digest));
-    CHECK(digest == sha1_of(image.stream()));
+    bool const keep = GENERATE(false, true);
+    test_backend shared;
+    auto& image = shared.add(one_extent(length));
+    CHECK(hash_now(image, keep) == sha1_of(image.stream()));
     CHECK(image.device->accesses(operation::read).size() ==
           static_cast<std::size_t>((length + chunk_bytes - 1) / chunk_bytes));
     CHECK(image.storage->bytes_read() == length);
+    CHECK(shared.shared->cache().stats().clean == (keep ? (length + block_size - 1) / block_size : 0));
+    CHECK(hash_now(image, keep) == sha1_of(image.stream()));
+    CHECK(image.storage->bytes_read() == (keep ? length : 2 * length));
+    CHECK(shared.all_given_back());
 }
 
 TEST_CASE("nothing asked for, nothing read") {
-    test_image const image(one_extent(chunk_bytes));
+    test_backend shared;
+    auto& image = shared.add(one_extent(chunk_bytes));
     lt::sha1_hash digest;
-    REQUIRE(hash_piece(*image.storage, {}, digest));
+    REQUIRE(image.storage->hasher().hash({}, digest));
     CHECK(digest == lt::sha1_hash{});
     CHECK(image.device->accesses().empty());
 }
 
 TEST_CASE("block hashes alone read no further than the file goes") {
-    test_image const image(one_extent(2 * chunk_bytes));
+    test_backend shared;
+    auto& image = shared.add(one_extent(2 * chunk_bytes));
     auto const size = chunk_bytes + 20 * kib;
-    std::vector<lt::sha256_hash> blocks(chunk_bytes / block_size + 2);
+    std::vector<lt::sha256_hash> blocks(blocks_in_chunk + 2);
     piece_hash_request request;
     request.block_hashes = blocks;
     request.v2_size = size;
+    request.keep = GENERATE(false, true);
     lt::sha1_hash digest;
-    REQUIRE(hash_piece(*image.storage, request, digest));
-    CHECK(image.storage->bytes_read() == size);
+    REQUIRE(image.storage->hasher().hash(request, digest));
+    CHECK(image.storage->bytes_read() == chunk_bytes + 2 * block_size);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
         auto const at = static_cast<std::int64_t>(i) * block_size;
         CHECK(blocks[i] == sha256_of(image.stream(at, std::min<std::int64_t>(block_size, size - at))));
     }
 }
 
-TEST_CASE("a chunk that dirty blocks cover is not read, one with a hole is") {
-    test_image const image(one_extent(2 * chunk_bytes));
-    block_pool pool(128 * block_size);
-    piece_hash_request request;
-    request.v1 = true;
-    auto expected = image.stream();
-    for (int i = 0; i < chunk_bytes / block_size; ++i) {
-        request.overlay.push_back(dirty(pool, std::int64_t{i} * block_size, static_cast<std::uint32_t>(i)));
-    }
-    std::size_t reads = 1;
+TEST_CASE("blocks that are in memory are not read, holes are") {
+    hasher_test h(2 * chunk_bytes, 64LL << 20, false);
+    auto profile = h.t.image.plan.profile();
+    profile.coalesce = 16 * chunk_bytes;
+    profile.delay = std::chrono::minutes(10);
+    h.t.image.storage->set_profile(profile); // they stay dirty
+    auto expected = h.t.image.stream();
+    std::vector<int> missing;
     SECTION("the whole first chunk") {}
     SECTION("but its last block") {
-        request.overlay.pop_back();
-        reads = 2;
+        missing = {blocks_in_chunk - 1};
     }
     SECTION("but one in the middle") {
-        request.overlay.erase(request.overlay.begin() + 7);
-        reads = 2;
+        missing = {7};
     }
     SECTION("but its first") {
-        request.overlay.erase(request.overlay.begin());
-        reads = 2;
+        missing = {0};
     }
-    SECTION("and one of the second chunk") {
-        request.overlay.push_back(dirty(pool, chunk_bytes + 3 * block_size, 1000));
+    for (int block = 0; block < blocks_in_chunk; ++block) {
+        if (std::ranges::find(missing, block) == missing.end()) {
+            h.write(block, static_cast<std::uint32_t>(block));
+            std::ranges::copy(h.t.block(0, block * block_size, static_cast<std::uint32_t>(block)),
+                              expected.begin() + block * block_size);
+        }
     }
-    for (auto const& block : request.overlay) {
-        std::ranges::copy(block.bytes(), expected.begin() + block.stream_offset);
-    }
-    lt::sha1_hash digest;
-    REQUIRE(hash_piece(*image.storage, request, digest));
-    CHECK(digest == sha1_of(expected));
-    CHECK(image.device->accesses(operation::read).size() == reads);
+    auto const hash = h.t.session.hash(h.t.storage, 0);
+    h.t.session.run_until(hash);
+    CHECK(hash->sha1 == sha1_of(expected));
+    CHECK(h.bytes_read() == chunk_bytes + static_cast<std::int64_t>(missing.size()) * block_size);
+    CHECK(h.t.image.device->accesses(operation::write).empty());
+    h.t.image.io().expedite();
+    h.t.session.run_all();
+}
+
+TEST_CASE("a volatile hash mixes what is in memory with what it reads past the cache") {
+    disk_io_test t(one_extent(chunk_bytes));
+    auto held = t.image.device->hold(operation::write);
+    auto expected = t.image.stream();
+    std::ranges::copy(t.block(0, 5 * block_size, 3), expected.begin() + 5 * block_size);
+    t.write(0, 5 * block_size, 3);
+    auto const hash = t.session.hash(t.storage, 0, lt::disk_interface::v1_hash | lt::disk_interface::volatile_read);
+    t.session.run_until(hash);
+    CHECK(hash->sha1 == sha1_of(expected));
+    CHECK(t.shared.shared->cache().stats().clean == 0);
+    held.release();
+    t.session.run_all();
 }
 
 TEST_CASE("an error ends the hash at once and leaves nothing behind for the next one") {
-    test_image const image(one_extent(4 * chunk_bytes));
-    image.device->fail(operation::read, EIO, 4096 + chunk_bytes, 1, 1);
+    test_backend shared;
+    auto& image = shared.add(one_extent(4 * chunk_bytes));
+    bool const keep = GENERATE(false, true);
+    image.device->fail(operation::read, EIO, 4096 + chunk_bytes, 1);
     piece_hash_request request;
     request.v1 = true;
+    request.keep = keep;
     lt::sha1_hash digest;
-    auto const failed = hash_piece(*image.storage, request, digest);
+    auto const failed = image.storage->hasher().hash(request, digest);
     REQUIRE_FALSE(failed);
     CHECK(failed.error().code == EIO);
     CHECK(failed.error().offset == 4096 + chunk_bytes);
     CHECK(digest == lt::sha1_hash{});
-    CHECK(image.device->accesses().size() == 2);
-    REQUIRE(hash_piece(*image.storage, request, digest));
-    CHECK(digest == sha1_of(image.stream()));
+    CHECK(image.storage->bytes_read() < 3 * chunk_bytes);
+    image.device->clear_faults();
+    CHECK(hash_now(image, keep) == sha1_of(image.stream()));
+    CHECK(shared.all_given_back());
 }
 
 TEST_CASE("one block's hash") {
-    test_image const image(test_image::awkward());
-    block_pool pool(block_size);
+    disk_io_test t(test_image::awkward(8));
+    auto& hasher = t.image.storage->hasher();
     lt::sha256_hash digest;
-    REQUIRE(hash_block(*image.storage, block_size, 100, {}, digest));
-    CHECK(digest == sha256_of(image.stream(block_size, 100)));
-    REQUIRE(hash_block(*image.storage, block_size, block_size, {dirty(pool, block_size, 5)}, digest));
+    REQUIRE(hasher.hash_block(0, 1, 100, digest));
+    CHECK(digest == sha256_of(t.image.stream(block_size, 100)));
+    auto held = t.image.device->hold(operation::write);
+    t.write(0, block_size, 5);
+    REQUIRE(hasher.hash_block(0, 1, block_size, digest));
     CHECK(digest == sha256_of(pattern(block_size, 5)));
-    image.device->fail(operation::read, EIO);
-    CHECK_FALSE(hash_block(*image.storage, 0, 100, {}, digest));
+    held.release();
+    t.session.run_all();
+    t.image.device->fail(operation::read, EIO);
+    CHECK_FALSE(hasher.hash_block(0, 2, 100, digest));
+}
+
+// --- hashing ahead
+
+TEST_CASE("a piece that arrives in order is hashed when it is complete, though nothing of it is in memory any more") {
+    bool const ahead = GENERATE(false, true);
+    auto const length = GENERATE(2 * chunk_bytes, chunk_bytes + 100, 16 * block_size, 5);
+    hasher_test h(length, 64LL << 20, ahead);
+    h.t.write_piece(0, 7);
+    h.settle();
+    h.evict();
+    CHECK(h.hash() == sha1_of(h.t.written_piece(0, 7)));
+    CHECK(h.bytes_read() == (ahead ? 0 : length));
+    // A hash is used once.
+    h.evict();
+    CHECK(h.hash() == sha1_of(h.t.written_piece(0, 7)));
+    CHECK(h.bytes_read() == (ahead ? length : 2 * length));
+}
+
+TEST_CASE("a piece that arrives out of order is hashed from memory, or as far as it was in order") {
+    hasher_test h(2 * chunk_bytes);
+    int const blocks = 2 * blocks_in_chunk;
+    SECTION("backwards") {
+        for (int block = blocks - 1; block >= 0; --block) {
+            h.write(block, static_cast<std::uint32_t>(block * block_size));
+        }
+        h.settle();
+        CHECK(h.hash() == sha1_of(h.t.written_piece(0, 0)));
+        CHECK(h.bytes_read() == 0);
+    }
+    SECTION("with the 40th block last") {
+        for (int block = 0; block < blocks; ++block) {
+            if (block != 40) {
+                h.write(block, static_cast<std::uint32_t>(block * block_size));
+            }
+        }
+        h.settle();
+        h.evict();
+        h.write(40, 40U * block_size);
+        h.settle();
+        h.evict();
+        CHECK(h.hash() == sha1_of(h.t.written_piece(0, 0)));
+        // The worker was woken for 32 blocks and may have seen more; at the end it finds the 41st, but none behind it.
+        CHECK(h.bytes_read() >= (blocks - 41) * block_size);
+        CHECK(h.bytes_read() <= (blocks - 32) * block_size);
+    }
+    SECTION("in two halves, the second first") {
+        for (int i = 0; i < blocks; ++i) {
+            int const block = (i + blocks_in_chunk) % blocks;
+            h.write(block, static_cast<std::uint32_t>(block * block_size));
+        }
+        h.settle();
+        h.evict();
+        CHECK(h.hash() == sha1_of(h.t.written_piece(0, 0)));
+        CHECK(h.bytes_read() == 0);
+    }
+}
+
+TEST_CASE("a block that is written again after it was hashed ahead counts with its new content") {
+    hasher_test h(2 * chunk_bytes);
+    h.t.write_piece(0, 7);
+    h.settle();
+    auto expected = h.t.written_piece(0, 7);
+    int const block = GENERATE(0, 1, 63, 64, 127);
+    h.write(block, 999);
+    std::ranges::copy(h.t.block(0, block * block_size, 999), expected.begin() + block * block_size);
+    SECTION("at once") {}
+    SECTION("when all is written") {
+        h.settle();
+    }
+    SECTION("when nothing is in memory") {
+        h.settle();
+        h.evict();
+    }
+    CHECK(h.hash() == sha1_of(expected));
+}
+
+TEST_CASE("a piece that is sent twice is hashed ahead the second time, too") {
+    hasher_test h(2 * chunk_bytes);
+    h.t.write_piece(0, 7);
+    h.settle();
+    h.t.write_piece(0, 8);
+    h.settle();
+    h.evict();
+    CHECK(h.hash() == sha1_of(h.t.written_piece(0, 8)));
+    CHECK(h.bytes_read() == 0);
+}
+
+TEST_CASE("what is evicted before it is hashed is read back") {
+    // A pool of 8 blocks cannot hold what 16 blocks would wake a worker for.
+    hasher_test h(2 * chunk_bytes, 8 * block_size);
+    std::binary_semaphore go(0);
+    h.t.shared.shared->hash_workers().submit([&go] { go.acquire(); });
+    h.t.write_piece(0, 7);
+    h.t.session.run_until([&h] { return h.t.shared.shared->cache().dirty() == 0; });
+    go.release();
+    h.settle();
+    CHECK(h.hash() == sha1_of(h.t.written_piece(0, 7)));
+    CHECK(h.bytes_read() > chunk_bytes);
+    CHECK(h.t.shared.all_given_back());
+}
+
+TEST_CASE("what is forgotten is hashed from the device") {
+    hasher_test h(2 * chunk_bytes);
+    h.t.write_piece(0, 7);
+    h.settle();
+    h.evict();
+    h.t.image.storage->hasher().forget(0);
+    h.t.image.storage->hasher().forget(0);
+    CHECK(h.hash() == sha1_of(h.t.written_piece(0, 7)));
+    CHECK(h.bytes_read() == 2 * chunk_bytes);
+}
+
+TEST_CASE("what never reached the device is in no hash once the image has failed") {
+    hasher_test h(2 * chunk_bytes);
+    auto const before = h.t.image.stream();
+    h.t.image.device->fail(operation::write, EIO);
+    h.t.write_piece(0, 7);
+    h.settle();
+    CHECK(h.hash() == sha1_of(before));
+}
+
+TEST_CASE("pieces arrive, are hashed and arrive again while workers come and go") {
+    image_plan plan;
+    plan.piece_length = 64 * block_size;
+    plan.extents = {{1000, 8 * 64 * block_size - 777}};
+    plan.threads = 3;
+    plan.coalesce = 16 * block_size;
+    plan.delay = std::chrono::milliseconds(1);
+    disk_io_test t(plan, 100 * block_size, 3);
+    for (std::uint32_t round = 0; round < 60; ++round) {
+        int const piece = static_cast<int>(round * 5 % 8);
+        t.write_piece(piece, round * 100'000);
+        auto const wanted = sha1_of(t.written_piece(piece, round * 100'000));
+        t.session.hash(t.storage, piece)->then = [wanted](outcome& got) { CHECK(got.sha1 == wanted); };
+        if (round % 8 == 7) {
+            t.session.run_all();
+            t.session.forget_ended();
+        }
+        t.shared.shared->hash_workers().set_threads(static_cast<int>(round % 3) + 1);
+    }
+    t.session.run_all();
+    CHECK(t.shared.all_given_back());
 }

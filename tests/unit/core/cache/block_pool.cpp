@@ -1,9 +1,8 @@
 #include "core/cache/block_pool.hpp"
 
 #include <algorithm>
-#include <cstdint>
+#include <atomic>
 #include <cstring>
-#include <memory>
 #include <set>
 #include <thread>
 #include <vector>
@@ -12,105 +11,145 @@
 
 using namespace seedbed;
 
-TEST_CASE("a pool holds whole blocks, at least one") {
-    CHECK(block_pool(4 * block_size).capacity() == 4);
-    CHECK(block_pool(4 * block_size + block_size - 1).capacity() == 4);
-    CHECK(block_pool(block_size - 1).capacity() == 1);
+namespace {
+
+std::vector<block_ref> take(block_pool& pool, std::size_t count) {
+    std::vector<block_ref> taken;
+    for (std::size_t i = 0; i < count; ++i) {
+        taken.push_back(pool.allocate());
+    }
+    return taken;
+}
+
+} // namespace
+
+TEST_CASE("a pool hands out as many blocks as fit its size, and no more") {
+    block_pool pool(10 * block_size + block_size / 2);
+    CHECK(pool.capacity() == 10);
+    auto taken = take(pool, 10);
+    CHECK(std::ranges::all_of(taken, [](block_ref const& block) { return static_cast<bool>(block); }));
+    CHECK(pool.in_use() == 10);
+    CHECK_FALSE(pool.allocate());
+    CHECK(pool.in_use() == 10);
+    taken.pop_back();
+    CHECK(pool.in_use() == 9);
+    CHECK(pool.allocate());
+}
+
+TEST_CASE("a pool has at least one block") {
     CHECK(block_pool(0).capacity() == 1);
-    CHECK(block_pool(-1).capacity() == 1);
+    CHECK(block_pool(block_size - 1).capacity() == 1);
 }
 
-TEST_CASE("blocks are aligned, distinct and writable in full, those from the heap too") {
-    block_pool pool(3 * block_size);
-    std::vector<char*> blocks;
-    for (int i = 0; i < 5; ++i) {
-        auto* const block = pool.allocate();
-        CHECK(reinterpret_cast<std::uintptr_t>(block) % 4096 == 0);
-        std::memset(block, i, block_size);
-        blocks.push_back(block);
+TEST_CASE("blocks are aligned, apart, and writable to their ends") {
+    block_pool pool(64 * block_size);
+    auto const taken = take(pool, 64);
+    std::set<char*> addresses;
+    for (auto const& block : taken) {
+        CHECK(reinterpret_cast<std::uintptr_t>(block.data()) % 4096 == 0);
+        std::memset(block.data(), static_cast<int>(addresses.size()), block_size);
+        addresses.insert(block.data());
     }
-    for (int i = 0; i < 5; ++i) {
-        CHECK(std::all_of(blocks[static_cast<std::size_t>(i)], blocks[static_cast<std::size_t>(i)] + block_size,
-                          [i](char c) { return c == i; }));
+    CHECK(addresses.size() == 64);
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+        auto const bytes = taken[i].bytes();
+        CHECK(std::ranges::all_of(bytes, [i](std::byte b) { return b == static_cast<std::byte>(i); }));
     }
-    CHECK(pool.in_use() == 5);
-    CHECK(pool.borrowed() == 2);
-    std::ranges::for_each(blocks, [&pool](char* block) { pool.free(block); });
-    CHECK(pool.in_use() == 0);
-    CHECK(pool.borrowed() == 0);
 }
 
-TEST_CASE("a block that comes back is the next one handed out") {
-    block_pool pool(3 * block_size);
-    auto* const first = pool.allocate();
-    auto* const second = pool.allocate();
-    pool.free(first);
-    CHECK(pool.allocate() == first);
-    pool.free(first);
-    pool.free(second);
-}
-
-TEST_CASE("an exhausted pool uses its own blocks again before the heap's") {
-    block_pool pool(block_size);
-    auto* const own = pool.allocate();
-    auto* const heap = pool.allocate();
-    CHECK(pool.borrowed() == 1);
-    pool.free(own);
-    CHECK(pool.in_use() == 1);
-    CHECK(pool.borrowed() == 1);
-    CHECK(pool.allocate() == own);
-    CHECK(pool.borrowed() == 1);
-    pool.free(heap);
-    CHECK(pool.borrowed() == 0);
-    CHECK(pool.in_use() == 1);
-    pool.free(own);
-}
-
-TEST_CASE("a shared block goes back with its last owner, unless it was given up") {
+TEST_CASE("a block goes back with its last owner") {
     block_pool pool(2 * block_size);
-    auto owner = std::make_shared<pool_block>(pool);
-    CHECK(owner->bytes().size() == static_cast<std::size_t>(block_size));
-    CHECK(reinterpret_cast<char*>(owner->bytes().data()) == owner->data());
-    auto other = owner;
-    owner.reset();
-    CHECK(pool.in_use() == 1);
-    other.reset();
-    CHECK(pool.in_use() == 0);
-
-    char* given = nullptr;
+    auto first = pool.allocate();
+    auto const index = first.index();
     {
-        pool_block block(pool);
-        given = block.release();
-        CHECK(block.data() == nullptr);
+        auto second = first;
+        CHECK(pool.references(index) == 2);
+        first = {};
+        CHECK(pool.references(index) == 1);
+        CHECK(pool.in_use() == 1);
+        auto moved = std::move(second);
+        CHECK(pool.references(index) == 1);
     }
-    CHECK(pool.in_use() == 1);
-    pool.free(given);
     CHECK(pool.in_use() == 0);
 }
 
-TEST_CASE("threads share a pool that is too small for them, and no block has two owners") {
-    block_pool pool(8 * block_size);
-    std::vector<int> spoilt(4);
-    auto const work = [&pool, &spoilt](int self) {
-        for (int round = 0; round < 500; ++round) {
-            std::vector<char*> blocks(5);
-            for (auto& block : blocks) {
-                block = pool.allocate();
-                std::memset(block, self, 64);
-            }
-            for (auto* const block : blocks) {
-                spoilt[static_cast<std::size_t>(self)] += block[0] != self || block[63] != self;
-                pool.free(block);
-            }
-        }
-    };
-    {
-        std::vector<std::jthread> threads;
-        for (int i = 0; i < 4; ++i) {
-            threads.emplace_back(work, i);
-        }
+TEST_CASE("any address within a block tells its number") {
+    block_pool pool(3 * block_size);
+    auto const taken = take(pool, 3);
+    for (auto const& block : taken) {
+        CHECK(pool.index_of(block.data()) == block.index());
+        CHECK(pool.index_of(block.data() + block_size - 1) == block.index());
     }
-    CHECK(spoilt == std::vector<int>(4));
+}
+
+TEST_CASE("a reference that was given up is released by its number") {
+    block_pool pool(block_size);
+    auto block = pool.allocate();
+    auto* const data = block.data();
+    static_cast<void>(block.release());
+    CHECK(pool.in_use() == 1);
+    pool.release(pool.index_of(data));
     CHECK(pool.in_use() == 0);
-    CHECK(pool.borrowed() == 0);
+}
+
+TEST_CASE("beyond its size the pool lends, and is itself again afterwards") {
+    block_pool pool(2 * block_size);
+    auto taken = take(pool, 2);
+    auto extra = pool.allocate_beyond();
+    REQUIRE(extra);
+    CHECK(pool.in_use() == 3);
+    CHECK_FALSE(pool.allocate());
+    taken.pop_back();
+    CHECK_FALSE(pool.allocate()); // still two in use
+    extra = {};
+    CHECK(pool.allocate());
+}
+
+TEST_CASE("the size changes while blocks are in use") {
+    block_pool pool(4 * block_size);
+    auto taken = take(pool, 4);
+    std::memset(taken[3].data(), 7, block_size);
+    pool.set_capacity(2 * block_size);
+    CHECK(pool.capacity() == 2);
+    CHECK(taken[3].bytes()[17] == std::byte{7});
+    taken.resize(2);
+    CHECK_FALSE(pool.allocate());
+    taken.pop_back();
+    CHECK(pool.allocate());
+    pool.set_capacity(8 * block_size);
+    CHECK(take(pool, 7).back());
+}
+
+TEST_CASE("many threads take and give back without sharing a block") {
+    constexpr int threads = 4;
+    constexpr int rounds = 20'000;
+    block_pool pool(threads * 3 * block_size);
+    std::atomic<int> clashes{0};
+    std::vector<std::thread> all;
+    for (int t = 0; t < threads; ++t) {
+        all.emplace_back([&, t] {
+            for (int round = 0; round < rounds; ++round) {
+                auto blocks = take(pool, 3);
+                for (auto const& block : blocks) {
+                    if (!block) {
+                        ++clashes;
+                        continue;
+                    }
+                    std::memcpy(block.data(), &t, sizeof t);
+                }
+                for (auto const& block : blocks) {
+                    int owner = -1;
+                    if (block) {
+                        std::memcpy(&owner, block.data(), sizeof owner);
+                    }
+                    clashes += owner == t ? 0 : 1;
+                }
+            }
+        });
+    }
+    for (auto& thread : all) {
+        thread.join();
+    }
+    CHECK(clashes == 0);
+    CHECK(pool.in_use() == 0);
 }

@@ -202,11 +202,11 @@ TEST_CASE("a failed system call is an error with operation, device, offset and e
     auto const path = new_file(folder / "image", bytes(mib));
     auto const device = open_or_fail(path, {.writable = true});
     auto const written =
-        with_failing_system_calls({SYS_pwrite64}, EIO, [&] { return device->write(4096, pattern(512, 6)); });
+        with_failing_system_calls({SYS_pwritev}, EIO, [&] { return device->write(4096, pattern(512, 6)); });
     REQUIRE_FALSE(written);
     CHECK(written.error().message() == "write " + path + ": offset 4096, length 512: Input/output error (EIO)");
     bytes buffer(512);
-    auto const read = with_failing_system_calls({SYS_pread64}, EIO, [&] { return device->read(8192, buffer); });
+    auto const read = with_failing_system_calls({SYS_preadv}, EIO, [&] { return device->read(8192, buffer); });
     REQUIRE_FALSE(read);
     CHECK(read.error().message() == "read " + path + ": offset 8192, length 512: Input/output error (EIO)");
     auto const medium =

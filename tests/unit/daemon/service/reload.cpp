@@ -145,8 +145,86 @@ TEST_CASE("settings of the daemon are told apart") {
         CHECK(plan.log_level);
         CHECK_FALSE(plan.profiles);
     }
-    SECTION("the pool needs a restart") {
-        after.memory.pool = 1LL << 30;
-        CHECK(plan_reload(before, {}, after).needs_restart == strings{"memory.pool"});
+}
+
+TEST_CASE("sizes of the memory and the number of hash threads change while the daemon runs") {
+    auto const before = with_images({image("sda1")});
+    auto after = before;
+    bool memory = true;
+    SECTION("pool") {
+        after.memory.pool += 1;
     }
+    SECTION("cache: a limit") {
+        after.memory.cache = 0;
+    }
+    SECTION("hash threads") {
+        after.hashing.threads = 3;
+        memory = false;
+    }
+    auto const check = [&](settings const& from, settings const& to) {
+        auto const plan = plan_reload(from, running(from.images), to);
+        CHECK(plan.memory == memory);
+        CHECK(plan.hashing == !memory);
+        CHECK_FALSE(plan.empty());
+        CHECK(plan.needs_restart.empty());
+        CHECK((plan.close.empty() && plan.open.empty() && plan.update.empty()));
+        CHECK_FALSE((plan.network || plan.profiles || plan.log_level));
+    };
+    check(before, after);
+    check(after, before); // for a cache and threads: no limit and as many as there are processors again
+}
+
+TEST_CASE("each number of a profile changes while the daemon runs") {
+    auto const before = with_images({image("sda1")});
+    auto after = before;
+    SECTION("threads") {
+        after.profiles[2].threads += 1;
+    }
+    SECTION("queue_depth") {
+        after.profiles[2].queue_depth += 1;
+    }
+    SECTION("coalesce") {
+        after.profiles[2].coalesce += 1;
+    }
+    SECTION("delay") {
+        after.profiles[2].delay *= 2;
+    }
+    SECTION("read_ahead") {
+        after.profiles[2].read_ahead += 1;
+    }
+    auto const plan = plan_reload(before, running(before.images), after);
+    CHECK(plan.profiles);
+    CHECK(plan.needs_restart.empty());
+    CHECK_FALSE((plan.memory || plan.hashing));
+}
+
+TEST_CASE("what is set up at the start needs a restart, and touches nothing that runs") {
+    auto const before = with_images({image("sda1")});
+    auto after = before;
+    std::string key;
+    SECTION("cache_shards") {
+        after.memory.cache_shards = 64;
+        key = "memory.cache_shards";
+    }
+    SECTION("huge_pages") {
+        after.memory.huge_pages = false;
+        key = "memory.huge_pages";
+    }
+    SECTION("ahead") {
+        after.hashing.ahead = false;
+        key = "hashing.ahead";
+    }
+    SECTION("direct_io") {
+        after.profiles[0].direct_io = direct_io_mode::on;
+        key = "profile.hdd.direct_io";
+    }
+    SECTION("io_engine") {
+        after.profiles[2].io_engine = io_engine_kind::threads;
+        key = "profile.nvme.io_engine";
+    }
+    auto const plan = plan_reload(before, running(before.images), after);
+    CHECK(plan.needs_restart == strings{key});
+    CHECK((plan.close.empty() && plan.open.empty() && plan.update.empty()));
+    CHECK_FALSE((plan.network || plan.memory || plan.hashing || plan.log_level));
+    CHECK_FALSE(plan.empty());
 }

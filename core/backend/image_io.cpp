@@ -1,0 +1,462 @@
+#include "core/backend/image_io.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+#include "core/backend/image_storage.hpp"
+#include "core/device/uring_io_queue.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// Read-ahead that may be under way at a time: a share of the pool, so that many peers who ask for many pieces do not
+/// push each other's blocks out before they are sent.
+constexpr std::int64_t read_ahead_share = 4;
+/// Of what is left of that, each read takes a part at most, so that it becomes less little by little.
+constexpr std::int64_t read_ahead_part = 4;
+
+std::int32_t to_blocks(std::int64_t bytes) {
+    return static_cast<std::int32_t>(std::max<std::int64_t>(bytes / block_size, 1));
+}
+
+write_coalescer::policy policy_of(io_profile const& profile) {
+    return {to_blocks(profile.coalesce), profile.coalesce > block_size ? profile.delay : std::chrono::milliseconds(0)};
+}
+
+} // namespace
+
+/// Reads consecutive blocks of a piece from the device into the cache.
+class image_io::fill_job final : public io_job {
+public:
+    explicit fill_job(image_io& owner)
+        : io_job(direction::read)
+        , m_owner(owner) {}
+
+    void begin(std::int64_t position) {
+        clear();
+        set_position(position);
+    }
+
+    void prepare() override {
+        auto& image = m_owner.m_image;
+        for (std::size_t i = 0; i < fill.blocks.size(); ++i) {
+            auto const block = fill.first.block + static_cast<std::int32_t>(i);
+            auto const length = std::min(block_size, image.piece_size(fill.first.piece) - block * block_size);
+            auto memory = fill.blocks[i].bytes();
+            image.torrent().extents.for_each_slice(image.stream_offset(fill.first.piece, block * block_size), length,
+                                                   [&](extent const& slice) {
+                                                       auto const size = static_cast<std::size_t>(slice.length);
+                                                       if (slice.device_offset == extent::padding) {
+                                                           std::ranges::fill(memory.first(size), std::byte{0});
+                                                       } else {
+                                                           add(slice.device_offset, memory.data(), size);
+                                                       }
+                                                       memory = memory.subspan(size);
+                                                   });
+        }
+    }
+
+    void end(result<void, io_error> const& outcome) override { m_owner.end_fill(*this, outcome); }
+
+    piece_cache::fill fill;
+
+private:
+    image_io& m_owner;
+};
+
+/// Writes a run of dirty blocks, and the dirty ones that follow it.
+class image_io::write_job final : public io_job {
+public:
+    struct group {
+        std::int32_t piece;
+        std::size_t first; ///< of items
+        std::size_t count;
+    };
+
+    explicit write_job(image_io& owner)
+        : io_job(direction::write)
+        , m_owner(owner) {}
+
+    void begin(block_run const& run, std::int64_t position) {
+        clear();
+        set_position(position);
+        m_run = run;
+        items.clear();
+        groups.clear();
+        failed.reset();
+    }
+
+    /// Takes what is dirty of the run now: some of it may have left with another, and more may have come behind it.
+    void prepare() override {
+        failed = m_owner.m_image.write_failure();
+        auto const longest = m_owner.m_longest.load(std::memory_order_relaxed);
+        auto piece = m_run.piece;
+        for (auto block = m_run.begin; block < m_run.end;) {
+            block = take(piece, block, m_run.end) + 1;
+        }
+        auto next = m_run.end;
+        while (!items.empty() && static_cast<std::int32_t>(items.size()) < longest) {
+            if (next == m_owner.blocks_in_piece(piece)) {
+                next = 0;
+                if (++piece == m_owner.m_image.torrent().piece_count) {
+                    break;
+                }
+            }
+            auto const room = longest - static_cast<std::int32_t>(items.size());
+            auto const end = std::min(m_owner.blocks_in_piece(piece), next + room);
+            auto const stopped = take(piece, next, end);
+            if (stopped > next) {
+                m_owner.m_coalescer.taken({piece, next, stopped});
+            }
+            if (stopped < end || stopped == next) {
+                break;
+            }
+            next = stopped;
+        }
+        if (!failed) {
+            add_segments();
+        }
+    }
+
+    void end(result<void, io_error> const& outcome) override { m_owner.end_write(*this, outcome); }
+
+    std::vector<piece_cache::flush_item> items;
+    std::vector<group> groups;
+    std::optional<io_error> failed; ///< the image had failed before: nothing was written
+
+private:
+    std::int32_t take(std::int32_t piece, std::int32_t begin, std::int32_t end) {
+        auto const first = items.size();
+        auto const stopped = m_owner.m_cache.begin_flush(m_owner.m_number, piece, begin, end, items);
+        if (items.size() > first) {
+            groups.push_back({piece, first, items.size() - first});
+        }
+        return stopped;
+    }
+
+    void add_segments() {
+        auto& image = m_owner.m_image;
+        for (auto const& each : groups) {
+            for (auto const& item : std::span(items).subspan(each.first, each.count)) {
+                auto memory = item.memory.bytes();
+                image.torrent().extents.for_each_slice(image.stream_offset(each.piece, item.block * block_size),
+                                                       item.length, [&](extent const& slice) {
+                                                           auto const size = static_cast<std::size_t>(slice.length);
+                                                           if (slice.device_offset != extent::padding) {
+                                                               add(slice.device_offset, memory.data(), size);
+                                                           }
+                                                           memory = memory.subspan(size);
+                                                       });
+            }
+        }
+    }
+
+    image_io& m_owner;
+    block_run m_run;
+};
+
+image_io::image_io(image_storage& image, std::uint32_t number, piece_cache& cache, io_profile const& profile,
+                   engine_options options)
+    : m_image(image)
+    , m_number(number)
+    , m_cache(cache)
+    , m_options(std::move(options))
+    , m_coalescer(image.torrent().piece_count, (image.torrent().piece_length + block_size - 1) / block_size,
+                  blocks_in_piece(image.torrent().piece_count - 1), policy_of(profile))
+    , m_read_ahead(to_blocks(profile.read_ahead))
+    , m_longest(to_blocks(profile.coalesce))
+    , m_delay(policy_of(profile).delay)
+    , m_elevator(profile.elevator)
+    , m_has_padding(std::ranges::any_of(image.torrent().extents.extents(),
+                                        [](extent const& each) { return each.device_offset == extent::padding; })) {
+    if (wants_ring(image.writable_device(), profile)) {
+        if (auto ring = make_uring_io_queue(image.writable_device(), profile, m_options.registered_memory)) {
+            m_queue = std::move(*ring);
+        } else {
+            m_ring_refused = ring.error();
+        }
+    }
+    if (!m_queue) {
+        m_queue = make_thread_io_queue(image.writable_device(), profile);
+    }
+}
+
+image_io::~image_io() {
+    m_queue.reset();
+    m_cache.drop_clean(m_number);
+}
+
+std::int32_t image_io::blocks_in_piece(std::int32_t piece) const noexcept {
+    return (m_image.piece_size(piece) + block_size - 1) / block_size;
+}
+
+void image_io::set_profile(io_profile const& profile) {
+    m_coalescer.set_policy(policy_of(profile));
+    m_read_ahead.store(to_blocks(profile.read_ahead), std::memory_order_relaxed);
+    m_longest.store(to_blocks(profile.coalesce), std::memory_order_relaxed);
+    m_delay.store(policy_of(profile).delay, std::memory_order_relaxed);
+    m_elevator.store(profile.elevator, std::memory_order_relaxed);
+    m_queue->set_profile(profile);
+}
+
+template <class Job>
+std::unique_ptr<Job> image_io::take_job(std::vector<std::unique_ptr<Job>>& free) {
+    {
+        std::scoped_lock const lock(m_jobs_mutex);
+        if (!free.empty()) {
+            auto job = std::move(free.back());
+            free.pop_back();
+            return job;
+        }
+    }
+    return std::make_unique<Job>(*this);
+}
+
+void image_io::hand_out(waiter_list waiters, io_error const* failed) {
+    while (!waiters.empty()) {
+        // Those of one session are neighbours, mostly: they go back together.
+        auto* const sink = static_cast<io_waiter*>(waiters.first)->sink;
+        waiter_list same;
+        while (!waiters.empty() && static_cast<io_waiter*>(waiters.first)->sink == sink) {
+            same.push(waiters.pop());
+        }
+        sink->deliver(same, failed);
+    }
+}
+
+// --- reading
+
+bool image_io::read_block(std::int32_t piece, std::int32_t block, io_waiter& waiter, block_ref& found) {
+    auto ahead = m_read_ahead.load(std::memory_order_relaxed);
+    // What may not be kept until somebody asks for it is not worth reading either.
+    auto const left =
+        std::min((m_cache.capacity() / read_ahead_share - m_cache.filling()) / read_ahead_part, m_cache.clean_limit());
+    ahead = static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, ahead));
+    auto const begin = block / ahead * ahead;
+    return read_block(piece, block, begin, std::min(begin + ahead, blocks_in_piece(piece)), waiter, found, true);
+}
+
+bool image_io::read_block(std::int32_t piece, std::int32_t block, std::int32_t begin, std::int32_t end,
+                          io_waiter& waiter, block_ref& found, bool uses) {
+    thread_local piece_cache::fill wanted; // its memory is kept from read to read
+    waiter.wanted_piece = piece;
+    waiter.wanted_block = block;
+    switch (m_cache.read({m_number, piece, block}, begin, end, &waiter, found, wanted, uses)) {
+    case piece_cache::lookup::hit:
+        return true;
+    case piece_cache::lookup::waiting:
+        return false;
+    case piece_cache::lookup::must_fill:
+        break;
+    case piece_cache::lookup::no_memory: {
+        waiter_list alone;
+        alone.push(&waiter);
+        io_error const failed{io_operation::read, m_image.device().path(),
+                              m_image.stream_offset(piece, block * block_size), block_size, ENOMEM};
+        hand_out(alone, &failed);
+        return false;
+    }
+    }
+    start_fill(wanted);
+    return false;
+}
+
+void image_io::start_fill(piece_cache::fill& wanted) {
+    auto job = take_job(m_free_fills);
+    job->begin(m_image.device_offset(m_image.stream_offset(wanted.first.piece, wanted.first.block * block_size)));
+    job->fill.first = wanted.first;
+    job->fill.blocks.swap(wanted.blocks);
+    m_queue->submit(job.release());
+}
+
+void image_io::end_fill(fill_job& done, result<void, io_error> const& outcome) {
+    auto const blocks = done.fill.blocks.size();
+    auto waiters = m_cache.end_fill(done.fill, outcome.has_value());
+    done.fill.blocks.clear();
+    m_cache.trim(); // what was lent beyond the pool's size
+    if (outcome) {
+        std::int64_t bytes = 0;
+        for (auto const& segment : done.segments()) {
+            bytes += segment.length;
+        }
+        m_image.count_read(bytes);
+    }
+    {
+        std::scoped_lock const lock(m_jobs_mutex);
+        m_free_fills.emplace_back(&done);
+    }
+    if (outcome) {
+        hand_out(waiters, nullptr);
+        return;
+    }
+    if (blocks == 1) {
+        m_image.report(outcome.error());
+        hand_out(waiters, &outcome.error());
+        return;
+    }
+    // Somewhere in the chunk is a bad place: each that waits has its own block read alone, which may well be good.
+    while (!waiters.empty()) {
+        auto& waiter = static_cast<io_waiter&>(*waiters.pop());
+        block_ref found;
+        auto const block = waiter.wanted_block;
+        if (read_block(waiter.wanted_piece, block, block, block + 1, waiter, found, true)) {
+            waiter.block = std::move(found);
+            waiter_list one;
+            one.push(&waiter);
+            hand_out(one, nullptr);
+        }
+    }
+}
+
+// --- writing
+
+void image_io::write_block(std::int32_t piece, std::int32_t block, block_ref memory, std::int32_t length,
+                           io_waiter& waiter) {
+    m_image.count_taken(length);
+    if (m_has_padding) {
+        // Zeros there for whoever reads or hashes it, whatever came from the peer.
+        auto bytes = memory.bytes();
+        m_image.torrent().extents.for_each_slice(m_image.stream_offset(piece, block * block_size), length,
+                                                 [&bytes](extent const& slice) {
+                                                     auto const size = static_cast<std::size_t>(slice.length);
+                                                     if (slice.device_offset == extent::padding) {
+                                                         std::ranges::fill(bytes.first(size), std::byte{0});
+                                                     }
+                                                     bytes = bytes.subspan(size);
+                                                 });
+    }
+    {
+        std::scoped_lock const lock(m_epochs_mutex);
+        waiter.epoch = m_first_epoch + m_epochs.size() - 1;
+        ++m_epochs.back().unwritten;
+        m_unwritten.fetch_add(1);
+    }
+    if (!m_cache.write({m_number, piece, block}, std::move(memory), length, &waiter)) {
+        return; // it is on its way: the cache tells when it has to go again
+    }
+    thread_local std::vector<block_run> leaving;
+    leaving.clear();
+    auto const now = clock::now();
+    m_coalescer.add(piece, block, now, leaving);
+    if (!leaving.empty()) {
+        start_writes(leaving);
+    } else if (m_options.on_dirty) {
+        m_options.on_dirty(now + m_delay.load(std::memory_order_relaxed));
+    }
+}
+
+void image_io::start_writes(std::vector<block_run> const& runs) {
+    auto const longest = m_longest.load(std::memory_order_relaxed);
+    for (auto run : runs) {
+        // A run that grew while it could not leave is cut, so that several threads have something to do.
+        while (run.begin < run.end) {
+            auto const part = block_run{run.piece, run.begin, std::min(run.end, run.begin + longest)};
+            auto job = take_job(m_free_writes);
+            job->begin(part, m_image.device_offset(m_image.stream_offset(part.piece, part.begin * block_size)));
+            m_queue->submit(job.release());
+            run.begin = part.end;
+        }
+    }
+}
+
+void image_io::end_write(write_job& done, result<void, io_error> const& outcome) {
+    auto const* failed = done.failed ? &*done.failed : outcome ? nullptr : &outcome.error();
+    if (failed != nullptr && !done.failed) {
+        m_image.fail_writes(*failed);
+    }
+    if (failed == nullptr) {
+        std::int64_t bytes = 0;
+        for (auto const& segment : done.segments()) {
+            bytes += segment.length;
+        }
+        m_image.count_written(bytes, static_cast<std::int64_t>(done.segments().size()));
+    }
+    waiter_list written;
+    std::vector<std::int32_t> dirty_again;
+    std::vector<block_run> leaving;
+    for (auto const& each : done.groups) {
+        dirty_again.clear();
+        written.append(m_cache.end_flush(m_number, each.piece, std::span(done.items).subspan(each.first, each.count),
+                                         failed == nullptr, dirty_again));
+        for (auto const block : dirty_again) {
+            // At once: a fence may wait for it, which has told everything to leave while it was hidden.
+            if (!leaving.empty() && leaving.back().piece == each.piece && leaving.back().end == block) {
+                ++leaving.back().end;
+            } else {
+                leaving.push_back({each.piece, block, block + 1});
+            }
+        }
+    }
+    done.items.clear();
+    std::optional<io_error> const reason = failed != nullptr ? std::optional(*failed) : std::nullopt;
+    {
+        std::scoped_lock const lock(m_jobs_mutex);
+        m_free_writes.emplace_back(&done);
+    }
+    m_cache.trim(); // what was lent beyond the pool's size
+    std::vector<epoch_count> ended;
+    for (auto const* waiter = written.first; waiter != nullptr; waiter = waiter->next) {
+        auto const taken_in = static_cast<io_waiter const*>(waiter)->epoch;
+        if (ended.empty() || ended.back().epoch != taken_in) {
+            ended.push_back({taken_in, 0});
+        }
+        ++ended.back().count;
+    }
+    hand_out(written, reason ? &*reason : nullptr);
+    start_writes(leaving); // whose waiters come after those above
+    if (!ended.empty()) {
+        writes_ended(ended);
+    }
+}
+
+void image_io::writes_ended(std::span<epoch_count const> ended) {
+    std::vector<std::function<void()>> calls;
+    {
+        std::scoped_lock const lock(m_epochs_mutex);
+        for (auto const& each : ended) {
+            m_epochs[each.epoch - m_first_epoch].unwritten -= each.count;
+            m_unwritten.fetch_sub(each.count);
+        }
+        while (m_epochs.size() > 1 && m_epochs.front().unwritten == 0) {
+            std::ranges::move(m_epochs.front().calls, std::back_inserter(calls));
+            m_epochs.pop_front();
+            ++m_first_epoch;
+        }
+    }
+    for (auto const& call : calls) {
+        call();
+    }
+}
+
+void image_io::when_written(std::function<void()> call) {
+    {
+        std::scoped_lock const lock(m_epochs_mutex);
+        if (m_unwritten.load() > 0) {
+            m_epochs.back().calls.push_back(std::exchange(call, nullptr));
+            m_epochs.emplace_back();
+        }
+    }
+    if (call) {
+        call();
+        return;
+    }
+    expedite();
+}
+
+void image_io::expedite() {
+    std::vector<block_run> leaving;
+    m_coalescer.take_all(leaving);
+    start_writes(leaving);
+}
+
+void image_io::take_due(clock::time_point now) {
+    std::vector<block_run> leaving;
+    m_coalescer.take_due(now, leaving);
+    start_writes(leaving);
+}
+
+} // namespace seedbed

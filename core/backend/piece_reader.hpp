@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <semaphore>
+#include <span>
+
+#include "core/backend/image_io.hpp"
+#include "core/backend/image_storage.hpp"
+
+namespace seedbed {
+
+/// Some consecutive blocks of a piece, as every write before begin() left them: from the cache where they are in
+/// memory, else from the device. Kept and used again, since it holds a large buffer.
+///
+/// Threads: confined to one, a hash worker, which waits in end(). Between begin() and end() it must not be destroyed.
+class piece_reader final : public waiter_sink {
+public:
+    static constexpr std::int32_t most_blocks = 256;
+
+    piece_reader();
+    piece_reader(piece_reader const&) = delete;
+    piece_reader& operator=(piece_reader const&) = delete;
+    ~piece_reader();
+
+    /// Starts reading the blocks [begin, end) of a piece, at most most_blocks. \param keep put into the cache what is
+    /// read. \param ahead where that is so: the blocks up to this one will be wanted, too, and are read along with
+    /// these where one of these has to be read; they stay in the cache.
+    void begin(image_storage& image, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
+               std::int32_t ahead);
+    /// Waits for them.
+    [[nodiscard]] result<void, io_error> end();
+    /// One of them, after end(): a whole block, also at the end of the piece.
+    [[nodiscard]] std::span<std::byte const> block(std::int32_t number) const;
+    /// Gives the blocks back.
+    void release();
+
+    void deliver(waiter_list waiters, io_error const* failed) override;
+
+private:
+    class range_read;
+
+    void begin_cached(std::int32_t ahead);
+    void begin_private();
+
+    image_storage* m_image = nullptr;
+    std::int32_t m_piece = 0;
+    std::int32_t m_begin = 0;
+    std::int32_t m_end = 0;
+    std::array<block_ref, most_blocks> m_refs;
+    std::array<io_waiter, most_blocks> m_waiters;
+    std::int32_t m_awaited = 0;
+    std::counting_semaphore<> m_delivered{0};
+    std::mutex m_mutex; ///< guards m_failed while waiters are out
+    std::optional<io_error> m_failed;
+    std::unique_ptr<range_read> m_read; ///< with the buffer for what does not go through the cache
+    bool m_reading = false;
+};
+
+} // namespace seedbed

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace seedbed {
+
+/// Consecutive blocks [begin, end) of a piece.
+struct block_run {
+    std::int32_t piece = 0;
+    std::int32_t begin = 0;
+    std::int32_t end = 0;
+
+    friend bool operator==(block_run const&, block_run const&) = default;
+};
+
+/// Decides when dirty blocks of an image leave for the device: a run leaves when it is long enough, when its piece is
+/// complete, when its oldest block has waited for the delay, or when it is asked for (memory, a fence, a stop).
+///
+/// It knows numbers only: blocks and their content are the cache's. Neighbours in a piece are neighbours on the device,
+/// but for the ends of extents.
+///
+/// Threads: every member may be called from any thread.
+class write_coalescer {
+public:
+    using clock = std::chrono::steady_clock;
+
+    struct policy {
+        std::int32_t longest = 1;           ///< blocks in a run that need not wait for more, at least 1
+        std::chrono::milliseconds delay{0}; ///< 0: nothing waits
+    };
+
+    /// \param blocks_per_piece of all pieces but the last, which has \p blocks_in_last of \p pieces.
+    write_coalescer(std::int32_t pieces, std::int32_t blocks_per_piece, std::int32_t blocks_in_last, policy rules);
+
+    void set_policy(policy rules);
+
+    /// A block has become dirty. Appends the runs that leave now to \p leaving: they are the caller's to write.
+    void add(std::int32_t piece, std::int32_t block, clock::time_point now, std::vector<block_run>& leaving);
+    /// Appends the runs whose oldest block has waited long enough.
+    void take_due(clock::time_point now, std::vector<block_run>& leaving);
+    /// Appends all runs.
+    void take_all(std::vector<block_run>& leaving);
+    /// These blocks have left without being asked: somebody who wrote their neighbours took them along.
+    void taken(block_run const& run);
+
+    /// When take_due() will have something; nothing while no block waits.
+    [[nodiscard]] std::optional<clock::time_point> next_due() const;
+
+private:
+    struct piece_blocks {
+        std::vector<std::uint64_t> dirty; ///< a bit a block that waits
+        std::vector<std::uint64_t> seen;  ///< a bit a block that was added since the piece was begun
+        std::int32_t waiting = 0;         ///< bits in dirty
+        std::int32_t seen_count = 0;
+        clock::time_point oldest{}; ///< when the first of those that wait came
+    };
+    using piece_map = std::map<std::int32_t, piece_blocks>;
+
+    [[nodiscard]] std::int32_t blocks_in(std::int32_t piece) const noexcept;
+    void take_piece_locked(std::int32_t piece, piece_blocks& blocks, std::vector<block_run>& leaving) const;
+    [[nodiscard]] static block_run run_around(std::int32_t piece, piece_blocks const& blocks, std::int32_t block,
+                                              std::int32_t count);
+    static void clear_run(piece_blocks& blocks, block_run const& run);
+
+    std::int32_t const m_pieces;
+    std::int32_t const m_blocks_per_piece;
+    std::int32_t const m_blocks_in_last;
+    mutable std::mutex m_mutex;
+    policy m_policy;
+    piece_map m_begun; ///< pieces with blocks that wait, or that are not complete yet
+    std::int64_t m_waiting = 0;
+};
+
+} // namespace seedbed

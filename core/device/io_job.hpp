@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <sys/uio.h>
+
+#include "core/foundation/error.hpp"
+
+namespace seedbed {
+
+/// A transfer between memory and a device: one or more ranges of the device, each with the memory that it comes from or
+/// goes to.
+///
+/// A queue takes it with submit(), calls prepare() when it is about to run, and end() when all has been transferred or
+/// something has failed. It belongs to the queue between submit() and end(), which may destroy it.
+class io_job {
+public:
+    enum class direction : std::uint8_t { read, write };
+
+    /// Consecutive bytes of the device.
+    struct segment {
+        std::int64_t offset = 0; ///< bytes from the start of the device
+        std::int64_t length = 0; ///< bytes
+        std::uint32_t first = 0; ///< of its memory in parts()
+        std::uint32_t count = 0;
+    };
+
+    explicit io_job(direction way) noexcept
+        : m_way(way) {}
+    io_job(io_job const&) = delete;
+    io_job& operator=(io_job const&) = delete;
+    virtual ~io_job() = default;
+
+    [[nodiscard]] direction way() const noexcept { return m_way; }
+    /// Where on the device it begins, for ordering; known before prepare().
+    [[nodiscard]] std::int64_t position() const noexcept { return m_position; }
+    [[nodiscard]] std::vector<segment> const& segments() const noexcept { return m_segments; }
+    [[nodiscard]] std::span<iovec const> memory_of(segment const& which) const noexcept {
+        return std::span(m_parts).subspan(which.first, which.count);
+    }
+
+    /// Says what is to be transferred, by add(); called on a thread of the queue. May leave nothing to do.
+    virtual void prepare() {}
+    /// Everything has been transferred, or the first failure. Called once, on a thread of the queue.
+    virtual void end(result<void, io_error> const& outcome) = 0;
+
+protected:
+    void set_position(std::int64_t position) noexcept { m_position = position; }
+    /// Appends bytes; joins them to the last ones where both the device's bytes and the memory follow on.
+    void add(std::int64_t offset, std::byte* memory, std::size_t length);
+    /// Forgets what was added; keeps the memory for the next use.
+    void clear() noexcept {
+        m_segments.clear();
+        m_parts.clear();
+    }
+
+private:
+    direction const m_way;
+    std::int64_t m_position = 0;
+    std::vector<segment> m_segments;
+    std::vector<iovec> m_parts;
+};
+
+} // namespace seedbed

@@ -1,0 +1,459 @@
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <liburing.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/device/uring_io_queue.hpp"
+#include "core/foundation/unique_fd.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// A part of a job that is one request of the ring: its memory pieces are copied, since a short transfer eats into
+/// them.
+struct request {
+    struct running_job* owner = nullptr;
+    int fd = -1;
+    bool direct = false;
+    std::int64_t offset = 0;
+    std::int64_t left = 0; ///< bytes
+    std::vector<iovec> memory;
+    std::size_t first = 0; ///< of the memory that is left
+};
+
+/// A job whose requests are in the ring.
+struct running_job {
+    io_job* job = nullptr;
+    int left = 0; ///< requests that have not ended
+    std::int64_t through_cache = 0;
+    result<void, io_error> outcome;
+};
+
+constexpr std::size_t most_pieces = 1024; // IOV_MAX of Linux
+constexpr int ring_entries = io_profile_limits::max_queue_depth;
+constexpr int most_in_ring = ring_entries - 1; // one is the event's
+
+class uring_io_queue final : public io_queue {
+public:
+    uring_io_queue(block_device& device, raw_device const& raw, io_profile const& profile, std::span<std::byte> memory)
+        : m_device(device)
+        , m_raw(raw)
+        , m_depth(profile.queue_depth)
+        , m_order(profile.elevator)
+        , m_registered(memory) {}
+
+    ~uring_io_queue() override {
+        if (m_thread.joinable()) {
+            {
+                std::scoped_lock const lock(m_mutex);
+                m_stop = true;
+            }
+            wake();
+            m_thread.join();
+        }
+        if (m_ring_open) {
+            ::io_uring_queue_exit(&m_ring);
+        }
+    }
+
+    /// 0, or why there can be no ring here.
+    int open() {
+        if (int const code = ::io_uring_queue_init(ring_entries, &m_ring, 0); code < 0) {
+            return -code;
+        }
+        m_ring_open = true;
+        m_event.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        if (!m_event) {
+            return errno;
+        }
+        register_memory();
+        m_thread = std::thread([this] { run(); });
+        static_cast<void>(pthread_setname_np(m_thread.native_handle(), "ring"));
+        return 0;
+    }
+
+    void submit(io_job* job) override {
+        bool asleep = false;
+        {
+            std::scoped_lock const lock(m_mutex);
+            if (m_pending++ == 0) {
+                m_last_progress = std::chrono::steady_clock::now();
+            }
+            m_order.push(job);
+            asleep = std::exchange(m_asleep, false);
+        }
+        if (asleep) {
+            wake();
+        }
+    }
+
+    void set_profile(io_profile const& profile) override {
+        std::scoped_lock const lock(m_mutex);
+        m_depth = profile.queue_depth;
+        m_order.set_by_position(profile.elevator);
+    }
+
+    [[nodiscard]] worker_pool::progress current_progress() const override {
+        std::scoped_lock const lock(m_mutex);
+        return {m_completed, m_pending, m_pending == 0 ? std::chrono::steady_clock::now() : m_last_progress};
+    }
+
+    [[nodiscard]] char const* engine() const noexcept override { return "io_uring"; }
+
+private:
+    void wake() {
+        std::uint64_t const one = 1;
+        // EAGAIN: the counter is full, so that the ring's thread wakes anyway.
+        static_cast<void>(::write(m_event.get(), &one, sizeof one));
+    }
+
+    /// Pins the pool's memory, so that the kernel need not look its pages up for each transfer. Where the limit on
+    /// locked memory is too low the ring does without.
+    void register_memory() {
+        constexpr std::size_t largest = std::size_t{1} << 30; // the kernel's limit for one buffer
+        std::vector<iovec> buffers;
+        for (std::size_t at = 0; at < m_registered.size(); at += largest) {
+            buffers.push_back({m_registered.data() + at, std::min(largest, m_registered.size() - at)});
+        }
+        if (buffers.empty() ||
+            ::io_uring_register_buffers(&m_ring, buffers.data(), static_cast<unsigned>(buffers.size())) != 0) {
+            m_registered = {};
+        }
+    }
+
+    void run() {
+        arm_event();
+        for (;;) {
+            while (start_next()) {
+            }
+            bool const idle = m_in_flight == 0;
+            {
+                std::scoped_lock const lock(m_mutex);
+                if (!m_order.empty() && m_in_flight < m_depth) {
+                    continue;
+                }
+                if (m_stop && idle && m_order.empty()) {
+                    return;
+                }
+                m_asleep = true;
+            }
+            // One system call hands over all that was queued and waits for the first to end, or for wake().
+            int const code = ::io_uring_submit_and_wait(&m_ring, 1);
+            if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY) {
+                fail_everything(-code);
+                return;
+            }
+            reap();
+        }
+    }
+
+    /// The job that runs next, while there is room for one; null otherwise.
+    io_job* take() {
+        std::scoped_lock const lock(m_mutex);
+        return m_in_flight < m_depth ? m_order.pop() : nullptr;
+    }
+
+    bool start_next() {
+        auto* const job = take();
+        if (job == nullptr) {
+            return false;
+        }
+        job->prepare();
+        auto* const running = take_running(job);
+        running->left = 1; // held until all requests are in
+        ++m_in_flight;
+        for (auto const& segment : job->segments()) {
+            bool const writes = job->way() == io_job::direction::write;
+            if (int const code = m_raw.refuse(writes, segment.offset, segment.length); code != 0) {
+                running->outcome =
+                    failure(writes ? io_operation::write : io_operation::read, segment.offset, segment.length, code);
+                break;
+            }
+            if (writes) {
+                m_device.will_write(segment.offset, segment.length);
+            }
+            auto const memory = job->memory_of(segment);
+            for (auto const& part : plan_transfer(m_raw.rules, segment.offset, segment.length, memory)) {
+                start_part(*running, memory, part);
+            }
+        }
+        finish_one(*running);
+        return true;
+    }
+
+    void start_part(running_job& running, std::span<iovec const> memory, transfer_part const& part) {
+        memory_cursor cursor(memory);
+        cursor.skip(part.skip);
+        auto left = part.length;
+        auto offset = part.offset;
+        while (left > 0) {
+            auto* const wanted = take_request();
+            wanted->memory.resize(std::min(memory.size(), most_pieces));
+            wanted->memory.resize(cursor.peek(left, wanted->memory));
+            std::int64_t bytes = 0;
+            for (auto const& piece : wanted->memory) {
+                bytes += static_cast<std::int64_t>(piece.iov_len);
+            }
+            wanted->owner = &running;
+            wanted->fd = part.direct ? m_raw.direct : m_raw.cached;
+            wanted->direct = part.direct;
+            wanted->offset = offset;
+            wanted->left = bytes;
+            wanted->first = 0;
+            if (!part.direct) {
+                running.through_cache += bytes;
+            }
+            ++running.left;
+            enqueue(*wanted);
+            cursor.skip(bytes);
+            offset += bytes;
+            left -= bytes;
+        }
+    }
+
+    /// Puts a request into the ring, or lets it wait for a place: no more are in it than it has entries, so that there
+    /// is always one to be had, and the ends of all have room.
+    void enqueue(request& wanted) {
+        if (m_in_ring == most_in_ring) {
+            m_waiting.push_back(&wanted);
+            return;
+        }
+        ++m_in_ring;
+        auto* const sqe = ::io_uring_get_sqe(&m_ring);
+        auto const pieces = std::span(wanted.memory).subspan(wanted.first);
+        auto const at = static_cast<std::uint64_t>(wanted.offset);
+        bool const reads = wanted.owner->job->way() == io_job::direction::read;
+        if (int const buffer = registered_buffer(pieces); buffer >= 0) {
+            auto const length = static_cast<unsigned>(pieces.front().iov_len);
+            if (reads) {
+                ::io_uring_prep_read_fixed(sqe, wanted.fd, pieces.front().iov_base, length, at, buffer);
+            } else {
+                ::io_uring_prep_write_fixed(sqe, wanted.fd, pieces.front().iov_base, length, at, buffer);
+            }
+        } else if (reads) {
+            ::io_uring_prep_readv(sqe, wanted.fd, pieces.data(), static_cast<unsigned>(pieces.size()), at);
+        } else {
+            ::io_uring_prep_writev(sqe, wanted.fd, pieces.data(), static_cast<unsigned>(pieces.size()), at);
+        }
+        ::io_uring_sqe_set_data(sqe, &wanted);
+    }
+
+    /// The registered buffer that holds all of a single piece of memory, or -1.
+    [[nodiscard]] int registered_buffer(std::span<iovec const> pieces) const {
+        if (pieces.size() != 1 || m_registered.empty()) {
+            return -1;
+        }
+        auto const begin = static_cast<std::byte const*>(pieces.front().iov_base) - m_registered.data();
+        auto const end = begin + static_cast<std::ptrdiff_t>(pieces.front().iov_len);
+        if (begin < 0 || end > static_cast<std::ptrdiff_t>(m_registered.size()) || begin >> 30 != (end - 1) >> 30) {
+            return -1;
+        }
+        return static_cast<int>(begin >> 30);
+    }
+
+    void reap() {
+        unsigned head = 0;
+        unsigned count = 0;
+        io_uring_cqe* cqe = nullptr;
+        m_ended.clear();
+        io_uring_for_each_cqe(&m_ring, head, cqe) {
+            m_ended.push_back({static_cast<request*>(::io_uring_cqe_get_data(cqe)), cqe->res});
+            ++count;
+        }
+        ::io_uring_cq_advance(&m_ring, count);
+        for (auto const& [ended, outcome] : m_ended) {
+            if (ended == nullptr) {
+                drain_event();
+                arm_event();
+            } else {
+                --m_in_ring;
+                on_ended(*ended, outcome);
+            }
+        }
+        while (!m_waiting.empty() && m_in_ring < most_in_ring) {
+            auto* const next = m_waiting.front();
+            m_waiting.pop_front();
+            enqueue(*next);
+        }
+    }
+
+    void on_ended(request& ended, int outcome) {
+        auto& running = *ended.owner;
+        if (outcome == -EINTR || outcome == -EAGAIN) {
+            enqueue(ended);
+            return;
+        }
+        if (outcome > 0 && outcome < ended.left) {
+            // Short: the rest is asked for again.
+            ended.offset += outcome;
+            ended.left -= outcome;
+            auto eaten = static_cast<std::size_t>(outcome);
+            while (eaten >= ended.memory[ended.first].iov_len) {
+                eaten -= ended.memory[ended.first++].iov_len;
+            }
+            auto& piece = ended.memory[ended.first];
+            piece.iov_base = static_cast<std::byte*>(piece.iov_base) + eaten;
+            piece.iov_len -= eaten;
+            enqueue(ended);
+            return;
+        }
+        if (outcome <= 0 && running.outcome) {
+            auto const way = running.job->way() == io_job::direction::read ? io_operation::read : io_operation::write;
+            // No progress is how the end of a device looks.
+            running.outcome = failure(way, ended.offset, ended.left, outcome == 0 ? EIO : -outcome);
+        }
+        m_free_requests.push_back(&ended);
+        finish_one(running);
+    }
+
+    void finish_one(running_job& running) {
+        if (--running.left > 0) {
+            return;
+        }
+        if (running.outcome && running.job->way() == io_job::direction::write && running.through_cache > 0) {
+            running.outcome = m_device.wrote_through_cache(running.through_cache);
+        }
+        running.job->end(running.outcome);
+        m_free_jobs.push_back(&running);
+        --m_in_flight;
+        std::scoped_lock const lock(m_mutex);
+        --m_pending;
+        ++m_completed;
+        m_last_progress = std::chrono::steady_clock::now();
+    }
+
+    /// The ring itself has broken down: nothing that waits will ever end otherwise.
+    void fail_everything(int code) {
+        for (;;) {
+            io_job* job = nullptr;
+            {
+                std::unique_lock lock(m_mutex);
+                job = m_order.pop();
+                if (job == nullptr && m_stop) {
+                    return;
+                }
+            }
+            if (job == nullptr) {
+                std::uint64_t count = 0;
+                static_cast<void>(::read(m_event.get(), &count, sizeof count));
+                std::this_thread::sleep_for(std::chrono::milliseconds(10));
+                continue;
+            }
+            job->prepare();
+            auto const way = job->way() == io_job::direction::read ? io_operation::read : io_operation::write;
+            job->end(failure(way, job->position(), 0, code));
+            std::scoped_lock const lock(m_mutex);
+            --m_pending;
+            ++m_completed;
+        }
+    }
+
+    [[nodiscard]] tl::unexpected<io_error> failure(io_operation what, std::int64_t offset, std::int64_t length,
+                                                   int code) const {
+        return tl::make_unexpected(io_error{what, m_device.path(), offset, length, code});
+    }
+
+    void arm_event() {
+        auto* const sqe = ::io_uring_get_sqe(&m_ring);
+        ::io_uring_prep_poll_add(sqe, m_event.get(), POLLIN);
+        ::io_uring_sqe_set_data(sqe, nullptr);
+    }
+
+    void drain_event() {
+        std::uint64_t count = 0;
+        static_cast<void>(::read(m_event.get(), &count, sizeof count)); // EAGAIN: somebody has drained it
+    }
+
+    request* take_request() {
+        if (m_free_requests.empty()) {
+            m_requests.push_back(std::make_unique<request>());
+            return m_requests.back().get();
+        }
+        auto* const reused = m_free_requests.back();
+        m_free_requests.pop_back();
+        return reused;
+    }
+
+    running_job* take_running(io_job* job) {
+        running_job* running = nullptr;
+        if (m_free_jobs.empty()) {
+            m_jobs.push_back(std::make_unique<running_job>());
+            running = m_jobs.back().get();
+        } else {
+            running = m_free_jobs.back();
+            m_free_jobs.pop_back();
+        }
+        running->job = job;
+        running->through_cache = 0;
+        running->outcome = {};
+        return running;
+    }
+
+    struct ended_request {
+        request* which;
+        int outcome;
+    };
+
+    block_device& m_device;
+    raw_device const m_raw;
+
+    mutable std::mutex m_mutex; ///< guards these six
+    int m_depth;
+    io_order m_order;
+    bool m_asleep = false; ///< the ring's thread is about to wait: wake() it
+    bool m_stop = false;
+    std::size_t m_pending = 0;
+    std::uint64_t m_completed = 0;
+    std::chrono::steady_clock::time_point m_last_progress{};
+
+    // The ring's thread alone uses what follows, once it runs.
+    std::span<std::byte> m_registered;
+    io_uring m_ring{};
+    bool m_ring_open = false;
+    unique_fd m_event;
+    int m_in_flight = 0;            ///< jobs
+    int m_in_ring = 0;              ///< requests
+    std::deque<request*> m_waiting; ///< requests for which the ring has no room
+    std::vector<std::unique_ptr<request>> m_requests;
+    std::vector<request*> m_free_requests;
+    std::vector<std::unique_ptr<running_job>> m_jobs;
+    std::vector<running_job*> m_free_jobs;
+    std::vector<ended_request> m_ended;
+    std::thread m_thread;
+};
+
+} // namespace
+
+bool wants_ring(block_device const& device, io_profile const& profile) noexcept {
+    if (profile.io_engine != io_engine_kind::automatic) {
+        return profile.io_engine == io_engine_kind::io_uring;
+    }
+    auto const raw = device.raw();
+    return raw && raw->direct >= 0;
+}
+
+result<std::unique_ptr<io_queue>, int> make_uring_io_queue(block_device& device, io_profile const& profile,
+                                                           std::span<std::byte> memory) {
+    auto const raw = device.raw();
+    if (!raw) {
+        return tl::unexpected(EOPNOTSUPP);
+    }
+    auto queue = std::make_unique<uring_io_queue>(device, *raw, profile, memory);
+    if (int const code = queue->open(); code != 0) {
+        return tl::unexpected(code);
+    }
+    return queue;
+}
+
+} // namespace seedbed

@@ -1,0 +1,199 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# What the scripts of the benchmarks share: devices that behave like slow ones, images, deployments that are timed, and
+# the report. Sourced, first thing after `set -euo pipefail`; no benchmark by itself. It sources the libraries of the
+# integration tests, and so everything that is set up is taken down at the end. SEEDBED is the program; all files are in
+# RAM, in a folder in /dev/shm. JSON, if set, is a file that gets the report as JSON.
+#
+#   start_nbd_parallel NAME NBDKIT_ARGUMENT...   sets $disk to a loop device on `nbdkit ARGUMENT...`, over 32 connections;
+#                                                gone at the end, or by stop_stack NAME
+#   start_head_disk NAME FILE [PARAMETER...]     the same: a disk with a head (rigs/head_disk.c) in FILE
+#   start_latency_disk NAME FILE MICROSECONDS    the same: a disk whose writes wait (rigs/latency_disk.c) in FILE
+#   head_disk_count NAME KEY                     prints one of its counters
+#   bytes_read DEVICE                            prints how much was ever read from a block device, by its own counter
+#
+#   make_image NAME MIB [EXTENTS]                NAME.img, random, NAME.info and NAME.torrent
+#   blank FILE                                   overwrites it with zeros
+#   copy_seconds FROM TO write|read              times dd, 1 MiB a request, past the page cache, in $image's extents
+#
+#   add_machine NAME [RATE]                      a host (lib_network.sh) whose link has this rate in both directions
+#   start_seeder HOST DEVICE [LINE...]           a daemon that seeds $image, with these LINEs in its configuration; it is
+#                                                called HOST
+#   start_target HOST DEVICE CLASS [LINE...]     one that deploys $image from the host "server" to a device of that class
+#   stop_target HOST FILE                        stops it, and fails unless FILE holds the image
+#   log_seconds LOG FROM TO                      prints the seconds between the first lines that match FROM and TO
+#
+#   record MEASURE SIDE VALUE                    one run's value
+#   limit MEASURE SIDE BASE OP NUMBER            the ratio of the medians, SIDE to BASE, is to be OP (<=, >=) NUMBER
+#   note TEXT                                    a line of the report
+#   report TITLE                                 prints all; writes $JSON
+#   since START                                  prints the seconds since an EPOCHREALTIME
+
+bench=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+[[ -z ${JSON:-} ]] || JSON=$(realpath "$JSON")
+[[ -z ${SEEDBED_BASELINE:-} ]] || SEEDBED_BASELINE=$(readlink -f "$SEEDBED_BASELINE")
+[[ -z ${SEEDBED_BENCH:-} ]] || SEEDBED_BENCH=$(readlink -f "$SEEDBED_BENCH")
+TMPDIR=/dev/shm
+# shellcheck source=../integration/lib_daemon.sh
+. "$bench/../integration/lib_daemon.sh"
+# shellcheck source=../integration/lib_network.sh
+. "$bench/../integration/lib_network.sh"
+
+stats=("/usr/bin/python3" "$bench/stats.py")
+: >results
+
+since() {
+    "${stats[@]}" since "$1"
+}
+
+# --- devices
+
+# nbdfuse holds a connection's lock while it waits for the reply of what is under way there: with few connections, requests
+# wait for each other and overtake each other. That is why there are many, and nbdkit is started apart: nbdfuse has one
+# connection only to an nbdkit that it starts itself.
+start_nbd_parallel() {
+    local name=$1 folder=$work/nbd-$1 pid
+    shift
+    mkdir -p "$folder"
+    rm -f "$folder/socket"
+    nbdkit -f -U "$folder/socket" "$@" </dev/null >"$folder.log" 2>&1 &
+    pid=$!
+    defer "nbdkit-$name" end_nbdkit "$pid"
+    wait_for_path "$folder/socket" "$pid"
+    nbdfuse -C 32 "$folder/disk" "nbd+unix:///?socket=$folder/socket" </dev/null >>"$folder.log" 2>&1 &
+    pid=$!
+    defer "nbd-$name" stop_nbdfuse "$folder" "$pid"
+    wait_for_path "$folder/disk" "$pid"
+    disk=$(attach_loop "$folder/disk" --direct-io=on)
+}
+stop_stack() {
+    undo "nbd-$1"
+    undo "nbdkit-$1"
+}
+end_nbdkit() {
+    kill "$1"
+    timeout 10 tail --pid="$1" -s 0.1 -f /dev/null || kill -KILL "$1"
+}
+wait_for_path() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        [[ ! -e $1 ]] || return 0
+        kill -0 "$2" 2>/dev/null || break
+        sleep 0.1
+    done
+    fail "$1 does not come"
+}
+
+need_head_disk() {
+    need cc pkg-config
+    need_nbdfuse
+    pkg-config --exists nbdkit || skip "nbdkit's header is not installed (nbdkit-plugin-dev)"
+    cc -std=gnu11 -O2 -Wall -Wextra -shared -fPIC "$bench/rigs/head_disk.c" -o "$work/head_disk.so" -lm -lpthread
+}
+start_head_disk() {
+    local name=$1 file=$2
+    shift 2
+    start_nbd_parallel "$name" "$work/head_disk.so" file="$file" stats="$work/$name.stats" "$@"
+}
+start_latency_disk() {
+    local name=$1 file=$2 wait=$3 folder=$work/nbd-$1 pid flags
+    need cc pkg-config
+    pkg-config --exists fuse3 || skip "FUSE's header is not installed (libfuse3-dev)"
+    read -ra flags <<<"$(pkg-config --cflags --libs fuse3)"
+    cc -std=gnu11 -O2 -Wall -Wextra "$bench/rigs/latency_disk.c" -o latency_disk "${flags[@]}"
+    mkdir -p "$folder"
+    ./latency_disk "$file" "$wait" "$folder" </dev/null >"$folder.log" 2>&1 &
+    pid=$!
+    defer "nbd-$name" stop_nbdfuse "$folder" "$pid"
+    wait_for_path "$folder/disk" "$pid"
+    disk=$(attach_loop "$folder/disk" --direct-io=on)
+}
+head_disk_count() {
+    sed -n "s/.*\"$2\": *\([0-9]*\).*/\1/p" "$work/$1.stats"
+}
+bytes_read() {
+    local fields
+    read -ra fields <"/sys/block/${1#/dev/}/stat"
+    echo $((fields[2] * 512))
+}
+
+# --- images
+
+make_image() {
+    local name=$1 mib=$2 extents=${3:-1}
+    head -c "${mib}M" /dev/urandom >"$name.img"
+    /usr/bin/python3 "$bench/make_info.py" "$name.img" "$extents" >"$name.info"
+    "$seedbed" create --partclone "$name.info" --name "$name" -o "$name.torrent" >/dev/null
+    image=$name
+    image_size=$(image_bytes "$name.info")
+}
+blank() {
+    dd if=/dev/zero of="$1" bs=1M count=$(($(stat -c %s "$1") >> 20)) conv=notrunc status=none
+}
+copy_seconds() {
+    local from=$1 to=$2 direction=$3 count number start=$EPOCHREALTIME place
+    count=$(grep -c '^offset: ' "$image.info")
+    for ((number = 0; number < count; number++)); do
+        read -ra place <<<"$(extent "$image.info" "$number")"
+        if [[ $direction == write ]]; then
+            dd if="$from" iflag=skip_bytes,count_bytes skip="${place[0]}" count="${place[1]}" bs=1M of="$to" \
+                oflag=direct,seek_bytes seek="${place[0]}" conv=notrunc,fsync status=none
+        else
+            dd if="$from" iflag=direct,skip_bytes,count_bytes skip="${place[0]}" count="${place[1]}" bs=1M \
+                of="$to" status=none
+        fi
+    done
+    since "$start"
+}
+
+# --- deployments
+
+add_machine() {
+    local name=$1 rate=${2:-}
+    local shape=(tbf rate "$rate" burst 256k latency 50ms)
+    [[ -n $rate ]] || shape=()
+    add_host "$name" "${shape[@]}"
+    [[ -z $rate ]] || tc -n "$net-switch" qdisc add dev "port${#address[@]}" root "${shape[@]}"
+}
+# shellcheck disable=SC2046 # $(on_host NAME) is several words
+start_seeder() {
+    local host=$1 device=$2
+    shift 2
+    host_config "$host.toml" "$host" 'local_discovery = false' "$@"
+    add_image "$host.toml" "$image" "$image.torrent" "$device" seed
+    start_daemon "$host" "$host.toml" $(on_host "$host")
+    expect_line "$host.log" " $image: seeding"
+}
+# shellcheck disable=SC2046
+start_target() {
+    local host=$1 device=$2 class=$3
+    shift 3
+    host_config "$host.toml" "$host" 'local_discovery = false' "$@"
+    add_image "$host.toml" "$image" "$image.torrent" "$device" deploy 'verify = false' "profile = \"$class\"" \
+        "peers = [\"${address[server]}:6881\"]"
+    start_daemon "$host" "$host.toml" $(on_host "$host")
+}
+stop_target() {
+    never_line "$1.log" ' (warning|error) '
+    stop_daemon "$1"
+    compare_extents "$image.info" "$image.img" "$2"
+}
+log_seconds() {
+    "${stats[@]}" between "$@"
+}
+
+# --- the report
+
+record() {
+    printf 'run\t%s\t%s\t%s\n' "$@" >>"$work/results"
+    echo "    $1, $2: $3" >&2
+}
+limit() {
+    printf 'limit\t%s\t%s\t%s\t%s\t%s\n' "$@" >>"$work/results"
+}
+note() {
+    printf 'note\t%s\n' "$1" >>"$work/results"
+}
+report() {
+    note "ran on $(nproc) CPUs ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r), load $(cut -d ' ' -f 1-3 /proc/loadavg) at the end"
+    "${stats[@]}" report "$work/results" "$1" ${JSON:+"$JSON"} || exit 1
+}

@@ -1,0 +1,228 @@
+#include "core/backend/backend.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <semaphore>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "backend_fixture.hpp"
+
+using namespace seedbed;
+using namespace seedbed::test;
+
+namespace {
+
+using std::chrono::milliseconds;
+using clock_type = std::chrono::steady_clock;
+
+/// Pieces of 256 blocks in one extent, so that little of a piece is long without its end.
+image_plan large(std::uint32_t seed, milliseconds delay, std::int64_t length = 4096 * kib) {
+    image_plan plan;
+    plan.seed = seed;
+    plan.piece_length = 4096 * kib;
+    plan.extents = {{4096, length}};
+    plan.coalesce = 16LL << 20;
+    plan.delay = delay;
+    plan.read_ahead = block_size;
+    plan.threads = 2;
+    return plan;
+}
+
+} // namespace
+
+TEST_CASE("each image's blocks leave after its own delay") {
+    test_backend shared;
+    std::uint32_t const turn = GENERATE(0U, 1U, 2U); // each is once the last that the flusher looks at
+    auto& slow = shared.add(large(1 + turn, milliseconds(600'000)));
+    auto& quick = shared.add(large(1 + (turn + 1) % 3, milliseconds(40)));
+    auto& quicker = shared.add(large(1 + (turn + 2) % 3, milliseconds(10)));
+    test_session session(shared.shared);
+    auto const slow_storage = session.add(slow);
+    auto const quick_storage = session.add(quick);
+    auto const quicker_storage = session.add(quicker);
+    auto const data = pattern(block_size, 5);
+    for (int round = 0; round < 3; ++round) { // the flusher goes back to sleep in between
+        auto const begin = clock_type::now();
+        auto const waits = session.write(slow_storage, 0, round * 2 * block_size, data);
+        auto const second = session.write(quick_storage, 0, round * 2 * block_size, data);
+        auto const first = session.write(quicker_storage, 0, round * 2 * block_size, data); // sooner than who sleeps
+        session.run_until(first);
+        CHECK(clock_type::now() - begin >= milliseconds(10));
+        session.run_until(second);
+        CHECK(clock_type::now() - begin >= milliseconds(40));
+        CHECK(first->order < second->order);
+        CHECK_FALSE(waits->done());
+    }
+    CHECK(slow.device->accesses().empty());
+    shared.shared->expedite();
+    session.run_all();
+    CHECK(slow.device->accesses(operation::write).size() == 3);
+    CHECK(session.all_ended_well());
+}
+
+TEST_CASE("an image that is no longer served still has its blocks leave in time") {
+    test_backend shared;
+    auto& image = shared.add(large(1, milliseconds(20)));
+    test_session session(shared.shared);
+    auto const storage = session.add(image);
+    shared.shared->remove_image(image.key());
+    auto const write = session.write(storage, 0, 0, pattern(block_size, 5));
+    session.run_until(write); // fails after a minute where nobody looks after it
+    CHECK(write->ok());
+}
+
+TEST_CASE("a backend goes while its images have read-ahead under way") {
+    auto plan = large(1, milliseconds(0));
+    plan.read_ahead = 1024 * kib;
+    test_backend shared;
+    auto& image = shared.add(plan);
+    {
+        test_session session(shared.shared);
+        auto const storage = session.add(image);
+        session.read(storage, 0, 0, 100);
+        session.run_all();
+    }
+    shared.images.clear();
+    shared.shared.reset();
+}
+
+// --- the pool
+
+TEST_CASE("writes alone fill seven eighths of the pool before a peer is told to pause") {
+    constexpr int blocks = 64;
+    disk_io_test t(large(1, milliseconds(600'000), 8192 * kib), blocks * block_size);
+    t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, std::numeric_limits<int>::max());
+    t.session.io->settings_updated();
+    int written = 0;
+    while (!t.write(0, written * block_size, 1)->pause) {
+        ++written;
+        REQUIRE(written <= blocks);
+    }
+    CHECK(written * 100 >= blocks * 87);
+    CHECK(written <= blocks); // before it lends
+    t.session.run_all();      // the pause made them leave
+    CHECK(t.session.all_ended_well());
+}
+
+TEST_CASE("reads alone fill the whole pool, and writes take it from them") {
+    constexpr int blocks = 64;
+    disk_io_test t(large(1, milliseconds(600'000), 8192 * kib), blocks * block_size);
+    auto const cached = [&t] { return t.shared.shared->cache().stats().clean; };
+    for (int i = 0; i < 2 * blocks; ++i) {
+        t.session.read(t.storage, i / 256, i % 256 * block_size, block_size);
+        if (i % 8 == 0) {
+            t.session.run_all();
+            t.session.forget_ended(); // a peer has it: libtorrent's block is given back with the handler
+        }
+    }
+    t.session.run_all();
+    CHECK(cached() * 100 >= blocks * 87);
+    CHECK(cached() <= blocks);
+    // What was read last is still there.
+    t.image.device->clear_accesses();
+    t.session.read(t.storage, 0, (2 * blocks - 1) * block_size, block_size);
+    t.session.run_all();
+    CHECK(t.image.device->accesses().empty());
+
+    int written = 0;
+    while (!t.write(1, written * block_size, 1)->pause) {
+        ++written;
+    }
+    CHECK(written * 100 >= blocks * 87);
+    CHECK(t.shared.shared->pool().in_use() <= blocks + 1);
+    t.session.run_all();
+    CHECK(t.shared.all_given_back());
+}
+
+TEST_CASE("a pool that shrinks while it is full gives its blocks back, and the watermark follows") {
+    disk_io_test t(large(1, milliseconds(0), 8192 * kib), 64 * block_size);
+    t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, std::numeric_limits<int>::max());
+    t.session.io->settings_updated();
+    for (int i = 0; i < 64; ++i) {
+        t.session.read(t.storage, 0, i * block_size, block_size);
+    }
+    t.session.run_all();
+    CHECK(t.shared.shared->pool().in_use() > 56);
+    t.shared.shared->resize(16 * block_size, std::nullopt);
+    CHECK(t.shared.shared->pool().in_use() == 16);
+    CHECK(t.shared.shared->cache().stats().clean == 16);
+    CHECK(t.shared.shared->cache().invariant_holds());
+    {
+        auto const held = t.image.device->hold(operation::write);
+        int written = 0;
+        while (!t.write(1, written * block_size, 1)->pause) {
+            ++written;
+        }
+        CHECK(written == 15);
+    }
+    t.session.run_all();
+    t.shared.shared->resize(64 * block_size, 4 * block_size);
+    CHECK(t.shared.shared->cache().stats().clean <= 4);
+    for (int i = 0; i < 20; ++i) {
+        t.session.read(t.storage, 0, i * block_size, block_size);
+    }
+    t.session.run_all();
+    CHECK(t.shared.shared->cache().stats().clean == 4);
+    CHECK(t.shared.all_given_back());
+}
+
+TEST_CASE("pool and cache change their size under load") {
+    test_backend shared(32 * block_size, 2);
+    auto& image = shared.add(test_image::awkward(3));
+    std::atomic<bool> stop{false};
+    std::jthread const resizer([&] {
+        for (unsigned i = 0; !stop; ++i) {
+            auto const cache =
+                i % 3 == 0 ? std::nullopt : std::optional<std::int64_t>(std::int64_t{i % 7} * block_size);
+            shared.shared->resize(std::int64_t{4 + i * 13 % 60} * block_size, cache);
+            if (i % 5 == 0) {
+                shared.shared->expedite();
+            }
+            std::this_thread::yield();
+        }
+    });
+    {
+        test_session session(shared.shared);
+        auto const storage = session.add(image);
+        for (std::uint32_t round = 0; round < 400; ++round) {
+            int const piece = static_cast<int>(round % 4);
+            int const start = static_cast<int>(round * 7 % 4) * block_size;
+            if (start >= image.piece_size(piece)) {
+                continue;
+            }
+            auto const offset = image.storage->stream_offset(piece, start);
+            auto const length = std::min(block_size, image.piece_size(piece) - start);
+            auto const data = pattern(static_cast<std::size_t>(length), round);
+            session.write(storage, piece, start, data);
+            session.read(storage, piece, start, length)->then = [data](outcome& got) { CHECK(got.data == data); };
+            session.stop(storage); // a later write would be seen
+            if (round % 16 == 0) {
+                session.run_all();
+                CHECK(image.stream(offset, length) == data);
+            }
+        }
+        session.run_all();
+        CHECK(session.all_ended_well());
+    }
+    stop = true;
+    CHECK(shared.shared->cache().invariant_holds());
+}
+
+TEST_CASE("a session that ends makes blocks leave that would wait for long") {
+    test_backend shared;
+    auto& image = shared.add(large(1, milliseconds(600'000)));
+    {
+        test_session session(shared.shared);
+        auto storage = session.add(image);
+        session.write(storage, 0, 0, pattern(block_size, 5));
+        storage.reset();
+        session.io.reset(); // waits for it
+    }
+    CHECK(image.stream(0, block_size) == pattern(block_size, 5));
+}
