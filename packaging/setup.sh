@@ -2,10 +2,11 @@
 # Installs the Debian 12 packages that Seedbed needs and that are not there yet; where all are there, it changes nothing and
 # needs no rights. Asks nothing.
 #
-# Usage: packaging/setup.sh [build|test|demo]
+# Usage: packaging/setup.sh [build|test|demo|bench]
 #   build   what building needs (the default)
 #   test    what building and all tests need
 #   demo    what building and packaging/demo.sh need
+#   bench   what the tests and the scripts of tests/bench need
 set -euo pipefail
 
 fail() {
@@ -29,13 +30,15 @@ test=(
   qemu-system-x86 busybox-static cpio kmod
 )
 demo=(partclone e2fsprogs mount util-linux python3)
+bench=(fio nbdkit-plugin-dev libfuse3-dev)
 
 (($# <= 1)) || fail "usage: setup.sh [build|test|demo]"
 case ${1:-build} in
   build) wanted=("${build[@]}") ;;
   test) wanted=("${build[@]}" "${test[@]}") ;;
   demo) wanted=("${build[@]}" "${demo[@]}") ;;
-  *) fail "usage: setup.sh [build|test|demo]" ;;
+  bench) wanted=("${build[@]}" "${test[@]}" "${bench[@]}") ;;
+  *) fail "usage: setup.sh [build|test|demo|bench]" ;;
 esac
 for program in dpkg-query apt-get; do
   command -v "$program" >/dev/null || fail "$program is missing: this script is for Debian 12"

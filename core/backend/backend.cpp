@@ -1,6 +1,7 @@
 #include "core/backend/backend.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 #include <utility>
 
@@ -112,19 +113,39 @@ libtorrent::sha1_hash backend::key_of(image_torrent const& torrent) {
 
 result<void> backend::add_image(std::shared_ptr<image_storage> image) {
     auto const key = key_of(image->torrent());
-    std::scoped_lock const lock(m_mutex);
-    if (auto const there = m_images.find(key); there != m_images.end()) {
-        return tl::unexpected(error{"the torrent " + image->torrent().info_hash + " is already served from " +
-                                    there->second->device().path()});
+    auto const refuse_locked = [&]() -> std::optional<error> {
+        if (auto const there = m_images.find(key); there != m_images.end()) {
+            return error{"the torrent " + image->torrent().info_hash + " is already served from " +
+                         there->second->device().path()};
+        }
+        return std::nullopt;
+    };
+    std::uint32_t number = 0;
+    {
+        std::scoped_lock const lock(m_mutex);
+        if (auto refused = refuse_locked()) {
+            return tl::unexpected(std::move(*refused));
+        }
+        number = m_next_number++;
     }
+    // Without the lock: registering the pool with a ring pins all of it, which takes a while, and sessions look for
+    // their images meanwhile.
     if (!image->attached()) { // it was, where it comes back after it was removed
         engine_options options;
         if (m_options.register_memory && wants_ring(image->device(), image->profile())) {
             options.registered_memory = m_pool.pin();
         }
         options.on_dirty = [this](clock::time_point due) { on_dirty(due); };
-        image->attach(m_next_number++, m_cache, std::move(options));
-        image->start_hasher(image, m_hash_workers, m_options.hash_ahead);
+        try {
+            image->attach(number, m_cache, std::move(options));
+            image->start_hasher(image, m_hash_workers, m_options.hash_ahead);
+        } catch (std::exception const& failed) { // no more threads, or no memory
+            return tl::unexpected(error{image->device().path() + ": can not be served: " + failed.what()});
+        }
+    }
+    std::scoped_lock const lock(m_mutex);
+    if (auto refused = refuse_locked()) {
+        return tl::unexpected(std::move(*refused));
     }
     m_images.emplace(key, std::move(image));
     return {};

@@ -255,11 +255,14 @@ void disk_io::run_hash(job_ptr what) {
         request.v1 = what->v1;
         request.block_hashes = what->block_hashes;
         request.keep = !what->volatile_read;
+        request.cancelled = [this, &what] { return cancelled(*what); };
         if (!what->block_hashes.empty()) {
             request.v2_size = image.torrent().info->orig_files().piece_size2(lt::piece_index_t{what->piece});
         }
         auto const outcome = image.hasher().hash(request, what->sha1);
-        if (outcome) {
+        if (what->error) {
+            // it was cancelled
+        } else if (outcome) {
             m_counters.inc_stats_counter(lt::counters::num_blocks_hashed, image.io().blocks_in_piece(what->piece));
         } else {
             what->fail(outcome.error().code, lt::operation_t::file_read);

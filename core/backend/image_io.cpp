@@ -18,6 +18,12 @@ namespace {
 constexpr std::int64_t read_ahead_share = 4;
 /// Of what is left of that, each read takes a part at most, so that it becomes less little by little.
 constexpr std::int64_t read_ahead_part = 4;
+/// But no less than this, in blocks: 256 KiB, below which requests cost more than they bring.
+constexpr std::int64_t least_read_ahead = 16;
+
+/// Where a disk with a head has fallen behind, one write takes so many times the blocks for which a run need not wait
+/// any longer.
+constexpr std::int32_t longest_with_head = 4;
 
 std::int32_t to_blocks(std::int64_t bytes) {
     return static_cast<std::int32_t>(std::max<std::int64_t>(bytes / block_size, 1));
@@ -93,7 +99,10 @@ public:
     /// Takes what is dirty of the run now: some of it may have left with another, and more may have come behind it.
     void prepare() override {
         failed = m_owner.m_image.write_failure();
-        auto const longest = m_owner.m_longest.load(std::memory_order_relaxed);
+        auto longest = m_owner.m_longest.load(std::memory_order_relaxed);
+        if (m_owner.in_device_order() && longest > 1) {
+            longest *= longest_with_head;
+        }
         auto piece = m_run.piece;
         for (auto block = m_run.begin; block < m_run.end;) {
             block = take(piece, block, m_run.end) + 1;
@@ -233,9 +242,9 @@ void image_io::hand_out(waiter_list waiters, io_error const* failed) {
 bool image_io::read_block(std::int32_t piece, std::int32_t block, io_waiter& waiter, block_ref& found) {
     auto ahead = m_read_ahead.load(std::memory_order_relaxed);
     // What may not be kept until somebody asks for it is not worth reading either.
-    auto const left =
-        std::min((m_cache.capacity() / read_ahead_share - m_cache.filling()) / read_ahead_part, m_cache.clean_limit());
-    ahead = static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, ahead));
+    auto const share = m_cache.capacity() / read_ahead_share;
+    auto const left = std::max((share - m_cache.filling()) / read_ahead_part, std::min(least_read_ahead, share));
+    ahead = static_cast<std::int32_t>(std::clamp<std::int64_t>(std::min(left, m_cache.clean_limit()), 1, ahead));
     auto const begin = block / ahead * ahead;
     return read_block(piece, block, begin, std::min(begin + ahead, blocks_in_piece(piece)), waiter, found, true);
 }

@@ -88,8 +88,10 @@ public:
     void set_profile(io_profile const& profile);
     [[nodiscard]] worker_pool::progress progress() const { return m_queue->current_progress(); }
     [[nodiscard]] char const* engine() const noexcept { return m_queue->engine(); }
-    /// Why io_uring was asked for and is not used, or 0.
+    /// Why io_uring was wanted and is not used, as errno, or 0.
     [[nodiscard]] int ring_refused() const noexcept { return m_ring_refused; }
+    /// Why it has to do without registered memory, as errno, or 0.
+    [[nodiscard]] int memory_refused() const noexcept { return m_queue->memory_refused(); }
     [[nodiscard]] piece_cache& cache() noexcept { return m_cache; }
     [[nodiscard]] std::uint32_t number() const noexcept { return m_number; }
     [[nodiscard]] image_storage& image() noexcept { return m_image; }

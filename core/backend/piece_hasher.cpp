@@ -211,7 +211,8 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     if (auto const state = take(request.piece)) {
         state->retired.store(true, std::memory_order_relaxed);
         std::scoped_lock const lock(state->mutex);
-        if (!m_image.write_failure()) { // else something may be in it that never reached the device
+        // A full check asks the device. And once a write has failed, something may be in it that never reached that.
+        if (request.keep && !m_image.write_failure()) {
             whole = state->sha1;
             done = state->hashed;
         }
@@ -222,6 +223,9 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     std::unique_lock in_turn(m_device_order, std::defer_lock);
     if (!request.keep && m_image.io().in_device_order()) {
         in_turn.lock();
+        if (request.cancelled && request.cancelled()) {
+            return {};
+        }
     }
     auto outcome = for_each_block(
         m_image, request.piece, begin, end, request.keep, [&](std::int32_t block, std::span<std::byte const> bytes) {

@@ -20,6 +20,9 @@ struct piece_hash_request {
     bool v1 = false;                                 ///< SHA-1 of the whole piece
     std::span<libtorrent::sha256_hash> block_hashes; ///< where not empty: SHA-256 of each block of the piece's file
     std::int32_t v2_size = 0;                        ///< bytes of the piece that belong to a v2 file, without padding
+    /// Asked before a full check that had to wait for another one begins: true where nobody wants it any more. What is
+    /// returned then is of no use. May be empty.
+    std::function<bool()> cancelled;
     bool keep = true; ///< what has to be read stays in the cache, since somebody is about to ask for it
 };
 

@@ -11,7 +11,8 @@ namespace seedbed {
 namespace {
 
 /// How many blocks in use elsewhere are passed over to find one whose eviction frees memory.
-constexpr int max_passed_over = 64;
+constexpr int max_passed_over = 16;
+constexpr int max_shards_tried = 16;
 
 std::uint64_t mix(std::uint64_t value) noexcept {
     value ^= value >> 32;
@@ -130,6 +131,9 @@ void piece_cache::lru_push_locked(shard& in, block_index index) noexcept {
     auto& pushed = at(index);
     auto& list = in.clean[pushed.fresh ? 1 : 0];
     pushed.used_at = m_clock.fetch_add(1, std::memory_order_relaxed);
+    if (pushed.fresh && list.newest == 0) {
+        in.oldest_entered.store(pushed.entered_at, std::memory_order_relaxed);
+    }
     pushed.lru_prev = list.newest;
     pushed.lru_next = 0;
     if (list.newest != 0) {
@@ -150,6 +154,9 @@ void piece_cache::lru_remove_locked(shard& in, block_index index) noexcept {
         return;
     }
     list.oldest = removed.lru_next;
+    if (removed.fresh && removed.lru_next != 0) {
+        in.oldest_entered.store(m_entries[removed.lru_next - 1].entered_at, std::memory_order_relaxed);
+    }
     list.oldest_used_at.store(removed.lru_next != 0 ? m_entries[removed.lru_next - 1].used_at : never,
                               std::memory_order_relaxed);
 }
@@ -215,18 +222,26 @@ bool piece_cache::evict_one(shard* held, reason why) noexcept {
         }
     }
     auto const forgotten =
-        oldest[1] != nullptr && used_at[1] + 2 * m_pool.capacity() < m_clock.load(std::memory_order_relaxed);
+        oldest[1] != nullptr && oldest[1]->oldest_entered.load(std::memory_order_relaxed) + 2 * m_pool.capacity() <
+                                    m_entered.load(std::memory_order_relaxed);
     for (bool const fresh : {forgotten, !forgotten}) {
         auto* const victim = oldest[fresh ? 1 : 0];
         if (victim != nullptr && evict_from(*victim, held, fresh, why)) {
             return true;
         }
     }
-    // Somebody else has the lock, or all that is old there is in use: any other will do.
+    // Somebody else has the lock, or all that is old there is in use: any other will do. Where most of the cache is in use,
+    // looking for the rest of it costs more than it gives.
+    auto const start = m_clock.load(std::memory_order_relaxed);
+    int left = max_shards_tried;
     for (bool const fresh : {false, true}) {
-        for (auto& each : m_shards) {
-            if (each.clean[fresh ? 1 : 0].oldest_used_at.load(std::memory_order_relaxed) != never &&
-                evict_from(each, held, fresh, why)) {
+        for (std::size_t i = 0; i < m_shards.size() && left > 0; ++i) {
+            auto& each = m_shards[(start + i) & (m_shards.size() - 1)];
+            if (each.clean[fresh ? 1 : 0].oldest_used_at.load(std::memory_order_relaxed) == never) {
+                continue;
+            }
+            --left;
+            if (evict_from(each, held, fresh, why)) {
                 return true;
             }
         }
@@ -254,6 +269,7 @@ void piece_cache::make_clean_locked(shard& in, block_index index) noexcept {
     auto& cleaned = at(index);
     cleaned.now = state::clean;
     cleaned.has_newer = false;
+    cleaned.entered_at = m_entered.fetch_add(1, std::memory_order_relaxed);
     lru_push_locked(in, index);
     if (m_clean.fetch_add(1, std::memory_order_relaxed) >= m_clean_limit.load(std::memory_order_relaxed)) {
         static_cast<void>(evict_one(&in, reason::limit));

@@ -184,12 +184,13 @@ private:
         state now;
         bool detached; ///< filling, but no longer found: it was written meanwhile
         bool has_newer;
-        bool fresh;             ///< read, and nobody has had it yet
-        block_index newer;      ///< the dirty block behind a flushing one
-        std::uint32_t next;     ///< in its bucket, plus one; 0 ends
-        std::uint32_t lru_prev; ///< plus one
-        std::uint32_t lru_next; ///< plus one
-        std::uint64_t used_at;  ///< value of m_clock when it was put into its list
+        bool fresh;               ///< read, and nobody has had it yet
+        block_index newer;        ///< the dirty block behind a flushing one
+        std::uint32_t next;       ///< in its bucket, plus one; 0 ends
+        std::uint32_t lru_prev;   ///< plus one
+        std::uint32_t lru_next;   ///< plus one
+        std::uint64_t used_at;    ///< value of m_clock when it was put into its list
+        std::uint64_t entered_at; ///< value of m_entered when it turned clean
         block_waiter* first;
         block_waiter* last;
     };
@@ -203,8 +204,9 @@ private:
     static constexpr std::uint64_t never = ~std::uint64_t{0};
     struct alignas(64) shard {
         mutable std::mutex mutex;
-        std::vector<std::uint32_t> buckets; ///< of entries, plus one
-        std::array<lru_list, 2> clean;      ///< those that somebody has had; fresh ones
+        std::vector<std::uint32_t> buckets;           ///< of entries, plus one
+        std::array<lru_list, 2> clean;                ///< those that somebody has had; fresh ones
+        std::atomic<std::uint64_t> oldest_entered{0}; ///< entered_at of the oldest fresh one, while there is one
         std::uint64_t hits = 0;
         std::uint64_t misses = 0;
         mutable std::atomic<std::uint64_t> locks{0};
@@ -239,7 +241,8 @@ private:
     block_pool& m_pool;
     lazy_array<entry> m_entries;
     std::vector<shard> m_shards;
-    std::atomic<std::uint64_t> m_clock{0}; ///< blocks that were put into lists
+    std::atomic<std::uint64_t> m_clock{0};   ///< blocks that were put into lists
+    std::atomic<std::uint64_t> m_entered{0}; ///< blocks that have turned clean
     std::atomic<std::int64_t> m_clean{0};
     std::atomic<std::int64_t> m_dirty{0};
     std::atomic<std::int64_t> m_filling{0};

@@ -35,9 +35,12 @@ constexpr std::int64_t write_back_mark = std::int64_t{8} * 1024 * 1024;
 class file_block_device final : public block_device {
 public:
     /// \param direct the same device past the page cache, or empty.
-    file_block_device(std::string path, unique_fd fd, unique_fd direct, device_geometry const& geometry, bool writable)
+    /// \param write_back the same device, opened once more.
+    file_block_device(std::string path, unique_fd fd, unique_fd write_back, unique_fd direct,
+                      device_geometry const& geometry, bool writable)
         : m_path(std::move(path))
         , m_fd(std::move(fd))
+        , m_write_back_fd(std::move(write_back))
         , m_direct_fd(std::move(direct))
         , m_rules(rules_of(geometry, static_cast<bool>(m_direct_fd)))
         , m_size(geometry.size)
@@ -125,7 +128,9 @@ private:
         direct_rules rules;
         if (direct) {
             auto const sector = static_cast<std::int64_t>(geometry.logical_block_size);
-            rules.page = std::max<std::int64_t>(sector, 4096);
+            // The unit of the page cache: where direct and cached transfers share one, writing it back undoes the
+            // direct one.
+            rules.page = std::max<std::int64_t>({sector, ::sysconf(_SC_PAGESIZE), 4096});
             rules.memory = static_cast<std::size_t>(sector);
             rules.length = static_cast<std::size_t>(sector);
         }
@@ -160,7 +165,8 @@ private:
         // Waiting for what was started last time keeps little more than two such amounts in memory, and one for each
         // other thread. It can meet the error of a lost page, which the kernel then does not tell again: it fails this
         // write and every flush to come.
-        while (::sync_file_range(m_fd.get(), 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE) != 0) {
+        while (::sync_file_range(m_write_back_fd.get(), 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE) !=
+               0) {
             if (errno == ENOSYS || errno == EINVAL || errno == ESPIPE) {
                 return 0; // not to be had here: the kernel writes back when it likes
             }
@@ -218,6 +224,9 @@ private:
 
     std::string const m_path;
     unique_fd const m_fd;
+    /// The kernel tells a lost page to each open file once: this one is for write-back, so that it takes nothing away
+    /// from a flush that runs beside it.
+    unique_fd const m_write_back_fd;
     unique_fd const m_direct_fd;
     direct_rules const m_rules;
     std::int64_t const m_size;
@@ -536,14 +545,26 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
             return refuse(device_guard::missing, path, code);
         }
     }
+    // By its number and not by its name, which can mean another file by now.
+    auto const again = "/proc/self/fd/" + std::to_string(fd.get());
+    unique_fd write_back;
+    if (requirements.writable) {
+        write_back.reset(::open(again.c_str(), access | O_CLOEXEC));
+        if (!write_back) {
+            return refuse(device_guard::missing, path, errno);
+        }
+    }
     unique_fd direct;
     if (requirements.direct_io) {
-        // By its number and not by its name, which can mean another file by now. Refused by some file systems: the page
-        // cache does then.
-        direct.reset(::open(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), access | O_DIRECT | O_CLOEXEC));
+        // Refused by some file systems: the page cache does then.
+        direct.reset(::open(again.c_str(), access | O_DIRECT | O_CLOEXEC));
+        if (direct) {
+            // Only edges go through the page cache: what the kernel read ahead there would soon be stale.
+            static_cast<void>(::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_RANDOM));
+        }
     }
-    return std::make_unique<file_block_device>(path, std::move(fd), std::move(direct), device.geometry,
-                                               requirements.writable);
+    return std::make_unique<file_block_device>(path, std::move(fd), std::move(write_back), std::move(direct),
+                                               device.geometry, requirements.writable);
 }
 
 result<device_geometry, device_refusal> query_device_geometry(std::string const& path) {

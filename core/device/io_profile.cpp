@@ -51,8 +51,8 @@ io_profile default_profile(storage_class cls) noexcept {
     switch (cls) {
     case storage_class::hdd:
         return {.threads = 2,
-                .coalesce = 16LL << 20,
-                .delay = milliseconds(1'000),
+                .coalesce = 4LL << 20,
+                .delay = milliseconds(50),
                 .read_ahead = 16LL << 20,
                 .queue_depth = 2,
                 .elevator = true};
@@ -64,9 +64,9 @@ io_profile default_profile(storage_class cls) noexcept {
                 .queue_depth = 16};
     case storage_class::nvme:
         return {.threads = 32,
-                .coalesce = 256LL << 10,
+                .coalesce = 1LL << 20,
                 .delay = milliseconds(10),
-                .read_ahead = 128LL << 10,
+                .read_ahead = 1LL << 20,
                 .queue_depth = 64};
     }
     return {};

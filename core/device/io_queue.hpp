@@ -31,6 +31,8 @@ public:
     [[nodiscard]] virtual worker_pool::progress current_progress() const = 0;
     /// "threads" or "io_uring".
     [[nodiscard]] virtual char const* engine() const noexcept = 0;
+    /// Why the memory that transfers use could not be registered, as errno; 0 where it was, or need not be.
+    [[nodiscard]] virtual int memory_refused() const noexcept { return 0; }
 };
 
 /// Which of the jobs that wait runs next: the first that came, or, for a disk with a head, the next one on the way of

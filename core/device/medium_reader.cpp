@@ -15,7 +15,8 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::int64_t page_size = 4096;
+/// The unit of the page cache: what is dropped from it is whole ones.
+std::int64_t const page_size = std::max<std::int64_t>(::sysconf(_SC_PAGESIZE), 4096);
 constexpr std::int64_t bounce_size = 1024 * 1024;
 
 struct free_memory {

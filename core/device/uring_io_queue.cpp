@@ -110,6 +110,7 @@ public:
     }
 
     [[nodiscard]] char const* engine() const noexcept override { return "io_uring"; }
+    [[nodiscard]] int memory_refused() const noexcept override { return m_memory_refused; }
 
 private:
     void wake() {
@@ -126,8 +127,11 @@ private:
         for (std::size_t at = 0; at < m_registered.size(); at += largest) {
             buffers.push_back({m_registered.data() + at, std::min(largest, m_registered.size() - at)});
         }
-        if (buffers.empty() ||
-            ::io_uring_register_buffers(&m_ring, buffers.data(), static_cast<unsigned>(buffers.size())) != 0) {
+        if (buffers.empty()) {
+            return;
+        }
+        m_memory_refused = -::io_uring_register_buffers(&m_ring, buffers.data(), static_cast<unsigned>(buffers.size()));
+        if (m_memory_refused != 0) {
             m_registered = {};
         }
     }
@@ -407,6 +411,7 @@ private:
 
     block_device& m_device;
     raw_device const m_raw;
+    int m_memory_refused = 0; ///< set by open()
 
     mutable std::mutex m_mutex; ///< guards these six
     int m_depth;

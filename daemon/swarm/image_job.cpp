@@ -55,11 +55,15 @@ bool is_block_device(std::string const& path) {
 
 std::string describe_engine(image_storage& image, io_profile const& profile) {
     auto const raw = image.writable_device().raw();
-    auto const* const way = raw && raw->direct >= 0 ? "direct I/O" : "page cache";
+    std::string const way = raw && raw->direct >= 0 ? "direct I/O" : "page cache";
     if (image.io().engine() == std::string_view("io_uring")) {
-        return fmt::format("io_uring, depth {}, {}", profile.queue_depth, way);
+        auto const refused = image.io().memory_refused();
+        return fmt::format("io_uring, depth {}, {}{}", profile.queue_depth, way,
+                           refused != 0 ? ", memory not locked (" + errno_name(refused) + ")" : "");
     }
-    return fmt::format("{} threads, {}", profile.threads, way);
+    auto const refused = image.io().ring_refused();
+    return fmt::format("{} threads, {}{}", profile.threads, way,
+                       refused != 0 ? ", since io_uring is refused (" + errno_name(refused) + ")" : "");
 }
 
 } // namespace

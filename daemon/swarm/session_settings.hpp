@@ -20,4 +20,9 @@ namespace seedbed {
 void set_network_settings(libtorrent::settings_pack& pack, network_settings const& network);
 void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);
 
+/// Has the allocator keep what is freed. libtorrent allocates and frees its receive buffers over and over: where their
+/// memory went back to the system each time, each block that arrives would cost page faults. To be called first of all
+/// in main().
+void keep_freed_memory();
+
 } // namespace seedbed

@@ -13,6 +13,7 @@ struct bench_options {
     std::int64_t size = 1LL << 30;   ///< bytes of the image
     int runs = 3;                    ///< of each side, in turns
     int leechers = 1;
+    bool lazy = false;          ///< swarm: the seeder hashes each piece once, before it is first sent
     int open = 4;               ///< backend: pieces that arrive at a time, block by block in turns
     int outstanding = 4096;     ///< backend: blocks on the way at most
     double rate = 0;            ///< backend: MiB/s that come to be written; 0: as fast as they are taken

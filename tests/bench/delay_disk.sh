@@ -8,8 +8,8 @@
 # Runs are of one block (coalesce = "16 KiB", delay = 0), and the kernel is told not to merge what io_uring submits at once
 # (queue/nomerges; MERGES=1 lets it), so that each block waits once; the device's own counter tells. What the stack lets through is
 # measured by fio, if it is there, at depths of 1, 2 and 32; then a deployment from a peer without a limit, and, with
-# SEEDBED_BENCH, the path of seedbed_bench, the same without a swarm, blocks of pieces in random order. 32 threads are to
-# take at most half of the time that two do.
+# SEEDBED_BENCH, the path of seedbed_bench, the same without a swarm, blocks of pieces in random order. Without one,
+# 32 threads and io_uring are to write at least twice as fast as two threads; a deployment has other limits, too.
 # SEEDBED is the program; MIB the size of the image (192); JSON a file for the results.
 set -euo pipefail
 # shellcheck source=lib_bench.sh
@@ -92,7 +92,6 @@ for stack in "${stacks[@]}"; do
             deploy "$each"
         done
     done
-    limit "$stack us, deploy, seconds to durable" "32 threads" "2 threads" '<=' 0.5
     if [[ -n ${SEEDBED_BENCH:-} ]]; then
         options=()
         for each in "${sides[@]}"; do
@@ -101,7 +100,9 @@ for stack in "${stacks[@]}"; do
         "$SEEDBED_BENCH" backend --load write --device "$disk" --folder "$work" --size "$mib MiB" --runs "$rounds" \
             "${options[@]}" --json backend.json >backend.out
         "${stats[@]}" backend backend.json "$stack us, driven directly" >>results
-        limit "$stack us, driven directly, MiB/s to durable" "${side["32 threads"]}" "${side["2 threads"]}" '>=' 2
+        for each in "32 threads" io_uring; do
+            limit "$stack us, driven directly, MiB/s to durable" "${side[$each]}" "${side["2 threads"]}" '>=' 2
+        done
     fi
     undo merges
     stop_stack disk

@@ -2,8 +2,6 @@
 #include <iostream>
 #include <stdexcept>
 
-#include <malloc.h>
-
 #include <boost/program_options.hpp>
 
 #include "benches.hpp"
@@ -15,10 +13,6 @@ using namespace seedbed;
 using namespace seedbed::bench;
 
 int main(int argc, char** argv) {
-    // As the daemon does, for every side alike.
-    static_cast<void>(::mallopt(M_MMAP_THRESHOLD, 32 << 20));
-    static_cast<void>(::mallopt(M_TRIM_THRESHOLD, 32 << 20));
-    static_cast<void>(::mallopt(M_TOP_PAD, 1 << 20));
     bench_options options;
     std::string bench;
     std::string size = "1 GiB";
@@ -31,6 +25,8 @@ int main(int argc, char** argv) {
     add("size", po::value(&size), "of the image (default 1 GiB)");
     add("runs", po::value(&options.runs), "of each side, in turns (default 3)");
     add("leechers", po::value(&options.leechers), "swarm: how many (default 1)");
+    add("lazy", po::bool_switch(&options.lazy),
+        "swarm: the seeder hashes each piece before it sends it the first time");
     add("load", po::value(&options.load), "backend: write, read or mixed");
     add("open", po::value(&options.open), "backend: pieces that arrive at a time, in turns (default 4)");
     add("outstanding", po::value(&options.outstanding), "backend: blocks on the way at most (default 4096)");

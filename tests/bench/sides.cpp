@@ -22,6 +22,7 @@
 #include "core/foundation/byte_size.hpp"
 #include "core/foundation/unique_fd.hpp"
 #include "core/image/torrent_file.hpp"
+#include "daemon/swarm/session_settings.hpp"
 
 namespace seedbed::bench {
 
@@ -47,7 +48,8 @@ std::int64_t size_of(std::string const& value) {
 
 side::side(std::string name)
     : m_name(std::move(name))
-    , m_kind(m_name.substr(0, m_name.find(':'))) {
+    , m_kind(m_name.substr(0, m_name.find(':')))
+    , m_malloc(is_ours()) {
     if (m_kind != "seedbed" && m_kind != "mmap" && m_kind != "posix" && m_kind != "null") {
         throw std::invalid_argument("no such side: " + m_name);
     }
@@ -57,7 +59,9 @@ side::side(std::string name)
         auto const equals = option.find('=');
         auto const key = option.substr(0, equals);
         auto const value = equals == std::string::npos ? "" : option.substr(equals + 1);
-        if (key == "pool") {
+        if (key == "malloc") {
+            m_malloc = value == "1";
+        } else if (key == "pool") {
             m_pool = size_of(value);
         } else if (key == "cache") {
             m_options.cache_bytes = size_of(value);
@@ -84,6 +88,12 @@ side::side(std::string name)
             throw std::invalid_argument("no such option of a side: " + option);
         }
         at = next;
+    }
+}
+
+void side::tune_process() const {
+    if (m_malloc) {
+        keep_freed_memory();
     }
 }
 

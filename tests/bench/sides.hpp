@@ -20,7 +20,7 @@ namespace seedbed::bench {
 ///     seedbed[:KEY=VALUE...]   ours. Keys: pool, cache, engine (threads, io_uring), threads, depth, coalesce, delay
 ///     (ms),
 ///                              read_ahead, direct (0, 1), ahead (0, 1), class (hdd, sata_ssd, nvme)
-///     mmap, posix              libtorrent's own
+///     mmap, posix              libtorrent's own. Key: malloc (0, 1)
 ///     null                     libtorrent's that does nothing: no byte is read, written or hashed
 class side {
 public:
@@ -35,6 +35,10 @@ public:
     /// the others': where the torrent's folder is. Exits the process with a message where that fails.
     void open(libtorrent::session_params& params, image_torrent const& torrent, std::string const& device,
               bool writable);
+
+    /// What the daemon does once in its process; nothing for the others, whose programs do not, unless they have the
+    /// option malloc=1.
+    void tune_process() const;
 
     /// Makes what was written durable. Blocks. Exits with a message where that fails.
     void make_durable(std::filesystem::path const& folder);
@@ -51,6 +55,7 @@ private:
     storage_class m_class = storage_class::nvme;
     std::vector<std::function<void(io_profile&)>> m_changes;
     bool m_direct = true;
+    bool m_malloc = false;
     std::shared_ptr<backend> m_backend;
     std::shared_ptr<image_storage> m_image;
 };

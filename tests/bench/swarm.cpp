@@ -157,7 +157,7 @@ void wait_for(lt::session& session, auto const& wanted) {
     }
 }
 
-void run_seeder(int out, std::string const& name, bench_image const& image, int port) {
+void run_seeder(int out, std::string const& name, bench_options const& options, bench_image const& image, int port) {
     sigset_t stop;
     ::sigemptyset(&stop);
     ::sigaddset(&stop, SIGTERM);
@@ -167,13 +167,19 @@ void run_seeder(int out, std::string const& name, bench_image const& image, int 
         die(torrent.error().message);
     }
     side kept(name);
+    kept.tune_process();
     auto params = make_params(port);
     kept.open(params, *torrent, image.source, false);
     lt::session session(params);
     lt::add_torrent_params add;
     add.ti = torrent->info;
     add.save_path = image.folder.string();
-    add.flags = lt::torrent_flags::seed_mode | lt::torrent_flags::upload_mode;
+    add.flags = lt::torrent_flags::upload_mode;
+    if (options.lazy) {
+        add.flags |= lt::torrent_flags::seed_mode; // each piece is hashed before it is first sent
+    } else {
+        add.have_pieces.resize(torrent->piece_count, true);
+    }
     auto const handle = session.add_torrent(add);
     wait_for(session,
              [](lt::alert const* alert) { return lt::alert_cast<lt::listen_succeeded_alert>(alert) != nullptr; });
@@ -203,6 +209,7 @@ void run_leecher(int out, std::string const& name, bench_image const& image, fs:
         die(torrent.error().message);
     }
     side kept(name);
+    kept.tune_process();
     auto const target = make_target(folder, image);
     auto params = make_params(port);
     kept.open(params, *torrent, target.string(), true);
@@ -248,10 +255,12 @@ void add_threads(figures& run, std::string const& prefix, nlohmann::json const& 
     }
 }
 
-figures run_once(std::string const& name, bench_image const& image, fs::path const& folder, int leechers, int& port) {
+figures run_once(std::string const& name, bench_options const& options, bench_image const& image,
+                 fs::path const& folder, int& port) {
+    auto const leechers = options.leechers;
     auto const gib = static_cast<double>(image.size) / (1 << 30);
     auto const seeder_port = port++;
-    auto const seeder = start([&](int out) { run_seeder(out, name, image, seeder_port); });
+    auto const seeder = start([&](int out) { run_seeder(out, name, options, image, seeder_port); });
     if (listen_to(seeder) != "ready") {
         die(name + ": the seeder did not start");
     }
@@ -314,13 +323,15 @@ void run_swarm_bench(bench_options const& options) {
     auto const folder = fs::path(options.folder) / ("seedbed-bench-" + std::to_string(::getpid()));
     fs::create_directories(folder);
     auto const image = make_image(folder / "source", options.size);
-    report results("swarm: 1 seeder, " + std::to_string(options.leechers) + " leecher(s), loopback, image of " +
-                       std::to_string(options.size >> 20) + " MiB in " + options.folder,
-                   options.sides);
+    report results(
+        "swarm: 1 seeder, " + std::to_string(options.leechers) + " leecher(s), loopback, " +
+            (options.lazy ? "the seeder hashes each piece before it sends it" : "the seeder hashes nothing") +
+            ", image of " + std::to_string(options.size >> 20) + " MiB in " + options.folder,
+        options.sides);
     int port = 20'000 + static_cast<int>(::getpid() % 20'000);
     for (int run = 0; run < options.runs; ++run) {
         for (auto const& name : options.sides) {
-            auto const result = run_once(name, image, folder, options.leechers, port);
+            auto const result = run_once(name, options, image, folder, port);
             std::cerr << "run " << run + 1 << ", " << name << ": " << result.at("MiB/s to durable, all leechers")
                       << " MiB/s\n";
             results.add(name, result);

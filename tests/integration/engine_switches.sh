@@ -24,6 +24,7 @@ profiles() {
     local class
     for class in hdd sata_ssd nvme; do printf '%s\n' "[profile.$class]" "$1"; done
 }
+wrapper=() # what the deploying daemon is started by
 # with NAME ENGINE LINE...: both daemons with these lines; ENGINE is what their log says.
 with() {
     local name=$1 engine=$2
@@ -35,12 +36,12 @@ with() {
     write_config deploy.toml "$deploy_port" "$@"
     add_image deploy.toml sda1 sda1.torrent "$target" deploy "peers = [\"127.0.0.1:$seed_port\"]"
     start_daemon "seed-$name" seed.toml
-    start_daemon "deploy-$name" deploy.toml
+    start_daemon "deploy-$name" deploy.toml "${wrapper[@]}"
     expect_line "deploy-$name.log" ' sda1: done: ' 60
     stop_daemon "deploy-$name"
     stop_daemon "seed-$name"
-    expect_line "seed-$name.log" "; $engine\$"
     expect_line "deploy-$name.log" "; $engine\$"
+    ((${#wrapper[@]})) || expect_line "seed-$name.log" "; $engine\$"
     never_line "deploy-$name.log" ' (error|warning) |came damaged'
     compare_extents sda1.info "$source" "$target"
     gaps_are_noise sda1.info "$target"
@@ -69,4 +70,21 @@ with no-cache "$ring" '[memory]' 'cache = 0'
 with no-hash-ahead "$ring" '[hashing]' 'ahead = false'
 mapfile -t nothing < <(profiles $'coalesce = "16 KiB"\nread_ahead = "16 KiB"\ndirect_io = false\nio_engine = "threads"')
 with nothing '[0-9]+ threads, page cache' '[memory]' 'cache = 0' '[hashing]' 'ahead = false' "${nothing[@]}"
+
+# What the kernel refuses is done without, and said.
+if [[ $ring == "$threads" ]]; then
+    echo "SKIP what the kernel refuses: it refuses io_uring anyway"
+else
+    # The limit on locked memory: enough for a ring and not for the pool; not even for a ring.
+    wrapper=(setpriv --bounding-set=-ipc_lock prlimit --memlock=4194304:4194304)
+    with no-locked-memory "$ring, memory not locked \(ENOMEM\)"
+    wrapper=(setpriv --bounding-set=-ipc_lock prlimit --memlock=16384:16384)
+    with no-memory-for-a-ring "$threads, since io_uring is refused \(ENOMEM\)"
+    if have_strace; then
+        wrapper=("${strace[@]}" -o trace -e trace=io_uring_setup -e inject=io_uring_setup:error=EPERM)
+        with no-ring-given "$threads, since io_uring is refused \(EPERM\)"
+    else
+        echo "SKIP a kernel that refuses io_uring: strace cannot be used"
+    fi
+fi
 pass

@@ -105,10 +105,12 @@ threads() {
 disk_threads() {
     threads disk target
 }
-# pool_mib: memory that the target's pool has of the system: its reservation is the largest mapping.
+# pool_mib: memory that the target's pool has of the system: its reservation is as large as the machine's memory, or a little
+# larger; what is much larger is a sanitizer's.
 pool_mib() {
-    awk '/^Size:/ { size = $2 } /^Rss:/ && size > largest { largest = size; rss = $2 } END { print int(rss / 1024) }' \
-        "/proc/${daemon_pid[target]}/smaps"
+    awk '/^MemTotal:/ { machine = $2 } /^Size:/ { size = $2 }
+        /^Rss:/ && size >= machine && (!found || size < found) { found = size; rss = $2 } END { print int(rss / 1024) }' \
+        /proc/meminfo "/proc/${daemon_pid[target]}/smaps"
 }
 # fast_has_read: bytes that the fast host's daemon has read of its devices, and little else.
 fast_has_read() {

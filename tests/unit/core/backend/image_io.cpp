@@ -346,6 +346,33 @@ TEST_CASE("no run is longer than it may be") {
     CHECK(t.writes().back() == fake_block_device::access{operation::write, io_test::at(0, 3), block_size});
 }
 
+TEST_CASE("a disk with a head that has fallen behind writes more at once, and without coalescing never does") {
+    auto const coalesce = GENERATE(1, 2);
+    auto plan = io_test::plan(coalesce * block_size, std::chrono::milliseconds(0));
+    plan.threads = 1;
+    plan.elevator = true;
+    io_test t(plan);
+    auto held = t.image.device->hold(operation::write);
+    auto& first = t.write(1, 0, 1);
+    held.wait_until_waiting(1);
+    std::vector<request*> behind;
+    for (int block = 0; block < 8; ++block) {
+        behind.push_back(&t.write(2 + block / 4, block % 4, 1));
+    }
+    held.release();
+    t.sink.wait_for(first);
+    for (auto* each : behind) {
+        t.sink.wait_for(*each);
+    }
+    auto const writes = t.writes();
+    if (coalesce == 1) {
+        CHECK(writes.size() == 9);
+    } else {
+        CHECK(writes == access_list{{operation::write, io_test::at(1, 0), block_size},
+                                    {operation::write, io_test::at(2, 0), 8 * block_size}});
+    }
+}
+
 TEST_CASE("a complete piece leaves, also the last and short one") {
     auto plan = io_test::plan(1024 * kib, never);
     plan.extents = {{4096, 256 * kib + 20'000}};
@@ -390,7 +417,7 @@ TEST_CASE("memory that runs short makes the blocks of all images leave") {
 }
 
 TEST_CASE("one block or no delay: each block leaves when it comes") {
-    auto const coalesce = GENERATE(block_size, 1024 * kib);
+    auto const coalesce = GENERATE(as<int>{}, block_size, 1024 * kib);
     io_test t(io_test::plan(coalesce, coalesce == block_size ? never : std::chrono::milliseconds(0)));
     for (int block = 0; block < 3; ++block) {
         t.sink.wait_for(t.write(0, block, 1));

@@ -14,8 +14,8 @@ TEST_CASE("each class has its number of threads") {
 TEST_CASE("the defaults are as documented and valid") {
     CHECK(default_profile(storage_class::hdd) == io_profile{.elevator = true});
     CHECK(default_profile(storage_class::sata_ssd) == io_profile{8, 1 << 20, milliseconds(100), 512 << 10, 16});
-    CHECK(default_profile(storage_class::nvme) == io_profile{32, 256 << 10, milliseconds(10), 128 << 10, 64});
-    CHECK(io_profile{} == io_profile{2, 16 << 20, milliseconds(1000), 16 << 20, 2});
+    CHECK(default_profile(storage_class::nvme) == io_profile{32, 1 << 20, milliseconds(10), 1 << 20, 64});
+    CHECK(io_profile{} == io_profile{2, 4 << 20, milliseconds(50), 16 << 20, 2});
     for (auto cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
         CHECK(out_of_limits(default_profile(cls)).empty());
     }

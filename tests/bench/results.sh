@@ -1,0 +1,102 @@
+#!/bin/bash
+# Runs every benchmark and writes RESULTS.md beside this script: tables, machine, versions, commands.
+# Usage: results.sh BUILD_FOLDER [MEASURE...]: a release build with the targets seedbed and seedbed_bench; all measures by
+# default: swarm, lazy, three, backend, threads, ssd, hdd, reads, delay. What is left out keeps its last table. Takes half an
+# hour, wants the machine for itself, and root. SEEDBED_BASELINE, the path of another seedbed, is compared by hdd.sh.
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+build=$(readlink -f "${1:?folder of a release build}")
+shift
+measures=("$@")
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd reads delay)
+bench=$build/tests/bench/seedbed_bench
+export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
+tables=$here/results
+mkdir -p "$tables"
+work=$(mktemp -d)
+loop=
+cleanup() {
+    [[ -z $loop ]] || losetup -d "$loop"
+    rm -rf "$work" /dev/shm/seedbed-results.img
+}
+trap cleanup EXIT
+
+# run NAME COMMAND...: its table, with the command above it; a limit that is missed is part of the table.
+run() {
+    local name=$1
+    shift
+    [[ $1 != "$bench" ]] || set -- "$@" --json "$tables/$name.json"
+    echo "== $name" >&2
+    {
+        local shown=("${@/#$build/BUILD}")
+        shown=("${shown[@]/#$here/tests/bench}")
+        [[ $1 != "$bench" ]] || shown=("${shown[@]::${#shown[@]}-2}")
+        printf '    '
+        printf '%q ' "${shown[@]/$loop/LOOP}" | sed 's/\\ / /g'
+        printf '\n\n'
+        JSON=$tables/$name.json "$@" 2>"$work/errors" || [[ $? -eq 1 ]] || { cat "$work/errors" >&2; exit 1; }
+    } >"$work/table"
+    mv "$work/table" "$tables/$name.txt"
+}
+# A loop device on memory, past the page cache.
+need_loop_device() {
+    [[ -z $loop ]] || return 0
+    head -c 1G /dev/zero | tr '\0' '\245' >/dev/shm/seedbed-results.img
+    loop=$(losetup -f --show --direct-io=on /dev/shm/seedbed-results.img)
+}
+
+files=seedbed:direct=0
+for measure in "${measures[@]}"; do
+    case $measure in
+    swarm) run 1-swarm "$bench" swarm --side $files --side mmap --side posix --side null --size "2 GiB" --runs 3 ;;
+    lazy) run 2-swarm-lazy "$bench" swarm --lazy --side $files --side mmap --side null --size "2 GiB" --runs 3 ;;
+    three) run 3-swarm-three "$bench" swarm --leechers 3 --side $files:engine=threads:threads=32:pool=128MiB \
+        --side mmap --size "1 GiB" --runs 3 ;;
+    backend)
+        for load in write read mixed; do
+            run "4-backend-$load" "$bench" backend --load $load --size "1 GiB" --runs 3 \
+                --side $files --side $files:engine=io_uring --side mmap --side posix --side null
+        done
+        ;;
+    threads)
+        need_loop_device
+        for load in write read mixed; do
+            options=()
+            for threads in 2 8 16 32; do options+=(--side "seedbed:engine=threads:threads=$threads"); done
+            run "5-threads-$load" "$bench" backend --load $load --device "$loop" --size "768 MiB" --runs 3 \
+                "${options[@]}" --side seedbed:engine=io_uring --side "seedbed:engine=threads:threads=8:direct=0"
+        done
+        ;;
+    ssd)
+        need_loop_device
+        run 6-ssd "$bench" backend --load write --device "$loop" --size "768 MiB" --runs 5 \
+            --side "seedbed:class=sata_ssd:coalesce=16 KiB:delay=0" --side seedbed:class=sata_ssd
+        ;;
+    hdd) run 7-hdd "$here/hdd.sh" 3 ;;
+    reads) run 8-reads "$here/seeder_reads.sh" 3 ;;
+    delay) run 9-delay "$here/delay_disk.sh" 3 ;;
+    *)
+        echo "no such measure: $measure" >&2
+        exit 2
+        ;;
+    esac
+done
+
+{
+    echo "# Results"
+    echo
+    echo "Written by \`results.sh\` from its runs; BUILD is a release build, LOOP a loop device past the page cache on a file in"
+    echo "memory. Sides take turns within a run; figures are medians, with ratios to the first side."
+    echo
+    echo "- $(date +%F), commit $(git -C "$here" rev-parse --short HEAD)"
+    echo "- $(nproc) processors ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), $(awk '/MemTotal/ { print int($2 / 1048576) }' /proc/meminfo) GiB, Linux $(uname -r)"
+    echo "- SHA-1 with one processor: $(openssl speed -seconds 1 -bytes 16384 -evp sha1 2>/dev/null | awk '/^sha1/ { print $2 }') bytes a second"
+    echo "- libtorrent $(dpkg-query -W -f '${Version}' libtorrent-rasterbar2.0), g++ $(g++ -dumpfullversion), liburing $(dpkg-query -W -f '${Version}' liburing2)"
+    for table in "$tables"/*.txt; do
+        echo
+        echo "## $(basename "$table" .txt | cut -d - -f 2-)"
+        echo
+        # Tables of the bench are Markdown, those of the scripts are not.
+        if grep -q '^| median' "$table"; then cat "$table"; else sed 's/^\(.\)/    \1/; s/^        \(BUILD\|tests\)/    \1/' "$table"; fi
+    done
+} >"$here/RESULTS.md"
