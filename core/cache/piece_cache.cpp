@@ -230,8 +230,8 @@ bool piece_cache::evict_one(shard* held, reason why) noexcept {
             return true;
         }
     }
-    // Somebody else has the lock, or all that is old there is in use: any other will do. Where most of the cache is in use,
-    // looking for the rest of it costs more than it gives.
+    // Somebody else has the lock, or all that is old there is in use: any other will do. Where most of the cache is in
+    // use, looking for the rest of it costs more than it gives.
     auto const start = m_clock.load(std::memory_order_relaxed);
     int left = max_shards_tried;
     for (bool const fresh : {false, true}) {

@@ -34,7 +34,11 @@ run() {
         printf '    '
         printf '%q ' "${shown[@]/$loop/LOOP}" | sed 's/\\ / /g'
         printf '\n\n'
-        JSON=$tables/$name.json "$@" 2>"$work/errors" || [[ $? -eq 1 ]] || { cat "$work/errors" >&2; exit 1; }
+        # A script that misses a limit ends with 1, and says so in its table.
+        JSON=$tables/$name.json "$@" 2>"$work/errors" || [[ $? -eq 1 && $1 == *.sh ]] || {
+            cat "$work/errors" >&2
+            exit 1
+        }
     } >"$work/table"
     mv "$work/table" "$tables/$name.txt"
 }
