@@ -105,11 +105,11 @@ threads() {
 disk_threads() {
     threads disk target
 }
-# pool_mib: memory that the target's pool has of the system: its reservation is as large as the machine's memory, or a little
+# pool_mib: memory that the target's pool has of the system: its reservation is as large as the machine's memory, within a MiB, or
 # larger; what is much larger is a sanitizer's.
 pool_mib() {
     awk '/^MemTotal:/ { machine = $2 } /^Size:/ { size = $2 }
-        /^Rss:/ && size >= machine && (!found || size < found) { found = size; rss = $2 } END { print int(rss / 1024) }' \
+        /^Rss:/ && size + 1024 >= machine && (!found || size < found) { found = size; rss = $2 } END { print int(rss / 1024) }' \
         /proc/meminfo "/proc/${daemon_pid[target]}/smaps"
 }
 # fast_has_read: bytes that the fast host's daemon has read of its devices, and little else.
