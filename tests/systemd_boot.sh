@@ -16,14 +16,14 @@ SEEDBED=${SEEDBED:-$tests/../build/dev/seedbed}
 need_loop
 need partclone.ext4 mkfs.ext4 debootstrap systemd-nspawn nsenter unshare jq
 cache=${SEEDBED_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seedbed}
-tree=$cache/debian-bookworm
+packages=systemd,systemd-sysv,dbus,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0,liburing2
+tree=$cache/debian-bookworm-$(cksum <<<"$packages" | cut -d ' ' -f 1) # another list is another tree
 
 if [[ ! -d $tree ]]; then
     echo "making $tree"
     mkdir -p "$cache"
     rm -rf --one-file-system "$tree.new"
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0 \
-        bookworm "$tree.new" >debootstrap.log 2>&1 || skip "debootstrap: $(tail -n 1 debootstrap.log)"
+    debootstrap --variant=minbase --include="$packages" bookworm "$tree.new" >debootstrap.log 2>&1 || skip "debootstrap: $(tail -n 1 debootstrap.log)"
     mv "$tree.new" "$tree"
 fi
 (
