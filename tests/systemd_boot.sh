@@ -16,7 +16,7 @@ SEEDBED=${SEEDBED:-$tests/../build/dev/seedbed}
 need_loop
 need partclone.ext4 mkfs.ext4 debootstrap systemd-nspawn nsenter unshare jq
 cache=${SEEDBED_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seedbed}
-packages=systemd,systemd-sysv,dbus,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0,liburing2
+packages=systemd,systemd-sysv,dbus,procps,iproute2,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0,liburing2
 tree=$cache/debian-bookworm-$(cksum <<<"$packages" | cut -d ' ' -f 1) # another list is another tree
 
 if [[ ! -d $tree ]]; then
