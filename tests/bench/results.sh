@@ -59,7 +59,7 @@ for measure in "${measures[@]}"; do
     backend)
         for load in write read mixed; do
             run "4-backend-$load" "$bench" backend --load $load --size "1 GiB" --runs 3 \
-                --side $files --side $files:engine=io_uring --side mmap --side posix --side null
+                --side $files --side $files:engine=io_uring --side mmap --side null
         done
         ;;
     threads)
