@@ -32,7 +32,7 @@ test=(
 demo=(partclone e2fsprogs mount util-linux python3)
 bench=(fio nbdkit-plugin-dev libfuse3-dev)
 
-(($# <= 1)) || fail "usage: setup.sh [build|test|demo]"
+(($# <= 1)) || fail "usage: setup.sh [build|test|demo|bench]"
 case ${1:-build} in
   build) wanted=("${build[@]}") ;;
   test) wanted=("${build[@]}" "${test[@]}") ;;

@@ -47,6 +47,14 @@ stage() {
 }
 
 check_layout() {
+  # What a command has left in the source folder is not to be committed.
+  local stray
+  stray=$(git ls-files -z 2>/dev/null | tr '\0' '\n' |
+    LC_ALL=C grep -avE '^((core|daemon|config|systemd|packaging|tests|\.ci)/|[A-Za-z.-]+$)' || true)
+  if [[ -n $stray ]]; then
+    printf 'not a folder of this project: %q\n' "$stray" >&2
+    return 1
+  fi
   local formatter=clang-format-14
   # Other versions lay out some constructs otherwise; they are better than nothing where Debian 12's is not to be had.
   command -v "$formatter" >/dev/null || formatter=clang-format

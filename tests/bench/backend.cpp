@@ -233,14 +233,13 @@ figures run_once(std::string const& name, bench_options const& options, bench_im
     auto const keep_running = boost::asio::make_work_guard(context); // or what polls it while it idles stops it
     lt::counters counters;
     auto io = params.disk_io_constructor(context, params.settings, counters);
-    lt::storage_holder holder;
-    {
-        lt::aux::vector<lt::download_priority_t, lt::file_index_t> priorities;
-        lt::storage_params const storage{
-            torrent->info->orig_files(), nullptr,    own.string(),
-            lt::storage_mode_sparse,     priorities, torrent->info->info_hashes().get_best()};
-        holder = io->new_torrent(storage, std::shared_ptr<void>());
-    }
+    // storage_params keeps references: these must outlive it.
+    auto const save_path = own.string();
+    lt::aux::vector<lt::download_priority_t, lt::file_index_t> const priorities;
+    lt::storage_holder holder =
+        io->new_torrent({torrent->info->orig_files(), nullptr, save_path, lt::storage_mode_sparse, priorities,
+                         torrent->info->info_hashes().get_best()},
+                        std::shared_ptr<void>());
     driver drive(*io, context, holder, *torrent, options);
     auto const pieces = piece_order(torrent->piece_count, run);
     auto const cpu = process_cpu();

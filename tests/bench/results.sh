@@ -33,7 +33,7 @@ run() {
         [[ $1 != "$bench" ]] || shown=("${shown[@]::${#shown[@]}-2}")
         printf '    '
         printf '%q ' "${shown[@]/$loop/LOOP}" | sed 's/\\ / /g'
-        printf '\n\n'
+        printf '\n\n    %s, commit %s\n\n' "$(date +%F)" "$(git -C "$here" rev-parse --short HEAD)"
         # A script that misses a limit ends with 1, and says so in its table.
         JSON=$tables/$name.json "$@" 2>"$work/errors" || [[ $? -eq 1 && $1 == *.sh ]] || {
             cat "$work/errors" >&2
@@ -59,7 +59,7 @@ for measure in "${measures[@]}"; do
     backend)
         for load in write read mixed; do
             run "4-backend-$load" "$bench" backend --load $load --size "1 GiB" --runs 3 \
-                --side $files --side $files:engine=io_uring --side mmap --side null
+                --side $files --side $files:engine=io_uring --side mmap --side posix --side null
         done
         ;;
     threads)
@@ -90,9 +90,9 @@ done
     echo "# Results"
     echo
     echo "Written by \`results.sh\` from its runs; BUILD is a release build, LOOP a loop device past the page cache on a file in"
-    echo "memory. Sides take turns within a run; figures are medians, with ratios to the first side."
+    echo "memory. Sides take turns within a run; figures are medians, with ratios to the first side. A table is of the commit that"
+    echo "stands above it; one that names none is older than those that do."
     echo
-    echo "- $(date +%F), commit $(git -C "$here" rev-parse --short HEAD)"
     echo "- $(nproc) processors ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), $(awk '/MemTotal/ { print int($2 / 1048576) }' /proc/meminfo) GiB, Linux $(uname -r)"
     echo "- SHA-1 with one processor: $(openssl speed -seconds 1 -bytes 16384 -evp sha1 2>/dev/null | awk '/^sha1/ { print $2 }') bytes a second"
     echo "- libtorrent $(dpkg-query -W -f '${Version}' libtorrent-rasterbar2.0), g++ $(g++ -dumpfullversion), liburing $(dpkg-query -W -f '${Version}' liburing2)"
