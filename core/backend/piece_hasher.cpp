@@ -52,11 +52,14 @@ result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, 
     // there is room for two.
     bool const whole = keep && image.io().in_device_order() &&
                        cache.filling() + (end - begin) <= cache.capacity() / 2 && end - begin <= cache.clean_limit();
-    auto const ahead_of = [&](std::int32_t until) { return whole ? end : until; };
+    auto const start = [&](piece_reader& reader, std::int32_t from) {
+        auto const until = std::min(end, from + chunk);
+        reader.begin(image, piece, from, until, keep, whole ? end : until);
+    };
     auto const size = image.piece_size(piece);
     auto* current = &worker_readers()[0];
     auto* next = &worker_readers()[1];
-    current->begin(image, piece, begin, std::min(end, begin + chunk), keep, ahead_of(std::min(end, begin + chunk)));
+    start(*current, begin);
     result<void, io_error> outcome;
     for (auto at = begin; at < end; at += chunk) {
         auto const until = std::min(end, at + chunk);
@@ -66,8 +69,7 @@ result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, 
             return outcome;
         }
         if (until < end) {
-            next->begin(image, piece, until, std::min(end, until + chunk), keep,
-                        ahead_of(std::min(end, until + chunk)));
+            start(*next, until);
         }
         for (auto block = at; block < until; ++block) {
             auto const length = std::min(block_size, size - block * block_size);
