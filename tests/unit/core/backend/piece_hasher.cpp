@@ -92,6 +92,18 @@ TEST_CASE("pieces around the size of a chunk") {
     CHECK(shared.all_given_back());
 }
 
+TEST_CASE("of a disk with a head a piece is read at once, where there is memory for two") {
+    bool const head = GENERATE(false, true);
+    auto const pool = GENERATE(64LL << 20, 5LL << 20);
+    auto plan = one_extent(3 * chunk_bytes);
+    plan.elevator = head;
+    test_backend shared(pool);
+    auto& image = shared.add(plan);
+    CHECK(hash_now(image) == sha1_of(image.stream()));
+    CHECK(image.device->accesses(operation::read).size() == (head && pool > 2 * 3 * chunk_bytes ? 1 : 3));
+    CHECK(image.storage->bytes_read() == 3 * chunk_bytes);
+}
+
 TEST_CASE("nothing asked for, nothing read") {
     test_backend shared;
     auto& image = shared.add(one_extent(chunk_bytes));
@@ -218,6 +230,15 @@ TEST_CASE("a piece that arrives in order is hashed when it is complete, though n
     h.evict();
     CHECK(h.hash() == sha1_of(h.t.written_piece(0, 7)));
     CHECK(h.bytes_read() == (ahead ? length : 2 * length));
+}
+
+TEST_CASE("a full check asks the device, whatever was hashed ahead") {
+    hasher_test h(2 * chunk_bytes);
+    h.t.write_piece(0, 7);
+    h.settle();
+    h.evict();
+    CHECK(hash_now(h.t.image, false) == sha1_of(h.t.written_piece(0, 7)));
+    CHECK(h.bytes_read() == 2 * chunk_bytes);
 }
 
 TEST_CASE("a piece that arrives out of order is hashed from memory, or as far as it was in order") {

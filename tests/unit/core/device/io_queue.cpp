@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <semaphore>
 #include <string>
@@ -86,6 +88,52 @@ std::unique_ptr<block_device> open_loop(loop_device const& loop, bool direct) {
     REQUIRE(device);
     return std::move(*device);
 }
+
+/// A device whose writes exclude each other in the kernel, as a regular file's do; counts how many there are at a time.
+class one_writer_device final : public block_device {
+public:
+    explicit one_writer_device(fake_block_device& device)
+        : m_device(device) {}
+
+    [[nodiscard]] std::string const& path() const noexcept override { return m_device.path(); }
+    [[nodiscard]] std::int64_t size() const noexcept override { return m_device.size(); }
+    [[nodiscard]] bool read_only() const noexcept override { return false; }
+    [[nodiscard]] std::optional<raw_device> raw() const noexcept override {
+        raw_device made;
+        made.one_writer = true;
+        return made;
+    }
+    [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<std::byte> buffer) override {
+        return m_device.read(offset, buffer);
+    }
+    [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) override {
+        return m_device.write(offset, buffer);
+    }
+    [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<iovec const> memory) override {
+        return m_device.read(offset, memory);
+    }
+    [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<iovec const> memory) override {
+        {
+            std::scoped_lock const lock(m_mutex);
+            most = std::max(most, ++m_running);
+        }
+        auto const outcome = m_device.write(offset, memory);
+        std::scoped_lock const lock(m_mutex);
+        --m_running;
+        return outcome;
+    }
+    [[nodiscard]] result<void, io_error> flush() override { return m_device.flush(); }
+    [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override {
+        return m_device.read_medium(offset, buffer);
+    }
+
+    int most = 0; ///< writes at a time
+
+private:
+    fake_block_device& m_device;
+    std::mutex m_mutex;
+    int m_running = 0;
+};
 
 struct free_memory {
     void operator()(std::byte* memory) const noexcept { std::free(memory); }
@@ -333,6 +381,42 @@ TEST_CASE("neighbouring ranges in neighbouring memory become one") {
     job.range(64 * kib, all.subspan(32 * kib, 4 * kib)); // does not follow
     REQUIRE(job.segments().size() == 2);
     CHECK(job.memory_of(job.segments()[1]).size() == 1);
+}
+
+TEST_CASE("where the kernel lets one writer in, the other threads read, and no job is forgotten") {
+    fake_block_device fake(mib);
+    one_writer_device device(fake);
+    auto profile = default_profile(storage_class::sata_ssd);
+    profile.threads = GENERATE(1, 4);
+    std::vector<std::unique_ptr<test_job>> writes;
+    std::vector<std::unique_ptr<test_job>> reads;
+    bytes memory(4096);
+    auto const add = [&memory](auto& jobs, io_job::direction way) -> test_job* {
+        jobs.push_back(std::make_unique<test_job>(way));
+        jobs.back()->range(static_cast<std::int64_t>(jobs.size()) * 4096, memory);
+        return jobs.back().get();
+    };
+    auto const queue = make_thread_io_queue(device, profile);
+    auto held = fake.hold(fake_block_device::operation::write);
+    for (int i = 0; i < 20; ++i) {
+        queue->submit(add(writes, io_job::direction::write));
+    }
+    held.wait_until_waiting(1);
+    for (int i = 0; i < 20; ++i) {
+        auto* const job = add(reads, io_job::direction::read);
+        queue->submit(job);
+        if (profile.threads > 1) {
+            CHECK(job->wait());
+        }
+    }
+    held.release();
+    for (auto const& job : writes) {
+        CHECK(job->wait());
+    }
+    for (auto const& job : reads) {
+        CHECK((profile.threads > 1 || job->wait()));
+    }
+    CHECK(device.most == 1);
 }
 
 TEST_CASE("jobs run in the order in which they came") {
