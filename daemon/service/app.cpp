@@ -43,7 +43,7 @@ backend_options to_backend_options(settings const& wanted) {
     options.cache_shards = wanted.memory.cache_shards;
     options.cache_bytes = wanted.memory.cache;
     options.huge_pages = wanted.memory.huge_pages;
-    options.hash_ahead = wanted.hashing.ahead;
+    options.hashing.ahead = wanted.hashing.ahead;
     return options;
 }
 
