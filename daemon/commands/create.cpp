@@ -9,7 +9,9 @@
 #include <utility>
 
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
+#include "core/device/device_guards.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/file_system.hpp"
 #include "core/device/storage_class.hpp"
@@ -96,6 +98,14 @@ std::optional<std::string> choose_partclone(create_context const& context, std::
     return path.empty() ? fall_back(*program + " is not installed") : std::optional(path);
 }
 
+/// As it may be: read-only, or because the user says so.
+bool is_mounted(block_device const& source) {
+    auto const raw = source.raw();
+    struct ::stat status = {};
+    return raw && ::fstat(raw->cached, &status) == 0 && S_ISBLK(status.st_mode) &&
+           find_mounted(devices_sharing_bytes(status.st_rdev));
+}
+
 create_result capture(create_context const& context, block_device& source) {
     auto const program = choose_partclone(context, source.path());
     if (!program) {
@@ -104,7 +114,7 @@ create_result capture(create_context const& context, block_device& source) {
     partclone_run run;
     run.program = *program;
     run.source = source.path();
-    run.allow_mounted = context.options.allow_mounted;
+    run.mounted = is_mounted(source);
     run.progress = context.show_progress();
     run.cancelled = &context.cancelled;
     context.progress.begin("capturing");

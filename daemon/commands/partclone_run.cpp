@@ -181,7 +181,7 @@ result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {
                                        "-L",
                                        (folder.path() / "log").string(),
                                        "-B"};
-    if (run.allow_mounted) {
+    if (run.mounted) {
         arguments.emplace_back("-F");
     }
     bp::environment environment = boost::this_process::environment();

@@ -20,9 +20,9 @@ namespace seedbed {
 [[nodiscard]] std::string find_program(std::string const& name);
 
 struct partclone_run {
-    std::string program; ///< path, of find_program()
-    std::string source;  ///< device or image file
-    bool allow_mounted = false;
+    std::string program;  ///< path, of find_program()
+    std::string source;   ///< device or image file
+    bool mounted = false; ///< which partclone has to be told to put up with
     /// Bytes done, and of all that are in use (0 as long as that is not known); called about ten times a second.
     std::function<void(std::int64_t, std::int64_t)> progress;
     std::atomic<bool> const* cancelled = nullptr; ///< ends it soon once it is true
