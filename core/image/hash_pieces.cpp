@@ -27,7 +27,7 @@ constexpr std::int64_t mib = 1 << 20;
 /// Pieces shorter than this are read and hashed several at a time.
 constexpr std::int64_t least_unit = 4 * mib;
 /// What is in memory at a time, in bytes: enough for the device to be kept busy, and little enough for the machine.
-constexpr std::int64_t least_memory = 32 * mib;
+constexpr std::int64_t least_memory = 96 * mib;
 constexpr std::int64_t most_memory = 1024 * mib;
 /// More requests of this size at a time make no disk faster that is read in order.
 constexpr std::int64_t least_request = mib;
@@ -92,8 +92,8 @@ public:
         if (m_failed) {
             return tl::make_unexpected(first_unreadable(*m_failed));
         }
-        if (m_stopping) {
-            return std::nullopt;
+        if (stopping()) {
+            return std::nullopt; // also where the last piece is hashed by now: the caller wants to stop
         }
         return std::move(m_digests);
     }
@@ -118,7 +118,7 @@ private:
         void prepare() override {
             clear();
             auto const& all = m_owner.owner();
-            if (all.m_stopping.load(std::memory_order_relaxed)) {
+            if (all.stopping()) {
                 return;
             }
             auto* to = m_memory;
@@ -182,7 +182,7 @@ private:
                 auto const end = std::min(begin + piece_length, m_length);
                 libtorrent::hasher sha1;
                 for (auto at = begin; at < end; at += mib) {
-                    if (m_hashing.m_stopping.load(std::memory_order_relaxed)) {
+                    if (m_hashing.stopping()) {
                         return;
                     }
                     auto const part = std::min(mib, end - at);
@@ -226,8 +226,8 @@ private:
     /// The next unit that is free; null where there is nothing more to do.
     [[nodiscard]] unit* wait_for_unit() {
         std::unique_lock lock(m_mutex);
-        wait(lock, [this] { return !m_free.empty() || m_stopping.load(std::memory_order_relaxed); });
-        if (m_stopping.load(std::memory_order_relaxed)) {
+        wait(lock, [this] { return !m_free.empty() || stopping(); });
+        if (stopping()) {
             return nullptr;
         }
         auto* const next = m_free.back();
@@ -242,9 +242,6 @@ private:
     template <class Condition>
     void wait(std::unique_lock<std::mutex>& lock, Condition const& condition) {
         for (;;) {
-            if (m_options.cancelled != nullptr && m_options.cancelled->load(std::memory_order_relaxed)) {
-                m_stopping.store(true, std::memory_order_relaxed);
-            }
             auto const now = std::chrono::steady_clock::now();
             if (m_options.progress && now >= m_next_progress) {
                 m_next_progress = now + progress_interval;
@@ -258,6 +255,12 @@ private:
         }
     }
 
+    /// What has not begun need not be done any more.
+    [[nodiscard]] bool stopping() const {
+        return m_has_failed.load(std::memory_order_relaxed) ||
+               (m_options.cancelled != nullptr && m_options.cancelled->load(std::memory_order_relaxed));
+    }
+
     void release(unit* which) {
         std::scoped_lock const lock(m_mutex);
         m_free.push_back(which);
@@ -269,7 +272,7 @@ private:
         if (!m_failed) {
             m_failed = why;
         }
-        m_stopping.store(true, std::memory_order_relaxed);
+        m_has_failed.store(true, std::memory_order_relaxed);
         m_changed.notify_one();
     }
 
@@ -296,7 +299,7 @@ private:
     lazy_array<std::byte> const m_memory;
     std::vector<sha1_digest> m_digests; ///< each written by the one worker that hashes its piece
     std::atomic<std::int64_t> m_hashed{0};
-    std::atomic<bool> m_stopping{false};
+    std::atomic<bool> m_has_failed{false}; ///< m_failed is set
     std::chrono::steady_clock::time_point m_next_progress{};
     std::vector<std::unique_ptr<unit>> m_units;
     std::mutex m_mutex; ///< guards what follows

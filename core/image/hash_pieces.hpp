@@ -28,8 +28,9 @@ struct hashing_options {
 /// cancelled.
 ///
 /// Reads from the first byte to the last, once, in large requests of which several are under way, and hashes as many
-/// pieces at a time as there are threads; takes memory for two pieces more than that, though not more than 1 GiB. The
-/// error of a read names the first bytes that cannot be read, as far as reading a page at a time finds them.
+/// pieces at a time as there are threads. Takes memory for two pieces more than that: at least 96 MiB, as far as the
+/// image has that much, and at most 1 GiB. The error of a read names the first bytes that cannot be read, as far as
+/// reading a page at a time finds them.
 ///
 /// Threads: any that may wait as long as the device takes. It has threads of its own, which end before it returns.
 [[nodiscard]] result<std::optional<std::vector<sha1_digest>>, io_error>
