@@ -180,7 +180,9 @@ result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {
                                        "16777216",
                                        "-L",
                                        (folder.path() / "log").string(),
-                                       "-B"};
+                                       "-B",
+                                       "-f",
+                                       "1"};
     if (run.mounted) {
         arguments.emplace_back("-F");
     }
