@@ -21,7 +21,7 @@ struct command {
 
 constexpr std::array commands{
     command{"daemon", "seed and deploy the images of a configuration file", daemon_command},
-    command{"create", "make a .torrent from what partclone captured", create_command},
+    command{"create", "make a .torrent of a disk, a partition or an image file", create_command},
     command{"probe", "show how devices are classified and which profile they get", probe_command},
 };
 
