@@ -167,19 +167,22 @@ void image_job::save_checkpoint(std::vector<bool> pieces, bool verified, bool at
             then(self, outcome);
         }
     });
-    m_image->calls().submit(
-        [image = m_image, &store = m_services.checkpoints, keep, what = std::move(what), ended = std::move(ended)] {
-            auto const save = [&] {
-                auto const identity = identify_device(what.device); // after the last write
-                if (keep && identity) {
-                    auto stamped = what;
-                    stamped.identity = *identity;
-                    stamped.time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-                    store.save(stamped);
-                }
-            };
-            ended(flush_then_save([&] { return image->flush(); }, save));
-        });
+    m_image->calls().submit([image = m_image, &store = m_services.checkpoints, keep, what = std::move(what),
+                             name = m_settings.name, ended = std::move(ended)] {
+        auto const save = [&] {
+            auto const identity = identify_device(what.device); // after the last write
+            if (keep && identity) {
+                auto stamped = what;
+                stamped.identity = *identity;
+                stamped.time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+                store.save(stamped);
+                log_debug({name, stamped.device, {}},
+                          fmt::format("noted which of the {} pieces are durable: {}", stamped.pieces.size(),
+                                      std::ranges::count(stamped.pieces, true)));
+            }
+        };
+        ended(flush_then_save([&] { return image->flush(); }, save));
+    });
 }
 
 void image_job::remove_checkpoint() {
