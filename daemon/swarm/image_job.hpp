@@ -193,7 +193,8 @@ private:
 
     resume_point m_resume;
     bool m_checked_again = false;
-    std::vector<bool> m_pieces;   ///< written to the device, as was told last
+    std::vector<bool> m_pieces; ///< written to the device, as was told last
+    bool m_saving_checkpoint = false;
     bool m_done_recorded = false; ///< there is nothing that a later checkpoint could tell
     boost::asio::steady_timer m_checkpoint_timer;
 

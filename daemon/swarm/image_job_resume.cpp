@@ -140,19 +140,21 @@ void image_job::on_pieces(std::vector<bool> const& there) {
         return;
     }
     m_pieces = there;
-    if (m_state != image_state::downloading) {
-        return;
+    if (m_state != image_state::downloading || m_saving_checkpoint) {
+        return; // a disk that flushes slowly gets no queue of flushes
     }
     if (std::ranges::find(m_pieces, true) == m_pieces.end()) {
         remove_checkpoint(); // an older one, of what is overwritten now
     } else {
-        save_checkpoint(m_pieces, false, false, {});
+        m_saving_checkpoint = true;
+        save_checkpoint(m_pieces, false, false,
+                        [](image_job& self, result<void, io_error> const&) { self.m_saving_checkpoint = false; });
     }
 }
 
 void image_job::save_checkpoint(std::vector<bool> pieces, bool verified, bool at_rest,
                                 std::function<void(image_job&, result<void, io_error> const&)> then) {
-    auto const keep = keeps_checkpoints() && !pieces.empty();
+    auto const keep = keeps_checkpoints() && std::ranges::find(pieces, true) != pieces.end();
     if (!keep && !then) {
         return;
     }
