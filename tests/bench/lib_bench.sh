@@ -167,6 +167,7 @@ start_seeder() {
 start_target() {
     local host=$1 device=$2 class=$3
     shift 3
+    rm -rf "${STATE_DIRECTORY:?}" # devices are blanked behind the kernel's back: what is noted of them is not true
     host_config "$host.toml" "$host" 'local_discovery = false' "$@"
     add_image "$host.toml" "$image" "$image.torrent" "$device" deploy 'verify = false' "profile = \"$class\"" \
         "peers = [\"${address[server]}:6881\"]"

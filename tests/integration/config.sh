@@ -106,7 +106,7 @@ bad 5 image.mode "'clone' is not a mode: .*" "${image[@]:0:4}" 'mode = "clone"'
 bad 2 image.name "'a/b' is not a name: .*" '[[image]]' 'name = "a/b"' "${image[@]:2}"
 bad 6 image.size '.*' "${image[@]}" 'size = "much"'
 bad 6 image.allow_mounted 'only for mode "seed"' "${image[@]}" 'allow_mounted = true'
-bad 5 image.verify 'only for mode "deploy"' "${image[@]:0:4}" 'verify = true' 'mode = "seed"'
+bad 5 image.verify 'expected a string, found a boolean' "${image[@]:0:4}" 'verify = true' 'mode = "seed"'
 bad 6 image.peers '.*' "${image[@]}" 'peers = ["peer"]'
 bad 6 image.trackers '.*' "${image[@]}" 'trackers = ["ftp://x"]'
 bad 7 image.name "'sda1' is already at bad.toml:2" "${image[@]}" '[[image]]' 'name = "sda1"' 'torrent = "b.torrent"' \
