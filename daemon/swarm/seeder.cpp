@@ -127,6 +127,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         bool added = false;
         bool trackers_changed = false; ///< before it was added
         bool remove = false;           ///< asked for before it was added
+        bool recheck = false;          ///< asked for before it was added
         bool complete = false;
         bool checked = false;
         std::int64_t upload_limit = 0;
@@ -330,6 +331,9 @@ void seeder::implementation::on_added(lt::add_torrent_alert const& alert) {
     if (added.remove) {
         session->remove_torrent(added.handle);
         return;
+    }
+    if (std::exchange(added.recheck, false)) {
+        added.handle.force_recheck();
     }
     // A reload may have changed these since.
     added.handle.set_upload_limit(to_limit(added.upload_limit));
@@ -560,7 +564,10 @@ void seeder::request_pieces(id torrent) {
 void seeder::recheck(id torrent) {
     auto& checked = m_impl->torrents.at(torrent);
     checked.expect_check();
-    checked.handle.force_recheck();
+    checked.recheck = !checked.added;
+    if (checked.added) {
+        checked.handle.force_recheck();
+    }
 }
 
 void seeder::apply(network_settings const& network) {

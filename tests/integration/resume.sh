@@ -1,7 +1,7 @@
 #!/bin/bash
 # A deployment that is cut short goes on from its checkpoint, without reading the device: after SIGKILL from the last one that
-# was written, after SIGTERM with next to nothing lost. Verification covers what was there before, too. A checkpoint that does not fit
-# is named and not used; and `check` says what is done instead of, or without one. SEEDBED is the program.
+# was written, after SIGTERM with next to nothing lost. Verification covers what was there before, too. A checkpoint that does
+# not fit is named and not used; and `check` says what is done without one. SEEDBED is the program.
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

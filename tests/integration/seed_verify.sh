@@ -16,7 +16,6 @@ truncate -s ${size}M source.img
 source=$(attach_loop source.img)
 make_file_system ext4 "$source" 60
 capture ext4 "$source" sda1
-total=$(image_bytes sda1.info)
 damaged=3
 place=$(/usr/bin/python3 "$here/lib_extents.py" place sda1.info $((damaged * piece + 4711)))
 cp --sparse=always source.img damaged.img
