@@ -222,12 +222,13 @@ void image_job::on_opened(result<opened_image> const& outcome) {
                                    size(extents.total_size()), extents.extents().size(),
                                    extents.extents().size() == 1 ? "" : "s", m_info_hash));
     auto const profile = present_profile();
+    m_engine = describe_engine(*m_image, profile);
     auto const override_note =
         m_settings.profile && *m_settings.profile != m_detected
             ? fmt::format("; the configuration asks for the profile of {}", display_name(*m_settings.profile))
             : "";
     log_info(fields(), fmt::format("{}: {}, because {}{}; {}", m_settings.device, display_name(m_detected),
-                                   outcome->decision.evidence, override_note, describe_engine(*m_image, profile)));
+                                   outcome->decision.evidence, override_note, m_engine));
     if (int const code = m_image->io().ring_refused(); code != 0 && profile.io_engine == io_engine_kind::io_uring) {
         log_warning(fields(), "io_uring is not to be had here (" + errno_name(code) + "), using threads");
     }
@@ -356,6 +357,7 @@ void image_job::on_flushed(result<void, io_error> const& outcome, clock::time_po
         fail(outcome.error().message());
         return;
     }
+    m_durable = true;
     auto const bytes = m_image->bytes_written();
     auto const to_written = std::chrono::duration<double>(written - m_phase_began).count();
     auto const to_durable = std::chrono::duration<double>(clock::now() - written).count();
@@ -397,6 +399,7 @@ void image_job::on_verified(image_verifier::outcome const& outcome) {
                         first.length));
         return;
     }
+    m_verified = true;
     auto const total = m_image->torrent().extents.total_size();
     auto const seconds = phase_seconds();
     log_info(fields(), fmt::format("verified {} in {:.1f} s ({})", size(total), seconds, rate(total, seconds)));
@@ -534,6 +537,59 @@ bool image_job::is_moving() const {
     }
 }
 
+double image_job::phase_fraction() const {
+    if (m_state != image_state::verifying) {
+        return m_progress.fraction;
+    }
+    auto const total = m_image ? m_image->torrent().extents.total_size() : 0;
+    auto const done = m_verifier ? m_verifier->verified_bytes() : 0;
+    return total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total);
+}
+
+image_status image_job::status() const {
+    image_status status;
+    status.name = m_settings.name;
+    status.device = m_settings.device;
+    status.mode = m_settings.mode;
+    status.state = m_state;
+    status.info_hash = m_info_hash;
+    status.failure = m_failure;
+    status.engine = m_engine;
+    status.fraction = phase_fraction();
+    status.bytes_left = m_progress.bytes_left;
+    status.downloaded = m_progress.downloaded;
+    status.uploaded = m_progress.uploaded;
+    status.durable = m_durable;
+    status.verified = m_verified;
+    status.age_seconds = std::chrono::duration<double>(clock::now() - m_started).count();
+    status.phase_seconds = phase_seconds();
+    if (m_in_swarm) {
+        status.download_rate = m_progress.download_rate;
+        status.upload_rate = m_progress.upload_rate;
+        status.peers = m_progress.peers;
+    }
+    if (m_image) {
+        status.total_bytes = m_image->torrent().extents.total_size();
+        status.piece_length = m_image->torrent().piece_length;
+        status.piece_count = m_image->torrent().piece_count;
+        status.detected = m_detected;
+        status.profile = m_settings.profile.value_or(m_detected);
+        status.device_read = m_image->bytes_read();
+        status.device_written = m_image->bytes_written();
+    }
+    return status;
+}
+
+void image_job::request_peers(std::function<void(std::vector<peer_status> const&)> call) {
+    if (!m_in_swarm) {
+        boost::asio::post(m_services.main, [call = std::move(call)] { call({}); });
+        return;
+    }
+    m_services.swarm.request_peers(
+        *m_in_swarm, m_services.setup,
+        on_main([call = std::move(call)](image_job&, std::vector<peer_status> const& list) { call(list); }));
+}
+
 std::string image_job::status_line() const {
     auto const& name = m_settings.name;
     switch (m_state) {
@@ -542,12 +598,8 @@ std::string image_job::status_line() const {
     case image_state::downloading:
         return fmt::format("{}: downloading {}%, {}, {}", name, percent(m_progress.fraction),
                            rate(m_progress.download_rate, 1), peers(m_progress.peers));
-    case image_state::verifying: {
-        auto const total = m_image ? m_image->torrent().extents.total_size() : 0;
-        auto const done = m_verifier ? m_verifier->verified_bytes() : 0;
-        return fmt::format("{}: verifying {}%", name,
-                           percent(total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total)));
-    }
+    case image_state::verifying:
+        return fmt::format("{}: verifying {}%", name, percent(phase_fraction()));
     case image_state::seeding:
         if (m_progress.peers > 0) {
             return fmt::format("{}: seeding, {} to {}", name, rate(m_progress.upload_rate, 1), peers(m_progress.peers));

@@ -16,30 +16,11 @@
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/service/logging.hpp"
+#include "daemon/swarm/image_state.hpp"
+#include "daemon/swarm/image_status.hpp"
 #include "daemon/swarm/seeder.hpp"
 
 namespace seedbed {
-
-/// What an image is doing. The legal ways:
-///
-///     opening -> checking -> downloading -> flushing -> verifying -> seeding      (deploy)
-///     opening -> seeding                                                          (seed)
-///     any -> failed                                                               (stays in the list until a reload)
-///     any -> closing -> closed
-enum class image_state : std::uint8_t {
-    opening,
-    checking,
-    downloading,
-    flushing,
-    verifying,
-    seeding,
-    failed,
-    closing,
-    closed
-};
-
-/// For example "downloading".
-[[nodiscard]] char const* to_string(image_state state) noexcept;
 
 /// Which file a path named when it was read; another value means that it may have changed.
 struct file_stamp {
@@ -98,6 +79,11 @@ public:
     [[nodiscard]] bool is_moving() const;
     /// For example "sda1: downloading 43%, 512.0 MiB/s, 3 peers".
     [[nodiscard]] std::string status_line() const;
+    /// The same and all else, for displays.
+    [[nodiscard]] image_status status() const;
+    /// Calls \p call on the main thread with the peers as they are now; with none where it is not in the swarm, and not
+    /// at all where it is gone by then.
+    void request_peers(std::function<void(std::vector<peer_status> const&)> call);
     /// Logs how far it is where anything has moved since the last call.
     void log_summary();
 
@@ -123,6 +109,7 @@ private:
     void begin_verify();
     void on_verified(image_verifier::outcome const& outcome);
     void finish_deploy();
+    [[nodiscard]] double phase_fraction() const;
     void fail(std::string const& reason);
     void leave_swarm();
     /// Not in the swarm any more: what was written is flushed, then the image is released.
@@ -146,6 +133,9 @@ private:
     image_services const m_services;
     image_state m_state = image_state::opening;
     std::string m_failure;
+    std::string m_engine; ///< how its transfers are run
+    bool m_durable = false;
+    bool m_verified = false;
 
     std::string m_info_hash;
     file_stamp m_stamp;

@@ -10,6 +10,8 @@
 #include <libtorrent/add_torrent_params.hpp>
 #include <libtorrent/alert_types.hpp>
 #include <libtorrent/announce_entry.hpp>
+#include <libtorrent/hex.hpp>
+#include <libtorrent/peer_info.hpp>
 #include <libtorrent/session.hpp>
 #include <libtorrent/session_params.hpp>
 #include <libtorrent/torrent_handle.hpp>
@@ -65,6 +67,29 @@ swarm_progress to_progress(lt::torrent_status const& status) {
     progress.upload_rate = status.upload_payload_rate;
     progress.peers = status.num_peers;
     return progress;
+}
+
+/// What peers say of themselves goes to terminals and logs: anything but printable ASCII becomes a "?".
+std::string printable(std::string text) {
+    std::ranges::replace_if(
+        text, [](char c) { return c < ' ' || c > '~'; }, '?');
+    return text;
+}
+
+peer_status to_peer_status(lt::peer_info const& peer) {
+    peer_status status;
+    status.address = peer.ip.address().to_string();
+    status.port = peer.ip.port();
+    status.incoming = !(peer.flags & lt::peer_info::outgoing_connection);
+    status.id = lt::aux::to_hex(peer.pid);
+    status.client = printable(peer.client);
+    status.fraction = static_cast<double>(peer.progress_ppm) / 1e6;
+    status.seed = bool(peer.flags & lt::peer_info::seed);
+    status.download_rate = peer.payload_down_speed;
+    status.upload_rate = peer.payload_up_speed;
+    status.downloaded = peer.total_download;
+    status.uploaded = peer.total_upload;
+    return status;
 }
 
 } // namespace
@@ -408,6 +433,25 @@ void seeder::set_queued_bytes(std::int64_t bytes) {
 
 void seeder::request_progress() {
     m_impl->session->post_torrent_updates(lt::torrent_handle::query_accurate_download_counters);
+}
+
+void seeder::request_peers(id torrent, worker_pool& worker, std::function<void(std::vector<peer_status>)> call) const {
+    worker.submit([handle = m_impl->torrents.at(torrent).handle, call = std::move(call)] {
+        std::vector<lt::peer_info> peers;
+        try {
+            handle.get_peer_info(peers);
+        } catch (lt::system_error const&) {
+            peers.clear(); // not added yet, or gone by now
+        }
+        std::vector<peer_status> list;
+        list.reserve(peers.size());
+        for (auto const& peer : peers) {
+            if (!(peer.flags & (lt::peer_info::connecting | lt::peer_info::handshake))) {
+                list.push_back(to_peer_status(peer));
+            }
+        }
+        call(std::move(list));
+    });
 }
 
 void seeder::ping() {

@@ -15,6 +15,7 @@
 #include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/image_torrent.hpp"
+#include "daemon/swarm/image_status.hpp"
 
 namespace seedbed {
 
@@ -95,6 +96,10 @@ public:
 
     /// Asks for on_progress() of every torrent that has any.
     void request_progress();
+
+    /// Asks for a torrent's peers on \p worker, since libtorrent's answer has to be waited for, and calls \p call
+    /// there.
+    void request_peers(id torrent, worker_pool& worker, std::function<void(std::vector<peer_status>)> call) const;
 
     /// Asks the network thread for a sign of life.
     void ping();

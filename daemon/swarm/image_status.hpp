@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/settings.hpp"
+#include "core/device/storage_class.hpp"
+#include "daemon/swarm/image_state.hpp"
+
+namespace seedbed {
+
+/// A connected peer of an image, as libtorrent knows it.
+struct peer_status {
+    std::string address; ///< without port; IPv6 without brackets
+    std::uint16_t port = 0;
+    bool incoming = false;          ///< it connected to this daemon: its port is not the one it listens on
+    std::string id;                 ///< 40 hex digits, new at each start of the client
+    std::string client;             ///< for example "Seedbed 0.1.0"; what the peer says, made printable
+    double fraction = 0;            ///< of the image that it has, 0 to 1
+    bool seed = false;              ///< it has every piece
+    std::int64_t download_rate = 0; ///< payload bytes a second from it
+    std::int64_t upload_rate = 0;   ///< payload bytes a second to it
+    std::int64_t downloaded = 0;    ///< payload bytes from it
+    std::int64_t uploaded = 0;      ///< payload bytes to it
+};
+
+/// What there is to tell about an image, for displays and for machines. A plain copy.
+struct image_status {
+    std::string name;
+    std::string device;
+    image_mode mode = image_mode::seed;
+    image_state state = image_state::opening;
+    std::string info_hash;         ///< 40 hex digits; empty until the torrent has been loaded
+    std::string failure;           ///< why it failed, one line; empty unless it did
+    std::int64_t total_bytes = 0;  ///< of the image; 0 until the torrent has been loaded
+    std::int32_t piece_length = 0; ///< bytes
+    std::int32_t piece_count = 0;
+    std::optional<storage_class> detected; ///< nothing until the device is open
+    std::optional<storage_class> profile;  ///< whose profile it has
+    std::string engine;                    ///< for example "io_uring, depth 64, direct I/O"
+
+    double fraction = 0;            ///< of the present state: of the check, the download or the verification; 0 to 1
+    std::int64_t bytes_left = 0;    ///< still to be downloaded
+    std::int64_t downloaded = 0;    ///< payload bytes since it was opened
+    std::int64_t uploaded = 0;      ///< payload bytes since it was opened
+    std::int64_t download_rate = 0; ///< payload bytes a second
+    std::int64_t upload_rate = 0;   ///< payload bytes a second
+    int peers = 0;                  ///< connected
+    std::int64_t device_read = 0;   ///< bytes read from the device since it was opened
+    std::int64_t device_written = 0;
+    bool durable = false;     ///< deploy: everything is there and flushed
+    bool verified = false;    ///< deploy: and was read back
+    double age_seconds = 0;   ///< since it was opened
+    double phase_seconds = 0; ///< since the present state began
+};
+
+} // namespace seedbed
