@@ -9,7 +9,7 @@ namespace {
 /// Everything of an image that its comparison looks at: each new field belongs here.
 auto compared(image_settings const& image) {
     return std::tie(image.name, image.torrent, image.device, image.mode, image.profile, image.peers, image.trackers,
-                    image.serial, image.size, image.allow_mounted, image.verify);
+                    image.serial, image.size, image.allow_mounted, image.verify, image.fleet);
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +14,15 @@ namespace seedbed {
 
 enum class image_mode : std::uint8_t { seed, deploy };
 [[nodiscard]] char const* to_string(image_mode mode) noexcept;
+
+/// Whom an image is deployed to, and what is done when all of them have it.
+struct fleet_settings {
+    std::optional<int> expect;             ///< how many hosts; nothing where nobody has said it
+    std::vector<std::string> expect_hosts; ///< or which: literal addresses, as inet_ntop(3) writes them
+    std::vector<std::string> on_complete;  ///< an absolute path and arguments; empty for nothing
+    std::chrono::milliseconds on_complete_timeout{60'000};
+    friend bool operator==(fleet_settings const&, fleet_settings const&) = default;
+};
 
 /// One [[image]] table.
 struct image_settings {
@@ -27,7 +37,14 @@ struct image_settings {
     std::optional<std::int64_t> size;     ///< the device must have this size, in bytes
     bool allow_mounted = false;           ///< seed although the device is mounted read-write
     bool verify = true;                   ///< deploy: read everything back and hash it before it counts as done
-    std::string origin;                   ///< "file:line" of the table, for messages; not part of comparison
+    fleet_settings fleet;
+    std::string origin; ///< "file:line" of the table, for messages; not part of comparison
+
+    /// Whether the daemon follows who gets it. What a machine is written from is nobody's fleet, unless somebody says
+    /// so.
+    [[nodiscard]] bool has_fleet() const noexcept {
+        return mode == image_mode::seed || fleet.expect || !fleet.expect_hosts.empty();
+    }
 
     /// Equal in everything that matters while running: all but origin.
     friend bool operator==(image_settings const& a, image_settings const& b);
@@ -55,6 +72,21 @@ struct hashing_settings {
     friend bool operator==(hashing_settings const&, hashing_settings const&) = default;
 };
 
+/// The tracker for the daemon's own images.
+struct tracker_settings {
+    bool enabled = true;
+    /// "ADDRESS:PORT" each; nothing: those of default_listen() that are to be had.
+    std::optional<std::vector<std::string>> listen;
+    std::chrono::milliseconds interval{30'000};     ///< at which clients are to announce
+    std::chrono::milliseconds min_interval{10'000}; ///< more often they must not
+    int peers_per_image = 4096;                     ///< that are kept
+    int peers = 16384;                              ///< that are kept, of all images
+    int numwant = 200;                              ///< the most that an answer names
+    std::int64_t max_request = 8 << 10;             ///< bytes
+    [[nodiscard]] static std::vector<std::string> default_listen() { return {"0.0.0.0:6969", "[::]:6969"}; }
+    friend bool operator==(tracker_settings const&, tracker_settings const&) = default;
+};
+
 enum class log_level : std::uint8_t { error, warning, info, debug, trace };
 [[nodiscard]] char const* to_string(log_level level) noexcept;
 
@@ -67,6 +99,7 @@ struct log_settings {
 struct settings {
     std::vector<image_settings> images;
     network_settings network;
+    tracker_settings tracker;
     memory_settings memory;
     hashing_settings hashing;
     log_settings log;

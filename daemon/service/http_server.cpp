@@ -380,16 +380,20 @@ result<std::uint16_t> http_server::listen_tcp(std::string const& address, std::u
     }
     asio::ip::tcp::endpoint const endpoint(literal, port);
     asio::basic_socket_acceptor<asio::ip::tcp, executor> acceptor(m_impl->context.get_executor());
-    if (acceptor.open(endpoint.protocol(), ec)) {
-        return failed(ec);
+    acceptor.open(endpoint.protocol(), ec);
+    if (!ec) {
+        acceptor.set_option(asio::socket_base::reuse_address(true), ec);
     }
-    if (acceptor.set_option(asio::socket_base::reuse_address(true), ec)) {
-        return failed(ec);
+    if (!ec && literal.is_v6()) {
+        acceptor.set_option(asio::ip::v6_only(true), ec);
     }
-    if (literal.is_v6() && acceptor.set_option(asio::ip::v6_only(true), ec)) {
-        return failed(ec);
+    if (!ec) {
+        acceptor.bind(endpoint, ec);
     }
-    if (acceptor.bind(endpoint, ec) || acceptor.listen(asio::socket_base::max_listen_connections, ec)) {
+    if (!ec) {
+        acceptor.listen(asio::socket_base::max_listen_connections, ec);
+    }
+    if (ec) {
         return failed(ec);
     }
     auto const local = acceptor.local_endpoint(ec);
@@ -411,7 +415,8 @@ result<void> http_server::listen_unix(std::string const& path, unsigned mode, st
     error_code ec;
     asio::basic_socket_acceptor<asio::local::stream_protocol, executor> acceptor(m_impl->context.get_executor());
     auto descriptor = opened->take_descriptor();
-    if (acceptor.assign(asio::local::stream_protocol(), descriptor.get(), ec)) {
+    acceptor.assign(asio::local::stream_protocol(), descriptor.get(), ec);
+    if (ec) {
         return tl::unexpected(error{"listen on " + path + ": " + ec.message()});
     }
     static_cast<void>(descriptor.release()); // the acceptor owns it now

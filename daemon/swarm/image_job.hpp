@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/image_state.hpp"
 #include "daemon/swarm/image_status.hpp"
+#include "daemon/swarm/report_sender.hpp"
 #include "daemon/swarm/seeder.hpp"
 
 namespace seedbed {
@@ -43,6 +45,8 @@ struct image_services {
     seeder& swarm;
     std::function<seedbed::settings const&()> settings; ///< those in force
     std::function<void()> on_change;                    ///< called after every change of state
+    report_sender* reports = nullptr;                   ///< who tells trackers how a deployment has ended
+    std::function<std::uint16_t()> report_port = {};    ///< on which this daemon takes reports; 0 for none
 };
 
 /// One image's life, from opening its device to closing it: it logs each change of state, and calls a deployed image
@@ -71,6 +75,8 @@ public:
     [[nodiscard]] image_state state() const noexcept { return m_state; }
     /// 40 hex digits; empty until the torrent has been loaded.
     [[nodiscard]] std::string const& info_hash() const noexcept { return m_info_hash; }
+    /// Under which its clients announce themselves; empty while the device is not open.
+    [[nodiscard]] std::vector<std::string> announced_hashes() const;
     /// The .torrent file as it was when it was loaded.
     [[nodiscard]] file_stamp const& torrent_stamp() const noexcept { return m_stamp; }
     void set_torrent_stamp(file_stamp const& stamp) { m_stamp = stamp; }
@@ -111,6 +117,8 @@ private:
     void finish_deploy();
     [[nodiscard]] double phase_fraction() const;
     void fail(std::string const& reason);
+    /// Tells the image's trackers how the deployment has ended. \param reason of a failure.
+    void send_report(host_report::outcome_kind outcome, std::string const& reason);
     void leave_swarm();
     /// Not in the swarm any more: what was written is flushed, then the image is released.
     void wind_up();
@@ -147,6 +155,8 @@ private:
     bool m_device_open = false; ///< until the last owner of the image has closed it
     std::shared_ptr<image_verifier> m_verifier;
     std::function<void()> m_closed;
+
+    std::set<std::string> m_report_urls; ///< of peers that take reports, as if they were announce URLs
 
     swarm_progress m_progress;
     bool m_check_to_report = false;

@@ -60,6 +60,9 @@ struct swarm_entry {
     std::string name; ///< of the image, for logs
     std::vector<std::string> peers;
     std::vector<std::string> trackers;
+    std::uint16_t report_port = 0; ///< on which reports about it are taken, for peers to know; 0 for none
+    /// Called on the main thread with address and port of a peer that takes reports; may be empty.
+    std::function<void(std::string const&, std::uint16_t)> on_report_port;
 };
 
 /// The libtorrent session: settings, torrents and alerts.

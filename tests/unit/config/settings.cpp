@@ -36,6 +36,10 @@ TEST_CASE("settings: images are equal in everything but their origin") {
     CHECK(differs([](image_settings& i) { i.size = 1; }));
     CHECK(differs([](image_settings& i) { i.allow_mounted = true; }));
     CHECK(differs([](image_settings& i) { i.verify = false; }));
+    CHECK(differs([](image_settings& i) { i.fleet.expect = 1; }));
+    CHECK(differs([](image_settings& i) { i.fleet.expect_hosts = {"::1"}; }));
+    CHECK(differs([](image_settings& i) { i.fleet.on_complete = {"/x"}; }));
+    CHECK(differs([](image_settings& i) { i.fleet.on_complete_timeout *= 2; }));
 }
 
 TEST_CASE("settings: what can change in a running daemon") {
@@ -49,6 +53,7 @@ TEST_CASE("settings: what can change in a running daemon") {
     wanted.hashing.threads = 1;
     wanted.network.listen = {"127.0.0.1:1"};
     wanted.network.local_discovery = false;
+    wanted.tracker.enabled = false;
     wanted.log.level = log_level::trace;
     for (auto& profile : wanted.profiles) {
         profile.threads += 1;

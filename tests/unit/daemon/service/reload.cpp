@@ -105,6 +105,9 @@ TEST_CASE("peers, trackers, profile and verify change while the image is in use"
     SECTION("verify") {
         after.images[1].verify = false;
     }
+    SECTION("fleet") {
+        after.images[1].fleet.expect = 1;
+    }
     auto const plan = plan_reload(before, running(before.images), after);
     CHECK(plan.close.empty());
     CHECK(plan.open.empty());
@@ -132,6 +135,12 @@ TEST_CASE("settings of the daemon are told apart") {
     SECTION("network: local discovery") {
         after.network.local_discovery = false;
         CHECK(plan_reload(before, {}, after).network);
+    }
+    SECTION("tracker") {
+        after.tracker.numwant = 1;
+        auto const plan = plan_reload(before, {}, after);
+        CHECK(plan.tracker);
+        CHECK_FALSE((plan.empty() || plan.network));
     }
     SECTION("a profile") {
         after.profiles[1].threads = 3;
