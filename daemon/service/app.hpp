@@ -17,9 +17,12 @@
 #include "core/backend/backend.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/exit_code.hpp"
+#include "daemon/service/fleet_watch.hpp"
 #include "daemon/service/reload.hpp"
 #include "daemon/service/service_notify.hpp"
+#include "daemon/service/tracker_service.hpp"
 #include "daemon/swarm/image_job.hpp"
+#include "daemon/swarm/report_sender.hpp"
 #include "daemon/swarm/resume_store.hpp"
 #include "daemon/swarm/seeder.hpp"
 
@@ -49,6 +52,9 @@ private:
     void open_image(image_settings const& image);
     void on_change();
     void report_ready();
+    /// Tells tracker and fleet which images there are now.
+    void sync_tracker();
+    void request_peers(std::string const& image, fleet_watch::peers_handler handler);
     [[nodiscard]] std::string status() const;
 
     void wait_for_signal();
@@ -80,6 +86,9 @@ private:
     worker_pool m_setup{"setup", 2}; ///< after m_main: what it posts needs that
     service_notify m_notify;
     seeder m_seeder;
+    report_sender m_reports;
+    fleet_watch m_fleets;
+    tracker_service m_tracker;
     std::map<std::string, std::shared_ptr<image_job>> m_images; ///< by name
 
     boost::asio::signal_set m_signals;

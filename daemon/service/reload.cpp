@@ -15,6 +15,7 @@ bool same_in_use(image_settings running, image_settings const& wanted) {
     running.check = wanted.check; // looked at when it is opened
     running.upload_limit = wanted.upload_limit;
     running.super_seeding = wanted.super_seeding;
+    running.fleet = wanted.fleet;
     return running == wanted;
 }
 
@@ -45,6 +46,7 @@ reload_plan plan_reload(settings const& running, std::vector<running_image> cons
     }
     plan.network = !(running.network == wanted.network);
     plan.resume = !(running.resume == wanted.resume);
+    plan.tracker = !(running.tracker == wanted.tracker);
     plan.memory = running.memory.pool != wanted.memory.pool || running.memory.cache != wanted.memory.cache;
     plan.hashing = running.hashing.threads != wanted.hashing.threads;
     plan.profiles = running.profiles != wanted.profiles;

@@ -11,6 +11,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "daemon/swarm/torrent_trackers.hpp"
 
 namespace seedbed {
 
@@ -243,7 +244,7 @@ void image_job::on_opened(result<opened_image> const& outcome) {
     join_swarm();
 }
 
-swarm_entry image_job::make_entry() const {
+swarm_entry image_job::make_entry() {
     swarm_entry entry;
     entry.torrent = std::shared_ptr<image_torrent const>(m_image, &m_image->torrent());
     entry.mode = m_settings.mode;
@@ -251,6 +252,17 @@ swarm_entry image_job::make_entry() const {
     entry.peers = m_settings.peers;
     entry.trackers = m_settings.trackers;
     entry.upload_limit = m_settings.upload_limit;
+    if (m_settings.has_fleet() && m_services.report_port) {
+        entry.report_port = m_services.report_port();
+    }
+    if (m_settings.mode == image_mode::deploy) {
+        entry.on_report_port = [weak = weak_from_this()](std::string const& host, std::uint16_t port) {
+            if (auto const self = weak.lock()) {
+                auto const literal = host.find(':') == std::string::npos ? host : "[" + host + "]";
+                self->m_report_urls.insert("http://" + literal + ":" + std::to_string(port) + "/announce");
+            }
+        };
+    }
     return entry;
 }
 
@@ -444,8 +456,29 @@ void image_job::finish_deploy() {
                                    rate(total, seconds)));
     m_done_recorded = true;
     save_checkpoint(all_pieces(), m_settings.verify, true, {});
+    using outcome = host_report::outcome_kind;
+    send_report(m_verified ? outcome::verified : outcome::durable, "");
     log_info(fields(), "seeding");
     set_state(image_state::seeding);
+}
+
+void image_job::send_report(host_report::outcome_kind outcome, std::string const& reason) {
+    if (m_services.reports == nullptr || m_settings.mode != image_mode::deploy || !m_image) {
+        return;
+    }
+    host_report report;
+    report.outcome = outcome;
+    report.reason = reason;
+    report.taken = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - m_started);
+    report.bytes = m_image->bytes_taken();
+    auto urls = announce_urls(m_image->torrent());
+    urls.insert(urls.end(), m_settings.trackers.begin(), m_settings.trackers.end());
+    urls.insert(urls.end(), m_report_urls.begin(), m_report_urls.end());
+    m_services.reports->send(m_settings.name, m_info_hash, urls, report);
+}
+
+std::vector<std::string> image_job::announced_hashes() const {
+    return m_image ? seedbed::announced_hashes(m_image->torrent()) : std::vector<std::string>();
 }
 
 // --- failing and closing
@@ -456,12 +489,16 @@ void image_job::fail(std::string const& reason) {
     }
     log_error(fields(), "failed: " + reason);
     m_failure = reason;
+    send_report(host_report::outcome_kind::failed, reason);
     set_state(image_state::failed);
     leave_swarm();
 }
 
 void image_job::close(std::function<void()> closed) {
     m_closed = std::move(closed);
+    if (m_services.reports != nullptr) {
+        m_services.reports->forget(m_settings.name);
+    }
     auto const failed = m_state == image_state::failed;
     if (!failed) {
         set_state(image_state::closing);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/image_state.hpp"
 #include "daemon/swarm/image_status.hpp"
+#include "daemon/swarm/report_sender.hpp"
 #include "daemon/swarm/resume_store.hpp"
 #include "daemon/swarm/seeder.hpp"
 
@@ -48,6 +50,8 @@ struct image_services {
     std::function<seedbed::settings const&()> settings; ///< those in force
     std::function<void()> on_change;                    ///< called after every change of state
     resume_store& checkpoints;
+    report_sender* reports = nullptr;                ///< who tells trackers how a deployment has ended
+    std::function<std::uint16_t()> report_port = {}; ///< on which this daemon takes reports; 0 for none
 };
 
 /// What an image can go on from when it is opened.
@@ -88,6 +92,8 @@ public:
     [[nodiscard]] image_state state() const noexcept { return m_state; }
     /// 40 hex digits; empty until the torrent has been loaded.
     [[nodiscard]] std::string const& info_hash() const noexcept { return m_info_hash; }
+    /// Under which its clients announce themselves; empty while the device is not open.
+    [[nodiscard]] std::vector<std::string> announced_hashes() const;
     /// The .torrent file as it was when it was loaded.
     [[nodiscard]] file_stamp const& torrent_stamp() const noexcept { return m_stamp; }
     void set_torrent_stamp(file_stamp const& stamp) { m_stamp = stamp; }
@@ -124,7 +130,7 @@ private:
     void join_swarm();
     void join_as_seed();
     void join_as_target();
-    [[nodiscard]] swarm_entry make_entry() const;
+    [[nodiscard]] swarm_entry make_entry();
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
     void begin_verify();
@@ -154,6 +160,8 @@ private:
 
     [[nodiscard]] double phase_fraction() const;
     void fail(std::string const& reason);
+    /// Tells the image's trackers how the deployment has ended. \param reason of a failure.
+    void send_report(host_report::outcome_kind outcome, std::string const& reason);
     void leave_swarm();
     /// Not in the swarm any more: what was written is flushed, then the image is released.
     void wind_up();
@@ -203,6 +211,8 @@ private:
     bool m_super_seeding = false;   ///< asked of the swarm now
     std::int64_t m_super_began = 0; ///< bytes that had been sent when it was
     std::function<void()> m_closed;
+
+    std::set<std::string> m_report_urls; ///< of peers that take reports, as if they were announce URLs
 
     swarm_progress m_progress;
     bool m_check_to_report = false;

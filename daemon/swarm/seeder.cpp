@@ -21,6 +21,7 @@
 #include <libtorrent/torrent_status.hpp>
 
 #include "daemon/service/logging.hpp"
+#include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
 #include "daemon/swarm/upload_ramp.hpp"
 
@@ -135,6 +136,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         int connected = 0; ///< peers, as was told last
         bool hash_before_serving = false;
         std::string tracker_error; ///< the last one logged
+        std::function<void(std::string const&, std::uint16_t)> on_report_port;
 
         void expect_check() {
             complete = false;
@@ -446,7 +448,8 @@ void seeder::implementation::dispatch(lt::alert const& alert) {
             log_debug({which->name, {}, peer}, "peer " + peer + " disconnected: " + gone->error.message());
         }
     } else if (auto const* tracker = lt::alert_cast<lt::tracker_error_alert>(&alert)) {
-        if (auto* const which = find(tracker->handle)) {
+        auto const skipped = tracker->error == lt::errors::announce_skipped; // from one of several addresses
+        if (auto* const which = find(tracker->handle); which != nullptr && !skipped) {
             auto const* const said = tracker->failure_reason();
             on_tracker(*which, tracker->tracker_url(),
                        said != nullptr && *said != '\0' ? said : tracker->error.message());
@@ -480,6 +483,7 @@ seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
     added.mode = entry.mode;
     added.peers = entry.peers;
     added.trackers = entry.trackers;
+    added.on_report_port = entry.on_report_port;
     added.own_trackers = entry.torrent->info->trackers();
     added.hash_before_serving = entry.hash_before_serving;
     added.upload_limit = entry.upload_limit;
@@ -510,6 +514,21 @@ seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
             }
         }
     }
+    auto heard = [weak = m_impl->weak_from_this(), &main = m_impl->main, which](std::string const& peer,
+                                                                                std::uint16_t port) {
+        boost::asio::post(main, [weak, which, peer, port] {
+            auto const self = weak.lock();
+            if (!self) {
+                return;
+            }
+            auto const at = self->torrents.find(which);
+            if (at != self->torrents.end() && at->second.on_report_port) {
+                at->second.on_report_port(peer, port);
+            }
+        });
+    };
+    params.extensions.emplace_back([extension = make_report_extension(entry.report_port, std::move(heard))](
+                                       auto const&, auto) { return extension; });
     params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
     m_impl->session->async_add_torrent(std::move(params));
     return which;

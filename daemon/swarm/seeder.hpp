@@ -69,6 +69,9 @@ struct swarm_entry {
     bool hash_before_serving = false;
     std::int64_t upload_limit = 0; ///< bytes a second; 0: none
     bool super_seeding = false;
+    std::uint16_t report_port = 0; ///< on which reports about it are taken, for peers to know; 0 for none
+    /// Called on the main thread with address and port of a peer that takes reports; may be empty.
+    std::function<void(std::string const&, std::uint16_t)> on_report_port;
 };
 
 /// The libtorrent session: settings, torrents and alerts.
