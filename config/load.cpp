@@ -23,8 +23,11 @@ constexpr value_range<std::int64_t> cache_range{0, 1LL << 40};
 constexpr value_range<std::int64_t> hash_threads_range{1, 1024};
 /// libtorrent takes the size of a .torrent file as an int.
 constexpr value_range<std::int64_t> max_torrent_range{1LL << 20, (1LL << 31) - 1};
+/// What sun_path holds, but for the end of the name under which a socket is made first.
+constexpr std::size_t max_socket_path = 96;
 
-void read_listen(table_reader& table, network_settings& network) {
+/// The endpoints to listen on, which differ from each other; nothing where none is valid or the key is not there.
+std::optional<std::vector<std::string>> read_listen(table_reader& table) {
     std::map<endpoint, std::string> seen;
     auto const check = [&seen](std::string const& text) -> std::optional<error> {
         auto const parsed = parse_endpoint(text);
@@ -39,11 +42,11 @@ void read_listen(table_reader& table, network_settings& network) {
     if (listen && listen->empty()) {
         table.fail("listen", "empty: expected at least one ADDRESS:PORT");
     }
-    network.listen = listen.value_or(network.listen);
+    return listen;
 }
 
 void read_network(table_reader& table, network_settings& network) {
-    read_listen(table, network);
+    network.listen = read_listen(table).value_or(network.listen);
     network.local_discovery = table.boolean("local_discovery").value_or(network.local_discovery);
     table.finish();
 }
@@ -85,6 +88,34 @@ void read_hashing(table_reader& table, hashing_settings& hashing) {
         hashing.threads = static_cast<int>(*threads);
     }
     hashing.ahead = table.boolean("ahead").value_or(hashing.ahead);
+    table.finish();
+}
+
+/// An absolute path of a socket, or nothing where there shall be none.
+std::optional<std::string> read_socket(table_reader& table, std::filesystem::path const& folder) {
+    auto const text = table.text("socket");
+    if (!text || text->empty()) {
+        return text;
+    }
+    auto const path = (folder / *text).lexically_normal();
+    if (text->find('\0') != std::string::npos || text->find('\n') != std::string::npos) {
+        table.fail("socket", "a path may hold neither NUL nor newline");
+    } else if (!path.has_filename()) {
+        table.fail("socket", in_quotes(*text) + " is not the path of a file");
+    } else if (path.string().size() > max_socket_path) {
+        table.fail("socket", in_quotes(path.string()) + " is too long: a socket's path has at most " +
+                                 std::to_string(max_socket_path) + " bytes");
+    }
+    return path.string();
+}
+
+void read_control(table_reader& table, std::filesystem::path const& folder, control_settings& control) {
+    control.socket = read_socket(table, folder).value_or(control.socket);
+    table.finish();
+}
+
+void read_metrics(table_reader& table, metrics_settings& metrics) {
+    metrics.listen = read_listen(table).value_or(metrics.listen);
     table.finish();
 }
 
@@ -189,6 +220,8 @@ private:
         read_section(root, "network", [this](auto& table) { read_network(table, m_settings.network); });
         read_section(root, "memory", [this](auto& table) { read_memory(table, m_settings.memory); });
         read_section(root, "hashing", [this](auto& table) { read_hashing(table, m_settings.hashing); });
+        read_section(root, "control", [&](auto& table) { read_control(table, folder, m_settings.control); });
+        read_section(root, "metrics", [this](auto& table) { read_metrics(table, m_settings.metrics); });
         read_section(root, "log", [this](auto& table) { read_log(table, m_settings.log); });
         read_section(root, "profile", [this](auto& table) { read_profiles(table, m_settings); });
         root.finish();

@@ -69,6 +69,8 @@ void check_equal(settings const& a, settings const& b) {
     CHECK(a.network == b.network);
     CHECK(a.memory == b.memory);
     CHECK(a.hashing == b.hashing);
+    CHECK(a.control == b.control);
+    CHECK(a.metrics == b.metrics);
     CHECK(a.log == b.log);
     CHECK(a.profiles == b.profiles);
 }
@@ -140,6 +142,10 @@ max_torrent = 2147483647
 [hashing]
 threads = 3
 ahead = false
+[control]
+socket = "here/../s.sock"
+[metrics]
+listen = ["127.0.0.1:9150", "[::1]:9150"]
 [log]
 level = "trace"
 [profile.hdd]
@@ -165,6 +171,8 @@ io_engine = "auto"
 )");
     CHECK(loaded.network.listen == lines{"127.0.0.1:1", "[::1]:65535"});
     CHECK_FALSE(loaded.network.local_discovery);
+    CHECK(loaded.control.socket == "/etc/seedbed/s.sock");
+    CHECK(loaded.metrics.listen == lines{"127.0.0.1:9150", "[::1]:9150"});
     CHECK(loaded.memory.pool == 1LL << 40);
     CHECK(loaded.memory.cache == 3 << 20);
     CHECK(loaded.memory.cache_shards == 8);
@@ -246,6 +254,25 @@ TEST_CASE("load: direct I/O and engine of each profile") {
 
 TEST_CASE("load: the order of requests is no key") {
     CHECK(bad("profile.hdd.elevator = false") == lines{"1: profile.hdd.elevator: unknown key"});
+}
+
+TEST_CASE("load: the control socket") {
+    CHECK(good("control.socket = ''").control.socket.empty());
+    CHECK(good("control.socket = '/" + std::string(95, 's') + "'").control.socket.size() == 96);
+    CHECK(
+        bad("control.socket = '/" + std::string(96, 's') + "'") ==
+        lines{"1: control.socket: '/" + std::string(96, 's') + "' is too long: a socket's path has at most 96 bytes"});
+    CHECK(bad("control.socket = '/run/'") == lines{"1: control.socket: '/run/' is not the path of a file"});
+    CHECK(bad("control.socket = \"/a\\nb\"") == lines{"1: control.socket: a path may hold neither NUL nor newline"});
+    CHECK(bad("control.socket = false") == lines{"1: control.socket: expected a string, found a boolean"});
+    CHECK(bad("control.sock = ''") == lines{"1: control.sock: unknown key; did you mean socket?"});
+}
+
+TEST_CASE("load: where metrics are served") {
+    CHECK(good("metrics.listen = '127.0.0.1:9150'").metrics.listen == lines{"127.0.0.1:9150"});
+    CHECK(good("").metrics.listen.empty());
+    CHECK(bad("metrics.listen = []") == lines{"1: metrics.listen: empty: expected at least one ADDRESS:PORT"});
+    CHECK(bad("metrics.listen = ['localhost:1', '[::1]:9150', '[0::1]:9150']").size() == 2);
 }
 
 TEST_CASE("load: each level is known") {
@@ -698,6 +725,7 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     // What has no fixed default: a cache of the whole pool is what a cache without a limit comes to.
     CHECK(std::exchange(loaded.memory.cache, std::nullopt) == settings{}.memory.pool);
     CHECK(std::exchange(loaded.hashing.threads, std::nullopt).has_value());
+    CHECK(std::exchange(loaded.metrics.listen, {}).size() == 1);
     check_equal(loaded, settings{});
 }
 
@@ -706,7 +734,7 @@ TEST_CASE("load: the installed file shows every key") {
     for (std::string const key :
          {"listen", "local_discovery", "pool",       "max_torrent", "level",  "name", "torrent",       "device",
           "mode",   "profile",         "peers",      "trackers",    "serial", "size", "allow_mounted", "verify",
-          "cache",  "cache_shards",    "huge_pages", "ahead"}) {
+          "cache",  "cache_shards",    "huge_pages", "ahead",       "socket"}) {
         INFO(key);
         CHECK(text.find("\n#" + key + " = ") != std::string::npos);
     }

@@ -49,6 +49,8 @@ TEST_CASE("settings: what can change in a running daemon") {
     wanted.hashing.threads = 1;
     wanted.network.listen = {"127.0.0.1:1"};
     wanted.network.local_discovery = false;
+    wanted.control.socket.clear();
+    wanted.metrics.listen = {"127.0.0.1:2"};
     wanted.log.level = log_level::trace;
     for (auto& profile : wanted.profiles) {
         profile.threads += 1;
