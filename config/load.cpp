@@ -29,6 +29,8 @@ constexpr value_range<std::chrono::milliseconds> resume_interval_range{std::chro
                                                                        std::chrono::hours(1)};
 /// libtorrent takes the size of a .torrent file as an int.
 constexpr value_range<std::int64_t> max_torrent_range{1LL << 20, (1LL << 31) - 1};
+/// What sun_path holds, but for the end of the name under which a socket is made first.
+constexpr std::size_t max_socket_path = 96;
 
 constexpr value_range<std::int64_t> peers_range{1, 1'000'000};
 constexpr value_range<std::int64_t> numwant_range{1, 2'000};
@@ -117,6 +119,34 @@ void read_resume(table_reader& table, resume_settings& resume, std::filesystem::
     if (table.has("folder")) {
         resume.folder = read_path(table, "folder", folder);
     }
+    table.finish();
+}
+
+/// An absolute path of a socket, or nothing where there shall be none.
+std::optional<std::string> read_socket(table_reader& table, std::filesystem::path const& folder) {
+    auto const text = table.text("socket");
+    if (!text || text->empty()) {
+        return text;
+    }
+    auto const path = (folder / *text).lexically_normal();
+    if (text->find('\0') != std::string::npos || text->find('\n') != std::string::npos) {
+        table.fail("socket", "a path may hold neither NUL nor newline");
+    } else if (!path.has_filename()) {
+        table.fail("socket", in_quotes(*text) + " is not the path of a file");
+    } else if (path.string().size() > max_socket_path) {
+        table.fail("socket", in_quotes(path.string()) + " is too long: a socket's path has at most " +
+                                 std::to_string(max_socket_path) + " bytes");
+    }
+    return path.string();
+}
+
+void read_control(table_reader& table, std::filesystem::path const& folder, control_settings& control) {
+    control.socket = read_socket(table, folder).value_or(control.socket);
+    table.finish();
+}
+
+void read_metrics(table_reader& table, metrics_settings& metrics) {
+    metrics.listen = read_listen(table).value_or(metrics.listen);
     table.finish();
 }
 
@@ -223,6 +253,8 @@ private:
         read_section(root, "memory", [this](auto& table) { read_memory(table, m_settings.memory); });
         read_section(root, "hashing", [this](auto& table) { read_hashing(table, m_settings.hashing); });
         read_section(root, "resume", [this, &folder](auto& table) { read_resume(table, m_settings.resume, folder); });
+        read_section(root, "control", [&](auto& table) { read_control(table, folder, m_settings.control); });
+        read_section(root, "metrics", [this](auto& table) { read_metrics(table, m_settings.metrics); });
         read_section(root, "log", [this](auto& table) { read_log(table, m_settings.log); });
         read_section(root, "profile", [this](auto& table) { read_profiles(table, m_settings); });
         root.finish();

@@ -117,6 +117,18 @@ struct tracker_settings {
     friend bool operator==(tracker_settings const&, tracker_settings const&) = default;
 };
 
+/// How the daemon is asked what it does.
+struct control_settings {
+    std::string socket = "/run/seedbed/seedbed.sock"; ///< absolute path of a Unix socket; empty: none
+    friend bool operator==(control_settings const&, control_settings const&) = default;
+};
+
+/// Where /metrics and /healthz are served over TCP.
+struct metrics_settings {
+    std::vector<std::string> listen; ///< "ADDRESS:PORT" each; empty: nowhere
+    friend bool operator==(metrics_settings const&, metrics_settings const&) = default;
+};
+
 enum class log_level : std::uint8_t { error, warning, info, debug, trace };
 [[nodiscard]] char const* to_string(log_level level) noexcept;
 
@@ -133,6 +145,8 @@ struct settings {
     memory_settings memory;
     hashing_settings hashing;
     resume_settings resume;
+    control_settings control;
+    metrics_settings metrics;
     log_settings log;
     /// Indexed by storage_class.
     std::array<io_profile, 3> profiles{default_profile(storage_class::hdd), default_profile(storage_class::sata_ssd),

@@ -100,6 +100,7 @@ void app::start() {
              fmt::format("Seedbed {}: {} image{}, {} of memory for blocks", SEEDBED_VERSION, m_settings.images.size(),
                          m_settings.images.size() == 1 ? "" : "s", format_byte_size(m_settings.memory.pool)));
     wait_for_signal();
+    m_control.apply(m_settings.control, m_settings.metrics);
     m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     if (auto const opened = m_tracker.apply(m_settings.tracker, m_settings.network); !opened) {
         on_listening(opened);
@@ -335,6 +336,7 @@ void app::apply(reload_plan const& plan, settings wanted) {
             log_error({}, opened.error().message);
         }
     }
+    m_control.apply(m_settings.control, m_settings.metrics); // what could not be listened on may be by now
     if (plan.profiles) {
         for (auto const& [name, job] : m_images) {
             job->apply_profile();
@@ -421,6 +423,8 @@ void app::end_session_when_empty() {
         m_stop_timer.cancel();
         m_watchdog_timer.cancel();
         m_signals.cancel();
+        m_control.close();
+        m_collector.close();
         log_info({}, "stopped");
     });
 }
@@ -487,11 +491,17 @@ void app::on_watchdog() {
 
 std::string app::what_hangs(clock::duration limit) const {
     auto const now = clock::now();
-    auto const stalled = [&](worker_pool::progress const& progress) { return now - progress.stalled_since > limit; };
     auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
     if (!m_stopping && now - m_seeder.last_pong() > limit) {
         return fmt::format("the network thread has not answered for {} s", seconds);
     }
+    return what_device_hangs(limit);
+}
+
+std::string app::what_device_hangs(clock::duration limit) const {
+    auto const now = clock::now();
+    auto const stalled = [&](worker_pool::progress const& progress) { return now - progress.stalled_since > limit; };
+    auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
     for (auto const& [name, job] : m_images) {
         auto const progress = job->queue_progress();
         if (progress && stalled(*progress)) {

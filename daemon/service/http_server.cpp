@@ -83,7 +83,7 @@ struct http_server::implementation : std::enable_shared_from_this<http_server::i
     template <class Protocol>
     class listener;
 
-    implementation(asio::io_context& io, request_handler call, http_limits const& wanted)
+    implementation(asio::io_context& io, later_handler call, http_limits const& wanted)
         : context(io)
         , handler(std::move(call))
         , limits(wanted) {}
@@ -105,7 +105,7 @@ struct http_server::implementation : std::enable_shared_from_this<http_server::i
     }
 
     asio::io_context& context;
-    request_handler handler;
+    later_handler handler;
     http_limits limits;
     std::vector<std::shared_ptr<any_listener>> listeners;
     std::list<std::shared_ptr<any_connection>> connections; ///< the one whose last request is longest ago is first
@@ -200,31 +200,37 @@ private:
         m_request.method = is_head ? "GET" : std::string(message.method_string());
         m_request.target = std::string(message.target());
         m_request.body = message.body();
-        auto answered = ask_handler();
-        if (m_server->closed) {
-            end();
-            return;
+        ask_handler([self = this->shared_from_this(), version = message.version(), keep = message.keep_alive(),
+                     is_head](http_response answered) {
+            if (self->m_server->closed) {
+                self->end();
+            } else {
+                self->send(std::move(answered), version, keep, is_head);
+            }
+        });
+    }
+
+    void ask_handler(respond const& answer) {
+        try {
+            m_server->handler(m_request, answer);
+        } catch (std::exception const& failed) {
+            log_error({{}, {}, m_request.peer_address},
+                      "a request could not be answered: " + std::string(failed.what()));
+            answer({500, "text/plain; charset=utf-8", "internal error\n"});
         }
+    }
+
+    void send(http_response answered, unsigned version, bool keep, bool is_head) {
         m_response = {};
-        m_response.version(message.version());
+        m_response.version(version);
         m_response.result(static_cast<unsigned>(answered.status));
         m_response.set(http::field::content_type, answered.content_type);
-        m_response.keep_alive(message.keep_alive());
+        m_response.keep_alive(keep);
         m_response.content_length(answered.body.size());
         if (!is_head) {
             m_response.body() = std::move(answered.body);
         }
         write(false);
-    }
-
-    http_response ask_handler() {
-        try {
-            return m_server->handler(m_request);
-        } catch (std::exception const& failed) {
-            log_error({{}, {}, m_request.peer_address},
-                      "a request could not be answered: " + std::string(failed.what()));
-            return {500, "text/plain; charset=utf-8", "internal error\n"};
-        }
     }
 
     /// Answers without the handler, and ends the connection: what follows on it can not be told from the request.
@@ -362,6 +368,14 @@ private:
 };
 
 http_server::http_server(asio::io_context& context, request_handler handler, http_limits const& limits)
+    : http_server(
+          context,
+          [handler = std::move(handler)](http_request const& request, respond const& answer) {
+              answer(handler(request));
+          },
+          limits) {}
+
+http_server::http_server(asio::io_context& context, later_handler handler, http_limits const& limits)
     : m_impl(std::make_shared<implementation>(context, std::move(handler), limits)) {}
 
 http_server::~http_server() {

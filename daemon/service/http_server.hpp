@@ -49,7 +49,15 @@ public:
     /// Gives each request its answer. An exception is answered with 500 and logged.
     using request_handler = std::function<http_response(http_request const&)>;
 
+    /// Gives an answer: to be called once, on the thread of the io_context, at once or later. Harmless where the
+    /// connection or the server has gone meanwhile.
+    using respond = std::function<void(http_response)>;
+    /// Gives each request its answer when it has one; the connection waits for it, however long. An exception is
+    /// answered with 500 and logged.
+    using later_handler = std::function<void(http_request const&, respond)>;
+
     http_server(boost::asio::io_context& context, request_handler handler, http_limits const& limits = {});
+    http_server(boost::asio::io_context& context, later_handler handler, http_limits const& limits = {});
     http_server(http_server const&) = delete;
     http_server& operator=(http_server const&) = delete;
     /// Closes.

@@ -49,6 +49,7 @@ reload_plan plan_reload(settings const& running, std::vector<running_image> cons
     plan.tracker = !(running.tracker == wanted.tracker);
     plan.memory = running.memory.pool != wanted.memory.pool || running.memory.cache != wanted.memory.cache;
     plan.hashing = running.hashing.threads != wanted.hashing.threads;
+    plan.control = !(running.control == wanted.control) || !(running.metrics == wanted.metrics);
     plan.profiles = running.profiles != wanted.profiles;
     plan.log_level = running.log.level != wanted.log.level;
     plan.needs_restart = unchangeable_differences(running, wanted);

@@ -649,13 +649,13 @@ image_status image_job::status() const {
     return status;
 }
 
-void image_job::request_peers(std::function<void(std::vector<peer_status> const&)> call) {
+void image_job::request_peers(worker_pool& worker, std::function<void(std::vector<peer_status> const&)> call) {
     if (!m_in_swarm) {
         boost::asio::post(m_services.main, [call = std::move(call)] { call({}); });
         return;
     }
     m_services.swarm.request_peers(
-        *m_in_swarm, m_services.setup,
+        *m_in_swarm, worker,
         on_main([call = std::move(call)](image_job&, std::vector<peer_status> const& list) { call(list); }));
 }
 

@@ -106,7 +106,11 @@ public:
     [[nodiscard]] image_status status() const;
     /// Calls \p call on the main thread with the peers as they are now; with none where it is not in the swarm, and not
     /// at all where it is gone by then.
-    void request_peers(std::function<void(std::vector<peer_status> const&)> call);
+    void request_peers(std::function<void(std::vector<peer_status> const&)> call) {
+        request_peers(m_services.setup, std::move(call));
+    }
+    /// The same on another worker, which waits for libtorrent.
+    void request_peers(worker_pool& worker, std::function<void(std::vector<peer_status> const&)> call);
     /// Logs how far it is where anything has moved since the last call.
     void log_summary();
 

@@ -157,6 +157,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
 
     std::atomic<bool> woken{false}; ///< set by the network thread, cleared when alerts are taken
     std::chrono::steady_clock::time_point last_pong = std::chrono::steady_clock::now();
+    std::vector<std::function<void()>> pings; ///< to be told of the next one
     std::function<void(result<void>)> listening;
     int listeners_open = 0;
     std::string listen_error;
@@ -280,6 +281,9 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
 
 void seeder::implementation::on_pong() {
     last_pong = std::chrono::steady_clock::now();
+    for (auto const& call : std::exchange(pings, {})) {
+        call();
+    }
     if (listening_known) {
         return;
     }
@@ -627,7 +631,10 @@ void seeder::request_peers(id torrent, worker_pool& worker, std::function<void(s
     });
 }
 
-void seeder::ping() {
+void seeder::ping(std::function<void()> answered) {
+    if (answered) {
+        m_impl->pings.push_back(std::move(answered));
+    }
     m_impl->session->post_session_stats();
 }
 

@@ -122,8 +122,9 @@ public:
     /// there.
     void request_peers(id torrent, worker_pool& worker, std::function<void(std::vector<peer_status>)> call) const;
 
-    /// Asks the network thread for a sign of life.
-    void ping();
+    /// Asks the network thread for a sign of life. \param answered called when the next one comes. Not to be called
+    /// after shut_down().
+    void ping(std::function<void()> answered = {});
     /// When the network thread last gave one.
     [[nodiscard]] std::chrono::steady_clock::time_point last_pong() const noexcept;
 

@@ -71,6 +71,8 @@ void check_equal(settings const& a, settings const& b) {
     CHECK(a.memory == b.memory);
     CHECK(a.hashing == b.hashing);
     CHECK(a.resume == b.resume);
+    CHECK(a.control == b.control);
+    CHECK(a.metrics == b.metrics);
     CHECK(a.log == b.log);
     CHECK(a.profiles == b.profiles);
 }
@@ -177,6 +179,10 @@ max_torrent = 2147483647
 [hashing]
 threads = 3
 ahead = false
+[control]
+socket = "here/../s.sock"
+[metrics]
+listen = ["127.0.0.1:9150", "[::1]:9150"]
 [log]
 level = "trace"
 [profile.hdd]
@@ -219,6 +225,8 @@ io_engine = "auto"
     tracker.numwant = 2000;
     tracker.max_request = 65536;
     CHECK(loaded.tracker == tracker);
+    CHECK(loaded.control.socket == "/etc/seedbed/s.sock");
+    CHECK(loaded.metrics.listen == lines{"127.0.0.1:9150", "[::1]:9150"});
     CHECK(loaded.memory.pool == 1LL << 40);
     CHECK(loaded.memory.cache == 3 << 20);
     CHECK(loaded.memory.cache_shards == 8);
@@ -325,6 +333,25 @@ TEST_CASE("load: whom an image is for") {
           lines{"7: image.on_complete: '/bin/' is not the path of a program"});
     CHECK(of("expect = 1\non_complete = '/bin/true'\non_complete_timeout = 999").size() == 1);
     CHECK(good(image("a", "expect = 1\non_complete = []")).images[0].fleet.on_complete.empty());
+}
+
+TEST_CASE("load: the control socket") {
+    CHECK(good("control.socket = ''").control.socket.empty());
+    CHECK(good("control.socket = '/" + std::string(95, 's') + "'").control.socket.size() == 96);
+    CHECK(
+        bad("control.socket = '/" + std::string(96, 's') + "'") ==
+        lines{"1: control.socket: '/" + std::string(96, 's') + "' is too long: a socket's path has at most 96 bytes"});
+    CHECK(bad("control.socket = '/run/'") == lines{"1: control.socket: '/run/' is not the path of a file"});
+    CHECK(bad("control.socket = \"/a\\nb\"") == lines{"1: control.socket: a path may hold neither NUL nor newline"});
+    CHECK(bad("control.socket = false") == lines{"1: control.socket: expected a string, found a boolean"});
+    CHECK(bad("control.sock = ''") == lines{"1: control.sock: unknown key; did you mean socket?"});
+}
+
+TEST_CASE("load: where metrics are served") {
+    CHECK(good("metrics.listen = '127.0.0.1:9150'").metrics.listen == lines{"127.0.0.1:9150"});
+    CHECK(good("").metrics.listen.empty());
+    CHECK(bad("metrics.listen = []") == lines{"1: metrics.listen: empty: expected at least one ADDRESS:PORT"});
+    CHECK(bad("metrics.listen = ['localhost:1', '[::1]:9150', '[0::1]:9150']").size() == 2);
 }
 
 TEST_CASE("load: each level is known") {
@@ -803,6 +830,7 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     // What has no fixed default: a cache of the whole pool is what a cache without a limit comes to.
     CHECK(std::exchange(loaded.memory.cache, std::nullopt) == settings{}.memory.pool);
     CHECK(std::exchange(loaded.hashing.threads, std::nullopt).has_value());
+    CHECK(std::exchange(loaded.metrics.listen, {}).size() == 1);
     check_equal(loaded, settings{});
 }
 
@@ -844,20 +872,19 @@ TEST_CASE("load: the installed file shows every key") {
                                   "max_request",
                                   "expect",
                                   "on_complete",
-                                  "on_complete_timeout"}) {
-        INFO(key);
-        CHECK(text.find("\n#" + key + " = ") != std::string::npos);
+                                  "on_complete_timeout",
+                                  "socket",
+                                  "threads",
+                                  "queue_depth",
+                                  "coalesce",
+                                  "delay",
+                                  "read_ahead",
+                                  "direct_io",
+                                  "io_engine"}) {
+        INFO(cls << "." << key);
+        CHECK(section.find("\n#" + key + " = ") != std::string::npos);
     }
-    for (std::string const cls : {"hdd", "sata_ssd", "nvme"}) {
-        auto const begin = text.find("\n[profile." + cls + "]\n");
-        REQUIRE(begin != std::string::npos);
-        auto const section = text.substr(begin, text.find("\n\n", begin) - begin);
-        for (std::string const key :
-             {"threads", "queue_depth", "coalesce", "delay", "read_ahead", "direct_io", "io_engine"}) {
-            INFO(cls << "." << key);
-            CHECK(section.find("\n#" + key + " = ") != std::string::npos);
-        }
-    }
-    auto const hashing = text.substr(text.find("\n[hashing]\n"));
-    CHECK(hashing.substr(0, hashing.find("\n[", 1)).find("\n#threads = ") != std::string::npos);
+}
+auto const hashing = text.substr(text.find("\n[hashing]\n"));
+CHECK(hashing.substr(0, hashing.find("\n[", 1)).find("\n#threads = ") != std::string::npos);
 }

@@ -62,6 +62,8 @@ TEST_CASE("settings: what can change in a running daemon") {
     wanted.resume.interval = std::chrono::milliseconds(0);
     wanted.resume.folder = "/x";
     wanted.tracker.enabled = false;
+    wanted.control.socket.clear();
+    wanted.metrics.listen = {"127.0.0.1:2"};
     wanted.log.level = log_level::trace;
     for (auto& profile : wanted.profiles) {
         profile.threads += 1;

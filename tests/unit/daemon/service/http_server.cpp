@@ -5,10 +5,13 @@
 #include <cstring>
 #include <filesystem>
 #include <future>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -319,4 +322,52 @@ TEST_CASE("a socket that somebody put at the path since then stays", "[http_serv
         REQUIRE(later.listen_unix(path));
     }
     CHECK_THAT(ask(connect_unix(path), get("/", "Connection: close\r\n")), Contains(" 200 "));
+}
+
+TEST_CASE("an answer may come later, and be too late", "[http_server]") {
+    boost::asio::io_context context{1};
+    std::vector<std::pair<std::string, http_server::respond>> asked;
+    auto server = std::make_optional<http_server>(
+        context,
+        [&](http_request const& request, http_server::respond answer) {
+            asked.emplace_back(request.target, std::move(answer));
+        },
+        http_limits{});
+    auto const port = server->listen_tcp("127.0.0.1", 0);
+    REQUIRE(port);
+    auto const first = connect_tcp(*port);
+    auto const second = connect_tcp(*port);
+    send(first, get("/first"));
+    send(second, get("/second", "Connection: close\r\n"));
+    while (asked.size() < 2) {
+        REQUIRE(context.run_one_for(10s) > 0);
+    }
+    if (asked[0].first == "/first") {
+        std::swap(asked[0], asked[1]);
+    }
+    // In another order than they were asked for.
+    asked[0].second({200, "text/plain", "to the second\n"});
+    context.run_for(20ms);
+    CHECK_THAT(receive(second), Contains("200 OK") && Contains("to the second"));
+    SECTION("in time") {
+        asked[1].second({404, "text/plain", "to the first\n"});
+        context.run_for(20ms);
+        CHECK_THAT(receive(first, "to the first"), Contains("404 Not Found"));
+    }
+    SECTION("after the server has closed") {
+        server->close();
+        asked[1].second({200, "text/plain", "late\n"});
+        context.run_for(20ms);
+        CHECK(receive(first).empty());
+    }
+    SECTION("after the server has gone") {
+        server.reset();
+        asked[1].second({200, "text/plain", "late\n"});
+        context.run_for(20ms);
+        CHECK(receive(first).empty());
+    }
+    asked.clear();
+    server.reset();
+    context.restart();
+    context.run(); // ends: nothing is left
 }

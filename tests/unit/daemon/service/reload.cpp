@@ -172,6 +172,16 @@ TEST_CASE("settings of the daemon are told apart") {
         CHECK(plan.tracker);
         CHECK_FALSE((plan.empty() || plan.network));
     }
+    SECTION("control: socket") {
+        after.control.socket.clear();
+        auto const plan = plan_reload(before, {}, after);
+        CHECK(plan.control);
+        CHECK_FALSE((plan.empty() || plan.network));
+    }
+    SECTION("metrics: listen") {
+        after.metrics.listen = {"127.0.0.1:9150"};
+        CHECK(plan_reload(before, {}, after).control);
+    }
     SECTION("a profile") {
         after.profiles[1].threads = 3;
         auto const plan = plan_reload(before, {}, after);
