@@ -836,55 +836,34 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
 
 TEST_CASE("load: the installed file shows every key") {
     auto const text = content(installed);
-    for (std::string const key : {"listen",
-                                  "local_discovery",
-                                  "pool",
-                                  "max_torrent",
-                                  "level",
-                                  "name",
-                                  "torrent",
-                                  "device",
-                                  "mode",
-                                  "profile",
-                                  "peers",
-                                  "trackers",
-                                  "serial",
-                                  "size",
-                                  "allow_mounted",
-                                  "verify",
-                                  "cache",
-                                  "cache_shards",
-                                  "huge_pages",
-                                  "ahead",
-                                  "upload_limit",
-                                  "download_limit",
-                                  "connections",
-                                  "upload_slots",
-                                  "slow_start",
-                                  "interval",
-                                  "folder",
-                                  "super_seeding",
-                                  "check",
-                                  "enabled",
-                                  "min_interval",
-                                  "peers_per_image",
-                                  "numwant",
-                                  "max_request",
-                                  "expect",
-                                  "on_complete",
-                                  "on_complete_timeout",
-                                  "socket",
-                                  "threads",
-                                  "queue_depth",
-                                  "coalesce",
-                                  "delay",
-                                  "read_ahead",
-                                  "direct_io",
-                                  "io_engine"}) {
-        INFO(cls << "." << key);
-        CHECK(section.find("\n#" + key + " = ") != std::string::npos);
+    auto const check_section = [&](std::string const& name, std::vector<std::string> const& keys) {
+        auto const begin = text.find("\n[" + name + "]\n");
+        REQUIRE(begin != std::string::npos);
+        auto const end = text.find("\n[", begin + 1);
+        auto const section = text.substr(begin, end - begin);
+        for (auto const& key : keys) {
+            INFO(name << "." << key);
+            CHECK(section.find("\n#" + key + " = ") != std::string::npos);
+        }
+    };
+    check_section("network", {"listen", "local_discovery", "upload_limit", "download_limit", "connections",
+                              "upload_slots", "slow_start"});
+    check_section("tracker", {"enabled", "listen", "interval", "min_interval", "peers_per_image", "peers", "numwant",
+                              "max_request"});
+    check_section("memory", {"pool", "cache", "cache_shards", "huge_pages", "max_torrent"});
+    check_section("hashing", {"threads", "ahead"});
+    check_section("resume", {"interval", "folder"});
+    check_section("control", {"socket"});
+    check_section("metrics", {"listen"});
+    check_section("log", {"level"});
+    for (std::string const cls : {"hdd", "sata_ssd", "nvme"}) {
+        check_section("profile." + cls,
+                      {"threads", "queue_depth", "coalesce", "delay", "read_ahead", "direct_io", "io_engine"});
     }
-}
-auto const hashing = text.substr(text.find("\n[hashing]\n"));
-CHECK(hashing.substr(0, hashing.find("\n[", 1)).find("\n#threads = ") != std::string::npos);
+    for (std::string const key :
+         {"name", "torrent", "device", "mode", "profile", "peers", "trackers", "serial", "size", "allow_mounted",
+          "verify", "upload_limit", "super_seeding", "check", "expect", "on_complete", "on_complete_timeout"}) {
+        INFO(key);
+        CHECK(text.find("\n#" + key + " = ", text.find("\n#[[image]]")) != std::string::npos);
+    }
 }
