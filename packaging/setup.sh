@@ -19,7 +19,7 @@ fail() {
 build=(
   g++ cmake ninja-build ccache pkg-config
   libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
-  nlohmann-json3-dev libexpected-dev libsystemd-dev liburing-dev catch2
+  nlohmann-json3-dev libexpected-dev libsystemd-dev liburing-dev libblkid-dev catch2
 )
 # busybox-static takes the place of busybox where that is installed; it has the same commands.
 test=(
