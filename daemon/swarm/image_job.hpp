@@ -100,9 +100,15 @@ public:
 
 private:
     struct opened_image;
+    /// Why an image has failed.
+    struct failure {
+        failure_kind kind = failure_kind::none;
+        std::string reason; ///< one line
+        std::optional<device_guard> guard = {};
+    };
     using clock = std::chrono::steady_clock;
 
-    void on_opened(result<opened_image> const& outcome);
+    void on_opened(result<opened_image, failure> const& outcome);
     void join_swarm();
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
@@ -110,7 +116,9 @@ private:
     void on_verified(image_verifier::outcome const& outcome);
     void finish_deploy();
     [[nodiscard]] double phase_fraction() const;
-    void fail(std::string const& reason);
+    void fail(failure const& why);
+    void fail(failure_kind kind, std::string const& reason) { fail(failure{kind, reason}); }
+    void fail(io_error const& error);
     void leave_swarm();
     /// Not in the swarm any more: what was written is flushed, then the image is released.
     void wind_up();
@@ -132,7 +140,7 @@ private:
     image_settings m_settings;
     image_services const m_services;
     image_state m_state = image_state::opening;
-    std::string m_failure;
+    failure m_failure;
     std::string m_engine; ///< how its transfers are run
     bool m_durable = false;
     bool m_verified = false;
@@ -141,6 +149,8 @@ private:
     file_stamp m_stamp;
     storage_class m_detected = storage_class::hdd;
     std::shared_ptr<image_storage> m_image;
+    std::int64_t m_device_read = 0; ///< bytes, when the image was released
+    std::int64_t m_device_written = 0;
     std::optional<seeder::id> m_in_swarm;
     bool m_known = false;       ///< the backend knows the image
     bool m_opening = false;     ///< a worker is opening the device
