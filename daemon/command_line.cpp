@@ -6,6 +6,7 @@
 
 #include "daemon/commands/create.hpp"
 #include "daemon/commands/daemon.hpp"
+#include "daemon/commands/deploy.hpp"
 #include "daemon/commands/probe.hpp"
 #include "daemon/exit_code.hpp"
 
@@ -21,6 +22,7 @@ struct command {
 
 constexpr std::array commands{
     command{"daemon", "seed and deploy the images of a configuration file", daemon_command},
+    command{"deploy", "write one image to a device and end", deploy_command},
     command{"create", "make a .torrent from what partclone captured", create_command},
     command{"probe", "show how devices are classified and which profile they get", probe_command},
 };
