@@ -8,13 +8,11 @@
 
 #include <sys/stat.h>
 
+#include "config/choice.hpp"
 #include "config/value_formats.hpp"
 
 namespace seedbed {
 
-namespace {
-
-/// An absolute path without "." and ".."; empty, and reported, if the key holds no path of a file.
 std::string read_path(table_reader& table, std::string_view key, std::filesystem::path const& folder) {
     table.require(key, "a path");
     auto const text = table.text(key);
@@ -32,6 +30,8 @@ std::string read_path(table_reader& table, std::string_view key, std::filesystem
     }
     return path.string();
 }
+
+namespace {
 
 std::string read_name(table_reader& table) {
     table.require("name", "a name that no other image has");
@@ -59,6 +59,20 @@ std::optional<image_mode> read_mode(table_reader& table) {
     }
     table.fail("mode", in_quotes(*text) + " is not a mode: expected \"seed\" or \"deploy\"");
     return std::nullopt;
+}
+
+/// When the pieces of a source are hashed: a text, where `verify` of a target is a boolean.
+source_check read_source_check(table_reader& table) {
+    return read_choice(table, "verify", table.text("verify"), source_check::lazy,
+                       {source_check::lazy, source_check::full, source_check::none});
+}
+
+target_check read_target_check(table_reader& table, std::optional<image_mode> mode) {
+    if (table.has("check") && mode && *mode != image_mode::deploy) {
+        table.fail("check", "only for mode \"deploy\"");
+    }
+    return read_choice(table, "check", table.text("check"), target_check::resume,
+                       {target_check::resume, target_check::full, target_check::none});
 }
 
 std::optional<storage_class> read_class(table_reader& table) {
@@ -161,7 +175,14 @@ image_table read_image(table_reader& table, std::filesystem::path const& folder)
     image.serial = read_serial(table);
     image.size = table.byte_size("size", any_size);
     image.allow_mounted = read_flag(table, "allow_mounted", image.allow_mounted, image_mode::seed, mode);
-    image.verify = read_flag(table, "verify", image.verify, image_mode::deploy, mode);
+    if (mode == image_mode::seed) {
+        image.verify_source = read_source_check(table);
+    } else {
+        image.verify = table.boolean("verify").value_or(image.verify);
+    }
+    image.check = read_target_check(table, mode);
+    image.upload_limit = table.byte_size("upload_limit", rate_limit_range).value_or(image.upload_limit);
+    image.super_seeding = read_flag(table, "super_seeding", image.super_seeding, image_mode::seed, mode);
     table.finish();
     return {std::move(image), table.place_of("name"), table.place_of("torrent"), table.place_of("device")};
 }

@@ -2,11 +2,11 @@
 
 #include <bit>
 #include <deque>
-#include <initializer_list>
 #include <map>
 #include <system_error>
 #include <utility>
 
+#include "config/choice.hpp"
 #include "config/config_file.hpp"
 #include "config/error_report.hpp"
 #include "config/image_table.hpp"
@@ -21,6 +21,10 @@ namespace {
 constexpr value_range<std::int64_t> pool_range{16LL << 20, 1LL << 40};
 constexpr value_range<std::int64_t> cache_range{0, 1LL << 40};
 constexpr value_range<std::int64_t> hash_threads_range{1, 1024};
+constexpr value_range<std::int64_t> connections_range{1, 65535};
+constexpr value_range<std::int64_t> upload_slots_range{2, 65535};
+constexpr value_range<std::chrono::milliseconds> resume_interval_range{std::chrono::milliseconds(0),
+                                                                       std::chrono::hours(1)};
 /// libtorrent takes the size of a .torrent file as an int.
 constexpr value_range<std::int64_t> max_torrent_range{1LL << 20, (1LL << 31) - 1};
 
@@ -45,6 +49,18 @@ void read_listen(table_reader& table, network_settings& network) {
 void read_network(table_reader& table, network_settings& network) {
     read_listen(table, network);
     network.local_discovery = table.boolean("local_discovery").value_or(network.local_discovery);
+    network.upload_limit = table.byte_size("upload_limit", rate_limit_range).value_or(network.upload_limit);
+    network.download_limit = table.byte_size("download_limit", rate_limit_range).value_or(network.download_limit);
+    network.connections =
+        static_cast<int>(table.integer("connections", connections_range).value_or(network.connections));
+    // libtorrent gives one of them to each peer in turn: with a single one, nobody would have it for long.
+    if (auto const slots = table.integer("upload_slots", {0, upload_slots_range.max})) {
+        network.upload_slots = static_cast<int>(*slots);
+        if (*slots != 0 && *slots < upload_slots_range.min) {
+            table.fail("upload_slots", "1 is too few: expected 0 (no limit) or 2 to 65535");
+        }
+    }
+    network.slow_start = table.boolean("slow_start").value_or(network.slow_start);
     table.finish();
 }
 
@@ -60,31 +76,19 @@ void read_memory(table_reader& table, memory_settings& memory) {
     table.finish();
 }
 
-/// The one of \p choices whose text is \p text; \p preset where there is none, and where it is none of them, which is
-/// reported.
-template <class T>
-T read_choice(table_reader& table, std::string_view key, std::optional<std::string> const& text, T preset,
-              std::initializer_list<T> choices) {
-    if (!text) {
-        return preset;
-    }
-    std::string expected;
-    for (auto const choice : choices) {
-        if (*text == to_string(choice)) {
-            return choice;
-        }
-        auto const last = choice == *(choices.end() - 1);
-        expected += (expected.empty() ? "" : last ? " or " : ", ") + std::string(to_string(choice));
-    }
-    table.fail(key, in_quotes(*text) + " is not known: expected " + expected);
-    return preset;
-}
-
 void read_hashing(table_reader& table, hashing_settings& hashing) {
     if (auto const threads = table.integer("threads", hash_threads_range)) {
         hashing.threads = static_cast<int>(*threads);
     }
     hashing.ahead = table.boolean("ahead").value_or(hashing.ahead);
+    table.finish();
+}
+
+void read_resume(table_reader& table, resume_settings& resume, std::filesystem::path const& folder) {
+    resume.interval = table.duration("interval", resume_interval_range).value_or(resume.interval);
+    if (table.has("folder")) {
+        resume.folder = read_path(table, "folder", folder);
+    }
     table.finish();
 }
 
@@ -189,6 +193,7 @@ private:
         read_section(root, "network", [this](auto& table) { read_network(table, m_settings.network); });
         read_section(root, "memory", [this](auto& table) { read_memory(table, m_settings.memory); });
         read_section(root, "hashing", [this](auto& table) { read_hashing(table, m_settings.hashing); });
+        read_section(root, "resume", [this, &folder](auto& table) { read_resume(table, m_settings.resume, folder); });
         read_section(root, "log", [this](auto& table) { read_log(table, m_settings.log); });
         read_section(root, "profile", [this](auto& table) { read_profiles(table, m_settings); });
         root.finish();

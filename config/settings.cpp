@@ -9,7 +9,8 @@ namespace {
 /// Everything of an image that its comparison looks at: each new field belongs here.
 auto compared(image_settings const& image) {
     return std::tie(image.name, image.torrent, image.device, image.mode, image.profile, image.peers, image.trackers,
-                    image.serial, image.size, image.allow_mounted, image.verify);
+                    image.serial, image.size, image.allow_mounted, image.verify, image.verify_source, image.check,
+                    image.upload_limit, image.super_seeding);
 }
 
 } // namespace
@@ -20,6 +21,30 @@ char const* to_string(image_mode mode) noexcept {
         return "seed";
     case image_mode::deploy:
         return "deploy";
+    }
+    return "unknown";
+}
+
+char const* to_string(source_check check) noexcept {
+    switch (check) {
+    case source_check::lazy:
+        return "lazy";
+    case source_check::full:
+        return "full";
+    case source_check::none:
+        return "none";
+    }
+    return "unknown";
+}
+
+char const* to_string(target_check check) noexcept {
+    switch (check) {
+    case target_check::resume:
+        return "resume";
+    case target_check::full:
+        return "full";
+    case target_check::none:
+        return "none";
     }
     return "unknown";
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +14,22 @@ namespace seedbed {
 
 enum class image_mode : std::uint8_t { seed, deploy };
 [[nodiscard]] char const* to_string(image_mode mode) noexcept;
+
+/// When the pieces of an image that is seeded are hashed.
+enum class source_check : std::uint8_t {
+    lazy, ///< each one before it is served the first time
+    full, ///< all of them before the first one is served
+    none  ///< never
+};
+[[nodiscard]] char const* to_string(source_check check) noexcept;
+
+/// How it is found out what a device that is deployed to holds already.
+enum class target_check : std::uint8_t {
+    resume, ///< by a checkpoint that fits, or else as full
+    full,   ///< by reading all of it
+    none    ///< not at all: everything is fetched
+};
+[[nodiscard]] char const* to_string(target_check check) noexcept;
 
 /// One [[image]] table.
 struct image_settings {
@@ -27,7 +44,11 @@ struct image_settings {
     std::optional<std::int64_t> size;     ///< the device must have this size, in bytes
     bool allow_mounted = false;           ///< seed although the device is mounted read-write
     bool verify = true;                   ///< deploy: read everything back and hash it before it counts as done
-    std::string origin;                   ///< "file:line" of the table, for messages; not part of comparison
+    source_check verify_source = source_check::lazy; ///< seed
+    target_check check = target_check::resume;       ///< deploy
+    std::int64_t upload_limit = 0;                   ///< bytes a second to all its peers; 0: no limit
+    bool super_seeding = false;                      ///< seed: offers each peer a few pieces at a time, at first
+    std::string origin;                              ///< "file:line" of the table, for messages; not part of comparison
 
     /// Equal in everything that matters while running: all but origin.
     friend bool operator==(image_settings const& a, image_settings const& b);
@@ -36,6 +57,11 @@ struct image_settings {
 struct network_settings {
     std::vector<std::string> listen{"0.0.0.0:6881", "[::]:6881"}; ///< "ADDRESS:PORT" each
     bool local_discovery = true;                                  ///< BEP 14 multicast on the LAN
+    std::int64_t upload_limit = 0;                                ///< bytes a second to all peers; 0: no limit
+    std::int64_t download_limit = 0;                              ///< bytes a second from all peers; 0: no limit
+    int connections = 4000;                                       ///< peers at a time
+    int upload_slots = 0;                                         ///< peers that are sent to at a time; 0: all
+    bool slow_start = false; ///< begins with few upload slots where nobody was connected
     friend bool operator==(network_settings const&, network_settings const&) = default;
 };
 
@@ -55,6 +81,12 @@ struct hashing_settings {
     friend bool operator==(hashing_settings const&, hashing_settings const&) = default;
 };
 
+struct resume_settings {
+    std::chrono::milliseconds interval{30'000}; ///< between two checkpoints of a download; 0: none, and none is used
+    std::string folder; ///< absolute path; empty: the one that the service manager names, or /var/lib/seedbed
+    friend bool operator==(resume_settings const&, resume_settings const&) = default;
+};
+
 enum class log_level : std::uint8_t { error, warning, info, debug, trace };
 [[nodiscard]] char const* to_string(log_level level) noexcept;
 
@@ -69,6 +101,7 @@ struct settings {
     network_settings network;
     memory_settings memory;
     hashing_settings hashing;
+    resume_settings resume;
     log_settings log;
     /// Indexed by storage_class.
     std::array<io_profile, 3> profiles{default_profile(storage_class::hdd), default_profile(storage_class::sata_ssd),

@@ -16,6 +16,7 @@ struct system_paths {
     std::filesystem::path mountinfo = "/proc/self/mountinfo";
     std::filesystem::path swaps = "/proc/swaps";
     std::filesystem::path udev_data = "/run/udev/data";
+    std::filesystem::path boot_id = "/proc/sys/kernel/random/boot_id";
 };
 
 /// The block devices whose bytes are also bytes of \p device: itself, the partitions of a disk, the disk of a

@@ -94,7 +94,7 @@ private:
             return code;
         }
         m_console.start_log(m_settings.log.level);
-        deployment running({m_options.image, m_settings, m_options.seeding, m_options.timeout},
+        deployment running({m_options.image, m_settings, m_options.seeding, m_options.timeout, state_folder()},
                            [this](image_status const& status) { m_console.show(status); });
         auto const known = m_receipt.result.image;
         m_receipt.result = running.run();
@@ -142,6 +142,13 @@ private:
             return refuse(exit_refused, checked.error().message);
         }
         return exit_ok;
+    }
+
+    [[nodiscard]] std::string state_folder() const {
+        if (!m_options.state.empty()) {
+            return m_options.state;
+        }
+        return m_settings.resume.folder.empty() ? usual_state_folder() : m_settings.resume.folder;
     }
 
     exit_code ask() {

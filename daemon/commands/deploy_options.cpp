@@ -1,12 +1,16 @@
 #include "daemon/commands/deploy_options.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <string_view>
+#include <tuple>
 #include <utility>
+
+#include <unistd.h>
 
 #include <boost/program_options.hpp>
 
@@ -26,6 +30,7 @@ struct raw_options {
     std::string serial;
     std::string size;
     std::string profile;
+    std::string check;
     std::string seed_for;
     std::string seed_until_idle;
     std::string ratio;
@@ -60,6 +65,12 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("ratio", po::value(&raw.ratio)->value_name("NUMBER"),
         "serve others until so many times the size of the image has been sent; give a time, too, where nobody may "
         "come");
+    add("check", po::value(&raw.check)->value_name("HOW"),
+        "how to find out what DEVICE holds already: resume (the default), by what an interrupted run noted, or else by "
+        "reading it; full, by reading it; none, not at all: everything is fetched");
+    add("state", po::value(&options.state)->value_name("DIR"),
+        "where the pieces that are durably on DEVICE are noted every 30 s; by default /var/lib/seedbed, or "
+        "$XDG_STATE_HOME/seedbed where you are not root");
     add("receipt", po::value(&options.receipt)->value_name("FILE"),
         "write what has come of it to FILE, as JSON, also where it failed; an older FILE is replaced");
     add("profile", po::value(&raw.profile)->value_name("CLASS"),
@@ -111,7 +122,8 @@ result<void> read_ratio(std::string const& text, std::optional<double>& into) {
     return {};
 }
 
-result<void> read_guards(raw_options const& raw, image_settings& image) {
+/// What is about the device.
+result<void> read_device_options(raw_options const& raw, image_settings& image) {
     if (!raw.serial.empty()) {
         image.serial = raw.serial;
     }
@@ -121,6 +133,15 @@ result<void> read_guards(raw_options const& raw, image_settings& image) {
             return refuse("--size " + size.error().message);
         }
         image.size = *size;
+    }
+    if (!raw.check.empty()) {
+        constexpr std::array all{target_check::resume, target_check::full, target_check::none};
+        auto const* const found =
+            std::ranges::find(all, raw.check, [](auto check) { return std::string(to_string(check)); });
+        if (found == all.end()) {
+            return refuse("--check " + raw.check + ": expected resume, full or none");
+        }
+        image.check = *found;
     }
     if (!raw.profile.empty()) {
         image.profile = parse_storage_class(raw.profile);
@@ -157,6 +178,10 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     }
     options.image.mode = image_mode::deploy;
     options.image.verify = !raw.no_verify;
+    if (!options.state.empty()) {
+        std::error_code ignored; // it is said below
+        options.state = std::filesystem::absolute(options.state, ignored).string();
+    }
     options.local_discovery = !raw.no_local_discovery;
     std::error_code ec;
     options.image.torrent = std::filesystem::absolute(raw.torrent, ec).string();
@@ -165,7 +190,7 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
         return refuse("the present folder is not to be found: " + ec.message());
     }
     for (auto const& step : {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),
-                             read_guards(raw, options.image), check_network(options)}) {
+                             read_device_options(raw, options.image), check_network(options)}) {
         if (!step) {
             return step;
         }
@@ -192,6 +217,18 @@ result<std::chrono::milliseconds> parse_waiting_time(std::string const& text) {
     return time ? time : refuse("\"" + text + "\" is not a time: expected a whole number of ms, s, min or h");
 }
 
+std::string usual_state_folder() {
+    if (::geteuid() == 0) {
+        return "/var/lib/seedbed";
+    }
+    auto const* const state = std::getenv("XDG_STATE_HOME");
+    if (state != nullptr && *state == '/') { // a relative one is to be ignored (XDG Base Directory Specification)
+        return std::string(state) + "/seedbed";
+    }
+    auto const* const home = std::getenv("HOME");
+    return std::string(home != nullptr ? home : "") + "/.local/state/seedbed";
+}
+
 std::string deploy_help() {
     deploy_options options;
     raw_options raw;
@@ -200,7 +237,7 @@ std::string deploy_help() {
             "Writes one image to DEVICE and ends: no configuration file, no service. Shows what will be overwritten\n"
             "and asks; without a terminal it is refused unless --yes is given. Peers are found by multicast, by the\n"
             "trackers of the .torrent, and by --peer and --tracker. DEVICE is read first, and only what differs is\n"
-            "fetched: the same command goes on after an interruption.\n\n"
+            "fetched; after an interruption the same command goes on from where it was.\n\n"
             "Done means downloaded, written, flushed, read back and compared. It then ends at once, so that a script\n"
             "can go on and a machine can boot; where several are imaged together, let each serve the others for a\n"
             "while (--seed-until-idle 15s). Of several ends the first one counts.\n\n"

@@ -20,6 +20,7 @@ struct deploy_options {
     bool local_discovery = true;
     seeding_rules seeding;
     std::optional<std::chrono::milliseconds> timeout;
+    std::string state;   ///< folder for checkpoints; empty: the usual one
     std::string receipt; ///< where to write it; empty: nowhere
     bool yes = false;    ///< do not ask
     bool help = false;   ///< nothing else is set then
@@ -30,6 +31,10 @@ struct deploy_options {
 
 /// What --help shows.
 [[nodiscard]] std::string deploy_help();
+
+/// Where checkpoints go where nobody says it: /var/lib/seedbed for root, for others $XDG_STATE_HOME/seedbed (by default
+/// ~/.local/state/seedbed).
+[[nodiscard]] std::string usual_state_folder();
 
 /// A time with the unit ms, s, min or h: "90s", "2 h".
 [[nodiscard]] result<std::chrono::milliseconds> parse_waiting_time(std::string const& text);

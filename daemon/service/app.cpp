@@ -46,6 +46,7 @@ app::app(std::filesystem::path config_file, bool required, settings initial)
     : m_config_file(std::move(config_file))
     , m_config_required(required)
     , m_settings(std::move(initial))
+    , m_resume_store(state_folder(m_settings.resume.folder), [](std::string const& reason) { log_warning({}, reason); })
     , m_backend(
           std::make_shared<backend>(m_settings.memory.pool, hash_threads(m_settings), to_backend_options(m_settings)))
     , m_seeder(m_main, m_backend, m_settings.network, queued_bytes(m_settings), [this] { arm_progress_timer(); })
@@ -95,7 +96,8 @@ void app::open_image(image_settings const& image) {
                                   m_backend,
                                   m_seeder,
                                   [this]() -> settings const& { return m_settings; },
-                                  [this] { on_change(); }};
+                                  [this] { on_change(); },
+                                  m_resume_store};
     auto const job = std::make_shared<image_job>(image, services);
     m_images[image.name] = job;
     job->start();
@@ -257,6 +259,12 @@ void app::apply(reload_plan const& plan, settings wanted) {
     }
     if (plan.network) {
         m_seeder.apply(m_settings.network);
+    }
+    if (plan.resume) {
+        m_resume_store.set_folder(state_folder(m_settings.resume.folder));
+        for (auto const& [name, job] : m_images) {
+            job->apply_resume();
+        }
     }
     if (plan.profiles) {
         for (auto const& [name, job] : m_images) {

@@ -20,14 +20,15 @@
 #include "daemon/service/reload.hpp"
 #include "daemon/service/service_notify.hpp"
 #include "daemon/swarm/image_job.hpp"
+#include "daemon/swarm/resume_store.hpp"
 #include "daemon/swarm/seeder.hpp"
 
 namespace seedbed {
 
 /// The daemon while it runs: starts the images, reloads on SIGHUP, stops on SIGTERM and SIGINT.
 ///
-/// Threads: everything on the one that calls run(), the main thread. Nothing polls: timers run only while bytes move,
-/// and for the service manager's watchdog.
+/// Threads: everything on the one that calls run(), the main thread. Timers run only while bytes move,
+/// for the service manager's watchdog, and to look at the sources of what is served.
 class app {
 public:
     /// \param config_file is read again on a reload. \param required whether it must be there.
@@ -74,6 +75,7 @@ private:
     settings m_settings;
 
     boost::asio::io_context m_main{1};
+    resume_store m_resume_store; ///< before what has workers that write to it
     std::shared_ptr<backend> m_backend;
     worker_pool m_setup{"setup", 2}; ///< after m_main: what it posts needs that
     service_notify m_notify;

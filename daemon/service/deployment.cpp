@@ -47,6 +47,7 @@ exit_code exit_code_of(failure_kind kind) noexcept {
 deployment::deployment(deployment_options options, std::function<void(image_status const&)> show)
     : m_options(std::move(options))
     , m_show(std::move(show))
+    , m_checkpoints(m_options.state_folder, [](std::string const& reason) { log_warning({}, reason); })
     , m_backend(std::make_shared<backend>(m_options.in_force.memory.pool, hash_threads(m_options.in_force),
                                           to_backend_options(m_options.in_force)))
     , m_seeder(m_main, m_backend, m_options.in_force.network, queued_bytes(m_options.in_force), [] {})
@@ -65,7 +66,9 @@ deployment_report deployment::run() {
                                   m_backend,
                                   m_seeder,
                                   [this]() -> settings const& { return m_options.in_force; },
-                                  [this] { on_change(); }};
+                                  [this] { on_change(); },
+                                  m_checkpoints,
+                                  false}; // a receipt tells of what was read this time
     m_job = std::make_shared<image_job>(m_options.image, services);
     m_state_began = clock::now();
     m_job->start();
@@ -185,6 +188,9 @@ void deployment::on_change() {
         m_report.to_fetch = status.bytes_left;
         m_download_began = clock::now();
         m_peers_seen = clock::now();
+        break;
+    case image_state::flushing:
+        m_report.to_fetch = m_report.to_fetch.value_or(0); // nothing: that was known without a check
         break;
     case image_state::seeding:
         m_seeding_end.emplace(m_options.seeding, clock::now(), status.uploaded);

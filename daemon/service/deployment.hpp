@@ -19,6 +19,7 @@
 #include "daemon/exit_code.hpp"
 #include "daemon/service/seeding_end.hpp"
 #include "daemon/swarm/image_job.hpp"
+#include "daemon/swarm/resume_store.hpp"
 #include "daemon/swarm/seeder.hpp"
 
 namespace seedbed {
@@ -28,6 +29,7 @@ struct deployment_options {
     settings in_force; ///< all else; its images are not looked at
     seeding_rules seeding;
     std::optional<std::chrono::milliseconds> timeout; ///< of the download, after the check
+    std::string state_folder;                         ///< for checkpoints
 };
 
 /// What has come of a deployment.
@@ -35,7 +37,7 @@ struct deployment_report {
     exit_code code = exit_failed;
     image_status image;                       ///< as it was last
     std::map<image_state, double> seconds;    ///< in each state
-    std::optional<std::int64_t> to_fetch;     ///< bytes that the device did not hold; nothing until that was known
+    std::optional<std::int64_t> to_fetch;     ///< bytes that the device did not hold; nothing until known
     std::map<std::string, peer_status> peers; ///< as they were seen last, about ten times a second, by id
 };
 
@@ -80,6 +82,7 @@ private:
     deployment_report m_report;
 
     boost::asio::io_context m_main{1};
+    resume_store m_checkpoints; ///< before what has workers that write to it
     std::shared_ptr<backend> m_backend;
     worker_pool m_setup{"setup", 2}; ///< after m_main: what it posts needs that
     seeder m_seeder;

@@ -12,6 +12,9 @@ bool same_in_use(image_settings running, image_settings const& wanted) {
     running.trackers = wanted.trackers;
     running.profile = wanted.profile;
     running.verify = wanted.verify;
+    running.check = wanted.check; // looked at when it is opened
+    running.upload_limit = wanted.upload_limit;
+    running.super_seeding = wanted.super_seeding;
     return running == wanted;
 }
 
@@ -41,6 +44,7 @@ reload_plan plan_reload(settings const& running, std::vector<running_image> cons
         }
     }
     plan.network = !(running.network == wanted.network);
+    plan.resume = !(running.resume == wanted.resume);
     plan.memory = running.memory.pool != wanted.memory.pool || running.memory.cache != wanted.memory.cache;
     plan.hashing = running.hashing.threads != wanted.hashing.threads;
     plan.profiles = running.profiles != wanted.profiles;

@@ -19,8 +19,9 @@ struct running_image {
 struct reload_plan {
     std::vector<std::string> close;     ///< images to close: removed, or to be opened again
     std::vector<image_settings> open;   ///< images to open when those are closed: new, changed, or failed before
-    std::vector<image_settings> update; ///< images whose peers, trackers, profile or verify change while they run
-    bool network = false;               ///< listeners or local discovery
+    std::vector<image_settings> update; ///< images with keys that change while they run
+    bool network = false;               ///< listeners, local discovery or limits
+    bool resume = false;                ///< checkpoints
     bool memory = false;                ///< sizes of pool and cache
     bool hashing = false;               ///< number of hash threads
     bool profiles = false;              ///< numbers of a profile
@@ -28,8 +29,8 @@ struct reload_plan {
     std::vector<std::string> needs_restart; ///< keys that differ but cannot change in a running daemon
 
     [[nodiscard]] bool empty() const noexcept {
-        return close.empty() && open.empty() && update.empty() && !network && !memory && !hashing && !profiles &&
-               !log_level && needs_restart.empty();
+        return close.empty() && open.empty() && update.empty() && !network && !resume && !memory && !hashing &&
+               !profiles && !log_level && needs_restart.empty();
     }
 };
 

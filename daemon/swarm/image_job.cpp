@@ -6,7 +6,6 @@
 
 #include <sys/stat.h>
 
-#include <boost/asio/post.hpp>
 #include <spdlog/fmt/fmt.h>
 
 #include "core/device/file_block_device.hpp"
@@ -114,22 +113,15 @@ struct image_job::opened_image {
     std::shared_ptr<image_storage> image;
     file_stamp stamp;
     storage_class_decision decision;
+    device_identity identity;
+    resume_point resume;
 };
-
-template <class Call>
-auto image_job::on_main(Call call) {
-    return [weak = weak_from_this(), &main = m_services.main, call = std::move(call)](auto... arguments) {
-        boost::asio::post(main, [weak, call, ... arguments = std::move(arguments)] {
-            if (auto const self = weak.lock()) {
-                call(*self, arguments...);
-            }
-        });
-    };
-}
 
 image_job::image_job(image_settings wanted, image_services services)
     : m_settings(std::move(wanted))
-    , m_services(std::move(services)) {}
+    , m_services(std::move(services))
+    , m_checkpoint_timer(m_services.main)
+    , m_source_timer(m_services.main) {}
 
 image_job::~image_job() = default;
 
@@ -140,6 +132,8 @@ log_fields image_job::fields() const {
 void image_job::set_state(image_state state) {
     m_state = state;
     m_phase_began = clock::now();
+    arm_checkpoint_timer();
+    arm_source_timer();
     m_services.on_change();
 }
 
@@ -159,7 +153,8 @@ void image_job::start() {
     auto const& in_force = m_services.settings();
     m_services.setup.submit([settings = m_settings, max_torrent = in_force.memory.max_torrent,
                              profiles = in_force.profiles, shared = m_services.shared, &setup = m_services.setup,
-                             opened = std::move(opened), closed = std::move(closed)] {
+                             resume = m_settings.check == target_check::resume && keeps_checkpoints(),
+                             &store = m_services.checkpoints, opened = std::move(opened), closed = std::move(closed)] {
         opened_image found;
         found.stamp = stamp_of(settings.torrent);
         torrent_limits limits;
@@ -190,6 +185,11 @@ void image_job::start() {
                                                    closed();
                                                });
                                            });
+        // What can not be looked at is not known again: no checkpoint fits it, and no change of it is seen.
+        found.identity = identify_device(settings.device).value_or(device_identity{});
+        if (resume) {
+            found.resume = find_resume_point(store, found.image->torrent(), settings.device);
+        }
         // Here and not on the main thread: registering the pool with a ring pins all of it.
         if (auto const added = shared->add_image(found.image); !added) {
             opened(result<opened_image, failure>(
@@ -216,6 +216,8 @@ void image_job::on_opened(result<opened_image, failure> const& outcome) {
     m_stamp = outcome->stamp;
     m_detected = outcome->decision.cls;
     m_info_hash = m_image->torrent().info_hash;
+    m_identity = outcome->identity;
+    m_resume = outcome->resume;
     if (m_closed) {
         release_image();
         return;
@@ -245,20 +247,24 @@ void image_job::on_opened(result<opened_image, failure> const& outcome) {
     join_swarm();
 }
 
-void image_job::join_swarm() {
+swarm_entry image_job::make_entry() const {
     swarm_entry entry;
     entry.torrent = std::shared_ptr<image_torrent const>(m_image, &m_image->torrent());
     entry.mode = m_settings.mode;
     entry.name = m_settings.name;
     entry.peers = m_settings.peers;
     entry.trackers = m_settings.trackers;
-    m_in_swarm = m_services.swarm.add(entry, *this);
-    if (m_settings.mode == image_mode::seed) {
-        log_info(fields(), "seeding");
-        set_state(image_state::seeding);
+    entry.upload_limit = m_settings.upload_limit;
+    return entry;
+}
+
+void image_job::join_swarm() {
+    if (m_settings.mode == image_mode::deploy) {
+        join_as_target();
+    } else if (m_settings.verify_source == source_check::full) {
+        check_source();
     } else {
-        log_info(fields(), "checking what the device holds");
-        set_state(image_state::checking);
+        join_as_seed();
     }
 }
 
@@ -277,10 +283,21 @@ void image_job::report_check() {
         return;
     }
     auto const total = m_image->torrent().extents.total_size();
-    auto const seconds = phase_seconds();
-    log_info(fields(), fmt::format("checked {} in {:.1f} s ({}): {} to fetch", size(total), seconds,
-                                   rate(total, seconds), size(m_progress.bytes_left)));
-    if (m_progress.bytes_left > 0) {
+    auto missing = m_progress.bytes_left;
+    if (m_resume.found) {
+        auto const there = bytes_of(m_resume.found->pieces);
+        missing = total - there;
+        log_info(fields(),
+                 fmt::format("resumed: {} of {} were there: {} to fetch", size(there), size(total), size(missing)));
+    } else if (m_settings.check == target_check::none && !m_checked_again) {
+        log_info(fields(), fmt::format("not checked (check = \"none\"): {} to fetch", size(total)));
+    } else {
+        auto const seconds = phase_seconds();
+        log_info(fields(), fmt::format("checked {} in {:.1f} s ({}): {} to fetch", size(total), seconds,
+                                       rate(total, seconds), size(missing)));
+    }
+    m_progress.bytes_left = missing;
+    if (missing > 0) {
         log_info(fields(), "downloading");
     }
     m_transfer_began = clock::now();
@@ -289,6 +306,7 @@ void image_job::report_check() {
 
 void image_job::on_progress(swarm_progress const& progress) {
     m_progress = progress;
+    steer_super_seeding();
     if (m_state == image_state::checking && progress.current == swarm_progress::phase::downloading) {
         report_check();
     }
@@ -312,6 +330,10 @@ void image_job::on_complete() {
 }
 
 void image_job::on_content_differs() {
+    if (m_settings.mode == image_mode::deploy) {
+        check_again("does not hold what the checkpoint says");
+        return;
+    }
     fail(failure_kind::content, m_settings.device + ": does not hold what the torrent says; not served any more");
 }
 
@@ -369,6 +391,7 @@ void image_job::on_flushed(result<void, io_error> const& outcome, clock::time_po
     log_info(fields(), fmt::format("written: the last block {:.1f} s after it came", to_written));
     log_info(fields(), fmt::format("durable: flushed in {:.1f} s; {} from peer to disk in {:.1f} s ({})", to_durable,
                                    size(bytes), to_all, rate(bytes, to_all)));
+    save_checkpoint(all_pieces(), false, true, {});
     if (m_settings.verify) {
         begin_verify();
     } else {
@@ -387,15 +410,22 @@ void image_job::begin_verify() {
 }
 
 void image_job::on_verified(image_verifier::outcome const& outcome) {
-    m_verifier.reset();
-    if (m_state != image_state::verifying) {
+    if (outcome.cancelled || m_state != image_state::verifying) {
         return;
     }
+    m_verifier.reset();
     if (outcome.read_failed) {
         fail(failure_kind::verify, outcome.read_failed->message());
         return;
     }
+    if (!outcome.ok() && m_resume.found) {
+        check_again(
+            fmt::format("{} of {} pieces differ on the device", outcome.pieces.size(), m_image->torrent().piece_count));
+        m_services.swarm.recheck(*m_in_swarm);
+        return;
+    }
     if (!outcome.ok()) {
+        remove_checkpoint(); // or the next start would go on from what is not there
         auto const& first = outcome.differing.front();
         fail(
             failure_kind::verify,
@@ -418,6 +448,8 @@ void image_job::finish_deploy() {
                                    size(total), size(m_image->bytes_written()),
                                    m_settings.verify ? "verified" : "not verified (verify = false)", seconds,
                                    rate(total, seconds)));
+    m_done_recorded = true;
+    save_checkpoint(all_pieces(), m_settings.verify, true, {});
     log_info(fields(), "seeding");
     set_state(image_state::seeding);
 }
@@ -471,7 +503,7 @@ void image_job::close(std::function<void()> closed) {
 
 void image_job::leave_swarm() {
     if (m_verifier) {
-        m_verifier->cancel();
+        std::exchange(m_verifier, nullptr)->cancel();
     }
     if (m_in_swarm) {
         m_services.swarm.remove(*std::exchange(m_in_swarm, std::nullopt));
@@ -497,18 +529,17 @@ void image_job::wind_up() {
         release_image();
         return;
     }
-    auto flushed = on_main([](image_job& self, result<void, io_error> const& outcome) {
-        if (!outcome) {
-            log_error(self.fields(), "what was written last may be lost: " + outcome.error().message());
-            self.m_failure = {failure_kind::flush, outcome.error().message()};
-        }
-        self.release_image();
+    auto written = on_main([](image_job& self) {
+        auto const pieces = self.m_done_recorded ? std::vector<bool>{} : self.m_pieces;
+        self.save_checkpoint(pieces, false, true, [](image_job& job, result<void, io_error> const& outcome) {
+            if (!outcome) {
+                log_error(job.fields(), "what was written last may be lost: " + outcome.error().message());
+                job.m_failure = {failure_kind::flush, outcome.error().message()};
+            }
+            job.release_image();
+        });
     });
-    m_image->io().when_written([image = std::weak_ptr(m_image), flushed = std::move(flushed)] {
-        if (auto const alive = image.lock()) {
-            alive->calls().submit([alive, flushed] { flushed(alive->flush()); });
-        }
-    });
+    m_image->io().when_written([written = std::move(written)] { written(); });
 }
 
 void image_job::release_image() {
@@ -541,6 +572,8 @@ void image_job::update(image_settings const& wanted) {
     apply_profile();
     if (m_in_swarm) {
         m_services.swarm.update(*m_in_swarm, wanted.peers, wanted.trackers);
+        m_services.swarm.set_upload_limit(*m_in_swarm, wanted.upload_limit);
+        steer_super_seeding();
     }
 }
 

@@ -9,15 +9,19 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "config/settings.hpp"
 #include "core/backend/backend.hpp"
 #include "core/backend/image_verifier.hpp"
+#include "core/device/device_identity.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/image_state.hpp"
 #include "daemon/swarm/image_status.hpp"
+#include "daemon/swarm/resume_store.hpp"
 #include "daemon/swarm/seeder.hpp"
 
 namespace seedbed {
@@ -43,7 +47,20 @@ struct image_services {
     seeder& swarm;
     std::function<seedbed::settings const&()> settings; ///< those in force
     std::function<void()> on_change;                    ///< called after every change of state
+    resume_store& checkpoints;
+    /// An image that was verified, and to whose device nothing was written since, is not read again.
+    bool trust_proof = true;
 };
+
+/// What an image can go on from when it is opened.
+struct resume_point {
+    std::optional<checkpoint> found;               ///< fits
+    std::string unused;                            ///< why one that was there is not used; empty where there was none
+    device_change change = device_change::unknown; ///< whether the device was written to since
+};
+/// Looks for a checkpoint of this device. Blocks.
+[[nodiscard]] resume_point find_resume_point(resume_store const& store, image_torrent const& torrent,
+                                             std::string const& device);
 
 /// One image's life, from opening its device to closing it: it logs each change of state, and calls a deployed image
 /// done when it is downloaded, written, durable and verified, and not before.
@@ -66,6 +83,8 @@ public:
     void update(image_settings const& wanted);
     /// Applies the present numbers of its profile.
     void apply_profile();
+    /// Applies the present interval between checkpoints.
+    void apply_resume();
 
     [[nodiscard]] image_settings const& settings() const noexcept { return m_settings; }
     [[nodiscard]] image_state state() const noexcept { return m_state; }
@@ -93,6 +112,7 @@ public:
     void on_checked() override;
     void on_complete() override;
     void on_content_differs() override;
+    void on_pieces(std::vector<bool> const& there) override;
     void on_piece_damaged(int piece) override;
     void on_swarm_error(std::string const& reason) override;
     void on_progress(swarm_progress const& progress) override;
@@ -110,11 +130,36 @@ private:
 
     void on_opened(result<opened_image, failure> const& outcome);
     void join_swarm();
+    void join_as_seed();
+    void join_as_target();
+    [[nodiscard]] swarm_entry make_entry() const;
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
     void begin_verify();
     void on_verified(image_verifier::outcome const& outcome);
     void finish_deploy();
+    /// Something is not on the device that was taken for being there: it is read, and what differs is fetched.
+    void check_again(std::string const& why);
+
+    // Checkpoints, see image_job_resume.cpp.
+    [[nodiscard]] bool keeps_checkpoints() const;
+    void arm_checkpoint_timer();
+    /// Flushes, then saves; \p then is called on the main thread, with the flush's outcome.
+    void save_checkpoint(std::vector<bool> pieces, bool verified, bool at_rest,
+                         std::function<void(image_job&, result<void, io_error> const&)> then);
+    void remove_checkpoint();
+    /// All pieces are there by the checkpoint.
+    void resume_complete();
+    [[nodiscard]] std::int64_t bytes_of(std::vector<bool> const& pieces) const;
+    [[nodiscard]] std::vector<bool> all_pieces() const;
+
+    // The source of a seed, see image_job_source.cpp.
+    void check_source();
+    void on_source_checked(image_verifier::outcome const& outcome);
+    void arm_source_timer();
+    void on_source_looked_at(result<device_identity> const& now);
+    void steer_super_seeding();
+
     [[nodiscard]] double phase_fraction() const;
     void fail(failure const& why);
     void fail(failure_kind kind, std::string const& reason) { fail(failure{kind, reason}); }
@@ -156,6 +201,18 @@ private:
     bool m_opening = false;     ///< a worker is opening the device
     bool m_device_open = false; ///< until the last owner of the image has closed it
     std::shared_ptr<image_verifier> m_verifier;
+    device_identity m_identity; ///< of the device when it was opened
+
+    resume_point m_resume;
+    bool m_checked_again = false;
+    std::vector<bool> m_pieces;   ///< written to the device, as was told last
+    bool m_done_recorded = false; ///< there is nothing that a later checkpoint could tell
+    boost::asio::steady_timer m_checkpoint_timer;
+
+    boost::asio::steady_timer m_source_timer;
+    bool m_source_written = false;  ///< reported
+    bool m_super_seeding = false;   ///< asked of the swarm now
+    std::int64_t m_super_began = 0; ///< bytes that had been sent when it was
     std::function<void()> m_closed;
 
     swarm_progress m_progress;
@@ -165,5 +222,16 @@ private:
     clock::time_point m_transfer_began{};
     clock::time_point m_phase_began{};
 };
+
+template <class Call>
+auto image_job::on_main(Call call) {
+    return [weak = weak_from_this(), &main = m_services.main, call = std::move(call)](auto... arguments) {
+        boost::asio::post(main, [weak, call, ... arguments = std::move(arguments)] {
+            if (auto const self = weak.lock()) {
+                call(*self, arguments...);
+            }
+        });
+    };
+}
 
 } // namespace seedbed

@@ -7,7 +7,9 @@ namespace seedbed {
 /// What an image is doing. The legal ways:
 ///
 ///     opening -> checking -> downloading -> flushing -> verifying -> seeding      (deploy)
-///     opening -> seeding                                                          (seed)
+///     opening -> flushing | seeding                                               (deploy, all was there before)
+///     flushing | verifying | seeding -> checking                                  (deploy, something is not there)
+///     opening [-> verifying] -> seeding                                           (seed)
 ///     any -> failed                                                               (stays in the list until a reload)
 ///     any -> closing -> closed
 enum class image_state : std::uint8_t {

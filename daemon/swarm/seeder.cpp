@@ -7,10 +7,12 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <libtorrent/add_torrent_params.hpp>
 #include <libtorrent/alert_types.hpp>
 #include <libtorrent/announce_entry.hpp>
 #include <libtorrent/hex.hpp>
+#include <libtorrent/ip_filter.hpp>
 #include <libtorrent/peer_info.hpp>
 #include <libtorrent/session.hpp>
 #include <libtorrent/session_params.hpp>
@@ -20,12 +22,15 @@
 
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/session_settings.hpp"
+#include "daemon/swarm/upload_ramp.hpp"
 
 namespace seedbed {
 
 namespace lt = libtorrent;
 
 namespace {
+
+constexpr auto ramp_step = std::chrono::seconds(5);
 
 /// "ADDRESS:PORT", checked by the configuration.
 std::optional<lt::tcp::endpoint> parse_endpoint(std::string const& text) {
@@ -50,6 +55,21 @@ std::string to_text(lt::tcp::endpoint const& endpoint) {
     auto const address = endpoint.address().to_string();
     auto const port = ":" + std::to_string(endpoint.port());
     return endpoint.address().is_v6() ? "[" + address + "]" + port : address + port;
+}
+
+/// libtorrent's -1 is no limit.
+int to_limit(std::int64_t bytes_a_second) {
+    return bytes_a_second == 0 ? -1 : static_cast<int>(bytes_a_second);
+}
+
+/// Has the session's limits on rates and upload slots apply to all addresses.
+lt::ip_filter limits_for_everybody() {
+    using boost::asio::ip::make_address;
+    constexpr std::uint32_t global = 1U << static_cast<std::uint32_t>(lt::session::global_peer_class_id);
+    lt::ip_filter everybody;
+    everybody.add_rule(make_address("0.0.0.0"), make_address("255.255.255.255"), global);
+    everybody.add_rule(make_address("::"), make_address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), global);
+    return everybody;
 }
 
 swarm_progress to_progress(lt::torrent_status const& status) {
@@ -109,7 +129,16 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         bool remove = false;           ///< asked for before it was added
         bool complete = false;
         bool checked = false;
+        std::int64_t upload_limit = 0;
+        bool super_seeding = false;
+        int connected = 0; ///< peers, as was told last
+        bool hash_before_serving = false;
         std::string tracker_error; ///< the last one logged
+
+        void expect_check() {
+            complete = false;
+            checked = false;
+        }
     };
 
     boost::asio::io_context& main;
@@ -118,6 +147,10 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     std::map<id, torrent> torrents;
     std::map<lt::torrent_handle, id> by_handle;
     id next_id = 1;
+
+    upload_ramp ramp;
+    boost::asio::steady_timer ramp_timer;
+    int slots_in_force = 0; ///< as in the configuration: 0 is no limit
 
     std::atomic<bool> woken{false}; ///< set by the network thread, cleared when alerts are taken
     std::chrono::steady_clock::time_point last_pong = std::chrono::steady_clock::now();
@@ -132,16 +165,22 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     implementation(boost::asio::io_context& main_context, network_settings wanted, std::function<void()> activity)
         : main(main_context)
         , network(std::move(wanted))
-        , on_activity(std::move(activity)) {}
+        , on_activity(std::move(activity))
+        , ramp_timer(main_context) {}
 
     void open(std::shared_ptr<backend> shared, std::int64_t queued_bytes) {
-        lt::session_params params(make_session_settings(network, queued_bytes));
+        auto pack = make_session_settings(network, queued_bytes);
+        slots_in_force = ramp.slots(network);
+        set_upload_slots_setting(pack, slots_in_force);
+        lt::session_params params(std::move(pack));
         params.disk_io_constructor = [shared = std::move(shared)](lt::io_context& context,
                                                                   lt::settings_interface const& settings,
                                                                   lt::counters& counters) {
             return make_disk_io(shared, context, settings, counters);
         };
         session = std::make_unique<lt::session>(std::move(params));
+        // By default libtorrent knows limits for peers that are far away only: here all are near.
+        session->set_peer_class_filter(limits_for_everybody());
         session->set_alert_notify([weak = weak_from_this(), &context = main] {
             auto const self = weak.lock();
             if (self && !self->woken.exchange(true)) {
@@ -170,6 +209,49 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     void on_tracker(torrent& which, std::string const& url, std::string const& error);
     void on_listen_failed(lt::listen_failed_alert const& alert);
     void on_pong();
+
+    [[nodiscard]] int peers() const {
+        int sum = 0;
+        for (auto const& [which, each] : torrents) {
+            sum += each.connected;
+        }
+        return sum;
+    }
+
+    /// Takes over as many upload slots as the ramp and the configuration allow now.
+    void apply_slots() {
+        auto const slots = ramp.slots(network);
+        if (session && std::exchange(slots_in_force, slots) != slots) {
+            lt::settings_pack pack;
+            set_upload_slots_setting(pack, slots);
+            session->apply_settings(std::move(pack));
+        }
+    }
+
+    void arm_ramp() {
+        ramp_timer.expires_after(ramp_step);
+        ramp_timer.async_wait([weak = weak_from_this()](boost::system::error_code const& ec) {
+            auto const self = weak.lock();
+            if (!ec && self) {
+                auto const again = self->ramp.step();
+                self->apply_slots();
+                if (again) {
+                    self->arm_ramp();
+                }
+            }
+        });
+    }
+
+    void on_peer_count() {
+        if (peers() > 0) {
+            if (ramp.begin()) {
+                arm_ramp();
+            }
+        } else if (ramp.reset()) {
+            ramp_timer.cancel();
+            apply_slots();
+        }
+    }
 
     torrent* find(lt::torrent_handle const& handle) {
         auto const at = by_handle.find(handle);
@@ -249,6 +331,10 @@ void seeder::implementation::on_added(lt::add_torrent_alert const& alert) {
         session->remove_torrent(added.handle);
         return;
     }
+    // A reload may have changed these since.
+    added.handle.set_upload_limit(to_limit(added.upload_limit));
+    added.handle.set_flags(added.super_seeding ? lt::torrent_flags::super_seeding : lt::torrent_flags_t{},
+                           lt::torrent_flags::super_seeding);
     connect_peers(added);
     if (added.trackers_changed) {
         replace_trackers(added);
@@ -272,9 +358,9 @@ void seeder::implementation::on_state(lt::state_changed_alert const& alert) {
     if (which == nullptr) {
         return;
     }
-    if (which->mode == image_mode::seed && which->complete && alert.state == lt::torrent_status::checking_resume_data) {
+    if (which->hash_before_serving && which->complete && alert.state == lt::torrent_status::checking_resume_data) {
         // libtorrent hashes a piece before it serves it the first time. This one was not what the torrent says.
-        which->complete = false;
+        which->expect_check();
         which->listener->on_content_differs();
     }
 }
@@ -302,9 +388,11 @@ void seeder::implementation::dispatch(lt::alert const& alert) {
     } else if (auto const* updates = lt::alert_cast<lt::state_update_alert>(&alert)) {
         for (auto const& status : updates->status) {
             if (auto* const which = find(status.handle)) {
+                which->connected = status.num_peers;
                 which->listener->on_progress(to_progress(status));
             }
         }
+        on_peer_count();
     } else if (auto const* state = lt::alert_cast<lt::state_changed_alert>(&alert)) {
         on_state(*state);
     } else if (auto const* checked = lt::alert_cast<lt::torrent_checked_alert>(&alert)) {
@@ -325,6 +413,13 @@ void seeder::implementation::dispatch(lt::alert const& alert) {
         if (auto* const which = find(hash->handle)) {
             which->listener->on_piece_damaged(static_cast<int>(hash->piece_index));
         }
+    } else if (auto const* resume = lt::alert_cast<lt::save_resume_data_alert>(&alert)) {
+        if (auto* const which = find(resume->handle)) {
+            auto const& have = resume->params.have_pieces;
+            std::vector<bool> there(static_cast<std::size_t>(have.size()));
+            std::copy(have.begin(), have.end(), there.begin());
+            which->listener->on_pieces(there);
+        }
     } else if (auto const* failed = lt::alert_cast<lt::listen_failed_alert>(&alert)) {
         on_listen_failed(*failed);
     } else if (auto const* opened = lt::alert_cast<lt::listen_succeeded_alert>(&alert)) {
@@ -336,6 +431,9 @@ void seeder::implementation::dispatch(lt::alert const& alert) {
         if (auto* const which = find(connected->handle)) {
             auto const peer = to_text(connected->endpoint);
             log_debug({which->name, {}, peer}, "peer " + peer + " connected");
+        }
+        if (ramp.begin()) {
+            arm_ramp();
         }
         on_activity();
     } else if (auto const* gone = lt::alert_cast<lt::peer_disconnected_alert>(&alert)) {
@@ -379,17 +477,34 @@ seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
     added.peers = entry.peers;
     added.trackers = entry.trackers;
     added.own_trackers = entry.torrent->info->trackers();
+    added.hash_before_serving = entry.hash_before_serving;
+    added.upload_limit = entry.upload_limit;
+    added.super_seeding = entry.super_seeding;
 
     lt::add_torrent_params params;
     params.ti = entry.torrent->info;
     params.save_path = "/"; // libtorrent wants one; the backend finds the device by the info-hash
     params.trackers = entry.trackers;
     params.flags = lt::torrent_flags::update_subscribe | lt::torrent_flags::apply_ip_filter;
+    params.upload_limit = to_limit(entry.upload_limit);
     if (entry.mode == image_mode::seed) {
-        // Complete by promise: each piece is hashed before it is served the first time. Upload mode keeps libtorrent
-        // from asking peers for what a source may turn out to lack.
-        params.flags |= lt::torrent_flags::seed_mode | lt::torrent_flags::upload_mode;
+        // Keeps libtorrent from asking peers for what a source may turn out to lack.
+        params.flags |= lt::torrent_flags::upload_mode;
+    }
+    if (entry.super_seeding) {
+        params.flags |= lt::torrent_flags::super_seeding;
+    }
+    if (entry.hash_before_serving) {
+        params.flags |= lt::torrent_flags::seed_mode;
         added.complete = true;
+    } else if (entry.pieces) {
+        // libtorrent takes them as they are, and asks our disk_io, which trusts them, too.
+        params.have_pieces.resize(static_cast<int>(entry.pieces->size()), false);
+        for (std::size_t i = 0; i < entry.pieces->size(); ++i) {
+            if ((*entry.pieces)[i]) {
+                params.have_pieces.set_bit(lt::piece_index_t(static_cast<int>(i)));
+            }
+        }
     }
     params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
     m_impl->session->async_add_torrent(std::move(params));
@@ -400,6 +515,9 @@ void seeder::remove(id torrent) {
     auto& removed = m_impl->torrents.at(torrent);
     removed.remove = true;
     if (removed.added) {
+        if (removed.mode == image_mode::deploy) {
+            removed.handle.save_resume_data(); // the network thread answers this first
+        }
         m_impl->session->remove_torrent(removed.handle);
     }
 }
@@ -418,10 +536,39 @@ void seeder::update(id torrent, std::vector<std::string> const& peers, std::vect
     }
 }
 
+void seeder::set_upload_limit(id torrent, std::int64_t bytes_a_second) {
+    auto& limited = m_impl->torrents.at(torrent);
+    if (std::exchange(limited.upload_limit, bytes_a_second) != bytes_a_second && limited.added) {
+        limited.handle.set_upload_limit(to_limit(bytes_a_second));
+    }
+}
+
+void seeder::set_super_seeding(id torrent, bool on) {
+    auto& changed = m_impl->torrents.at(torrent);
+    if (std::exchange(changed.super_seeding, on) != on && changed.added) {
+        changed.handle.set_flags(on ? lt::torrent_flags::super_seeding : lt::torrent_flags_t{},
+                                 lt::torrent_flags::super_seeding);
+    }
+}
+
+void seeder::request_pieces(id torrent) {
+    if (auto const& asked = m_impl->torrents.at(torrent); asked.added) {
+        asked.handle.save_resume_data();
+    }
+}
+
+void seeder::recheck(id torrent) {
+    auto& checked = m_impl->torrents.at(torrent);
+    checked.expect_check();
+    checked.handle.force_recheck();
+}
+
 void seeder::apply(network_settings const& network) {
     m_impl->network = network;
     lt::settings_pack pack;
     set_network_settings(pack, network);
+    m_impl->slots_in_force = m_impl->ramp.slots(network);
+    set_upload_slots_setting(pack, m_impl->slots_in_force);
     m_impl->session->apply_settings(std::move(pack));
 }
 
@@ -465,6 +612,7 @@ std::chrono::steady_clock::time_point seeder::last_pong() const noexcept {
 void seeder::shut_down(worker_pool& worker, std::function<void()> done) {
     auto* const session = m_impl->session.release();
     session->set_alert_notify({});
+    m_impl->ramp_timer.cancel();
     worker.submit([session, &main = m_impl->main, done = std::move(done)] {
         delete session; // waits for the network thread
         boost::asio::post(main, done);

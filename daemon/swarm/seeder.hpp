@@ -39,8 +39,11 @@ public:
     virtual void on_checked() = 0;
     /// Every piece is there.
     virtual void on_complete() = 0;
-    /// The device does not hold what the torrent says, although it was added as complete.
+    /// The device does not hold what the torrent says, although it was added as complete. To deploy, it is checked now,
+    /// and on_checked() follows.
     virtual void on_content_differs() = 0;
+    /// Which pieces are written to the device, as was asked for; empty while the device is checked.
+    virtual void on_pieces(std::vector<bool> const& there) = 0;
     /// A piece that was fetched does not hash to what the torrent says; it is fetched again.
     virtual void on_piece_damaged(int piece) = 0;
     /// libtorrent has given the torrent up.
@@ -60,6 +63,12 @@ struct swarm_entry {
     std::string name; ///< of the image, for logs
     std::vector<std::string> peers;
     std::vector<std::string> trackers;
+    /// The pieces that are there; nothing: found out by reading the device.
+    std::optional<std::vector<bool>> pieces = {};
+    /// All are there by promise, whatever pieces says: each is hashed before it is served the first time.
+    bool hash_before_serving = false;
+    std::int64_t upload_limit = 0; ///< bytes a second; 0: none
+    bool super_seeding = false;
 };
 
 /// The libtorrent session: settings, torrents and alerts.
@@ -83,12 +92,21 @@ public:
 
     /// Adds a torrent whose image the backend knows. \p listener must live until its on_removed().
     id add(swarm_entry const& entry, swarm_listener& listener);
-    /// Takes a torrent out: its peers are dropped, trackers told. The listener's on_removed() follows.
+    /// Takes a torrent out: its peers are dropped, trackers told. The listener's on_removed() follows, after
+    /// on_pieces() where it is one to deploy.
     void remove(id torrent);
     /// Replaces the peers and trackers of the configuration; connections stay.
     void update(id torrent, std::vector<std::string> const& peers, std::vector<std::string> const& trackers);
 
-    /// Applies changed settings; connections stay.
+    /// 0: no limit.
+    void set_upload_limit(id torrent, std::int64_t bytes_a_second);
+    void set_super_seeding(id torrent, bool on);
+    /// Asks for on_pieces().
+    void request_pieces(id torrent);
+    /// Has the device read and what differs fetched. Drops the peers for a moment; on_checked() follows.
+    void recheck(id torrent);
+
+    /// Applies changed settings; connections stay, but for those that are more than the new limit.
     void apply(network_settings const& network);
 
     /// Changes how much may wait to be written before peers are paused, in bytes.

@@ -19,6 +19,14 @@ void set_network_settings(lt::settings_pack& pack, network_settings const& netwo
     }
     pack.set_str(lt::settings_pack::listen_interfaces, listen);
     pack.set_bool(lt::settings_pack::enable_lsd, network.local_discovery);
+    pack.set_int(lt::settings_pack::upload_rate_limit, static_cast<int>(network.upload_limit));
+    pack.set_int(lt::settings_pack::download_rate_limit, static_cast<int>(network.download_limit));
+    pack.set_int(lt::settings_pack::connections_limit, network.connections);
+    set_upload_slots_setting(pack, network.upload_slots);
+}
+
+void set_upload_slots_setting(lt::settings_pack& pack, int slots) {
+    pack.set_int(lt::settings_pack::unchoke_slots_limit, slots == 0 ? -1 : slots);
 }
 
 void set_queued_bytes_setting(lt::settings_pack& pack, std::int64_t queued_bytes) {
@@ -54,9 +62,12 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     // Several machines behind one address are several peers.
     pack.set_bool(sp::allow_multiple_connections_per_ip, true);
 
-    // Every peer is served; every torrent is active.
-    pack.set_int(sp::unchoke_slots_limit, -1);
-    pack.set_int(sp::connections_limit, 4000);
+    // Every torrent is active. A peer that is connected stays so, also where there are as many as may be; one that
+    // waits for an upload slot does not wait long.
+    pack.set_int(sp::peer_turnover, 0);
+    pack.set_int(sp::peer_turnover_cutoff, 100);
+    pack.set_int(sp::unchoke_interval, 5);
+    pack.set_int(sp::optimistic_unchoke_interval, 10);
     for (auto const limit : {sp::active_downloads, sp::active_seeds, sp::active_checking, sp::active_limit,
                              sp::active_tracker_limit, sp::active_lsd_limit}) {
         pack.set_int(limit, std::numeric_limits<std::uint16_t>::max());

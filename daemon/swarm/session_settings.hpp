@@ -9,8 +9,8 @@
 
 namespace seedbed {
 
-/// libtorrent's settings for imaging in a LAN: no DHT, no port mapping, plain TCP, no limit on connections, uploads or
-/// torrents, deep request queues.
+/// libtorrent's settings for imaging in a LAN: no DHT, no port mapping, plain TCP, no limit on torrents, nor on
+/// rates and uploads unless one is configured, deep request queues.
 ///
 /// \param queued_bytes how much may wait to be written before peers are paused.
 [[nodiscard]] libtorrent::settings_pack make_session_settings(network_settings const& network,
@@ -18,6 +18,8 @@ namespace seedbed {
 
 /// The parts of them that a reload changes.
 void set_network_settings(libtorrent::settings_pack& pack, network_settings const& network);
+/// \param slots peers that are sent to at a time; 0: all.
+void set_upload_slots_setting(libtorrent::settings_pack& pack, int slots);
 void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);
 
 /// Has the allocator keep what is freed. libtorrent allocates and frees its receive buffers over and over: where their

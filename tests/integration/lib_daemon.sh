@@ -54,6 +54,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 unset NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID
 export MTOOLS_SKIP_CHECK=1
 work=$(mktemp -d "${TMPDIR:-/tmp}/seedbed-$(basename "$0" .sh)-XXXXXX")
+export STATE_DIRECTORY=$work/state # where a daemon keeps its checkpoints
 deferred=$work/.deferred
 : >"$deferred"
 declare -A daemon_pid=()

@@ -5,6 +5,7 @@ lib_extents.py equal TORRENT_INFO A B    every extent holds the same on both
 lib_extents.py noise TORRENT_INFO A      nothing but 0xA5 lies outside of the extents
 lib_extents.py one TORRENT_INFO [N]      prints offset and length of extent N: 0 by default, -1 is the last one
 lib_extents.py total TORRENT_INFO        prints the bytes of all extents
+lib_extents.py place TORRENT_INFO N     prints where on the device byte N of the image is
 lib_extents.py pieces TORRENT_INFO A B   prints the bytes of the pieces that are the same on both
 Exit status: 0 yes, 1 no, with one line that says where."""
 import fcntl
@@ -89,6 +90,16 @@ def total(info):
     print(sum(length for _, length in read_extents(info)))
 
 
+def place(info, number):
+    left = int(number)
+    for offset, length in read_extents(info):
+        if left < length:
+            print(offset + left)
+            return
+        left -= length
+    sys.exit(f"{info}: has no byte {number}")
+
+
 def pieces(info, a, b):
     a, b = Device(a), Device(b)
     same, whole, at = 0, True, 0  # bytes of equal pieces; whether this piece is equal so far; bytes before here
@@ -102,4 +113,4 @@ def pieces(info, a, b):
     print(same + (at % PIECE if whole else 0))
 
 
-{"equal": equal, "pieces": pieces, "noise": noise, "one": one, "total": total}[sys.argv[1]](*sys.argv[2:])
+{"equal": equal, "pieces": pieces, "noise": noise, "one": one, "total": total, "place": place}[sys.argv[1]](*sys.argv[2:])

@@ -1,6 +1,7 @@
 #!/bin/bash
-# A deployment that is cut short, by SIGTERM or SIGKILL, goes on where it was: what the device holds is checked, the rest is
-# fetched, and no more. After the end a restart fetches nothing, and after damage the damaged piece alone. SEEDBED is the program.
+# A deployment without checkpoints that is cut short, by SIGTERM or SIGKILL, goes on where it was: what the device holds is
+# checked, the rest is fetched, and no more. After the end a restart fetches nothing, and after damage the damaged piece alone.
+# SEEDBED is the program.
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
@@ -27,7 +28,7 @@ write_config seed.toml "$seed_port"
 add_image seed.toml sda1 sda1.torrent "$slow" seed
 noise_file target.img $size
 target=$(attach_loop target.img)
-write_config deploy.toml "$(free_port)"
+write_config deploy.toml "$(free_port)" '[resume]' 'interval = 0'
 add_image deploy.toml sda1 sda1.torrent "$target" deploy "peers = [\"127.0.0.1:$seed_port\"]"
 
 # tenths PATTERN FILE: the size, written as "12.5 MiB" or "12 MiB", that $number matches in the pattern, in tenths of MiB.

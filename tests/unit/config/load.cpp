@@ -69,6 +69,7 @@ void check_equal(settings const& a, settings const& b) {
     CHECK(a.network == b.network);
     CHECK(a.memory == b.memory);
     CHECK(a.hashing == b.hashing);
+    CHECK(a.resume == b.resume);
     CHECK(a.log == b.log);
     CHECK(a.profiles == b.profiles);
 }
@@ -93,6 +94,9 @@ trackers = ["http://t.example/announce", "https://u:p@[::1]:8443/a?b=c", "udp://
 serial = "S 1"
 size = "1 GiB"
 allow_mounted = true
+verify = "full"
+upload_limit = "100 MiB"
+super_seeding = true
 
 [[image]]
 name = "b"
@@ -101,6 +105,7 @@ device = "/dev/sdb"
 mode = "deploy"
 size = 4096
 verify = false
+check = "none"
 )");
     REQUIRE(loaded.images.size() == 2);
     image_settings a;
@@ -113,6 +118,9 @@ verify = false
     a.serial = "S 1";
     a.size = 1 << 30;
     a.allow_mounted = true;
+    a.verify_source = source_check::full;
+    a.upload_limit = 100 << 20;
+    a.super_seeding = true;
     CHECK(loaded.images[0] == a);
     CHECK(loaded.images[0].origin == "/etc/seedbed/t.toml:2");
     image_settings b;
@@ -122,8 +130,9 @@ verify = false
     b.mode = image_mode::deploy;
     b.size = 4096;
     b.verify = false;
+    b.check = target_check::none;
     CHECK(loaded.images[1] == b);
-    CHECK(loaded.images[1].origin == "/etc/seedbed/t.toml:14");
+    CHECK(loaded.images[1].origin == "/etc/seedbed/t.toml:17");
 }
 
 TEST_CASE("load: every key of the other tables arrives") {
@@ -131,6 +140,14 @@ TEST_CASE("load: every key of the other tables arrives") {
 [network]
 listen = ["127.0.0.1:1", "[::1]:65535"]
 local_discovery = false
+upload_limit = 2147483647
+download_limit = "1 MiB"
+connections = 65535
+upload_slots = 3
+slow_start = true
+[resume]
+interval = "5 s"
+folder = "state"
 [memory]
 pool = "1 TiB"
 cache = "3 MiB"
@@ -165,6 +182,13 @@ io_engine = "auto"
 )");
     CHECK(loaded.network.listen == lines{"127.0.0.1:1", "[::1]:65535"});
     CHECK_FALSE(loaded.network.local_discovery);
+    CHECK(loaded.network.upload_limit == 2147483647);
+    CHECK(loaded.network.download_limit == 1 << 20);
+    CHECK(loaded.network.connections == 65535);
+    CHECK(loaded.network.upload_slots == 3);
+    CHECK(loaded.network.slow_start);
+    CHECK(loaded.resume.interval == std::chrono::seconds(5));
+    CHECK(loaded.resume.folder == "/etc/seedbed/state");
     CHECK(loaded.memory.pool == 1LL << 40);
     CHECK(loaded.memory.cache == 3 << 20);
     CHECK(loaded.memory.cache_shards == 8);
@@ -354,6 +378,16 @@ TEST_CASE("load: wrong types are named") {
                                    "10: profile.hdd.direct_io: expected true, false or \"auto\", found an integer",
                                    "11: profile.hdd.io_engine: expected a string, found a boolean",
                                    "13: profile.nvme.direct_io: expected true, false or \"auto\", found a string"});
+    CHECK(bad("[network]\nupload_limit = 2147483648\nconnections = 0\nupload_slots = -1\nslow_start = 'no'\n[resume]\n"
+              "interval = '3601 s'\nfolder = ''\n") ==
+          lines{"2: network.upload_limit: 2 GiB is out of range: 0 B to 2147483647 B",
+                "3: network.connections: 0 is out of range: 1 to 65535",
+                "4: network.upload_slots: -1 is out of range: 0 to 65535",
+                "5: network.slow_start: expected true or false, found a string",
+                "7: resume.interval: 3601 s is out of range: 0 ms to 3600 s",
+                "8: resume.folder: '' is not the path of a file"});
+    CHECK(bad("network.upload_slots = 1") ==
+          lines{"1: network.upload_slots: 1 is too few: expected 0 (no limit) or 2 to 65535"});
     CHECK(bad("hashing = 2") == lines{"1: hashing: expected a table, found an integer"});
     CHECK(bad("[[image]]\nname = 1\ntorrent = 2\ndevice = {}\nmode = true\nprofile = 4\npeers = '192.0.2.1:1'\n"
               "trackers = [\n'http://h', 5,\n6]\nserial = 7\nsize = 1.5\nallow_mounted = 0\nverify = 'no'\n") ==
@@ -447,7 +481,16 @@ TEST_CASE("load: image names") {
 }
 
 TEST_CASE("load: flags that have no meaning in the image's mode") {
-    CHECK(bad(image("a", "verify = true\nallow_mounted = true")) == lines{"6: image.verify: only for mode \"deploy\""});
+    CHECK(bad(image("a", "verify = true\nallow_mounted = true")) ==
+          lines{"6: image.verify: expected a string, found a boolean"});
+    CHECK(bad(image("a", "verify = 'later'\ncheck = 'full'")) ==
+          lines{"6: image.verify: 'later' is not known: expected lazy, full or none",
+                "7: image.check: only for mode \"deploy\""});
+    CHECK(bad(image("a", "verify = 'full'\nsuper_seeding = true", "deploy")) ==
+          lines{"6: image.verify: expected true or false, found a string",
+                "7: image.super_seeding: only for mode \"seed\""});
+    CHECK(bad(image("a", "check = 'half'", "deploy")) ==
+          lines{"6: image.check: 'half' is not known: expected resume, full or none"});
     CHECK(bad(image("a", "verify = true\nallow_mounted = false", "deploy")) ==
           lines{"7: image.allow_mounted: only for mode \"seed\""});
     CHECK(bad(image("a", "verify = true\nallow_mounted = true", "?")).size() == 1);
@@ -693,7 +736,12 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     CHECK(loaded.images[0].mode == image_mode::seed);
     CHECK(loaded.images[1].mode == image_mode::deploy);
     CHECK(loaded.images[0].allow_mounted == image_settings{}.allow_mounted);
+    CHECK(loaded.images[0].verify_source == image_settings{}.verify_source);
+    CHECK(loaded.images[0].upload_limit == 0);
+    CHECK_FALSE(loaded.images[0].super_seeding);
     CHECK(loaded.images[1].verify == image_settings{}.verify);
+    CHECK(loaded.images[1].check == image_settings{}.check);
+    CHECK(std::exchange(loaded.resume.folder, "") == "/var/lib/seedbed"); // where no service manager names another
     loaded.images.clear();
     // What has no fixed default: a cache of the whole pool is what a cache without a limit comes to.
     CHECK(std::exchange(loaded.memory.cache, std::nullopt) == settings{}.memory.pool);
@@ -703,10 +751,12 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
 
 TEST_CASE("load: the installed file shows every key") {
     auto const text = content(installed);
-    for (std::string const key :
-         {"listen", "local_discovery", "pool",       "max_torrent", "level",  "name", "torrent",       "device",
-          "mode",   "profile",         "peers",      "trackers",    "serial", "size", "allow_mounted", "verify",
-          "cache",  "cache_shards",    "huge_pages", "ahead"}) {
+    for (std::string const key : {"listen",       "local_discovery", "pool",          "max_torrent",  "level",
+                                  "name",         "torrent",         "device",        "mode",         "profile",
+                                  "peers",        "trackers",        "serial",        "size",         "allow_mounted",
+                                  "verify",       "cache",           "cache_shards",  "huge_pages",   "ahead",
+                                  "upload_limit", "download_limit",  "connections",   "upload_slots", "slow_start",
+                                  "interval",     "folder",          "super_seeding", "check"}) {
         INFO(key);
         CHECK(text.find("\n#" + key + " = ") != std::string::npos);
     }

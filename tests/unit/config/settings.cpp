@@ -36,6 +36,10 @@ TEST_CASE("settings: images are equal in everything but their origin") {
     CHECK(differs([](image_settings& i) { i.size = 1; }));
     CHECK(differs([](image_settings& i) { i.allow_mounted = true; }));
     CHECK(differs([](image_settings& i) { i.verify = false; }));
+    CHECK(differs([](image_settings& i) { i.verify_source = source_check::none; }));
+    CHECK(differs([](image_settings& i) { i.check = target_check::full; }));
+    CHECK(differs([](image_settings& i) { i.upload_limit = 1; }));
+    CHECK(differs([](image_settings& i) { i.super_seeding = true; }));
 }
 
 TEST_CASE("settings: what can change in a running daemon") {
@@ -49,6 +53,10 @@ TEST_CASE("settings: what can change in a running daemon") {
     wanted.hashing.threads = 1;
     wanted.network.listen = {"127.0.0.1:1"};
     wanted.network.local_discovery = false;
+    wanted.network.upload_limit = 1;
+    wanted.network.connections = 1;
+    wanted.resume.interval = std::chrono::milliseconds(0);
+    wanted.resume.folder = "/x";
     wanted.log.level = log_level::trace;
     for (auto& profile : wanted.profiles) {
         profile.threads += 1;

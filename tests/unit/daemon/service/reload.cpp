@@ -90,7 +90,7 @@ TEST_CASE("what decides which bytes go where reopens an image") {
     CHECK(plan.update.empty());
 }
 
-TEST_CASE("peers, trackers, profile and verify change while the image is in use") {
+TEST_CASE("peers, trackers, limits and the like change while the image is in use") {
     auto const before = with_images({image("sda1"), image("sda2")});
     auto after = before;
     SECTION("peers") {
@@ -105,11 +105,29 @@ TEST_CASE("peers, trackers, profile and verify change while the image is in use"
     SECTION("verify") {
         after.images[1].verify = false;
     }
+    SECTION("check") {
+        after.images[1].check = target_check::full;
+    }
+    SECTION("upload limit") {
+        after.images[1].upload_limit = 1;
+    }
+    SECTION("super-seeding") {
+        after.images[1].super_seeding = true;
+    }
     auto const plan = plan_reload(before, running(before.images), after);
     CHECK(plan.close.empty());
     CHECK(plan.open.empty());
     REQUIRE(names(plan.update) == strings{"sda2"});
     CHECK(plan.update[0] == after.images[1]);
+}
+
+TEST_CASE("an image is opened again to be verified in another way") {
+    auto const before = with_images({image("sda1")});
+    auto after = before;
+    after.images[0].verify_source = source_check::full;
+    auto const plan = plan_reload(before, running(before.images), after);
+    CHECK(plan.close == strings{"sda1"});
+    CHECK(names(plan.open) == strings{"sda1"});
 }
 
 TEST_CASE("an image that has failed is opened again, and one whose torrent describes something else") {
@@ -132,6 +150,18 @@ TEST_CASE("settings of the daemon are told apart") {
     SECTION("network: local discovery") {
         after.network.local_discovery = false;
         CHECK(plan_reload(before, {}, after).network);
+    }
+    SECTION("network: limits") {
+        after.network.upload_limit = 1;
+        CHECK(plan_reload(before, {}, after).network);
+    }
+    SECTION("checkpoints") {
+        after.resume.interval = std::chrono::milliseconds(0);
+        auto const plan = plan_reload(before, {}, after);
+        CHECK(plan.resume);
+        CHECK_FALSE(plan.network);
+        CHECK_FALSE(plan.empty());
+        CHECK(plan.needs_restart.empty());
     }
     SECTION("a profile") {
         after.profiles[1].threads = 3;

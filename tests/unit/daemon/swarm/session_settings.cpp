@@ -35,6 +35,24 @@ TEST_CASE("the configuration's addresses become libtorrent's list") {
     CHECK_FALSE(pack.get_bool(sp::enable_lsd));
 }
 
+TEST_CASE("limits become libtorrent's, and 0 becomes none") {
+    network_settings network;
+    auto pack = make_session_settings(network, 1 << 20);
+    CHECK(pack.get_int(sp::upload_rate_limit) == 0);
+    CHECK(pack.get_int(sp::download_rate_limit) == 0);
+    CHECK(pack.get_int(sp::connections_limit) == 4000);
+    CHECK(pack.get_int(sp::unchoke_slots_limit) == -1);
+    network.upload_limit = 1;
+    network.download_limit = 2147483647;
+    network.connections = 7;
+    network.upload_slots = 3;
+    set_network_settings(pack, network);
+    CHECK(pack.get_int(sp::upload_rate_limit) == 1);
+    CHECK(pack.get_int(sp::download_rate_limit) == 2147483647);
+    CHECK(pack.get_int(sp::connections_limit) == 7);
+    CHECK(pack.get_int(sp::unchoke_slots_limit) == 3);
+}
+
 TEST_CASE("a pool larger than libtorrent's numbers is cut to them") {
     CHECK(make_session_settings({}, 1LL << 40).get_int(sp::max_queued_disk_bytes) == std::numeric_limits<int>::max());
     CHECK(make_session_settings({}, 1LL << 20).get_int(sp::max_queued_disk_bytes) == 1 << 20);

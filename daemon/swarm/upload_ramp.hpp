@@ -1,0 +1,62 @@
+#pragma once
+
+#include <algorithm>
+
+#include "config/settings.hpp"
+
+namespace seedbed {
+
+/// How many peers are sent to at a time while a room of machines boots (network.slow_start): few at first, so that they
+/// soon have whole pieces to give to each other, then twice as many at each step, then all. When everybody has gone, it
+/// is few again.
+///
+/// Threads: one at a time.
+class upload_ramp {
+public:
+    static constexpr int first = 4;
+    static constexpr int last = 128;
+
+    /// Somebody is connected. \return true where step() is to be called from now on, every few seconds.
+    bool begin() noexcept {
+        if (m_running || m_open) {
+            return false;
+        }
+        m_running = true;
+        return true;
+    }
+
+    /// \return true where it is to be called again.
+    bool step() noexcept {
+        if (!m_running) {
+            return false;
+        }
+        m_open = m_slots >= last;
+        m_slots *= 2;
+        m_running = !m_open;
+        return m_running;
+    }
+
+    /// Nobody is connected any more. \return true where something has changed.
+    bool reset() noexcept {
+        auto const changed = m_running || m_open;
+        m_running = false;
+        m_open = false;
+        m_slots = first;
+        return changed;
+    }
+
+    /// As in the configuration: 0 is no limit.
+    [[nodiscard]] int slots(network_settings const& network) const noexcept {
+        if (!network.slow_start || m_open) {
+            return network.upload_slots;
+        }
+        return network.upload_slots == 0 ? m_slots : std::min(m_slots, network.upload_slots);
+    }
+
+private:
+    int m_slots = first;
+    bool m_running = false;
+    bool m_open = false;
+};
+
+} // namespace seedbed

@@ -1,0 +1,212 @@
+#!/bin/bash
+# A deployment that is cut short goes on from its checkpoint, without reading the device: after SIGKILL from the last one that
+# was written, after SIGTERM with nothing lost. Verification covers what was there before, too. A checkpoint that does not fit
+# is named and not used; and `check` says what is done instead of, or without one. SEEDBED is the program.
+# Labels: threads
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+
+need_loop
+need partclone.ext4 mkfs.ext4 python3
+can_mount ext4 || skip "ext4 is not in this kernel"
+
+size=112
+piece=$((16 << 20))
+truncate -s ${size}M source.img
+source=$(attach_loop source.img)
+make_file_system ext4 "$source" 60
+capture ext4 "$source" sda1
+total=$(image_bytes sda1.info)
+((total > 4 * piece)) || fail "an image of $total bytes has too few pieces"
+
+memory=('[memory]' 'pool = "32 MiB"') # which is filled at each start
+seed_port=$(free_port)
+deploy_port=$(free_port)
+# seed LIMIT: what the seeder's file says; a deployment takes some three seconds with "24 MiB".
+seed() {
+    write_config seed.toml "$seed_port" "upload_limit = \"$1\"" "${memory[@]}"
+    add_image seed.toml sda1 sda1.torrent "$source" seed
+}
+# deploy [LINE...]: to $target; with threads, what is read of the device is counted in /proc.
+deploy() {
+    write_config deploy.toml "$deploy_port" "${memory[@]}" '[resume]' 'interval = "200 ms"'
+    printf '[profile.%s]\nio_engine = "threads"\n' hdd sata_ssd nvme >>deploy.toml
+    add_image deploy.toml sda1 sda1.torrent "$target" deploy "peers = [\"127.0.0.1:$seed_port\"]" "$@"
+}
+# The device has a name that stays, as in /dev/disk/by-id.
+target=$work/disk
+insert_disk() {
+    ln -sfn "$(attach_loop target.img)" disk
+}
+new_target() {
+    [[ ! -e disk ]] || detach_loop "$(readlink disk)"
+    rm -f target.img
+    truncate -s ${size}M target.img
+    insert_disk
+}
+checkpoint() {
+    echo "$STATE_DIRECTORY"/*.resume
+}
+noted_bytes() {
+    /usr/bin/python3 "$here/lib_checkpoint.py" bytes "$(checkpoint)" "$total" $piece
+}
+# mib BYTES: as the daemon writes it, as a pattern.
+mib() {
+    local text
+    text=$(awk -v bytes="$1" 'BEGIN { printf "%.1f", bytes / 1048576 }')
+    echo "${text%.*}$([[ $text == *.0 ]] && echo '(\.0)?' || echo "\\.${text#*.}") MiB"
+}
+# cut_short NAME TERM|KILL [LINE...]: a deployment to a new target, stopped when something has been noted.
+cut_short() {
+    local name=$1 signal=$2
+    shift 2
+    new_target
+    deploy "$@"
+    rm -rf "$STATE_DIRECTORY"
+    seed "24 MiB"
+    start_daemon seed seed.toml
+    start_daemon "$name" deploy.toml
+    expect_line "$name.log" ' sda1: downloading$' 10
+    for ((i = 0; i < 200; i++)); do
+        [[ ! -e $(checkpoint) ]] || (($(noted_bytes) < piece)) || break
+        sleep 0.05
+    done
+    ((i < 200)) || fail "SIG$signal: nothing is noted"
+    if [[ $signal == TERM ]]; then
+        stop_daemon "$name"
+    else
+        kill_daemon "$name"
+    fi
+    never_line "$name.log" 'downloaded|done:| (warning|error) '
+    seed 0
+    kill -HUP "${daemon_pid[seed]}"
+    expect_line seed.log ' reload: .*0 changed in use$' 5
+    noted=$(noted_bytes)
+    ((noted >= piece && noted < total)) || fail "SIG$signal: $noted of $total bytes are noted"
+    kept=$(equal_bytes sda1.info source.img "$target")
+    ((kept >= noted)) || fail "SIG$signal: $noted bytes are noted, and $kept are there"
+}
+# read_bytes NAME: what the daemon has read of its devices, and little else.
+read_bytes() {
+    awk '$1 == "rchar:" { print $2 }' "/proc/${daemon_pid[$1]}/io"
+}
+resumes() {
+    expect_line "$1.log" " sda1: resumed: $(mib "$noted") of $(mib "$total") were there: $(mib $((total - noted))) to fetch" 10
+    expect_line "$1.log" ' sda1: done: ' 30
+    never_line "$1.log" ' sda1: check'
+}
+
+# --- killed: nothing is read, and what was noted is not fetched
+
+cut_short killed KILL 'verify = false'
+start_daemon after_kill deploy.toml
+resumes after_kill
+read=$(read_bytes after_kill)
+((read < piece)) || fail "it has read $read bytes"
+stop_daemon after_kill
+never_line after_kill.log ' (warning|error) '
+compare_extents sda1.info source.img "$target"
+stop_daemon seed
+
+# --- stopped: nothing is lost; then a piece that was there before the stop is damaged: it is found and fetched again
+
+cut_short stopped TERM
+((noted == kept)) || fail "stopped: $noted bytes are noted, and $kept are there"
+cp "$(checkpoint)" stopped.resume
+start_daemon after_stop deploy.toml
+resumes after_stop
+expect_line after_stop.log ' sda1: verified '
+compare_extents sda1.info source.img "$target"
+stop_daemon after_stop
+never_line after_stop.log ' (warning|error) '
+stop_daemon seed
+
+# Done: it is at once, without a seeder, and nothing is read.
+start_daemon done deploy.toml
+expect_line done.log ' sda1: done: .*durable and verified at .*; nothing was written to the device since' 5
+read=$(read_bytes done)
+((read < piece)) || fail "it has read $read bytes of an image that is done"
+stop_daemon done
+never_line done.log ' (warning|error) | sda1: (check|verif|flush)'
+cp "$(checkpoint)" done.resume
+
+# --- what does not fit
+
+# refused NAME REASON [FETCHED]: starts it: the checkpoint is not used, with this reason, and the device is read.
+refused() {
+    local name=$1 reason=$2 missing=${3:-0 B}
+    start_daemon "$name" deploy.toml
+    expect_line "$name.log" " sda1: the checkpoint is not used: .*$reason" 10
+    expect_line "$name.log" " sda1: checked .*: $missing to fetch" 20
+    expect_line "$name.log" ' sda1: done: ' 30
+    stop_daemon "$name"
+    compare_extents sda1.info source.img "$target"
+    cp done.resume "$(checkpoint)"
+}
+sed -i 's/"verified": true/"verified": false/' "$(checkpoint)"
+refused damaged 'damaged: its checksum is wrong'
+truncate -s 100 "$(checkpoint)"
+refused short 'damaged: it is no JSON object'
+
+"$seedbed" create --partclone sda1.info --name other -o other.torrent >created-other
+sed -i 's/sda1\.torrent/other.torrent/' deploy.toml
+refused torrent "it is of the torrent $(grep -o 'info-hash [0-9a-f]*' done.log | head -n 1 | cut -d ' ' -f 2)"
+sed -i 's/other\.torrent/sda1.torrent/' deploy.toml
+
+# Something else has written to the device: the piece is fetched again, and no other.
+read -r offset length <<<"$(extent sda1.info 2)"
+printf '\xa5' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek=$((offset + length / 2)) status=none
+seed 0
+start_daemon seed seed.toml
+refused written 'something else has written to the device since' "$(mib $piece)"
+
+# The same name, another disk.
+detach_loop "$(readlink disk)"
+insert_disk
+refused disk 'the device is not the same: it is another disk'
+stop_daemon seed
+
+# --- what was there before is verified as well: here a piece that is damaged after the checkpoint in which it stands
+
+cut_short corrupted KILL
+first=$(/usr/bin/python3 "$here/lib_checkpoint.py" first "$(checkpoint)")
+place=$(/usr/bin/python3 "$here/lib_extents.py" place sda1.info $((first * piece + piece / 2)))
+printf '\x5a\xa5\x5a' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek="$place" status=none
+start_daemon repaired deploy.toml
+expect_line repaired.log ' sda1: resumed: '
+expect_line repaired.log ' warning sda1: .*: 1 of [0-9]+ pieces differ on the device: checking all of it' 20
+expect_line repaired.log " sda1: checked .*: $(mib $piece) to fetch" 20
+expect_line repaired.log ' sda1: done: ' 20
+stop_daemon repaired
+compare_extents sda1.info source.img "$target"
+
+# --- check = "full" and "none"
+
+deploy 'check = "full"'
+start_daemon full deploy.toml
+expect_line full.log ' sda1: checked .*: 0 B to fetch' 10
+expect_line full.log ' sda1: done: ' 20
+stop_daemon full
+deploy 'check = "none"' 'verify = false'
+start_daemon none deploy.toml
+expect_line none.log " sda1: not checked .*: $(mib "$total") to fetch" 10
+expect_line none.log " sda1: downloaded $(mib "$total")" 20
+expect_line none.log ' sda1: done: ' 10
+stop_daemon none
+never_line none.log ' sda1: check'
+compare_extents sda1.info source.img "$target"
+
+# --- nowhere to keep it: one warning, and the deployment goes on
+
+echo >file
+export STATE_DIRECTORY=$work/file
+new_target
+deploy 'verify = false'
+start_daemon nowhere deploy.toml
+expect_line nowhere.log ' sda1: done: ' 30
+stop_daemon nowhere
+[[ $(grep -c ' warning .*/file: .*: deployments can not be resumed$' nowhere.log) -eq 1 ]] || fail "not one warning"
+compare_extents sda1.info source.img "$target"
+stop_daemon seed
+pass
