@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <thread>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "daemon/service/backend_setup.hpp"
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/query_string.hpp"
 #include "daemon/swarm/session_settings.hpp"
@@ -25,10 +25,6 @@ constexpr auto summary_interval = 60s;
 constexpr auto stop_warning = 5s;
 constexpr std::size_t max_images_in_status = 8; ///< more are counted by state: a status is one line
 
-int hash_threads(settings const& wanted) {
-    return wanted.hashing.threads.value_or(static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)));
-}
-
 /// What cannot change stays as it is in force, so that the next reload compares with that.
 void keep_unchangeable(settings const& running, settings& wanted) {
     wanted.memory.cache_shards = running.memory.cache_shards;
@@ -38,19 +34,6 @@ void keep_unchangeable(settings const& running, settings& wanted) {
         wanted.profiles[i].direct_io = running.profiles[i].direct_io;
         wanted.profiles[i].io_engine = running.profiles[i].io_engine;
     }
-}
-
-backend_options to_backend_options(settings const& wanted) {
-    backend_options options;
-    options.cache_shards = wanted.memory.cache_shards;
-    options.cache_bytes = wanted.memory.cache;
-    options.huge_pages = wanted.memory.huge_pages;
-    options.hashing.ahead = wanted.hashing.ahead;
-    return options;
-}
-
-std::int64_t queued_bytes(settings const& wanted) {
-    return wanted.memory.pool; // the backend keeps a part for reads
 }
 
 } // namespace

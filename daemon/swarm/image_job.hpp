@@ -52,6 +52,8 @@ struct image_services {
     resume_store& checkpoints;
     report_sender* reports = nullptr;                ///< who tells trackers how a deployment has ended
     std::function<std::uint16_t()> report_port = {}; ///< on which this daemon takes reports; 0 for none
+    /// An image that was verified, and to whose device nothing was written since, is not read again.
+    bool trust_proof = true;
 };
 
 /// What an image can go on from when it is opened.
@@ -128,9 +130,15 @@ public:
 
 private:
     struct opened_image;
+    /// Why an image has failed.
+    struct failure {
+        failure_kind kind = failure_kind::none;
+        std::string reason; ///< one line
+        std::optional<device_guard> guard = {};
+    };
     using clock = std::chrono::steady_clock;
 
-    void on_opened(result<opened_image> const& outcome);
+    void on_opened(result<opened_image, failure> const& outcome);
     void join_swarm();
     void join_as_seed();
     void join_as_target();
@@ -163,7 +171,9 @@ private:
     void steer_super_seeding();
 
     [[nodiscard]] double phase_fraction() const;
-    void fail(std::string const& reason);
+    void fail(failure const& why);
+    void fail(failure_kind kind, std::string const& reason) { fail(failure{kind, reason}); }
+    void fail(io_error const& error);
     /// Tells the image's trackers how the deployment has ended. \param reason of a failure.
     void send_report(host_report::outcome_kind outcome, std::string const& reason);
     void leave_swarm();
@@ -187,7 +197,7 @@ private:
     image_settings m_settings;
     image_services const m_services;
     image_state m_state = image_state::opening;
-    std::string m_failure;
+    failure m_failure;
     std::string m_engine; ///< how its transfers are run
     bool m_durable = false;
     bool m_verified = false;
@@ -196,6 +206,8 @@ private:
     file_stamp m_stamp;
     storage_class m_detected = storage_class::hdd;
     std::shared_ptr<image_storage> m_image;
+    std::int64_t m_device_read = 0; ///< bytes, when the image was released
+    std::int64_t m_device_written = 0;
     std::optional<seeder::id> m_in_swarm;
     bool m_known = false;       ///< the backend knows the image
     bool m_opening = false;     ///< a worker is opening the device
