@@ -8,6 +8,7 @@
 #include "daemon/commands/daemon.hpp"
 #include "daemon/commands/deploy.hpp"
 #include "daemon/commands/probe.hpp"
+#include "daemon/commands/verify.hpp"
 #include "daemon/exit_code.hpp"
 
 namespace seedbed {
@@ -23,6 +24,7 @@ struct command {
 constexpr std::array commands{
     command{"daemon", "seed and deploy the images of a configuration file", daemon_command},
     command{"deploy", "write one image to a device and end", deploy_command},
+    command{"verify", "compare what is on a device with a .torrent", verify_command},
     command{"create", "make a .torrent from what partclone captured", create_command},
     command{"probe", "show how devices are classified and which profile they get", probe_command},
 };
