@@ -9,6 +9,7 @@
 #include "daemon/commands/deploy.hpp"
 #include "daemon/commands/probe.hpp"
 #include "daemon/commands/status.hpp"
+#include "daemon/commands/verify.hpp"
 #include "daemon/exit_code.hpp"
 
 namespace seedbed {
@@ -25,6 +26,7 @@ constexpr std::array commands{
     command{"daemon", "seed and deploy the images of a configuration file", daemon_command},
     command{"deploy", "write one image to a device and end", deploy_command},
     command{"status", "show what the daemon does", status_command},
+    command{"verify", "compare what is on a device with a .torrent", verify_command},
     command{"create", "make a .torrent of a disk, a partition or an image file", create_command},
     command{"probe", "show how devices are classified and which profile they get", probe_command},
 };

@@ -58,47 +58,85 @@ std::span<std::byte> chunk_buffer() {
     return {memory.get(), chunk_size};
 }
 
+/// The hashes of a piece, which it is fed with in order.
+class piece_check {
+public:
+    piece_check(lt::torrent_info const& info, std::int32_t piece)
+        : m_info(info)
+        , m_piece(piece)
+        , m_v1(info.info_hashes().has_v1()) {}
+
+    /// \param bytes all but the last time a multiple of a block.
+    void update(std::span<std::byte const> bytes) {
+        auto const* const chars = reinterpret_cast<char const*>(bytes.data());
+        auto const count = static_cast<std::int32_t>(bytes.size());
+        if (m_v1) {
+            m_sha1.update(chars, count);
+            return;
+        }
+        for (std::int32_t at = 0; at < count; at += block_size) {
+            m_blocks.push_back(lt::hasher256(chars + at, std::min(block_size, count - at)).final());
+        }
+    }
+
+    [[nodiscard]] bool matches() {
+        return m_v1 ? m_sha1.final() == m_info.hash_for_piece(m_piece)
+                    : v2_piece_matches(m_info, m_piece, std::move(m_blocks));
+    }
+
+private:
+    lt::torrent_info const& m_info;
+    lt::piece_index_t const m_piece;
+    bool const m_v1;
+    lt::hasher m_sha1;
+    std::vector<lt::sha256_hash> m_blocks;
+};
+
 /// Whether a piece is on the medium as the torrent says; nothing where \p cancelled was set before all of it was read.
+/// \param reader where it is locked, all is read before anything is hashed, and it is unlocked in between.
 result<std::optional<bool>, io_error> piece_matches(image_storage& image, std::int32_t piece,
-                                                    std::atomic<bool> const& cancelled) {
+                                                    std::atomic<bool> const& cancelled,
+                                                    std::unique_lock<std::mutex>& reader) {
     auto const& info = *image.torrent().info;
-    auto const index = lt::piece_index_t{piece};
-    auto const v1 = info.info_hashes().has_v1();
-    auto const size = v1 ? image.piece_size(piece) : info.orig_files().piece_size2(index);
-    lt::hasher sha1;
-    std::vector<lt::sha256_hash> blocks;
-    for (std::int32_t done = 0; done < size;) {
+    auto const size =
+        info.info_hashes().has_v1() ? image.piece_size(piece) : info.orig_files().piece_size2(lt::piece_index_t{piece});
+    piece_check check(info, piece);
+    std::vector<std::byte> whole(reader.owns_lock() ? static_cast<std::size_t>(size) : 0);
+    auto const chunk_of = [size](std::int32_t done) {
+        return static_cast<std::size_t>(std::min(chunk_size, size - done));
+    };
+    for (std::int32_t done = 0; done < size; done += chunk_size) {
         if (cancelled.load(std::memory_order_relaxed)) {
             return std::nullopt; // whoever stops has no time for the rest of a piece on a slow disk
         }
-        auto const bytes = chunk_buffer().first(static_cast<std::size_t>(std::min(chunk_size, size - done)));
+        auto const bytes = whole.empty() ? chunk_buffer().first(chunk_of(done))
+                                         : std::span(whole).subspan(static_cast<std::size_t>(done), chunk_of(done));
         if (auto const read = image.read_medium(image.stream_offset(piece, done), bytes); !read) {
             return tl::unexpected(read.error());
         }
-        auto const* const chars = reinterpret_cast<char const*>(bytes.data());
-        auto const count = static_cast<std::int32_t>(bytes.size());
-        if (v1) {
-            sha1.update(chars, count);
-        } else {
-            for (std::int32_t at = 0; at < count; at += block_size) {
-                blocks.push_back(lt::hasher256(chars + at, std::min(block_size, count - at)).final());
-            }
+        if (whole.empty()) {
+            check.update(bytes);
         }
-        done += count;
     }
-    return v1 ? sha1.final() == info.hash_for_piece(index) : v2_piece_matches(info, index, std::move(blocks));
+    if (!whole.empty()) {
+        reader.unlock();
+        check.update(whole);
+    }
+    return check.matches();
 }
 
 } // namespace
 
-image_verifier::image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done)
+image_verifier::image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done,
+                               readers who)
     : m_image(std::move(image))
     , m_workers(workers)
-    , m_done(std::move(done)) {}
+    , m_done(std::move(done))
+    , m_readers(who) {}
 
 std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_storage> image, worker_pool& workers,
-                                                      int parallel, handler done) {
-    auto verifier = std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, std::move(done));
+                                                      int parallel, handler done, readers who) {
+    auto verifier = std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, std::move(done), who);
     auto const count = std::max(parallel, 1);
     verifier->m_running.store(count, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
@@ -112,19 +150,26 @@ void image_verifier::submit() {
 }
 
 void image_verifier::verify_next() {
+    std::unique_lock<std::mutex> reader(m_reader, std::defer_lock);
+    if (m_readers == readers::one) {
+        reader.lock(); // before the piece is chosen: the disk is to see them in order
+    }
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {
         auto const piece = m_next.fetch_add(1, std::memory_order_relaxed);
         if (piece < m_image->torrent().piece_count) {
-            verify(piece);
+            verify(piece, reader);
             submit();
             return;
         }
     }
+    if (reader.owns_lock()) {
+        reader.unlock();
+    }
     leave();
 }
 
-void image_verifier::verify(std::int32_t piece) {
-    auto const matches = piece_matches(*m_image, piece, m_cancelled);
+void image_verifier::verify(std::int32_t piece, std::unique_lock<std::mutex>& reader) {
+    auto const matches = piece_matches(*m_image, piece, m_cancelled, reader);
     if (matches && *matches) {
         m_verified.fetch_add(m_image->piece_size(piece), std::memory_order_relaxed);
         if (**matches) {

@@ -21,6 +21,13 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t sector = 512; ///< bytes, of sysfs, whatever the disk's are
 
+/// Below /dev: sysfs has "!" where that has "/".
+std::string device_name(fs::path const& folder) {
+    auto name = folder.filename().string();
+    std::ranges::replace(name, '!', '/');
+    return name;
+}
+
 std::int64_t number_in(fs::path const& file) {
     auto const text = trimmed(read_text(file));
     std::int64_t value = 0;
@@ -87,7 +94,7 @@ std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths
             continue;
         }
         partition_overview partition;
-        partition.path = "/dev/" + folder.filename().string();
+        partition.path = "/dev/" + device_name(folder);
         partition.size = number_in(folder / "size") * sector;
         partition.content = probe_content(partition.path);
         partition.mount_point = mount_point_of(*number, paths);
@@ -110,10 +117,10 @@ void describe_block_device(dev_t device, system_paths const& paths, device_overv
     if (folder.empty()) {
         return;
     }
-    into.kernel_name = folder.filename().string();
+    into.kernel_name = device_name(folder);
     auto const partition = is_partition(folder);
     auto const disk = partition ? folder.parent_path() : folder;
-    into.disk = partition ? disk.filename().string() : "";
+    into.disk = partition ? device_name(disk) : "";
     into.model = model_of(disk, device, paths);
     into.wwn = first_of(std::array{trimmed(read_text(disk / "wwid")), trimmed(read_text(disk / "device" / "wwid")),
                                    udev_property(device, "ID_WWN_WITH_EXTENSION", paths),

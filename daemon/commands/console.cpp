@@ -1,5 +1,6 @@
 #include "daemon/commands/console.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -15,6 +16,11 @@ std::string peers_text(int peers) {
     return fmt::format("{} peer{}", peers, peers == 1 ? "" : "s");
 }
 
+/// Columns for the progress: the "^C" that a terminal shows behind it must not begin another line, which would stay.
+int narrower(int columns) {
+    return columns > 0 ? std::max(columns - 2, 1) : 0;
+}
+
 std::int64_t part_of(double fraction, std::int64_t total) {
     return static_cast<std::int64_t>(fraction * static_cast<double>(total));
 }
@@ -22,7 +28,7 @@ std::int64_t part_of(double fraction, std::int64_t total) {
 } // namespace
 
 console::console(progress_output output)
-    : m_progress(std::move(output)) {}
+    : m_progress({[width = output.width] { return narrower(width()); }, output.write, output.now}) {}
 
 console::~console() {
     start_logging(log_level::info);

@@ -13,6 +13,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/image/image_torrent.hpp"
+#include "core/image/torrent_file.hpp"
 #include "daemon/commands/confirm.hpp"
 #include "daemon/commands/console.hpp"
 #include "daemon/commands/deploy_options.hpp"
@@ -53,7 +54,7 @@ bool usual_port_is_free() {
 void apply_network(deploy_options const& options, network_settings& network) {
     if (!options.listen.empty()) {
         network.listen = options.listen;
-    } else if (options.config.empty() && !usual_port_is_free()) {
+    } else if (network.listen == network_settings{}.listen && !usual_port_is_free()) {
         network.listen = {"0.0.0.0:0", "[::]:0"};
     }
     network.local_discovery = network.local_discovery && options.local_discovery;
@@ -204,7 +205,7 @@ int deploy_command(std::vector<std::string> const& arguments) {
         in_force = std::move(*loaded);
     }
     if (!options->receipt.empty()) {
-        if (auto const checked = check_receipt_path(options->receipt); !checked) {
+        if (auto const checked = check_can_save(options->receipt, true); !checked) {
             return fail(exit_usage, "--receipt " + checked.error().message);
         }
     }

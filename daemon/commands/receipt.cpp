@@ -1,11 +1,8 @@
 #include "daemon/commands/receipt.hpp"
 
-#include <cerrno>
 #include <cmath>
 #include <ctime>
-#include <filesystem>
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -161,20 +158,6 @@ std::string to_json(receipt const& what) {
 
 result<void> save_receipt(std::string const& path, receipt const& what) {
     return save_torrent(path, to_json(what), true); // of any content: under another name first, flushed, renamed
-}
-
-result<void> check_receipt_path(std::string const& path) {
-    std::filesystem::path const file(path);
-    struct ::stat st = {};
-    if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) {
-        return tl::unexpected(error{path + ": not a regular file, so it is not replaced"});
-    }
-    auto const folder = file.has_parent_path() ? file.parent_path() : ".";
-    if (!file.has_filename() || ::access(folder.c_str(), W_OK | X_OK) != 0) {
-        return tl::unexpected(file.has_filename() ? errno_error(path, errno)
-                                                  : error{"'" + path + "' is not the name of a file"});
-    }
-    return {};
 }
 
 } // namespace seedbed

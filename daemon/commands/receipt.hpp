@@ -38,7 +38,4 @@ struct receipt {
 /// Writes it to \p path, whole or not at all, and durably; replaces a regular file.
 [[nodiscard]] result<void> save_receipt(std::string const& path, receipt const& what);
 
-/// Why there can be no receipt at \p path, asked before anything is done; nothing is left there.
-[[nodiscard]] result<void> check_receipt_path(std::string const& path);
-
 } // namespace seedbed

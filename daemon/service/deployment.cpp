@@ -9,6 +9,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "daemon/service/backend_setup.hpp"
+#include "daemon/service/end_signals.hpp"
 #include "daemon/service/logging.hpp"
 
 namespace seedbed {
@@ -52,7 +53,7 @@ deployment::deployment(deployment_options options, std::function<void(image_stat
                                           to_backend_options(m_options.in_force)))
     , m_seeder(m_main, m_backend, m_options.in_force.network, queued_bytes(m_options.in_force), [] {})
     , m_reports(m_main, [this] { return m_options.in_force.network.listen; })
-    , m_signals(m_main, SIGTERM, SIGINT, SIGHUP)
+    , m_signals(m_main)
     , m_timer(m_main)
     , m_stop_timer(m_main) {}
 
@@ -60,6 +61,7 @@ deployment::~deployment() = default;
 
 deployment_report deployment::run() {
     static_cast<void>(std::signal(SIGPIPE, SIG_IGN)); // a peer that goes away is an error of that write
+    add_end_signals(m_signals);
     wait_for_signal();
     m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     image_services const services{m_main,

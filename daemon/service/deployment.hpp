@@ -46,7 +46,7 @@ struct deployment_report {
 [[nodiscard]] exit_code exit_code_of(failure_kind kind) noexcept;
 
 /// Deploys one image in the foreground, with the same parts as the daemon but without reload and service manager.
-/// SIGINT, SIGTERM and SIGHUP end it in order: what was written is flushed.
+/// SIGTERM, and SIGINT and SIGHUP unless they are ignored, end it in order: what was written is flushed.
 ///
 /// Threads: everything on the one that calls run().
 class deployment {

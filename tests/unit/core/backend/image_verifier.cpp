@@ -24,11 +24,14 @@ public:
         , workers("hash", hash_threads) {}
 
     void start(int parallel) {
-        verifier = image_verifier::start(image.storage, workers, parallel, [this](auto const& got) {
-            ++calls;
-            m_outcome = got;
-            m_done.release();
-        });
+        verifier = image_verifier::start(
+            image.storage, workers, parallel,
+            [this](auto const& got) {
+                ++calls;
+                m_outcome = got;
+                m_done.release();
+            },
+            who);
     }
     image_verifier::outcome const& wait() {
         m_done.acquire();
@@ -44,6 +47,7 @@ public:
         image.device->set_medium(device_offset, bytes{right[0] ^ std::byte{1}});
     }
 
+    image_verifier::readers who = image_verifier::readers::many;
     test_image image;
     std::shared_ptr<image_verifier> verifier;
     std::atomic<int> calls{0};
@@ -77,6 +81,7 @@ image_plan plan_of(int kind) {
 
 TEST_CASE("an image that is as its torrent says") {
     verifier_test t(plan_of(GENERATE(range(0, 5))));
+    t.who = GENERATE(image_verifier::readers::many, image_verifier::readers::one);
     auto const& outcome = t.verify(GENERATE(1, 4, 0));
     CHECK(outcome.ok());
     CHECK(outcome.differing.empty());
@@ -90,6 +95,7 @@ TEST_CASE("any differing byte of the medium is found, though the page cache is r
     auto const kind = GENERATE(range(0, 5));
     auto const parallel = GENERATE(1, 4);
     verifier_test t(plan_of(kind));
+    t.who = GENERATE(image_verifier::readers::many, image_verifier::readers::one);
     auto const& torrent = t.image.storage->torrent();
     for (auto const& part : torrent.extents.extents()) {
         if (part.device_offset == extent::padding) {
@@ -182,6 +188,7 @@ TEST_CASE("a cancelled verification does not read a large piece to its end, and 
     plan.piece_length = 4096 * kib;
     plan.extents = {{4096, 4096 * kib}}; // one piece, four reads
     verifier_test t(plan);
+    t.who = GENERATE(image_verifier::readers::many, image_verifier::readers::one);
     auto held = t.image.device->hold(operation::read_medium);
     t.start(1);
     held.wait_until_waiting(1);
@@ -206,6 +213,29 @@ TEST_CASE("pieces are taken in order, as many at once as asked for") {
     t.image.device->clear_accesses();
     t.verify(1);
     CHECK(std::ranges::is_sorted(t.image.device->accesses(), {}, &fake_block_device::access::offset));
+}
+
+TEST_CASE("one reader goes over the disk once from its beginning to its end, whoever hashes") {
+    image_plan plan;
+    plan.piece_length = 4096 * kib;
+    plan.extents = {{4096, 9 * 4096 * kib + 5}}; // ten pieces, of four reads all but the last
+    verifier_test t(plan);
+    t.who = image_verifier::readers::one;
+    CHECK(t.verify(3).ok());
+    auto const reads = t.image.device->accesses(operation::read_medium);
+    CHECK(reads.size() == 37);
+    CHECK(std::ranges::is_sorted(reads, {}, &fake_block_device::access::offset));
+}
+
+TEST_CASE("a read that fails ends the work of one reader, and those who wait for it") {
+    verifier_test t(test_image::awkward());
+    t.who = image_verifier::readers::one;
+    t.image.device->fail(operation::read_medium, EIO, t.image.slices(64 * kib, 1).front().device_offset, 1);
+    auto const& outcome = t.verify(4);
+    REQUIRE(outcome.read_failed);
+    CHECK(outcome.read_failed->code == EIO);
+    CHECK(t.calls == 1);
+    CHECK(t.verifier->verified_bytes() == 64 * kib);
 }
 
 TEST_CASE("other work of the pool waits for a piece, not for the image") {

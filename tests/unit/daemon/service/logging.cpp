@@ -489,3 +489,21 @@ TEST_CASE("what the journal does not take goes to standard error with its priori
     CHECK(result.status == 0);
     CHECK(result.err == "<3>sda1: bad?line\n<4>slow\n<6>hello\n<7>fine\n<7>finest\n");
 }
+
+TEST_CASE("a program's own place for messages gets them cleaned, from the level on that it asks for") {
+    auto const result = in_child([] {
+        std::string lines;
+        start_logging(log_level::info, [&lines](log_level level, std::string_view line) {
+            lines.append(to_string(level)).append(" ").append(line).append("\n");
+        });
+        log_error({"sda1", "/dev/sda1", "10.0.0.1:6881"}, "bad\nline");
+        log_info({}, "hello");
+        log_debug({}, "fine");
+        set_log_level(log_level::debug);
+        log_debug({}, "finer");
+        return lines;
+    });
+    CHECK(result.status == 0);
+    CHECK(result.err.empty());
+    CHECK(result.out == "error sda1: bad?line\ninfo hello\ndebug finer\n");
+}

@@ -1,0 +1,276 @@
+#include "daemon/commands/verify.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/program_options.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include "core/backend/image_storage.hpp"
+#include "core/backend/image_verifier.hpp"
+#include "core/device/device_guards.hpp"
+#include "core/device/file_block_device.hpp"
+#include "core/device/storage_class.hpp"
+#include "core/foundation/byte_size.hpp"
+#include "core/foundation/worker_pool.hpp"
+#include "core/image/image_torrent.hpp"
+#include "daemon/commands/bad_extents.hpp"
+#include "daemon/commands/console.hpp"
+#include "daemon/commands/overview_text.hpp"
+#include "daemon/exit_code.hpp"
+#include "daemon/service/end_signals.hpp"
+
+namespace seedbed {
+
+namespace {
+
+namespace po = boost::program_options;
+using clock = std::chrono::steady_clock;
+
+constexpr std::size_t most_shown = 20; ///< extents, where a person reads them
+
+struct verify_options {
+    std::string torrent;
+    std::string device;
+    std::string profile;
+    bool allow_mounted = false;
+    bool json = false;
+};
+
+void print_help(po::options_description const& description) {
+    std::cout
+        << "Usage: seedbed verify X.torrent DEVICE [OPTION]...\n\n"
+           "Reads the image from DEVICE, a block device or a file, past the page cache, and compares it with the\n"
+           "torrent. Prints which extents are bad: a whole piece is where one byte of it differs. DEVICE is only\n"
+           "read; it may be in use, but not mounted read-write.\n\n"
+        << description
+        << "\nExit status: 0 all is equal, 1 something differs (or an internal failure), 2 bad command line,\n"
+           "3 DEVICE was refused, 4 the .torrent cannot be read or is refused, 6 DEVICE cannot be read, 8 "
+           "interrupted.\n";
+}
+
+int fail(exit_code code, std::string const& message) {
+    std::cerr << "seedbed verify: " << printable(message) << '\n';
+    return code;
+}
+
+/// What was found.
+struct verify_result {
+    image_verifier::outcome outcome;
+    double seconds = 0;
+};
+
+/// How the device is read: one that has a head by one reader, from the beginning to the end, and others by as many as
+/// it likes, up to twice the number of processors, so that some read while others hash.
+struct reading_plan {
+    int parallel = 2; ///< one reads while the other hashes
+    image_verifier::readers readers = image_verifier::readers::one;
+};
+
+reading_plan plan_reading(storage_class cls) {
+    if (cls == storage_class::hdd) {
+        return {};
+    }
+    auto const processors = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
+    return {std::clamp(default_profile(cls).threads, 1, 2 * processors), image_verifier::readers::many};
+}
+
+/// Verifies in the foreground; a signal to end cancels it.
+verify_result verify_image(std::shared_ptr<image_storage> const& image, reading_plan const& plan, console& shown) {
+    using namespace std::chrono_literals;
+    boost::asio::io_context main{1};
+    boost::asio::signal_set signals(main);
+    add_end_signals(signals);
+    boost::asio::steady_timer timer(main);
+    worker_pool workers("verify", plan.parallel);
+    auto const total = image->torrent().extents.total_size();
+    auto const began = clock::now();
+    verify_result result;
+    auto const verifier = image_verifier::start(
+        image, workers, plan.parallel,
+        [&](image_verifier::outcome const& outcome) {
+            boost::asio::post(main, [&, outcome] {
+                result.outcome = outcome;
+                signals.cancel();
+                timer.cancel();
+                main.stop();
+            });
+        },
+        plan.readers);
+    signals.async_wait([&](boost::system::error_code const& ec, int) {
+        if (!ec) {
+            verifier->cancel();
+        }
+    });
+    std::function<void()> const show = [&] {
+        shown.show_reading("verifying", verifier->verified_bytes(), total);
+        timer.expires_after(100ms);
+        timer.async_wait([&](boost::system::error_code const& ec) {
+            if (!ec) {
+                show();
+            }
+        });
+    };
+    show();
+    main.run();
+    shown.clear();
+    result.seconds = std::chrono::duration<double>(clock::now() - began).count();
+    return result;
+}
+
+void print_json(verify_options const& options, image_torrent const& torrent, verify_result const& result,
+                std::vector<bad_extent> const& bad) {
+    auto list = nlohmann::ordered_json::array();
+    for (auto const& extent : bad) {
+        list.push_back({{"offset", extent.offset},
+                        {"length", extent.length},
+                        {"first_piece", extent.first_piece},
+                        {"last_piece", extent.last_piece}});
+    }
+    auto const& failed = result.outcome.read_failed;
+    nlohmann::ordered_json const document{
+        {"device", options.device},
+        {"name", torrent.name},
+        {"info_hash", torrent.info_hash},
+        {"bytes", torrent.extents.total_size()},
+        {"pieces", torrent.piece_count},
+        {"equal", result.outcome.ok()},
+        {"complete", !failed && !result.outcome.cancelled},
+        {"bad_pieces", result.outcome.pieces.size()},
+        {"bad_extents", list},
+        {"error", failed ? nlohmann::ordered_json(failed->message()) : nlohmann::ordered_json()},
+        {"seconds", result.seconds}};
+    std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+}
+
+void print_text(verify_options const& options, image_torrent const& torrent, verify_result const& result,
+                std::vector<bad_extent> const& bad) {
+    auto const device = printable(options.device);
+    auto const total = torrent.extents.total_size();
+    if (result.outcome.ok()) {
+        std::cout << fmt::format("{}: equal: {} in {:.1f} s ({:.1f} MiB/s)\n", device, format_byte_size(total),
+                                 result.seconds,
+                                 static_cast<double>(total) / (1 << 20) / std::max(result.seconds, 1e-3));
+        return;
+    }
+    if (bad.empty()) {
+        return;
+    }
+    auto const bytes = std::accumulate(bad.begin(), bad.end(), std::int64_t{0},
+                                       [](std::int64_t sum, bad_extent const& extent) { return sum + extent.length; });
+    std::cout << fmt::format("{}: {} of {} pieces differ: {} in {} extent{}\n", device, result.outcome.pieces.size(),
+                             torrent.piece_count, format_byte_size(bytes), bad.size(), bad.size() == 1 ? "" : "s");
+    for (std::size_t i = 0; i < std::min(bad.size(), most_shown); ++i) {
+        auto const& extent = bad[i];
+        std::cout << fmt::format("offset {}, length {}: ", extent.offset, extent.length)
+                  << (extent.first_piece == extent.last_piece
+                          ? fmt::format("piece {}\n", extent.first_piece)
+                          : fmt::format("pieces {} to {}\n", extent.first_piece, extent.last_piece));
+    }
+    if (bad.size() > most_shown) {
+        std::cout << fmt::format("and {} more; --json tells all\n", bad.size() - most_shown);
+    }
+}
+
+int report(verify_options const& options, image_torrent const& torrent, verify_result const& result) {
+    auto const bad = find_bad_extents(torrent, result.outcome.pieces);
+    if (options.json) {
+        print_json(options, torrent, result, bad);
+    } else {
+        print_text(options, torrent, result, bad);
+    }
+    if (!std::cout.flush()) {
+        return fail(exit_failed, "standard output: cannot be written");
+    }
+    if (result.outcome.read_failed) {
+        return fail(exit_device_failed, result.outcome.read_failed->message() + "; not all of it was read");
+    }
+    if (result.outcome.cancelled) {
+        return fail(exit_interrupted, "interrupted: not all of it was read");
+    }
+    return result.outcome.ok() ? exit_ok : exit_failed;
+}
+
+int verify(verify_options const& options) {
+    auto torrent = load_image_torrent(options.torrent);
+    if (!torrent) {
+        return fail(exit_bad_torrent, torrent.error().message);
+    }
+    device_requirements requirements;
+    requirements.min_size = torrent->extents.device_end();
+    requirements.allow_mounted = options.allow_mounted;
+    requirements.shared = true;
+    auto device = open_block_device(options.device, requirements);
+    if (!device) {
+        return fail(exit_refused, device.error().message);
+    }
+    if (options.allow_mounted) {
+        requirements.allow_mounted = false;
+        if (auto const checked = check_block_device(options.device, requirements); !checked) {
+            std::cerr << "seedbed verify: warning: " << printable(checked.error().message)
+                      << ": what is written meanwhile may be missed or look bad\n";
+        }
+    }
+    auto const cls =
+        options.profile.empty() ? detect_storage_class(options.device).cls : *parse_storage_class(options.profile);
+    auto const image = std::make_shared<image_storage>(std::move(*torrent), std::move(*device), default_profile(cls));
+    console shown;
+    return report(options, image->torrent(), verify_image(image, plan_reading(cls), shown));
+}
+
+} // namespace
+
+int verify_command(std::vector<std::string> const& arguments) {
+    verify_options options;
+    po::options_description visible("Options");
+    auto add = visible.add_options();
+    add("help,h", "show this help");
+    add("profile", po::value(&options.profile)->value_name("CLASS"),
+        "hdd, sata_ssd or nvme, where DEVICE is taken for the wrong one ('seedbed probe')");
+    add("allow-mounted", po::bool_switch(&options.allow_mounted),
+        "go on with a warning where it is mounted read-write");
+    add("json", po::bool_switch(&options.json), "print a JSON document with all bad extents; sizes are bytes");
+    po::options_description all;
+    all.add(visible);
+    all.add_options()("torrent-file", po::value(&options.torrent))("device", po::value(&options.device));
+    try {
+        po::variables_map values;
+        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+        po::positional_options_description positional;
+        positional.add("torrent-file", 1).add("device", 1);
+        po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
+        if (values.count("help") != 0) {
+            print_help(visible);
+            return exit_ok;
+        }
+        po::notify(values);
+    } catch (po::error const& e) {
+        return fail(exit_usage, std::string(e.what()) + "; see 'seedbed verify --help'");
+    }
+    if (options.device.empty()) {
+        return fail(exit_usage, (options.torrent.empty() ? "X.torrent and DEVICE are" : "DEVICE is") +
+                                    std::string(" missing; see 'seedbed verify --help'"));
+    }
+    if (!options.profile.empty() && !parse_storage_class(options.profile)) {
+        return fail(exit_usage, "--profile " + options.profile + ": expected hdd, sata_ssd or nvme");
+    }
+    try {
+        return verify(options);
+    } catch (std::exception const& e) {
+        return fail(exit_failed, std::string("internal failure: ") + e.what());
+    }
+}
+
+} // namespace seedbed

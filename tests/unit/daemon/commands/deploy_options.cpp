@@ -1,0 +1,136 @@
+#include "daemon/commands/deploy_options.hpp"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+
+namespace {
+
+using strings = std::vector<std::string>;
+
+result<deploy_options> parse(strings more) {
+    more.insert(more.begin(), {"x.torrent", "/dev/sdx1"});
+    return parse_deploy_options(more);
+}
+
+std::string refusal(strings const& arguments) {
+    auto const parsed = parse(arguments);
+    return parsed ? "accepted" : parsed.error().message;
+}
+
+} // namespace
+
+TEST_CASE("the defaults of deploy") {
+    auto const parsed = parse({});
+    REQUIRE(parsed);
+    CHECK(parsed->image.torrent == (std::filesystem::current_path() / "x.torrent").string());
+    CHECK(parsed->image.device == "/dev/sdx1");
+    CHECK(parsed->image.mode == image_mode::deploy);
+    CHECK(parsed->image.verify);
+    CHECK(parsed->image.check == target_check::resume);
+    CHECK_FALSE(parsed->image.serial);
+    CHECK_FALSE(parsed->image.size);
+    CHECK(parsed->local_discovery);
+    CHECK_FALSE(parsed->yes);
+    CHECK_FALSE(parsed->timeout);
+    CHECK_FALSE(parsed->seeding.time);
+    CHECK_FALSE(parsed->seeding.idle);
+    CHECK_FALSE(parsed->seeding.ratio);
+}
+
+TEST_CASE("every option of deploy") {
+    auto const parsed = parse({"--yes",
+                               "--serial",
+                               "S1",
+                               "--size",
+                               "20 GiB",
+                               "--peer",
+                               "10.0.0.1:6881",
+                               "--peer",
+                               "[fd00::1]:7000",
+                               "--tracker",
+                               "http://t:1/announce",
+                               "--no-local-discovery",
+                               "--listen",
+                               "0.0.0.0:7001",
+                               "--timeout",
+                               "10min",
+                               "--no-verify",
+                               "--seed-for",
+                               "90s",
+                               "--seed-until-idle",
+                               "15 s",
+                               "--ratio",
+                               "2.5",
+                               "--check",
+                               "full",
+                               "--state",
+                               "/state",
+                               "--receipt",
+                               "r.json",
+                               "--profile",
+                               "nvme",
+                               "--config",
+                               "c.toml"});
+    REQUIRE(parsed);
+    CHECK(parsed->yes);
+    CHECK(parsed->image.serial == "S1");
+    CHECK(parsed->image.size == 20LL << 30);
+    CHECK(parsed->image.peers == strings{"10.0.0.1:6881", "[fd00::1]:7000"});
+    CHECK(parsed->image.trackers == strings{"http://t:1/announce"});
+    CHECK_FALSE(parsed->local_discovery);
+    CHECK(parsed->listen == strings{"0.0.0.0:7001"});
+    CHECK(parsed->timeout == 600s);
+    CHECK_FALSE(parsed->image.verify);
+    CHECK(parsed->seeding.time == 90s);
+    CHECK(parsed->seeding.idle == 15s);
+    CHECK(parsed->seeding.ratio == 2.5);
+    CHECK(parsed->image.check == target_check::full);
+    CHECK(parsed->state == "/state");
+    CHECK(parsed->receipt == "r.json");
+    CHECK(parsed->image.profile == storage_class::nvme);
+    CHECK(parsed->config == "c.toml");
+}
+
+TEST_CASE("what deploy does not take names the option") {
+    CHECK(parse_deploy_options({}).error().message == "X.torrent and DEVICE are missing");
+    CHECK(parse_deploy_options({"x.torrent"}).error().message == "DEVICE is missing");
+    CHECK_THAT(refusal({"third"}), Catch::Contains("positional"));
+    CHECK_THAT(refusal({"--peer", "host"}), Catch::StartsWith("--peer \"host\""));
+    CHECK_THAT(refusal({"--listen", "0.0.0.0"}), Catch::StartsWith("--listen \"0.0.0.0\""));
+    CHECK_THAT(refusal({"--tracker", "ftp://x"}), Catch::StartsWith("--tracker \"ftp://x\""));
+    CHECK_THAT(refusal({"--size", "big"}), Catch::StartsWith("--size "));
+    CHECK_THAT(refusal({"--timeout", "soon"}), Catch::StartsWith("--timeout \"soon\""));
+    CHECK_THAT(refusal({"--seed-for", "9"}), Catch::StartsWith("--seed-for \"9\""));
+    CHECK_THAT(refusal({"--ratio", "-1"}), Catch::StartsWith("--ratio -1"));
+    CHECK_THAT(refusal({"--ratio", "nan"}), Catch::StartsWith("--ratio nan"));
+    CHECK_THAT(refusal({"--check", "maybe"}), Catch::StartsWith("--check maybe"));
+    CHECK_THAT(refusal({"--profile", "floppy"}), Catch::StartsWith("--profile floppy"));
+    CHECK_THAT(refusal({"--verify", "--no-verify"}), Catch::Contains("exclude each other"));
+    CHECK_THAT(refusal({"--peers", "10.0.0.1:1"}), Catch::Contains("--peers")); // no guessing
+}
+
+TEST_CASE("times to wait have units") {
+    CHECK(parse_waiting_time("250ms") == 250ms);
+    CHECK(parse_waiting_time("90s") == 90s);
+    CHECK(parse_waiting_time("10 min") == 600s);
+    CHECK(parse_waiting_time("2h") == 7200s);
+    for (auto const* const wrong : {"", "h", "min", "1.5h", "-1s", "1d", "99999999999h"}) {
+        CAPTURE(wrong);
+        CHECK_FALSE(parse_waiting_time(wrong));
+    }
+}
+
+TEST_CASE("the help of deploy names every exit status") {
+    auto const help = deploy_help();
+    for (int code = 0; code <= 9; ++code) {
+        CAPTURE(code);
+        CHECK_THAT(help, Catch::Contains("\n  " + std::to_string(code) + "  "));
+    }
+    CHECK(parse_deploy_options({"--help"})->help);
+}

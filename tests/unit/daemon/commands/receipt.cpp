@@ -1,0 +1,150 @@
+#include "daemon/commands/receipt.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+using nlohmann::json;
+
+namespace {
+
+receipt of_a_done_deployment() {
+    receipt what;
+    what.started = receipt::clock::from_time_t(1764101700); // date -u -d @1764101700
+    what.ended = what.started + std::chrono::milliseconds(2500);
+    what.torrent = "/tmp/sda1.torrent";
+    what.device = "/dev/sda1";
+    what.image_name = "sda1";
+    device_overview device;
+    device.kernel_name = "sda1";
+    device.by_id = "/dev/disk/by-id/ata-X-part1";
+    device.model = "X";
+    device.serial = "S1";
+    device.wwn = "naa.5";
+    device.size = 1000;
+    device.content.partition_uuid = "abcd-01";
+    what.overview = device;
+    auto& result = what.result;
+    result.code = exit_ok;
+    result.image.info_hash = "0123";
+    result.image.total_bytes = 500;
+    result.image.piece_length = 16384;
+    result.image.piece_count = 1;
+    result.image.detected = storage_class::nvme;
+    result.image.profile = storage_class::nvme;
+    result.image.downloaded = 200;
+    result.image.device_written = 210;
+    result.image.uploaded = 7;
+    result.image.durable = true;
+    result.image.verified = true;
+    result.to_fetch = 190;
+    result.seconds[image_state::downloading] = 1.23456;
+    peer_status peer;
+    peer.address = "10.0.0.1";
+    peer.port = 6881;
+    peer.client = "Seedbed";
+    peer.downloaded = 200;
+    result.peers["id"] = peer;
+    return what;
+}
+
+json parsed(receipt const& what) {
+    return json::parse(to_json(what));
+}
+
+} // namespace
+
+TEST_CASE("a receipt tells what, where, how much and how long") {
+    auto const document = parsed(of_a_done_deployment());
+    CHECK(document["outcome"] == "done");
+    CHECK(document["exit_status"] == 0);
+    CHECK(document["verified"] == true);
+    CHECK(document["durable"] == true);
+    CHECK(document["started"] == "2025-11-25T20:15:00Z");
+    CHECK(document["ended"] == "2025-11-25T20:15:02Z");
+    CHECK(document["image"]["name"] == "sda1");
+    CHECK(document["image"]["info_hash"] == "0123");
+    CHECK(document["device"]["path"] == "/dev/sda1");
+    CHECK(document["device"]["by_id"] == "/dev/disk/by-id/ata-X-part1");
+    CHECK(document["device"]["model"] == "X");
+    CHECK(document["device"]["serial"] == "S1");
+    CHECK(document["device"]["wwn"] == "naa.5");
+    CHECK(document["device"]["size"] == 1000);
+    CHECK(document["device"]["partition_uuid"] == "abcd-01");
+    CHECK(document["device"]["class"] == "nvme");
+    CHECK(document["bytes"] == json{{"image", 500}, {"fetched", 200}, {"written", 210}, {"reused", 310}, {"sent", 7}});
+    CHECK(document["seconds"]["downloading"] == 1.235);
+    CHECK(document["seconds"]["verifying"].is_null());
+    CHECK(document["seconds"]["total"] == 2.5);
+    CHECK(
+        document["peers"] ==
+        json::array({{{"address", "10.0.0.1"}, {"port", 6881}, {"client", "Seedbed"}, {"fetched", 200}, {"sent", 0}}}));
+    CHECK(document["errors"] == json::array());
+    CHECK(document["host"].is_string());
+    CHECK_THAT(document["program"].get<std::string>(), Catch::StartsWith("seedbed "));
+}
+
+TEST_CASE("verified is said of nothing but what is done and was read back") {
+    auto what = of_a_done_deployment();
+    SECTION("not read back") {
+        what.result.image.verified = false;
+        CHECK(parsed(what)["durable"] == true);
+    }
+    SECTION("not durable") {
+        what.result.image.durable = false;
+        CHECK(parsed(what)["durable"] == false);
+    }
+    SECTION("failed afterwards") {
+        what.result.code = exit_device_failed;
+        what.errors = {"failed: read /dev/sda1"};
+        CHECK(parsed(what)["durable"] == false);
+        CHECK(parsed(what)["outcome"] == "device_failed");
+        CHECK(parsed(what)["errors"] == json::array({"failed: read /dev/sda1"}));
+    }
+    CHECK(parsed(what)["verified"] == false);
+}
+
+TEST_CASE("what is not known is null") {
+    receipt what;
+    what.device = "/dev/\xff";
+    what.result.code = exit_refused;
+    what.result.image.guard = device_guard::missing;
+    auto const document = parsed(what);
+    CHECK(document["guard"] == "missing");
+    CHECK(document["device"]["path"] == "/dev/\xef\xbf\xbd"); // JSON is UTF-8
+    for (auto const* const key : {"model", "serial", "wwn", "size", "class", "engine", "by_id", "partition_uuid"}) {
+        CAPTURE(key);
+        CHECK(document["device"][key].is_null());
+    }
+    CHECK(document["image"]["name"].is_null());
+    CHECK(document["bytes"]["image"].is_null());
+    CHECK(document["bytes"]["reused"].is_null());
+    CHECK(document["peers"] == json::array());
+}
+
+TEST_CASE("every exit status has an outcome of its own") {
+    std::map<std::string, int> names;
+    for (int code = 0; code <= 9; ++code) {
+        ++names[outcome_name(static_cast<exit_code>(code))];
+    }
+    CHECK(names.size() == 10);
+}
+
+TEST_CASE("a receipt replaces an older one, whole or not at all") {
+    test::temp_dir const folder;
+    auto const path = folder / "r.json";
+    std::ofstream(path) << std::string(10000, 'x');
+    REQUIRE(save_receipt(path.string(), of_a_done_deployment()));
+    std::ifstream in(path);
+    CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == to_json(of_a_done_deployment()));
+    CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1); // no other name is left
+    CHECK_FALSE(save_receipt((folder / "missing/r.json").string(), of_a_done_deployment()));
+    CHECK_FALSE(save_receipt("/dev/null", of_a_done_deployment()));
+}
