@@ -195,6 +195,9 @@ print(*(s.getsockname()[1] for s in sockets))')
 # configuration MODE DEVICE PORT: one image on loopback only.
 configuration() {
   cat <<END
+[control]
+socket = "$work/$1.sock"
+
 [network]
 listen = ["127.0.0.1:$3"]
 local_discovery = false

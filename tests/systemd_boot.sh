@@ -160,6 +160,7 @@ inside systemctl reset-failed seedbed
 # --- start and status
 
 write_config "$config" 6881
+sed -i '/^\[control\]$/,/^socket = /d' "$config" # where it is by default
 add_image "$config" sda1 /srv/sda1.torrent /dev/source seed
 add_image "$config" broken /srv/broken.torrent /dev/missing deploy
 # drop_in LINE...: more for its [Service].
@@ -184,6 +185,13 @@ grep -q 'Status: ".*sda1: seeding' status.log || fail "systemctl status shows no
 [[ -n $(journal '.SEEDBED_IMAGE == "broken" and .PRIORITY == "3"') ]] || fail "an error is no error in the journal"
 plain=$(journal "._TRANSPORT == \"stdout\" and ._PID == \"$(show MainPID)\"")
 [[ -z $plain ]] || fail "lines on standard error instead of entries: $plain"
+[[ $(inside stat -c '%U %G %a' /run/seedbed/seedbed.sock) == 'seedbed seedbed 660' ]] ||
+    fail "the control socket is $(inside stat -c '%U %G %a' /run/seedbed/seedbed.sock)"
+told=0
+inside "$program" status >status.txt || told=$?
+((told == 3)) || fail "seedbed status ends with $told although an image has failed: $(<status.txt)"
+grep -qE '^sda1 +seeding ' status.txt || fail "seedbed status does not show sda1: $(<status.txt)"
+grep -q '^broken: failed: ' status.txt || fail "seedbed status does not show what has failed: $(<status.txt)"
 echo "start, status and journal: as they should be"
 
 # --- from and to block devices within the sandbox, after a reload

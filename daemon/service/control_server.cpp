@@ -193,8 +193,9 @@ void control_server::answer(status_collector::clock::duration patience, http_ser
         // The connection behind it belongs to the main thread: nothing of it stays behind on the worker.
         m_writer.submit([&main = m_main, respond = std::move(respond), make, snapshot = std::move(snapshot)]() mutable {
             auto response = make_safely(make, snapshot);
-            boost::asio::post(main,
-                              [respond = std::move(respond), response = std::move(response)] { respond(response); });
+            boost::asio::post(main, [respond = std::move(respond), response = std::move(response)]() mutable {
+                respond(std::move(response));
+            });
         });
     });
 }
