@@ -1,10 +1,14 @@
 #include "config/image_table.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include <sys/stat.h>
 
@@ -100,6 +104,66 @@ std::optional<error> check_peer(std::string const& text) {
     return peer ? std::nullopt : std::optional(peer.error());
 }
 
+/// A count, or a list of addresses that differ.
+void read_expect(table_reader& table, fleet_settings& fleet) {
+    constexpr value_range<std::int64_t> any_count{1, 100'000};
+    if (!table.has_list("expect")) {
+        if (auto const count = table.integer("expect", any_count)) {
+            fleet.expect = static_cast<int>(*count);
+        }
+        return;
+    }
+    std::vector<std::string> hosts;
+    auto const check = [&hosts](std::string const& text) -> std::optional<error> {
+        auto const host = parse_host_address(text);
+        if (!host) {
+            return host.error();
+        }
+        if (std::ranges::find(hosts, *host) != hosts.end()) {
+            return error{in_quotes(text) + " stands there twice"};
+        }
+        hosts.push_back(*host);
+        return std::nullopt;
+    };
+    auto const listed = table.texts("expect", check);
+    if (listed && listed->empty()) {
+        table.fail("expect", "empty: expected a number of hosts or at least one address");
+    }
+    fleet.expect_hosts = std::move(hosts);
+}
+
+std::vector<std::string> read_on_complete(table_reader& table, std::filesystem::path const& folder) {
+    auto const check = [](std::string const& text) -> std::optional<error> {
+        return text.find('\0') == std::string::npos ? std::nullopt : std::optional(error{"no argument may hold a NUL"});
+    };
+    auto command =
+        table.texts("on_complete", check, table_reader::single_text::allowed).value_or(std::vector<std::string>{});
+    if (!table.has("on_complete")) {
+        return {};
+    }
+    if (!table.has("expect")) {
+        table.fail("on_complete", "never runs without expect, which tells when a deployment is complete");
+    }
+    if (command.empty()) {
+        return {};
+    }
+    auto const program = (folder / command.front()).lexically_normal();
+    if (command.front().empty() || !program.has_filename()) {
+        table.fail("on_complete", in_quotes(command.front()) + " is not the path of a program");
+    }
+    command.front() = program.string();
+    return command;
+}
+
+fleet_settings read_fleet(table_reader& table, std::filesystem::path const& folder) {
+    constexpr value_range<std::chrono::milliseconds> any_timeout{std::chrono::seconds(1), std::chrono::hours(24)};
+    fleet_settings fleet;
+    read_expect(table, fleet);
+    fleet.on_complete = read_on_complete(table, folder);
+    fleet.on_complete_timeout = table.duration("on_complete_timeout", any_timeout).value_or(fleet.on_complete_timeout);
+    return fleet;
+}
+
 /// A boolean that has a meaning in one mode only; where it has none it is a mistake about what the image does.
 bool read_flag(table_reader& table, std::string_view key, bool preset, image_mode belongs_to,
                std::optional<image_mode> mode) {
@@ -183,6 +247,7 @@ image_table read_image(table_reader& table, std::filesystem::path const& folder)
     image.check = read_target_check(table, mode);
     image.upload_limit = table.byte_size("upload_limit", rate_limit_range).value_or(image.upload_limit);
     image.super_seeding = read_flag(table, "super_seeding", image.super_seeding, image_mode::seed, mode);
+    image.fleet = read_fleet(table, folder);
     table.finish();
     return {std::move(image), table.place_of("name"), table.place_of("torrent"), table.place_of("device")};
 }

@@ -1,6 +1,8 @@
 #include "config/load.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <system_error>
@@ -27,8 +29,16 @@ constexpr value_range<std::chrono::milliseconds> resume_interval_range{std::chro
                                                                        std::chrono::hours(1)};
 /// libtorrent takes the size of a .torrent file as an int.
 constexpr value_range<std::int64_t> max_torrent_range{1LL << 20, (1LL << 31) - 1};
+/// What sun_path holds, but for the end of the name under which a socket is made first.
+constexpr std::size_t max_socket_path = 96;
 
-void read_listen(table_reader& table, network_settings& network) {
+constexpr value_range<std::int64_t> peers_range{1, 1'000'000};
+constexpr value_range<std::int64_t> numwant_range{1, 2'000};
+constexpr value_range<std::int64_t> max_request_range{1 << 10, 64 << 10};
+constexpr value_range<std::chrono::milliseconds> interval_range{std::chrono::seconds(1), std::chrono::hours(1)};
+
+/// The endpoints to listen on, which differ from each other; nothing where none is valid or the key is not there.
+std::optional<std::vector<std::string>> read_listen(table_reader& table) {
     std::map<endpoint, std::string> seen;
     auto const check = [&seen](std::string const& text) -> std::optional<error> {
         auto const parsed = parse_endpoint(text);
@@ -43,11 +53,11 @@ void read_listen(table_reader& table, network_settings& network) {
     if (listen && listen->empty()) {
         table.fail("listen", "empty: expected at least one ADDRESS:PORT");
     }
-    network.listen = listen.value_or(network.listen);
+    return listen;
 }
 
 void read_network(table_reader& table, network_settings& network) {
-    read_listen(table, network);
+    network.listen = read_listen(table).value_or(network.listen);
     network.local_discovery = table.boolean("local_discovery").value_or(network.local_discovery);
     network.upload_limit = table.byte_size("upload_limit", rate_limit_range).value_or(network.upload_limit);
     network.download_limit = table.byte_size("download_limit", rate_limit_range).value_or(network.download_limit);
@@ -61,6 +71,26 @@ void read_network(table_reader& table, network_settings& network) {
         }
     }
     network.slow_start = table.boolean("slow_start").value_or(network.slow_start);
+    table.finish();
+}
+
+void read_tracker(table_reader& table, tracker_settings& tracker) {
+    auto const number = [&table](std::string_view key, value_range<std::int64_t> range, int preset) {
+        return static_cast<int>(table.integer(key, range).value_or(preset));
+    };
+    tracker.enabled = table.boolean("enabled").value_or(tracker.enabled);
+    tracker.listen = read_listen(table);
+    tracker.interval = table.duration("interval", interval_range).value_or(tracker.interval);
+    tracker.min_interval =
+        table.duration("min_interval", interval_range).value_or(std::min(tracker.min_interval, tracker.interval));
+    if (tracker.min_interval > tracker.interval) {
+        table.fail("min_interval", format_duration(tracker.min_interval) + " is longer than the interval, " +
+                                       format_duration(tracker.interval));
+    }
+    tracker.peers_per_image = number("peers_per_image", peers_range, tracker.peers_per_image);
+    tracker.peers = number("peers", peers_range, tracker.peers);
+    tracker.numwant = number("numwant", numwant_range, tracker.numwant);
+    tracker.max_request = table.byte_size("max_request", max_request_range).value_or(tracker.max_request);
     table.finish();
 }
 
@@ -89,6 +119,34 @@ void read_resume(table_reader& table, resume_settings& resume, std::filesystem::
     if (table.has("folder")) {
         resume.folder = read_path(table, "folder", folder);
     }
+    table.finish();
+}
+
+/// An absolute path of a socket, or nothing where there shall be none.
+std::optional<std::string> read_socket(table_reader& table, std::filesystem::path const& folder) {
+    auto const text = table.text("socket");
+    if (!text || text->empty()) {
+        return text;
+    }
+    auto const path = (folder / *text).lexically_normal();
+    if (text->find('\0') != std::string::npos || text->find('\n') != std::string::npos) {
+        table.fail("socket", "a path may hold neither NUL nor newline");
+    } else if (!path.has_filename()) {
+        table.fail("socket", in_quotes(*text) + " is not the path of a file");
+    } else if (path.string().size() > max_socket_path) {
+        table.fail("socket", in_quotes(path.string()) + " is too long: a socket's path has at most " +
+                                 std::to_string(max_socket_path) + " bytes");
+    }
+    return path.string();
+}
+
+void read_control(table_reader& table, std::filesystem::path const& folder, control_settings& control) {
+    control.socket = read_socket(table, folder).value_or(control.socket);
+    table.finish();
+}
+
+void read_metrics(table_reader& table, metrics_settings& metrics) {
+    metrics.listen = read_listen(table).value_or(metrics.listen);
     table.finish();
 }
 
@@ -191,9 +249,12 @@ private:
             return;
         }
         read_section(root, "network", [this](auto& table) { read_network(table, m_settings.network); });
+        read_section(root, "tracker", [this](auto& table) { read_tracker(table, m_settings.tracker); });
         read_section(root, "memory", [this](auto& table) { read_memory(table, m_settings.memory); });
         read_section(root, "hashing", [this](auto& table) { read_hashing(table, m_settings.hashing); });
         read_section(root, "resume", [this, &folder](auto& table) { read_resume(table, m_settings.resume, folder); });
+        read_section(root, "control", [&](auto& table) { read_control(table, folder, m_settings.control); });
+        read_section(root, "metrics", [this](auto& table) { read_metrics(table, m_settings.metrics); });
         read_section(root, "log", [this](auto& table) { read_log(table, m_settings.log); });
         read_section(root, "profile", [this](auto& table) { read_profiles(table, m_settings); });
         root.finish();

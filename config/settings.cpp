@@ -10,7 +10,7 @@ namespace {
 auto compared(image_settings const& image) {
     return std::tie(image.name, image.torrent, image.device, image.mode, image.profile, image.peers, image.trackers,
                     image.serial, image.size, image.allow_mounted, image.verify, image.verify_source, image.check,
-                    image.upload_limit, image.super_seeding);
+                    image.upload_limit, image.super_seeding, image.fleet);
 }
 
 } // namespace

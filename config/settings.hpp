@@ -30,6 +30,14 @@ enum class target_check : std::uint8_t {
     none    ///< not at all: everything is fetched
 };
 [[nodiscard]] char const* to_string(target_check check) noexcept;
+/// Whom an image is deployed to, and what is done when all of them have it.
+struct fleet_settings {
+    std::optional<int> expect;             ///< how many hosts; nothing where nobody has said it
+    std::vector<std::string> expect_hosts; ///< or which: literal addresses, as inet_ntop(3) writes them
+    std::vector<std::string> on_complete;  ///< an absolute path and arguments; empty for nothing
+    std::chrono::milliseconds on_complete_timeout{60'000};
+    friend bool operator==(fleet_settings const&, fleet_settings const&) = default;
+};
 
 /// One [[image]] table.
 struct image_settings {
@@ -48,7 +56,14 @@ struct image_settings {
     target_check check = target_check::resume;       ///< deploy
     std::int64_t upload_limit = 0;                   ///< bytes a second to all its peers; 0: no limit
     bool super_seeding = false;                      ///< seed: offers each peer a few pieces at a time, at first
-    std::string origin;                              ///< "file:line" of the table, for messages; not part of comparison
+    fleet_settings fleet;
+    std::string origin; ///< "file:line" of the table, for messages; not part of comparison
+
+    /// Whether the daemon follows who gets it. What a machine is written from is nobody's fleet, unless somebody says
+    /// so.
+    [[nodiscard]] bool has_fleet() const noexcept {
+        return mode == image_mode::seed || fleet.expect || !fleet.expect_hosts.empty();
+    }
 
     /// Equal in everything that matters while running: all but origin.
     friend bool operator==(image_settings const& a, image_settings const& b);
@@ -87,6 +102,33 @@ struct resume_settings {
     friend bool operator==(resume_settings const&, resume_settings const&) = default;
 };
 
+/// The tracker for the daemon's own images.
+struct tracker_settings {
+    bool enabled = true;
+    /// "ADDRESS:PORT" each; nothing: those of default_listen() that are to be had.
+    std::optional<std::vector<std::string>> listen;
+    std::chrono::milliseconds interval{30'000};     ///< at which clients are to announce
+    std::chrono::milliseconds min_interval{10'000}; ///< more often they must not
+    int peers_per_image = 4096;                     ///< that are kept
+    int peers = 16384;                              ///< that are kept, of all images
+    int numwant = 200;                              ///< the most that an answer names
+    std::int64_t max_request = 8 << 10;             ///< bytes
+    [[nodiscard]] static std::vector<std::string> default_listen() { return {"0.0.0.0:6969", "[::]:6969"}; }
+    friend bool operator==(tracker_settings const&, tracker_settings const&) = default;
+};
+
+/// How the daemon is asked what it does.
+struct control_settings {
+    std::string socket = "/run/seedbed/seedbed.sock"; ///< absolute path of a Unix socket; empty: none
+    friend bool operator==(control_settings const&, control_settings const&) = default;
+};
+
+/// Where /metrics and /healthz are served over TCP.
+struct metrics_settings {
+    std::vector<std::string> listen; ///< "ADDRESS:PORT" each; empty: nowhere
+    friend bool operator==(metrics_settings const&, metrics_settings const&) = default;
+};
+
 enum class log_level : std::uint8_t { error, warning, info, debug, trace };
 [[nodiscard]] char const* to_string(log_level level) noexcept;
 
@@ -99,9 +141,12 @@ struct log_settings {
 struct settings {
     std::vector<image_settings> images;
     network_settings network;
+    tracker_settings tracker;
     memory_settings memory;
     hashing_settings hashing;
     resume_settings resume;
+    control_settings control;
+    metrics_settings metrics;
     log_settings log;
     /// Indexed by storage_class.
     std::array<io_profile, 3> profiles{default_profile(storage_class::hdd), default_profile(storage_class::sata_ssd),

@@ -274,6 +274,11 @@ bool table_reader::has(std::string_view key) const {
     return m_table->contains(key);
 }
 
+bool table_reader::has_list(std::string_view key) const {
+    auto const* const node = m_table->get(key);
+    return node != nullptr && node->is_array();
+}
+
 void table_reader::fail(std::string_view key, std::string_view reason) {
     m_report->add(place_of(key), path_of(key), reason);
 }

@@ -56,6 +56,8 @@ public:
     /// Reports \p key if the table does not have it. \param expected what it should hold.
     void require(std::string_view key, std::string_view expected);
     [[nodiscard]] bool has(std::string_view key) const;
+    /// Whether \p key holds a list.
+    [[nodiscard]] bool has_list(std::string_view key) const;
 
     /// Reports an error of \p key, at its line.
     void fail(std::string_view key, std::string_view reason);

@@ -86,6 +86,17 @@ result<endpoint> parse_endpoint(std::string_view text) {
     return parsed;
 }
 
+result<std::string> parse_host_address(std::string_view text) {
+    endpoint parsed{.v6 = text.find(':') != std::string_view::npos};
+    std::array<char, INET6_ADDRSTRLEN> written{};
+    if (!parse_address(text, parsed) ||
+        ::inet_ntop(parsed.v6 ? AF_INET6 : AF_INET, parsed.address.data(), written.data(), written.size()) == nullptr) {
+        return tl::unexpected(
+            error{in_quotes(text) + " is not a literal address: expected 192.0.2.11 or 2001:db8::11"});
+    }
+    return std::string(written.data());
+}
+
 result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     std::int64_t number = 0;
     auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -22,6 +22,9 @@ struct endpoint {
 /// Reads "192.0.2.1:6881" or "[2001:db8::1]:6881": no names, no scope, port 1 to 65535.
 [[nodiscard]] result<endpoint> parse_endpoint(std::string_view text);
 
+/// Reads a literal address without brackets. \return it as inet_ntop(3) writes it: all spellings are equal.
+[[nodiscard]] result<std::string> parse_host_address(std::string_view text);
+
 /// Reads a whole number with the unit ms or s, with or without a space: "100 ms", "1s".
 [[nodiscard]] result<std::chrono::milliseconds> parse_duration(std::string_view text);
 

@@ -6,7 +6,9 @@
 
 #include "daemon/commands/create.hpp"
 #include "daemon/commands/daemon.hpp"
+#include "daemon/commands/deploy.hpp"
 #include "daemon/commands/probe.hpp"
+#include "daemon/commands/status.hpp"
 #include "daemon/exit_code.hpp"
 
 namespace seedbed {
@@ -21,7 +23,9 @@ struct command {
 
 constexpr std::array commands{
     command{"daemon", "seed and deploy the images of a configuration file", daemon_command},
-    command{"create", "make a .torrent from what partclone captured", create_command},
+    command{"deploy", "write one image to a device and end", deploy_command},
+    command{"status", "show what the daemon does", status_command},
+    command{"create", "make a .torrent of a disk, a partition or an image file", create_command},
     command{"probe", "show how devices are classified and which profile they get", probe_command},
 };
 

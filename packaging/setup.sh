@@ -19,14 +19,14 @@ fail() {
 build=(
   g++ cmake ninja-build ccache pkg-config
   libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
-  nlohmann-json3-dev libexpected-dev libsystemd-dev liburing-dev catch2
+  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev catch2
 )
 # busybox-static takes the place of busybox where that is installed; it has the same commands.
 test=(
   'clang-format-14|clang-format'
   partclone e2fsprogs ntfs-3g xfsprogs btrfs-progs dosfstools mtools
   aria2 transmission-daemon transmission-cli '?opentracker' python3 python3-libtorrent
-  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq
+  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl prometheus tmux
   qemu-system-x86 busybox-static cpio kmod
 )
 demo=(partclone e2fsprogs mount util-linux python3)
@@ -118,7 +118,7 @@ for entry in "${entries[@]}"; do
 done
 ((${#packages[@]})) || exit 0
 
-# Some of these packages are servers (a tracker, a BitTorrent client): the tests start their own, and none is to run on
+# Some of these packages are servers (a tracker, a BitTorrent client, a monitor): the tests start their own, and none is to run on
 # this machine because its package came.
 if [[ ! -e /usr/sbin/policy-rc.d ]]; then
   policy=/usr/sbin/policy-rc.d
@@ -128,7 +128,7 @@ fi
 echo "setup.sh: installing ${packages[*]}"
 apt install --no-install-recommends "${packages[@]}" || fail "apt-get install failed: $(reason)"
 if command -v systemctl >/dev/null; then
-  for server in opentracker transmission-daemon; do
+  for server in opentracker transmission-daemon prometheus; do
     if [[ " ${packages[*]} " == *" $server "* ]]; then
       systemctl --quiet disable "$server.service" >"$log" 2>&1 ||
         echo "setup.sh: $server.service can not be disabled, ignoring: $(reason)" >&2

@@ -138,7 +138,7 @@ result<void> backend::add_image(std::shared_ptr<image_storage> image) {
         options.on_dirty = [this](clock::time_point due) { on_dirty(due); };
         try {
             image->attach(number, m_cache, std::move(options));
-            image->start_hasher(image, m_hash_workers, m_options.hash_ahead);
+            image->start_hasher(image, m_hash_workers, m_options.hashing);
         } catch (std::exception const& failed) { // no more threads, or no memory
             return tl::unexpected(error{image->device().path() + ": can not be served: " + failed.what()});
         }

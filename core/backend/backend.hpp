@@ -27,8 +27,8 @@ namespace seedbed {
 struct backend_options {
     int cache_shards = 32; ///< a power of two
     std::optional<std::int64_t>
-        cache_bytes;             ///< clean blocks that are kept; by default as many as the pool has room for
-    bool hash_ahead = true;      ///< hash a piece while it arrives
+        cache_bytes; ///< clean blocks that are kept; by default as many as the pool has room for
+    hasher_options hashing;
     bool huge_pages = true;      ///< ask for them for the pool
     bool populate = true;        ///< have the system give the pool's memory at the start, in the background
     bool register_memory = true; ///< pin the pool for io_uring, where one is used

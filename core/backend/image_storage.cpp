@@ -20,8 +20,9 @@ void image_storage::attach(std::uint32_t number, piece_cache& cache, engine_opti
 
 image_storage::~image_storage() = default;
 
-void image_storage::start_hasher(std::shared_ptr<image_storage> const& self, worker_pool& workers, bool ahead) {
-    m_hasher = std::make_unique<piece_hasher>(self, workers, ahead);
+void image_storage::start_hasher(std::shared_ptr<image_storage> const& self, worker_pool& workers,
+                                 hasher_options options) {
+    m_hasher = std::make_unique<piece_hasher>(self, workers, options);
 }
 
 worker_pool::progress image_storage::progress() const {

@@ -9,6 +9,7 @@
 #include <libtorrent/hasher.hpp>
 
 #include "core/backend/piece_reader.hpp"
+#include "core/image/sha1.hpp"
 
 namespace seedbed {
 
@@ -21,12 +22,12 @@ namespace {
 constexpr std::int32_t ahead_batch = 16;
 /// Blocks that a worker takes at a time.
 constexpr std::int32_t ahead_chunk = 64;
+/// Blocks of another piece for which it is worth hashing it along.
+constexpr std::int32_t partner_batch = 8;
+/// Two pieces wait in at most this part of the pool.
+constexpr std::int64_t waiting_share = 4;
 /// Blocks that are read at a time: 1 MiB, with the next as many under way.
 constexpr std::int32_t read_chunk = 64;
-
-void update(lt::hasher& sha1, std::span<std::byte const> bytes) {
-    sha1.update(reinterpret_cast<char const*>(bytes.data()), static_cast<int>(bytes.size()));
-}
 
 lt::sha256_hash sha256_of(std::span<std::byte const> bytes) {
     return lt::hasher256(reinterpret_cast<char const*>(bytes.data()), static_cast<int>(bytes.size())).final();
@@ -84,30 +85,88 @@ result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, 
 } // namespace
 
 struct piece_hasher::piece_state {
+    std::int32_t const piece;
+    clock::time_point const began = clock::now();
+
     // Guarded by the hasher's mutex:
     std::vector<bool> arrived;
-    std::int32_t announced = 0; ///< value of ready for which a worker was woken
+    std::int32_t announced = 0; ///< value of ready for which a worker was woken, or would have been
 
-    std::atomic<std::int32_t> ready{0}; ///< blocks from the start of the piece that have arrived
-    std::atomic<bool> scheduled{false}; ///< a worker will look at ready
-    std::atomic<bool> retired{false};   ///< nobody wants what is hashed ahead
+    std::atomic<std::int32_t> ready{0};  ///< blocks from the start of the piece that have arrived
+    std::atomic<std::int32_t> hashed{0}; ///< and have been hashed; changes under the mutex
+    std::atomic<bool> scheduled{false};  ///< a worker will look at ready
+    std::atomic<bool> retired{false};    ///< nobody wants what is hashed ahead
+    std::atomic<bool> stopped{false};    ///< a block was no longer in memory: the rest is hashed at the end
 
     std::mutex mutex; ///< guards what follows
-    lt::hasher sha1;
-    std::int32_t hashed = 0; ///< blocks
-    bool stopped = false;    ///< a block was no longer in memory: the rest is hashed at the end
+    sha1_sum sha1;
+
+    [[nodiscard]] bool has_more() const noexcept {
+        return hashed.load() < ready.load() && !stopped.load() && !retired.load(std::memory_order_relaxed);
+    }
 };
 
-piece_hasher::piece_hasher(std::shared_ptr<image_storage> const& image, worker_pool& workers, bool ahead)
+/// A piece that is hashed together with others: what has arrived of it, up to ahead_chunk blocks.
+class piece_hasher::lane {
+public:
+    lane() = default;
+    lane(image_storage& image, piece_state& state, std::int32_t limit)
+        : m_state(&state)
+        , m_begin(state.hashed.load(std::memory_order_relaxed))
+        , m_end(std::min(state.ready.load(), m_begin + limit))
+        , m_size(image.piece_size(state.piece)) {
+        static_cast<void>(image.io().cache().collect(image.io().number(), state.piece, m_begin, m_end, m_blocks));
+    }
+
+    /// Adds its next block to \p parts; none where there is none left.
+    void add_next(std::vector<sha1_part>& parts) {
+        auto const block = m_begin + m_done;
+        if (block >= m_end) {
+            return;
+        }
+        auto const& memory = m_blocks[static_cast<std::size_t>(m_done)];
+        if (!memory) {
+            m_state->stopped.store(true);
+            m_end = block;
+            return;
+        }
+        auto const length = std::min(block_size, m_size - block * block_size);
+        parts.push_back({&m_state->sha1, memory.bytes().first(static_cast<std::size_t>(length))});
+        ++m_done;
+    }
+    void commit() { m_state->hashed.store(m_begin + m_done); }
+
+private:
+    piece_state* m_state = nullptr;
+    std::int32_t m_begin = 0;
+    std::int32_t m_end = 0;
+    std::int32_t m_size = 0;
+    std::int32_t m_done = 0;
+    std::array<block_ref, ahead_chunk> m_blocks;
+};
+
+piece_hasher::piece_hasher(std::shared_ptr<image_storage> const& image, worker_pool& workers, hasher_options options)
     : m_weak(image)
     , m_image(*image)
     , m_workers(workers)
-    , m_ahead(ahead && image->torrent().v1) {}
+    , m_options{options.ahead && image->torrent().v1, options.longest_wait} {}
 
 piece_hasher::~piece_hasher() = default;
 
+piece_hasher::state_ptr piece_hasher::make_state(std::int32_t piece) {
+    auto state = std::make_shared<piece_state>(piece);
+    state->arrived.resize(static_cast<std::size_t>(m_image.io().blocks_in_piece(piece)));
+    // Both must still be in memory then.
+    auto const room = m_image.io().cache().capacity() / waiting_share;
+    if (m_arrives_fast && !m_waiting && 2 * static_cast<std::int64_t>(state->arrived.size()) <= room &&
+        sha1_in_lanes()) {
+        m_waiting = state;
+    }
+    return state;
+}
+
 void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
-    if (!m_ahead) {
+    if (!m_options.ahead) {
         return;
     }
     auto const count = m_image.io().blocks_in_piece(piece);
@@ -116,14 +175,15 @@ void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
         std::scoped_lock const lock(m_mutex);
         auto& slot = m_states[piece];
         if (!slot) {
-            slot = std::make_shared<piece_state>();
-            slot->arrived.resize(static_cast<std::size_t>(count));
+            slot = make_state(piece);
         } else if (block < slot->ready.load(std::memory_order_relaxed)) {
             // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had
             // arrived: whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
             slot->retired.store(true, std::memory_order_relaxed);
-            slot = std::make_shared<piece_state>();
-            slot->arrived.resize(static_cast<std::size_t>(count));
+            if (m_waiting == slot) {
+                m_waiting.reset();
+            }
+            slot = make_state(piece);
         }
         auto& state = *slot;
         state.arrived[static_cast<std::size_t>(block)] = true;
@@ -134,55 +194,140 @@ void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
         state.ready.store(ready); // before scheduled is looked at: a worker does it the other way round
         if (ready - state.announced >= ahead_batch || (ready == count && state.announced < count)) {
             state.announced = ready;
-            if (!state.scheduled.exchange(true)) {
+            if (m_waiting) {
+                m_arrived.notify_one();
+            } else if (!state.scheduled.exchange(true)) {
                 wake = slot;
             }
         }
     }
     if (wake) {
-        m_workers.submit([image = m_weak, piece, state = std::move(wake)] { run_ahead(image, piece, state); });
+        wake_worker(wake);
     }
 }
 
-void piece_hasher::run_ahead(std::weak_ptr<image_storage> const& weak, std::int32_t piece, state_ptr const& state) {
-    auto const image = weak.lock();
-    if (!image) {
-        return;
+void piece_hasher::wake_worker(state_ptr const& state) {
+    m_workers.submit([weak = m_weak, state] {
+        if (auto const image = weak.lock()) {
+            image->hasher().run_ahead(state);
+        }
+    });
+}
+
+piece_hasher::state_ptr piece_hasher::find_partner(std::span<state_ptr const> taken) const {
+    for (auto const& [piece, state] : m_states) {
+        auto const there = state->ready.load() - state->hashed.load();
+        if (there >= partner_batch && state->has_more() && std::ranges::find(taken, state) == taken.end()) {
+            return state;
+        }
     }
-    auto& cache = image->io().cache();
-    auto const number = image->io().number();
-    auto const size = image->piece_size(piece);
-    std::array<block_ref, ahead_chunk> blocks;
-    for (;;) {
-        bool more = true;
-        while (more) {
-            std::scoped_lock const lock(state->mutex); // given up now and then, for whoever wants the hash
-            auto const begin = state->hashed;
-            auto const end = std::min(state->ready.load(), begin + ahead_chunk);
-            more = begin < end && !state->stopped && !state->retired.load(std::memory_order_relaxed);
-            if (!more) {
+    return nullptr;
+}
+
+/// Hashes some of what has arrived of a piece, together with others where more is there of them, too. \return false
+/// where there is nothing left of it. Its mutex is given up in between, for whoever wants the hash. \param together no
+/// more of one than of another.
+bool piece_hasher::advance(state_ptr const& state, bool together) {
+    std::array<state_ptr, most_sha1_lanes> states{state};
+    std::array<std::unique_lock<std::mutex>, most_sha1_lanes> locks;
+    std::size_t count = 1;
+    locks[0] = std::unique_lock(state->mutex);
+    if (!state->has_more()) {
+        return false;
+    }
+    if (sha1_in_lanes()) {
+        std::scoped_lock const lock(m_mutex);
+        while (count < states.size()) {
+            auto const partner = find_partner(std::span(states).first(count));
+            if (!partner) {
                 break;
             }
-            static_cast<void>(cache.collect(number, piece, begin, end, blocks));
-            for (auto block = begin; block < end; ++block) {
-                auto& memory = blocks[static_cast<std::size_t>(block - begin)];
-                if (!memory) {
-                    state->stopped = true;
-                    break;
-                }
-                auto const length = std::min(block_size, size - block * block_size);
-                update(state->sha1, memory.bytes().first(static_cast<std::size_t>(length)));
-                ++state->hashed;
+            // Only tried: another worker may be at it, and want this one's.
+            locks[count] = std::unique_lock(partner->mutex, std::try_to_lock);
+            if (!locks[count]) {
+                break;
             }
-            blocks = {};
+            states[count++] = partner;
+        }
+    }
+    auto limit = ahead_chunk;
+    if (together) {
+        for (auto const& each : std::span(states).first(count)) {
+            limit = std::min(limit, each->ready.load() - each->hashed.load());
+        }
+    }
+    std::array<lane, most_sha1_lanes> lanes;
+    for (std::size_t i = 0; i < count; ++i) {
+        lanes[i] = lane(m_image, *states[i], limit);
+    }
+    thread_local std::vector<sha1_part> parts;
+    do {
+        parts.clear();
+        for (std::size_t i = 0; i < count; ++i) {
+            lanes[i].add_next(parts);
+        }
+        sha1_update(parts);
+    } while (!parts.empty());
+    for (std::size_t i = 0; i < count; ++i) {
+        lanes[i].commit();
+    }
+    return true;
+}
+
+void piece_hasher::run_ahead(state_ptr const& state) {
+    for (;;) {
+        while (advance(state, false)) {
         }
         state->scheduled.store(false);
-        std::scoped_lock const lock(state->mutex);
-        auto const nothing =
-            state->stopped || state->retired.load(std::memory_order_relaxed) || state->hashed >= state->ready.load();
-        if (nothing || state->scheduled.exchange(true)) {
+        if (!state->has_more() || state->scheduled.exchange(true)) {
             return;
         }
+    }
+}
+
+/// The piece is complete, as far as it will be: hashes the rest of what is in memory. Where it has waited for the next
+/// one, it does so still, for a little.
+void piece_hasher::finish_ahead(state_ptr const& state) {
+    auto const deadline = clock::now() + m_options.longest_wait;
+    {
+        std::unique_lock lock(m_mutex);
+        while (m_waiting == state && state->has_more()) {
+            auto const taken = std::array{state};
+            if (!find_partner(taken) && m_arrived.wait_until(lock, deadline) == std::cv_status::timeout) {
+                break;
+            }
+            lock.unlock();
+            if (!advance(state, true)) {
+                lock.lock();
+                break;
+            }
+            lock.lock();
+        }
+    }
+    while (advance(state, false)) {
+    }
+    stop_waiting_for(state);
+}
+
+/// The next pieces are hashed as they come again.
+void piece_hasher::stop_waiting_for(state_ptr const& state) {
+    std::vector<state_ptr> wake;
+    {
+        std::scoped_lock const lock(m_mutex);
+        m_arrives_fast = clock::now() - state->began <= 2 * m_options.longest_wait;
+        auto const stuck = m_waiting && clock::now() - m_waiting->began > 10 * m_options.longest_wait;
+        if (m_waiting != state && !stuck) {
+            return;
+        }
+        m_waiting.reset();
+        for (auto const& [piece, other] : m_states) {
+            if (other->has_more() && !other->scheduled.exchange(true)) {
+                wake.push_back(other);
+            }
+        }
+    }
+    for (auto const& other : wake) {
+        wake_worker(other);
     }
 }
 
@@ -200,6 +345,7 @@ piece_hasher::state_ptr piece_hasher::take(std::int32_t piece) {
 void piece_hasher::forget(std::int32_t piece) {
     if (auto const state = take(piece)) {
         state->retired.store(true, std::memory_order_relaxed);
+        stop_waiting_for(state);
     }
 }
 
@@ -208,15 +354,21 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     auto const v2_size = request.block_hashes.empty() ? 0 : request.v2_size;
     auto const to_blocks = [](std::int32_t bytes) { return (bytes + block_size - 1) / block_size; };
 
-    lt::hasher whole;
+    sha1_sum whole;
     std::int32_t done = 0;
     if (auto const state = take(request.piece)) {
+        // A full check asks the device. And once a write has failed, something may be in it that never reached that.
+        auto const use = request.keep && !m_image.write_failure();
+        if (use) {
+            finish_ahead(state);
+        }
         state->retired.store(true, std::memory_order_relaxed);
         std::scoped_lock const lock(state->mutex);
-        // A full check asks the device. And once a write has failed, something may be in it that never reached that.
-        if (request.keep && !m_image.write_failure()) {
+        if (use) {
             whole = state->sha1;
-            done = state->hashed;
+            done = state->hashed.load();
+        } else {
+            stop_waiting_for(state);
         }
     }
     auto const begin = v2_size > 0 ? 0 : done;
@@ -232,7 +384,7 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     auto outcome = for_each_block(
         m_image, request.piece, begin, end, request.keep, [&](std::int32_t block, std::span<std::byte const> bytes) {
             if (request.v1 && block >= done) {
-                update(whole, bytes);
+                whole.update(bytes);
             }
             auto const left = v2_size - block * block_size;
             if (left > 0) {
@@ -241,7 +393,7 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
             }
         });
     if (outcome && request.v1) {
-        sha1 = whole.final();
+        sha1 = lt::sha1_hash(whole.final().data());
     }
     return outcome;
 }

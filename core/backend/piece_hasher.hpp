@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,11 +32,15 @@ struct piece_hash_request {
 /// come, still in the CPU's cache, and little is left to do when it is complete. What came out of order is caught up
 /// then, what is no longer in memory is read back.
 ///
+/// Two pieces at a time take little more of a processor than one. Where several arrive at a time, what is there of each
+/// is hashed together. Where one after another arrives, and that fast, every second one waits to be hashed together
+/// with the next: a piece is known some hundredths of a second later, and the processor is left to whom it is short
+/// for.
+///
 /// Threads: every member may be called from any thread; hash() and hash_block() block, on a hash worker.
 class piece_hasher {
 public:
-    /// \param ahead whether to hash before a piece is complete.
-    piece_hasher(std::shared_ptr<image_storage> const& image, worker_pool& workers, bool ahead);
+    piece_hasher(std::shared_ptr<image_storage> const& image, worker_pool& workers, hasher_options options);
     piece_hasher(piece_hasher const&) = delete;
     piece_hasher& operator=(piece_hasher const&) = delete;
     ~piece_hasher();
@@ -55,15 +61,27 @@ private:
     struct piece_state;
     using state_ptr = std::shared_ptr<piece_state>;
 
+    using clock = std::chrono::steady_clock;
+    class lane;
+
+    [[nodiscard]] state_ptr make_state(std::int32_t piece);
     [[nodiscard]] state_ptr take(std::int32_t piece);
-    static void run_ahead(std::weak_ptr<image_storage> const& image, std::int32_t piece, state_ptr const& state);
+    void wake_worker(state_ptr const& state);
+    void run_ahead(state_ptr const& state);
+    [[nodiscard]] bool advance(state_ptr const& state, bool together);
+    [[nodiscard]] state_ptr find_partner(std::span<state_ptr const> taken) const;
+    void finish_ahead(state_ptr const& state);
+    void stop_waiting_for(state_ptr const& state);
 
     std::weak_ptr<image_storage> const m_weak; ///< for work that may come after the image
     image_storage& m_image;
     worker_pool& m_workers;
-    bool const m_ahead;
-    std::mutex m_mutex;
+    hasher_options const m_options;
+    std::mutex m_mutex;                                   ///< guards what follows, up to m_device_order
     std::unordered_map<std::int32_t, state_ptr> m_states; ///< pieces that are arriving
+    state_ptr m_waiting;                                  ///< the one that waits to be hashed together with the next
+    bool m_arrives_fast = false;                          ///< the last piece did
+    std::condition_variable m_arrived;                    ///< more of a piece, while another one waits for that
     std::mutex m_device_order; ///< held by the one full check that reads, where the device has a head
 };
 

@@ -1,65 +1,17 @@
 #include "core/device/device_guards.hpp"
 
-#include <sys/sysmacros.h>
-
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string_view>
-#include <system_error>
+
+#include "core/device/sysfs.hpp"
 
 namespace seedbed {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string number_pair(dev_t device) {
-    return std::to_string(major(device)) + ":" + std::to_string(minor(device));
-}
-
-std::optional<dev_t> parse_number_pair(std::string const& text) {
-    std::istringstream in(text);
-    unsigned first = 0;
-    unsigned second = 0;
-    char colon = 0;
-    if (!(in >> first >> colon >> second) || colon != ':') {
-        return std::nullopt;
-    }
-    return makedev(first, second);
-}
-
-/// The whole of a small file, as it is; empty where it can not be read.
-std::string read_text(fs::path const& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-/// The folder of a device below /sys/devices; empty where sysfs does not know it.
-fs::path sysfs_folder(dev_t device, system_paths const& paths) {
-    std::error_code ec;
-    fs::path folder = fs::canonical(paths.sysfs / "dev" / "block" / number_pair(device), ec);
-    return ec ? fs::path{} : folder;
-}
-
-bool is_partition(fs::path const& folder) {
-    std::error_code ec;
-    return fs::exists(folder / "partition", ec);
-}
-
-/// The folders in \p folder; none where it can not be read.
-std::vector<fs::path> subfolders(fs::path const& folder) {
-    std::vector<fs::path> found;
-    std::error_code ec;
-    for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
-        std::error_code is_ec;
-        if (it->is_directory(is_ec)) {
-            found.push_back(it->path());
-        }
-    }
-    return found;
-}
 
 /// Undoes the kernel's octal escapes of blank, tab, newline and backslash ("\040").
 std::string unescape(std::string_view text) {
@@ -80,16 +32,6 @@ bool contains(std::vector<dev_t> const& devices, dev_t device) {
     return std::ranges::find(devices, device) != devices.end();
 }
 
-std::string trimmed(std::string_view text) {
-    // A NUL can pad what a disk says of itself.
-    constexpr std::string_view blank(" \t\r\n\0", 5);
-    auto const begin = text.find_first_not_of(blank);
-    if (begin == std::string_view::npos) {
-        return {};
-    }
-    return std::string(text.substr(begin, text.find_last_not_of(blank) - begin + 1));
-}
-
 /// The serial number in SCSI's vital product data page 0x80: four bytes of header, of which the last two are the
 /// length.
 std::string serial_of_vpd_page(std::string_view page) {
@@ -105,7 +47,7 @@ std::string serial_of_vpd_page(std::string_view page) {
 
 std::vector<dev_t> devices_sharing_bytes(dev_t device, system_paths const& paths) {
     std::vector<dev_t> devices{device};
-    fs::path const folder = sysfs_folder(device, paths);
+    fs::path const folder = sysfs_folder(device, paths.sysfs);
     if (folder.empty()) {
         return devices;
     }
@@ -194,7 +136,7 @@ std::optional<std::string> find_swap(std::vector<dev_t> const& devices, struct :
 std::vector<std::string> find_holders(std::vector<dev_t> const& devices, system_paths const& paths) {
     std::vector<std::string> names;
     for (dev_t const device : devices) {
-        fs::path const folder = sysfs_folder(device, paths);
+        fs::path const folder = sysfs_folder(device, paths.sysfs);
         if (folder.empty()) {
             continue;
         }
@@ -214,7 +156,7 @@ std::vector<std::string> device_serials(dev_t device, system_paths const& paths)
         }
     };
 
-    fs::path disk = sysfs_folder(device, paths);
+    fs::path disk = sysfs_folder(device, paths.sysfs);
     if (!disk.empty()) {
         if (is_partition(disk)) {
             disk = disk.parent_path();

@@ -524,7 +524,8 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
 
     // O_EXCL decides: what is mounted or taken between the checks above and here makes it fail.
     int const access = requirements.writable ? O_RDWR : O_RDONLY;
-    unique_fd fd(::open(path.c_str(), access | O_CLOEXEC | (is_block && !checked->mounted ? O_EXCL : 0)));
+    bool const exclusive = is_block && !checked->mounted && !requirements.shared;
+    unique_fd fd(::open(path.c_str(), access | O_CLOEXEC | (exclusive ? O_EXCL : 0)));
     if (!fd) {
         return tl::make_unexpected(open_refusal(path, checked->related, requirements.writable, errno));
     }

@@ -36,6 +36,9 @@ struct device_requirements {
     bool writable = false;      ///< deploy: read and write; otherwise the device is opened read-only
     std::int64_t min_size = 0;  ///< bytes: the end of the image's last extent
     bool allow_mounted = false; ///< seed although it is mounted read-write
+    /// Only to look at it: others may hold it and have it open, also to write (a regular file excepted that a Seedbed
+    /// deploys to).
+    bool shared = false;
     std::optional<std::string> serial = {};
     std::optional<std::int64_t> size = {};
     /// Transfers of whole pages go past the page cache where the device allows it.
@@ -48,11 +51,11 @@ struct device_requirements {
 /// Opens \p path as a device after every guard has passed; opening writes nothing of ours. To deploy it waits until
 /// what others have left in the page cache is on the device, or lost.
 ///
-/// A block device is opened with O_EXCL (deploy, and seed unless it is mounted and that is allowed), so that the kernel
-/// keeps file systems, dm and md away while it is open. A regular file is locked (flock) against a second Seedbed:
-/// exclusively to write, shared to seed; it must exist and never grows. A disk counts as mounted when one of its
-/// partitions is, and a partition when its whole disk is. Any failure is one line and no write. Thread: any but the
-/// network's.
+/// A block device is opened with O_EXCL (deploy, and seed unless it is mounted and that is allowed, or it is shared),
+/// so that the kernel keeps file systems, dm and md away while it is open. A regular file is locked (flock) against a
+/// second Seedbed: exclusively to write, shared to seed; it must exist and never grows. A disk counts as mounted when
+/// one of its partitions is, and a partition when its whole disk is. Any failure is one line and no write. Thread: any
+/// but the network's.
 [[nodiscard]] result<std::unique_ptr<block_device>, device_refusal>
 open_block_device(std::string const& path, device_requirements const& requirements);
 

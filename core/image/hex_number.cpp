@@ -1,7 +1,9 @@
 #include "core/image/hex_number.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdio>
 #include <system_error>
 
 namespace seedbed {
@@ -18,6 +20,12 @@ std::optional<std::int64_t> parse_hex_number(std::string_view text) noexcept {
         return std::nullopt;
     }
     return value;
+}
+
+std::string to_hex_offset(std::int64_t offset) {
+    std::array<char, 33> text{};
+    static_cast<void>(std::snprintf(text.data(), text.size(), "%032llx", static_cast<unsigned long long>(offset)));
+    return text.data();
 }
 
 std::string to_hex(std::string_view bytes) {

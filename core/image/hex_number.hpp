@@ -14,6 +14,9 @@ namespace seedbed {
 /// Whether \p text is not empty and consists of hex digits only.
 [[nodiscard]] bool is_hex(std::string_view text) noexcept;
 
+/// A device offset as partclone writes it, and names files by: 32 lowercase hex digits.
+[[nodiscard]] std::string to_hex_offset(std::int64_t offset);
+
 /// Two lowercase hex digits a byte.
 [[nodiscard]] std::string to_hex(std::string_view bytes);
 

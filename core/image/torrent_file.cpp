@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <iterator>
 #include <random>
 #include <utility>
@@ -28,19 +27,12 @@ namespace {
 /// libtorrent shortens longer ones.
 constexpr std::size_t max_component_length = 239;
 
-/// As partclone writes an offset: 32 hex digits.
-std::string offset_name(std::int64_t offset) {
-    char text[33];
-    static_cast<void>(std::snprintf(text, sizeof(text), "%032llx", static_cast<unsigned long long>(offset)));
-    return text;
-}
-
 torrent_bytes make_with_libtorrent(extent_map const& extents, std::vector<sha1_digest> const& hashes,
                                    torrent_details const& details) {
     lt::file_storage files;
     files.reserve(static_cast<int>(extents.extents().size()));
     for (auto const& e : extents.extents()) {
-        files.add_file(details.name + "/" + offset_name(e.device_offset), e.length);
+        files.add_file(details.name + "/" + to_hex_offset(e.device_offset), e.length);
     }
     lt::create_torrent torrent(files, details.piece_length, lt::create_torrent::v1_only);
     for (auto const piece : torrent.piece_range()) {
@@ -48,6 +40,7 @@ torrent_bytes make_with_libtorrent(extent_map const& extents, std::vector<sha1_d
     }
     torrent.set_creator(details.creator.c_str());
     torrent.set_creation_date(0); // leaves the key out
+    torrent.set_priv(details.is_private);
     int tier = 0;
     for (auto const& url : details.trackers) {
         torrent.add_tracker(url, tier++);
@@ -117,9 +110,13 @@ bool rename_to_new(char const* from, char const* to) {
     return ::link(from, to) == 0;
 }
 
+std::filesystem::path folder_of(std::filesystem::path const& path) {
+    return path.has_parent_path() ? path.parent_path() : ".";
+}
+
 /// Makes the names in a folder durable.
 bool sync_folder(std::filesystem::path const& folder) {
-    unique_fd const fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    unique_fd const fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     return fd && ::fsync(fd.get()) == 0;
 }
 
@@ -177,8 +174,10 @@ result<torrent_bytes> make_torrent(extent_map const& extents, std::vector<sha1_d
     }
 }
 
-result<void> save_torrent(std::filesystem::path const& path, std::string_view bytes, bool replace) {
-    auto const failed = [&](int code) { return tl::unexpected(errno_error(path.string(), code)); };
+namespace {
+
+/// Whether there may be a new file of this name.
+result<void> check_name(std::filesystem::path const& path, bool replace) {
     if (!path.has_filename()) {
         return tl::unexpected(error{"'" + path.string() + "' is not the name of a file"});
     }
@@ -191,7 +190,27 @@ result<void> save_torrent(std::filesystem::path const& path, std::string_view by
             return tl::unexpected(error{path.string() + ": not a regular file, so it is not replaced"});
         }
     } else if (errno != ENOENT) {
-        return failed(errno);
+        return tl::unexpected(errno_error(path.string(), errno));
+    }
+    return {};
+}
+
+} // namespace
+
+result<void> check_can_save(std::filesystem::path const& path, bool replace) {
+    if (auto const checked = check_name(path, replace); !checked) {
+        return checked;
+    }
+    if (::faccessat(AT_FDCWD, folder_of(path).c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+        return tl::unexpected(errno_error(path.string(), errno));
+    }
+    return {};
+}
+
+result<void> save_torrent(std::filesystem::path const& path, std::string_view bytes, bool replace) {
+    auto const failed = [&](int code) { return tl::unexpected(errno_error(path.string(), code)); };
+    if (auto const checked = check_name(path, replace); !checked) {
+        return checked;
     }
     temporary_file file(path);
     if (file.fd() < 0 || !write_all(file.fd(), bytes) || ::fsync(file.fd()) != 0) {
@@ -201,7 +220,7 @@ result<void> save_torrent(std::filesystem::path const& path, std::string_view by
     if (!named) {
         return errno == EEXIST ? tl::unexpected(error{path.string() + ": exists already"}) : failed(errno);
     }
-    if (!sync_folder(path.parent_path())) {
+    if (!sync_folder(folder_of(path))) {
         return failed(errno);
     }
     return {};

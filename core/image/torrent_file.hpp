@@ -18,6 +18,7 @@ struct torrent_details {
     std::int32_t piece_length = 0;     ///< bytes; libtorrent wants a multiple of 16 KiB or a power of 2
     std::vector<std::string> trackers; ///< announce URLs in the order to try them: one a tier (BEP 12)
     std::string creator;               ///< "created by"
+    bool is_private = false;           ///< peers from trackers only (BEP 27); makes it another info-hash
 };
 
 /// A .torrent, not yet in a file.
@@ -38,6 +39,10 @@ struct torrent_bytes {
 /// Whether every client would keep \p name as it is: printable ASCII without backslash, no slash at the start, no empty
 /// component, "." or "..", and components of at most 239 bytes.
 [[nodiscard]] result<void> check_image_name(std::string_view name);
+
+/// Whether save_torrent() would refuse \p path, asked before much work is done for it: it exists, or its folder cannot
+/// be written to.
+[[nodiscard]] result<void> check_can_save(std::filesystem::path const& path, bool replace);
 
 /// Writes a new file \p path (mode 0666 less the umask): under another name in the same folder first, then flushed to
 /// the disk and renamed, so that \p path is never there in part. A file that is already there is an error, also one

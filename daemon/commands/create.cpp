@@ -1,101 +1,206 @@
 #include "daemon/commands/create.hpp"
 
-#include <algorithm>
-#include <cinttypes>
-#include <cstdio>
+#include <chrono>
+#include <exception>
+#include <filesystem>
 #include <iostream>
+#include <optional>
 #include <sstream>
-#include <string_view>
+#include <utility>
 
-#include <boost/program_options.hpp>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
+#include "core/device/device_guards.hpp"
+#include "core/device/file_block_device.hpp"
+#include "core/device/file_system.hpp"
+#include "core/device/storage_class.hpp"
+#include "core/image/bt_folder.hpp"
+#include "core/image/capture.hpp"
 #include "core/image/partclone_info.hpp"
 #include "core/image/torrent_file.hpp"
+#include "daemon/commands/create_options.hpp"
+#include "daemon/commands/partclone_run.hpp"
+#include "daemon/commands/progress.hpp"
+#include "daemon/commands/stop_signals.hpp"
 #include "daemon/exit_code.hpp"
 
 namespace seedbed {
 
 namespace {
 
-namespace po = boost::program_options;
+/// Why there is no image, and with which status the program ends.
+struct create_failure {
+    exit_code code = exit_failed;
+    std::string message;
+};
+/// Nothing in it where a signal has come.
+using create_result = result<std::optional<captured_image>, create_failure>;
 
-struct create_options {
-    std::string partclone;
-    std::string output;
-    torrent_details torrent;
-    bool force = false;
-    bool json = false;
+tl::unexpected<create_failure> failed(exit_code code, std::string message) {
+    return tl::make_unexpected(create_failure{code, std::move(message)});
+}
+
+/// What all ways to an image need.
+struct create_context {
+    create_options const& options;
+    progress_display& progress;
+    std::atomic<bool> const& cancelled;
+
+    /// The progress of hashing, as a function of bytes done and all.
+    [[nodiscard]] auto show_progress() const {
+        return [this](std::int64_t done, std::int64_t total) { progress.update(done, total); };
+    }
 };
 
-po::options_description describe(create_options& options) {
-    po::options_description description("Options");
-    auto add = description.add_options();
-    add("help,h", "show this help");
-    add("partclone", po::value(&options.partclone)->value_name("FILE"),
-        "the torrent.info that partclone wrote (partclone.FS -c -t)");
-    add("name", po::value(&options.torrent.name)->value_name("NAME"),
-        "name of the image: its partition, such as sda1 or vg/root");
-    add("tracker", po::value(&options.torrent.trackers)->value_name("URL"),
-        "announce URL (http, https or udp); may be given several times, then they are tried in this order");
-    add("output,o", po::value(&options.output)->value_name("FILE"), "the .torrent to write");
-    add("force", po::bool_switch(&options.force), "replace FILE where it exists");
-    add("json", po::bool_switch(&options.json), "print the result as JSON");
-    return description;
+io_profile profile_of(std::string const& path) {
+    return default_profile(detect_storage_class(path).cls);
 }
 
-void print_help(po::options_description const& description) {
-    std::cout
-        << "Usage: seedbed create --partclone FILE --name NAME [--tracker URL]... -o FILE\n\n"
-           "Makes a .torrent of a file system that partclone captured: one file an extent, named by its offset on\n"
-           "the device, in pieces of 16 MiB. Prints its name, size and info-hash.\n\n"
-        << description
-        << "\nExit status: 0 done, 1 the .torrent could not be written, 2 bad command line, 3 torrent.info cannot be\n"
-           "read or is refused.\n";
+create_result take_raw_image(create_context const& context, block_device& source) {
+    raw_capture_options how;
+    how.holes = context.options.no_sparse;
+    how.hashing.piece_length = context.options.torrent.piece_length;
+    how.hashing.profile = profile_of(source.path());
+    how.hashing.cancelled = &context.cancelled;
+    how.progress = context.show_progress();
+    context.progress.begin("hashing");
+    auto image = capture_raw(source, how);
+    if (!image) {
+        return failed(image.error().refused ? exit_refused : exit_failed, image.error().message);
+    }
+    if (*image) {
+        auto const bytes = (*image)->extents.total_size();
+        context.progress.update(bytes, bytes);
+        context.progress.finish(context.progress.summary("hashed"));
+    }
+    return std::move(*image);
 }
 
-bool is_announce_url(std::string_view url) {
-    constexpr std::string_view schemes[] = {"http://", "https://", "udp://"};
-    return std::any_of(std::begin(schemes), std::end(schemes),
-                       [&](auto scheme) { return url.starts_with(scheme) && url.size() > scheme.size(); }) &&
-           std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+/// Which of partclone's programs to run; nothing, after a line that says why, where it has to be a raw image.
+std::optional<std::string> choose_partclone(create_context const& context, std::string const& source) {
+    auto const fall_back = [&](std::string const& reason) {
+        context.progress.print("seedbed create: " + source + ": " + reason + ": taking a raw image");
+        return std::nullopt;
+    };
+    auto const file_system = detect_file_system(source);
+    if (!file_system) {
+        return fall_back("its file system cannot be looked for (" + file_system.error().message + ")");
+    }
+    if (!*file_system) {
+        return fall_back("no file system is found on it");
+    }
+    auto const program = partclone_program(**file_system);
+    if (!program) {
+        return fall_back("partclone knows no " + **file_system);
+    }
+    auto const path = find_program(*program);
+    return path.empty() ? fall_back(*program + " is not installed") : std::optional(path);
 }
 
-/// What is wrong with the options, if anything is.
-result<void> check(create_options const& options) {
-    if (options.partclone.empty()) {
-        return tl::unexpected(error{"--partclone is missing"});
+/// As it may be: read-only, or because the user says so.
+bool is_mounted(block_device const& source) {
+    auto const raw = source.raw();
+    struct ::stat status = {};
+    return raw && ::fstat(raw->cached, &status) == 0 && S_ISBLK(status.st_mode) &&
+           find_mounted(devices_sharing_bytes(status.st_rdev));
+}
+
+create_result capture(create_context const& context, block_device& source) {
+    auto const program = choose_partclone(context, source.path());
+    if (!program) {
+        return take_raw_image(context, source);
     }
-    if (options.torrent.name.empty()) {
-        return tl::unexpected(error{"--name is missing"});
+    partclone_run run;
+    run.program = *program;
+    run.source = source.path();
+    run.mounted = is_mounted(source);
+    run.progress = context.show_progress();
+    run.cancelled = &context.cancelled;
+    context.progress.begin("capturing");
+    context.progress.update(0, 0);
+    auto info = run_partclone(run);
+    if (!info) {
+        return failed(exit_failed, info.error().message);
     }
-    if (options.output.empty()) {
-        return tl::unexpected(error{"--output is missing"});
+    if (!*info) {
+        return std::nullopt;
     }
-    for (auto const& url : options.torrent.trackers) {
-        if (!is_announce_url(url)) {
-            return tl::unexpected(error{"--tracker " + url + ": not an http, https or udp URL"});
+    context.progress.finish(
+        context.progress.summary(std::filesystem::path(*program).filename().string() + " captured"));
+    return captured_image{std::move((*info)->extents), std::move((*info)->hashes)};
+}
+
+create_result from_source(create_context const& context) {
+    auto const& path = context.options.source;
+    device_requirements requirements;
+    requirements.allow_mounted = context.options.allow_mounted;
+    auto const geometry = query_device_geometry(path);
+    requirements.direct_io = geometry && geometry->is_block_device;
+    // Held to the end, also while partclone reads it.
+    auto const source = open_block_device(path, requirements);
+    if (!source) {
+        auto const hint =
+            source.error().guard == device_guard::mounted ? " (--allow-mounted reads it all the same)" : "";
+        return failed(exit_refused, source.error().message + hint);
+    }
+    return context.options.capture ? capture(context, **source) : take_raw_image(context, **source);
+}
+
+/// The pieces of a folder's files must be those of torrent.info.
+create_result check_bt_folder(create_context const& context, captured_image image) {
+    auto const& folder = context.options.bt_dir;
+    auto const files = open_bt_folder(folder, image.extents);
+    if (!files) {
+        return failed(exit_refused, files.error().message);
+    }
+    hashing_options how;
+    how.profile = profile_of(folder);
+    how.cancelled = &context.cancelled;
+    auto const total = image.extents.total_size();
+    how.progress = [&](std::int64_t done) { context.progress.update(done, total); };
+    context.progress.begin("checking");
+    auto const hashes = hash_pieces(**files, image.extents, how);
+    if (!hashes) {
+        return failed(exit_failed, hashes.error().message());
+    }
+    if (!*hashes) {
+        return std::nullopt;
+    }
+    context.progress.update(total, total);
+    for (std::size_t piece = 0; piece < image.hashes.size(); ++piece) {
+        if ((**hashes)[piece] != image.hashes[piece]) {
+            return failed(exit_refused, folder + ": its files do not hold what torrent.info says: piece " +
+                                            std::to_string(piece) + " has another SHA-1");
         }
     }
-    return check_image_name(options.torrent.name);
+    context.progress.finish(context.progress.summary("checked"));
+    return image;
 }
 
-int fail(exit_code code, std::string const& message) {
-    std::cerr << "seedbed create: " << message << '\n';
-    return code;
+create_result from_partclone(create_context const& context) {
+    auto info = load_partclone_info(context.options.partclone);
+    if (!info) {
+        return failed(exit_refused, info.error().message);
+    }
+    captured_image image{std::move(info->extents), std::move(info->hashes)};
+    return context.options.bt_dir.empty() ? std::move(image) : check_bt_folder(context, std::move(image));
 }
 
-std::string summary(create_options const& options, partclone_info const& image, torrent_bytes const& made) {
+std::string summary(create_options const& options, captured_image const& image, torrent_bytes const& made,
+                    double seconds) {
     auto const extents = image.extents.extents().size();
     auto const bytes = image.extents.total_size();
     auto const pieces = image.hashes.size();
     if (options.json) {
         return nlohmann::ordered_json{{"name", options.torrent.name},
-                                      {"torrent", options.output},
-                                      {"extents", extents},
+                                      {"path", options.output},
+                                      {"info_hash", made.info_hash},
                                       {"bytes", bytes},
+                                      {"extents", extents},
                                       {"pieces", pieces},
-                                      {"info_hash", made.info_hash}}
+                                      {"piece_size", options.torrent.piece_length},
+                                      {"seconds", seconds}}
             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     }
     std::ostringstream text;
@@ -104,51 +209,58 @@ std::string summary(create_options const& options, partclone_info const& image, 
     return text.str();
 }
 
+int fail(exit_code code, std::string const& message) {
+    std::cerr << "seedbed create: " << message << '\n';
+    return code;
+}
+
 int create(create_options const& options) {
-    auto const image = load_partclone_info(options.partclone);
-    if (!image) {
-        return fail(exit_refused, image.error().message);
+    auto const began = std::chrono::steady_clock::now();
+    if (auto const possible = check_can_save(options.output, options.force); !possible) {
+        return fail(exit_failed, possible.error().message);
     }
-    auto const made = make_torrent(image->extents, image->hashes, options.torrent);
+    stop_signals const signals;
+    progress_display progress;
+    create_context const context{options, progress, signals.requested()};
+    auto const image = options.source.empty() ? from_partclone(context) : from_source(context);
+    progress.finish();
+    if (signals.requested()) {
+        std::cerr << "seedbed create: interrupted, nothing is written" << std::endl;
+        signals.end_process();
+    }
+    if (!image) {
+        return fail(image.error().code, image.error().message);
+    }
+    auto const& [extents, hashes] = **image;
+    auto const input = options.source.empty() ? options.partclone : options.source;
+    auto const made = make_torrent(extents, hashes, options.torrent);
     if (!made) {
-        return fail(exit_refused, options.partclone + ": " + made.error().message);
+        return fail(exit_refused, input + ": " + made.error().message);
     }
     if (auto const saved = save_torrent(options.output, made->bytes, options.force); !saved) {
         return fail(exit_failed, saved.error().message);
     }
-    std::cout << summary(options, *image, *made) << std::endl;
+    std::chrono::duration<double> const passed = std::chrono::steady_clock::now() - began;
+    std::cout << summary(options, **image, *made, passed.count()) << std::endl;
     return std::cout ? exit_ok : fail(exit_failed, "standard output: cannot be written");
 }
 
 } // namespace
 
 int create_command(std::vector<std::string> const& arguments) {
-    create_options options;
-    options.torrent.piece_length = partclone_piece_length;
-    options.torrent.creator = "Seedbed " SEEDBED_VERSION;
-    auto const description = describe(options);
+    auto options = parse_create_options(arguments);
+    if (!options) {
+        return fail(exit_usage, options.error().message);
+    }
+    if (options->help) {
+        return exit_ok;
+    }
+    options->torrent.creator = "Seedbed " SEEDBED_VERSION;
     try {
-        po::variables_map values;
-        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-        // An empty list of positional options refuses every argument that belongs to no option.
-        po::store(po::command_line_parser(arguments)
-                      .options(description)
-                      .positional(po::positional_options_description())
-                      .style(style)
-                      .run(),
-                  values);
-        if (values.count("help") != 0) {
-            print_help(description);
-            return exit_ok;
-        }
-        po::notify(values);
-    } catch (po::error const& e) {
-        return fail(exit_usage, std::string(e.what()) + "; see 'seedbed create --help'");
+        return create(*options);
+    } catch (std::exception const& e) {
+        return fail(exit_failed, std::string("internal failure: ") + e.what()); // no memory, no threads
     }
-    if (auto const checked = check(options); !checked) {
-        return fail(exit_usage, checked.error().message + "; see 'seedbed create --help'");
-    }
-    return create(options);
 }
 
 } // namespace seedbed

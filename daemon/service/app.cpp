@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <thread>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "daemon/service/backend_setup.hpp"
 #include "daemon/service/logging.hpp"
+#include "daemon/swarm/query_string.hpp"
+#include "daemon/swarm/session_settings.hpp"
 
 namespace seedbed {
 
@@ -23,10 +25,6 @@ constexpr auto summary_interval = 60s;
 constexpr auto stop_warning = 5s;
 constexpr std::size_t max_images_in_status = 8; ///< more are counted by state: a status is one line
 
-int hash_threads(settings const& wanted) {
-    return wanted.hashing.threads.value_or(static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)));
-}
-
 /// What cannot change stays as it is in force, so that the next reload compares with that.
 void keep_unchangeable(settings const& running, settings& wanted) {
     wanted.memory.cache_shards = running.memory.cache_shards;
@@ -36,19 +34,6 @@ void keep_unchangeable(settings const& running, settings& wanted) {
         wanted.profiles[i].direct_io = running.profiles[i].direct_io;
         wanted.profiles[i].io_engine = running.profiles[i].io_engine;
     }
-}
-
-backend_options to_backend_options(settings const& wanted) {
-    backend_options options;
-    options.cache_shards = wanted.memory.cache_shards;
-    options.cache_bytes = wanted.memory.cache;
-    options.huge_pages = wanted.memory.huge_pages;
-    options.hash_ahead = wanted.hashing.ahead;
-    return options;
-}
-
-std::int64_t queued_bytes(settings const& wanted) {
-    return wanted.memory.pool; // the backend keeps a part for reads
 }
 
 } // namespace
@@ -66,7 +51,16 @@ app::app(std::filesystem::path config_file, bool required, settings initial)
     , m_resume_store(state_folder(m_settings.resume.folder), [](std::string const& reason) { log_warning({}, reason); })
     , m_backend(
           std::make_shared<backend>(m_settings.memory.pool, hash_threads(m_settings), to_backend_options(m_settings)))
-    , m_seeder(m_main, m_backend, m_settings.network, queued_bytes(m_settings), [this] { arm_progress_timer(); })
+    , m_seeder(m_main, m_backend, m_settings.network, queued_bytes(m_settings),
+               [this] {
+                   arm_progress_timer();
+                   m_fleets.wake();
+               })
+    , m_reports(m_main, [this] { return m_settings.network.listen; })
+    , m_fleets(m_main, [this](auto const& image, auto handler) { request_peers(image, std::move(handler)); })
+    , m_tracker(m_main, own_peer_id_prefix(),
+                {[this](auto const& said, auto patience) { m_fleets.on_announce(said, patience); },
+                 [this](auto const& hash, auto const& report) { return m_fleets.on_report(hash, report); }})
     , m_signals(m_main, SIGTERM, SIGINT, SIGHUP)
     , m_progress_timer(m_main)
     , m_watchdog_timer(m_main)
@@ -89,7 +83,12 @@ void app::start() {
              fmt::format("Seedbed {}: {} image{}, {} of memory for blocks", SEEDBED_VERSION, m_settings.images.size(),
                          m_settings.images.size() == 1 ? "" : "s", format_byte_size(m_settings.memory.pool)));
     wait_for_signal();
+    m_control.apply(m_settings.control, m_settings.metrics);
     m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
+    if (auto const opened = m_tracker.apply(m_settings.tracker, m_settings.network); !opened) {
+        on_listening(opened);
+        return;
+    }
     for (auto const& image : m_settings.images) {
         open_image(image);
     }
@@ -114,7 +113,9 @@ void app::open_image(image_settings const& image) {
                                   m_seeder,
                                   [this]() -> settings const& { return m_settings; },
                                   [this] { on_change(); },
-                                  m_resume_store};
+                                  m_resume_store,
+                                  &m_reports,
+                                  [this] { return m_tracker.port(); }};
     auto const job = std::make_shared<image_job>(image, services);
     m_images[image.name] = job;
     job->start();
@@ -122,6 +123,7 @@ void app::open_image(image_settings const& image) {
 
 void app::on_change() {
     m_notify.status(status());
+    sync_tracker();
     arm_progress_timer();
     report_ready();
 }
@@ -135,6 +137,35 @@ void app::report_ready() {
         m_ready = true;
         log_info({}, "ready");
         m_notify.ready(status());
+    }
+}
+
+void app::sync_tracker() {
+    std::vector<tracker::image> tracked;
+    std::vector<fleet_watch::image> followed;
+    for (auto const& [name, job] : m_images) {
+        auto const state = job->state();
+        auto const hashes = job->announced_hashes();
+        auto const& wanted = job->settings();
+        auto const in_swarm = state != image_state::opening && state != image_state::failed &&
+                              state != image_state::closing && state != image_state::closed;
+        if (in_swarm) {
+            for (auto const& hash : hashes) {
+                tracked.push_back({bytes_of_hex(hash).value_or(""), state == image_state::seeding});
+            }
+        }
+        if (wanted.has_fleet()) {
+            followed.push_back(
+                {name, hashes, job->status().total_bytes, wanted.fleet, m_tracker.port() != 0, in_swarm});
+        }
+    }
+    m_tracker.set_images(tracked);
+    m_fleets.set_images(followed, static_cast<std::size_t>(m_settings.tracker.peers_per_image));
+}
+
+void app::request_peers(std::string const& image, fleet_watch::peers_handler handler) {
+    if (auto const job = m_images.find(image); job != m_images.end()) {
+        job->second->request_peers(std::move(handler));
     }
 }
 
@@ -283,6 +314,12 @@ void app::apply(reload_plan const& plan, settings wanted) {
             job->apply_resume();
         }
     }
+    if (plan.tracker || plan.network) {
+        if (auto const opened = m_tracker.apply(m_settings.tracker, m_settings.network); !opened) {
+            log_error({}, opened.error().message);
+        }
+    }
+    m_control.apply(m_settings.control, m_settings.metrics); // what could not be listened on may be by now
     if (plan.profiles) {
         for (auto const& [name, job] : m_images) {
             job->apply_profile();
@@ -291,6 +328,7 @@ void app::apply(reload_plan const& plan, settings wanted) {
     for (auto const& image : plan.update) {
         m_images.at(image.name)->update(image);
     }
+    sync_tracker();
     log_info({}, fmt::format("reload: {} image{} closed, {} opened, {} changed in use{}", plan.close.size(),
                              plan.close.size() == 1 ? "" : "s", plan.open.size(), plan.update.size(),
                              plan.empty() ? ": nothing differs" : ""));
@@ -342,6 +380,7 @@ void app::stop() {
     m_stopping = true;
     m_notify.stopping("stopping: writing and flushing what is in memory");
     m_progress_timer.cancel();
+    m_fleets.stop();
     m_stop_timer.expires_after(stop_warning);
     m_stop_timer.async_wait([](boost::system::error_code const& ec) {
         if (!ec) {
@@ -363,9 +402,12 @@ void app::end_session_when_empty() {
         return;
     }
     m_seeder.shut_down(m_setup, [this] {
+        m_tracker.close(); // open until now for what this daemon announces to itself
         m_stop_timer.cancel();
         m_watchdog_timer.cancel();
         m_signals.cancel();
+        m_control.close();
+        m_collector.close();
         log_info({}, "stopped");
     });
 }
@@ -432,11 +474,17 @@ void app::on_watchdog() {
 
 std::string app::what_hangs(clock::duration limit) const {
     auto const now = clock::now();
-    auto const stalled = [&](worker_pool::progress const& progress) { return now - progress.stalled_since > limit; };
     auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
     if (!m_stopping && now - m_seeder.last_pong() > limit) {
         return fmt::format("the network thread has not answered for {} s", seconds);
     }
+    return what_device_hangs(limit);
+}
+
+std::string app::what_device_hangs(clock::duration limit) const {
+    auto const now = clock::now();
+    auto const stalled = [&](worker_pool::progress const& progress) { return now - progress.stalled_since > limit; };
+    auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
     for (auto const& [name, job] : m_images) {
         auto const progress = job->queue_progress();
         if (progress && stalled(*progress)) {

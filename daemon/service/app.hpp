@@ -17,9 +17,14 @@
 #include "core/backend/backend.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/exit_code.hpp"
+#include "daemon/service/control_server.hpp"
+#include "daemon/service/fleet_watch.hpp"
 #include "daemon/service/reload.hpp"
 #include "daemon/service/service_notify.hpp"
+#include "daemon/service/status_collector.hpp"
+#include "daemon/service/tracker_service.hpp"
 #include "daemon/swarm/image_job.hpp"
+#include "daemon/swarm/report_sender.hpp"
 #include "daemon/swarm/resume_store.hpp"
 #include "daemon/swarm/seeder.hpp"
 
@@ -49,6 +54,9 @@ private:
     void open_image(image_settings const& image);
     void on_change();
     void report_ready();
+    /// Tells tracker and fleet which images there are now.
+    void sync_tracker();
+    void request_peers(std::string const& image, fleet_watch::peers_handler handler);
     [[nodiscard]] std::string status() const;
 
     void wait_for_signal();
@@ -69,6 +77,11 @@ private:
     void on_watchdog();
     /// Why the watchdog must not be fed, or empty.
     [[nodiscard]] std::string what_hangs(clock::duration limit) const;
+    /// The device or the hash workers that have ended nothing for that long, or empty.
+    [[nodiscard]] std::string what_device_hangs(clock::duration limit) const;
+
+    [[nodiscard]] status_snapshot snapshot() const;
+    [[nodiscard]] status_collector::sources status_sources();
 
     std::filesystem::path const m_config_file;
     bool const m_config_required;
@@ -80,7 +93,16 @@ private:
     worker_pool m_setup{"setup", 2}; ///< after m_main: what it posts needs that
     service_notify m_notify;
     seeder m_seeder;
+    report_sender m_reports;
+    fleet_watch m_fleets;
+    tracker_service m_tracker;
     std::map<std::string, std::shared_ptr<image_job>> m_images; ///< by name
+    std::chrono::system_clock::time_point const m_started_at = std::chrono::system_clock::now();
+    clock::time_point const m_started = clock::now();
+    status_collector m_collector{m_main, status_sources()};
+    control_server m_control{m_main, [this](clock::duration patience, status_collector::receiver call) {
+                                 m_collector.collect(patience, std::move(call));
+                             }};
 
     boost::asio::signal_set m_signals;
     boost::asio::steady_timer m_progress_timer;

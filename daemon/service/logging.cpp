@@ -98,6 +98,21 @@ protected:
     void flush_() override {} // nothing is held back
 };
 
+class function_sink final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+    explicit function_sink(log_writer write)
+        : m_write(std::move(write)) {}
+
+protected:
+    void sink_it_(spdlog::details::log_msg const& message) override {
+        m_write(current_call->level, {message.payload.data(), message.payload.size()});
+    }
+    void flush_() override {} // nothing is held back
+
+private:
+    log_writer const m_write;
+};
+
 [[nodiscard]] std::shared_ptr<spdlog::sinks::sink> make_stderr_sink(spdlog::color_mode colour) {
     auto sink = std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(colour);
     sink->set_pattern(line_pattern);
@@ -196,6 +211,12 @@ void start_logging(log_level level) {
     auto& logger = the_logger();
     logger.sinks() = {stderr_is_journal() ? std::make_shared<journal_sink>()
                                           : make_stderr_sink(spdlog::color_mode::automatic)};
+    logger.set_level(to_spdlog(level));
+}
+
+void start_logging(log_level level, log_writer write) {
+    auto& logger = the_logger();
+    logger.sinks() = {std::make_shared<function_sink>(std::move(write))};
     logger.set_level(to_spdlog(level));
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,14 @@ struct log_fields {
 ///
 /// Threads: to be called once, before threads are started.
 void start_logging(log_level level);
+
+/// Takes a message: one line without a newline, an image's name in front. Called by whatever thread logs, one at a
+/// time.
+using log_writer = std::function<void(log_level level, std::string_view line)>;
+
+/// The same for a program in the foreground that has a place of its own for messages: they go to \p write and nowhere
+/// else. \p write must not log.
+void start_logging(log_level level, log_writer write);
 
 /// Changes the level while running. Threads: any.
 void set_log_level(log_level level);

@@ -15,6 +15,7 @@ bool same_in_use(image_settings running, image_settings const& wanted) {
     running.check = wanted.check; // looked at when it is opened
     running.upload_limit = wanted.upload_limit;
     running.super_seeding = wanted.super_seeding;
+    running.fleet = wanted.fleet;
     return running == wanted;
 }
 
@@ -45,8 +46,10 @@ reload_plan plan_reload(settings const& running, std::vector<running_image> cons
     }
     plan.network = !(running.network == wanted.network);
     plan.resume = !(running.resume == wanted.resume);
+    plan.tracker = !(running.tracker == wanted.tracker);
     plan.memory = running.memory.pool != wanted.memory.pool || running.memory.cache != wanted.memory.cache;
     plan.hashing = running.hashing.threads != wanted.hashing.threads;
+    plan.control = !(running.control == wanted.control) || !(running.metrics == wanted.metrics);
     plan.profiles = running.profiles != wanted.profiles;
     plan.log_level = running.log.level != wanted.log.level;
     plan.needs_restart = unchangeable_differences(running, wanted);

@@ -22,15 +22,17 @@ struct reload_plan {
     std::vector<image_settings> update; ///< images with keys that change while they run
     bool network = false;               ///< listeners, local discovery or limits
     bool resume = false;                ///< checkpoints
+    bool tracker = false;               ///< its listeners, intervals or limits
     bool memory = false;                ///< sizes of pool and cache
     bool hashing = false;               ///< number of hash threads
+    bool control = false;               ///< the control socket, or where metrics are served
     bool profiles = false;              ///< numbers of a profile
     bool log_level = false;
     std::vector<std::string> needs_restart; ///< keys that differ but cannot change in a running daemon
 
     [[nodiscard]] bool empty() const noexcept {
-        return close.empty() && open.empty() && update.empty() && !network && !resume && !memory && !hashing &&
-               !profiles && !log_level && needs_restart.empty();
+        return close.empty() && open.empty() && update.empty() && !network && !resume && !tracker && !memory &&
+               !hashing && !control && !profiles && !log_level && needs_restart.empty();
     }
 };
 

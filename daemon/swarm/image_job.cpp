@@ -11,6 +11,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "daemon/swarm/torrent_trackers.hpp"
 
 namespace seedbed {
 
@@ -147,7 +148,8 @@ void image_job::start() {
     m_started = clock::now();
     set_state(image_state::opening);
     m_opening = true;
-    auto opened = on_main([](image_job& self, result<opened_image> const& outcome) { self.on_opened(outcome); });
+    auto opened =
+        on_main([](image_job& self, result<opened_image, failure> const& outcome) { self.on_opened(outcome); });
     auto closed = on_main([](image_job& self) { self.on_device_closed(); });
     auto const& in_force = m_services.settings();
     m_services.setup.submit([settings = m_settings, max_torrent = in_force.memory.max_torrent,
@@ -160,7 +162,8 @@ void image_job::start() {
         limits.file_size = max_torrent;
         auto torrent = load_image_torrent(settings.torrent, limits);
         if (!torrent) {
-            opened(result<opened_image>(tl::unexpected(torrent.error())));
+            opened(result<opened_image, failure>(
+                tl::make_unexpected(failure{failure_kind::torrent, torrent.error().message})));
             return;
         }
         found.decision = detect_storage_class(settings.device);
@@ -170,7 +173,8 @@ void image_job::start() {
                                  (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
         auto device = open_block_device(settings.device, requirements);
         if (!device) {
-            opened(result<opened_image>(tl::unexpected(error{device.error().message})));
+            opened(result<opened_image, failure>(
+                tl::make_unexpected(failure{failure_kind::guard, device.error().message, device.error().guard})));
             return;
         }
         // Whoever lets go of the image last, be it the network thread: the device is closed by a worker.
@@ -189,21 +193,22 @@ void image_job::start() {
         }
         // Here and not on the main thread: registering the pool with a ring pins all of it.
         if (auto const added = shared->add_image(found.image); !added) {
-            opened(result<opened_image>(tl::unexpected(added.error())));
+            opened(result<opened_image, failure>(
+                tl::make_unexpected(failure{failure_kind::internal, added.error().message})));
             return;
         }
-        opened(result<opened_image>(std::move(found)));
+        opened(result<opened_image, failure>(std::move(found)));
     });
 }
 
-void image_job::on_opened(result<opened_image> const& outcome) {
+void image_job::on_opened(result<opened_image, failure> const& outcome) {
     m_opening = false;
     if (!outcome) {
         if (m_closed) {
             on_device_closed();
             return;
         }
-        fail(outcome.error().message);
+        fail(outcome.error());
         return;
     }
     m_image = outcome->image;
@@ -239,11 +244,11 @@ void image_job::on_opened(result<opened_image> const& outcome) {
         log_warning(fields(), "direct I/O is not to be had here, using the page cache");
     }
     m_image->set_profile(profile); // a reload may have changed it since
-    m_image->set_error_handler(on_main([](image_job& self, io_error const& error) { self.fail(error.message()); }));
+    m_image->set_error_handler(on_main([](image_job& self, io_error const& error) { self.fail(error); }));
     join_swarm();
 }
 
-swarm_entry image_job::make_entry() const {
+swarm_entry image_job::make_entry() {
     swarm_entry entry;
     entry.torrent = std::shared_ptr<image_torrent const>(m_image, &m_image->torrent());
     entry.mode = m_settings.mode;
@@ -251,6 +256,17 @@ swarm_entry image_job::make_entry() const {
     entry.peers = m_settings.peers;
     entry.trackers = m_settings.trackers;
     entry.upload_limit = m_settings.upload_limit;
+    if (m_settings.has_fleet() && m_services.report_port) {
+        entry.report_port = m_services.report_port();
+    }
+    if (m_settings.mode == image_mode::deploy) {
+        entry.on_report_port = [weak = weak_from_this()](std::string const& host, std::uint16_t port) {
+            if (auto const self = weak.lock()) {
+                auto const literal = host.find(':') == std::string::npos ? host : "[" + host + "]";
+                self->m_report_urls.insert("http://" + literal + ":" + std::to_string(port) + "/announce");
+            }
+        };
+    }
     return entry;
 }
 
@@ -292,6 +308,7 @@ void image_job::report_check() {
         log_info(fields(), fmt::format("checked {} in {:.1f} s ({}): {} to fetch", size(total), seconds,
                                        rate(total, seconds), size(missing)));
     }
+    m_progress.bytes_left = missing;
     if (missing > 0) {
         log_info(fields(), "downloading");
     }
@@ -329,7 +346,7 @@ void image_job::on_content_differs() {
         check_again("does not hold what the checkpoint says");
         return;
     }
-    fail(m_settings.device + ": does not hold what the torrent says; not served any more");
+    fail(failure_kind::content, m_settings.device + ": does not hold what the torrent says; not served any more");
 }
 
 void image_job::on_piece_damaged(int piece) {
@@ -340,7 +357,7 @@ void image_job::on_piece_damaged(int piece) {
     // write, and only a flush tells.
     auto flushed = on_main([piece](image_job& self, result<void, io_error> const& outcome) {
         if (!outcome) {
-            self.fail(outcome.error().message());
+            self.fail(outcome.error());
         } else {
             log_warning(self.fields(), fmt::format("piece {} came damaged and is fetched again", piece));
         }
@@ -349,7 +366,7 @@ void image_job::on_piece_damaged(int piece) {
 }
 
 void image_job::on_swarm_error(std::string const& reason) {
-    fail(reason);
+    fail(failure_kind::download, reason);
 }
 
 // --- the end of a deployment
@@ -375,7 +392,7 @@ void image_job::on_flushed(result<void, io_error> const& outcome, clock::time_po
         return;
     }
     if (!outcome) {
-        fail(outcome.error().message());
+        fail(outcome.error());
         return;
     }
     m_durable = true;
@@ -410,7 +427,7 @@ void image_job::on_verified(image_verifier::outcome const& outcome) {
     }
     m_verifier.reset();
     if (outcome.read_failed) {
-        fail(outcome.read_failed->message());
+        fail(failure_kind::verify, outcome.read_failed->message());
         return;
     }
     if (!outcome.ok() && m_resume.found) {
@@ -422,6 +439,7 @@ void image_job::on_verified(image_verifier::outcome const& outcome) {
         remove_checkpoint(); // or the next start would go on from what is not there
         auto const& first = outcome.differing.front();
         fail(
+            failure_kind::verify,
             fmt::format("{}: not verified: {} of {} pieces differ on the device, the first one at offset {}, length {}",
                         m_settings.device, outcome.pieces.size(), m_image->torrent().piece_count, first.device_offset,
                         first.length));
@@ -443,24 +461,68 @@ void image_job::finish_deploy() {
                                    rate(total, seconds)));
     m_done_recorded = true;
     save_checkpoint(all_pieces(), m_settings.verify, true, {});
+    using outcome = host_report::outcome_kind;
+    send_report(m_verified ? outcome::verified : outcome::durable, "");
     log_info(fields(), "seeding");
     set_state(image_state::seeding);
 }
 
+void image_job::send_report(host_report::outcome_kind outcome, std::string const& reason) {
+    if (m_services.reports == nullptr || m_settings.mode != image_mode::deploy || !m_image) {
+        return;
+    }
+    host_report report;
+    report.outcome = outcome;
+    report.reason = reason;
+    report.taken = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - m_started);
+    report.bytes = m_image->bytes_taken();
+    auto urls = announce_urls(m_image->torrent());
+    urls.insert(urls.end(), m_settings.trackers.begin(), m_settings.trackers.end());
+    urls.insert(urls.end(), m_report_urls.begin(), m_report_urls.end());
+    m_services.reports->send(m_settings.name, m_info_hash, urls, report);
+}
+
+std::vector<std::string> image_job::announced_hashes() const {
+    return m_image ? seedbed::announced_hashes(m_image->torrent()) : std::vector<std::string>();
+}
+
 // --- failing and closing
 
-void image_job::fail(std::string const& reason) {
+namespace {
+
+failure_kind kind_of(io_operation operation) {
+    switch (operation) {
+    case io_operation::write:
+        return failure_kind::write;
+    case io_operation::flush:
+        return failure_kind::flush;
+    default:
+        return failure_kind::read;
+    }
+}
+
+} // namespace
+
+void image_job::fail(io_error const& error) {
+    fail(kind_of(error.operation), error.message());
+}
+
+void image_job::fail(failure const& why) {
     if (m_state == image_state::failed || m_state == image_state::closing || m_state == image_state::closed) {
         return; // the first reason is the one that counts; what follows comes from it
     }
-    log_error(fields(), "failed: " + reason);
-    m_failure = reason;
+    log_error(fields(), "failed: " + why.reason);
+    m_failure = why;
+    send_report(host_report::outcome_kind::failed, why.reason);
     set_state(image_state::failed);
     leave_swarm();
 }
 
 void image_job::close(std::function<void()> closed) {
     m_closed = std::move(closed);
+    if (m_services.reports != nullptr) {
+        m_services.reports->forget(m_settings.name);
+    }
     auto const failed = m_state == image_state::failed;
     if (!failed) {
         set_state(image_state::closing);
@@ -496,7 +558,7 @@ void image_job::on_removed() {
         return;
     }
     if (m_state != image_state::failed && m_state != image_state::closing) {
-        fail("libtorrent has dropped the torrent");
+        fail(failure_kind::download, "libtorrent has dropped the torrent");
         return;
     }
     wind_up();
@@ -515,6 +577,7 @@ void image_job::wind_up() {
         self.save_checkpoint(pieces, false, true, [](image_job& job, result<void, io_error> const& outcome) {
             if (!outcome) {
                 log_error(job.fields(), "what was written last may be lost: " + outcome.error().message());
+                job.m_failure = {failure_kind::flush, outcome.error().message()};
             }
             job.release_image();
         });
@@ -525,6 +588,10 @@ void image_job::wind_up() {
 void image_job::release_image() {
     if (m_image && std::exchange(m_known, false)) {
         m_services.shared->remove_image(backend::key_of(m_image->torrent()));
+    }
+    if (m_image) {
+        m_device_read = m_image->bytes_read();
+        m_device_written = m_image->bytes_written();
     }
     m_image.reset();
 }
@@ -591,12 +658,16 @@ image_status image_job::status() const {
     status.mode = m_settings.mode;
     status.state = m_state;
     status.info_hash = m_info_hash;
-    status.failure = m_failure;
+    status.failure = m_failure.reason;
+    status.failed_at = m_failure.kind;
+    status.guard = m_failure.guard;
     status.engine = m_engine;
     status.fraction = phase_fraction();
     status.bytes_left = m_progress.bytes_left;
     status.downloaded = m_progress.downloaded;
     status.uploaded = m_progress.uploaded;
+    status.device_read = m_device_read;
+    status.device_written = m_device_written;
     status.durable = m_durable;
     status.verified = m_verified;
     status.age_seconds = std::chrono::duration<double>(clock::now() - m_started).count();
@@ -618,13 +689,13 @@ image_status image_job::status() const {
     return status;
 }
 
-void image_job::request_peers(std::function<void(std::vector<peer_status> const&)> call) {
+void image_job::request_peers(worker_pool& worker, std::function<void(std::vector<peer_status> const&)> call) {
     if (!m_in_swarm) {
         boost::asio::post(m_services.main, [call = std::move(call)] { call({}); });
         return;
     }
     m_services.swarm.request_peers(
-        *m_in_swarm, m_services.setup,
+        *m_in_swarm, worker,
         on_main([call = std::move(call)](image_job&, std::vector<peer_status> const& list) { call(list); }));
 }
 
@@ -644,7 +715,7 @@ std::string image_job::status_line() const {
         }
         return fmt::format("{}: seeding", name);
     case image_state::failed:
-        return fmt::format("{}: failed: {}", name, m_failure);
+        return fmt::format("{}: failed: {}", name, m_failure.reason);
     default:
         return fmt::format("{}: {}", name, to_string(m_state));
     }

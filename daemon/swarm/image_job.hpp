@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/image_state.hpp"
 #include "daemon/swarm/image_status.hpp"
+#include "daemon/swarm/report_sender.hpp"
 #include "daemon/swarm/resume_store.hpp"
 #include "daemon/swarm/seeder.hpp"
 
@@ -48,6 +50,10 @@ struct image_services {
     std::function<seedbed::settings const&()> settings; ///< those in force
     std::function<void()> on_change;                    ///< called after every change of state
     resume_store& checkpoints;
+    report_sender* reports = nullptr;                ///< who tells trackers how a deployment has ended
+    std::function<std::uint16_t()> report_port = {}; ///< on which this daemon takes reports; 0 for none
+    /// An image that was verified, and to whose device nothing was written since, is not read again.
+    bool trust_proof = true;
 };
 
 /// What an image can go on from when it is opened.
@@ -88,6 +94,8 @@ public:
     [[nodiscard]] image_state state() const noexcept { return m_state; }
     /// 40 hex digits; empty until the torrent has been loaded.
     [[nodiscard]] std::string const& info_hash() const noexcept { return m_info_hash; }
+    /// Under which its clients announce themselves; empty while the device is not open.
+    [[nodiscard]] std::vector<std::string> announced_hashes() const;
     /// The .torrent file as it was when it was loaded.
     [[nodiscard]] file_stamp const& torrent_stamp() const noexcept { return m_stamp; }
     void set_torrent_stamp(file_stamp const& stamp) { m_stamp = stamp; }
@@ -100,7 +108,11 @@ public:
     [[nodiscard]] image_status status() const;
     /// Calls \p call on the main thread with the peers as they are now; with none where it is not in the swarm, and not
     /// at all where it is gone by then.
-    void request_peers(std::function<void(std::vector<peer_status> const&)> call);
+    void request_peers(std::function<void(std::vector<peer_status> const&)> call) {
+        request_peers(m_services.setup, std::move(call));
+    }
+    /// The same on another worker, which waits for libtorrent.
+    void request_peers(worker_pool& worker, std::function<void(std::vector<peer_status> const&)> call);
     /// Logs how far it is where anything has moved since the last call.
     void log_summary();
 
@@ -118,13 +130,19 @@ public:
 
 private:
     struct opened_image;
+    /// Why an image has failed.
+    struct failure {
+        failure_kind kind = failure_kind::none;
+        std::string reason; ///< one line
+        std::optional<device_guard> guard = {};
+    };
     using clock = std::chrono::steady_clock;
 
-    void on_opened(result<opened_image> const& outcome);
+    void on_opened(result<opened_image, failure> const& outcome);
     void join_swarm();
     void join_as_seed();
     void join_as_target();
-    [[nodiscard]] swarm_entry make_entry() const;
+    [[nodiscard]] swarm_entry make_entry();
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
     void begin_verify();
@@ -155,7 +173,11 @@ private:
     void steer_super_seeding();
 
     [[nodiscard]] double phase_fraction() const;
-    void fail(std::string const& reason);
+    void fail(failure const& why);
+    void fail(failure_kind kind, std::string const& reason) { fail(failure{kind, reason}); }
+    void fail(io_error const& error);
+    /// Tells the image's trackers how the deployment has ended. \param reason of a failure.
+    void send_report(host_report::outcome_kind outcome, std::string const& reason);
     void leave_swarm();
     /// Not in the swarm any more: what was written is flushed, then the image is released.
     void wind_up();
@@ -177,7 +199,7 @@ private:
     image_settings m_settings;
     image_services const m_services;
     image_state m_state = image_state::opening;
-    std::string m_failure;
+    failure m_failure;
     std::string m_engine; ///< how its transfers are run
     bool m_durable = false;
     bool m_verified = false;
@@ -186,6 +208,8 @@ private:
     file_stamp m_stamp;
     storage_class m_detected = storage_class::hdd;
     std::shared_ptr<image_storage> m_image;
+    std::int64_t m_device_read = 0; ///< bytes, when the image was released
+    std::int64_t m_device_written = 0;
     std::optional<seeder::id> m_in_swarm;
     bool m_known = false;       ///< the backend knows the image
     bool m_opening = false;     ///< a worker is opening the device
@@ -206,6 +230,8 @@ private:
     bool m_super_seeding = false;   ///< asked of the swarm now
     std::int64_t m_super_began = 0; ///< bytes that had been sent when it was
     std::function<void()> m_closed;
+
+    std::set<std::string> m_report_urls; ///< of peers that take reports, as if they were announce URLs
 
     swarm_progress m_progress;
     bool m_check_to_report = false;

@@ -79,7 +79,7 @@ void image_job::join_as_target() {
 void image_job::resume_complete() {
     auto const total = format_byte_size(m_image->torrent().extents.total_size());
     auto const& found = *m_resume.found;
-    if (m_resume.change == device_change::none && (found.verified || !m_settings.verify)) {
+    if (m_services.trust_proof && m_resume.change == device_change::none && (found.verified || !m_settings.verify)) {
         log_info(fields(),
                  fmt::format("done: {}, durable and {} at {}; nothing was written to the device since, and it "
                              "is not read again",

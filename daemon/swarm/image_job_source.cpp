@@ -50,12 +50,13 @@ void image_job::on_source_checked(image_verifier::outcome const& outcome) {
     }
     m_verifier.reset();
     if (outcome.read_failed) {
-        fail(outcome.read_failed->message());
+        fail(*outcome.read_failed);
         return;
     }
     if (!outcome.ok()) {
         auto const& first = outcome.differing.front();
-        fail(fmt::format("{}: does not hold what the torrent says: {} of {} pieces differ, the first one at offset {}, "
+        fail(failure_kind::content,
+             fmt::format("{}: does not hold what the torrent says: {} of {} pieces differ, the first one at offset {}, "
                          "length {}",
                          m_settings.device, outcome.pieces.size(), m_image->torrent().piece_count, first.device_offset,
                          first.length));
@@ -93,7 +94,7 @@ void image_job::on_source_looked_at(result<device_identity> const& now) {
     }
     constexpr auto not_served = "; not served any more";
     if (!now) {
-        fail("the source is gone: " + now.error().message + not_served);
+        fail(failure_kind::content, "the source is gone: " + now.error().message + not_served);
         return;
     }
     if (m_identity == device_identity{}) {
@@ -101,7 +102,7 @@ void image_job::on_source_looked_at(result<device_identity> const& now) {
     }
     if (can_be_known(m_identity)) {
         if (auto const other = why_other_device(m_identity, *now)) {
-            fail(m_settings.device + ": the source has changed: " + *other + not_served);
+            fail(failure_kind::content, m_settings.device + ": the source has changed: " + *other + not_served);
             return;
         }
     }
@@ -109,7 +110,7 @@ void image_job::on_source_looked_at(result<device_identity> const& now) {
         auto const* const what =
             now->block_device ? ": something else writes to the source" : ": the source has changed";
         if (!m_settings.allow_mounted) {
-            fail(m_settings.device + what + not_served);
+            fail(failure_kind::content, m_settings.device + what + not_served);
             return;
         }
         m_source_written = true;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/settings.hpp"
+#include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "daemon/swarm/image_state.hpp"
 
@@ -26,16 +27,32 @@ struct peer_status {
     std::int64_t uploaded = 0;      ///< payload bytes to it
 };
 
+/// What it was that failed, where an image did.
+enum class failure_kind : std::uint8_t {
+    none,
+    torrent,  ///< the .torrent can not be read or is refused
+    guard,    ///< the device was refused, or can not be opened
+    internal, ///< memory, threads, what this program did not expect
+    download, ///< libtorrent has given it up
+    read,     ///< of the device
+    write,    ///< to the device
+    flush,    ///< what was written is not durable
+    verify,   ///< deploy: it could not be read back, or differs
+    content   ///< seed: the device does not hold what the torrent says
+};
+
 /// What there is to tell about an image, for displays and for machines. A plain copy.
 struct image_status {
     std::string name;
     std::string device;
     image_mode mode = image_mode::seed;
     image_state state = image_state::opening;
-    std::string info_hash;         ///< 40 hex digits; empty until the torrent has been loaded
-    std::string failure;           ///< why it failed, one line; empty unless it did
-    std::int64_t total_bytes = 0;  ///< of the image; 0 until the torrent has been loaded
-    std::int32_t piece_length = 0; ///< bytes
+    std::string info_hash; ///< 40 hex digits; empty until the torrent has been loaded
+    std::string failure;   ///< why it failed, one line; empty unless it did
+    failure_kind failed_at = failure_kind::none;
+    std::optional<device_guard> guard; ///< which one has refused the device
+    std::int64_t total_bytes = 0;      ///< of the image; 0 until the torrent has been loaded
+    std::int32_t piece_length = 0;     ///< bytes
     std::int32_t piece_count = 0;
     std::optional<storage_class> detected; ///< nothing until the device is open
     std::optional<storage_class> profile;  ///< whose profile it has

@@ -21,6 +21,7 @@
 #include <libtorrent/torrent_status.hpp>
 
 #include "daemon/service/logging.hpp"
+#include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
 #include "daemon/swarm/upload_ramp.hpp"
 
@@ -134,6 +135,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         int connected = 0; ///< peers, as was told last
         bool hash_before_serving = false;
         std::string tracker_error; ///< the last one logged
+        std::function<void(std::string const&, std::uint16_t)> on_report_port;
     };
 
     boost::asio::io_context& main;
@@ -149,6 +151,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
 
     std::atomic<bool> woken{false}; ///< set by the network thread, cleared when alerts are taken
     std::chrono::steady_clock::time_point last_pong = std::chrono::steady_clock::now();
+    std::vector<std::function<void()>> pings; ///< to be told of the next one
     std::function<void(result<void>)> listening;
     int listeners_open = 0;
     std::string listen_error;
@@ -272,6 +275,9 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
 
 void seeder::implementation::on_pong() {
     last_pong = std::chrono::steady_clock::now();
+    for (auto const& call : std::exchange(pings, {})) {
+        call();
+    }
     if (listening_known) {
         return;
     }
@@ -437,7 +443,8 @@ void seeder::implementation::dispatch(lt::alert const& alert) {
             log_debug({which->name, {}, peer}, "peer " + peer + " disconnected: " + gone->error.message());
         }
     } else if (auto const* tracker = lt::alert_cast<lt::tracker_error_alert>(&alert)) {
-        if (auto* const which = find(tracker->handle)) {
+        auto const skipped = tracker->error == lt::errors::announce_skipped; // from one of several addresses
+        if (auto* const which = find(tracker->handle); which != nullptr && !skipped) {
             auto const* const said = tracker->failure_reason();
             on_tracker(*which, tracker->tracker_url(),
                        said != nullptr && *said != '\0' ? said : tracker->error.message());
@@ -471,6 +478,7 @@ seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
     added.mode = entry.mode;
     added.peers = entry.peers;
     added.trackers = entry.trackers;
+    added.on_report_port = entry.on_report_port;
     added.own_trackers = entry.torrent->info->trackers();
     added.hash_before_serving = entry.hash_before_serving;
     added.upload_limit = entry.upload_limit;
@@ -501,6 +509,21 @@ seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
             }
         }
     }
+    auto heard = [weak = m_impl->weak_from_this(), &main = m_impl->main, which](std::string const& peer,
+                                                                                std::uint16_t port) {
+        boost::asio::post(main, [weak, which, peer, port] {
+            auto const self = weak.lock();
+            if (!self) {
+                return;
+            }
+            auto const at = self->torrents.find(which);
+            if (at != self->torrents.end() && at->second.on_report_port) {
+                at->second.on_report_port(peer, port);
+            }
+        });
+    };
+    params.extensions.emplace_back([extension = make_report_extension(entry.report_port, std::move(heard))](
+                                       auto const&, auto) { return extension; });
     params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
     m_impl->session->async_add_torrent(std::move(params));
     return which;
@@ -590,7 +613,10 @@ void seeder::request_peers(id torrent, worker_pool& worker, std::function<void(s
     });
 }
 
-void seeder::ping() {
+void seeder::ping(std::function<void()> answered) {
+    if (answered) {
+        m_impl->pings.push_back(std::move(answered));
+    }
     m_impl->session->post_session_stats();
 }
 

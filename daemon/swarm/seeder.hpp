@@ -68,6 +68,9 @@ struct swarm_entry {
     bool hash_before_serving = false;
     std::int64_t upload_limit = 0; ///< bytes a second; 0: none
     bool super_seeding = false;
+    std::uint16_t report_port = 0; ///< on which reports about it are taken, for peers to know; 0 for none
+    /// Called on the main thread with address and port of a peer that takes reports; may be empty.
+    std::function<void(std::string const&, std::uint16_t)> on_report_port;
 };
 
 /// The libtorrent session: settings, torrents and alerts.
@@ -116,8 +119,9 @@ public:
     /// there.
     void request_peers(id torrent, worker_pool& worker, std::function<void(std::vector<peer_status>)> call) const;
 
-    /// Asks the network thread for a sign of life.
-    void ping();
+    /// Asks the network thread for a sign of life. \param answered called when the next one comes. Not to be called
+    /// after shut_down().
+    void ping(std::function<void()> answered = {});
     /// When the network thread last gave one.
     [[nodiscard]] std::chrono::steady_clock::time_point last_pong() const noexcept;
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <random>
+#include <string_view>
 
 #include <libtorrent/alert.hpp>
 #include <libtorrent/fingerprint.hpp>
@@ -11,6 +13,20 @@
 namespace seedbed {
 
 namespace lt = libtorrent;
+
+std::string const& own_peer_id_prefix() {
+    static std::string const prefix = [] {
+        constexpr std::string_view letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        std::random_device device;
+        std::uniform_int_distribution<std::size_t> any(0, letters.size() - 1);
+        auto text = lt::generate_fingerprint("SB", 0, 1, 0, 0);
+        for (int i = 0; i < 6; ++i) {
+            text += letters[any(device)];
+        }
+        return text;
+    }();
+    return prefix;
+}
 
 void set_network_settings(lt::settings_pack& pack, network_settings const& network) {
     std::string listen;
@@ -39,7 +55,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     sp pack;
     set_network_settings(pack, network);
     pack.set_str(sp::user_agent, "Seedbed/" SEEDBED_VERSION);
-    pack.set_str(sp::peer_fingerprint, lt::generate_fingerprint("SB", 0, 1, 0, 0));
+    pack.set_str(sp::peer_fingerprint, own_peer_id_prefix());
 
     // Nothing that leaves the LAN or opens a way into it.
     pack.set_bool(sp::enable_dht, false);

@@ -16,6 +16,10 @@ namespace seedbed {
 [[nodiscard]] libtorrent::settings_pack make_session_settings(network_settings const& network,
                                                               std::int64_t queued_bytes);
 
+/// What the peer ids of all torrents of this process begin with: "-SB0100-" (BEP 20) and six characters that no other
+/// process has, by which the daemon's own tracker knows the daemon. The same at each call. Threads: any.
+[[nodiscard]] std::string const& own_peer_id_prefix();
+
 /// The parts of them that a reload changes.
 void set_network_settings(libtorrent::settings_pack& pack, network_settings const& network);
 /// \param slots peers that are sent to at a time; 0: all.

@@ -1,14 +1,15 @@
 #!/bin/bash
 # Runs every benchmark and writes RESULTS.md beside this script: tables, machine, versions, commands.
 # Usage: results.sh BUILD_FOLDER [MEASURE...]: a release build with the targets seedbed and seedbed_bench; all measures by
-# default: swarm, lazy, three, backend, threads, ssd, hdd, reads, delay, super. What is left out keeps its last table. Takes
-# half an hour, wants the machine for itself, and root. SEEDBED_BASELINE, the path of another seedbed, is compared by hdd.sh.
+# default: swarm, lazy, three, backend, threads, ssd, hdd, reads, delay, create, super. What is left out keeps its last table.
+# Takes three quarters of an hour, wants the machine for itself, and root. SEEDBED_BASELINE, the path of another seedbed, is
+# compared by hdd.sh.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd reads delay super)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd reads delay create super)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
@@ -79,6 +80,7 @@ for measure in "${measures[@]}"; do
     hdd) run 7-hdd "$here/hdd.sh" 3 ;;
     reads) run 8-reads "$here/seeder_reads.sh" 3 ;;
     delay) run 9-delay "$here/delay_disk.sh" 3 ;;
+    create) run 10-create "$here/create.sh" 5 ;;
     super) run 91-super-seeding "$here/super_seeding.sh" 3 ;;
     *)
         echo "no such measure: $measure" >&2
@@ -97,7 +99,7 @@ done
     echo "- $(nproc) processors ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), $(awk '/MemTotal/ { print int($2 / 1048576) }' /proc/meminfo) GiB, Linux $(uname -r)"
     echo "- SHA-1 with one processor: $(openssl speed -seconds 1 -bytes 16384 -evp sha1 2>/dev/null | awk '/^sha1/ { print $2 }') bytes a second"
     echo "- libtorrent $(dpkg-query -W -f '${Version}' libtorrent-rasterbar2.0), g++ $(g++ -dumpfullversion), liburing $(dpkg-query -W -f '${Version}' liburing2)"
-    for table in "$tables"/*.txt; do
+    printf '%s\n' "$tables"/*.txt | sort -V | while read -r table; do
         echo
         echo "## $(basename "$table" .txt | cut -d - -f 2-)"
         echo

@@ -66,7 +66,7 @@ side::side(std::string name)
         } else if (key == "cache") {
             m_options.cache_bytes = size_of(value);
         } else if (key == "ahead") {
-            m_options.hash_ahead = value == "1";
+            m_options.hashing.ahead = value == "1";
         } else if (key == "direct") {
             m_direct = value == "1";
         } else if (key == "engine") {

@@ -62,8 +62,8 @@ compare() {
     "$seedbed" create --partclone "$info" --name "$name" -o made.torrent --force --json >made.json
     "$python" -c 'import json, sys
 made = json.load(open("made.json"))
-want = {"name": sys.argv[1], "torrent": "made.torrent", "extents": int(sys.argv[2]), "bytes": made["bytes"],
-        "pieces": int(sys.argv[3]), "info_hash": sys.argv[4]}
+want = {"name": sys.argv[1], "path": "made.torrent", "extents": int(sys.argv[2]), "bytes": made["bytes"],
+        "pieces": int(sys.argv[3]), "piece_size": 16 << 20, "info_hash": sys.argv[4], "seconds": made["seconds"]}
 sys.exit(made != want or made["bytes"] <= 0)' "$name" "$extents" "$(grep -c '^sha1: ' "$info")" "$expected" ||
         fail "--json of $name says something else: $(<made.json)"
 }

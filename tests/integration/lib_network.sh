@@ -6,7 +6,7 @@
 #   add_host NAME [TC_QDISC...]      a host; ${address[NAME]} is its address; its way out is shaped by `tc qdisc add ... root
 #                                    TC_QDISC`; gone at the end
 #   on NAME COMMAND...               run COMMAND on it; as a wrapper of start_daemon: $(on_host NAME)
-#   host_config FILE NAME [LINE...]  [network] on port 6881 of its address, and LINEs
+#   host_config FILE NAME [LINE...]  [network] on port 6881 of its address, the control socket NAME.sock, and LINEs
 #   start_process NAME PROGRAM...    in the background, its output in $work/NAME.log, its id in ${process_pid[NAME]}; no
 #                                    function: $(on_host NAME) goes before it
 #   stop_process NAME                SIGTERM, at most 5 s, then SIGKILL
@@ -52,7 +52,7 @@ on() {
 host_config() {
     local file=$1 name=$2
     shift 2
-    printf '%s\n' '[network]' "listen = \"${address[$name]}:6881\"" "$@" >"$file"
+    printf '%s\n' '[control]' "socket = \"$name.sock\"" '[network]' "listen = \"${address[$name]}:6881\"" "$@" >"$file"
 }
 
 start_process() {

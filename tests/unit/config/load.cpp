@@ -67,9 +67,12 @@ std::string image(std::string const& name, std::string const& more = "", std::st
 void check_equal(settings const& a, settings const& b) {
     CHECK(a.images == b.images);
     CHECK(a.network == b.network);
+    CHECK(a.tracker == b.tracker);
     CHECK(a.memory == b.memory);
     CHECK(a.hashing == b.hashing);
     CHECK(a.resume == b.resume);
+    CHECK(a.control == b.control);
+    CHECK(a.metrics == b.metrics);
     CHECK(a.log == b.log);
     CHECK(a.profiles == b.profiles);
 }
@@ -97,6 +100,9 @@ allow_mounted = true
 verify = "full"
 upload_limit = "100 MiB"
 super_seeding = true
+expect = 40
+on_complete = ["hooks/../done", "--all", ""]
+on_complete_timeout = "5 s"
 
 [[image]]
 name = "b"
@@ -106,6 +112,8 @@ mode = "deploy"
 size = 4096
 verify = false
 check = "none"
+expect = ["192.0.2.1", "2001:DB8:0::1"]
+on_complete = "/bin/true"
 )");
     REQUIRE(loaded.images.size() == 2);
     image_settings a;
@@ -121,6 +129,9 @@ check = "none"
     a.verify_source = source_check::full;
     a.upload_limit = 100 << 20;
     a.super_seeding = true;
+    a.fleet.expect = 40;
+    a.fleet.on_complete = {"/etc/seedbed/done", "--all", ""};
+    a.fleet.on_complete_timeout = std::chrono::seconds(5);
     CHECK(loaded.images[0] == a);
     CHECK(loaded.images[0].origin == "/etc/seedbed/t.toml:2");
     image_settings b;
@@ -131,8 +142,10 @@ check = "none"
     b.size = 4096;
     b.verify = false;
     b.check = target_check::none;
+    b.fleet.expect_hosts = {"192.0.2.1", "2001:db8::1"};
+    b.fleet.on_complete = {"/bin/true"};
     CHECK(loaded.images[1] == b);
-    CHECK(loaded.images[1].origin == "/etc/seedbed/t.toml:17");
+    CHECK(loaded.images[1].origin == "/etc/seedbed/t.toml:20");
 }
 
 TEST_CASE("load: every key of the other tables arrives") {
@@ -148,6 +161,15 @@ slow_start = true
 [resume]
 interval = "5 s"
 folder = "state"
+[tracker]
+enabled = false
+listen = "127.0.0.1:2"
+interval = "3600 s"
+min_interval = "2 s"
+peers_per_image = 1
+peers = 1000000
+numwant = 2000
+max_request = 65536
 [memory]
 pool = "1 TiB"
 cache = "3 MiB"
@@ -157,6 +179,10 @@ max_torrent = 2147483647
 [hashing]
 threads = 3
 ahead = false
+[control]
+socket = "here/../s.sock"
+[metrics]
+listen = ["127.0.0.1:9150", "[::1]:9150"]
 [log]
 level = "trace"
 [profile.hdd]
@@ -189,6 +215,18 @@ io_engine = "auto"
     CHECK(loaded.network.slow_start);
     CHECK(loaded.resume.interval == std::chrono::seconds(5));
     CHECK(loaded.resume.folder == "/etc/seedbed/state");
+    tracker_settings tracker;
+    tracker.enabled = false;
+    tracker.listen = lines{"127.0.0.1:2"};
+    tracker.interval = std::chrono::hours(1);
+    tracker.min_interval = std::chrono::seconds(2);
+    tracker.peers_per_image = 1;
+    tracker.peers = 1'000'000;
+    tracker.numwant = 2000;
+    tracker.max_request = 65536;
+    CHECK(loaded.tracker == tracker);
+    CHECK(loaded.control.socket == "/etc/seedbed/s.sock");
+    CHECK(loaded.metrics.listen == lines{"127.0.0.1:9150", "[::1]:9150"});
     CHECK(loaded.memory.pool == 1LL << 40);
     CHECK(loaded.memory.cache == 3 << 20);
     CHECK(loaded.memory.cache_shards == 8);
@@ -270,6 +308,50 @@ TEST_CASE("load: direct I/O and engine of each profile") {
 
 TEST_CASE("load: the order of requests is no key") {
     CHECK(bad("profile.hdd.elevator = false") == lines{"1: profile.hdd.elevator: unknown key"});
+}
+
+TEST_CASE("load: the tracker's intervals fit each other") {
+    CHECK(good("tracker.interval = '5 s'").tracker.min_interval == std::chrono::seconds(5));
+    CHECK(bad("[tracker]\ninterval = '5 s'\nmin_interval = '6 s'") ==
+          lines{"3: tracker.min_interval: 6 s is longer than the interval, 5 s"});
+    CHECK(bad("[tracker]\nlisten = ['localhost:1']").size() == 1);
+    CHECK(bad("[tracker]\nnumwant = 0") == lines{"2: tracker.numwant: 0 is out of range: 1 to 2000"});
+}
+
+TEST_CASE("load: whom an image is for") {
+    auto const of = [](std::string const& more) { return bad(image("a", more)); };
+    CHECK(of("expect = 0") == lines{"6: image.expect: 0 is out of range: 1 to 100000"});
+    CHECK(of("expect = '40'") == lines{"6: image.expect: expected an integer, found a string"});
+    CHECK(of("expect = []") == lines{"6: image.expect: empty: expected a number of hosts or at least one address"});
+    CHECK(of("expect = [40]") == lines{"6: image.expect: expected a string, found an integer"});
+    CHECK(of("expect = ['pc1', '192.0.2.1:6881', '[::1]']").size() == 3);
+    CHECK(of("expect = ['::1',\n'0::1']") == lines{"7: image.expect: '0::1' stands there twice"});
+    CHECK(of("on_complete = '/bin/true'") ==
+          lines{"6: image.on_complete: never runs without expect, which tells when a deployment is complete"});
+    CHECK(of("expect = 1\non_complete = ''") == lines{"7: image.on_complete: '' is not the path of a program"});
+    CHECK(of("expect = 1\non_complete = '/bin/'") ==
+          lines{"7: image.on_complete: '/bin/' is not the path of a program"});
+    CHECK(of("expect = 1\non_complete = '/bin/true'\non_complete_timeout = 999").size() == 1);
+    CHECK(good(image("a", "expect = 1\non_complete = []")).images[0].fleet.on_complete.empty());
+}
+
+TEST_CASE("load: the control socket") {
+    CHECK(good("control.socket = ''").control.socket.empty());
+    CHECK(good("control.socket = '/" + std::string(95, 's') + "'").control.socket.size() == 96);
+    CHECK(
+        bad("control.socket = '/" + std::string(96, 's') + "'") ==
+        lines{"1: control.socket: '/" + std::string(96, 's') + "' is too long: a socket's path has at most 96 bytes"});
+    CHECK(bad("control.socket = '/run/'") == lines{"1: control.socket: '/run/' is not the path of a file"});
+    CHECK(bad("control.socket = \"/a\\nb\"") == lines{"1: control.socket: a path may hold neither NUL nor newline"});
+    CHECK(bad("control.socket = false") == lines{"1: control.socket: expected a string, found a boolean"});
+    CHECK(bad("control.sock = ''") == lines{"1: control.sock: unknown key; did you mean socket?"});
+}
+
+TEST_CASE("load: where metrics are served") {
+    CHECK(good("metrics.listen = '127.0.0.1:9150'").metrics.listen == lines{"127.0.0.1:9150"});
+    CHECK(good("").metrics.listen.empty());
+    CHECK(bad("metrics.listen = []") == lines{"1: metrics.listen: empty: expected at least one ADDRESS:PORT"});
+    CHECK(bad("metrics.listen = ['localhost:1', '[::1]:9150', '[0::1]:9150']").size() == 2);
 }
 
 TEST_CASE("load: each level is known") {
@@ -742,34 +824,46 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     CHECK(loaded.images[1].verify == image_settings{}.verify);
     CHECK(loaded.images[1].check == image_settings{}.check);
     CHECK(std::exchange(loaded.resume.folder, "") == "/var/lib/seedbed"); // where no service manager names another
+    CHECK(loaded.images[0].fleet.on_complete_timeout == fleet_settings{}.on_complete_timeout);
     loaded.images.clear();
+    CHECK(std::exchange(loaded.tracker.listen, std::nullopt) == tracker_settings::default_listen());
     // What has no fixed default: a cache of the whole pool is what a cache without a limit comes to.
     CHECK(std::exchange(loaded.memory.cache, std::nullopt) == settings{}.memory.pool);
     CHECK(std::exchange(loaded.hashing.threads, std::nullopt).has_value());
+    CHECK(std::exchange(loaded.metrics.listen, {}).size() == 1);
     check_equal(loaded, settings{});
 }
 
 TEST_CASE("load: the installed file shows every key") {
     auto const text = content(installed);
-    for (std::string const key : {"listen",       "local_discovery", "pool",          "max_torrent",  "level",
-                                  "name",         "torrent",         "device",        "mode",         "profile",
-                                  "peers",        "trackers",        "serial",        "size",         "allow_mounted",
-                                  "verify",       "cache",           "cache_shards",  "huge_pages",   "ahead",
-                                  "upload_limit", "download_limit",  "connections",   "upload_slots", "slow_start",
-                                  "interval",     "folder",          "super_seeding", "check"}) {
-        INFO(key);
-        CHECK(text.find("\n#" + key + " = ") != std::string::npos);
-    }
-    for (std::string const cls : {"hdd", "sata_ssd", "nvme"}) {
-        auto const begin = text.find("\n[profile." + cls + "]\n");
+    auto const check_section = [&](std::string const& name, std::vector<std::string> const& keys) {
+        auto const begin = text.find("\n[" + name + "]\n");
         REQUIRE(begin != std::string::npos);
-        auto const section = text.substr(begin, text.find("\n\n", begin) - begin);
-        for (std::string const key :
-             {"threads", "queue_depth", "coalesce", "delay", "read_ahead", "direct_io", "io_engine"}) {
-            INFO(cls << "." << key);
+        auto const end = text.find("\n[", begin + 1);
+        auto const section = text.substr(begin, end - begin);
+        for (auto const& key : keys) {
+            INFO(name << "." << key);
             CHECK(section.find("\n#" + key + " = ") != std::string::npos);
         }
+    };
+    check_section("network", {"listen", "local_discovery", "upload_limit", "download_limit", "connections",
+                              "upload_slots", "slow_start"});
+    check_section("tracker", {"enabled", "listen", "interval", "min_interval", "peers_per_image", "peers", "numwant",
+                              "max_request"});
+    check_section("memory", {"pool", "cache", "cache_shards", "huge_pages", "max_torrent"});
+    check_section("hashing", {"threads", "ahead"});
+    check_section("resume", {"interval", "folder"});
+    check_section("control", {"socket"});
+    check_section("metrics", {"listen"});
+    check_section("log", {"level"});
+    for (std::string const cls : {"hdd", "sata_ssd", "nvme"}) {
+        check_section("profile." + cls,
+                      {"threads", "queue_depth", "coalesce", "delay", "read_ahead", "direct_io", "io_engine"});
     }
-    auto const hashing = text.substr(text.find("\n[hashing]\n"));
-    CHECK(hashing.substr(0, hashing.find("\n[", 1)).find("\n#threads = ") != std::string::npos);
+    for (std::string const key :
+         {"name", "torrent", "device", "mode", "profile", "peers", "trackers", "serial", "size", "allow_mounted",
+          "verify", "upload_limit", "super_seeding", "check", "expect", "on_complete", "on_complete_timeout"}) {
+        INFO(key);
+        CHECK(text.find("\n#" + key + " = ", text.find("\n#[[image]]")) != std::string::npos);
+    }
 }

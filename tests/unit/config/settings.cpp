@@ -40,6 +40,10 @@ TEST_CASE("settings: images are equal in everything but their origin") {
     CHECK(differs([](image_settings& i) { i.check = target_check::full; }));
     CHECK(differs([](image_settings& i) { i.upload_limit = 1; }));
     CHECK(differs([](image_settings& i) { i.super_seeding = true; }));
+    CHECK(differs([](image_settings& i) { i.fleet.expect = 1; }));
+    CHECK(differs([](image_settings& i) { i.fleet.expect_hosts = {"::1"}; }));
+    CHECK(differs([](image_settings& i) { i.fleet.on_complete = {"/x"}; }));
+    CHECK(differs([](image_settings& i) { i.fleet.on_complete_timeout *= 2; }));
 }
 
 TEST_CASE("settings: what can change in a running daemon") {
@@ -57,6 +61,9 @@ TEST_CASE("settings: what can change in a running daemon") {
     wanted.network.connections = 1;
     wanted.resume.interval = std::chrono::milliseconds(0);
     wanted.resume.folder = "/x";
+    wanted.tracker.enabled = false;
+    wanted.control.socket.clear();
+    wanted.metrics.listen = {"127.0.0.1:2"};
     wanted.log.level = log_level::trace;
     for (auto& profile : wanted.profiles) {
         profile.threads += 1;

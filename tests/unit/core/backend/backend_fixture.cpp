@@ -206,7 +206,7 @@ image_plan engine_way::applied_to(image_plan plan) const {
 backend_options engine_way::options() const {
     backend_options made;
     made.cache_bytes = cache_bytes;
-    made.hash_ahead = hash_ahead;
+    made.hashing.ahead = hash_ahead;
     return made;
 }
 

@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "backend_fixture.hpp"
+#include "core/image/sha1.hpp"
 
 using namespace seedbed;
 using namespace seedbed::test;
@@ -35,7 +36,7 @@ struct hasher_test {
 
     static backend_options options(bool ahead) {
         backend_options made;
-        made.hash_ahead = ahead;
+        made.hashing.ahead = ahead;
         return made;
     }
     void write(int block, std::uint32_t seed) { t.write(0, block * block_size, seed); }
@@ -364,5 +365,90 @@ TEST_CASE("pieces arrive, are hashed and arrive again while workers come and go"
         t.shared.shared->hash_workers().set_threads(static_cast<int>(round % 3) + 1);
     }
     t.session.run_all();
+    CHECK(t.shared.all_given_back());
+}
+
+TEST_CASE("of pieces that come fast one after another, every second one waits to be hashed with the next") {
+    if (!sha1_in_lanes()) {
+        return; // nothing is gained by it here
+    }
+    image_plan plan = one_extent(4 * 4 * chunk_bytes);
+    // Two of these pieces are an eighth of the pool, or more of it than may wait.
+    auto const enough = GENERATE(true, false);
+    backend_options options;
+    options.hashing.longest_wait = std::chrono::seconds(60); // this machine may be slow: whatever comes, comes fast
+    disk_io_test t(plan, enough ? 64LL << 20 : 16LL << 20, 1, options);
+    auto const write = [&t](int piece, std::uint32_t seed) {
+        t.write_piece(piece, seed);
+        t.session.run_all();
+        std::binary_semaphore ran(0); // the only worker has done all that it was told
+        t.shared.shared->hash_workers().submit([&ran] { ran.release(); });
+        ran.acquire();
+    };
+    auto const hash = [&t](int piece) {
+        auto const got = t.session.hash(t.storage, piece);
+        t.session.run_all();
+        REQUIRE(got->ok());
+        return got->sha1;
+    };
+    auto const evict = [&t] { t.shared.shared->cache().drop_clean(t.image.io().number()); };
+    write(0, 1); // tells how fast they come
+    CHECK(hash(0) == sha1_of(t.written_piece(0, 1)));
+    auto const none = t.image.storage->bytes_read();
+
+    SECTION("neither is hashed before both are there") {
+        write(1, 2);
+        write(2, 3);
+        evict();
+        CHECK(hash(1) == sha1_of(t.written_piece(1, 2)));
+        CHECK((t.image.storage->bytes_read() > none) == enough);
+    }
+    SECTION("both are hashed at the time of the first") {
+        write(1, 2);
+        write(2, 3);
+        CHECK(hash(1) == sha1_of(t.written_piece(1, 2)));
+        evict();
+        CHECK(hash(2) == sha1_of(t.written_piece(2, 3)));
+        CHECK(t.image.storage->bytes_read() == none);
+    }
+    SECTION("one that never gets complete, or is written anew, keeps no other one waiting") {
+        t.write(1, 0, 2);
+        t.session.run_all();
+        t.image.storage->hasher().forget(1);
+        write(2, 3);
+        write(3, 4);
+        CHECK(hash(3) == sha1_of(t.written_piece(3, 4)));
+        write(2, 5);
+        write(0, 6); // or it would wait for as long as it may
+        CHECK(hash(2) == sha1_of(t.written_piece(2, 5)));
+        CHECK(t.image.storage->bytes_read() == none);
+    }
+    CHECK(t.shared.all_given_back());
+}
+
+TEST_CASE("pieces that arrive side by side are hashed together, each as it was written") {
+    image_plan plan;
+    plan.piece_length = 128 * block_size;
+    plan.extents = {{1000, 8 * 128 * block_size - 777}};
+    plan.threads = 3;
+    auto const threads = GENERATE(1, 3);
+    disk_io_test t(plan, 64LL << 20, threads);
+    for (std::uint32_t round = 0; round < 6; ++round) {
+        int const first = static_cast<int>(round % 3);
+        int const count = static_cast<int>(round % 5) + 2;
+        for (int start = 0; start < plan.piece_length; start += block_size) {
+            for (int piece = first; piece < std::min(first + count, 8); ++piece) {
+                if (start < t.image.piece_size(piece)) {
+                    t.write(piece, start, round * 100'000 + static_cast<std::uint32_t>(start + piece));
+                }
+            }
+        }
+        for (int piece = first; piece < std::min(first + count, 8); ++piece) {
+            auto const wanted = sha1_of(t.written_piece(piece, round * 100'000 + static_cast<std::uint32_t>(piece)));
+            t.session.hash(t.storage, piece)->then = [wanted](outcome& got) { CHECK(got.sha1 == wanted); };
+        }
+        t.session.run_all();
+        t.session.forget_ended();
+    }
     CHECK(t.shared.all_given_back());
 }

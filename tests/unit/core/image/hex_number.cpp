@@ -31,3 +31,8 @@ TEST_CASE("bytes as hex") {
     CHECK(to_hex("").empty());
     CHECK(to_hex(std::string("\x00\x7f\x80\xff", 4)) == "007f80ff");
 }
+
+TEST_CASE("an offset as partclone writes it") {
+    CHECK(to_hex_offset(0) == "00000000000000000000000000000000");
+    CHECK(to_hex_offset(0x7ffffffffff0000a) == "00000000000000007ffffffffff0000a");
+}

@@ -119,6 +119,43 @@ TEST_CASE("what is created loads as the same image") {
     CHECK(trackers[1].tier == 1);
 }
 
+TEST_CASE("trackers are tried in order, one a tier") {
+    auto what = details();
+    what.trackers = {"http://a/x"};
+    auto const one = make(map_of({{0, 512}}), 1, what);
+    CHECK(one.bytes.starts_with("d8:announce10:http://a/x10:created by"));
+    what.trackers = {"http://a/x", "udp://b:80", "http://c/x"};
+    auto const three = make(map_of({{0, 512}}), 1, what);
+    CHECK(three.bytes.starts_with(
+        "d8:announce10:http://a/x13:announce-listll10:http://a/xel10:udp://b:80el10:http://c/xee10:created by"));
+    CHECK(three.info_hash == one.info_hash);
+}
+
+TEST_CASE("a private torrent is another one") {
+    auto what = details();
+    auto const open = make(map_of({{0, 512}}), 1, what);
+    what.is_private = true;
+    auto const made = make(map_of({{0, 512}}), 1, what);
+    CHECK(made.bytes.ends_with("7:privatei1eee"));
+    CHECK(made.info_hash != open.info_hash);
+}
+
+TEST_CASE("what cannot be saved is known before") {
+    test::temp_dir const folder;
+    auto const path = folder / "x.torrent";
+    CHECK(check_can_save(path, false));
+    CHECK(names_in(folder.path()).empty());
+    REQUIRE(save_torrent(path, "old", false));
+    CHECK(failure(check_can_save(path, false)) == path.string() + ": exists already");
+    CHECK(check_can_save(path, true));
+    CHECK(failure(check_can_save("/dev/null", true)) == "/dev/null: not a regular file, so it is not replaced");
+    auto const missing = folder / "missing" / "x.torrent";
+    CHECK(failure(check_can_save(missing, false)) == missing.string() + ": No such file or directory (ENOENT)");
+    auto const below = path / "y.torrent";
+    CHECK(failure(check_can_save(below, true)) == below.string() + ": Not a directory (ENOTDIR)");
+    CHECK(check_can_save("no such file in the working folder", false));
+}
+
 TEST_CASE("a name that a client would change") {
     auto const refusal = [](std::string const& name) {
         auto const made = make_torrent(map_of({{0, 512}}), digests(1), details(name));

@@ -114,6 +114,9 @@ TEST_CASE("peers, trackers, limits and the like change while the image is in use
     SECTION("super-seeding") {
         after.images[1].super_seeding = true;
     }
+    SECTION("fleet") {
+        after.images[1].fleet.expect = 1;
+    }
     auto const plan = plan_reload(before, running(before.images), after);
     CHECK(plan.close.empty());
     CHECK(plan.open.empty());
@@ -162,6 +165,22 @@ TEST_CASE("settings of the daemon are told apart") {
         CHECK_FALSE(plan.network);
         CHECK_FALSE(plan.empty());
         CHECK(plan.needs_restart.empty());
+    }
+    SECTION("tracker") {
+        after.tracker.numwant = 1;
+        auto const plan = plan_reload(before, {}, after);
+        CHECK(plan.tracker);
+        CHECK_FALSE((plan.empty() || plan.network));
+    }
+    SECTION("control: socket") {
+        after.control.socket.clear();
+        auto const plan = plan_reload(before, {}, after);
+        CHECK(plan.control);
+        CHECK_FALSE((plan.empty() || plan.network));
+    }
+    SECTION("metrics: listen") {
+        after.metrics.listen = {"127.0.0.1:9150"};
+        CHECK(plan_reload(before, {}, after).control);
     }
     SECTION("a profile") {
         after.profiles[1].threads = 3;

@@ -57,3 +57,9 @@ TEST_CASE("a pool larger than libtorrent's numbers is cut to them") {
     CHECK(make_session_settings({}, 1LL << 40).get_int(sp::max_queued_disk_bytes) == std::numeric_limits<int>::max());
     CHECK(make_session_settings({}, 1LL << 20).get_int(sp::max_queued_disk_bytes) == 1 << 20);
 }
+
+TEST_CASE("the process has a prefix of its own for its peer ids") {
+    CHECK(own_peer_id_prefix().starts_with("-SB0100-"));
+    CHECK(own_peer_id_prefix().size() == 14);
+    CHECK(make_session_settings({}, 1 << 20).get_str(sp::peer_fingerprint) == own_peer_id_prefix());
+}

@@ -1,0 +1,148 @@
+#include "core/device/device_overview.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "core/device/sysfs.hpp"
+
+namespace seedbed {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t sector = 512; ///< bytes, of sysfs, whatever the disk's are
+
+std::int64_t number_in(fs::path const& file) {
+    auto const text = trimmed(read_text(file));
+    std::int64_t value = 0;
+    auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return ec == std::errc{} && end == text.data() + text.size() ? value : 0;
+}
+
+/// The first of these that is not empty.
+template <std::size_t N>
+std::string first_of(std::array<std::string, N> const& texts) {
+    auto const found = std::ranges::find_if(texts, [](auto const& text) { return !text.empty(); });
+    return found == texts.end() ? "" : *found;
+}
+
+/// What udev keeps as "E:KEY=value" about a device.
+std::string udev_property(dev_t device, std::string_view key, system_paths const& paths) {
+    auto const prefix = "E:" + std::string(key) + "=";
+    std::ifstream in(paths.udev_data / ("b" + number_pair(device)));
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with(prefix)) {
+            return trimmed(std::string_view(line).substr(prefix.size()));
+        }
+    }
+    return {};
+}
+
+/// "ATA" stands where a SATA disk has no vendor.
+std::string model_of(fs::path const& disk, dev_t device, system_paths const& paths) {
+    auto model = first_of(std::array{trimmed(read_text(disk / "device" / "model")),
+                                     trimmed(read_text(disk / "device" / "name")), // MMC
+                                     udev_property(device, "ID_MODEL", paths)});
+    auto const vendor = trimmed(read_text(disk / "device" / "vendor"));
+    auto const is_name = !vendor.empty() && vendor != "ATA" && !vendor.starts_with("0x");
+    return is_name && !model.empty() && !model.starts_with(vendor) ? vendor + " " + model : model;
+}
+
+/// Of a disk's links the one with the most to read: those that begin with a world-wide name tell nothing to people.
+std::string by_id_link(dev_t device, fs::path const& folder) {
+    constexpr std::array<std::string_view, 5> numbers{"wwn-", "nvme-eui.", "nvme-nvme.", "scsi-3", "dm-uuid-"};
+    std::vector<std::pair<bool, std::string>> found; // those to read first
+    std::error_code ec;
+    for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
+        struct ::stat st = {};
+        if (::stat(it->path().c_str(), &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == device) {
+            auto const name = it->path().filename().string();
+            auto const is_number = std::ranges::any_of(numbers, [&](auto start) { return name.starts_with(start); });
+            found.emplace_back(is_number, it->path().string());
+        }
+    }
+    std::ranges::sort(found);
+    return found.empty() ? "" : found.front().second;
+}
+
+std::string mount_point_of(dev_t device, system_paths const& paths) {
+    auto const mounted = find_mounted({device}, paths);
+    return mounted ? mounted->mount_point : "";
+}
+
+std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths const& paths) {
+    std::vector<std::pair<std::int64_t, partition_overview>> found; // by where they begin
+    for (auto const& folder : subfolders(disk)) {
+        auto const number = parse_number_pair(read_text(folder / "dev"));
+        if (!is_partition(folder) || !number) {
+            continue;
+        }
+        partition_overview partition;
+        partition.path = "/dev/" + folder.filename().string();
+        partition.size = number_in(folder / "size") * sector;
+        partition.content = probe_content(partition.path);
+        partition.mount_point = mount_point_of(*number, paths);
+        found.emplace_back(number_in(folder / "start"), std::move(partition));
+    }
+    std::ranges::sort(found, {}, [](auto const& entry) { return entry.first; });
+    std::vector<partition_overview> list;
+    list.reserve(found.size());
+    for (auto& entry : found) {
+        list.push_back(std::move(entry.second));
+    }
+    return list;
+}
+
+void describe_block_device(dev_t device, system_paths const& paths, device_overview& into) {
+    into.mount_point = mount_point_of(device, paths);
+    auto const serials = device_serials(device, paths);
+    into.serial = serials.empty() ? "" : serials.front();
+    auto const folder = sysfs_folder(device, paths.sysfs);
+    if (folder.empty()) {
+        return;
+    }
+    into.kernel_name = folder.filename().string();
+    auto const partition = is_partition(folder);
+    auto const disk = partition ? folder.parent_path() : folder;
+    into.disk = partition ? disk.filename().string() : "";
+    into.model = model_of(disk, device, paths);
+    into.wwn = first_of(std::array{trimmed(read_text(disk / "wwid")), trimmed(read_text(disk / "device" / "wwid")),
+                                   udev_property(device, "ID_WWN_WITH_EXTENSION", paths),
+                                   udev_property(device, "ID_WWN", paths)});
+    into.backing_file = trimmed(read_text(disk / "loop" / "backing_file"));
+    if (!partition) {
+        into.partitions = partitions_of(folder, paths);
+    }
+}
+
+} // namespace
+
+result<device_overview, device_refusal> look_over_device(std::string const& path, system_paths const& paths,
+                                                         fs::path const& by_id) {
+    auto const geometry = query_device_geometry(path);
+    if (!geometry) {
+        return tl::make_unexpected(geometry.error());
+    }
+    device_overview found;
+    found.path = path;
+    found.block_device = geometry->is_block_device;
+    found.size = geometry->size;
+    found.content = probe_content(path);
+    struct ::stat st = {};
+    if (found.block_device && ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode)) {
+        describe_block_device(st.st_rdev, paths, found);
+        found.by_id = by_id_link(st.st_rdev, by_id);
+    }
+    return found;
+}
+
+} // namespace seedbed

@@ -1,0 +1,66 @@
+#include "core/device/sysfs.hpp"
+
+#include <sys/sysmacros.h>
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <system_error>
+
+namespace seedbed {
+
+namespace fs = std::filesystem;
+
+std::string number_pair(dev_t device) {
+    return std::to_string(major(device)) + ":" + std::to_string(minor(device));
+}
+
+std::optional<dev_t> parse_number_pair(std::string const& text) {
+    std::istringstream in(text);
+    unsigned first = 0;
+    unsigned second = 0;
+    char colon = 0;
+    if (!(in >> first >> colon >> second) || colon != ':') {
+        return std::nullopt;
+    }
+    return makedev(first, second);
+}
+
+std::string read_text(fs::path const& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string trimmed(std::string_view text) {
+    constexpr std::string_view blank(" \t\r\n\0", 5);
+    auto const begin = text.find_first_not_of(blank);
+    if (begin == std::string_view::npos) {
+        return {};
+    }
+    return std::string(text.substr(begin, text.find_last_not_of(blank) - begin + 1));
+}
+
+fs::path sysfs_folder(dev_t device, fs::path const& sysfs) {
+    std::error_code ec;
+    fs::path folder = fs::canonical(sysfs / "dev" / "block" / number_pair(device), ec);
+    return ec ? fs::path{} : folder;
+}
+
+bool is_partition(fs::path const& folder) {
+    std::error_code ec;
+    return fs::exists(folder / "partition", ec);
+}
+
+std::vector<fs::path> subfolders(fs::path const& folder) {
+    std::vector<fs::path> found;
+    std::error_code ec;
+    for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
+        std::error_code is_ec;
+        if (it->is_directory(is_ec)) {
+            found.push_back(it->path());
+        }
+    }
+    return found;
+}
+
+} // namespace seedbed

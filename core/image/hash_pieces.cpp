@@ -1,0 +1,320 @@
+#include "core/image/hash_pieces.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <libtorrent/hasher.hpp>
+
+#include "core/device/io_queue.hpp"
+#include "core/device/uring_io_queue.hpp"
+#include "core/foundation/lazy_array.hpp"
+#include "core/foundation/worker_pool.hpp"
+
+namespace seedbed {
+
+namespace {
+
+constexpr std::int64_t mib = 1 << 20;
+/// Pieces shorter than this are read and hashed several at a time.
+constexpr std::int64_t least_unit = 4 * mib;
+/// What is in memory at a time, in bytes: enough for the device to be kept busy, and little enough for the machine.
+constexpr std::int64_t least_memory = 96 * mib;
+constexpr std::int64_t most_memory = 1024 * mib;
+/// More requests of this size at a time make no disk faster that is read in order.
+constexpr std::int64_t least_request = mib;
+constexpr std::int64_t most_request = 4 * mib;
+constexpr int most_requests = 32;
+/// Threads that read through the page cache: they only copy, since the kernel has been told what comes.
+constexpr int most_readers = 4;
+constexpr std::chrono::milliseconds progress_interval{100};
+
+io_profile for_reading_in_order(io_profile profile) {
+    profile.threads = std::min(profile.threads, most_readers);
+    profile.queue_depth = std::min(profile.queue_depth, most_requests);
+    return profile;
+}
+
+std::unique_ptr<io_queue> make_queue(block_device& device, io_profile const& profile) {
+    if (wants_ring(device, profile)) {
+        if (auto ring = make_uring_io_queue(device, profile, {})) {
+            return std::move(*ring);
+        }
+    }
+    return make_thread_io_queue(device, profile);
+}
+
+class hashing {
+public:
+    hashing(block_device& device, extent_map const& extents, hashing_options const& options)
+        : m_device(device)
+        , m_extents(extents)
+        , m_options(options)
+        , m_threads(options.threads > 0 ? options.threads
+                                        : static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)))
+        , m_unit(options.piece_length * std::max<std::int64_t>(least_unit / options.piece_length, 1))
+        , m_request(std::clamp(options.profile.read_ahead, least_request, most_request))
+        , m_memory(static_cast<std::size_t>(unit_count() * m_unit))
+        , m_digests(static_cast<std::size_t>((extents.total_size() - 1) / options.piece_length + 1))
+        , m_workers("hash", m_threads)
+        , m_queue(make_queue(device, for_reading_in_order(options.profile))) {
+        // Fewer pages for the kernel to look up at each transfer; does without where there are none.
+        static_cast<void>(::madvise(&m_memory[0], m_memory.size(), MADV_HUGEPAGE));
+        auto const count = static_cast<std::size_t>(unit_count());
+        m_units.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            m_units.push_back(std::make_unique<unit>(*this, &m_memory[i * static_cast<std::size_t>(m_unit)]));
+            m_free.push_back(m_units.back().get());
+        }
+        auto const raw = device.raw();
+        m_cached = raw && raw->direct < 0 ? raw->cached : -1;
+    }
+
+    [[nodiscard]] result<std::optional<std::vector<sha1_digest>>, io_error> run() {
+        advise(0, 0, POSIX_FADV_SEQUENTIAL);
+        for (std::int64_t at = 0; at < m_extents.total_size(); at += m_unit) {
+            auto* const next = wait_for_unit();
+            if (next == nullptr) {
+                break;
+            }
+            next->start(at, std::min(m_unit, m_extents.total_size() - at));
+        }
+        wait_for_all();
+        std::scoped_lock const lock(m_mutex);
+        if (m_failed) {
+            return tl::make_unexpected(first_unreadable(*m_failed));
+        }
+        if (stopping()) {
+            return std::nullopt; // also where the last piece is hashed by now: the caller wants to stop
+        }
+        return std::move(m_digests);
+    }
+
+private:
+    class unit;
+
+    /// One request of a unit.
+    class request final : public io_job {
+    public:
+        explicit request(unit& owner)
+            : io_job(direction::read)
+            , m_owner(owner) {}
+
+        void set(std::int64_t stream_offset, std::byte* memory, std::int64_t length) {
+            m_stream_offset = stream_offset;
+            m_memory = memory;
+            m_length = length;
+            m_owner.owner().m_extents.for_each_slice(stream_offset, 1,
+                                                     [this](extent const& e) { set_position(e.device_offset); });
+        }
+        void prepare() override {
+            clear();
+            auto const& all = m_owner.owner();
+            if (all.stopping()) {
+                return;
+            }
+            auto* to = m_memory;
+            all.m_extents.for_each_slice(m_stream_offset, m_length, [&](extent const& e) {
+                add(e.device_offset, to, static_cast<std::size_t>(e.length));
+                to += e.length;
+            });
+        }
+        void end(result<void, io_error> const& outcome) override { m_owner.request_ended(outcome); }
+
+    private:
+        unit& m_owner;
+        std::int64_t m_stream_offset = 0;
+        std::byte* m_memory = nullptr;
+        std::int64_t m_length = 0;
+    };
+
+    /// Consecutive pieces that are read and then hashed by one thread; used again and again.
+    class unit {
+    public:
+        unit(hashing& owner, std::byte* memory)
+            : m_hashing(owner)
+            , m_memory(memory) {}
+
+        [[nodiscard]] hashing& owner() const noexcept { return m_hashing; }
+
+        void start(std::int64_t stream_offset, std::int64_t length) {
+            m_stream_offset = stream_offset;
+            m_length = length;
+            m_hashing.advise(stream_offset, length, POSIX_FADV_WILLNEED);
+            auto const count = static_cast<std::size_t>((length - 1) / m_hashing.m_request + 1);
+            while (m_requests.size() < count) {
+                m_requests.push_back(std::make_unique<request>(*this));
+            }
+            m_left.store(static_cast<int>(count), std::memory_order_relaxed);
+            std::int64_t at = 0;
+            for (std::size_t i = 0; i < count; ++i) {
+                auto const part = std::min(m_hashing.m_request, length - at);
+                m_requests[i]->set(stream_offset + at, m_memory + at, part);
+                at += part;
+                m_hashing.m_queue->submit(m_requests[i].get()); // all may have ended when this returns
+            }
+        }
+
+        void request_ended(result<void, io_error> const& outcome) {
+            if (!outcome) {
+                m_hashing.fail(outcome.error());
+            }
+            if (m_left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+                m_hashing.m_workers.submit([this] {
+                    hash();
+                    m_hashing.release(this);
+                });
+            }
+        }
+
+    private:
+        void hash() {
+            std::int64_t const piece_length = m_hashing.m_options.piece_length;
+            for (std::int64_t begin = 0; begin < m_length; begin += piece_length) {
+                auto const end = std::min(begin + piece_length, m_length);
+                libtorrent::hasher sha1;
+                for (auto at = begin; at < end; at += mib) {
+                    if (m_hashing.stopping()) {
+                        return;
+                    }
+                    auto const part = std::min(mib, end - at);
+                    sha1.update(reinterpret_cast<char const*>(m_memory + at), static_cast<int>(part));
+                    m_hashing.m_hashed.fetch_add(part, std::memory_order_relaxed);
+                }
+                auto const digest = sha1.final();
+                auto& to = m_hashing.m_digests[static_cast<std::size_t>((m_stream_offset + begin) / piece_length)];
+                std::copy_n(digest.data(), to.size(), to.begin());
+            }
+        }
+
+        hashing& m_hashing;
+        std::byte* const m_memory;
+        std::int64_t m_stream_offset = 0;
+        std::int64_t m_length = 0;
+        std::vector<std::unique_ptr<request>> m_requests;
+        std::atomic<int> m_left{0}; ///< requests that have not ended
+    };
+
+    [[nodiscard]] std::int64_t unit_count() const {
+        auto const all = (m_extents.total_size() - 1) / m_unit + 1;
+        auto const wanted = std::max<std::int64_t>(m_threads + 2, least_memory / m_unit);
+        return std::min(all, std::clamp<std::int64_t>(most_memory / m_unit, 2, wanted));
+    }
+
+    /// Tells the kernel what will be read, where that goes through the page cache. No more than a hint.
+    void advise(std::int64_t stream_offset, std::int64_t length, int advice) const {
+        if (m_cached < 0) {
+            return;
+        }
+        if (length == 0) {
+            static_cast<void>(::posix_fadvise(m_cached, 0, 0, advice));
+            return;
+        }
+        m_extents.for_each_slice(stream_offset, length, [&](extent const& e) {
+            static_cast<void>(::posix_fadvise(m_cached, e.device_offset, e.length, advice));
+        });
+    }
+
+    /// The next unit that is free; null where there is nothing more to do.
+    [[nodiscard]] unit* wait_for_unit() {
+        std::unique_lock lock(m_mutex);
+        wait(lock, [this] { return !m_free.empty() || stopping(); });
+        if (stopping()) {
+            return nullptr;
+        }
+        auto* const next = m_free.back();
+        m_free.pop_back();
+        return next;
+    }
+    void wait_for_all() {
+        std::unique_lock lock(m_mutex);
+        wait(lock, [this] { return m_free.size() == m_units.size(); });
+    }
+
+    template <class Condition>
+    void wait(std::unique_lock<std::mutex>& lock, Condition const& condition) {
+        for (;;) {
+            auto const now = std::chrono::steady_clock::now();
+            if (m_options.progress && now >= m_next_progress) {
+                m_next_progress = now + progress_interval;
+                lock.unlock();
+                m_options.progress(m_hashed.load(std::memory_order_relaxed));
+                lock.lock();
+            }
+            if (m_changed.wait_until(lock, now + progress_interval, condition)) {
+                return;
+            }
+        }
+    }
+
+    /// What has not begun need not be done any more.
+    [[nodiscard]] bool stopping() const {
+        return m_has_failed.load(std::memory_order_relaxed) ||
+               (m_options.cancelled != nullptr && m_options.cancelled->load(std::memory_order_relaxed));
+    }
+
+    void release(unit* which) {
+        std::scoped_lock const lock(m_mutex);
+        m_free.push_back(which);
+        m_changed.notify_one();
+    }
+
+    void fail(io_error const& why) {
+        std::scoped_lock const lock(m_mutex);
+        if (!m_failed) {
+            m_failed = why;
+        }
+        m_has_failed.store(true, std::memory_order_relaxed);
+        m_changed.notify_one();
+    }
+
+    /// Reads a page at a time where a large request has failed. Nothing is running any more.
+    [[nodiscard]] io_error first_unreadable(io_error const& failed) const {
+        constexpr std::int64_t page = 4096;
+        auto const end = failed.offset + failed.length;
+        for (auto at = failed.offset; at < end; at += page) {
+            auto const length = static_cast<std::size_t>(std::min(page, end - at));
+            if (auto const again = m_device.read(at, std::span(&m_memory[0], length)); !again) {
+                return again.error();
+            }
+        }
+        return failed;
+    }
+
+    block_device& m_device;
+    extent_map const& m_extents;
+    hashing_options const& m_options;
+    int const m_threads;
+    std::int64_t const m_unit;    ///< bytes
+    std::int64_t const m_request; ///< bytes
+    int m_cached = -1;            ///< descriptor, where reads go through the page cache
+    lazy_array<std::byte> const m_memory;
+    std::vector<sha1_digest> m_digests; ///< each written by the one worker that hashes its piece
+    std::atomic<std::int64_t> m_hashed{0};
+    std::atomic<bool> m_has_failed{false}; ///< m_failed is set
+    std::chrono::steady_clock::time_point m_next_progress{};
+    std::vector<std::unique_ptr<unit>> m_units;
+    std::mutex m_mutex; ///< guards what follows
+    std::condition_variable m_changed;
+    std::vector<unit*> m_free;
+    std::optional<io_error> m_failed;
+    worker_pool m_workers;
+    std::unique_ptr<io_queue> m_queue; ///< last: its threads end before what they use goes
+};
+
+} // namespace
+
+result<std::optional<std::vector<sha1_digest>>, io_error> hash_pieces(block_device& device, extent_map const& extents,
+                                                                      hashing_options const& options) {
+    return hashing(device, extents, options).run();
+}
+
+} // namespace seedbed

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/foundation/error.hpp"
+#include "core/image/torrent_file.hpp"
+
+namespace seedbed {
+
+/// The command line of `seedbed create`.
+struct create_options {
+    std::string source;    ///< block device or image file; empty where partclone's torrent.info is given
+    std::string partclone; ///< torrent.info
+    std::string bt_dir;    ///< folder with the data files of torrent.info
+    std::string output;
+    std::string piece_size = "16 MiB";
+    torrent_details torrent;
+    bool capture = false;
+    bool no_sparse = false;
+    bool allow_mounted = false;
+    bool force = false;
+    bool json = false;
+    bool help = false; ///< it was printed: there is nothing more to do
+};
+
+/// Reads the command line; prints the help where it is asked for. Fills in what follows from the rest: the path of
+/// torrent.info, the name, the piece length. The error is one line.
+[[nodiscard]] result<create_options> parse_create_options(std::vector<std::string> const& arguments);
+
+} // namespace seedbed

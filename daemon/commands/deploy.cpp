@@ -1,0 +1,215 @@
+#include "daemon/commands/deploy.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "config/load.hpp"
+#include "core/device/file_block_device.hpp"
+#include "core/device/storage_class.hpp"
+#include "core/image/image_torrent.hpp"
+#include "daemon/commands/confirm.hpp"
+#include "daemon/commands/console.hpp"
+#include "daemon/commands/deploy_options.hpp"
+#include "daemon/commands/overview_text.hpp"
+#include "daemon/commands/receipt.hpp"
+#include "daemon/exit_code.hpp"
+#include "daemon/service/deployment.hpp"
+
+namespace seedbed {
+
+namespace {
+
+int fail(exit_code code, std::string const& message) {
+    std::cerr << "seedbed deploy: " << message << '\n';
+    return code;
+}
+
+/// Whether port 6881 can be listened on: several deployments may run on one machine.
+bool usual_port_is_free() {
+    using boost::asio::ip::tcp;
+    boost::asio::io_context context;
+    tcp::acceptor acceptor(context);
+    boost::system::error_code ec;
+    acceptor.open(tcp::v4(), ec);
+    if (!ec) {
+        acceptor.set_option(tcp::acceptor::reuse_address(true), ec); // as libtorrent does
+    }
+    if (!ec) {
+        acceptor.bind({tcp::v4(), 6881}, ec);
+    }
+    if (!ec) {
+        acceptor.listen(1, ec);
+    }
+    return !ec;
+}
+
+/// The network as the command line has it, over that of the configuration file.
+void apply_network(deploy_options const& options, network_settings& network) {
+    if (!options.listen.empty()) {
+        network.listen = options.listen;
+    } else if (options.config.empty() && !usual_port_is_free()) {
+        network.listen = {"0.0.0.0:0", "[::]:0"};
+    }
+    network.local_discovery = network.local_discovery && options.local_discovery;
+}
+
+/// One deployment from the first look at the torrent to the receipt.
+class deploy_run {
+public:
+    deploy_run(deploy_options options, settings in_force)
+        : m_options(std::move(options))
+        , m_settings(std::move(in_force)) {
+        m_receipt.started = receipt::clock::now();
+        m_receipt.torrent = m_options.image.torrent;
+        m_receipt.device = m_options.image.device;
+    }
+
+    int run() {
+        try {
+            m_receipt.result.code = run_steps();
+        } catch (std::exception const& e) {
+            m_receipt.result.code = refuse(exit_failed, std::string("internal failure: ") + e.what());
+        }
+        m_console.clear();
+        return write_receipt();
+    }
+
+private:
+    exit_code refuse(exit_code code, std::string const& reason) {
+        m_console.print_error("seedbed deploy: " + printable(reason));
+        return code;
+    }
+
+    exit_code run_steps() {
+        if (auto const code = look(); code != exit_ok) {
+            return code;
+        }
+        if (auto const code = ask(); code != exit_ok) {
+            return code;
+        }
+        m_console.start_log(m_settings.log.level);
+        deployment running({m_options.image, m_settings, m_options.seeding, m_options.timeout, state_folder()},
+                           [this](image_status const& status) { m_console.show(status); });
+        auto const known = m_receipt.result.image;
+        m_receipt.result = running.run();
+        if (auto& image = m_receipt.result.image; image.total_bytes == 0) { // it could not be opened
+            image.info_hash = known.info_hash;
+            image.total_bytes = known.total_bytes;
+            image.piece_length = known.piece_length;
+            image.piece_count = known.piece_count;
+        }
+        m_console.clear();
+        if (m_receipt.result.code == exit_interrupted || m_receipt.result.code == exit_timed_out) {
+            m_console.print("what was written is on the device: the same command goes on from there");
+        }
+        return m_receipt.result.code;
+    }
+
+    /// Reads the torrent, shows the device and asks the guards.
+    exit_code look() {
+        auto& image = m_options.image;
+        torrent_limits limits;
+        limits.file_size = m_settings.memory.max_torrent;
+        auto const torrent = load_image_torrent(image.torrent, limits);
+        if (!torrent) {
+            return refuse(exit_bad_torrent, torrent.error().message);
+        }
+        image.name = printable(torrent->name);
+        m_receipt.image_name = torrent->name;
+        auto& known = m_receipt.result.image;
+        known.info_hash = torrent->info_hash;
+        known.total_bytes = torrent->extents.total_size();
+        known.piece_length = torrent->piece_length;
+        known.piece_count = torrent->piece_count;
+
+        auto overview = look_over_device(image.device);
+        if (!overview) {
+            known.guard = overview.error().guard;
+            return refuse(exit_refused, overview.error().message);
+        }
+        auto const cls = image.profile.value_or(detect_storage_class(image.device).cls);
+        m_console.print("This will be overwritten:\n\n" + overview_text(*overview, cls) + "\nwith the image\n\n  " +
+                        image_text(*torrent) + "\n");
+        m_receipt.overview = std::move(*overview);
+        if (auto const checked = check_block_device(image.device, requirements_of(image, *torrent)); !checked) {
+            known.guard = checked.error().guard;
+            return refuse(exit_refused, checked.error().message);
+        }
+        return exit_ok;
+    }
+
+    [[nodiscard]] std::string state_folder() const {
+        if (!m_options.state.empty()) {
+            return m_options.state;
+        }
+        return m_settings.resume.folder.empty() ? usual_state_folder() : m_settings.resume.folder;
+    }
+
+    exit_code ask() {
+        if (m_options.yes) {
+            return exit_ok;
+        }
+        auto const answer = confirm("Overwrite " + printable(m_options.image.device) + "? Type \"yes\" to go on: ");
+        if (!answer) {
+            return refuse(exit_not_confirmed, answer.error().message);
+        }
+        return *answer ? exit_ok : refuse(exit_not_confirmed, "not confirmed: nothing was written");
+    }
+
+    int write_receipt() {
+        auto const code = m_receipt.result.code;
+        if (m_options.receipt.empty()) {
+            return code;
+        }
+        m_receipt.ended = receipt::clock::now();
+        m_receipt.errors = m_console.errors();
+        if (auto const saved = save_receipt(m_options.receipt, m_receipt); !saved) {
+            return refuse(code == exit_ok ? exit_failed : code, saved.error().message);
+        }
+        return code;
+    }
+
+    deploy_options m_options;
+    settings const m_settings;
+    console m_console;
+    receipt m_receipt;
+};
+
+} // namespace
+
+int deploy_command(std::vector<std::string> const& arguments) {
+    auto options = parse_deploy_options(arguments);
+    if (!options) {
+        return fail(exit_usage, options.error().message + "; see 'seedbed deploy --help'");
+    }
+    if (options->help) {
+        std::cout << deploy_help();
+        return std::cout.flush() ? exit_ok : fail(exit_failed, "standard output: cannot be written");
+    }
+    settings in_force;
+    if (!options->config.empty()) {
+        auto loaded = load_settings(options->config);
+        if (!loaded) {
+            for (auto const& line : loaded.error().lines) {
+                std::cerr << line << '\n';
+            }
+            return exit_usage;
+        }
+        in_force = std::move(*loaded);
+    }
+    if (!options->receipt.empty()) {
+        if (auto const checked = check_receipt_path(options->receipt); !checked) {
+            return fail(exit_usage, "--receipt " + checked.error().message);
+        }
+    }
+    apply_network(*options, in_force.network);
+    return deploy_run(std::move(*options), std::move(in_force)).run();
+}
+
+} // namespace seedbed

@@ -1,0 +1,287 @@
+#include "daemon/commands/deploy_options.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include <unistd.h>
+
+#include <boost/program_options.hpp>
+
+#include "config/value_formats.hpp"
+#include "core/foundation/byte_size.hpp"
+
+namespace seedbed {
+
+namespace {
+
+namespace po = boost::program_options;
+
+/// What the options are before they are checked.
+struct raw_options {
+    std::string torrent;
+    std::string device;
+    std::string serial;
+    std::string size;
+    std::string profile;
+    std::string check;
+    std::string seed_for;
+    std::string seed_until_idle;
+    std::string ratio;
+    std::string timeout;
+    bool no_local_discovery = false;
+    bool verify = false;
+    bool no_verify = false;
+};
+
+po::options_description describe(deploy_options& options, raw_options& raw) {
+    po::options_description description("Options", 100);
+    auto add = description.add_options();
+    add("help,h", po::bool_switch(&options.help), "show this help");
+    add("yes,y", po::bool_switch(&options.yes), "do not ask before the device is overwritten");
+    add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk that has not this serial number");
+    add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device that has not this size, such as \"20 GiB\"");
+    add("peer", po::value(&options.image.peers)->value_name("ADDRESS:PORT"),
+        "a machine to fetch from; may be given several times");
+    add("tracker", po::value(&options.image.trackers)->value_name("URL"),
+        "ask this tracker for peers, besides those of the .torrent; may be given several times");
+    add("no-local-discovery", po::bool_switch(&raw.no_local_discovery), "do not look for peers by multicast");
+    add("listen", po::value(&options.listen)->value_name("ADDRESS:PORT"),
+        "where others may connect; may be given several times. Without it: port 6881 of all addresses, or any free one "
+        "where that is taken");
+    add("timeout", po::value(&raw.timeout)->value_name("TIME"),
+        "give up where the download has not ended so long after the check; without it, peers are waited for for ever");
+    add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the torrent: the default");
+    add("no-verify", po::bool_switch(&raw.no_verify), "leave that out");
+    add("seed-for", po::value(&raw.seed_for)->value_name("TIME"), "serve others for so long when it is done");
+    add("seed-until-idle", po::value(&raw.seed_until_idle)->value_name("TIME"),
+        "serve others until nobody has fetched anything for so long");
+    add("ratio", po::value(&raw.ratio)->value_name("NUMBER"),
+        "serve others until so many times the size of the image has been sent; give a time, too, where nobody may "
+        "come");
+    add("check", po::value(&raw.check)->value_name("HOW"),
+        "how to find out what DEVICE holds already: resume (the default), by what an interrupted run noted, or else by "
+        "reading it; full, by reading it; none, not at all: everything is fetched");
+    add("state", po::value(&options.state)->value_name("DIR"),
+        "where the pieces that are durably on DEVICE are noted every 30 s; by default /var/lib/seedbed, or "
+        "$XDG_STATE_HOME/seedbed where you are not root");
+    add("receipt", po::value(&options.receipt)->value_name("FILE"),
+        "write what has come of it to FILE, as JSON, also where it failed; an older FILE is replaced");
+    add("profile", po::value(&raw.profile)->value_name("CLASS"),
+        "hdd, sata_ssd or nvme, where the device is taken for the wrong one ('seedbed probe')");
+    add("config", po::value(&options.config)->value_name("FILE"),
+        "take profiles, memory, network and log level from this configuration file, and no images");
+    return description;
+}
+
+tl::unexpected<error> refuse(std::string reason) {
+    return tl::unexpected(error{std::move(reason)});
+}
+
+/// Reads an option that is a time into \p into, where it was given.
+result<void> read_time(char const* name, std::string const& text, std::optional<std::chrono::milliseconds>& into) {
+    if (text.empty()) {
+        return {};
+    }
+    auto const time = parse_waiting_time(text);
+    if (!time) {
+        return refuse(std::string(name) + " " + time.error().message);
+    }
+    into = *time;
+    return {};
+}
+
+result<void> read_times(raw_options const& raw, deploy_options& options) {
+    for (auto const& [name, text, into] : {std::tuple{"--seed-for", &raw.seed_for, &options.seeding.time},
+                                           std::tuple{"--seed-until-idle", &raw.seed_until_idle, &options.seeding.idle},
+                                           std::tuple{"--timeout", &raw.timeout, &options.timeout}}) {
+        if (auto const read = read_time(name, *text, *into); !read) {
+            return read;
+        }
+    }
+    return {};
+}
+
+result<void> read_ratio(std::string const& text, std::optional<double>& into) {
+    if (text.empty()) {
+        return {};
+    }
+    double value = 0;
+    auto const* const end = text.data() + text.size();
+    auto const [last, ec] = std::from_chars(text.data(), end, value, std::chars_format::fixed);
+    if (ec != std::errc{} || last != end || !(value >= 0) || value > 1e6) {
+        return refuse("--ratio " + text + ": expected a number from 0 to 1000000");
+    }
+    into = value;
+    return {};
+}
+
+/// What is about the device.
+result<void> read_device_options(raw_options const& raw, image_settings& image) {
+    if (!raw.serial.empty()) {
+        image.serial = raw.serial;
+    }
+    if (!raw.size.empty()) {
+        auto const size = parse_byte_size(raw.size);
+        if (!size) {
+            return refuse("--size " + size.error().message);
+        }
+        image.size = *size;
+    }
+    if (!raw.check.empty()) {
+        constexpr std::array all{target_check::resume, target_check::full, target_check::none};
+        auto const* const found =
+            std::ranges::find(all, raw.check, [](auto check) { return std::string(to_string(check)); });
+        if (found == all.end()) {
+            return refuse("--check " + raw.check + ": expected resume, full or none");
+        }
+        image.check = *found;
+    }
+    if (!raw.profile.empty()) {
+        image.profile = parse_storage_class(raw.profile);
+        if (!image.profile) {
+            return refuse("--profile " + raw.profile + ": expected hdd, sata_ssd or nvme");
+        }
+    }
+    return {};
+}
+
+result<void> check_network(deploy_options const& options) {
+    for (auto const& [name, list] :
+         {std::pair{"--peer ", &options.image.peers}, std::pair{"--listen ", &options.listen}}) {
+        for (auto const& address : *list) {
+            if (auto const parsed = parse_endpoint(address); !parsed) {
+                return refuse(name + parsed.error().message);
+            }
+        }
+    }
+    for (auto const& url : options.image.trackers) {
+        if (auto const wrong = check_tracker_url(url)) {
+            return refuse("--tracker " + wrong->message);
+        }
+    }
+    return {};
+}
+
+result<void> complete(raw_options const& raw, deploy_options& options) {
+    if (raw.torrent.empty() || raw.device.empty()) {
+        return refuse(raw.torrent.empty() ? "X.torrent and DEVICE are missing" : "DEVICE is missing");
+    }
+    if (raw.verify && raw.no_verify) {
+        return refuse("--verify and --no-verify exclude each other");
+    }
+    options.image.mode = image_mode::deploy;
+    options.image.verify = !raw.no_verify;
+    if (!options.state.empty()) {
+        std::error_code ignored; // it is said below
+        options.state = std::filesystem::absolute(options.state, ignored).string();
+    }
+    options.local_discovery = !raw.no_local_discovery;
+    std::error_code ec;
+    options.image.torrent = std::filesystem::absolute(raw.torrent, ec).string();
+    options.image.device = std::filesystem::absolute(raw.device, ec).string();
+    if (ec) {
+        return refuse("the present folder is not to be found: " + ec.message());
+    }
+    for (auto const& step : {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),
+                             read_device_options(raw, options.image), check_network(options)}) {
+        if (!step) {
+            return step;
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+result<std::chrono::milliseconds> parse_waiting_time(std::string const& text) {
+    struct unit {
+        std::string_view name;
+        int seconds;
+    };
+    for (auto const& [name, seconds] : {unit{"min", 60}, unit{"h", 3600}}) {
+        if (text.ends_with(name)) {
+            auto const number = parse_duration(text.substr(0, text.size() - name.size()) + "s");
+            if (number && *number <= std::chrono::hours(24 * 366) / seconds) {
+                return *number * seconds;
+            }
+        }
+    }
+    auto const time = parse_duration(text);
+    return time ? time : refuse("\"" + text + "\" is not a time: expected a whole number of ms, s, min or h");
+}
+
+std::string usual_state_folder() {
+    if (::geteuid() == 0) {
+        return "/var/lib/seedbed";
+    }
+    auto const* const state = std::getenv("XDG_STATE_HOME");
+    if (state != nullptr && *state == '/') { // a relative one is to be ignored (XDG Base Directory Specification)
+        return std::string(state) + "/seedbed";
+    }
+    auto const* const home = std::getenv("HOME");
+    return std::string(home != nullptr ? home : "") + "/.local/state/seedbed";
+}
+
+std::string deploy_help() {
+    deploy_options options;
+    raw_options raw;
+    std::ostringstream text;
+    text << "Usage: seedbed deploy X.torrent DEVICE [OPTION]...\n\n"
+            "Writes one image to DEVICE and ends: no configuration file, no service. Shows what will be overwritten\n"
+            "and asks; without a terminal it is refused unless --yes is given. Peers are found by multicast, by the\n"
+            "trackers of the .torrent, and by --peer and --tracker. DEVICE is read first, and only what differs is\n"
+            "fetched; after an interruption the same command goes on from where it was.\n\n"
+            "Done means downloaded, written, flushed, read back and compared. It then ends at once, so that a script\n"
+            "can go on and a machine can boot; where several are imaged together, let each serve the others for a\n"
+            "while (--seed-until-idle 15s). Of several ends the first one counts.\n\n"
+         << describe(options, raw)
+         << "\nTimes are written as 90s, 10min or 2h.\n"
+            "\nExit status:\n"
+            "  0  done: every byte is on the device, and verified unless --no-verify was given\n"
+            "  1  an internal failure, an address cannot be listened on, or --receipt could not be written\n"
+            "  2  bad command line or configuration file; nothing was written\n"
+            "  3  a guard refused DEVICE (missing, mounted, in use, too small, other serial number or size);\n"
+            "     nothing was written\n"
+            "  4  the .torrent cannot be read or is refused; nothing was written\n"
+            "  5  the download did not end within --timeout; what is there is kept\n"
+            "  6  DEVICE failed: a read, a write or a flush of it\n"
+            "  7  not verified: it could not be read back or differs\n"
+            "  8  interrupted by a signal: what was written is flushed, the same command goes on\n"
+            "  9  not confirmed: the answer was not yes, or there was no terminal to ask on; nothing was written\n";
+    return text.str();
+}
+
+result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments) {
+    deploy_options options;
+    raw_options raw;
+    auto all = describe(options, raw);
+    auto add = all.add_options();
+    add("torrent-file", po::value(&raw.torrent));
+    add("device", po::value(&raw.device));
+    try {
+        po::variables_map values;
+        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+        po::positional_options_description positional;
+        positional.add("torrent-file", 1).add("device", 1);
+        po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
+        po::notify(values);
+    } catch (po::error const& e) {
+        return refuse(e.what());
+    }
+    if (options.help) {
+        return options;
+    }
+    if (auto const completed = complete(raw, options); !completed) {
+        return tl::unexpected(completed.error());
+    }
+    return options;
+}
+
+} // namespace seedbed

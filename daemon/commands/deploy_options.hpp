@@ -1,0 +1,42 @@
+#pragma once
+
+#include <chrono>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/settings.hpp"
+#include "core/foundation/error.hpp"
+#include "daemon/service/seeding_end.hpp"
+
+namespace seedbed {
+
+/// The command line of `seedbed deploy`.
+struct deploy_options {
+    image_settings image; ///< torrent and device are absolute; has no name yet
+    std::string config;   ///< profiles, network and the like; empty: the defaults
+    std::vector<std::string> listen;
+    bool local_discovery = true;
+    seeding_rules seeding;
+    std::optional<std::chrono::milliseconds> timeout;
+    std::string state;   ///< folder for checkpoints; empty: the usual one
+    std::string receipt; ///< where to write it; empty: nowhere
+    bool yes = false;    ///< do not ask
+    bool help = false;   ///< nothing else is set then
+};
+
+/// Reads and checks the command line. The error is one line.
+[[nodiscard]] result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments);
+
+/// What --help shows.
+[[nodiscard]] std::string deploy_help();
+
+/// Where checkpoints go where nobody says it: /var/lib/seedbed for root, for others $XDG_STATE_HOME/seedbed (by default
+/// ~/.local/state/seedbed).
+[[nodiscard]] std::string usual_state_folder();
+
+/// A time with the unit ms, s, min or h: "90s", "2 h".
+[[nodiscard]] result<std::chrono::milliseconds> parse_waiting_time(std::string const& text);
+
+} // namespace seedbed

@@ -1,0 +1,231 @@
+#include "daemon/commands/partclone_run.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/process/args.hpp>
+#include <boost/process/child.hpp>
+#include <boost/process/env.hpp>
+#include <boost/process/error.hpp>
+#include <boost/process/io.hpp>
+#include <unistd.h>
+
+namespace seedbed {
+
+namespace bp = boost::process;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// blkid's names and what partclone's programs are called.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 16> programs{{
+    {"apfs", "partclone.apfs"},
+    {"btrfs", "partclone.btrfs"},
+    {"exfat", "partclone.exfat"},
+    {"ext2", "partclone.ext2"},
+    {"ext3", "partclone.ext3"},
+    {"ext4", "partclone.ext4"},
+    {"f2fs", "partclone.f2fs"},
+    {"hfsplus", "partclone.hfsplus"},
+    {"jfs", "partclone.jfs"},
+    {"minix", "partclone.minix"},
+    {"nilfs2", "partclone.nilfs2"},
+    {"ntfs", "partclone.ntfs"},
+    {"reiser4", "partclone.reiser4"},
+    {"reiserfs", "partclone.reiserfs"},
+    {"vfat", "partclone.vfat"},
+    {"xfs", "partclone.xfs"},
+}};
+
+constexpr std::chrono::milliseconds poll_interval{50};
+/// Of what partclone says: its first lines tell how much there is to do, its last ones how far it is.
+constexpr std::streamoff head_size = 4096;
+constexpr std::streamoff tail_size = 1024;
+
+/// A folder that only we can read, with all that is in it gone at the end.
+class private_folder {
+public:
+    /// path() is empty, and errno set, where it could not be made.
+    private_folder() {
+        std::error_code ec;
+        auto name = (fs::temp_directory_path(ec) / "seedbed-XXXXXX").string();
+        if (!ec && ::mkdtemp(name.data()) != nullptr) {
+            m_path = name;
+        } else if (ec) {
+            errno = ec.value();
+        }
+    }
+    private_folder(private_folder const&) = delete;
+    private_folder& operator=(private_folder const&) = delete;
+    ~private_folder() {
+        if (!m_path.empty()) {
+            std::error_code ec; // what cannot be removed stays in the folder for temporary files
+            fs::remove_all(m_path, ec);
+        }
+    }
+    [[nodiscard]] fs::path const& path() const noexcept { return m_path; }
+
+private:
+    fs::path m_path;
+};
+
+std::string read_part(fs::path const& file, std::streamoff from_end, std::streamoff count) {
+    std::ifstream in(file, std::ios::binary);
+    if (from_end > 0) {
+        in.seekg(0, std::ios::end);
+        in.seekg(std::max<std::streamoff>(in.tellg() - std::streampos(from_end), 0));
+    }
+    std::string text(static_cast<std::size_t>(count), '\0');
+    in.read(text.data(), count);
+    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
+    return text;
+}
+
+/// The number that follows the last \p before in a text, or nothing.
+std::optional<double> number_after(std::string const& text, std::string_view before, std::string_view then = {}) {
+    auto at = text.rfind(before);
+    if (at != std::string::npos && !then.empty()) {
+        at = text.find(then, at + before.size());
+        before = then;
+    }
+    if (at == std::string::npos) {
+        return std::nullopt;
+    }
+    char const* const begin = text.c_str() + at + before.size();
+    char* end = nullptr;
+    auto const number = std::strtod(begin, &end);
+    return end == begin ? std::nullopt : std::optional(number);
+}
+
+/// "Space in use: 342.2 MB = 83540 Blocks", "Block size: 4096 Byte" and again and again "Completed:  45.00%".
+std::pair<std::int64_t, std::int64_t> progress_of(fs::path const& output) {
+    auto const head = read_part(output, 0, head_size);
+    auto const blocks = number_after(head, "Space in use:", "=");
+    auto const block_size = number_after(head, "Block size:");
+    if (!blocks || !block_size) {
+        return {0, 0};
+    }
+    auto tail = read_part(output, tail_size, tail_size);
+    if (auto const at = tail.rfind("Block size:"); at != std::string::npos) {
+        tail.erase(0, at); // percents before it are of something else
+    }
+    auto const percent = number_after(tail, "Completed:").value_or(0);
+    auto const total = *blocks * *block_size;
+    return {static_cast<std::int64_t>(total * percent / 100), static_cast<std::int64_t>(total)};
+}
+
+/// The last line in which partclone says what is wrong.
+std::string last_words(fs::path const& output) {
+    auto text = read_part(output, tail_size, tail_size);
+    std::ranges::replace(text, '\r', '\n');
+    std::ranges::replace_if(
+        text, [](char c) { return c != '\n' && (c < 0x20 || c > 0x7e); }, '?');
+    std::string last;
+    for (std::size_t at = 0; at < text.size();) {
+        auto const end = std::min(text.find('\n', at), text.size());
+        auto const line = text.substr(at, end - at);
+        if (line.find_first_not_of(' ') != std::string::npos && !line.starts_with("Partclone ")) {
+            last = line;
+        }
+        at = end + 1;
+    }
+    return last;
+}
+
+} // namespace
+
+std::optional<std::string> partclone_program(std::string_view file_system) {
+    auto const found = std::ranges::find(programs, file_system, &decltype(programs)::value_type::first);
+    return found == programs.end() ? std::nullopt : std::optional(std::string(found->second));
+}
+
+std::string find_program(std::string const& name) {
+    auto const* const path = std::getenv("PATH");
+    std::istringstream folders(std::string(path != nullptr ? path : "") + ":/usr/sbin:/usr/bin:/sbin:/bin");
+    for (std::string folder; std::getline(folders, folder, ':');) {
+        auto const file = fs::path(folder) / name;
+        if (std::error_code ec;
+            file.is_absolute() && fs::is_regular_file(file, ec) && ::access(file.c_str(), X_OK) == 0) {
+            return file.string();
+        }
+    }
+    return {};
+}
+
+result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {
+    private_folder const folder;
+    std::error_code ec;
+    auto const image = folder.path() / "image";
+    if (folder.path().empty() || !fs::create_directory(image, ec)) {
+        return tl::unexpected(errno_error("a folder for temporary files", ec ? ec.value() : errno));
+    }
+    auto const output = folder.path() / "output";
+    std::vector<std::string> arguments{"-c",
+                                       "-t",
+                                       "-s",
+                                       run.source,
+                                       "-O",
+                                       image.string(),
+                                       "--buffer_size",
+                                       "16777216",
+                                       "-L",
+                                       (folder.path() / "log").string(),
+                                       "-B",
+                                       "-f",
+                                       "1"};
+    if (run.mounted) {
+        arguments.emplace_back("-F");
+    }
+    bp::environment environment = boost::this_process::environment();
+    environment["LC_ALL"] = "C"; // its words are looked at
+    bp::child child(run.program, bp::args(arguments), environment,
+                    bp::std_in<bp::null, (bp::std_out & bp::std_err)> output.string(), ec);
+    if (ec) {
+        return tl::unexpected(errno_error(run.program, ec.value()));
+    }
+    auto const cancelled = [&] { return run.cancelled != nullptr && run.cancelled->load(); };
+    while (child.running(ec) && !ec) {
+        if (cancelled()) {
+            child.terminate(ec);
+            break;
+        }
+        std::this_thread::sleep_for(poll_interval); // its wait_for() forks
+        if (run.progress) {
+            auto const [done, total] = progress_of(output);
+            run.progress(done, total);
+        }
+    }
+    if (cancelled()) {
+        return std::nullopt;
+    }
+    if (ec) {
+        return tl::unexpected(errno_error(run.program, ec.value()));
+    }
+    if (child.exit_code() != 0) {
+        auto const words = last_words(output);
+        return tl::unexpected(
+            error{run.program + " could not capture " + run.source +
+                  (words.empty() ? ": exit status " + std::to_string(child.exit_code()) : ": " + words)});
+    }
+    if (run.progress) {
+        auto const [done, total] = progress_of(output);
+        run.progress(total, total);
+    }
+    auto info = load_partclone_info(image / "torrent.info");
+    if (!info) {
+        return tl::unexpected(std::move(info.error()));
+    }
+    return std::move(*info);
+}
+
+} // namespace seedbed

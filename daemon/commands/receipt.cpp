@@ -1,0 +1,180 @@
+#include "daemon/commands/receipt.hpp"
+
+#include <cerrno>
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/image/torrent_file.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+/// Of this document: another one where a key changes its meaning.
+constexpr int format_version = 1;
+
+json text_or_null(std::string const& text) {
+    return text.empty() ? json() : json(text);
+}
+
+json number_or_null(bool known, std::int64_t number) {
+    return known ? json(number) : json();
+}
+
+/// To the millisecond.
+double rounded(double seconds) {
+    return std::round(seconds * 1000) / 1000;
+}
+
+std::string host_name() {
+    std::string name(256, '\0');
+    if (::gethostname(name.data(), name.size() - 1) != 0) {
+        return {};
+    }
+    name.resize(name.find('\0'));
+    return name;
+}
+
+json device_json(receipt const& what) {
+    auto const& image = what.result.image;
+    auto const known = what.overview.value_or(device_overview{});
+    return {{"path", what.device},
+            {"kernel_name", text_or_null(known.kernel_name)},
+            {"by_id", text_or_null(known.by_id)},
+            {"model", text_or_null(known.model)},
+            {"serial", text_or_null(known.serial)},
+            {"wwn", text_or_null(known.wwn)},
+            {"partition_uuid", text_or_null(known.content.partition_uuid)},
+            {"size", number_or_null(what.overview.has_value(), known.size)},
+            {"class", image.detected ? json(to_string(*image.detected)) : json()},
+            {"profile", image.profile ? json(to_string(*image.profile)) : json()},
+            {"engine", text_or_null(image.engine)}};
+}
+
+json bytes_json(deployment_report const& result) {
+    auto const& image = result.image;
+    return {{"image", number_or_null(image.total_bytes > 0, image.total_bytes)},
+            {"fetched", image.downloaded},
+            {"written", image.device_written},
+            {"reused", number_or_null(result.to_fetch.has_value(), image.total_bytes - result.to_fetch.value_or(0))},
+            {"sent", image.uploaded}};
+}
+
+json seconds_json(receipt const& what) {
+    json list;
+    for (auto const state : {image_state::opening, image_state::checking, image_state::downloading,
+                             image_state::flushing, image_state::verifying, image_state::seeding}) {
+        auto const found = what.result.seconds.find(state);
+        list[to_string(state)] = found != what.result.seconds.end() ? json(rounded(found->second)) : json();
+    }
+    list["total"] = rounded(std::chrono::duration<double>(what.ended - what.started).count());
+    return list;
+}
+
+json peers_json(deployment_report const& result) {
+    auto list = json::array();
+    for (auto const& [id, peer] : result.peers) {
+        list.push_back({{"address", peer.address},
+                        {"port", peer.port},
+                        {"client", peer.client},
+                        {"fetched", peer.downloaded},
+                        {"sent", peer.uploaded}});
+    }
+    return list;
+}
+
+} // namespace
+
+char const* outcome_name(exit_code code) noexcept {
+    switch (code) {
+    case exit_ok:
+        return "done";
+    case exit_failed:
+        return "failed";
+    case exit_usage:
+        return "bad_usage";
+    case exit_refused:
+        return "refused";
+    case exit_bad_torrent:
+        return "bad_torrent";
+    case exit_timed_out:
+        return "timed_out";
+    case exit_device_failed:
+        return "device_failed";
+    case exit_not_verified:
+        return "not_verified";
+    case exit_interrupted:
+        return "interrupted";
+    case exit_not_confirmed:
+        return "not_confirmed";
+    }
+    return "failed";
+}
+
+std::string utc_time(std::chrono::system_clock::time_point time) {
+    auto const seconds = std::chrono::system_clock::to_time_t(time);
+    std::tm parts = {};
+    std::string text(32, '\0');
+    if (::gmtime_r(&seconds, &parts) == nullptr) {
+        return {};
+    }
+    text.resize(std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts));
+    return text;
+}
+
+std::string to_json(receipt const& what) {
+    auto const& result = what.result;
+    auto const& image = result.image;
+    auto const done = result.code == exit_ok;
+    json const document = {{"receipt", format_version},
+                           {"program", "seedbed " SEEDBED_VERSION},
+                           {"host", text_or_null(host_name())},
+                           {"started", utc_time(what.started)},
+                           {"ended", utc_time(what.ended)},
+                           {"outcome", outcome_name(result.code)},
+                           {"exit_status", static_cast<int>(result.code)},
+                           {"durable", done && image.durable},
+                           {"verified", done && image.durable && image.verified},
+                           {"guard", image.guard ? json(to_string(*image.guard)) : json()},
+                           {"image",
+                            {{"name", text_or_null(what.image_name)},
+                             {"torrent", what.torrent},
+                             {"info_hash", text_or_null(image.info_hash)},
+                             {"piece_length", number_or_null(image.piece_length > 0, image.piece_length)},
+                             {"pieces", number_or_null(image.piece_count > 0, image.piece_count)}}},
+                           {"device", device_json(what)},
+                           {"bytes", bytes_json(result)},
+                           {"seconds", seconds_json(what)},
+                           {"peers", peers_json(result)},
+                           {"errors", what.errors}};
+    // Names of files and disks are any bytes; JSON is UTF-8.
+    return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+result<void> save_receipt(std::string const& path, receipt const& what) {
+    return save_torrent(path, to_json(what), true); // of any content: under another name first, flushed, renamed
+}
+
+result<void> check_receipt_path(std::string const& path) {
+    std::filesystem::path const file(path);
+    struct ::stat st = {};
+    if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) {
+        return tl::unexpected(error{path + ": not a regular file, so it is not replaced"});
+    }
+    auto const folder = file.has_parent_path() ? file.parent_path() : ".";
+    if (!file.has_filename() || ::access(folder.c_str(), W_OK | X_OK) != 0) {
+        return tl::unexpected(file.has_filename() ? errno_error(path, errno)
+                                                  : error{"'" + path + "' is not the name of a file"});
+    }
+    return {};
+}
+
+} // namespace seedbed

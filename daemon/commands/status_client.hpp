@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+
+#include "core/foundation/error.hpp"
+
+namespace seedbed {
+
+/// Asks a daemon over its control socket.
+///
+/// Threads: confined to the one that runs the io_context.
+class status_client {
+public:
+    using receiver = std::function<void(result<std::string>)>;
+
+    /// \param socket its path.
+    status_client(boost::asio::io_context& context, std::string socket);
+    status_client(status_client const&) = delete;
+    status_client& operator=(status_client const&) = delete;
+    /// Nothing is called any more.
+    ~status_client();
+
+    /// Calls \p call with the body of what \p target ("/status") is answered with, or with why there is none: one line
+    /// that names the socket and says what can be done about it. One request at a time.
+    void get(std::string const& target, std::chrono::milliseconds timeout, receiver call);
+
+private:
+    struct request;
+    boost::asio::io_context& m_context;
+    std::string m_socket;
+    std::shared_ptr<request> m_present;
+};
+
+/// The same, waiting for it.
+[[nodiscard]] result<std::string> ask_daemon(std::string const& socket, std::string const& target,
+                                             std::chrono::milliseconds timeout);
+
+} // namespace seedbed

@@ -1,0 +1,60 @@
+// What app tells of itself: to "seedbed status", Prometheus and whoever watches over it.
+
+#include <utility>
+
+#include "daemon/service/app.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// A device that ends nothing for so long is said to hang. A disk that tries to read a bad sector takes 7 to 30 s.
+constexpr std::chrono::seconds device_patience{30};
+
+std::int64_t blocks(std::int64_t count) {
+    return count * block_size;
+}
+
+} // namespace
+
+status_snapshot app::snapshot() const {
+    status_snapshot snapshot;
+    snapshot.version = SEEDBED_VERSION;
+    snapshot.taken = std::chrono::system_clock::now();
+    snapshot.started = m_started_at;
+    snapshot.uptime_seconds = std::chrono::duration<double>(clock::now() - m_started).count();
+    snapshot.stopping = m_stopping;
+    snapshot.hang = what_device_hangs(device_patience);
+    snapshot.images.reserve(m_images.size());
+    for (auto const& [name, job] : m_images) {
+        snapshot.images.push_back({job->status(), nullptr});
+    }
+    auto const cache = m_backend->cache().stats();
+    snapshot.cache = {cache.hits,          cache.misses,        cache.locks,          cache.contended,
+                      blocks(cache.clean), blocks(cache.dirty), blocks(cache.filling)};
+    snapshot.pool = {blocks(static_cast<std::int64_t>(m_backend->pool().capacity())),
+                     blocks(static_cast<std::int64_t>(m_backend->pool().in_use()))};
+    return snapshot;
+}
+
+status_collector::sources app::status_sources() {
+    status_collector::sources from;
+    from.take = [this] { return snapshot(); };
+    from.ask_progress = [this](std::function<void()> const& told) {
+        if (m_session_ended) {
+            told();
+            return;
+        }
+        m_seeder.request_progress();
+        m_seeder.ping(told);
+    };
+    from.ask_peers = [this](worker_pool& worker, status_collector::peers_receiver const& each) {
+        for (auto const& [name, job] : m_images) {
+            job->request_peers(worker,
+                               [name = name, each](std::vector<peer_status> const& peers) { each(name, peers); });
+        }
+    };
+    return from;
+}
+
+} // namespace seedbed

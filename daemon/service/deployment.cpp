@@ -1,0 +1,247 @@
+#include "daemon/service/deployment.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include "daemon/service/backend_setup.hpp"
+#include "daemon/service/logging.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto tick = 100ms;
+constexpr auto patience = 30s; ///< without any peer, until that is said
+constexpr auto stop_warning = 5s;
+
+} // namespace
+
+exit_code exit_code_of(failure_kind kind) noexcept {
+    switch (kind) {
+    case failure_kind::torrent:
+        return exit_bad_torrent;
+    case failure_kind::guard:
+        return exit_refused;
+    case failure_kind::read:
+    case failure_kind::write:
+    case failure_kind::flush:
+        return exit_device_failed;
+    case failure_kind::verify:
+        return exit_not_verified;
+    case failure_kind::none:
+    case failure_kind::internal:
+    case failure_kind::download:
+    case failure_kind::content:
+        break;
+    }
+    return exit_failed;
+}
+
+deployment::deployment(deployment_options options, std::function<void(image_status const&)> show)
+    : m_options(std::move(options))
+    , m_show(std::move(show))
+    , m_checkpoints(m_options.state_folder, [](std::string const& reason) { log_warning({}, reason); })
+    , m_backend(std::make_shared<backend>(m_options.in_force.memory.pool, hash_threads(m_options.in_force),
+                                          to_backend_options(m_options.in_force)))
+    , m_seeder(m_main, m_backend, m_options.in_force.network, queued_bytes(m_options.in_force), [] {})
+    , m_reports(m_main, [this] { return m_options.in_force.network.listen; })
+    , m_signals(m_main, SIGTERM, SIGINT, SIGHUP)
+    , m_timer(m_main)
+    , m_stop_timer(m_main) {}
+
+deployment::~deployment() = default;
+
+deployment_report deployment::run() {
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN)); // a peer that goes away is an error of that write
+    wait_for_signal();
+    m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
+    image_services const services{m_main,
+                                  m_setup,
+                                  m_backend,
+                                  m_seeder,
+                                  [this]() -> settings const& { return m_options.in_force; },
+                                  [this] { on_change(); },
+                                  m_checkpoints,
+                                  &m_reports,
+                                  {},
+                                  false}; // a receipt tells of what was read this time
+    m_job = std::make_shared<image_job>(m_options.image, services);
+    m_state_began = clock::now();
+    m_job->start();
+    arm_timer();
+    m_main.run();
+    return m_report;
+}
+
+// --- signals and timers
+
+void deployment::wait_for_signal() {
+    m_signals.async_wait([this](boost::system::error_code const& ec, int signal) {
+        if (!ec) {
+            wait_for_signal();
+            on_signal(signal);
+        }
+    });
+}
+
+void deployment::on_signal(int signal) {
+    if (m_ending) {
+        log_warning({}, "still stopping: what was written is being flushed");
+        return;
+    }
+    auto const done = m_job->state() == image_state::seeding;
+    log_info({}, fmt::format("stopping on {}{}", ::strsignal(signal), done ? "" : ": flushing what was written"));
+    end(done ? exit_ok : exit_interrupted);
+}
+
+void deployment::on_listening(result<void> const& outcome) {
+    if (!outcome && !m_ending) {
+        log_error({}, outcome.error().message);
+        end(exit_failed);
+    }
+}
+
+void deployment::arm_timer() {
+    m_timer.expires_after(tick);
+    m_timer.async_wait([this](boost::system::error_code const& ec) {
+        if (!ec && !m_ending) {
+            on_timer();
+        }
+    });
+}
+
+void deployment::on_timer() {
+    m_seeder.request_progress();
+    take_status();
+    auto const& status = m_report.image;
+    if (status.state == image_state::downloading) {
+        look_at_peers();
+        check_timeout(status);
+    }
+    if (m_seeding_end && m_seeding_end->reached(clock::now(), status.uploaded, status.total_bytes)) {
+        end(exit_ok);
+    }
+    if (!m_ending) {
+        arm_timer();
+    }
+}
+
+void deployment::look_at_peers() {
+    if (std::exchange(m_peers_asked, true)) {
+        return;
+    }
+    m_job->request_peers([this](std::vector<peer_status> const& peers) {
+        m_peers_asked = false;
+        if (!peers.empty()) {
+            m_peers_seen = clock::now();
+        }
+        for (auto const& peer : peers) {
+            m_report.peers[peer.id] = peer;
+        }
+    });
+}
+
+void deployment::check_timeout(image_status const& status) {
+    auto const now = clock::now();
+    if (m_options.timeout && now - *m_download_began >= *m_options.timeout) {
+        log_error({}, fmt::format("the download has not ended within {} s: {} bytes of {} are still missing, {} peers "
+                                  "are connected",
+                                  std::chrono::duration<double>(*m_options.timeout).count(), status.bytes_left,
+                                  status.total_bytes, status.peers));
+        end(exit_timed_out);
+    } else if (!m_peers_missed && now - m_peers_seen >= patience) {
+        m_peers_missed = true;
+        log_warning({}, fmt::format("no peer for {} s: is the server up, and does multicast reach it? If not, name it "
+                                    "with --peer ADDRESS:PORT or a tracker with --tracker URL",
+                                    patience.count()));
+    }
+}
+
+// --- the image
+
+void deployment::take_status() {
+    auto status = m_job->status();
+    if (status.total_bytes == 0 && m_report.image.total_bytes != 0) {
+        m_report.image.state = status.state; // the image is released: what is known of it is from before
+    } else {
+        m_report.image = std::move(status);
+    }
+    m_show(m_report.image);
+}
+
+void deployment::count_seconds() {
+    auto const now = clock::now();
+    m_report.seconds[m_report.image.state] += std::chrono::duration<double>(now - m_state_began).count();
+    m_state_began = now;
+}
+
+void deployment::on_change() {
+    count_seconds();
+    take_status();
+    auto const& status = m_report.image;
+    switch (status.state) {
+    case image_state::downloading:
+        m_report.to_fetch = status.bytes_left;
+        m_download_began = clock::now();
+        m_peers_seen = clock::now();
+        break;
+    case image_state::flushing:
+        m_report.to_fetch = m_report.to_fetch.value_or(0); // nothing: that was known without a check
+        break;
+    case image_state::seeding:
+        m_seeding_end.emplace(m_options.seeding, clock::now(), status.uploaded);
+        break;
+    case image_state::failed:
+        // The job is in the middle of failing.
+        boost::asio::post(m_main, [this, code = exit_code_of(status.failed_at)] { end(code); });
+        break;
+    default:
+        break;
+    }
+}
+
+// --- the end
+
+void deployment::end(exit_code code) {
+    if (std::exchange(m_ending, true)) {
+        return;
+    }
+    m_report.code = code;
+    m_timer.cancel();
+    m_stop_timer.expires_after(stop_warning);
+    m_stop_timer.async_wait([](boost::system::error_code const& ec) {
+        if (!ec) {
+            log_warning({}, "the device takes more than 5 s to flush what was written; waiting for it");
+        }
+    });
+    m_job->close([this] {
+        // The job is running this: it goes when it is done with it.
+        boost::asio::post(m_main, [this] { on_closed(); });
+    });
+}
+
+void deployment::on_closed() {
+    auto const last = m_job->status();
+    m_report.image.device_read = std::max(last.device_read, m_report.image.device_read);
+    m_report.image.device_written = std::max(last.device_written, m_report.image.device_written);
+    m_report.image.failure = last.failure;
+    m_report.image.failed_at = last.failed_at;
+    m_report.image.guard = last.guard;
+    if (last.failed_at != failure_kind::none && m_report.code == exit_interrupted) {
+        m_report.code = exit_code_of(last.failed_at);
+    }
+    m_job.reset();
+    m_seeder.shut_down(m_setup, [this] {
+        m_stop_timer.cancel();
+        m_signals.cancel();
+    });
+}
+
+} // namespace seedbed

@@ -1,0 +1,71 @@
+#include "daemon/swarm/report_extension.hpp"
+
+#include <utility>
+
+#include <libtorrent/bdecode.hpp>
+#include <libtorrent/entry.hpp>
+#include <libtorrent/extensions.hpp>
+#include <libtorrent/peer_connection_handle.hpp>
+
+namespace seedbed {
+
+namespace lt = libtorrent;
+
+namespace {
+
+constexpr char const* key = "sb_report";
+
+struct shared_state {
+    std::uint16_t port;
+    std::function<void(std::string, std::uint16_t)> heard;
+};
+
+class peer_extension final : public lt::peer_plugin {
+public:
+    peer_extension(std::shared_ptr<shared_state const> state, lt::peer_connection_handle peer)
+        : m_state(std::move(state))
+        , m_peer(std::move(peer)) {}
+
+    [[nodiscard]] lt::string_view type() const override { return key; }
+
+    void add_handshake(lt::entry& handshake) override {
+        if (m_state->port != 0) {
+            handshake[key] = m_state->port;
+        }
+    }
+
+    bool on_extension_handshake(lt::bdecode_node const& handshake) override {
+        auto const port = handshake.type() == lt::bdecode_node::dict_t ? handshake.dict_find_int_value(key) : 0;
+        if (port > 0 && port <= 65535) {
+            m_state->heard(m_peer.remote().address().to_string(), static_cast<std::uint16_t>(port));
+        }
+        return true;
+    }
+
+private:
+    std::shared_ptr<shared_state const> m_state;
+    lt::peer_connection_handle m_peer;
+};
+
+class torrent_extension final : public lt::torrent_plugin {
+public:
+    explicit torrent_extension(std::shared_ptr<shared_state const> state)
+        : m_state(std::move(state)) {}
+
+    std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
+        return std::make_shared<peer_extension>(m_state, peer);
+    }
+
+private:
+    std::shared_ptr<shared_state const> m_state;
+};
+
+} // namespace
+
+std::shared_ptr<lt::torrent_plugin> make_report_extension(std::uint16_t port,
+                                                          std::function<void(std::string, std::uint16_t)> heard) {
+    return std::make_shared<torrent_extension>(
+        std::make_shared<shared_state const>(shared_state{port, std::move(heard)}));
+}
+
+} // namespace seedbed

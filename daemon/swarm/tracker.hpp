@@ -1,0 +1,110 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+namespace seedbed {
+
+/// What a client told the tracker.
+struct announcement {
+    enum class event_kind : std::uint8_t { none, started, completed, stopped };
+    std::string info_hash;               ///< 20 bytes
+    std::string peer_id;                 ///< 20 bytes
+    boost::asio::ip::tcp::endpoint peer; ///< where it came from, and the port at which it says that it listens
+    std::int64_t downloaded = 0;         ///< bytes since it started
+    std::int64_t left = 0;               ///< bytes it still wants; 0: it has all that it wants
+    event_kind event = event_kind::none;
+};
+
+struct tracker_limits {
+    std::chrono::seconds interval{30};     ///< told to clients
+    std::chrono::seconds min_interval{10}; ///< told to clients
+    std::size_t peers_per_image = 4096;    ///< kept; who comes later gets answers and is not named to others
+    std::size_t peers = 16384;             ///< kept, of all images
+    std::size_t numwant = 200;             ///< in an answer, besides the daemon's own
+};
+
+/// A BitTorrent tracker without its sockets: announce (BEP 3; compact answers, BEP 23; IPv6, BEP 7) and scrape (BEP 48)
+/// for the images that it is told of, and no others.
+///
+/// Who asks gets peers of the address family over which it asks: a client that has both announces over both. The daemon
+/// itself is named to everybody, at the address at which the tracker was reached, for that is one that the client can
+/// reach, and it is the only peer that a target of the first minute needs. What it announces to itself is answered and
+/// not kept.
+///
+/// Threads: one at a time.
+class tracker {
+public:
+    using clock = std::chrono::steady_clock;
+    using address = boost::asio::ip::address;
+    using endpoint = boost::asio::ip::tcp::endpoint;
+
+    struct image {
+        std::string info_hash; ///< 20 bytes
+        bool complete = false; ///< the daemon has all of it
+    };
+
+    /// \param on_announce told of each announcement that is valid, but for the daemon's own.
+    tracker(tracker_limits const& limits, std::function<void(announcement const&)> on_announce);
+
+    void set_limits(tracker_limits const& limits);
+    /// What all peer ids of this daemon begin with, and where it listens for peers.
+    void set_own(std::string peer_id_prefix, std::vector<endpoint> listeners);
+    /// The images from now on: peers of those that stay are kept.
+    void set_images(std::vector<image> const& images);
+
+    /// \param target "/announce?...". \param local where the request came in. \return a bencoded dictionary.
+    [[nodiscard]] std::string announce(std::string_view target, address const& peer, address const& local,
+                                       clock::time_point now);
+    /// \param target "/scrape?info_hash=...&info_hash=..."; of all images where it names none.
+    [[nodiscard]] std::string scrape(std::string_view target, clock::time_point now);
+
+    /// Forgets who has not been heard of for two intervals.
+    void expire(clock::time_point now);
+    /// How long a peer may be silent before it is forgotten.
+    [[nodiscard]] clock::duration patience(std::string_view peer_id) const;
+
+    /// Kept, of all images.
+    [[nodiscard]] std::size_t peers() const noexcept { return m_peers; }
+
+private:
+    struct kept_peer {
+        std::string id;
+        bool complete = false;
+        clock::time_point seen{};
+    };
+    struct swarm {
+        bool own_complete = false;
+        std::int64_t completions = 0;
+        std::map<endpoint, kept_peer> peers;
+    };
+
+    void keep(swarm& of, announcement const& said, clock::time_point now);
+    [[nodiscard]] std::vector<std::pair<endpoint, kept_peer const*>> choose(swarm const& of, announcement const& said,
+                                                                            std::size_t wanted);
+    [[nodiscard]] std::vector<endpoint> own_endpoints(address const& local) const;
+    [[nodiscard]] bool is_own(std::string_view peer_id) const;
+
+    tracker_limits m_limits;
+    std::function<void(announcement const&)> m_on_announce;
+    std::string m_own_prefix;
+    std::vector<endpoint> m_own_listeners;
+    std::map<std::string, swarm, std::less<>> m_swarms; ///< by info-hash
+    std::size_t m_peers = 0;
+    bool m_full = false; ///< and said so
+    clock::time_point m_expired{};
+    std::minstd_rand m_random{std::random_device{}()};
+};
+
+} // namespace seedbed

@@ -1,0 +1,107 @@
+#!/bin/bash
+# The server counts who is done: aria2, Seedbed, and a Seedbed that is killed half way, comes back on a failing disk, and at last
+# on one that works. The log names the stragglers, a program runs when all are done and gets a document, and nobody who has
+# failed is ever counted. SEEDBED is the program.
+# shellcheck disable=SC2046 # $(on_host NAME) is several words
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+# shellcheck source=lib_network.sh
+. "$here/lib_network.sh"
+
+need_loop
+need_hosts
+need_nbdfuse
+need partclone.ext4 mkfs.ext4 aria2c jq
+
+for host in server aria target straggler; do
+    add_host "$host"
+done
+
+truncate -s 64M source
+source=$(attach_loop source)
+make_file_system ext4 "$source" 16
+capture ext4 "$source" sda1
+"$seedbed" create --partclone sda1.info --name sda1 --tracker "http://${address[server]}:6969/announce" -o sda1.torrent --force >created
+
+cat >hook <<'END'
+#!/bin/bash
+cat >"$1.new" && mv "$1.new" "$1"
+echo "told the $2" >&2
+END
+chmod 755 hook
+host_config seed.toml server 'local_discovery = false'
+add_image seed.toml sda1 sda1.torrent "$source" seed 'expect = 3' "on_complete = [\"hook\", \"$work/document\", \"printer\"]"
+start_daemon seed seed.toml $(on_host server)
+expect_line seed.log ' ready$'
+
+# deploy_to NAME DEVICE: starts a daemon NAME on the host NAME.
+deploy_to() {
+    host_config "$1.toml" "$1" 'local_discovery = false'
+    add_image "$1.toml" sda1 sda1.torrent "$2" deploy
+    start_daemon "$1" "$1.toml" $(on_host "$1")
+}
+
+# --- two are done; the third is too slow, and killed
+
+noise_file slow 64
+to_straggler=port${address[straggler]##*.} # its end at the switch
+tc -n "$net-switch" qdisc add dev "$to_straggler" root tbf rate 16mbit burst 64k latency 200ms
+deploy_to straggler "$(attach_loop slow)"
+expect_line straggler.log ' sda1: downloading$'
+noise_file target.img 64
+target=$(attach_loop target.img)
+deploy_to target "$target"
+start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
+    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
+    --seed-time=0 --dir=got sda1.torrent
+expect_line seed.log " sda1: [12]/3 complete \(${address[target]} after [0-9ms]+, verified\)"
+expect_line seed.log " sda1: [12]/3 complete \(${address[aria]} after [0-9ms]+, has all pieces\)"
+expect_line seed.log " sda1: 2/3 complete \(.*; still going: ${address[straggler]} [0-9]+ % at [0-9.]+ MiB/s"
+compare_extents sda1.info "$source" "$target"
+kill_daemon straggler
+never_line straggler.log ' sda1: done: '
+never_line seed.log 'deployment complete|3/3'
+
+# --- it comes back with a disk that takes no more than a part: it fails, says so, and is not counted
+
+noise_file broken.img 64
+touch broken
+broken=$(start_nbd broken --filter=error file broken.img error=EIO error-pwrite-rate=100% error-pwrite-file="$work/broken")
+tc -n "$net-switch" qdisc delete dev "$to_straggler" root
+deploy_to straggler "$broken"
+expect_line straggler.log ' sda1: failed: '
+expect_line seed.log " warning sda1: ${address[straggler]} has failed: write .*Input/output error"
+never_line seed.log 'deployment complete|3/3'
+stop_daemon straggler
+
+# --- and with one that works
+
+noise_file good 64
+good=$(attach_loop good)
+deploy_to straggler "$good"
+expect_line straggler.log ' sda1: done: '
+expect_line seed.log " sda1: 3/3 complete \(${address[straggler]} after [0-9ms]+, verified\)"
+expect_line seed.log ' sda1: deployment complete: 3/3 in [0-9ms]+$'
+expect_line seed.log " sda1: $work/hook: exit status 0 after [0-9.]+ s: told the printer"
+compare_extents sda1.info "$source" "$good"
+jq -e --arg hash "$(jq -r .info_hash <("$seedbed" create --partclone sda1.info --name sda1 -o again.torrent --json))" \
+    --arg aria "${address[aria]}" --arg target "${address[target]}" --arg straggler "${address[straggler]}" '
+    .image == "sda1" and .info_hash == $hash and .expected == 3 and .complete == 3 and .duration > 0 and
+    (.started | fromdateiso8601 > 0) and ([.hosts[].address] | sort) == ([$aria, $target, $straggler] | sort) and
+    ([.hosts[] | select(.address == $aria).state] == ["pieces"]) and
+    ([.hosts[] | select(.address != $aria).state] == ["verified", "verified"]) and
+    all(.hosts[]; .seconds >= 0 and .bytes > 0 and (.completed_at | fromdateiso8601 > 0))' document >/dev/null ||
+    fail "the document: $(<document)"
+[[ $(grep -c 'deployment complete' seed.log) -eq 1 ]] || fail "a deployment was completed twice"
+
+# --- what is expected changes with a reload, and nobody is lost for it
+
+sed -i "s/^expect = 3/expect = [\"${address[target]}\"]/; /^on_complete/d" seed.toml
+kill -HUP "${daemon_pid[seed]}"
+expect_line seed.log ' reload: 0 images closed, 0 opened, 1 changed in use$'
+expect_line seed.log ' sda1: deployment complete: 1/1 in '
+stop_daemon straggler
+stop_daemon target
+stop_daemon seed
+pass

@@ -1,0 +1,47 @@
+#include "core/device/file_system.hpp"
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+
+namespace {
+
+std::optional<std::string> detected(std::filesystem::path const& file) {
+    auto const found = detect_file_system(file.string());
+    INFO((found ? "" : found.error().message));
+    REQUIRE(found);
+    return *found;
+}
+
+} // namespace
+
+TEST_CASE("the file system of an image file, as blkid names it") {
+    test::temp_dir const folder;
+    auto const file = folder / "image";
+    std::string content(1 << 20, '\0');
+    std::ofstream(file) << content;
+    CHECK(detected(file) == std::nullopt);
+    // The header of a LUKS volume, version 1.
+    content.replace(0, 8, std::string("LUKS\xba\xbe\0\1", 8));
+    content.replace(168, 37, "d0d6d1a6-2a17-4b0e-9b6c-4f1f0b1d7a10");
+    std::ofstream(file) << content;
+    CHECK(detected(file) == "crypto_LUKS");
+}
+
+TEST_CASE("what cannot be looked at") {
+    test::temp_dir const folder;
+    auto const missing = (folder / "missing").string();
+    auto const failed = detect_file_system(missing);
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().message == missing + ": No such file or directory (ENOENT)");
+    std::ofstream(folder / "empty").flush();
+    auto const empty = detect_file_system((folder / "empty").string());
+    CHECK((!empty || !*empty));
+    CHECK_FALSE(detect_file_system(folder.path().string()));
+}
