@@ -433,7 +433,6 @@ void image_job::on_verified(image_verifier::outcome const& outcome) {
     if (!outcome.ok() && m_resume.found) {
         check_again(
             fmt::format("{} of {} pieces differ on the device", outcome.pieces.size(), m_image->torrent().piece_count));
-        m_services.swarm.recheck(*m_in_swarm);
         return;
     }
     if (!outcome.ok()) {
@@ -546,11 +545,18 @@ void image_job::leave_swarm() {
         m_services.swarm.remove(*std::exchange(m_in_swarm, std::nullopt));
         return; // goes on in on_removed()
     }
+    if (m_rejoining) {
+        return; // the same
+    }
     wind_up();
 }
 
 void image_job::on_removed() {
     m_in_swarm.reset();
+    if (std::exchange(m_rejoining, false) && m_state == image_state::checking) {
+        m_in_swarm = m_services.swarm.add(make_entry(), *this);
+        return;
+    }
     if (m_state != image_state::failed && m_state != image_state::closing) {
         fail(failure_kind::download, "libtorrent has dropped the torrent");
         return;

@@ -148,7 +148,9 @@ private:
     void begin_verify();
     void on_verified(image_verifier::outcome const& outcome);
     void finish_deploy();
-    /// Something is not on the device that was taken for being there: it is read, and what differs is fetched.
+    /// Something is not on the device that was taken for being there: it is read, and what differs is fetched. To be
+    /// called while it is in the swarm, which it leaves for a moment: libtorrent's own recheck does not connect again
+    /// to peers that were complete when it was complete itself.
     void check_again(std::string const& why);
 
     // Checkpoints, see image_job_resume.cpp.
@@ -217,6 +219,7 @@ private:
 
     resume_point m_resume;
     bool m_checked_again = false;
+    bool m_rejoining = false;   ///< leaves the swarm to join it again
     std::vector<bool> m_pieces; ///< written to the device, as was told last
     bool m_saving_checkpoint = false;
     bool m_done_recorded = false; ///< there is nothing that a later checkpoint could tell

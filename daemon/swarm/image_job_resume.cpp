@@ -108,6 +108,8 @@ void image_job::check_again(std::string const& why) {
     m_durable = false;
     m_verified = false;
     m_checked_again = true;
+    m_rejoining = true;
+    m_services.swarm.remove(*std::exchange(m_in_swarm, std::nullopt));
     set_state(image_state::checking);
 }
 

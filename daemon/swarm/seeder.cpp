@@ -128,7 +128,6 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         bool added = false;
         bool trackers_changed = false; ///< before it was added
         bool remove = false;           ///< asked for before it was added
-        bool recheck = false;          ///< asked for before it was added
         bool complete = false;
         bool checked = false;
         std::int64_t upload_limit = 0;
@@ -137,11 +136,6 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         bool hash_before_serving = false;
         std::string tracker_error; ///< the last one logged
         std::function<void(std::string const&, std::uint16_t)> on_report_port;
-
-        void expect_check() {
-            complete = false;
-            checked = false;
-        }
     };
 
     boost::asio::io_context& main;
@@ -338,9 +332,6 @@ void seeder::implementation::on_added(lt::add_torrent_alert const& alert) {
         session->remove_torrent(added.handle);
         return;
     }
-    if (std::exchange(added.recheck, false)) {
-        added.handle.force_recheck();
-    }
     // A reload may have changed these since.
     added.handle.set_upload_limit(to_limit(added.upload_limit));
     added.handle.set_flags(added.super_seeding ? lt::torrent_flags::super_seeding : lt::torrent_flags_t{},
@@ -370,7 +361,7 @@ void seeder::implementation::on_state(lt::state_changed_alert const& alert) {
     }
     if (which->hash_before_serving && which->complete && alert.state == lt::torrent_status::checking_resume_data) {
         // libtorrent hashes a piece before it serves it the first time. This one was not what the torrent says.
-        which->expect_check();
+        which->complete = false;
         which->listener->on_content_differs();
     }
 }
@@ -581,15 +572,6 @@ void seeder::set_super_seeding(id torrent, bool on) {
 void seeder::request_pieces(id torrent) {
     if (auto const& asked = m_impl->torrents.at(torrent); asked.added) {
         asked.handle.save_resume_data();
-    }
-}
-
-void seeder::recheck(id torrent) {
-    auto& checked = m_impl->torrents.at(torrent);
-    checked.expect_check();
-    checked.recheck = !checked.added;
-    if (checked.added) {
-        checked.handle.force_recheck();
     }
 }
 

@@ -39,8 +39,7 @@ public:
     virtual void on_checked() = 0;
     /// Every piece is there.
     virtual void on_complete() = 0;
-    /// The device does not hold what the torrent says, although it was added as complete. To deploy, it is checked now,
-    /// and on_checked() follows.
+    /// The device does not hold what the torrent says, although it was added as complete.
     virtual void on_content_differs() = 0;
     /// Which pieces are written to the device, as was asked for; empty while the device is checked.
     virtual void on_pieces(std::vector<bool> const& there) = 0;
@@ -106,8 +105,6 @@ public:
     void set_super_seeding(id torrent, bool on);
     /// Asks for on_pieces().
     void request_pieces(id torrent);
-    /// Has the device read and what differs fetched. Drops the peers for a moment; on_checked() follows.
-    void recheck(id torrent);
 
     /// Applies changed settings; connections stay, but for those that are more than the new limit.
     void apply(network_settings const& network);
