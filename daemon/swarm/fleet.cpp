@@ -23,11 +23,20 @@ constexpr auto summary_interval = 60s;
 constexpr auto shortest_look = 2s;
 /// How long a host without a tracker may be away before it counts as gone: while it verifies, nothing is heard of it.
 constexpr auto peer_patience = 600s;
+/// By how much what a peer is known to have may be behind what it has said itself.
+constexpr auto look_delay = 30s;
 /// How many stragglers one line names.
 constexpr std::size_t most_named = 5;
 
 bool is_seedbed(std::string const& id) {
     return id.starts_with("-SB");
+}
+
+/// Whether two peer ids are of one run of a client. Seedbed's begin with what is its process's own
+/// (own_peer_id_prefix()).
+bool same_run(std::string const& a, std::string const& b) {
+    constexpr std::size_t own = 14;
+    return is_seedbed(a) && is_seedbed(b) ? a.compare(0, own, b, 0, own) == 0 : a == b;
 }
 
 std::string utc(std::chrono::system_clock::time_point time) {
@@ -100,7 +109,7 @@ fleet::host* fleet::stale_one_at(address const& where) {
 fleet::host* fleet::find(std::string const& id, address const& where, std::uint16_t port) {
     host* found = nullptr;
     for (auto& each : m_hosts) {
-        if (!id.empty() && each.id == id) {
+        if (!id.empty() && same_run(each.id, id)) {
             if (std::ranges::find(each.addresses, where) == each.addresses.end()) {
                 each.addresses.push_back(where);
             }
@@ -134,14 +143,14 @@ fleet::host& fleet::add(address const& where, std::uint16_t port) {
     return added;
 }
 
+bool fleet::is_expected(address const& where) const {
+    // The configuration knows no scopes.
+    auto const plain = where.is_v6() ? address(boost::asio::ip::address_v6(where.to_v6().to_bytes())) : where;
+    return std::ranges::find(m_settings.expect_hosts, plain.to_string()) != m_settings.expect_hosts.end();
+}
+
 bool fleet::is_expected(host const& which) const {
-    return std::ranges::any_of(which.addresses, [this](address const& where) {
-        auto text = where;
-        if (where.is_v6()) { // the configuration knows no scopes
-            text = boost::asio::ip::address_v6(where.to_v6().to_bytes());
-        }
-        return std::ranges::find(m_settings.expect_hosts, text.to_string()) != m_settings.expect_hosts.end();
-    });
+    return std::ranges::any_of(which.addresses, [this](address const& where) { return is_expected(where); });
 }
 
 bool fleet::is_wanted(host const& which) const {
@@ -317,6 +326,7 @@ void fleet::on_announce(announcement const& said, clock::duration patience, cloc
 
 void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point now) {
     std::vector<host const*> connected;
+    std::set<std::string> looked_at;
     for (auto const& peer : peers) {
         boost::system::error_code ec;
         auto const where = boost::asio::ip::make_address(peer.address, ec);
@@ -324,15 +334,17 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
         if (ec || !id) {
             continue;
         }
+        looked_at.insert(*id);
         auto const port = peer.incoming ? std::uint16_t{0} : peer.port;
-        auto* known = find(*id, where, port);
         auto const left = peer.seed ? 0 : std::llround((1 - peer.fraction) * static_cast<double>(m_total));
+        // At first a peer that has everything has not said so yet.
+        auto const is_target = !peer.seed && m_looked_at.contains(*id);
+        auto* known = find(*id, where, port);
         if (known == nullptr) {
             auto const several = std::ranges::any_of(m_hosts, [&](host const& each) {
                 return std::ranges::find(each.addresses, where) != each.addresses.end();
             });
-            if (peer.seed ||
-                several) { // a seeder, or one of several at this address, none of which it can be told to be
+            if (!is_target || several || (where.is_v6() && !is_expected(where))) {
                 continue;
             }
             known = &add(where, port);
@@ -340,9 +352,7 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
             start(*known, left, now);
         }
         auto& which = *known;
-        auto const other_run = !which.id.empty() && which.id != *id;
         connected.push_back(&which);
-        which.id = *id;
         which.connected = true;
         which.away.reset();
         which.seen = now;
@@ -351,10 +361,12 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
         } else if (which.state == state_kind::fetching) {
             measure(which, left, now);
             which.fetched = std::max<std::int64_t>(which.fetched, which.announced ? 0 : m_total - left);
-        } else if (other_run && !peer.seed) { // not the same run: a look that is older than its last word
-            start(which, left, now);
+        } else if (is_target && !same_run(which.id, *id) && (is_seedbed(*id) || now - which.ended > look_delay)) {
+            start(which, left, now); // otherwise it is a look that is older than its last word
         }
+        which.id = *id;
     }
+    m_looked_at = std::move(looked_at);
     for (auto& each : m_hosts) {
         if (each.connected && std::ranges::find(connected, &each) == connected.end()) {
             each.connected = false;

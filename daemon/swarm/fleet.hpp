@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <list>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,9 @@ namespace seedbed {
 /// Who gets an image, how far each of them is, and when all are done.
 ///
 /// A host is a client that has announced itself at the tracker or is connected as a peer: known again by its peer id,
-/// by address and port, or by its address where one host has that. It is complete
+/// by address and port, or by its address where one host has that. libtorrent has another id on each connection than in
+/// its announces, so a host with IPv4 and IPv6 may look like two: one that is known as a peer only counts by its IPv4
+/// address, or where its address is expected. It is complete
 ///
 ///   - if it is Seedbed and can tell: when it has reported that everything is on its disk, verified or at
 ///   least
@@ -124,6 +127,7 @@ private:
     void lose(host& which, std::string const& how, clock::time_point now);
     void say(log_level level, std::string text, host const* about = nullptr);
 
+    [[nodiscard]] bool is_expected(boost::asio::ip::address const& where) const;
     [[nodiscard]] bool is_expected(host const& which) const;
     [[nodiscard]] bool is_wanted(host const& which) const;
     [[nodiscard]] std::string name_of(host const& which) const;
@@ -133,7 +137,8 @@ private:
     std::int64_t const m_total;
     fleet_settings m_settings;
     std::size_t m_limit;
-    std::list<host> m_hosts; ///< a list: they stay where they are
+    std::list<host> m_hosts;           ///< a list: they stay where they are
+    std::set<std::string> m_looked_at; ///< ids of the peers at the last look
     std::vector<line> m_lines;
     std::optional<clock::time_point> m_first_start; ///< of this round
     clock::time_point m_round_began = clock::time_point::min();

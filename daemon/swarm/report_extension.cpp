@@ -1,11 +1,15 @@
 #include "daemon/swarm/report_extension.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <libtorrent/bdecode.hpp>
 #include <libtorrent/entry.hpp>
+#include <libtorrent/error_code.hpp>
 #include <libtorrent/extensions.hpp>
+#include <libtorrent/operations.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
+#include <libtorrent/peer_connection_interface.hpp>
 
 namespace seedbed {
 
@@ -17,6 +21,7 @@ constexpr char const* key = "sb_report";
 
 struct shared_state {
     std::uint16_t port;
+    std::vector<std::uint16_t> own_ports;
     std::function<void(std::string, std::uint16_t)> heard;
 };
 
@@ -27,6 +32,16 @@ public:
         , m_peer(std::move(peer)) {}
 
     [[nodiscard]] lt::string_view type() const override { return key; }
+
+    /// Of an outgoing connection only.
+    void on_connected() override {
+        auto const& to = m_peer.remote();
+        if (to.address() == m_peer.local_endpoint().address() &&
+            std::ranges::find(m_state->own_ports, to.port()) != m_state->own_ports.end()) {
+            m_peer.disconnect(lt::errors::self_connection, lt::operation_t::bittorrent,
+                              lt::peer_connection_interface::failure);
+        }
+    }
 
     void add_handshake(lt::entry& handshake) override {
         if (m_state->port != 0) {
@@ -62,10 +77,10 @@ private:
 
 } // namespace
 
-std::shared_ptr<lt::torrent_plugin> make_report_extension(std::uint16_t port,
+std::shared_ptr<lt::torrent_plugin> make_report_extension(std::uint16_t port, std::vector<std::uint16_t> own_ports,
                                                           std::function<void(std::string, std::uint16_t)> heard) {
     return std::make_shared<torrent_extension>(
-        std::make_shared<shared_state const>(shared_state{port, std::move(heard)}));
+        std::make_shared<shared_state const>(shared_state{port, std::move(own_ports), std::move(heard)}));
 }
 
 } // namespace seedbed

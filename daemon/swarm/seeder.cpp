@@ -522,8 +522,15 @@ seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
             }
         });
     };
-    params.extensions.emplace_back([extension = make_report_extension(entry.report_port, std::move(heard))](
-                                       auto const&, auto) { return extension; });
+    std::vector<std::uint16_t> own_ports;
+    for (auto const& address : m_impl->network.listen) {
+        if (auto const endpoint = parse_endpoint(address)) {
+            own_ports.push_back(endpoint->port());
+        }
+    }
+    params.extensions.emplace_back(
+        [extension = make_report_extension(entry.report_port, std::move(own_ports), std::move(heard))](
+            auto const&, auto) { return extension; });
     params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
     m_impl->session->async_add_torrent(std::move(params));
     return which;

@@ -75,6 +75,11 @@ struct fixture {
         made.seed = fraction == 1;
         return made;
     }
+    /// As two looks at the same peers.
+    void look(std::vector<peer_status> const& peers) {
+        subject.on_peers(peers, now);
+        subject.on_peers(peers, now);
+    }
     lines said() {
         lines all;
         for (auto const& line : subject.take_lines()) {
@@ -296,16 +301,36 @@ TEST_CASE("fleet: several at one address, and one at several", "[fleet]") {
 TEST_CASE("fleet: peers count without a tracker, Seedbed's by their pieces", "[fleet]") {
     fixture f(expect(2));
     f.subject.on_peers({fixture::peer(1, 0.2, "-SB0100-"), fixture::peer(2, 0.3)}, f.now);
+    CHECK_FALSE(f.subject.is_moving()); // a peer that has everything looks like this before it has said so
+    f.look({fixture::peer(1, 0.2, "-SB0100-"), fixture::peer(2, 0.3)});
     CHECK(f.subject.is_moving());
     f.now += 3s;
     f.subject.on_peers({fixture::peer(1, 1, "-SB0100-"), fixture::peer(2, 1)}, f.now);
     CHECK(f.said().back() == "deployment complete: 2/2 in 3s");
 }
 
+TEST_CASE("fleet: one that is seen over IPv4 and IPv6 is not counted twice", "[fleet]") {
+    fixture f(expect(2));
+    f.announce(1, 1000, event::started, "-SB0100-abcdef-");
+    auto const six = [](double fraction, std::string const& id) {
+        auto made = fixture::peer(1, fraction, id);
+        made.address = "fd00::1";
+        return made;
+    };
+    f.look({six(0.5, "-SB0100-abcdef+")}); // the same process
+    CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 50 % at 0.0 MiB/s, 1 not seen");
+    auto other = six(0.5, "-AA0000-"); // whose it is nobody knows
+    other.address = "fd00::2";
+    f.look({other});
+    CHECK_THAT(f.subject.stragglers(5, f.now), Contains("1 not seen"));
+    f.report(1, outcome::verified);
+    CHECK(f.subject.complete() == 1);
+}
+
 TEST_CASE("fleet: a Seedbed peer without a tracker can report where that is offered", "[fleet]") {
     fixture f(expect(1));
     f.subject.set_takes_reports(true);
-    f.subject.on_peers({fixture::peer(1, 0.2, "-SB0100-")}, f.now);
+    f.look({fixture::peer(1, 0.2, "-SB0100-")});
     f.now += 3s;
     f.subject.on_peers({fixture::peer(1, 1, "-SB0100-")}, f.now);
     CHECK(f.subject.complete() == 0);
@@ -319,9 +344,11 @@ TEST_CASE("fleet: an old look at a peer does not undo what it said, a new run do
     fixture f(expect(2));
     f.announce(1, 10);
     f.announce(1, 0, event::completed);
-    f.subject.on_peers({fixture::peer(1, 0.99)}, f.now);
+    f.look({fixture::peer(1, 0.99)});
+    f.look({fixture::peer(1, 0.99, "-AA0000-new")}); // libtorrent has another id on each connection
     CHECK(f.subject.complete() == 1);
-    f.subject.on_peers({fixture::peer(1, 0.01, "-AA0000-new")}, f.now);
+    f.now += 31s;
+    f.look({fixture::peer(1, 0.01, "-AA0000-newer")});
     CHECK(f.subject.complete() == 0);
     CHECK(f.said().back() == "10.0.0.1 has started again");
 }
