@@ -364,7 +364,9 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
         } else if (is_target && !same_run(which.id, *id) && (is_seedbed(*id) || now - which.ended > look_delay)) {
             start(which, left, now); // otherwise it is a look that is older than its last word
         }
-        which.id = *id;
+        if (is_target || peer.seed) {
+            which.id = *id;
+        }
     }
     m_looked_at = std::move(looked_at);
     for (auto& each : m_hosts) {

@@ -28,8 +28,8 @@
 #   equal_bytes TORRENT_INFO A B           prints the bytes of all pieces that are equal on both devices
 #
 #   free_port                              prints a TCP port that nothing listens on, another one each time
-#   write_config FILE PORT [LINE...]       [network] on 127.0.0.1:PORT without local discovery, the control socket beside FILE as
-#                                          FILE.sock; then LINEs
+#   write_config FILE PORT [LINE...]       [network] on 127.0.0.1:PORT without local discovery, no tracker, the control socket
+#                                          beside FILE as FILE.sock; then LINEs
 #   add_image FILE NAME TORRENT DEVICE MODE [LINE...]    appends an [[image]]; LINEs such as 'verify = false'
 #   start_daemon NAME CONFIG [WRAPPER...]  starts it in the background, its output in $work/NAME.log, its id in
 #                                          ${daemon_pid[NAME]}; WRAPPER is put before it (ip netns exec NS; strace -D ...)
@@ -301,7 +301,7 @@ free_port() {
 write_config() {
     local file=$1 port=$2
     shift 2
-    printf '%s\n' '[control]' "socket = \"$(basename "$file").sock\"" '[network]' "listen = \"127.0.0.1:$port\"" \
+    printf '%s\n' '[control]' "socket = \"$(basename "$file").sock\"" '[tracker]' 'enabled = false' '[network]' "listen = \"127.0.0.1:$port\"" \
         'local_discovery = false' "$@" >"$file"
 }
 add_image() {
