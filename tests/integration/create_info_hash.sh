@@ -3,6 +3,7 @@
 # the same info dictionary and so the same info-hash. Also what create refuses, and with which exit status.
 # SEEDBED is the program. Needs partclone, mkfs.ext4, debugfs, mkfs.vfat, mtools and
 # python3-libtorrent: image files are enough, nothing is mounted.
+# Labels: once
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")

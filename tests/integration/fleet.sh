@@ -3,6 +3,7 @@
 # on one that works. The log names the stragglers, a program runs when all are done and gets a document, and nobody who has
 # failed is ever counted. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -2,6 +2,7 @@
 # What is served is what the torrent says: verify = "lazy", "full" and "none" on sources that are damaged or not, and sources
 # that change while they are served. And how much is served: limits hold, and a reload changes them without losing a peer.
 # SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

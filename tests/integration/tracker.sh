@@ -3,6 +3,7 @@
 # server from the tracker that the torrent names and from nothing else, and each gets the image. Then what curl is told, and
 # what is refused. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

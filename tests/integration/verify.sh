@@ -1,6 +1,7 @@
 #!/bin/bash
 # `seedbed verify`: what differs is found where it is, and nothing else; devices in use, mounted, too small, that can not be
 # read; its exit statuses. SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
