@@ -1,9 +1,10 @@
 #include "daemon/commands/deploy.hpp"
 
-#include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <iostream>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -17,6 +18,7 @@
 #include "daemon/commands/confirm.hpp"
 #include "daemon/commands/console.hpp"
 #include "daemon/commands/deploy_options.hpp"
+#include "daemon/commands/display_text.hpp"
 #include "daemon/commands/overview_text.hpp"
 #include "daemon/commands/receipt.hpp"
 #include "daemon/exit_code.hpp"
@@ -31,31 +33,40 @@ int fail(exit_code code, std::string const& message) {
     return code;
 }
 
-/// Whether port 6881 can be listened on: several deployments may run on one machine.
-bool usual_port_is_free() {
+/// The usual port, or another one where that is taken: several deployments may run on one machine. A certain one and
+/// not "any", since reports to the tracker name it.
+std::uint16_t port_to_listen_on() {
     using boost::asio::ip::tcp;
-    boost::asio::io_context context;
-    tcp::acceptor acceptor(context);
-    boost::system::error_code ec;
-    acceptor.open(tcp::v4(), ec);
-    if (!ec) {
-        acceptor.set_option(tcp::acceptor::reuse_address(true), ec); // as libtorrent does
+    constexpr std::uint16_t usual = 6881;
+    for (auto const port : {usual, std::uint16_t{0}}) {
+        boost::asio::io_context context;
+        tcp::acceptor acceptor(context);
+        boost::system::error_code ec;
+        acceptor.open(tcp::v4(), ec);
+        if (!ec) {
+            acceptor.set_option(tcp::acceptor::reuse_address(true), ec); // as libtorrent does
+        }
+        if (!ec) {
+            acceptor.bind({tcp::v4(), port}, ec);
+        }
+        if (!ec) {
+            acceptor.listen(1, ec);
+        }
+        auto const bound = ec ? tcp::endpoint() : acceptor.local_endpoint(ec);
+        if (!ec) {
+            return bound.port();
+        }
     }
-    if (!ec) {
-        acceptor.bind({tcp::v4(), 6881}, ec);
-    }
-    if (!ec) {
-        acceptor.listen(1, ec);
-    }
-    return !ec;
+    return usual; // and libtorrent says why it can not be listened on
 }
 
 /// The network as the command line has it, over that of the configuration file.
 void apply_network(deploy_options const& options, network_settings& network) {
     if (!options.listen.empty()) {
         network.listen = options.listen;
-    } else if (network.listen == network_settings{}.listen && !usual_port_is_free()) {
-        network.listen = {"0.0.0.0:0", "[::]:0"};
+    } else if (network.listen == network_settings{}.listen) {
+        auto const port = std::to_string(port_to_listen_on());
+        network.listen = {"0.0.0.0:" + port, "[::]:" + port};
     }
     network.local_discovery = network.local_discovery && options.local_discovery;
 }

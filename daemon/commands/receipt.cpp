@@ -59,7 +59,7 @@ json device_json(receipt const& what) {
 json bytes_json(deployment_report const& result) {
     auto const& image = result.image;
     return {{"image", number_or_null(image.total_bytes > 0, image.total_bytes)},
-            {"fetched", image.downloaded},
+            {"fetched", image.fetched},
             {"written", image.device_written},
             {"reused", number_or_null(result.to_fetch.has_value(), image.total_bytes - result.to_fetch.value_or(0))},
             {"sent", image.uploaded}};

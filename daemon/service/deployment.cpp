@@ -233,6 +233,7 @@ void deployment::on_closed() {
     auto const last = m_job->status();
     m_report.image.device_read = std::max(last.device_read, m_report.image.device_read);
     m_report.image.device_written = std::max(last.device_written, m_report.image.device_written);
+    m_report.image.fetched = std::max(last.fetched, m_report.image.fetched);
     m_report.image.failure = last.failure;
     m_report.image.failed_at = last.failed_at;
     m_report.image.guard = last.guard;

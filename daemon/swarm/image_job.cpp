@@ -592,6 +592,7 @@ void image_job::release_image() {
     if (m_image) {
         m_device_read = m_image->bytes_read();
         m_device_written = m_image->bytes_written();
+        m_fetched = m_image->bytes_taken();
     }
     m_image.reset();
 }
@@ -668,6 +669,7 @@ image_status image_job::status() const {
     status.uploaded = m_progress.uploaded;
     status.device_read = m_device_read;
     status.device_written = m_device_written;
+    status.fetched = m_fetched;
     status.durable = m_durable;
     status.verified = m_verified;
     status.age_seconds = std::chrono::duration<double>(clock::now() - m_started).count();
@@ -685,6 +687,7 @@ image_status image_job::status() const {
         status.profile = m_settings.profile.value_or(m_detected);
         status.device_read = m_image->bytes_read();
         status.device_written = m_image->bytes_written();
+        status.fetched = m_image->bytes_taken();
     }
     return status;
 }

@@ -210,6 +210,7 @@ private:
     std::shared_ptr<image_storage> m_image;
     std::int64_t m_device_read = 0; ///< bytes, when the image was released
     std::int64_t m_device_written = 0;
+    std::int64_t m_fetched = 0;
     std::optional<seeder::id> m_in_swarm;
     bool m_known = false;       ///< the backend knows the image
     bool m_opening = false;     ///< a worker is opening the device

@@ -67,6 +67,7 @@ struct image_status {
     int peers = 0;                  ///< connected
     std::int64_t device_read = 0;   ///< bytes read from the device since it was opened
     std::int64_t device_written = 0;
+    std::int64_t fetched = 0; ///< bytes of the image that came to be written since it was opened; never behind
     bool durable = false;     ///< deploy: everything is there and flushed
     bool verified = false;    ///< deploy: and was read back
     double age_seconds = 0;   ///< since it was opened

@@ -2,6 +2,7 @@
 # What `seedbed daemon` says of its command line and configuration, with which exit status: a mistake is one line,
 # "FILE:LINE: KEY: REASON", and nothing is started; --check-config tells what a good one would do, and writes nothing.
 # SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -2,6 +2,7 @@
 # File systems deployed from one block device to another: one daemon seeds ext4, ntfs, xfs, btrfs and vfat, another one
 # deploys them to devices full of noise. Every extent is equal, nothing else is touched, the file system's own check finds
 # nothing, and the files are the same. A file system whose tools are missing is left out. SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -3,6 +3,7 @@
 # HTTP tracker (named in the torrent) and a UDP tracker (named in the configuration) alone, and get the very files that
 # partclone writes as BT image directory; then each of them seeds such a directory to a block device. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # An include only ever points down: with the include folders that a layer is built with, a header of a layer above it is not
 # found, and its own are. SEEDBED is the program; the folders are beside it.
+# Labels: once
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

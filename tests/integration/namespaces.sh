@@ -3,6 +3,7 @@
 # the server by address first; the second time nobody knows anybody, and they find each other by multicast. All three are
 # done, each device is equal in every extent, and what each one sent is told. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What the daemon tells of itself: over its control socket, for scripts, for Prometheus and for a person at a terminal that
 # changes its size. A seeder and a target with loop devices. SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

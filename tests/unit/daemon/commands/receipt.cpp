@@ -39,7 +39,7 @@ receipt of_a_done_deployment() {
     result.image.piece_count = 1;
     result.image.detected = storage_class::nvme;
     result.image.profile = storage_class::nvme;
-    result.image.downloaded = 200;
+    result.image.fetched = 200;
     result.image.device_written = 210;
     result.image.uploaded = 7;
     result.image.durable = true;
