@@ -2,7 +2,6 @@
 # seedbed create of block devices and image files: raw, with and without holes, and by partclone (--capture, --bt-dir); what it
 # refuses, what it says, and that nothing is left when it fails or is interrupted. SEEDBED is the program.
 # Labels: threads
-# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
