@@ -101,9 +101,9 @@ TEST_CASE("what deploy does not take names the option") {
     CHECK(parse_deploy_options({}).error().message == "X.torrent and DEVICE are missing");
     CHECK(parse_deploy_options({"x.torrent"}).error().message == "DEVICE is missing");
     CHECK_THAT(refusal({"third"}), Catch::Contains("positional"));
-    CHECK_THAT(refusal({"--peer", "host"}), Catch::StartsWith("--peer \"host\""));
-    CHECK_THAT(refusal({"--listen", "0.0.0.0"}), Catch::StartsWith("--listen \"0.0.0.0\""));
-    CHECK_THAT(refusal({"--tracker", "ftp://x"}), Catch::StartsWith("--tracker \"ftp://x\""));
+    CHECK_THAT(refusal({"--peer", "host"}), Catch::StartsWith("--peer 'host'"));
+    CHECK_THAT(refusal({"--listen", "0.0.0.0"}), Catch::StartsWith("--listen '0.0.0.0'"));
+    CHECK_THAT(refusal({"--tracker", "ftp://x"}), Catch::StartsWith("--tracker 'ftp://x'"));
     CHECK_THAT(refusal({"--size", "big"}), Catch::StartsWith("--size "));
     CHECK_THAT(refusal({"--timeout", "soon"}), Catch::StartsWith("--timeout \"soon\""));
     CHECK_THAT(refusal({"--seed-for", "9"}), Catch::StartsWith("--seed-for \"9\""));
