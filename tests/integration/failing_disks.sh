@@ -3,6 +3,7 @@
 # keep, a source that is not what its torrent says. Each fails its image, in one line with device, offset and errno, and is
 # never "done"; an image beside them is deployed all the same. The disks are made by nbdkit under nbdfuse, with a loop device
 # on top. SEEDBED is the program.
+# Labels: alone
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -42,11 +42,12 @@
 #   kill_daemon NAME                       SIGKILL, and wait
 #   await_exit NAME SECONDS                wait for a daemon that was signalled; sets exit_status, stop_milliseconds
 
-# `ip netns exec` copies all mounts: a program that it starts would keep file systems in use that another script has
-# mounted. So each script has mounts of its own, which whatever it starts follows.
-if ((EUID == 0)) && [[ -z ${SEEDBED_OWN_MOUNTS:-} ]] && unshare --mount --propagation shared true 2>/dev/null; then
-    export SEEDBED_OWN_MOUNTS=1
-    exec unshare --mount --propagation shared bash "$0" "$@"
+# Scripts run at the same time. Each has ports of its own, and mounts of its own, which whatever it starts follows: `ip netns
+# exec` copies all mounts, and would keep file systems in use that another script has mounted.
+if ((EUID == 0)) && [[ -z ${SEEDBED_OWN_NAMESPACES:-} ]] && command -v ip >/dev/null &&
+    unshare --mount --net --propagation shared true 2>/dev/null; then
+    export SEEDBED_OWN_NAMESPACES=1
+    exec unshare --mount --net --propagation shared bash -c 'ip link set lo up && exec bash "$@"' bash "$0" "$@"
 fi
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")

@@ -3,6 +3,7 @@
 # connection; the rest is closed, opened, changed or refused as it says, and the service manager is told. SEEDBED is the
 # program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
+# Labels: alone
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What `cmake --install` gives to systemd: a unit that systemd-analyze accepts and finds well confined, the user and the folders.
 # SEEDBED is the program in its build folder. Changes nothing outside its own folder.
-# Labels: once
+# Labels: once alone
 set -euo pipefail
 
 seedbed=$(readlink -f "${SEEDBED:?path of the seedbed program}")
