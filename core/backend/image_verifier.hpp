@@ -36,7 +36,8 @@ public:
 
     /// \param workers must outlive the work. \param parallel pieces to read at once, at least 1; they are taken in
     /// order, so that a disk with a head moves it little. Each piece is a job of its own: other work of the pool waits
-    /// for a piece, not for the image. \param done is called once, also after cancel().
+    /// for a piece, not for the image. \param done is called once, also after cancel(); again, where it throws
+    /// std::bad_alloc, before which it must have done nothing.
     static std::shared_ptr<image_verifier> start(std::shared_ptr<image_storage> image, worker_pool& workers,
                                                  int parallel, handler done);
 
@@ -52,7 +53,9 @@ private:
     void submit();
     void verify_next();
     void verify(std::int32_t piece);
+    void fail(io_error error) noexcept;
     void leave();
+    void list_differing();
 
     std::shared_ptr<image_storage> const m_image;
     worker_pool& m_workers;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,18 @@ std::array<piece_reader, 2>& worker_readers() {
     return readers;
 }
 
+/// However its life ends, nothing is read into the worker's buffers any more, and they hold no blocks.
+struct finished_readers {
+    finished_readers() = default;
+    finished_readers(finished_readers const&) = delete;
+    finished_readers& operator=(finished_readers const&) = delete;
+    ~finished_readers() {
+        for (auto& reader : worker_readers()) {
+            reader.stop();
+        }
+    }
+};
+
 /// Calls \p consume(number, bytes) for the blocks [begin, end) of a piece, in order, the last one cut to the piece's
 /// end. The next chunk is read while one is consumed.
 template <class Consume>
@@ -59,13 +72,13 @@ result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, 
     auto const size = image.piece_size(piece);
     auto* current = &worker_readers()[0];
     auto* next = &worker_readers()[1];
+    finished_readers const finished;
     start(*current, begin);
     result<void, io_error> outcome;
     for (auto at = begin; at < end; at += chunk) {
         auto const until = std::min(end, at + chunk);
         outcome = current->end();
         if (!outcome) {
-            current->release();
             return outcome;
         }
         if (until < end) {
@@ -110,38 +123,51 @@ void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
     if (!m_ahead) {
         return;
     }
-    auto const count = m_image.io().blocks_in_piece(piece);
     state_ptr wake;
-    {
-        std::scoped_lock const lock(m_mutex);
-        auto& slot = m_states[piece];
-        if (!slot) {
-            slot = std::make_shared<piece_state>();
-            slot->arrived.resize(static_cast<std::size_t>(count));
-        } else if (block < slot->ready.load(std::memory_order_relaxed)) {
-            // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had
-            // arrived: whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
+    try {
+        wake = note_written(piece, block);
+        if (wake) {
+            m_workers.submit([image = m_weak, piece, state = wake] { run_ahead(image, piece, state); });
+        }
+    } catch (std::bad_alloc const&) {
+        // What is not hashed ahead is hashed when the piece is complete; what was hashed of old content must go.
+        if (wake) {
+            wake->scheduled.store(false);
+        } else {
+            forget(piece);
+        }
+    }
+}
+
+piece_hasher::state_ptr piece_hasher::note_written(std::int32_t piece, std::int32_t block) {
+    auto const count = m_image.io().blocks_in_piece(piece);
+    std::scoped_lock const lock(m_mutex);
+    auto& slot = m_states[piece];
+    // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had arrived:
+    // whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
+    if (!slot || block < slot->ready.load(std::memory_order_relaxed)) {
+        if (slot) {
             slot->retired.store(true, std::memory_order_relaxed);
-            slot = std::make_shared<piece_state>();
-            slot->arrived.resize(static_cast<std::size_t>(count));
+            slot = nullptr;
         }
-        auto& state = *slot;
-        state.arrived[static_cast<std::size_t>(block)] = true;
-        auto ready = state.ready.load(std::memory_order_relaxed);
-        while (ready < count && state.arrived[static_cast<std::size_t>(ready)]) {
-            ++ready;
-        }
-        state.ready.store(ready); // before scheduled is looked at: a worker does it the other way round
-        if (ready - state.announced >= ahead_batch || (ready == count && state.announced < count)) {
-            state.announced = ready;
-            if (!state.scheduled.exchange(true)) {
-                wake = slot;
-            }
+        auto begun = std::make_shared<piece_state>();
+        begun->arrived.resize(static_cast<std::size_t>(count));
+        slot = std::move(begun);
+    }
+    auto& state = *slot;
+    state.arrived[static_cast<std::size_t>(block)] = true;
+    auto ready = state.ready.load(std::memory_order_relaxed);
+    while (ready < count && state.arrived[static_cast<std::size_t>(ready)]) {
+        ++ready;
+    }
+    state.ready.store(ready); // before scheduled is looked at: a worker does it the other way round
+    if (ready - state.announced >= ahead_batch || (ready == count && state.announced < count)) {
+        state.announced = ready;
+        if (!state.scheduled.exchange(true)) {
+            return slot;
         }
     }
-    if (wake) {
-        m_workers.submit([image = m_weak, piece, state = std::move(wake)] { run_ahead(image, piece, state); });
-    }
+    return nullptr;
 }
 
 void piece_hasher::run_ahead(std::weak_ptr<image_storage> const& weak, std::int32_t piece, state_ptr const& state) {
@@ -200,6 +226,41 @@ piece_hasher::state_ptr piece_hasher::take(std::int32_t piece) {
 void piece_hasher::forget(std::int32_t piece) {
     if (auto const state = take(piece)) {
         state->retired.store(true, std::memory_order_relaxed);
+    }
+}
+
+bool piece_hasher::park(io_waiter& job) {
+    if (m_waiting_long.load(std::memory_order_relaxed) == 0) {
+        return false;
+    }
+    std::scoped_lock const lock(m_parked_mutex);
+    if (m_waiting_long.load(std::memory_order_relaxed) == 0) {
+        return false;
+    }
+    m_parked.push(&job);
+    return true;
+}
+
+void piece_hasher::begin_long_wait() noexcept {
+    {
+        std::scoped_lock const lock(m_parked_mutex);
+        m_waiting_long.fetch_add(1, std::memory_order_relaxed);
+    }
+    m_workers.lend_thread();
+}
+
+void piece_hasher::end_long_wait() noexcept {
+    m_workers.return_thread();
+    waiter_list parked;
+    {
+        std::scoped_lock const lock(m_parked_mutex);
+        if (m_waiting_long.fetch_sub(1, std::memory_order_relaxed) == 1) {
+            parked = std::exchange(m_parked, {});
+        }
+    }
+    while (!parked.empty()) {
+        auto* const job = static_cast<io_waiter*>(parked.pop());
+        static_cast<void>(job->sink->ask_again(*job));
     }
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,10 +41,23 @@ public:
     piece_hasher& operator=(piece_hasher const&) = delete;
     ~piece_hasher();
 
-    /// A block of a piece is in the cache, newly written.
+    /// A block of a piece is in the cache, newly written. Does not throw: without memory nothing is hashed ahead.
     void block_written(std::int32_t piece, std::int32_t block);
     /// No more blocks of the piece will come for now: what was hashed ahead is forgotten.
     void forget(std::int32_t piece);
+
+    /// Takes a job that would only hold a worker up: others have waited for this device for a second and more. Its sink
+    /// is asked again (waiter_sink::ask_again()) when they have what they want. \return false where it may run.
+    [[nodiscard]] bool park(io_waiter& job);
+    /// A worker has waited for this device for longest_wait: another one takes its place, so that a device that hangs
+    /// does not keep other images from being hashed. \param semaphore that tells when it has what it waits for.
+    template <class Semaphore>
+    void wait_on(Semaphore& semaphore) noexcept {
+        begin_long_wait();
+        semaphore.acquire();
+        end_long_wait();
+    }
+    static constexpr std::chrono::seconds longest_wait{1};
 
     /// Hashes a piece as every write before it left it. \param sha1 set where request.v1. \return the first error of a
     /// read.
@@ -55,7 +70,11 @@ private:
     struct piece_state;
     using state_ptr = std::shared_ptr<piece_state>;
 
+    void begin_long_wait() noexcept;
+    void end_long_wait() noexcept;
     [[nodiscard]] state_ptr take(std::int32_t piece);
+    /// \return the piece's state, where a worker is to be woken for it; else null.
+    [[nodiscard]] state_ptr note_written(std::int32_t piece, std::int32_t block);
     static void run_ahead(std::weak_ptr<image_storage> const& image, std::int32_t piece, state_ptr const& state);
 
     std::weak_ptr<image_storage> const m_weak; ///< for work that may come after the image
@@ -64,6 +83,9 @@ private:
     bool const m_ahead;
     std::mutex m_mutex;
     std::unordered_map<std::int32_t, state_ptr> m_states; ///< pieces that are arriving
+    std::atomic<int> m_waiting_long{0};
+    std::mutex m_parked_mutex; ///< guards m_parked, and what m_waiting_long turns to
+    waiter_list m_parked;
     std::mutex m_device_order; ///< held by the one full check that reads, where the device has a head
 };
 
