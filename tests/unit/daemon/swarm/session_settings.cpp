@@ -1,6 +1,7 @@
 #include "daemon/swarm/session_settings.hpp"
 
 #include <limits>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -38,4 +39,19 @@ TEST_CASE("the configuration's addresses become libtorrent's list") {
 TEST_CASE("a pool larger than libtorrent's numbers is cut to them") {
     CHECK(make_session_settings({}, 1LL << 40).get_int(sp::max_queued_disk_bytes) == std::numeric_limits<int>::max());
     CHECK(make_session_settings({}, 1LL << 20).get_int(sp::max_queued_disk_bytes) == 1 << 20);
+}
+
+TEST_CASE("many peers have less waiting for each, few as much as one can take") {
+    auto const of = [](std::int64_t pool, std::int64_t peers) {
+        lt::settings_pack pack;
+        set_send_buffer_settings(pack, pool, peers);
+        return std::pair(pack.get_int(lt::settings_pack::send_buffer_low_watermark),
+                         pack.get_int(lt::settings_pack::send_buffer_watermark));
+    };
+    constexpr int mib = 1 << 20;
+    CHECK(of(256 * mib, 0) == std::pair(mib, 4 * mib));
+    CHECK(of(256 * mib, 32) == std::pair(mib, 4 * mib));
+    CHECK(of(256 * mib, 64) == std::pair(mib, 2 * mib));
+    CHECK(of(256 * mib, 256) == std::pair(mib / 2, mib / 2));
+    CHECK(of(64 * mib, 10'000) == std::pair(64 << 10, 64 << 10));
 }
