@@ -2,6 +2,7 @@
 # Deploying to what must not be written: too small, mounted, read-only, held, no disk at all. Each ends with one clear line and
 # a failed image, nothing is written, the daemon stays up, and another image in it is deployed all the same.
 # SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -2,6 +2,7 @@
 # A deployment without checkpoints that is cut short, by SIGTERM or SIGKILL, goes on where it was: what the device holds is
 # checked, the rest is fetched, and no more. After the end a restart fetches nothing, and after damage the damaged piece alone.
 # SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

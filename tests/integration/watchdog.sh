@@ -1,7 +1,7 @@
 #!/bin/bash
 # The service manager's watchdog: fed twice in its time while the daemon works, and not while a device hangs, which is logged
 # once; fed again when the device goes on. The device is a loop device on nbdkit, stopped for a while. SEEDBED is the program.
-# Labels: alone
+# Labels: alone once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
