@@ -35,7 +35,7 @@ hash=$(sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' created.json)
 [[ ${#hash} -eq 40 ]] || fail "--json tells no info-hash: $(<created.json)"
 
 host_config seed.toml server 'local_discovery = false' '[log]' 'level = "debug"'
-sed -i '2s/.*/listen = ["0.0.0.0:6881", "[::]:6881"]/' seed.toml
+sed -i 's/^listen = .*/listen = ["0.0.0.0:6881", "[::]:6881"]/' seed.toml
 add_image seed.toml sda1 v4.torrent "$source" seed
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
@@ -84,9 +84,12 @@ for client in aria transmission ezio; do
     diff -rq files/sda1 "got-$client/sda1" || fail "$client: the files differ from partclone's"
 done
 compare_extents image.info "$source" "$target"
+# Some may have had all of it from each other before they came to the server.
+found=0
 for client in "${address[aria]}" "${address[transmission]}" "${address[target]}" '[fd77::4]'; do
-    grep -Fq "sda1: peer $client:" seed.log || fail "$client has not found the server"
+    ! grep -Fq "sda1: peer $client:" seed.log || ((++found))
 done
+((found > 0)) || fail "nobody has found the server: $(grep -F 'peer ' seed.log)"
 # Peers tell the server its own addresses (PEX): each is tried at ever longer intervals, and not once a second.
 own=$(grep -cE "peer (${address[server]}|\[fd77::1\]|127\.0\.0\.1):[0-9]+ connected" seed.log || true)
 ((own <= 12)) || fail "the server has connected to itself $own times"
