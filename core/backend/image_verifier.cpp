@@ -127,16 +127,15 @@ result<std::optional<bool>, io_error> piece_matches(image_storage& image, std::i
 
 } // namespace
 
-image_verifier::image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done,
-                               readers who)
+image_verifier::image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done)
     : m_image(std::move(image))
     , m_workers(workers)
     , m_done(std::move(done))
-    , m_readers(who) {}
+    , m_has_head(m_image->profile().elevator) {}
 
 std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_storage> image, worker_pool& workers,
-                                                      int parallel, handler done, readers who) {
-    auto verifier = std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, std::move(done), who);
+                                                      int parallel, handler done) {
+    auto verifier = std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, std::move(done));
     auto const count = std::max(parallel, 1);
     verifier->m_running.store(count, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
@@ -151,7 +150,7 @@ void image_verifier::submit() {
 
 void image_verifier::verify_next() {
     std::unique_lock<std::mutex> reader(m_reader, std::defer_lock);
-    if (m_readers == readers::one) {
+    if (m_has_head) {
         reader.lock(); // before the piece is chosen: the disk is to see them in order
     }
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {

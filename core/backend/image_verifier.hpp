@@ -34,18 +34,13 @@ public:
     };
     using handler = std::function<void(outcome const&)>;
 
-    /// Who reads.
-    enum class readers : std::uint8_t {
-        many, ///< each worker its piece, a MiB at a time
-        one   ///< one worker at a time, a whole piece, which it hashes while the next one reads: a disk with a head
-              ///< then goes from the beginning to the end; takes memory for a piece a worker
-    };
-
     /// \param workers must outlive the work. \param parallel pieces to read at once, at least 1; they are taken in
-    /// order, so that a disk with a head moves it little. Each piece is a job of its own: other work of the pool waits
-    /// for a piece, not for the image. \param done is called once, also after cancel().
+    /// order. Of a disk with a head only one worker at a time reads, a whole piece, which it hashes while the next one
+    /// reads: the head goes once from the beginning to the end, and each worker takes memory for a piece. Each piece is
+    /// a job of its own: other work of the pool waits for a piece, not for the image. \param done is called once, also
+    /// after cancel().
     static std::shared_ptr<image_verifier> start(std::shared_ptr<image_storage> image, worker_pool& workers,
-                                                 int parallel, handler done, readers who = readers::many);
+                                                 int parallel, handler done);
 
     /// The work ends soon, with outcome::cancelled.
     void cancel() noexcept { m_cancelled.store(true, std::memory_order_relaxed); }
@@ -53,7 +48,7 @@ public:
     /// Bytes of the stream that were read and hashed so far.
     [[nodiscard]] std::int64_t verified_bytes() const noexcept { return m_verified.load(std::memory_order_relaxed); }
 
-    image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done, readers who);
+    image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done);
 
 private:
     void submit();
@@ -64,7 +59,7 @@ private:
     std::shared_ptr<image_storage> const m_image;
     worker_pool& m_workers;
     handler const m_done;
-    readers const m_readers;
+    bool const m_has_head;
     std::mutex m_reader; ///< held by the one who reads, where there is one
     std::atomic<std::int32_t> m_next{0};
     std::atomic<int> m_running{0};

@@ -306,6 +306,10 @@ void piece_hasher::finish_ahead(state_ptr const& state) {
     }
     while (advance(state, false)) {
     }
+    {
+        std::scoped_lock const lock(m_mutex);
+        m_arrives_fast = clock::now() - state->began <= 2 * m_options.longest_wait;
+    }
     stop_waiting_for(state);
 }
 
@@ -314,7 +318,6 @@ void piece_hasher::stop_waiting_for(state_ptr const& state) {
     std::vector<state_ptr> wake;
     {
         std::scoped_lock const lock(m_mutex);
-        m_arrives_fast = clock::now() - state->began <= 2 * m_options.longest_wait;
         auto const stuck = m_waiting && clock::now() - m_waiting->began > 10 * m_options.longest_wait;
         if (m_waiting != state && !stuck) {
             return;

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "core/device/sysfs.hpp"
+
 namespace seedbed {
 
 namespace {
@@ -20,10 +22,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t sector = 512; ///< bytes, of sysfs, whatever the disk's are
 
 std::string read_line(fs::path const& path) {
-    std::ifstream in(path);
-    std::string line;
-    std::getline(in, line);
-    return line;
+    return trimmed(read_text(path));
 }
 
 std::optional<std::int64_t> to_number(std::string const& text) {
@@ -54,13 +53,11 @@ void describe_block_device(dev_t device, system_paths const& paths, device_ident
     into.block_device = true;
     into.serials = device_serials(device, paths);
     into.boot = read_line(paths.boot_id);
-    std::error_code ec;
-    auto const number = std::to_string(major(device)) + ":" + std::to_string(minor(device));
-    fs::path const folder = fs::canonical(paths.sysfs / "dev" / "block" / number, ec);
-    if (ec) {
+    auto const folder = sysfs_folder(device, paths.sysfs);
+    if (folder.empty()) {
         return;
     }
-    auto const partition = fs::exists(folder / "partition", ec);
+    auto const partition = is_partition(folder);
     auto const disk = partition ? folder.parent_path() : folder;
     into.size = to_number(read_line(folder / "size")).value_or(0) * sector;
     into.start = partition ? to_number(read_line(folder / "start")).value_or(0) * sector : 0;

@@ -96,7 +96,8 @@ std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths
         partition_overview partition;
         partition.path = "/dev/" + device_name(folder);
         partition.size = number_in(folder / "size") * sector;
-        partition.content = probe_content(partition.path);
+        partition.content =
+            probe_content(partition.path).value_or(disk_content{}); // what can not be read is empty: it is for people
         partition.mount_point = mount_point_of(*number, paths);
         found.emplace_back(number_in(folder / "start"), std::move(partition));
     }
@@ -143,7 +144,7 @@ result<device_overview, device_refusal> look_over_device(std::string const& path
     found.path = path;
     found.block_device = geometry->is_block_device;
     found.size = geometry->size;
-    found.content = probe_content(path);
+    found.content = probe_content(path).value_or(disk_content{});
     struct ::stat st = {};
     if (found.block_device && ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode)) {
         describe_block_device(st.st_rdev, paths, found);

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "core/foundation/error.hpp"
+
 namespace seedbed {
 
 /// What libblkid recognises on a device. Empty texts where there is nothing, or more than one thing.
@@ -13,8 +15,8 @@ struct disk_content {
     std::string partition_uuid;  ///< of the partition that the device is, from its disk's table
 };
 
-/// \param path block device or regular file; read through the page cache, a few KiB. What can not be read is empty: the
-/// answer is for people to look at. Threads: any; blocks.
-[[nodiscard]] disk_content probe_content(std::string const& path);
+/// \param path block device or regular file; read through the page cache, a few KiB. The error is one line
+/// "PATH: reason". Threads: any; blocks.
+[[nodiscard]] result<disk_content> probe_content(std::string const& path);
 
 } // namespace seedbed

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,16 +38,5 @@ struct torrent_bytes {
 /// Whether every client would keep \p name as it is: printable ASCII without backslash, no slash at the start, no empty
 /// component, "." or "..", and components of at most 239 bytes.
 [[nodiscard]] result<void> check_image_name(std::string_view name);
-
-/// Whether save_torrent() would refuse \p path, asked before much work is done for it: it exists, or its folder cannot
-/// be written to.
-[[nodiscard]] result<void> check_can_save(std::filesystem::path const& path, bool replace);
-
-/// Writes a new file \p path (mode 0666 less the umask): under another name in the same folder first, then flushed to
-/// the disk and renamed, so that \p path is never there in part. A file that is already there is an error, also one
-/// that appears meanwhile, unless \p replace, which replaces a regular file and nothing else. Leaves nothing on
-/// failure, but for the last step: where the folder cannot be flushed, the whole file is there, though a power cut may
-/// undo that.
-[[nodiscard]] result<void> save_torrent(std::filesystem::path const& path, std::string_view bytes, bool replace);
 
 } // namespace seedbed

@@ -12,9 +12,10 @@
 #include <sys/stat.h>
 
 #include "core/device/device_guards.hpp"
+#include "core/device/disk_content.hpp"
 #include "core/device/file_block_device.hpp"
-#include "core/device/file_system.hpp"
 #include "core/device/storage_class.hpp"
+#include "core/foundation/save_file.hpp"
 #include "core/image/bt_folder.hpp"
 #include "core/image/capture.hpp"
 #include "core/image/partclone_info.hpp"
@@ -83,16 +84,17 @@ std::optional<std::string> choose_partclone(create_context const& context, std::
         context.progress.print("seedbed create: " + source + ": " + reason + ": taking a raw image");
         return std::nullopt;
     };
-    auto const file_system = detect_file_system(source);
-    if (!file_system) {
-        return fall_back("its file system cannot be looked for (" + file_system.error().message + ")");
+    auto const content = probe_content(source);
+    if (!content) {
+        return fall_back("its file system cannot be looked for (" + content.error().message + ")");
     }
-    if (!*file_system) {
+    auto const& file_system = content->type;
+    if (file_system.empty()) {
         return fall_back("no file system is found on it");
     }
-    auto const program = partclone_program(**file_system);
+    auto const program = partclone_program(file_system);
     if (!program) {
-        return fall_back("partclone knows no " + **file_system);
+        return fall_back("partclone knows no " + file_system);
     }
     auto const path = find_program(*program);
     return path.empty() ? fall_back(*program + " is not installed") : std::optional(path);
@@ -237,7 +239,7 @@ int create(create_options const& options) {
     if (!made) {
         return fail(exit_refused, input + ": " + made.error().message);
     }
-    if (auto const saved = save_torrent(options.output, made->bytes, options.force); !saved) {
+    if (auto const saved = save_file(options.output, made->bytes, options.force); !saved) {
         return fail(exit_failed, saved.error().message);
     }
     std::chrono::duration<double> const passed = std::chrono::steady_clock::now() - began;

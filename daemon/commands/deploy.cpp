@@ -13,6 +13,8 @@
 #include "config/load.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
+#include "core/foundation/printable.hpp"
+#include "core/foundation/save_file.hpp"
 #include "core/image/image_torrent.hpp"
 #include "core/image/torrent_file.hpp"
 #include "daemon/commands/confirm.hpp"

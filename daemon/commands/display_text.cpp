@@ -48,12 +48,6 @@ std::string progress_bar(double fraction, std::size_t width) {
     return "[" + std::string(full, '#') + std::string(inner - full, '.') + "]";
 }
 
-std::string printable(std::string text) {
-    std::ranges::replace_if(
-        text, [](char c) { return c < ' ' || c > '~'; }, '?');
-    return text;
-}
-
 std::string shorten(std::string_view text, std::size_t width) {
     constexpr std::string_view gap = "..";
     if (text.size() <= width) {

@@ -21,8 +21,6 @@ namespace seedbed {
 /// "[####......]" of \p width characters, brackets included; at least 3.
 [[nodiscard]] std::string progress_bar(double fraction, std::size_t width);
 
-/// Everything but printable ASCII becomes a "?": what a daemon tells must not drive the terminal.
-[[nodiscard]] std::string printable(std::string text);
 /// \p text where it fits, else its beginning and its end: "/dev/..part1".
 [[nodiscard]] std::string shorten(std::string_view text, std::size_t width);
 /// Broken between words into lines of at most \p width, all but the first of them indented by two spaces; 0: one line.

@@ -5,6 +5,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/printable.hpp"
 
 namespace seedbed {
 

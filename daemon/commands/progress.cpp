@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/printable.hpp"
 
 namespace seedbed {
 
@@ -38,14 +39,6 @@ void write_standard_error(std::string_view text) {
         }
         text.remove_prefix(written > 0 ? static_cast<std::size_t>(written) : 0);
     }
-}
-
-/// One column a byte, and nothing that drives a terminal.
-std::string printable(std::string_view text) {
-    std::string shown(text);
-    std::ranges::replace_if(
-        shown, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-    return shown;
 }
 
 std::string bar(double fraction, int columns) {

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/foundation/save_file.hpp"
 #include "core/image/torrent_file.hpp"
 
 namespace seedbed {
@@ -157,7 +158,7 @@ std::string to_json(receipt const& what) {
 }
 
 result<void> save_receipt(std::string const& path, receipt const& what) {
-    return save_torrent(path, to_json(what), true); // of any content: under another name first, flushed, renamed
+    return save_file(path, to_json(what), true);
 }
 
 } // namespace seedbed

@@ -10,6 +10,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/printable.hpp"
 #include "daemon/commands/display_text.hpp"
 #include "daemon/commands/text_table.hpp"
 

@@ -24,6 +24,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/printable.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/bad_extents.hpp"
@@ -72,43 +73,33 @@ struct verify_result {
     double seconds = 0;
 };
 
-/// How the device is read: one that has a head by one reader, from the beginning to the end, and others by as many as
-/// it likes, up to twice the number of processors, so that some read while others hash.
-struct reading_plan {
-    int parallel = 2; ///< one reads while the other hashes
-    image_verifier::readers readers = image_verifier::readers::one;
-};
-
-reading_plan plan_reading(storage_class cls) {
-    if (cls == storage_class::hdd) {
-        return {};
-    }
+/// Pieces at a time: where one worker reads at a time, another one hashes meanwhile; elsewhere some read while others
+/// hash.
+int pieces_at_a_time(io_profile const& profile) {
     auto const processors = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
-    return {std::clamp(default_profile(cls).threads, 1, 2 * processors), image_verifier::readers::many};
+    return profile.elevator ? 2 : std::clamp(profile.threads, 1, 2 * processors);
 }
 
 /// Verifies in the foreground; a signal to end cancels it.
-verify_result verify_image(std::shared_ptr<image_storage> const& image, reading_plan const& plan, console& shown) {
+verify_result verify_image(std::shared_ptr<image_storage> const& image, console& shown) {
     using namespace std::chrono_literals;
     boost::asio::io_context main{1};
     boost::asio::signal_set signals(main);
     add_end_signals(signals);
     boost::asio::steady_timer timer(main);
-    worker_pool workers("verify", plan.parallel);
+    auto const parallel = pieces_at_a_time(image->profile());
+    worker_pool workers("verify", parallel);
     auto const total = image->torrent().extents.total_size();
     auto const began = clock::now();
     verify_result result;
-    auto const verifier = image_verifier::start(
-        image, workers, plan.parallel,
-        [&](image_verifier::outcome const& outcome) {
-            boost::asio::post(main, [&, outcome] {
-                result.outcome = outcome;
-                signals.cancel();
-                timer.cancel();
-                main.stop();
-            });
-        },
-        plan.readers);
+    auto const verifier = image_verifier::start(image, workers, parallel, [&](image_verifier::outcome const& outcome) {
+        boost::asio::post(main, [&, outcome] {
+            result.outcome = outcome;
+            signals.cancel();
+            timer.cancel();
+            main.stop();
+        });
+    });
     signals.async_wait([&](boost::system::error_code const& ec, int) {
         if (!ec) {
             verifier->cancel();
@@ -227,7 +218,7 @@ int verify(verify_options const& options) {
         options.profile.empty() ? detect_storage_class(options.device).cls : *parse_storage_class(options.profile);
     auto const image = std::make_shared<image_storage>(std::move(*torrent), std::move(*device), default_profile(cls));
     console shown;
-    return report(options, image->torrent(), verify_image(image, plan_reading(cls), shown));
+    return report(options, image->torrent(), verify_image(image, shown));
 }
 
 } // namespace

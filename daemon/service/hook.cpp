@@ -21,6 +21,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/error.hpp"
+#include "core/foundation/save_file.hpp"
 #include "core/foundation/unique_fd.hpp"
 
 namespace seedbed {
@@ -46,15 +47,8 @@ result<unique_fd> memory_file(std::string const& text) {
     if (!file) {
         return tl::unexpected(errno_error("memfd_create", errno));
     }
-    for (std::size_t done = 0; done < text.size();) {
-        auto const count = ::write(file.get(), text.data() + done, text.size() - done);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count <= 0) {
-            return tl::unexpected(errno_error("standard input", errno));
-        }
-        done += static_cast<std::size_t>(count);
+    if (!write_all(file.get(), text)) {
+        return tl::unexpected(errno_error("standard input", errno));
     }
     if (::lseek(file.get(), 0, SEEK_SET) != 0) {
         return tl::unexpected(errno_error("standard input", errno));
@@ -175,6 +169,9 @@ std::string hook_outcome::text() const {
     if (!failure.empty()) {
         return "not started: " + failure;
     }
+    if (!unknown.empty()) {
+        return "how it ended is not known: " + unknown;
+    }
     auto const* const what = signal != 0 ? "ended by signal" : "exit status";
     return fmt::format("{} {}{} after {:.1f} s{}{}", what, signal != 0 ? signal : exit_status,
                        timed_out ? ", for it took too long," : "", std::chrono::duration<double>(taken).count(),
@@ -231,12 +228,16 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
 
     void on_exit() {
         siginfo_t how{};
-        if (::waitid(P_PID, static_cast<id_t>(pid), &how, WEXITED | WNOHANG) == 0 && how.si_pid == 0) {
+        auto const waited = ::waitid(P_PID, static_cast<id_t>(pid), &how, WEXITED | WNOHANG);
+        auto const code = errno;
+        if (waited == 0 && how.si_pid == 0) {
             wait_for_exit();
             return;
         }
         pid = -1;
-        if (how.si_code == CLD_EXITED) {
+        if (waited != 0) {
+            outcome.unknown = errno_error("waitid", code).message;
+        } else if (how.si_code == CLD_EXITED) {
             outcome.exit_status = how.si_status;
         } else {
             outcome.signal = how.si_status;

@@ -14,13 +14,16 @@ namespace seedbed {
 /// How a hook has ended.
 struct hook_outcome {
     std::string failure;    ///< why it could not be started; empty where it was
+    std::string unknown;    ///< why it is not known how it ended; empty where it is
     int exit_status = 0;    ///< where it ended by itself
     int signal = 0;         ///< the one that ended it, or 0
     bool timed_out = false; ///< it was ended since it took too long
     std::string last_line;  ///< of its standard error, made printable; empty where it wrote nothing
     std::chrono::milliseconds taken{0};
 
-    [[nodiscard]] bool ok() const noexcept { return failure.empty() && exit_status == 0 && signal == 0; }
+    [[nodiscard]] bool ok() const noexcept {
+        return failure.empty() && unknown.empty() && exit_status == 0 && signal == 0;
+    }
     /// For example "exit status 1 after 0.2 s: no such printer".
     [[nodiscard]] std::string text() const;
 };

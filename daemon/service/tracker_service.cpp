@@ -7,6 +7,7 @@
 
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/query_string.hpp"
+#include "daemon/swarm/tcp_endpoint.hpp"
 
 namespace seedbed {
 
@@ -14,21 +15,6 @@ namespace {
 
 using boost::asio::ip::address;
 using boost::asio::ip::tcp;
-
-/// "ADDRESS:PORT" as the configuration has checked it.
-std::optional<tcp::endpoint> parse(std::string const& text) {
-    auto const colon = text.rfind(':');
-    auto host = text.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) {
-        host = host.substr(1, host.size() - 2);
-    }
-    boost::system::error_code ec;
-    auto const literal = boost::asio::ip::make_address(host, ec);
-    if (ec || colon == std::string::npos) {
-        return std::nullopt;
-    }
-    return tcp::endpoint(literal, static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1)));
-}
 
 std::optional<address> parse_address(std::string const& text) {
     boost::system::error_code ec;
@@ -60,13 +46,7 @@ tracker_service::tracker_service(boost::asio::io_context& context, std::string o
 
 result<void> tracker_service::apply(tracker_settings const& wanted, network_settings const& network) {
     m_tracker.set_limits(limits_of(wanted));
-    std::vector<tcp::endpoint> listeners;
-    for (auto const& text : network.listen) {
-        if (auto const parsed = parse(text)) {
-            listeners.push_back(*parsed);
-        }
-    }
-    m_tracker.set_own(m_own_prefix, std::move(listeners));
+    m_tracker.set_own(m_own_prefix, to_tcp_endpoints(network.listen));
     m_limits.header_bytes = static_cast<std::size_t>(wanted.max_request);
 
     auto const addresses =
@@ -90,7 +70,7 @@ result<void> tracker_service::apply(tracker_settings const& wanted, network_sett
 }
 
 result<void> tracker_service::listen(std::string const& text) {
-    auto const endpoint = parse(text);
+    auto const endpoint = to_tcp_endpoint(text);
     if (!endpoint) {
         return tl::unexpected(error{"listen on " + text + ": no address"});
     }
@@ -112,7 +92,7 @@ void tracker_service::set_images(std::vector<tracker::image> const& images) {
 std::uint16_t tracker_service::port() const {
     std::uint16_t found = 0;
     for (auto const& [text, server] : m_servers) {
-        auto const endpoint = parse(text);
+        auto const endpoint = to_tcp_endpoint(text);
         if (endpoint && endpoint->address().is_unspecified()) {
             return endpoint->port();
         }

@@ -6,6 +6,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/printable.hpp"
+
 namespace seedbed {
 
 namespace {
@@ -13,13 +15,6 @@ namespace {
 constexpr std::size_t longest_reason = 300;
 /// Of a deployment, and so that no sum overflows: a year.
 constexpr std::int64_t longest_time = 366LL * 24 * 3600 * 1000;
-
-std::string printable(std::string_view text) {
-    std::string made(text.substr(0, longest_reason));
-    std::ranges::replace_if(
-        made, [](char c) { return c < ' ' || c > '~'; }, '?');
-    return made;
-}
 
 } // namespace
 
@@ -62,7 +57,7 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
         return refuse("port is missing or no port");
     }
     report.host = {from, static_cast<std::uint16_t>(*port)};
-    report.reason = printable(query.find("reason").value_or("no reason given"));
+    report.reason = printable(query.find("reason").value_or("no reason given").substr(0, longest_reason));
     report.age = std::chrono::milliseconds(std::min(query.number("age").value_or(0), longest_time));
     report.taken = std::chrono::milliseconds(std::min(query.number("taken").value_or(0), longest_time));
     report.bytes = query.number("bytes").value_or(0);

@@ -13,6 +13,7 @@
 #include <boost/beast/http.hpp>
 
 #include "daemon/service/logging.hpp"
+#include "daemon/swarm/tcp_endpoint.hpp"
 
 namespace seedbed {
 
@@ -33,23 +34,6 @@ constexpr auto first_pause = 2s; ///< doubled with each failure
 constexpr auto repetition = 60s;
 constexpr std::size_t longest_answer = 4096;
 
-/// "ADDRESS:PORT" as the configuration has checked it.
-std::optional<tcp::endpoint> parse(std::string const& text) {
-    auto const colon = text.rfind(':');
-    if (colon == std::string::npos) {
-        return std::nullopt;
-    }
-    auto host = text.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) {
-        host = host.substr(1, host.size() - 2);
-    }
-    error_code ec;
-    auto const address = asio::ip::make_address(host, ec);
-    auto const port = std::atoi(text.c_str() + colon + 1);
-    return ec || port <= 0 || port > 65535 ? std::nullopt
-                                           : std::optional(tcp::endpoint(address, static_cast<std::uint16_t>(port)));
-}
-
 } // namespace
 
 /// One report on its way to one tracker.
@@ -61,15 +45,10 @@ public:
         , m_to(std::move(to))
         , m_info_hash(std::move(info_hash))
         , m_report(std::move(report))
+        , m_listeners(to_tcp_endpoints(listeners))
         , m_resolver(context)
         , m_stream(context)
-        , m_timer(context) {
-        for (auto const& listener : listeners) {
-            if (auto const parsed = parse(listener)) {
-                m_listeners.push_back(*parsed);
-            }
-        }
-    }
+        , m_timer(context) {}
 
     void attempt() {
         m_under_way = true;

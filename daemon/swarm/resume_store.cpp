@@ -14,6 +14,7 @@
 #include <libtorrent/hasher.hpp>
 #include <nlohmann/json.hpp>
 
+#include "core/foundation/save_file.hpp"
 #include "core/foundation/unique_fd.hpp"
 #include "core/image/hex_number.hpp"
 
@@ -95,52 +96,13 @@ std::string dump(json const& what) {
     return what.dump(1, ' ', true, json::error_handler_t::replace);
 }
 
-result<void> write_all(int fd, std::string const& path, std::string const& text) {
-    for (std::size_t done = 0; done < text.size();) {
-        auto const count = ::write(fd, text.data() + done, text.size() - done);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count <= 0) {
-            return tl::unexpected(errno_error(path, count < 0 ? errno : EIO));
-        }
-        done += static_cast<std::size_t>(count);
-    }
-    return {};
-}
-
-result<void> sync_folder(std::string const& folder) {
-    unique_fd const fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) {
-        return tl::unexpected(errno_error(folder, errno));
-    }
-    return {};
-}
-
-/// Under another name first, so that what has the file's name is whole at any moment, and on the disk.
-result<void> replace_file(std::string const& folder, std::string const& path, std::string const& text) {
+result<void> replace_file(fs::path const& path, std::string const& text) {
     std::error_code failed;
-    fs::create_directories(folder, failed);
+    fs::create_directories(path.parent_path(), failed);
     if (failed) {
-        return tl::unexpected(errno_error(folder, failed.value()));
+        return tl::unexpected(errno_error(path.parent_path().string(), failed.value()));
     }
-    auto const temporary = path + ".new";
-    {
-        unique_fd const fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-        if (!fd) {
-            return tl::unexpected(errno_error(temporary, errno));
-        }
-        if (auto written = write_all(fd.get(), temporary, text); !written) {
-            return written;
-        }
-        if (::fsync(fd.get()) != 0) {
-            return tl::unexpected(errno_error(temporary, errno));
-        }
-    }
-    if (::rename(temporary.c_str(), path.c_str()) != 0) {
-        return tl::unexpected(errno_error(path, errno));
-    }
-    return sync_folder(folder);
+    return save_file(path, text, true, 0600);
 }
 
 result<std::optional<std::string>> read_file(std::string const& path) {
@@ -281,8 +243,7 @@ std::string resume_store::file_of(std::string const& device) const {
 void resume_store::save(checkpoint const& what) {
     auto const path = file_of(what.device);
     std::scoped_lock const lock(m_write_mutex);
-    if (auto const written = replace_file(fs::path(path).parent_path().string(), path, format_checkpoint(what));
-        !written) {
+    if (auto const written = replace_file(path, format_checkpoint(what)); !written) {
         // What is there may be older, but not wrong.
         warn_once(written.error().message);
     }
@@ -308,8 +269,8 @@ void resume_store::remove(std::string const& device) {
     auto const path = file_of(device);
     std::scoped_lock const lock(m_write_mutex);
     if (::unlink(path.c_str()) == 0) {
-        if (auto const synced = sync_folder(fs::path(path).parent_path().string()); !synced) {
-            warn_once(synced.error().message);
+        if (auto const folder = fs::path(path).parent_path(); !sync_folder(folder)) {
+            warn_once(errno_error(folder.string(), errno).message);
         }
     } else if (errno != ENOENT && errno != ENOTDIR) {
         warn_once(errno_error(path, errno).message);

@@ -20,9 +20,11 @@
 #include <libtorrent/torrent_info.hpp>
 #include <libtorrent/torrent_status.hpp>
 
+#include "core/foundation/printable.hpp"
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
+#include "daemon/swarm/tcp_endpoint.hpp"
 #include "daemon/swarm/upload_ramp.hpp"
 
 namespace seedbed {
@@ -32,25 +34,6 @@ namespace lt = libtorrent;
 namespace {
 
 constexpr auto ramp_step = std::chrono::seconds(5);
-
-/// "ADDRESS:PORT", checked by the configuration.
-std::optional<lt::tcp::endpoint> parse_endpoint(std::string const& text) {
-    auto const colon = text.rfind(':');
-    if (colon == std::string::npos) {
-        return std::nullopt;
-    }
-    auto host = text.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) {
-        host = host.substr(1, host.size() - 2);
-    }
-    lt::error_code ec;
-    auto const address = boost::asio::ip::make_address(host, ec);
-    auto const port = std::atoi(text.c_str() + colon + 1);
-    if (ec || port <= 0 || port > 65535) {
-        return std::nullopt;
-    }
-    return lt::tcp::endpoint(address, static_cast<std::uint16_t>(port));
-}
 
 std::string to_text(lt::tcp::endpoint const& endpoint) {
     auto const address = endpoint.address().to_string();
@@ -88,13 +71,6 @@ swarm_progress to_progress(lt::torrent_status const& status) {
     progress.upload_rate = status.upload_payload_rate;
     progress.peers = status.num_peers;
     return progress;
-}
-
-/// What peers say of themselves goes to terminals and logs: anything but printable ASCII becomes a "?".
-std::string printable(std::string text) {
-    std::ranges::replace_if(
-        text, [](char c) { return c < ' ' || c > '~'; }, '?');
-    return text;
 }
 
 peer_status to_peer_status(lt::peer_info const& peer) {
@@ -266,7 +242,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
 
     static void connect_peers(torrent const& which) {
         for (auto const& peer : which.peers) {
-            if (auto const endpoint = parse_endpoint(peer)) {
+            if (auto const endpoint = to_tcp_endpoint(peer)) {
                 which.handle.connect_peer(*endpoint);
             }
         }
@@ -523,10 +499,8 @@ seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
         });
     };
     std::vector<std::uint16_t> own_ports;
-    for (auto const& address : m_impl->network.listen) {
-        if (auto const endpoint = parse_endpoint(address)) {
-            own_ports.push_back(endpoint->port());
-        }
+    for (auto const& endpoint : to_tcp_endpoints(m_impl->network.listen)) {
+        own_ports.push_back(endpoint.port());
     }
     params.extensions.emplace_back(
         [extension = make_report_extension(entry.report_port, std::move(own_ports), std::move(heard))](

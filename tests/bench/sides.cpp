@@ -20,6 +20,7 @@
 
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/save_file.hpp"
 #include "core/foundation/unique_fd.hpp"
 #include "core/image/torrent_file.hpp"
 #include "daemon/swarm/session_settings.hpp"
@@ -199,7 +200,7 @@ bench_image make_image(fs::path const& folder, std::int64_t size) {
     if (!made) {
         die(made.error().message);
     }
-    if (auto const saved = save_torrent(image.torrent_file, made->bytes, true); !saved) {
+    if (auto const saved = save_file(image.torrent_file, made->bytes, true); !saved) {
         die(saved.error().message);
     }
     return image;

@@ -148,7 +148,7 @@ never_line deploy.log 'came damaged'
 expect_line deploy.log ' read_back: durable'
 expect_line deploy.log ' lie: durable'
 stop_daemon deploy 30
-stop_daemon seed 40 # its slow disk has requests to end, each a process
+stop_daemon seed
 compare_extents good.info "$source" good.img
 ! /usr/bin/python3 "$here/lib_extents.py" equal good.info "$source" lie.img 2>where || fail "the lying disk has not lied"
 at=$(grep -oE '[0-9]+$' where)
@@ -178,6 +178,6 @@ start_daemon seed seed.toml
 start_daemon again again.toml
 expect_line again.log ' write: done: '
 stop_daemon again
-stop_daemon seed 40 # its slow disk has requests to end, each a process
+stop_daemon seed
 compare_extents good.info "$source" write.img
 pass

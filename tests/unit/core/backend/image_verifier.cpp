@@ -24,14 +24,11 @@ public:
         , workers("hash", hash_threads) {}
 
     void start(int parallel) {
-        verifier = image_verifier::start(
-            image.storage, workers, parallel,
-            [this](auto const& got) {
-                ++calls;
-                m_outcome = got;
-                m_done.release();
-            },
-            who);
+        verifier = image_verifier::start(image.storage, workers, parallel, [this](auto const& got) {
+            ++calls;
+            m_outcome = got;
+            m_done.release();
+        });
     }
     image_verifier::outcome const& wait() {
         m_done.acquire();
@@ -47,7 +44,6 @@ public:
         image.device->set_medium(device_offset, bytes{right[0] ^ std::byte{1}});
     }
 
-    image_verifier::readers who = image_verifier::readers::many;
     test_image image;
     std::shared_ptr<image_verifier> verifier;
     std::atomic<int> calls{0};
@@ -59,6 +55,12 @@ private:
 public:
     worker_pool workers; ///< last: its jobs use what is above
 };
+
+/// The same for a disk with a head, or without.
+image_plan with_head(image_plan plan, bool head) {
+    plan.elevator = head;
+    return plan;
+}
 
 image_plan plan_of(int kind) {
     switch (kind) {
@@ -80,8 +82,7 @@ image_plan plan_of(int kind) {
 } // namespace
 
 TEST_CASE("an image that is as its torrent says") {
-    verifier_test t(plan_of(GENERATE(range(0, 5))));
-    t.who = GENERATE(image_verifier::readers::many, image_verifier::readers::one);
+    verifier_test t(with_head(plan_of(GENERATE(range(0, 5))), GENERATE(false, true)));
     auto const& outcome = t.verify(GENERATE(1, 4, 0));
     CHECK(outcome.ok());
     CHECK(outcome.differing.empty());
@@ -94,8 +95,7 @@ TEST_CASE("an image that is as its torrent says") {
 TEST_CASE("any differing byte of the medium is found, though the page cache is right") {
     auto const kind = GENERATE(range(0, 5));
     auto const parallel = GENERATE(1, 4);
-    verifier_test t(plan_of(kind));
-    t.who = GENERATE(image_verifier::readers::many, image_verifier::readers::one);
+    verifier_test t(with_head(plan_of(kind), GENERATE(false, true)));
     auto const& torrent = t.image.storage->torrent();
     for (auto const& part : torrent.extents.extents()) {
         if (part.device_offset == extent::padding) {
@@ -187,8 +187,7 @@ TEST_CASE("a cancelled verification does not read a large piece to its end, and 
     image_plan plan;
     plan.piece_length = 4096 * kib;
     plan.extents = {{4096, 4096 * kib}}; // one piece, four reads
-    verifier_test t(plan);
-    t.who = GENERATE(image_verifier::readers::many, image_verifier::readers::one);
+    verifier_test t(with_head(plan, GENERATE(false, true)));
     auto held = t.image.device->hold(operation::read_medium);
     t.start(1);
     held.wait_until_waiting(1);
@@ -219,8 +218,7 @@ TEST_CASE("one reader goes over the disk once from its beginning to its end, who
     image_plan plan;
     plan.piece_length = 4096 * kib;
     plan.extents = {{4096, 9 * 4096 * kib + 5}}; // ten pieces, of four reads all but the last
-    verifier_test t(plan);
-    t.who = image_verifier::readers::one;
+    verifier_test t(with_head(plan, true));
     CHECK(t.verify(3).ok());
     auto const reads = t.image.device->accesses(operation::read_medium);
     CHECK(reads.size() == 37);
@@ -228,8 +226,7 @@ TEST_CASE("one reader goes over the disk once from its beginning to its end, who
 }
 
 TEST_CASE("a read that fails ends the work of one reader, and those who wait for it") {
-    verifier_test t(test_image::awkward());
-    t.who = image_verifier::readers::one;
+    verifier_test t(with_head(test_image::awkward(), true));
     t.image.device->fail(operation::read_medium, EIO, t.image.slices(64 * kib, 1).front().device_offset, 1);
     auto const& outcome = t.verify(4);
     REQUIRE(outcome.read_failed);

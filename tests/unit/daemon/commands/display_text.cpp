@@ -53,7 +53,6 @@ TEST_CASE("display text: what is shortened keeps its ends") {
     CHECK(shorten("abcdef", 5) == "ab..f");
     CHECK(shorten("abcdef", 2) == "ab");
     CHECK(shorten("abcdef", 0).empty());
-    CHECK(printable("a\x1b[2Jb\xc3\xa4\n") == "a?[2Jb???");
 }
 
 TEST_CASE("display text: wrapping breaks between words") {
