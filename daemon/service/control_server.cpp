@@ -18,6 +18,7 @@
 #include "daemon/service/logging.hpp"
 #include "daemon/service/metrics.hpp"
 #include "daemon/service/status_document.hpp"
+#include "daemon/swarm/tcp_endpoint.hpp"
 
 namespace seedbed {
 
@@ -145,19 +146,17 @@ void control_server::apply_tcp(std::vector<std::string> const& addresses) {
         if (std::ranges::find(m_tcp, address, &tcp_listener::address) != m_tcp.end()) {
             continue;
         }
-        auto const colon = address.rfind(':'); // checked by the configuration
-        auto host = address.substr(0, colon);
-        if (host.starts_with('[')) {
-            host = host.substr(1, host.size() - 2);
+        auto const endpoint = to_tcp_endpoint(address);
+        if (!endpoint) {
+            continue; // checked by the configuration
         }
-        auto const port = static_cast<std::uint16_t>(std::atoi(address.c_str() + colon + 1));
         auto server = std::make_unique<http_server>(
             m_main,
             [this](http_request const& request, http_server::respond const& respond) {
                 handle(source::tcp, request, respond);
             },
             limits());
-        if (auto const opened = server->listen_tcp(host, port); !opened) {
+        if (auto const opened = server->listen_tcp(endpoint->address().to_string(), endpoint->port()); !opened) {
             log_error({}, "metrics: " + opened.error().message);
             continue;
         }
