@@ -1,6 +1,7 @@
 #include "core/image/hash_pieces.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -12,12 +13,11 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include <libtorrent/hasher.hpp>
-
 #include "core/device/io_queue.hpp"
 #include "core/device/uring_io_queue.hpp"
 #include "core/foundation/lazy_array.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "core/image/sha1.hpp"
 
 namespace seedbed {
 
@@ -168,33 +168,22 @@ private:
                 m_hashing.fail(outcome.error());
             }
             if (m_left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-                m_hashing.m_workers.submit([this] {
-                    hash();
-                    m_hashing.release(this);
-                });
+                m_hashing.read(this);
+            }
+        }
+
+        /// Calls \p call(number, bytes) for each of its pieces.
+        template <class Call>
+        void for_each_piece(Call const& call) const {
+            std::int64_t const piece_length = m_hashing.m_options.piece_length;
+            for (std::int64_t begin = 0; begin < m_length; begin += piece_length) {
+                auto const length = std::min(piece_length, m_length - begin);
+                call(static_cast<std::size_t>((m_stream_offset + begin) / piece_length),
+                     std::span<std::byte const>(m_memory + begin, static_cast<std::size_t>(length)));
             }
         }
 
     private:
-        void hash() {
-            std::int64_t const piece_length = m_hashing.m_options.piece_length;
-            for (std::int64_t begin = 0; begin < m_length; begin += piece_length) {
-                auto const end = std::min(begin + piece_length, m_length);
-                libtorrent::hasher sha1;
-                for (auto at = begin; at < end; at += mib) {
-                    if (m_hashing.stopping()) {
-                        return;
-                    }
-                    auto const part = std::min(mib, end - at);
-                    sha1.update(reinterpret_cast<char const*>(m_memory + at), static_cast<int>(part));
-                    m_hashing.m_hashed.fetch_add(part, std::memory_order_relaxed);
-                }
-                auto const digest = sha1.final();
-                auto& to = m_hashing.m_digests[static_cast<std::size_t>((m_stream_offset + begin) / piece_length)];
-                std::copy_n(digest.data(), to.size(), to.begin());
-            }
-        }
-
         hashing& m_hashing;
         std::byte* const m_memory;
         std::int64_t m_stream_offset = 0;
@@ -202,6 +191,70 @@ private:
         std::vector<std::unique_ptr<request>> m_requests;
         std::atomic<int> m_left{0}; ///< requests that have not ended
     };
+
+    /// A piece that is hashed together with others.
+    struct lane {
+        std::size_t piece = 0;
+        std::span<std::byte const> left;
+        sha1_sum sum;
+    };
+
+    /// What the device gave is to be hashed.
+    void read(unit* which) {
+        {
+            std::scoped_lock const lock(m_mutex);
+            m_read.push_back(which);
+        }
+        m_workers.submit([this] { hash_some(); });
+    }
+
+    /// Hashes what has been read, in no more than a worker's share: all of them are to have something to do.
+    void hash_some() {
+        std::vector<unit*> units;
+        {
+            std::scoped_lock const lock(m_mutex);
+            auto const threads = static_cast<std::size_t>(m_threads);
+            auto const share = sha1_in_lanes() ? (m_read.size() + threads - 1) / threads : 1;
+            auto const count = std::min({share, m_read.size(), most_sha1_lanes});
+            units.assign(m_read.begin(), m_read.begin() + static_cast<std::ptrdiff_t>(count));
+            m_read.erase(m_read.begin(), m_read.begin() + static_cast<std::ptrdiff_t>(count));
+        }
+        std::vector<lane> lanes;
+        for (auto const* each : units) {
+            each->for_each_piece([&lanes](std::size_t piece, std::span<std::byte const> bytes) {
+                lanes.push_back({piece, bytes, {}});
+            });
+        }
+        for (std::size_t at = 0; at < lanes.size(); at += most_sha1_lanes) {
+            hash(std::span(lanes).subspan(at, std::min(most_sha1_lanes, lanes.size() - at)));
+        }
+        for (auto* const each : units) {
+            release(each);
+        }
+    }
+
+    void hash(std::span<lane> lanes) {
+        constexpr auto step = static_cast<std::size_t>(mib);
+        for (bool more = true; more && !stopping();) {
+            std::array<sha1_part, most_sha1_lanes> parts;
+            std::size_t count = 0;
+            std::int64_t bytes = 0;
+            for (auto& each : lanes) {
+                auto const part = each.left.first(std::min(step, each.left.size()));
+                if (!part.empty()) {
+                    parts[count++] = {&each.sum, part};
+                    each.left = each.left.subspan(part.size());
+                    bytes += static_cast<std::int64_t>(part.size());
+                }
+            }
+            sha1_update(std::span(parts).first(count));
+            m_hashed.fetch_add(bytes, std::memory_order_relaxed);
+            more = count > 0;
+        }
+        for (auto& each : lanes) {
+            m_digests[each.piece] = each.sum.final(); // of no meaning, and of no use, where it was stopped
+        }
+    }
 
     [[nodiscard]] std::int64_t unit_count() const {
         auto const all = (m_extents.total_size() - 1) / m_unit + 1;
@@ -305,6 +358,7 @@ private:
     std::mutex m_mutex; ///< guards what follows
     std::condition_variable m_changed;
     std::vector<unit*> m_free;
+    std::vector<unit*> m_read; ///< to be hashed, the first one first
     std::optional<io_error> m_failed;
     worker_pool m_workers;
     std::unique_ptr<io_queue> m_queue; ///< last: its threads end before what they use goes

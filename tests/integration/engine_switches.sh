@@ -1,7 +1,7 @@
 #!/bin/bash
 # Each part of the storage engine switched off, and all of them: a deployment from a block device to another one is right all
 # the same, and the log says what runs. SEEDBED is the program.
-# Labels: alone once
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -2,7 +2,7 @@
 # SIGTERM stops the daemon within 5 seconds and with exit status 0, whatever it is doing: opening, checking, downloading,
 # verifying, seeding, nothing. What was written is flushed before it ends, also when it is told again meanwhile.
 # SEEDBED is the program.
-# Labels: threads alone
+# Labels: threads
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
