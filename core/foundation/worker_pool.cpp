@@ -1,7 +1,7 @@
 #include "core/foundation/worker_pool.hpp"
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
 #include <utility>
 
 #include <pthread.h>
@@ -64,11 +64,14 @@ worker_pool::progress worker_pool::current_progress() const {
 
 void worker_pool::adjust_threads_locked() {
     while (m_live < m_wanted) {
-        auto const self = m_threads.emplace(m_threads.end());
+        auto self = m_threads.end();
         try {
+            self = m_threads.emplace(m_threads.end());
             *self = std::thread([this, self] { run(self); });
-        } catch (std::system_error const&) {
-            m_threads.erase(self);
+        } catch (std::exception const&) { // std::system_error, or std::bad_alloc
+            if (self != m_threads.end()) {
+                m_threads.erase(self);
+            }
             if (m_live == 0) {
                 throw;
             }

@@ -28,13 +28,14 @@ public:
 
     /// \param name of the threads, as ps and perf show them; at most 15 bytes are used.
     /// \param threads at least 1.
-    /// Throws std::system_error where the system does not give a single one.
+    /// Throws std::system_error or std::bad_alloc where the system does not give a single one.
     worker_pool(std::string name, int threads);
     worker_pool(worker_pool const&) = delete;
     worker_pool& operator=(worker_pool const&) = delete;
     ~worker_pool();
 
-    /// Appends a job. Never waits for one to run.
+    /// Appends a job. Never waits for one to run. Throws std::bad_alloc where there is no memory for it: nothing was
+    /// appended then.
     void submit(job work);
 
     /// Changes the number of threads. Returns at once: threads that are too many end after their present job.
