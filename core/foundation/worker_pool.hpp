@@ -43,6 +43,10 @@ public:
     /// As asked for last.
     [[nodiscard]] int threads() const;
 
+    /// A job is about to wait for long: until return_thread() there is one thread more, if the system gives it.
+    void lend_thread();
+    void return_thread();
+
     /// What a watchdog needs to tell a slow pool from one that hangs.
     struct progress {
         std::uint64_t completed = 0; ///< jobs that have ended since the start
@@ -55,6 +59,7 @@ public:
 private:
     void run(std::list<std::thread>::iterator self);
     void adjust_threads_locked();
+    [[nodiscard]] int most_locked() const noexcept { return m_wanted + m_lent; }
 
     std::string m_name;
     mutable std::mutex m_mutex;
@@ -64,6 +69,7 @@ private:
     std::list<std::thread> m_threads;  ///< threads that run
     std::list<std::thread> m_finished; ///< threads that have left run() and want joining
     int m_wanted = 0;
+    int m_lent = 0; ///< threads beyond these
     int m_live = 0;
     std::size_t m_running = 0;
     std::uint64_t m_completed = 0;
