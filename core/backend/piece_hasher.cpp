@@ -190,7 +190,6 @@ void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
         return;
     }
     state_ptr wake;
-    state_ptr wake;
     try {
         wake = note_written(piece, block);
     } catch (std::bad_alloc const&) {
