@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include <libtorrent/torrent_info.hpp>
@@ -14,6 +15,8 @@ namespace seedbed {
 namespace {
 
 constexpr auto never = std::numeric_limits<image_io::clock::rep>::max();
+/// Reads that wait for memory are tried again at least so often.
+constexpr std::chrono::milliseconds retry_interval{20};
 
 } // namespace
 
@@ -21,6 +24,7 @@ backend::backend(std::int64_t pool_bytes, int hash_threads, backend_options opti
     : m_options(options)
     , m_pool(pool_bytes, options.huge_pages)
     , m_cache(m_pool, options.cache_shards)
+    , m_starving([this] { wake_by(clock::now() + retry_interval); })
     , m_hash_workers("hash", hash_threads)
     , m_wake_at(never)
     , m_flusher([this] { run_flusher(); }) {
@@ -43,6 +47,7 @@ void backend::resize(std::int64_t pool_bytes, std::optional<std::int64_t> cache_
     m_pool.set_capacity(pool_bytes);
     m_cache.set_clean_limit(cache_bytes.value_or(std::numeric_limits<std::int64_t>::max()));
     m_cache.pool_resized();
+    m_starving.retry();
 }
 
 std::vector<std::shared_ptr<image_storage>> backend::images() const {
@@ -67,7 +72,7 @@ void backend::expedite() {
     }
 }
 
-void backend::on_dirty(clock::time_point due) {
+void backend::wake_by(clock::time_point due) {
     if (due.time_since_epoch().count() >= m_wake_at.load()) {
         return; // the flusher looks in time by itself
     }
@@ -86,11 +91,7 @@ void backend::run_flusher() {
         m_wake_at.store(never);
         m_poked = false;
         lock.unlock();
-        auto wake_at = clock::time_point::max();
-        for (auto const& image : images()) {
-            image->io().take_due(clock::now());
-            wake_at = std::min(wake_at, image->io().next_due().value_or(wake_at));
-        }
+        auto const wake_at = flush_due();
         m_wake_at.store(wake_at.time_since_epoch().count());
         if (populated) {
             populated = m_pool.populate(*populated);
@@ -105,6 +106,20 @@ void backend::run_flusher() {
             m_flusher_wake.wait_until(lock, wake_at, woken);
         }
     }
+}
+
+backend::clock::time_point backend::flush_due() {
+    auto next = clock::time_point::max();
+    try {
+        for (auto const& image : images()) {
+            image->io().take_due(clock::now());
+            next = std::min(next, image->io().next_due().value_or(next));
+        }
+    } catch (std::bad_alloc const&) {
+        next = clock::now() + retry_interval;
+    }
+    m_starving.retry();
+    return m_starving.waiting() ? std::min(next, clock::now() + retry_interval) : next;
 }
 
 libtorrent::sha1_hash backend::key_of(image_torrent const& torrent) {
@@ -135,7 +150,8 @@ result<void> backend::add_image(std::shared_ptr<image_storage> image) {
         if (m_options.register_memory && wants_ring(image->device(), image->profile())) {
             options.registered_memory = m_pool.pin();
         }
-        options.on_dirty = [this](clock::time_point due) { on_dirty(due); };
+        options.on_dirty = [this](clock::time_point due) { wake_by(due); };
+        options.on_freed = [this] { m_starving.retry(); };
         try {
             image->attach(number, m_cache, std::move(options));
             image->start_hasher(image, m_hash_workers, m_options.hashing);

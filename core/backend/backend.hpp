@@ -17,6 +17,7 @@
 #include <libtorrent/sha1_hash.hpp>
 
 #include "core/backend/image_storage.hpp"
+#include "core/backend/memory_queue.hpp"
 #include "core/cache/block_pool.hpp"
 #include "core/cache/piece_cache.hpp"
 #include "core/foundation/worker_pool.hpp"
@@ -66,19 +67,30 @@ public:
     /// Changes the size of the pool, in bytes, and of what the cache keeps.
     void resize(std::int64_t pool_bytes, std::optional<std::int64_t> cache_bytes);
 
+    /// Where reads wait that find no memory. What peers are slow to take stays in memory: without a bound a hundred of
+    /// them would fill the machine.
+    [[nodiscard]] memory_queue& starving() noexcept { return m_starving; }
+
     /// libtorrent's way to give a block back. \p block may point anywhere into it.
-    void free_disk_buffer(char* block) override { m_pool.release(m_pool.index_of(block)); }
+    void free_disk_buffer(char* block) override {
+        m_pool.release(m_pool.index_of(block));
+        m_starving.retry();
+    }
 
 private:
     using clock = image_io::clock;
 
     [[nodiscard]] std::vector<std::shared_ptr<image_storage>> images() const;
-    void on_dirty(clock::time_point due);
+    /// The flusher has something to do at that time.
+    void wake_by(clock::time_point due);
     void run_flusher();
+    /// \return when there is something to do again.
+    [[nodiscard]] clock::time_point flush_due();
 
     backend_options const m_options;
     block_pool m_pool;
     piece_cache m_cache;
+    memory_queue m_starving;
     worker_pool m_hash_workers;
     mutable std::mutex m_mutex;
     std::map<libtorrent::sha1_hash, std::shared_ptr<image_storage>> m_images;

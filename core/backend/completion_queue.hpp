@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/cache/piece_cache.hpp"
+#include "core/foundation/persist.hpp"
 
 namespace seedbed {
 
@@ -15,11 +16,11 @@ namespace seedbed {
 class completion_queue {
 public:
     /// \param wake tells the consumer that there is something to take(); called from the pushing thread, without a
-    /// lock.
+    /// lock. Where it throws std::bad_alloc it must have done nothing, and is called again.
     explicit completion_queue(std::function<void()> wake)
         : m_wake(std::move(wake)) {}
 
-    void push(waiter_list ended) {
+    void push(waiter_list ended) noexcept {
         if (ended.empty()) {
             return;
         }
@@ -31,7 +32,7 @@ public:
                 return; // and not yet taken
             }
         }
-        m_wake();
+        persist(m_wake); // whoever comes next relies on it
     }
 
     /// Takes all ended jobs, in the order in which they were pushed.

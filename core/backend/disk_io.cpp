@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -55,7 +56,7 @@ void disk_io::settings_updated() {
     m_pool_blocks = m_backend->pool().capacity();
     auto const most = static_cast<std::int64_t>(m_pool_blocks) * block_size / 16 * 15;
     m_most_queued = std::min(wanted, most);
-    m_back_pressure.set_high_watermark(std::min(m_most_queued, m_drain.limit()));
+    m_back_pressure.set_high_watermark(m_most_queued);
 }
 
 // --- storages
@@ -148,7 +149,14 @@ void disk_io::finish_at_once(job_ptr what) {
 
 void disk_io::hand_over(job_ptr what, void (disk_io::*run)(job_ptr)) {
     m_away.fetch_add(1, std::memory_order_relaxed);
-    m_backend->hash_workers().submit([this, run, owned = what.release()] { (this->*run)(job_ptr(owned)); });
+    try {
+        m_backend->hash_workers().submit([this, run, waits = what.get()] { (this->*run)(job_ptr(waits)); });
+        static_cast<void>(what.release()); // it is the worker's since it was submitted
+    } catch (std::bad_alloc const&) {
+        what->fail(ENOMEM, lt::operation_t::file_read);
+        finish(std::move(what));
+        came_back(1);
+    }
 }
 
 bool disk_io::cancelled(job& what) const {
@@ -192,10 +200,20 @@ void disk_io::call_handler(job& done) {
 
 void disk_io::call_handlers() {
     auto batch = m_completions.take();
+    storage_ptr drains; // the torrent of the last writes
     std::int64_t written = 0;
+    auto const tell_drained = [&] {
+        if (written > 0) {
+            drained(*drains, std::exchange(written, 0));
+        }
+    };
     while (!batch.empty()) {
         auto done = job_ptr(static_cast<job*>(batch.pop()));
         if (done->kind == job_kind::write) {
+            if (drains != done->target) {
+                tell_drained();
+                drains = done->target;
+            }
             written += done->length;
         }
         call_handler(*done);
@@ -206,19 +224,26 @@ void disk_io::call_handlers() {
         }
         recycle(std::move(done));
     }
-    if (written > 0) {
-        drained(written);
-    }
+    tell_drained();
 }
 
-void disk_io::drained(std::int64_t written) {
-    m_drain.drained(drain_meter::clock::now(), written);
-    m_back_pressure.set_high_watermark(std::min(m_most_queued, m_drain.limit()));
-    auto const waiting = m_back_pressure.remove(written);
+void disk_io::drained(storage& of, std::int64_t written) {
+    of.drain.drained(drain_meter::clock::now(), written);
+    of.pressure.set_high_watermark(std::min(m_most_queued, of.drain.limit()));
+    auto const of_torrent = of.pressure.remove(written);
+    auto const of_session = m_back_pressure.remove(written);
+    if (of.pressure.bytes() <= of.pressure.low_watermark()) {
+        of.pressed = false;
+    }
     if (m_back_pressure.bytes() <= m_back_pressure.low_watermark()) {
         m_pressed = false;
     }
-    for (auto const& each : waiting) {
+    wake(of_torrent);
+    wake(of_session);
+}
+
+void disk_io::wake(std::vector<std::weak_ptr<lt::disk_observer>> const& observers) {
+    for (auto const& each : observers) {
         if (auto const observer = each.lock()) {
             observer->on_disk();
         }
@@ -236,6 +261,7 @@ void disk_io::recycle(job_ptr done) {
 
 void disk_io::abort(bool wait) {
     m_aborted.store(true, std::memory_order_relaxed);
+    abort_starving(nullptr);
     m_backend->expedite();
     if (!wait) {
         return;

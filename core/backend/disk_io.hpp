@@ -20,7 +20,6 @@
 #include "core/backend/completion_queue.hpp"
 #include "core/backend/job_fence.hpp"
 #include "core/cache/back_pressure.hpp"
-#include "core/cache/drain_meter.hpp"
 
 namespace seedbed {
 
@@ -121,13 +120,24 @@ private:
     void start_hash2(job_ptr what);
     void finish_at_once(job_ptr what);
 
-    /// Any thread: goes on with a read whose blocks up to the one in job::block are there.
-    void continue_read(job_ptr what);
+    /// Any thread: asks for the next block of a read until all are there, or one is not.
+    [[nodiscard]] read_answer continue_read(job_ptr& what, memory_share share);
+    /// Takes what has come for a read. \return whether that was all of it.
+    [[nodiscard]] static bool take_block(job& what);
+    /// Waits for memory. It is away already.
+    void starve(job_ptr what);
+    [[nodiscard]] bool ask_again(io_waiter& waiter) override;
+    /// Reads of a torrent (of all, if null) that wait for memory will not run any more.
+    void abort_starving(storage const* only);
     void finish_read(job_ptr what);
     /// Hands a job to the hash workers; \p run ends with finish().
     void hand_over(job_ptr what, void (disk_io::*run)(job_ptr));
     void run_hash(job_ptr what);
     void run_hash2(job_ptr what);
+    /// \param run may throw std::bad_alloc: the job then fails with ENOMEM.
+    void run_on_worker(job_ptr what, void (disk_io::*run)(job&));
+    void hash(job& what);
+    void hash_block(job& what);
     /// True where the job must not run any more; it is then failed.
     [[nodiscard]] bool cancelled(job& what) const;
 
@@ -138,8 +148,9 @@ private:
     /// Any thread: so many jobs are no longer away. The last access to this of whoever calls it.
     void came_back(std::int64_t count);
     void call_handlers();
-    /// Bytes of writes that are done: those who were told to pause may go on.
-    void drained(std::int64_t written);
+    /// Bytes of writes of a torrent that are done: those who were told to pause may go on.
+    void drained(storage& of, std::int64_t written);
+    static void wake(std::vector<std::weak_ptr<libtorrent::disk_observer>> const& observers);
     void call_handler(job& done);
     void recycle(job_ptr done);
 
@@ -151,11 +162,10 @@ private:
     std::vector<storage_ptr> m_storages;
     std::vector<std::uint32_t> m_free_storages;
     std::vector<job_ptr> m_free_jobs;
-    back_pressure<libtorrent::disk_observer> m_back_pressure;
-    drain_meter m_drain;
-    std::int64_t m_most_queued = 0; ///< bytes that settings and pool allow to wait
-    std::size_t m_pool_blocks = 0;  ///< the pool's size when the watermark was set
-    bool m_pressed = false;         ///< peers are paused, and everything dirty was told to leave
+    back_pressure<libtorrent::disk_observer> m_back_pressure; ///< of all images together; each has one of its own
+    std::int64_t m_most_queued = 0;                           ///< bytes that settings and pool allow to wait
+    std::size_t m_pool_blocks = 0;                            ///< the pool's size when the watermark was set
+    bool m_pressed = false; ///< peers are paused, and everything dirty was told to leave
 
     /// Jobs whose handler was not called yet; while there is one, m_work keeps the io_context running.
     std::size_t m_outstanding = 0;

@@ -17,6 +17,8 @@
 #include "core/backend/disk_io.hpp"
 #include "core/backend/image_io.hpp"
 #include "core/backend/piece_hasher.hpp"
+#include "core/cache/back_pressure.hpp"
+#include "core/cache/drain_meter.hpp"
 
 namespace seedbed {
 
@@ -34,8 +36,8 @@ struct disk_io::job : io_waiter {
     std::int32_t offset = 0; ///< within the piece, in bytes
     std::int32_t length = 0; ///< bytes
     libtorrent::storage_error error;
-    block_ref memory; ///< what to write, or what was read, from offset within its block on
-    block_ref head;   ///< of a read that spans two blocks: the first
+    block_ref memory;        ///< what to write, or what was read, from offset within its block on
+    std::int32_t copied = 0; ///< of a read that spans two blocks: bytes of it that are in memory
     std::span<libtorrent::sha256_hash> block_hashes; ///< libtorrent's memory, valid until the handler has run
     libtorrent::sha1_hash sha1;
     libtorrent::sha256_hash sha256;
@@ -49,6 +51,7 @@ struct disk_io::job : io_waiter {
     [[nodiscard]] image_storage& image() const;
     [[nodiscard]] std::int32_t first_block() const noexcept { return offset / block_size; }
     [[nodiscard]] std::int32_t last_block() const noexcept { return (offset + length - 1) / block_size; }
+    [[nodiscard]] bool spans_two() const noexcept { return first_block() != last_block(); }
 
     void fail(int code, libtorrent::operation_t operation) {
         error.ec = libtorrent::error_code(code, boost::system::generic_category());
@@ -66,7 +69,7 @@ struct disk_io::job : io_waiter {
         v1 = false;
         error = {};
         memory = {};
-        head = {};
+        copied = 0;
         block = {};
         block_hashes = {};
         read_handler = nullptr;
@@ -81,6 +84,10 @@ struct disk_io::storage {
     job_fence<job> fence;
     std::atomic<std::uint32_t> stops{0}; ///< counts stops: a check that was posted before the last one need not run
     libtorrent::time_point last_use = libtorrent::clock_type::now();
+    /// Of this device alone: a slow one does not hold back who writes to others.
+    back_pressure<libtorrent::disk_observer> pressure{1};
+    drain_meter drain;
+    bool pressed = false; ///< as disk_io::m_pressed
 
     storage(disk_io& owner, std::shared_ptr<image_storage> found)
         : image(std::move(found))

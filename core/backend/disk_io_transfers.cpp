@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include <libtorrent/file_storage.hpp>
@@ -77,55 +78,120 @@ void disk_io::start_read(job_ptr what) {
         finish(std::move(what));
         return;
     }
-    auto const block = what->first_block();
-    auto const piece = what->piece;
-    auto& io = what->image().io();
-    auto* const waiter = what.release(); // the cache may have it, and hand it to deliver() at any moment
-    if (block_ref found; io.read_block(piece, block, *waiter, found)) {
-        waiter->block = std::move(found);
-        continue_read(job_ptr(waiter));
-    } else {
+    // Whoever waits for memory is not overtaken.
+    auto const share = m_backend->starving().waiting() ? memory_share::nothing : memory_share::read;
+    switch (continue_read(what, share)) {
+    case read_answer::there:
+        finish_read(std::move(what));
+        break;
+    case read_answer::later:
         // Perhaps it is back already: the count is right all the same, and nobody looks at it before this thread is
         // done.
         m_away.fetch_add(1, std::memory_order_relaxed);
+        break;
+    case read_answer::no_memory:
+        m_away.fetch_add(1, std::memory_order_relaxed);
+        starve(std::move(what));
+        break;
     }
 }
 
-void disk_io::continue_read(job_ptr what) {
-    if (what->first_block() == what->last_block()) {
-        what->memory = std::move(what->block);
-        finish_read(std::move(what));
-        return;
+read_answer disk_io::continue_read(job_ptr& what, memory_share share) {
+    if (what->spans_two() && !what->memory) {
+        // What a peer wants of two blocks lies in one piece of memory, which is what it keeps: it comes first.
+        if (share != memory_share::nothing) {
+            what->memory = m_backend->cache().allocate_block(share);
+        }
+        if (!what->memory) {
+            return read_answer::no_memory;
+        }
     }
-    if (!what->head) {
-        // The second block. It is away until deliver() has it, or is found at once.
-        what->head = std::move(what->block);
-        m_away.fetch_add(1, std::memory_order_relaxed);
-        auto const block = what->last_block();
+    // Blocks on their way into that piece go on their own. There must be memory for them, whoever waits for it.
+    what->share = what->memory ? memory_share::passing : share;
+    for (;;) {
+        auto const block = what->copied == 0 ? what->first_block() : what->last_block();
         auto const piece = what->piece;
         auto& io = what->image().io();
-        auto* const waiter = what.release();
+        auto* const waiter = what.release(); // the cache may have it, and hand it to deliver() at any moment
         block_ref found;
-        if (!io.read_block(piece, block, *waiter, found)) {
-            return;
+        auto const answer = io.read_block(piece, block, *waiter, found);
+        if (answer == read_answer::later) {
+            return answer;
         }
         what.reset(waiter);
+        if (answer == read_answer::no_memory) {
+            return answer;
+        }
         what->block = std::move(found);
-        static_cast<void>(m_away.fetch_sub(1, std::memory_order_relaxed)); // the caller's is left
+        if (take_block(*what)) {
+            return answer;
+        }
     }
-    // What a peer wants of two blocks lies in one piece of memory.
-    what->memory = m_backend->cache().allocate_for_write();
-    if (!what->memory) {
-        what->fail(ENOMEM, lt::operation_t::file_read);
+}
+
+bool disk_io::take_block(job& what) {
+    if (!what.memory) {
+        what.memory = std::move(what.block);
+        return true;
+    }
+    auto const within = what.copied == 0 ? what.offset % block_size : 0;
+    auto const count = std::min(block_size - within, what.length - what.copied);
+    std::memcpy(what.memory.data() + what.copied, what.block.data() + within, static_cast<std::size_t>(count));
+    what.block = {};
+    what.copied += count;
+    if (what.copied < what.length) {
+        return false;
+    }
+    what.offset = 0; // of what is handed out
+    return true;
+}
+
+void disk_io::starve(job_ptr what) {
+    m_backend->starving().wait(*what.release());
+}
+
+bool disk_io::ask_again(io_waiter& waiter) {
+    auto what = job_ptr(static_cast<job*>(&waiter));
+    if (what->kind == job_kind::hash) {
+        auto const start = what->start;
+        (this->*start)(std::move(what)); // once more away
+        came_back(1);
+        return true;
+    }
+    if (cancelled(*what) || what->stops != what->target->stops.load(std::memory_order_relaxed)) {
+        what->abort();
         finish(std::move(what));
+        came_back(1);
+        return true;
+    }
+    switch (continue_read(what, memory_share::read)) {
+    case read_answer::there:
+        finish_read(std::move(what));
+        came_back(1);
+        break;
+    case read_answer::later:
+        break;
+    case read_answer::no_memory:
+        static_cast<void>(what.release()); // the queue's, still
+        return false;
+    }
+    return true;
+}
+
+void disk_io::abort_starving(storage const* only) {
+    if (!m_backend->starving().waiting()) {
         return;
     }
-    auto const within = what->offset % block_size;
-    auto const first = block_size - within;
-    std::memcpy(what->memory.data(), what->head.data() + within, static_cast<std::size_t>(first));
-    std::memcpy(what->memory.data() + first, what->block.data(), static_cast<std::size_t>(what->length - first));
-    what->offset = 0; // of what is handed out
-    finish_read(std::move(what));
+    auto taken = m_backend->starving().take(*this, [only](io_waiter const& waiter) {
+        return only == nullptr || static_cast<job const&>(waiter).target.get() == only;
+    });
+    std::int64_t count = 0;
+    for (auto* waiter = taken.first; waiter != nullptr; waiter = waiter->next) {
+        static_cast<job*>(waiter)->abort();
+        ++count;
+    }
+    m_completions.push(taken);
+    came_back(count);
 }
 
 void disk_io::finish_read(job_ptr what) {
@@ -146,11 +212,18 @@ void disk_io::deliver(waiter_list jobs, io_error const* failed) {
                        what->kind == job_kind::read ? lt::operation_t::file_read : lt::operation_t::file_write);
             ended.push(what.release());
         } else if (what->kind == job_kind::read) {
-            if (what->first_block() != what->last_block()) {
-                continue_read(std::move(what));
-                continue;
+            if (!take_block(*what)) {
+                m_away.fetch_add(1, std::memory_order_relaxed); // for another time: this one is counted already
+                auto const answer = continue_read(what, memory_share::passing);
+                if (answer == read_answer::later) {
+                    continue;
+                }
+                if (answer == read_answer::no_memory) {
+                    starve(std::move(what));
+                    continue;
+                }
+                static_cast<void>(m_away.fetch_sub(1, std::memory_order_relaxed)); // the first time is left
             }
-            what->memory = std::move(what->block);
             m_counters.inc_stats_counter(lt::counters::num_blocks_read);
             m_counters.inc_stats_counter(lt::counters::num_read_ops);
             ended.push(what.release());
@@ -194,15 +267,23 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
     if (m_pool_blocks != m_backend->pool().capacity()) {
         settings_updated();
     }
-    if (m_back_pressure.bytes() == 0) {
-        m_drain.begin(drain_meter::clock::now());
+    auto const target = what->target;
+    if (target->pressure.bytes() == 0) {
+        target->drain.begin(drain_meter::clock::now());
     }
-    auto const pause = m_back_pressure.add(what->length, observer);
+    target->pressure.set_high_watermark(std::min(m_most_queued, target->drain.limit()));
+    // An observer is kept by one of the two, so that it is called once.
+    auto const of_torrent = target->pressure.add(what->length, observer);
+    auto const of_session = m_back_pressure.add(what->length, of_torrent ? nullptr : observer,
+                                                what->memory && m_backend->cache().overdrawn());
     post(std::move(what), &disk_io::start_write);
-    if (pause && !std::exchange(m_pressed, true)) {
-        m_backend->expedite(); // memory runs short: nothing waits for neighbours now
+    // Memory runs short: nothing waits for neighbours now.
+    if (of_session && !std::exchange(m_pressed, true)) {
+        m_backend->expedite();
+    } else if (of_torrent && !std::exchange(target->pressed, true) && target->image) {
+        target->image->io().expedite();
     }
-    return pause;
+    return of_torrent || of_session;
 }
 
 void disk_io::start_write(job_ptr what) {
@@ -247,26 +328,49 @@ void disk_io::start_hash(job_ptr what) {
 }
 
 void disk_io::run_hash(job_ptr what) {
+    run_on_worker(std::move(what), &disk_io::hash);
+}
+
+void disk_io::hash(job& what) {
+    auto& image = what.image();
+    piece_hash_request request;
+    request.piece = what.piece;
+    request.v1 = what.v1;
+    request.block_hashes = what.block_hashes;
+    request.keep = !what.volatile_read;
+    request.cancelled = [this, &what] { return cancelled(what); };
+    if (!what.block_hashes.empty()) {
+        request.v2_size = image.torrent().info->orig_files().piece_size2(lt::piece_index_t{what.piece});
+    }
+    auto const outcome = image.hasher().hash(request, what.sha1);
+    if (what.error) {
+        return; // it was cancelled
+    }
+    if (outcome) {
+        m_counters.inc_stats_counter(lt::counters::num_blocks_hashed, image.io().blocks_in_piece(what.piece));
+        return;
+    }
+    what.fail(outcome.error().code, lt::operation_t::file_read);
+    image.report(outcome.error());
+}
+
+void disk_io::run_on_worker(job_ptr what, void (disk_io::*run)(job&)) {
     if (!cancelled(*what)) {
-        timed const time(m_counters, lt::counters::disk_hash_time);
-        auto& image = what->image();
-        piece_hash_request request;
-        request.piece = what->piece;
-        request.v1 = what->v1;
-        request.block_hashes = what->block_hashes;
-        request.keep = !what->volatile_read;
-        request.cancelled = [this, &what] { return cancelled(*what); };
-        if (!what->block_hashes.empty()) {
-            request.v2_size = image.torrent().info->orig_files().piece_size2(lt::piece_index_t{what->piece});
+        auto& hasher = what->image().hasher();
+        auto* const waiter = what.release();
+        if (hasher.park(*waiter)) {
+            return;
         }
-        auto const outcome = image.hasher().hash(request, what->sha1);
-        if (what->error) {
-            // it was cancelled
-        } else if (outcome) {
-            m_counters.inc_stats_counter(lt::counters::num_blocks_hashed, image.io().blocks_in_piece(what->piece));
-        } else {
-            what->fail(outcome.error().code, lt::operation_t::file_read);
-            image.report(outcome.error());
+        what.reset(waiter);
+        timed const time(m_counters, lt::counters::disk_hash_time);
+        try {
+            (this->*run)(*what);
+        } catch (std::bad_alloc const&) {
+            auto& image = what->image();
+            what->fail(ENOMEM, lt::operation_t::file_read);
+            image.report(make_io_error(io_operation::hash, image.device().path(),
+                                       image.device_offset(image.stream_offset(what->piece, 0)),
+                                       image.piece_size(what->piece), ENOMEM));
         }
     }
     finish(std::move(what));
@@ -298,19 +402,17 @@ void disk_io::start_hash2(job_ptr what) {
 }
 
 void disk_io::run_hash2(job_ptr what) {
-    if (!cancelled(*what)) {
-        timed const time(m_counters, lt::counters::disk_hash_time);
-        auto const outcome =
-            what->image().hasher().hash_block(what->piece, what->first_block(), what->length, what->sha256);
-        if (outcome) {
-            m_counters.inc_stats_counter(lt::counters::num_blocks_hashed);
-        } else {
-            what->fail(outcome.error().code, lt::operation_t::file_read);
-            what->image().report(outcome.error());
-        }
+    run_on_worker(std::move(what), &disk_io::hash_block);
+}
+
+void disk_io::hash_block(job& what) {
+    auto const outcome = what.image().hasher().hash_block(what.piece, what.first_block(), what.length, what.sha256);
+    if (outcome) {
+        m_counters.inc_stats_counter(lt::counters::num_blocks_hashed);
+        return;
     }
-    finish(std::move(what));
-    came_back(1);
+    what.fail(outcome.error().code, lt::operation_t::file_read);
+    what.image().report(outcome.error());
 }
 
 } // namespace seedbed

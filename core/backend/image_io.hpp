@@ -25,8 +25,13 @@ struct io_waiter;
 /// Told when what its waiters wait for has happened.
 class waiter_sink {
 public:
-    /// Takes the waiters back: they are done, or have failed with \p failed. Called on any thread, without a lock.
+    /// Takes the waiters back: they are done, or have failed with \p failed. Called on any thread, without a lock. Must
+    /// not throw.
     virtual void deliver(waiter_list waiters, io_error const* failed) = 0;
+    /// There may be memory for a waiter that was given to memory_queue::wait(), or a worker for one that was given to
+    /// piece_hasher::park(). Called on any thread. \return false where there is none: then the waiter is the queue's
+    /// still. Must not throw.
+    [[nodiscard]] virtual bool ask_again(io_waiter& /*waiter*/) { return true; }
 
 protected:
     ~waiter_sink() = default;
@@ -37,7 +42,15 @@ struct io_waiter : block_waiter {
     waiter_sink* sink = nullptr;
     std::int32_t wanted_piece = 0;
     std::int32_t wanted_block = 0;
-    std::uint64_t epoch = 0; ///< of a write: see image_io::when_written()
+    std::uint64_t epoch = 0;                 ///< of a write: see image_io::when_written()
+    memory_share share = memory_share::read; ///< what a read may take of the pool
+};
+
+/// What becomes of a read.
+enum class read_answer : std::uint8_t {
+    there,    ///< the block is in memory
+    later,    ///< the waiter is handed to its sink when it is
+    no_memory ///< nothing was done
 };
 
 /// How the images' transfers are run; from the configuration.
@@ -45,6 +58,8 @@ struct engine_options {
     std::span<std::byte> registered_memory; ///< for io_uring; may be empty
     /// A block waits to be written until then, or until take_due() is called later; may be empty.
     std::function<void(std::chrono::steady_clock::time_point)> on_dirty;
+    /// Blocks have turned clean: there may be memory for others. May be empty. Called on the queue's threads.
+    std::function<void()> on_freed;
 };
 
 /// Blocks of one image by way of the cache: reads each chunk once however many ask for it, and writes dirty blocks in
@@ -63,15 +78,16 @@ public:
     /// Nothing may be outstanding but reads that nobody waits for.
     ~image_io();
 
-    /// Looks for a block, and reads it and what the profile's read-ahead adds where it is not there.
-    /// \return true where \p found holds it; otherwise \p waiter is handed to its sink later.
-    [[nodiscard]] bool read_block(std::int32_t piece, std::int32_t block, io_waiter& waiter, block_ref& found);
+    /// Looks for a block, and reads it and what the profile's read-ahead adds where it is not there. \param found set
+    /// where it is. Does not throw: what fails for lack of memory comes to the waiter's sink with ENOMEM.
+    [[nodiscard]] read_answer read_block(std::int32_t piece, std::int32_t block, io_waiter& waiter,
+                                         block_ref& found) noexcept;
     /// The same, reading ahead no further than [\p begin, \p end) of the piece. \param uses see piece_cache::read().
-    [[nodiscard]] bool read_block(std::int32_t piece, std::int32_t block, std::int32_t begin, std::int32_t end,
-                                  io_waiter& waiter, block_ref& found, bool uses);
+    [[nodiscard]] read_answer read_block(std::int32_t piece, std::int32_t block, std::int32_t begin, std::int32_t end,
+                                         io_waiter& waiter, block_ref& found, bool uses) noexcept;
 
     /// Takes a block to be written: it leaves when the coalescer says so. \p waiter is handed to its sink when it is on
-    /// the device, or will never be.
+    /// the device, or will never be. Does not throw, as read_block().
     void write_block(std::int32_t piece, std::int32_t block, block_ref memory, std::int32_t length, io_waiter& waiter);
 
     /// Everything dirty leaves now.
@@ -81,7 +97,8 @@ public:
     [[nodiscard]] std::optional<clock::time_point> next_due() const { return m_coalescer.next_due(); }
 
     /// Calls \p call once when every write taken so far has ended: at once, or on the thread on which the last one
-    /// ends. Makes them leave. Writes that are taken later are not waited for, however many there are.
+    /// ends. Where it throws std::bad_alloc there, it must have done nothing, and is called again. Makes them leave.
+    /// Writes that are taken later are not waited for, however many there are.
     void when_written(std::function<void()> call);
     [[nodiscard]] bool has_unwritten() const noexcept { return m_unwritten.load() > 0; }
 
@@ -107,20 +124,38 @@ private:
     class fill_job;
     class write_job;
 
-    void start_fill(piece_cache::fill& wanted);
-    void end_fill(fill_job& done, result<void, io_error> const& outcome);
-    void start_writes(std::vector<block_run> const& runs);
-    void end_write(write_job& done, result<void, io_error> const& outcome);
+    void start_fill(piece_cache::fill& wanted) noexcept;
+    void end_fill(fill_job& done, result<void, io_error> const& outcome) noexcept;
+    /// Somewhere in the chunk is a bad place: each that waits has its own block read alone, which may well be good.
+    void read_alone(waiter_list waiters) noexcept;
+    void start_writes(std::span<block_run const> runs) noexcept;
+    void start_write(block_run const& run);
+    /// There is no memory to write these blocks: they fail, and with them the image.
+    void fail_writes(block_run const& run) noexcept;
+    void end_write(write_job& done, result<void, io_error> const& outcome) noexcept;
+    void flushed(write_job& done, io_error const* failed) noexcept;
+    [[nodiscard]] io_error no_memory(io_operation operation, std::int32_t piece, std::int32_t block,
+                                     std::int32_t blocks) const noexcept;
     /// Of writes that were taken in one epoch: how many.
     struct epoch_count {
         std::uint64_t epoch;
         std::int64_t count;
     };
     void writes_ended(std::span<epoch_count const> ended);
-    static void hand_out(waiter_list waiters, io_error const* failed);
+    /// Hands those out whose writes have ended.
+    void hand_out_written(waiter_list waiters, io_error const* failed) noexcept;
+    static void hand_out(waiter_list waiters, io_error const* failed) noexcept;
 
+    /// Jobs that are not in use. There is always room for all that were made.
     template <class Job>
-    [[nodiscard]] std::unique_ptr<Job> take_job(std::vector<std::unique_ptr<Job>>& free);
+    struct job_store {
+        std::vector<std::unique_ptr<Job>> free;
+        std::size_t made = 0;
+    };
+    template <class Job>
+    [[nodiscard]] std::unique_ptr<Job> take_job(job_store<Job>& from);
+    template <class Job>
+    void give_back(job_store<Job>& to, Job& job) noexcept;
 
     image_storage& m_image;
     std::uint32_t const m_number;
@@ -144,9 +179,13 @@ private:
     std::deque<epoch> m_epochs{1}; ///< the last one is open, and has no calls
     std::uint64_t m_first_epoch = 0;
 
+    /// What fail_writes() uses: it can allocate nothing.
+    std::mutex m_spare_mutex;
+    std::unique_ptr<write_job> m_spare;
+
     std::mutex m_jobs_mutex; ///< guards these two
-    std::vector<std::unique_ptr<fill_job>> m_free_fills;
-    std::vector<std::unique_ptr<write_job>> m_free_writes;
+    job_store<fill_job> m_fills;
+    job_store<write_job> m_writes;
 
     std::unique_ptr<io_queue> m_queue; ///< last: its threads end before what they use goes
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/backend/piece_hasher.hpp"
+#include "core/foundation/persist.hpp"
 
 namespace seedbed {
 
@@ -88,9 +89,9 @@ result<void, io_error> image_storage::read_medium(std::int64_t stream_offset, st
                          });
 }
 
-std::optional<io_error> image_storage::write_failure() const {
+std::optional<io_error> image_storage::write_failure() const noexcept {
     std::scoped_lock const lock(m_error_mutex);
-    return m_write_error;
+    return m_write_error ? std::optional(copy_of(*m_write_error)) : std::nullopt;
 }
 
 result<void, io_error> image_storage::flush() {
@@ -107,26 +108,26 @@ result<void, io_error> image_storage::flush() {
     return outcome;
 }
 
-void image_storage::fail_writes(io_error const& error) {
+void image_storage::fail_writes(io_error const& error) noexcept {
     {
         std::scoped_lock const lock(m_error_mutex);
         if (!m_write_error) {
-            m_write_error = error;
+            m_write_error = copy_of(error);
         }
     }
     report(error);
 }
 
-void image_storage::report(io_error const& error) {
+void image_storage::report(io_error const& error) noexcept {
     {
         std::scoped_lock const lock(m_error_mutex);
         if (m_first_error) {
             return;
         }
-        m_first_error = error;
+        m_first_error = copy_of(error);
     }
     if (m_on_error) {
-        m_on_error(error);
+        persist([&] { m_on_error(error); });
     }
 }
 

@@ -80,14 +80,15 @@ public:
     /// Makes what was written durable. Blocks. An error fails the image; a failed image never flushes well.
     [[nodiscard]] result<void, io_error> flush();
 
-    /// Called with the first error of the image, once, on the thread where it happened. To be set before the first job.
+    /// Called with the first error of the image, once, on the thread where it happened; again, where it throws
+    /// std::bad_alloc, before which it must have done nothing. To be set before the first job.
     void set_error_handler(std::function<void(io_error const&)> handler) { m_on_error = std::move(handler); }
     /// A write has failed: the image has, and nothing is written any more.
-    void fail_writes(io_error const& error);
+    void fail_writes(io_error const& error) noexcept;
     /// The error after which nothing is written any more, if there was one.
-    [[nodiscard]] std::optional<io_error> write_failure() const;
+    [[nodiscard]] std::optional<io_error> write_failure() const noexcept;
     /// Reports an error of a read or a hash: it does not stop later writes, but is seen by the error handler.
-    void report(io_error const& error);
+    void report(io_error const& error) noexcept;
     [[nodiscard]] std::optional<io_error> first_error() const;
 
     void count_read(std::int64_t bytes) noexcept { m_bytes_read.fetch_add(bytes, std::memory_order_relaxed); }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cerrno>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <utility>
@@ -11,6 +13,8 @@
 #include <libtorrent/file_storage.hpp>
 #include <libtorrent/hasher.hpp>
 #include <libtorrent/torrent_info.hpp>
+
+#include "core/foundation/persist.hpp"
 
 namespace seedbed {
 
@@ -145,7 +149,7 @@ std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_stor
 }
 
 void image_verifier::submit() {
-    m_workers.submit([self = shared_from_this()] { self->verify_next(); });
+    persist([this] { m_workers.submit([self = shared_from_this()] { self->verify_next(); }); });
 }
 
 void image_verifier::verify_next() {
@@ -156,7 +160,16 @@ void image_verifier::verify_next() {
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {
         auto const piece = m_next.fetch_add(1, std::memory_order_relaxed);
         if (piece < m_image->torrent().piece_count) {
-            verify(piece, reader);
+            try {
+                verify(piece, reader);
+            } catch (std::bad_alloc const&) {
+                fail(make_io_error(io_operation::hash, m_image->device().path(),
+                                   m_image->device_offset(m_image->stream_offset(piece, 0)), m_image->piece_size(piece),
+                                   ENOMEM));
+            }
+            if (reader.owns_lock()) {
+                reader.unlock();
+            }
             submit();
             return;
         }
@@ -167,6 +180,13 @@ void image_verifier::verify_next() {
     leave();
 }
 
+void image_verifier::fail(io_error error) noexcept {
+    std::scoped_lock const lock(m_mutex);
+    if (!m_failed.exchange(true, std::memory_order_relaxed)) {
+        m_outcome.read_failed = std::move(error);
+    }
+}
+
 void image_verifier::verify(std::int32_t piece, std::unique_lock<std::mutex>& reader) {
     auto const matches = piece_matches(*m_image, piece, m_cancelled, reader);
     if (matches && *matches) {
@@ -175,12 +195,12 @@ void image_verifier::verify(std::int32_t piece, std::unique_lock<std::mutex>& re
             return;
         }
     }
-    std::scoped_lock const lock(m_mutex);
     if (!matches) {
-        if (!m_failed.exchange(true, std::memory_order_relaxed)) {
-            m_outcome.read_failed = matches.error();
-        }
-    } else if (*matches) {
+        fail(copy_of(matches.error()));
+        return;
+    }
+    std::scoped_lock const lock(m_mutex);
+    if (*matches) {
         m_outcome.pieces.push_back(piece);
     } else {
         m_outcome.cancelled = true;
@@ -194,6 +214,12 @@ void image_verifier::leave() {
     auto const pieces_left = m_next.load(std::memory_order_relaxed) < m_image->torrent().piece_count;
     m_outcome.cancelled = !m_outcome.read_failed && (m_outcome.cancelled || pieces_left);
     std::ranges::sort(m_outcome.pieces);
+    persist([this] { list_differing(); });
+    persist([this] { m_done(m_outcome); });
+}
+
+void image_verifier::list_differing() {
+    m_outcome.differing.clear();
     for (auto const piece : m_outcome.pieces) {
         m_image->torrent().extents.for_each_slice(m_image->stream_offset(piece, 0), m_image->piece_size(piece),
                                                   [this](extent const& slice) {
@@ -202,7 +228,6 @@ void image_verifier::leave() {
                                                       }
                                                   });
     }
-    m_done(m_outcome);
 }
 
 } // namespace seedbed

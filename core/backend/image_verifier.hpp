@@ -38,7 +38,7 @@ public:
     /// order. Of a disk with a head only one worker at a time reads, a whole piece, which it hashes while the next one
     /// reads: the head goes once from the beginning to the end, and each worker takes memory for a piece. Each piece is
     /// a job of its own: other work of the pool waits for a piece, not for the image. \param done is called once, also
-    /// after cancel().
+    /// after cancel(); again, where it throws std::bad_alloc, before which it must have done nothing.
     static std::shared_ptr<image_verifier> start(std::shared_ptr<image_storage> image, worker_pool& workers,
                                                  int parallel, handler done);
 
@@ -54,7 +54,9 @@ private:
     void submit();
     void verify_next();
     void verify(std::int32_t piece, std::unique_lock<std::mutex>& reader);
+    void fail(io_error error) noexcept;
     void leave();
+    void list_differing();
 
     std::shared_ptr<image_storage> const m_image;
     worker_pool& m_workers;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,18 @@ std::array<piece_reader, 2>& worker_readers() {
     return readers;
 }
 
+/// However its life ends, nothing is read into the worker's buffers any more, and they hold no blocks.
+struct finished_readers {
+    finished_readers() = default;
+    finished_readers(finished_readers const&) = delete;
+    finished_readers& operator=(finished_readers const&) = delete;
+    ~finished_readers() {
+        for (auto& reader : worker_readers()) {
+            reader.stop();
+        }
+    }
+};
+
 /// Calls \p consume(number, bytes) for the blocks [begin, end) of a piece, in order, the last one cut to the piece's
 /// end. The next chunk is read while one is consumed.
 template <class Consume>
@@ -60,13 +73,13 @@ result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, 
     auto const size = image.piece_size(piece);
     auto* current = &worker_readers()[0];
     auto* next = &worker_readers()[1];
+    finished_readers const finished;
     start(*current, begin);
     result<void, io_error> outcome;
     for (auto at = begin; at < end; at += chunk) {
         auto const until = std::min(end, at + chunk);
         outcome = current->end();
         if (!outcome) {
-            current->release();
             return outcome;
         }
         if (until < end) {
@@ -106,6 +119,12 @@ struct piece_hasher::piece_state {
     }
 };
 
+/// What is hashed together.
+struct piece_hasher::sha1_parts {
+    std::array<sha1_part, most_sha1_lanes> part;
+    std::size_t count = 0;
+};
+
 /// A piece that is hashed together with others: what has arrived of it, up to ahead_chunk blocks.
 class piece_hasher::lane {
 public:
@@ -119,7 +138,7 @@ public:
     }
 
     /// Adds its next block to \p parts; none where there is none left.
-    void add_next(std::vector<sha1_part>& parts) {
+    void add_next(sha1_parts& parts) {
         auto const block = m_begin + m_done;
         if (block >= m_end) {
             return;
@@ -131,7 +150,7 @@ public:
             return;
         }
         auto const length = std::min(block_size, m_size - block * block_size);
-        parts.push_back({&m_state->sha1, memory.bytes().first(static_cast<std::size_t>(length))});
+        parts.part[parts.count++] = {&m_state->sha1, memory.bytes().first(static_cast<std::size_t>(length))};
         ++m_done;
     }
     void commit() { m_state->hashed.store(m_begin + m_done); }
@@ -153,65 +172,86 @@ piece_hasher::piece_hasher(std::shared_ptr<image_storage> const& image, worker_p
 
 piece_hasher::~piece_hasher() = default;
 
-piece_hasher::state_ptr piece_hasher::make_state(std::int32_t piece) {
+piece_hasher::state_ptr piece_hasher::make_state(std::int32_t piece) const {
     auto state = std::make_shared<piece_state>(piece);
     state->arrived.resize(static_cast<std::size_t>(m_image.io().blocks_in_piece(piece)));
-    // Both must still be in memory then.
-    auto const room = m_image.io().cache().capacity() / waiting_share;
-    if (m_arrives_fast && !m_waiting && 2 * static_cast<std::int64_t>(state->arrived.size()) <= room &&
-        sha1_in_lanes()) {
-        m_waiting = state;
-    }
     return state;
+}
+
+/// Whether a new piece is to wait for the next one. Both must still be in memory then.
+bool piece_hasher::may_wait(piece_state const& state) const {
+    auto const room = m_image.io().cache().capacity() / waiting_share;
+    return m_arrives_fast && !m_waiting && 2 * static_cast<std::int64_t>(state.arrived.size()) <= room &&
+           sha1_in_lanes();
 }
 
 void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
     if (!m_options.ahead) {
         return;
     }
-    auto const count = m_image.io().blocks_in_piece(piece);
     state_ptr wake;
-    {
-        std::scoped_lock const lock(m_mutex);
-        auto& slot = m_states[piece];
-        if (!slot) {
-            slot = make_state(piece);
-        } else if (block < slot->ready.load(std::memory_order_relaxed)) {
-            // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had
-            // arrived: whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
-            slot->retired.store(true, std::memory_order_relaxed);
-            if (m_waiting == slot) {
-                m_waiting.reset();
-            }
-            slot = make_state(piece);
-        }
-        auto& state = *slot;
-        state.arrived[static_cast<std::size_t>(block)] = true;
-        auto ready = state.ready.load(std::memory_order_relaxed);
-        while (ready < count && state.arrived[static_cast<std::size_t>(ready)]) {
-            ++ready;
-        }
-        state.ready.store(ready); // before scheduled is looked at: a worker does it the other way round
-        if (ready - state.announced >= ahead_batch || (ready == count && state.announced < count)) {
-            state.announced = ready;
-            if (m_waiting) {
-                m_arrived.notify_one();
-            } else if (!state.scheduled.exchange(true)) {
-                wake = slot;
-            }
-        }
+    try {
+        wake = note_written(piece, block);
+    } catch (std::bad_alloc const&) {
+        // What is not hashed ahead is hashed when the piece is complete; what was hashed of old content must go.
+        forget(piece);
     }
     if (wake) {
-        wake_worker(wake);
+        static_cast<void>(wake_worker(wake));
     }
 }
 
-void piece_hasher::wake_worker(state_ptr const& state) {
-    m_workers.submit([weak = m_weak, state] {
-        if (auto const image = weak.lock()) {
-            image->hasher().run_ahead(state);
+piece_hasher::state_ptr piece_hasher::note_written(std::int32_t piece, std::int32_t block) {
+    std::scoped_lock const lock(m_mutex);
+    auto const at = m_states.find(piece);
+    auto state = at == m_states.end() ? nullptr : at->second;
+    // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had arrived:
+    // whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
+    if (!state || block < state->ready.load(std::memory_order_relaxed)) {
+        auto begun = make_state(piece);
+        m_states.insert_or_assign(piece, begun);
+        if (state) {
+            state->retired.store(true, std::memory_order_relaxed);
+            if (m_waiting == state) {
+                m_waiting.reset();
+            }
         }
-    });
+        state = std::move(begun);
+        if (may_wait(*state)) {
+            m_waiting = state;
+        }
+    }
+    state->arrived[static_cast<std::size_t>(block)] = true;
+    auto const count = static_cast<std::int32_t>(state->arrived.size());
+    auto ready = state->ready.load(std::memory_order_relaxed);
+    while (ready < count && state->arrived[static_cast<std::size_t>(ready)]) {
+        ++ready;
+    }
+    state->ready.store(ready); // before scheduled is looked at: a worker does it the other way round
+    if (ready - state->announced >= ahead_batch || (ready == count && state->announced < count)) {
+        state->announced = ready;
+        if (m_waiting) {
+            m_arrived.notify_one();
+        } else if (!state->scheduled.exchange(true)) {
+            return state;
+        }
+    }
+    return nullptr;
+}
+
+/// \return false where there was no memory for it: the piece is hashed at its end.
+bool piece_hasher::wake_worker(state_ptr const& state) {
+    try {
+        m_workers.submit([weak = m_weak, state] {
+            if (auto const image = weak.lock()) {
+                image->hasher().run_ahead(state);
+            }
+        });
+        return true;
+    } catch (std::bad_alloc const&) {
+        state->scheduled.store(false);
+        return false;
+    }
 }
 
 piece_hasher::state_ptr piece_hasher::find_partner(std::span<state_ptr const> taken) const {
@@ -260,14 +300,14 @@ bool piece_hasher::advance(state_ptr const& state, bool together) {
     for (std::size_t i = 0; i < count; ++i) {
         lanes[i] = lane(m_image, *states[i], limit);
     }
-    thread_local std::vector<sha1_part> parts;
+    sha1_parts parts;
     do {
-        parts.clear();
+        parts.count = 0;
         for (std::size_t i = 0; i < count; ++i) {
             lanes[i].add_next(parts);
         }
-        sha1_update(parts);
-    } while (!parts.empty());
+        sha1_update(std::span(parts.part).first(parts.count));
+    } while (parts.count > 0);
     for (std::size_t i = 0; i < count; ++i) {
         lanes[i].commit();
     }
@@ -315,7 +355,6 @@ void piece_hasher::finish_ahead(state_ptr const& state) {
 
 /// The next pieces are hashed as they come again.
 void piece_hasher::stop_waiting_for(state_ptr const& state) {
-    std::vector<state_ptr> wake;
     {
         std::scoped_lock const lock(m_mutex);
         auto const stuck = m_waiting && clock::now() - m_waiting->began > 10 * m_options.longest_wait;
@@ -323,14 +362,17 @@ void piece_hasher::stop_waiting_for(state_ptr const& state) {
             return;
         }
         m_waiting.reset();
+    }
+    auto const next = [this]() -> state_ptr {
+        std::scoped_lock const lock(m_mutex);
         for (auto const& [piece, other] : m_states) {
             if (other->has_more() && !other->scheduled.exchange(true)) {
-                wake.push_back(other);
+                return other;
             }
         }
-    }
-    for (auto const& other : wake) {
-        wake_worker(other);
+        return nullptr;
+    };
+    for (auto other = next(); other && wake_worker(other); other = next()) {
     }
 }
 
@@ -349,6 +391,41 @@ void piece_hasher::forget(std::int32_t piece) {
     if (auto const state = take(piece)) {
         state->retired.store(true, std::memory_order_relaxed);
         stop_waiting_for(state);
+    }
+}
+
+bool piece_hasher::park(io_waiter& job) {
+    if (m_waiting_long.load(std::memory_order_relaxed) == 0) {
+        return false;
+    }
+    std::scoped_lock const lock(m_parked_mutex);
+    if (m_waiting_long.load(std::memory_order_relaxed) == 0) {
+        return false;
+    }
+    m_parked.push(&job);
+    return true;
+}
+
+void piece_hasher::begin_long_wait() noexcept {
+    {
+        std::scoped_lock const lock(m_parked_mutex);
+        m_waiting_long.fetch_add(1, std::memory_order_relaxed);
+    }
+    m_workers.lend_thread();
+}
+
+void piece_hasher::end_long_wait() noexcept {
+    m_workers.return_thread();
+    waiter_list parked;
+    {
+        std::scoped_lock const lock(m_parked_mutex);
+        if (m_waiting_long.fetch_sub(1, std::memory_order_relaxed) == 1) {
+            parked = std::exchange(m_parked, {});
+        }
+    }
+    while (!parked.empty()) {
+        auto* const job = static_cast<io_waiter*>(parked.pop());
+        static_cast<void>(job->sink->ask_again(*job));
     }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -45,10 +46,23 @@ public:
     piece_hasher& operator=(piece_hasher const&) = delete;
     ~piece_hasher();
 
-    /// A block of a piece is in the cache, newly written.
+    /// A block of a piece is in the cache, newly written. Does not throw: without memory nothing is hashed ahead.
     void block_written(std::int32_t piece, std::int32_t block);
     /// No more blocks of the piece will come for now: what was hashed ahead is forgotten.
     void forget(std::int32_t piece);
+
+    /// Takes a job that would only hold a worker up: others have waited for this device for a second and more. Its sink
+    /// is asked again (waiter_sink::ask_again()) when they have what they want. \return false where it may run.
+    [[nodiscard]] bool park(io_waiter& job);
+    /// A worker has waited for this device for longest_wait: another one takes its place, so that a device that hangs
+    /// does not keep other images from being hashed. \param semaphore that tells when it has what it waits for.
+    template <class Semaphore>
+    void wait_on(Semaphore& semaphore) noexcept {
+        begin_long_wait();
+        semaphore.acquire();
+        end_long_wait();
+    }
+    static constexpr std::chrono::seconds longest_wait{1};
 
     /// Hashes a piece as every write before it left it. \param sha1 set where request.v1. \return the first error of a
     /// read.
@@ -63,10 +77,16 @@ private:
 
     using clock = std::chrono::steady_clock;
     class lane;
+    struct sha1_parts;
 
-    [[nodiscard]] state_ptr make_state(std::int32_t piece);
+    void begin_long_wait() noexcept;
+    void end_long_wait() noexcept;
+    [[nodiscard]] state_ptr make_state(std::int32_t piece) const;
+    [[nodiscard]] bool may_wait(piece_state const& state) const;
     [[nodiscard]] state_ptr take(std::int32_t piece);
-    void wake_worker(state_ptr const& state);
+    /// \return the piece's state, where a worker is to be woken for it; else null.
+    [[nodiscard]] state_ptr note_written(std::int32_t piece, std::int32_t block);
+    [[nodiscard]] bool wake_worker(state_ptr const& state);
     void run_ahead(state_ptr const& state);
     [[nodiscard]] bool advance(state_ptr const& state, bool together);
     [[nodiscard]] state_ptr find_partner(std::span<state_ptr const> taken) const;
@@ -82,6 +102,9 @@ private:
     state_ptr m_waiting;                                  ///< the one that waits to be hashed together with the next
     bool m_arrives_fast = false;                          ///< the last piece did
     std::condition_variable m_arrived;                    ///< more of a piece, while another one waits for that
+    std::atomic<int> m_waiting_long{0};
+    std::mutex m_parked_mutex; ///< guards m_parked, and what m_waiting_long turns to
+    waiter_list m_parked;
     std::mutex m_device_order; ///< held by the one full check that reads, where the device has a head
 };
 

@@ -1,9 +1,11 @@
 #include "core/backend/piece_reader.hpp"
 
 #include <algorithm>
-#include <cstdlib>
+#include <cerrno>
 #include <new>
 #include <utility>
+
+#include "core/backend/piece_hasher.hpp"
 
 namespace seedbed {
 
@@ -11,8 +13,10 @@ namespace {
 
 constexpr std::size_t buffer_size = std::size_t{piece_reader::most_blocks} * block_size;
 
+constexpr std::align_val_t buffer_alignment{4096};
+
 struct free_memory {
-    void operator()(std::byte* memory) const noexcept { std::free(memory); }
+    void operator()(std::byte* memory) const noexcept { ::operator delete(memory, buffer_alignment); }
 };
 
 } // namespace
@@ -22,12 +26,9 @@ class piece_reader::range_read final : public io_job {
 public:
     range_read()
         : io_job(direction::read)
-        , m_buffer(static_cast<std::byte*>(std::aligned_alloc(4096, buffer_size))) {
-        if (!m_buffer) {
-            throw std::bad_alloc();
-        }
-    }
+        , m_buffer(static_cast<std::byte*>(::operator new(buffer_size, buffer_alignment))) {}
 
+    /// Throws std::bad_alloc, and has not begun then.
     void start(image_storage& image, std::int64_t stream_offset, std::int64_t length) {
         clear();
         set_position(image.device_offset(stream_offset));
@@ -46,14 +47,12 @@ public:
     }
 
     void end(result<void, io_error> const& ended) override {
-        m_outcome = ended;
+        m_outcome = ended ? ended : result<void, io_error>(tl::unexpected(copy_of(ended.error())));
         m_done.release();
     }
 
-    [[nodiscard]] result<void, io_error> wait() {
-        m_done.acquire();
-        return m_outcome;
-    }
+    [[nodiscard]] std::binary_semaphore& done() noexcept { return m_done; }
+    [[nodiscard]] result<void, io_error> take_outcome() noexcept { return std::exchange(m_outcome, {}); }
     [[nodiscard]] std::byte* data() const noexcept { return m_buffer.get(); }
 
 private:
@@ -66,7 +65,7 @@ piece_reader::piece_reader() = default;
 piece_reader::~piece_reader() = default;
 
 void piece_reader::begin(image_storage& image, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
-                         std::int32_t ahead) {
+                         std::int32_t ahead) noexcept {
     m_image = &image;
     m_piece = piece;
     m_begin = begin;
@@ -74,10 +73,17 @@ void piece_reader::begin(image_storage& image, std::int32_t piece, std::int32_t 
     m_awaited = 0;
     m_failed.reset();
     m_reading = false;
-    if (keep) {
-        begin_cached(ahead);
-    } else {
-        begin_private();
+    try {
+        if (keep) {
+            begin_cached(ahead);
+        } else {
+            begin_private(begin);
+        }
+    } catch (std::bad_alloc const&) {
+        std::scoped_lock const lock(m_mutex);
+        m_failed = make_io_error(io_operation::read, image.device().path(),
+                                 image.device_offset(image.stream_offset(piece, begin * block_size)),
+                                 std::int64_t{end - begin} * block_size, ENOMEM);
     }
 }
 
@@ -85,29 +91,45 @@ void piece_reader::begin_cached(std::int32_t ahead) {
     for (auto number = m_begin; number < m_end; ++number) {
         auto const slot = static_cast<std::size_t>(number - m_begin);
         m_waiters[slot].sink = this;
-        if (!m_image->io().read_block(m_piece, number, m_begin, ahead, m_waiters[slot], m_refs[slot], false)) {
+        switch (m_image->io().read_block(m_piece, number, m_begin, ahead, m_waiters[slot], m_refs[slot], false)) {
+        case read_answer::there:
+            break;
+        case read_answer::later:
             ++m_awaited;
+            break;
+        case read_answer::no_memory:
+            begin_private(number);
+            return;
         }
     }
 }
 
-void piece_reader::begin_private() {
+void piece_reader::begin_private(std::int32_t from) {
     auto& io = m_image->io();
-    auto const count = m_end - m_begin;
-    if (io.cache().collect(io.number(), m_piece, m_begin, m_end, m_refs) == count) {
+    auto const count = m_end - from;
+    auto const refs = std::span(m_refs).subspan(static_cast<std::size_t>(from - m_begin));
+    if (io.cache().collect(io.number(), m_piece, from, m_end, refs) == count) {
         return;
     }
     if (!m_read) {
         m_read = std::make_unique<range_read>();
     }
+    auto const length = std::min(count * block_size, m_image->piece_size(m_piece) - from * block_size);
+    m_read->start(*m_image, m_image->stream_offset(m_piece, from * block_size), length);
+    m_private_begin = from;
     m_reading = true;
-    auto const length = std::min(count * block_size, m_image->piece_size(m_piece) - m_begin * block_size);
-    m_read->start(*m_image, m_image->stream_offset(m_piece, m_begin * block_size), length);
 }
 
-result<void, io_error> piece_reader::end() {
+template <class Semaphore>
+void piece_reader::await(Semaphore& semaphore) noexcept {
+    if (!semaphore.try_acquire_for(piece_hasher::longest_wait)) {
+        m_image->hasher().wait_on(semaphore);
+    }
+}
+
+result<void, io_error> piece_reader::end() noexcept {
     for (; m_awaited > 0; --m_awaited) {
-        m_delivered.acquire();
+        await(m_delivered);
     }
     for (std::int32_t slot = 0; slot < m_end - m_begin; ++slot) {
         auto& waiter = m_waiters[static_cast<std::size_t>(slot)];
@@ -115,35 +137,47 @@ result<void, io_error> piece_reader::end() {
             m_refs[static_cast<std::size_t>(slot)] = std::exchange(waiter.block, {});
         }
     }
-    if (m_reading) {
-        return m_read->wait();
+    result<void, io_error> outcome;
+    if (std::exchange(m_reading, false)) {
+        await(m_read->done());
+        outcome = m_read->take_outcome();
     }
     std::scoped_lock const lock(m_mutex);
-    return m_failed ? result<void, io_error>(tl::unexpected(*m_failed)) : result<void, io_error>{};
+    if (m_failed) {
+        outcome = tl::unexpected(copy_of(*m_failed));
+    }
+    return outcome;
 }
 
 std::span<std::byte const> piece_reader::block(std::int32_t number) const {
-    auto const slot = static_cast<std::size_t>(number - m_begin);
-    if (m_refs[slot]) {
-        return m_refs[slot].bytes();
+    if (auto const& ref = m_refs[static_cast<std::size_t>(number - m_begin)]) {
+        return ref.bytes();
     }
+    auto const slot = static_cast<std::size_t>(number - m_private_begin);
     return {m_read->data() + slot * static_cast<std::size_t>(block_size), static_cast<std::size_t>(block_size)};
 }
 
-void piece_reader::release() {
+void piece_reader::stop() noexcept {
+    if (m_awaited > 0 || m_reading) {
+        static_cast<void>(end());
+    }
+    release();
+}
+
+void piece_reader::release() noexcept {
     for (std::int32_t slot = 0; slot < m_end - m_begin; ++slot) {
         m_refs[static_cast<std::size_t>(slot)] = {};
     }
 }
 
-void piece_reader::deliver(waiter_list waiters, io_error const* failed) {
+void piece_reader::deliver(waiter_list waiters, io_error const* failed) noexcept {
     std::ptrdiff_t count = 0;
     for (auto const* waiter = waiters.first; waiter != nullptr; waiter = waiter->next) {
         ++count;
     }
     if (failed != nullptr) {
         std::scoped_lock const lock(m_mutex);
-        m_failed = *failed;
+        m_failed = copy_of(*failed);
     }
     m_delivered.release(count);
 }

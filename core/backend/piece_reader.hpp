@@ -16,6 +16,9 @@ namespace seedbed {
 /// Some consecutive blocks of a piece, as every write before begin() left them: from the cache where they are in
 /// memory, else from the device. Kept and used again, since it holds a large buffer.
 ///
+/// Where the pool has no room for what is to be read, it goes into that buffer. Lack of memory is an error of end()
+/// (ENOMEM), nothing throws.
+///
 /// Threads: confined to one, a hash worker, which waits in end(). Between begin() and end() it must not be destroyed.
 class piece_reader final : public waiter_sink {
 public:
@@ -30,21 +33,26 @@ public:
     /// read. \param ahead where that is so: the blocks up to this one will be wanted, too, and are read along with
     /// these where one of these has to be read; they stay in the cache.
     void begin(image_storage& image, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
-               std::int32_t ahead);
+               std::int32_t ahead) noexcept;
     /// Waits for them.
-    [[nodiscard]] result<void, io_error> end();
+    [[nodiscard]] result<void, io_error> end() noexcept;
     /// One of them, after end(): a whole block, also at the end of the piece.
     [[nodiscard]] std::span<std::byte const> block(std::int32_t number) const;
     /// Gives the blocks back.
-    void release();
+    void release() noexcept;
+    /// The same, after waiting for what was begun and not ended.
+    void stop() noexcept;
 
-    void deliver(waiter_list waiters, io_error const* failed) override;
+    void deliver(waiter_list waiters, io_error const* failed) noexcept override;
 
 private:
     class range_read;
 
+    template <class Semaphore>
+    void await(Semaphore& semaphore) noexcept;
     void begin_cached(std::int32_t ahead);
-    void begin_private();
+    /// Reads those from \p from on into the buffer, unless all are in memory.
+    void begin_private(std::int32_t from);
 
     image_storage* m_image = nullptr;
     std::int32_t m_piece = 0;
@@ -57,6 +65,7 @@ private:
     std::mutex m_mutex; ///< guards m_failed while waiters are out
     std::optional<io_error> m_failed;
     std::unique_ptr<range_read> m_read; ///< with the buffer for what does not go through the cache
+    std::int32_t m_private_begin = 0;   ///< the block with which the buffer begins
     bool m_reading = false;
 };
 

@@ -29,9 +29,10 @@ public:
     [[nodiscard]] std::int64_t low_watermark() const noexcept { return m_low; }
 
     /// Adds bytes that wait. \return true where the sender must pause; \p observer is then kept (null is allowed).
-    [[nodiscard]] bool add(std::int64_t bytes, std::shared_ptr<Observer> const& observer) {
+    /// \param full it must pause however few they are, and is told to go on when some are done.
+    [[nodiscard]] bool add(std::int64_t bytes, std::shared_ptr<Observer> const& observer, bool full = false) {
         m_bytes += bytes;
-        if (m_bytes <= m_high) {
+        if (m_bytes <= m_high && !full) {
             return false;
         }
         if (observer && !keeps(observer)) {

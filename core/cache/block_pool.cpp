@@ -127,16 +127,15 @@ block_ref block_pool::take() noexcept {
 }
 
 block_ref block_pool::allocate() noexcept {
+    return allocate_beyond(0);
+}
+
+block_ref block_pool::allocate_beyond(std::size_t most) noexcept {
     // Counted first, so that two threads do not both take the last one.
-    if (m_in_use.fetch_add(1, std::memory_order_relaxed) >= capacity()) {
+    if (m_in_use.fetch_add(1, std::memory_order_relaxed) >= capacity() + most) {
         m_in_use.fetch_sub(1, std::memory_order_relaxed);
         return {};
     }
-    return take();
-}
-
-block_ref block_pool::allocate_beyond() noexcept {
-    m_in_use.fetch_add(1, std::memory_order_relaxed);
     return take();
 }
 

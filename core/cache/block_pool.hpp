@@ -59,8 +59,9 @@ private:
 /// into blocks of 16 KiB aligned to 4 KiB. Allocating is a pop from a list without a lock; nothing is allocated a
 /// block.
 ///
-/// The size is a limit that can change while blocks are in use. Behind it lies an overdraft for a block that a peer has
-/// already sent, which cannot wait: allocate_beyond(). What is given back above the limit returns to the system.
+/// The size is a limit that can change while blocks are in use. Behind it lies an overdraft for what cannot wait, above
+/// all a block that a peer has already sent: allocate_beyond(). What is given back above the limit returns to the
+/// system.
 ///
 /// Threads: any.
 class block_pool {
@@ -74,8 +75,9 @@ public:
 
     /// A block with undefined content and one reference, or an empty ref where the limit is reached.
     [[nodiscard]] block_ref allocate() noexcept;
-    /// The same, beyond the limit if need be; empty only where the whole reservation is used up.
-    [[nodiscard]] block_ref allocate_beyond() noexcept;
+    /// The same, beyond the limit if need be, by up to \p most blocks; empty also where the reservation is used up.
+    [[nodiscard]] block_ref allocate_beyond(std::size_t most = any) noexcept;
+    static constexpr std::size_t any = std::size_t{1} << 48;
 
     void add_reference(block_index index) noexcept;
     void release(block_index index) noexcept;

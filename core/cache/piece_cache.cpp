@@ -14,6 +14,12 @@ namespace {
 constexpr int max_passed_over = 16;
 constexpr int max_shards_tried = 16;
 
+/// Blocks that may be taken beyond the pool's size.
+constexpr std::size_t beyond(memory_share share) noexcept {
+    constexpr std::size_t mib = (std::size_t{1} << 20) / block_size;
+    return share == memory_share::any ? block_pool::any : share == memory_share::passing ? 16 * mib : 8 * mib;
+}
+
 std::uint64_t mix(std::uint64_t value) noexcept {
     value ^= value >> 32;
     value *= 0x9e37'79b9'7f4a'7c15ULL;
@@ -260,9 +266,13 @@ block_ref piece_cache::allocate(shard* held) noexcept {
     }
 }
 
-block_ref piece_cache::allocate_for_write() {
+block_ref piece_cache::allocate_block(memory_share most) {
     auto block = allocate(nullptr);
-    return block ? std::move(block) : m_pool.allocate_beyond();
+    return block ? std::move(block) : m_pool.allocate_beyond(beyond(most));
+}
+
+bool piece_cache::overdrawn() const noexcept {
+    return m_pool.in_use() > m_pool.capacity() + beyond(memory_share::passing);
 }
 
 void piece_cache::make_clean_locked(shard& in, block_index index) noexcept {
@@ -319,7 +329,9 @@ void piece_cache::drop_clean(std::uint32_t image) {
 // --- reading
 
 piece_cache::lookup piece_cache::read(block_key const& key, std::int32_t begin, std::int32_t end, block_waiter* waiter,
-                                      block_ref& found, fill& wanted, bool uses) {
+                                      block_ref& found, fill& wanted, bool uses, memory_share most) {
+    wanted.blocks.clear();
+    wanted.blocks.reserve(static_cast<std::size_t>(end - begin)); // from here on nothing can fail
     auto& in = shard_of(key.image, key.piece);
     locked const lock(in);
     if (auto const index = find_locked(in, key); index != no_block) {
@@ -338,46 +350,30 @@ piece_cache::lookup piece_cache::read(block_key const& key, std::int32_t begin, 
         found = share(there.has_newer ? there.newer : index);
         return lookup::hit;
     }
-    ++in.misses;
-    wanted.blocks.clear();
-    wanted.first = key;
-    auto block = allocate(&in);
-    if (!block) {
-        block = m_pool.allocate_beyond();
+    auto block = most == memory_share::nothing ? block_ref() : allocate(&in);
+    if (!block && most != memory_share::nothing) {
+        block = m_pool.allocate_beyond(beyond(most));
     }
     if (!block) {
         return lookup::no_memory;
     }
-    auto const add = [&](std::int32_t at_block, block_ref memory) {
-        insert_locked(in, {key.image, key.piece, at_block}, memory.index(), state::filling);
-        m_filling.fetch_add(1, std::memory_order_relaxed);
-        wanted.blocks.push_back(std::move(memory));
-    };
-    // Backwards first, so that the blocks come in order; neighbours only from memory that is to be had.
+    ++in.misses;
+    // Neighbours only from memory that is to be had; backwards first, so that the blocks come in order.
     auto first = key.block;
     while (first > begin && find_locked(in, {key.image, key.piece, first - 1}) == no_block) {
         --first;
     }
-    std::vector<block_ref> before;
-    while (first < key.block) {
+    for (auto before = first; before < key.block; ++before) {
         auto memory = allocate(&in);
         if (!memory) {
-            before.clear(); // a gap is no use
+            wanted.blocks.clear(); // a gap is no use
             first = key.block;
             break;
         }
-        before.push_back(std::move(memory));
-        if (static_cast<std::int32_t>(before.size()) == key.block - first) {
-            break;
-        }
+        wanted.blocks.push_back(std::move(memory));
     }
-    for (auto& memory : before) {
-        add(first++, std::move(memory));
-    }
-    wanted.first.block = key.block - static_cast<std::int32_t>(wanted.blocks.size());
-    add(key.block, std::move(block));
-    at(wanted.blocks.back().index()).fresh = !uses;
-    add_waiter(at(wanted.blocks.back().index()), waiter);
+    auto const asked_for = block.index();
+    wanted.blocks.push_back(std::move(block));
     for (auto next = key.block + 1; next < end; ++next) {
         if (find_locked(in, {key.image, key.piece, next}) != no_block) {
             break;
@@ -386,33 +382,17 @@ piece_cache::lookup piece_cache::read(block_key const& key, std::int32_t begin, 
         if (!memory) {
             break;
         }
-        add(next, std::move(memory));
+        wanted.blocks.push_back(std::move(memory));
     }
+    wanted.first = {key.image, key.piece, first};
+    for (auto filled = wanted.first; auto const& memory : wanted.blocks) {
+        insert_locked(in, filled, memory.index(), state::filling);
+        ++filled.block;
+    }
+    m_filling.fetch_add(static_cast<std::int64_t>(wanted.blocks.size()), std::memory_order_relaxed);
+    at(asked_for).fresh = !uses;
+    add_waiter(at(asked_for), waiter);
     return lookup::must_fill;
-}
-
-void piece_cache::begin_fills(std::uint32_t image, std::int32_t piece, std::int32_t begin, std::int32_t end,
-                              std::vector<fill>& wanted) {
-    auto& in = shard_of(image, piece);
-    locked const lock(in);
-    bool joined = false;
-    for (auto block = begin; block < end; ++block) {
-        block_key const key{image, piece, block};
-        if (find_locked(in, key) != no_block) {
-            joined = false;
-            continue;
-        }
-        auto memory = allocate(&in);
-        if (!memory) {
-            return;
-        }
-        insert_locked(in, key, memory.index(), state::filling);
-        m_filling.fetch_add(1, std::memory_order_relaxed);
-        if (!std::exchange(joined, true)) {
-            wanted.push_back({key, {}});
-        }
-        wanted.back().blocks.push_back(std::move(memory));
-    }
 }
 
 waiter_list piece_cache::end_fill(fill const& done, bool success) {
@@ -527,8 +507,8 @@ std::int32_t piece_cache::begin_flush(std::uint32_t image, std::int32_t piece, s
         if (index == no_block || at(index).now != state::dirty) {
             return block;
         }
+        taken.push_back({block, at(index).length, share(index)}); // first: it may throw
         at(index).now = state::flushing;
-        taken.push_back({block, at(index).length, share(index)});
     }
     return end;
 }

@@ -23,6 +23,18 @@ struct block_key {
     friend bool operator==(block_key const&, block_key const&) = default;
 };
 
+/// How much of the pool may be in use for a block to be had, where no clean one can be evicted.
+///
+/// Blocks that are being sent stay in memory for as long as the slowest peer takes, so that reads alone could take any
+/// amount: they wait. What is on its way through, and frees itself, may take a little more; writes, which cannot wait,
+/// take what they need, and their senders pause.
+enum class memory_share : std::uint8_t {
+    nothing, ///< only what is in memory is to be had
+    read,    ///< the pool's size and 8 MiB
+    passing, ///< the pool's size and 16 MiB
+    any
+};
+
 /// Somebody who waits for a block: to be read (it then gets the block), or to be written. Belongs to the caller; the
 /// cache links it into a list from the call that takes it until a call that hands it back.
 struct block_waiter {
@@ -40,6 +52,13 @@ struct waiter_list {
         waiter->next = nullptr;
         (empty() ? first : last->next) = waiter;
         last = waiter;
+    }
+    void push_front(block_waiter* waiter) noexcept {
+        waiter->next = first;
+        if (empty()) {
+            last = waiter;
+        }
+        first = waiter;
     }
     void append(waiter_list other) noexcept {
         if (!other.empty()) {
@@ -97,13 +116,10 @@ public:
     /// the caller must read the blocks in \p wanted (which has its memory reused) and call end_fill(). Those are the
     /// block and absent neighbours of it within [\p begin, \p end) of the piece, as many as there is memory for.
     /// no_memory: nothing was taken. \param uses who asks needs the block for itself; a hash, which is made before
-    /// somebody asks, does not.
+    /// somebody asks, does not. \param most what of the pool the block may take: see memory_share. Throws
+    /// std::bad_alloc, before anything has changed.
     [[nodiscard]] lookup read(block_key const& key, std::int32_t begin, std::int32_t end, block_waiter* waiter,
-                              block_ref& found, fill& wanted, bool uses = true);
-    /// The same for a whole range that is wanted, without a waiter: must_fill where any block was absent, each run of
-    /// which is a fill of its own. Blocks that somebody else reads are not waited for.
-    void begin_fills(std::uint32_t image, std::int32_t piece, std::int32_t begin, std::int32_t end,
-                     std::vector<fill>& wanted);
+                              block_ref& found, fill& wanted, bool uses = true, memory_share most = memory_share::any);
     /// The blocks have been read, or could not be. \return those who waited; with a block where \p success.
     [[nodiscard]] waiter_list end_fill(fill const& done, bool success);
     /// Blocks [begin, end) of a piece that are in memory with valid content; empty refs for the others. \return how
@@ -115,7 +131,11 @@ public:
 
     /// Memory for a block that is to be written. Evicts clean blocks, and goes beyond the pool's size where there are
     /// none. Empty only where the reservation is used up.
-    [[nodiscard]] block_ref allocate_for_write();
+    [[nodiscard]] block_ref allocate_for_write() { return allocate_block(memory_share::any); }
+    /// Memory for a block that is in no table. Evicts clean blocks.
+    [[nodiscard]] block_ref allocate_block(memory_share most);
+    /// The pool lends so much that whoever brings blocks to be written must pause, however few are his.
+    [[nodiscard]] bool overdrawn() const noexcept;
 
     /// Makes a block dirty. \p waiter is handed back by the end_flush() after which the content is on the device.
     /// \return true where the block was not dirty before: it is to be flushed; false where it is on its way and
@@ -129,11 +149,12 @@ public:
         block_ref memory;
     };
     /// Takes the consecutive dirty blocks [begin, end) of a piece, as far as they are dirty, and calls them flushing.
-    /// Appends to \p taken. \return the first block that was not taken.
+    /// Appends to \p taken; where there is no memory for that it throws std::bad_alloc, and what was appended is taken.
+    /// \return the first block that was not taken.
     std::int32_t begin_flush(std::uint32_t image, std::int32_t piece, std::int32_t begin, std::int32_t end,
                              std::vector<flush_item>& taken);
     /// The writes of these blocks have ended. \p dirty_again gets the numbers of those that were written again
-    /// meanwhile. \return those whose content has reached the device, or will never.
+    /// meanwhile; it has room for them. \return those whose content has reached the device, or will never.
     [[nodiscard]] waiter_list end_flush(std::uint32_t image, std::int32_t piece, std::span<flush_item const> items,
                                         bool success, std::vector<std::int32_t>& dirty_again);
 

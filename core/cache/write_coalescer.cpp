@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace seedbed {
 
@@ -45,6 +46,14 @@ std::int32_t next_clear(std::vector<std::uint64_t> const& bits, std::int32_t blo
     return end;
 }
 
+/// For the runs of so many blocks: what is taken out of the maps is appended in any case.
+void make_room(std::vector<block_run>& leaving, std::int32_t blocks) {
+    auto const needed = leaving.size() + static_cast<std::size_t>(blocks);
+    if (leaving.capacity() < needed) {
+        leaving.reserve(std::max(needed, 2 * leaving.capacity()));
+    }
+}
+
 } // namespace
 
 write_coalescer::write_coalescer(std::int32_t pieces, std::int32_t blocks_per_piece, std::int32_t blocks_in_last,
@@ -67,13 +76,16 @@ void write_coalescer::add(std::int32_t piece, std::int32_t block, clock::time_po
                           std::vector<block_run>& leaving) {
     auto const count = blocks_in(piece);
     std::scoped_lock const lock(m_mutex);
-    auto const [at, fresh] = m_begun.try_emplace(piece);
-    auto& blocks = at->second;
-    if (fresh) {
+    auto at = m_begun.find(piece);
+    if (at == m_begun.end()) {
+        piece_blocks begun;
         auto const words = word_of(count - 1) + 1;
-        blocks.dirty.resize(words);
-        blocks.seen.resize(words);
+        begun.dirty.resize(words);
+        begun.seen.resize(words);
+        at = m_begun.emplace(piece, std::move(begun)).first;
     }
+    auto& blocks = at->second;
+    make_room(leaving, blocks.waiting + 1);
     if (!is_set(blocks.seen, block)) {
         blocks.seen[word_of(block)] |= bit_of(block);
         ++blocks.seen_count;
@@ -136,6 +148,7 @@ void write_coalescer::take_due(clock::time_point now, std::vector<block_run>& le
     }
     for (auto& [piece, blocks] : m_begun) {
         if (blocks.waiting > 0 && now - blocks.oldest >= m_policy.delay) {
+            make_room(leaving, blocks.waiting);
             m_waiting -= blocks.waiting;
             take_piece_locked(piece, blocks, leaving);
         }
@@ -149,10 +162,11 @@ void write_coalescer::take_all(std::vector<block_run>& leaving) {
     }
     for (auto& [piece, blocks] : m_begun) {
         if (blocks.waiting > 0) {
+            make_room(leaving, blocks.waiting);
+            m_waiting -= blocks.waiting;
             take_piece_locked(piece, blocks, leaving);
         }
     }
-    m_waiting = 0;
 }
 
 void write_coalescer::taken(block_run const& run) {

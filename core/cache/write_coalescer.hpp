@@ -24,7 +24,8 @@ struct block_run {
 /// It knows numbers only: blocks and their content are the cache's. Neighbours in a piece are neighbours on the device,
 /// but for the ends of extents.
 ///
-/// Threads: every member may be called from any thread.
+/// Threads: every member may be called from any thread. What throws std::bad_alloc has lost nothing: what it did not
+/// append waits still.
 class write_coalescer {
 public:
     using clock = std::chrono::steady_clock;

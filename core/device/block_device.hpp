@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include <fcntl.h>
 #include <sys/uio.h>
 
 #include "core/device/direct_io.hpp"
@@ -16,8 +17,9 @@ namespace seedbed {
 
 /// The descriptors of a device, which owns them.
 struct raw_device {
-    int cached = -1; ///< through the page cache
-    int direct = -1; ///< past it; only for what rules allow
+    int cached = -1;     ///< through the page cache
+    int direct = -1;     ///< past it; only for what rules allow
+    int write_back = -1; ///< for sync_file_range(2): an open file of its own, see block_device::wrote_back()
     direct_rules rules;
     std::int64_t size = 0; ///< bytes; what lies beyond must not be touched: a regular file would grow
     bool writable = false;
@@ -72,8 +74,17 @@ public:
     [[nodiscard]] virtual std::optional<raw_device> raw() const noexcept { return std::nullopt; }
     /// To be called before bytes are written by raw(): a flush that fails names them.
     virtual void will_write(std::int64_t /*offset*/, std::int64_t /*length*/) {}
-    /// Accounts for bytes that were written through raw() and the page cache; as a write() of them would.
-    [[nodiscard]] virtual result<void, io_error> wrote_through_cache(std::int64_t /*bytes*/) { return {}; }
+    /// Accounts for bytes that were written through raw() and the page cache. \return whether the caller must now do
+    /// what a write() would: start write-back of the whole device by sync_file_range(2) on raw_device::write_back with
+    /// write_back_flags, which blocks, and tell wrote_back() the outcome.
+    [[nodiscard]] virtual bool wrote_through_cache(std::int64_t /*bytes*/) noexcept { return false; }
+    /// \param code errno of that call, or 0. \return the outcome of the write of \p bytes after which it was made.
+    [[nodiscard]] virtual result<void, io_error> wrote_back(std::int64_t /*bytes*/, int /*code*/) noexcept {
+        return {};
+    }
+    /// Waiting for what was started last time keeps little more than two such amounts in memory, and one for each other
+    /// thread.
+    static constexpr unsigned write_back_flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE;
 
     /// Makes everything written before durable. After a failure everything since the last success is suspect, and the
     /// kernel reports a lost page once: so every later flush of this object fails with the same error. Its offset and

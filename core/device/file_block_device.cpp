@@ -97,13 +97,28 @@ public:
     }
 
     [[nodiscard]] std::optional<raw_device> raw() const noexcept override {
-        return raw_device{m_fd.get(), m_direct_fd.get(), m_rules, m_size, m_writable, m_one_writer};
+        return raw_device{m_fd.get(), m_direct_fd.get(), m_write_back_fd.get(), m_rules,
+                          m_size,     m_writable,        m_one_writer};
     }
 
     void will_write(std::int64_t offset, std::int64_t length) override { add_suspects(offset, length); }
 
-    [[nodiscard]] result<void, io_error> wrote_through_cache(std::int64_t bytes) override {
-        return outcome(io_operation::write, 0, bytes, bound_dirty_cache(bytes));
+    [[nodiscard]] bool wrote_through_cache(std::int64_t bytes) noexcept override {
+        std::int64_t const before = m_written.fetch_add(bytes, std::memory_order_relaxed);
+        return before / write_back_mark != (before + bytes) / write_back_mark;
+    }
+
+    [[nodiscard]] result<void, io_error> wrote_back(std::int64_t bytes, int code) noexcept override {
+        if (code == ENOSYS || code == EINVAL || code == ESPIPE) {
+            code = 0; // not to be had here: the kernel writes back when it likes
+        }
+        if (code != 0) {
+            // The call can meet the error of a lost page, which the kernel then does not tell again: it fails this
+            // write and every flush to come.
+            int none = 0;
+            m_write_back_failure.compare_exchange_strong(none, code);
+        }
+        return outcome(io_operation::write, 0, bytes, code);
     }
 
     [[nodiscard]] result<void, io_error> flush() override {
@@ -113,6 +128,9 @@ public:
         if (m_flush_failure == 0) {
             auto const written = take_suspects();
             m_flush_failure = sync();
+            if (m_flush_failure == 0) {
+                m_flush_failure = m_write_back_failure.load();
+            }
             m_lost = m_flush_failure == 0 ? byte_range{} : written;
         }
         return outcome(io_operation::flush, m_lost.begin, m_lost.end - m_lost.begin, m_flush_failure);
@@ -158,33 +176,15 @@ private:
     /// Counts \p written bytes and starts write-back where they cross a mark; of concurrent writes only the one that
     /// crosses it does. \return 0 or errno.
     [[nodiscard]] int bound_dirty_cache(std::int64_t written) {
-        std::int64_t const before = m_written.fetch_add(written, std::memory_order_relaxed);
-        if (before / write_back_mark == (before + written) / write_back_mark) {
+        if (!wrote_through_cache(written)) {
             return 0;
         }
-        // Waiting for what was started last time keeps little more than two such amounts in memory, and one for each
-        // other thread. It can meet the error of a lost page, which the kernel then does not tell again: it fails this
-        // write and every flush to come.
-        while (::sync_file_range(m_write_back_fd.get(), 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE) !=
-               0) {
-            if (errno == ENOSYS || errno == EINVAL || errno == ESPIPE) {
-                return 0; // not to be had here: the kernel writes back when it likes
-            }
-            if (errno != EINTR) {
-                int const code = errno;
-                fail_flushes(code);
-                return code;
-            }
-        }
-        return 0;
-    }
-
-    void fail_flushes(int code) {
-        std::lock_guard const lock(m_flush_mutex);
-        if (m_flush_failure == 0) {
-            m_lost = take_suspects();
-            m_flush_failure = code;
-        }
+        int code = 0;
+        do {
+            code = ::sync_file_range(m_write_back_fd.get(), 0, 0, write_back_flags) == 0 ? 0 : errno;
+        } while (code == EINTR);
+        auto const waited_for = wrote_back(written, code);
+        return waited_for ? 0 : waited_for.error().code;
     }
 
     /// Bytes of the device; empty where it ends before it begins.
@@ -215,9 +215,9 @@ private:
     }
 
     [[nodiscard]] result<void, io_error> outcome(io_operation op, std::int64_t offset, std::int64_t length,
-                                                 int code) const {
+                                                 int code) const noexcept {
         if (code != 0) {
-            return tl::make_unexpected(io_error{op, m_path, offset, length, code});
+            return tl::make_unexpected(make_io_error(op, m_path, offset, length, code));
         }
         return {};
     }
@@ -236,6 +236,7 @@ private:
     std::atomic<std::int64_t> m_written{0}; ///< bytes since it was opened
     std::mutex m_suspects_mutex;
     byte_range m_suspects; ///< around all that was written since the last flush began; guarded by m_suspects_mutex
+    std::atomic<int> m_write_back_failure{0}; ///< errno of the first write-back that failed
     std::mutex m_flush_mutex;
     byte_range m_lost;       ///< what that flush was to make durable: between these lies what is lost; guarded likewise
     int m_flush_failure = 0; ///< errno of the first flush that failed; guarded by m_flush_mutex

@@ -41,9 +41,10 @@ public:
         return std::span(m_parts).subspan(which.first, which.count);
     }
 
-    /// Says what is to be transferred, by add(); called on a thread of the queue. May leave nothing to do.
+    /// Says what is to be transferred, by add(); called on a thread of the queue. May leave nothing to do. May throw
+    /// std::bad_alloc: the job then ends with ENOMEM.
     virtual void prepare() {}
-    /// Everything has been transferred, or the first failure. Called once, on a thread of the queue.
+    /// Everything has been transferred, or the first failure. Called once, on a thread of the queue. Must not throw.
     virtual void end(result<void, io_error> const& outcome) = 0;
 
 protected:
@@ -57,7 +58,10 @@ protected:
     }
 
 private:
+    friend class io_order;
+
     direction const m_way;
+    io_job* m_behind = nullptr; ///< the next one that waits in the order of coming
     std::int64_t m_position = 0;
     std::vector<segment> m_segments;
     std::vector<iovec> m_parts;

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 
@@ -24,7 +23,8 @@ public:
     io_queue& operator=(io_queue const&) = delete;
     virtual ~io_queue() = default;
 
-    /// Takes a job; never waits for it. Jobs may run and end in another order than they came.
+    /// Takes a job; never waits for it. Jobs may run and end in another order than they came. Where it throws
+    /// (std::bad_alloc) the job is the caller's still.
     virtual void submit(io_job* job) = 0;
     /// Takes over the numbers of transfers at a time.
     virtual void set_profile(io_profile const& profile) = 0;
@@ -46,14 +46,16 @@ public:
 
     /// Changes the order of jobs that come from now on; all that wait are still taken.
     void set_by_position(bool by_position) noexcept { m_by_position = by_position; }
-    void push(io_job* job);
+    /// Where there is no memory to keep the order of positions, the job is taken in the order of coming.
+    void push(io_job* job) noexcept;
     /// The next one, or null.
-    [[nodiscard]] io_job* pop();
-    [[nodiscard]] bool empty() const noexcept { return m_queue.empty() && m_by_offset.empty(); }
+    [[nodiscard]] io_job* pop() noexcept;
+    [[nodiscard]] bool empty() const noexcept { return m_first == nullptr && m_by_offset.empty(); }
 
 private:
     bool m_by_position;
-    std::deque<io_job*> m_queue;
+    io_job* m_first = nullptr; ///< of those in the order of coming, linked through themselves
+    io_job* m_last = nullptr;
     std::multimap<std::int64_t, io_job*> m_by_offset;
     std::int64_t m_head = 0; ///< position of the job that was taken last
 };

@@ -1,22 +1,29 @@
+#include <cerrno>
 #include <mutex>
+#include <new>
+#include <utility>
 
 #include "core/device/io_queue.hpp"
 
 namespace seedbed {
 
-void io_order::push(io_job* job) {
+void io_order::push(io_job* job) noexcept {
     if (m_by_position) {
-        m_by_offset.emplace(job->position(), job);
-    } else {
-        m_queue.push_back(job);
+        try {
+            m_by_offset.emplace(job->position(), job);
+            return;
+        } catch (std::bad_alloc const&) {
+            // it goes without a place
+        }
     }
+    job->m_behind = nullptr;
+    (m_first == nullptr ? m_first : m_last->m_behind) = job;
+    m_last = job;
 }
 
-io_job* io_order::pop() {
-    if (!m_queue.empty()) {
-        auto* const job = m_queue.front();
-        m_queue.pop_front();
-        return job;
+io_job* io_order::pop() noexcept {
+    if (m_first != nullptr) {
+        return std::exchange(m_first, m_first->m_behind);
     }
     if (m_by_offset.empty()) {
         return nullptr;
@@ -43,11 +50,10 @@ public:
         , m_workers("disk", profile.threads) {}
 
     void submit(io_job* job) override {
-        {
-            std::scoped_lock const lock(m_mutex);
-            (m_one_writer && job->way() == io_job::direction::write ? m_writes : m_order).push(job);
-        }
+        // With the lock, so that the call finds the job; first the call, which can be refused.
+        std::scoped_lock const lock(m_mutex);
         m_workers.submit([this] { run_next(); });
+        (m_one_writer && job->way() == io_job::direction::write ? m_writes : m_order).push(job);
     }
 
     void set_profile(io_profile const& profile) override {
@@ -64,29 +70,31 @@ private:
     /// Runs a job. There is one call for each; a call that finds nothing but writes, while the only writer is busy,
     /// leaves its own to him.
     void run_next() {
-        io_job* job = nullptr;
-        {
-            std::scoped_lock const lock(m_mutex);
-            job = take_locked();
-            if (job == nullptr) {
-                ++m_left;
-                return;
+        for (bool again = true; again;) {
+            io_job* job = nullptr;
+            {
+                std::scoped_lock const lock(m_mutex);
+                job = take_locked();
+                if (job == nullptr) {
+                    ++m_left;
+                    return;
+                }
             }
+            bool const was_writer = m_one_writer && job->way() == io_job::direction::write;
+            run(*job);
+            again = was_writer && has_left_one();
         }
-        bool const was_writer = m_one_writer && job->way() == io_job::direction::write;
-        run(*job);
-        if (!was_writer) {
-            return;
+    }
+
+    /// The writer has ended: whether a job waits that has no call of its own.
+    [[nodiscard]] bool has_left_one() {
+        std::scoped_lock const lock(m_mutex);
+        m_writing = false;
+        if (m_left == 0) {
+            return false;
         }
-        {
-            std::scoped_lock const lock(m_mutex);
-            m_writing = false;
-            if (m_left == 0) {
-                return;
-            }
-            --m_left;
-        }
-        m_workers.submit([this] { run_next(); });
+        --m_left;
+        return true;
     }
 
     [[nodiscard]] io_job* take_locked() {
@@ -101,15 +109,20 @@ private:
     }
 
     void run(io_job& job) {
-        job.prepare();
         result<void, io_error> outcome;
-        for (auto const& segment : job.segments()) {
-            auto const memory = job.memory_of(segment);
-            outcome = job.way() == io_job::direction::read ? m_device.read(segment.offset, memory)
-                                                           : m_device.write(segment.offset, memory);
-            if (!outcome) {
-                break;
+        bool const reads = job.way() == io_job::direction::read;
+        try {
+            job.prepare();
+            for (auto const& segment : job.segments()) {
+                auto const memory = job.memory_of(segment);
+                outcome = reads ? m_device.read(segment.offset, memory) : m_device.write(segment.offset, memory);
+                if (!outcome) {
+                    break;
+                }
             }
+        } catch (std::bad_alloc const&) {
+            outcome = tl::unexpected(make_io_error(reads ? io_operation::read : io_operation::write, m_device.path(),
+                                                   job.position(), 0, ENOMEM));
         }
         job.end(outcome);
     }

@@ -1,10 +1,12 @@
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <deque>
+#include <chrono>
+#include <forward_list>
 #include <mutex>
-#include <string>
+#include <new>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <liburing.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/device/uring_io_queue.hpp"
+#include "core/foundation/linked_queue.hpp"
 #include "core/foundation/unique_fd.hpp"
 
 namespace seedbed {
@@ -25,11 +28,12 @@ namespace {
 struct request {
     struct running_job* owner = nullptr;
     int fd = -1;
-    bool direct = false;
+    bool write_back = false; ///< starts that, and transfers nothing
     std::int64_t offset = 0;
     std::int64_t left = 0; ///< bytes
     std::vector<iovec> memory;
-    std::size_t first = 0; ///< of the memory that is left
+    std::size_t first = 0;   ///< of the memory that is left
+    request* next = nullptr; ///< in the list in which it is
 };
 
 /// A job whose requests are in the ring.
@@ -38,12 +42,18 @@ struct running_job {
     int left = 0; ///< requests that have not ended
     std::int64_t through_cache = 0;
     result<void, io_error> outcome;
+    running_job* next = nullptr; ///< in the list in which it is
 };
 
 constexpr std::size_t most_pieces = 1024; // IOV_MAX of Linux
 constexpr int ring_entries = io_profile_limits::max_queue_depth;
 constexpr int most_in_ring = ring_entries - 1; // one is the event's
 
+/// What the ring's thread may do is what cannot block: system calls on the device are the kernel's own threads' to wait
+/// for.
+///
+/// Where the ring itself breaks down, each job ends all the same: what the kernel had not taken fails, what it had
+/// taken is waited for, since until then its memory may still be written to; and whatever comes later fails at once.
 class uring_io_queue final : public io_queue {
 public:
     uring_io_queue(block_device& device, raw_device const& raw, io_profile const& profile, std::span<std::byte> memory)
@@ -78,7 +88,15 @@ public:
             return errno;
         }
         register_memory();
-        m_thread = std::thread([this] { run(); });
+        m_ended.reserve(std::size_t{2} * ring_entries); // as many as there is room for ends
+        if (!grow()) {
+            return ENOMEM;
+        }
+        try {
+            m_thread = std::thread([this] { run(); });
+        } catch (std::system_error const& refused) {
+            return refused.code().value();
+        }
         static_cast<void>(pthread_setname_np(m_thread.native_handle(), "ring"));
         return 0;
     }
@@ -144,7 +162,7 @@ private:
             bool const idle = m_in_flight == 0;
             {
                 std::scoped_lock const lock(m_mutex);
-                if (!m_order.empty() && m_in_flight < m_depth) {
+                if (!m_order.empty() && m_in_flight < std::min(m_depth, m_most_jobs)) {
                     continue;
                 }
                 if (m_stop && idle && m_order.empty()) {
@@ -152,11 +170,16 @@ private:
                 }
                 m_asleep = true;
             }
+            if (m_broken != 0) {
+                await(m_event.get());
+                drain_event();
+                continue;
+            }
             // One system call hands over all that was queued and waits for the first to end, or for wake().
             int const code = ::io_uring_submit_and_wait(&m_ring, 1);
             if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY) {
-                fail_everything(-code);
-                return;
+                break_down(-code);
+                continue;
             }
             reap();
         }
@@ -165,35 +188,50 @@ private:
     /// The job that runs next, while there is room for one; null otherwise.
     io_job* take() {
         std::scoped_lock const lock(m_mutex);
-        return m_in_flight < m_depth ? m_order.pop() : nullptr;
+        return m_in_flight < std::min(m_depth, m_most_jobs) ? m_order.pop() : nullptr;
     }
 
     bool start_next() {
+        if (m_free_jobs.empty() && !grow()) {
+            m_most_jobs = m_in_flight; // at least one, see open()
+        }
         auto* const job = take();
         if (job == nullptr) {
             return false;
         }
-        job->prepare();
-        auto* const running = take_running(job);
-        running->left = 1; // held until all requests are in
+        auto& running = m_free_jobs.pop();
+        running.job = job;
+        running.through_cache = 0;
+        running.outcome = {};
+        running.left = 1; // held until all requests are in
         ++m_in_flight;
-        for (auto const& segment : job->segments()) {
-            bool const writes = job->way() == io_job::direction::write;
-            if (int const code = m_raw.refuse(writes, segment.offset, segment.length); code != 0) {
-                running->outcome =
-                    failure(writes ? io_operation::write : io_operation::read, segment.offset, segment.length, code);
-                break;
+        try {
+            job->prepare(); // also where it can only fail: it may have something to give back at its end
+            start_parts(running);
+        } catch (std::bad_alloc const&) {
+            running.outcome = failure(running, job->position(), 0, ENOMEM);
+        }
+        finish_one(running);
+        return true;
+    }
+
+    void start_parts(running_job& running) {
+        auto const& job = *running.job;
+        bool const writes = job.way() == io_job::direction::write;
+        for (auto const& segment : job.segments()) {
+            int const code = m_broken != 0 ? m_broken : m_raw.refuse(writes, segment.offset, segment.length);
+            if (code != 0) {
+                running.outcome = failure(running, segment.offset, segment.length, code);
+                return;
             }
             if (writes) {
                 m_device.will_write(segment.offset, segment.length);
             }
-            auto const memory = job->memory_of(segment);
+            auto const memory = job.memory_of(segment);
             for (auto const& part : plan_transfer(m_raw.rules, segment.offset, segment.length, memory)) {
-                start_part(*running, memory, part);
+                start_part(running, memory, part);
             }
         }
-        finish_one(*running);
-        return true;
     }
 
     void start_part(running_job& running, std::span<iovec const> memory, transfer_part const& part) {
@@ -202,24 +240,25 @@ private:
         auto left = part.length;
         auto offset = part.offset;
         while (left > 0) {
-            auto* const wanted = take_request();
-            wanted->memory.resize(std::min(memory.size(), most_pieces));
-            wanted->memory.resize(cursor.peek(left, wanted->memory));
+            auto& wanted = peek_request();
+            wanted.memory.resize(std::min(memory.size(), most_pieces));
+            wanted.memory.resize(cursor.peek(left, wanted.memory));
             std::int64_t bytes = 0;
-            for (auto const& piece : wanted->memory) {
+            for (auto const& piece : wanted.memory) {
                 bytes += static_cast<std::int64_t>(piece.iov_len);
             }
-            wanted->owner = &running;
-            wanted->fd = part.direct ? m_raw.direct : m_raw.cached;
-            wanted->direct = part.direct;
-            wanted->offset = offset;
-            wanted->left = bytes;
-            wanted->first = 0;
+            static_cast<void>(m_free_requests.pop()); // this one: nothing can fail any more
+            wanted.owner = &running;
+            wanted.fd = part.direct ? m_raw.direct : m_raw.cached;
+            wanted.write_back = false;
+            wanted.offset = offset;
+            wanted.left = bytes;
+            wanted.first = 0;
             if (!part.direct) {
                 running.through_cache += bytes;
             }
             ++running.left;
-            enqueue(*wanted);
+            enqueue(wanted);
             cursor.skip(bytes);
             offset += bytes;
             left -= bytes;
@@ -229,12 +268,21 @@ private:
     /// Puts a request into the ring, or lets it wait for a place: no more are in it than it has entries, so that there
     /// is always one to be had, and the ends of all have room.
     void enqueue(request& wanted) {
+        if (m_broken != 0) {
+            fail(wanted, m_broken);
+            return;
+        }
         if (m_in_ring == most_in_ring) {
-            m_waiting.push_back(&wanted);
+            m_waiting.push(wanted);
             return;
         }
         ++m_in_ring;
         auto* const sqe = ::io_uring_get_sqe(&m_ring);
+        if (wanted.write_back) {
+            ::io_uring_prep_sync_file_range(sqe, wanted.fd, 0, 0, static_cast<int>(block_device::write_back_flags));
+            ::io_uring_sqe_set_data(sqe, &wanted);
+            return;
+        }
         auto const pieces = std::span(wanted.memory).subspan(wanted.first);
         auto const at = static_cast<std::uint64_t>(wanted.offset);
         bool const reads = wanted.owner->job->way() == io_job::direction::read;
@@ -279,16 +327,16 @@ private:
         for (auto const& [ended, outcome] : m_ended) {
             if (ended == nullptr) {
                 drain_event();
-                arm_event();
+                if (m_broken == 0) {
+                    arm_event();
+                }
             } else {
                 --m_in_ring;
                 on_ended(*ended, outcome);
             }
         }
         while (!m_waiting.empty() && m_in_ring < most_in_ring) {
-            auto* const next = m_waiting.front();
-            m_waiting.pop_front();
-            enqueue(*next);
+            enqueue(m_waiting.pop());
         }
     }
 
@@ -296,6 +344,12 @@ private:
         auto& running = *ended.owner;
         if (outcome == -EINTR || outcome == -EAGAIN) {
             enqueue(ended);
+            return;
+        }
+        if (ended.write_back) {
+            running.outcome = m_device.wrote_back(ended.left, outcome < 0 ? -outcome : 0);
+            m_free_requests.push(ended);
+            finish_one(running);
             return;
         }
         if (outcome > 0 && outcome < ended.left) {
@@ -312,12 +366,21 @@ private:
             enqueue(ended);
             return;
         }
-        if (outcome <= 0 && running.outcome) {
-            auto const way = running.job->way() == io_job::direction::read ? io_operation::read : io_operation::write;
-            // No progress is how the end of a device looks.
-            running.outcome = failure(way, ended.offset, ended.left, outcome == 0 ? EIO : -outcome);
+        if (outcome <= 0) {
+            fail(ended, outcome == 0 ? EIO : -outcome); // no progress is how the end of a device looks
+            return;
         }
-        m_free_requests.push_back(&ended);
+        m_free_requests.push(ended);
+        finish_one(running);
+    }
+
+    /// A request that is not in the ring, or no longer, ends with an error.
+    void fail(request& failed, int code) {
+        auto& running = *failed.owner;
+        if (running.outcome) {
+            running.outcome = failure(running, failed.offset, failed.left, code);
+        }
+        m_free_requests.push(failed);
         finish_one(running);
     }
 
@@ -326,10 +389,13 @@ private:
             return;
         }
         if (running.outcome && running.job->way() == io_job::direction::write && running.through_cache > 0) {
-            running.outcome = m_device.wrote_through_cache(running.through_cache);
+            auto const bytes = std::exchange(running.through_cache, 0);
+            if (m_device.wrote_through_cache(bytes) && start_write_back(running, bytes)) {
+                return; // the job ends with that
+            }
         }
         running.job->end(running.outcome);
-        m_free_jobs.push_back(&running);
+        m_free_jobs.push(running);
         --m_in_flight;
         std::scoped_lock const lock(m_mutex);
         --m_pending;
@@ -337,35 +403,55 @@ private:
         m_last_progress = std::chrono::steady_clock::now();
     }
 
-    /// The ring itself has broken down: nothing that waits will ever end otherwise.
-    void fail_everything(int code) {
-        for (;;) {
-            io_job* job = nullptr;
-            {
-                std::unique_lock lock(m_mutex);
-                job = m_order.pop();
-                if (job == nullptr && m_stop) {
-                    return;
-                }
+    /// False where it can not be: then the kernel writes back when it likes, until the next time.
+    bool start_write_back(running_job& running, std::int64_t bytes) {
+        if (m_broken != 0 || (m_free_requests.empty() && !grow())) {
+            return false;
+        }
+        auto& wanted = m_free_requests.pop();
+        wanted.owner = &running;
+        wanted.fd = m_raw.write_back;
+        wanted.write_back = true;
+        wanted.offset = 0;
+        wanted.left = bytes;
+        running.left = 1;
+        enqueue(wanted);
+        return true;
+    }
+
+    /// The ring itself has broken down. What the kernel has taken still ends, and tells so in memory that is shared
+    /// with it, whether it can be called or not.
+    void break_down(int code) {
+        m_broken = code;
+        auto const& queue = m_ring.sq;
+        for (auto at = queue.sqe_tail - ::io_uring_sq_ready(&m_ring); at != queue.sqe_tail; ++at) {
+            auto* const never_taken = reinterpret_cast<request*>(queue.sqes[at & queue.ring_mask].user_data);
+            if (never_taken != nullptr) {
+                --m_in_ring;
+                fail(*never_taken, code);
             }
-            if (job == nullptr) {
-                std::uint64_t count = 0;
-                static_cast<void>(::read(m_event.get(), &count, sizeof count));
-                std::this_thread::sleep_for(std::chrono::milliseconds(10));
-                continue;
-            }
-            job->prepare();
-            auto const way = job->way() == io_job::direction::read ? io_operation::read : io_operation::write;
-            job->end(failure(way, job->position(), 0, code));
-            std::scoped_lock const lock(m_mutex);
-            --m_pending;
-            ++m_completed;
+        }
+        while (!m_waiting.empty()) {
+            fail(m_waiting.pop(), code);
+        }
+        while (m_in_ring > 0) {
+            await(m_ring.ring_fd);
+            reap();
         }
     }
 
-    [[nodiscard]] tl::unexpected<io_error> failure(io_operation what, std::int64_t offset, std::int64_t length,
-                                                   int code) const {
-        return tl::make_unexpected(io_error{what, m_device.path(), offset, length, code});
+    /// Waits until a descriptor can be read, or a moment where that can not be found out.
+    static void await(int fd) {
+        pollfd readable{fd, POLLIN, 0};
+        if (::poll(&readable, 1, -1) != 1 || (readable.revents & POLLIN) == 0) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+
+    [[nodiscard]] tl::unexpected<io_error> failure(running_job const& of, std::int64_t offset, std::int64_t length,
+                                                   int code) const noexcept {
+        auto const way = of.job->way() == io_job::direction::read ? io_operation::read : io_operation::write;
+        return tl::make_unexpected(make_io_error(way, m_device.path(), offset, length, code));
     }
 
     void arm_event() {
@@ -379,29 +465,25 @@ private:
         static_cast<void>(::read(m_event.get(), &count, sizeof count)); // EAGAIN: somebody has drained it
     }
 
-    request* take_request() {
-        if (m_free_requests.empty()) {
-            m_requests.push_back(std::make_unique<request>());
-            return m_requests.back().get();
+    /// A request that is free, and stays so until it is popped.
+    request& peek_request() {
+        if (m_free_requests.empty() && !grow()) {
+            throw std::bad_alloc();
         }
-        auto* const reused = m_free_requests.back();
-        m_free_requests.pop_back();
-        return reused;
+        return m_free_requests.front();
     }
 
-    running_job* take_running(io_job* job) {
-        running_job* running = nullptr;
-        if (m_free_jobs.empty()) {
-            m_jobs.push_back(std::make_unique<running_job>());
-            running = m_jobs.back().get();
-        } else {
-            running = m_free_jobs.back();
-            m_free_jobs.pop_back();
+    /// One more job, and one more request, that may run at a time. \return false where there is no memory for them.
+    [[nodiscard]] bool grow() noexcept {
+        try {
+            m_jobs.emplace_front();
+            m_requests.emplace_front();
+        } catch (std::bad_alloc const&) {
+            return false;
         }
-        running->job = job;
-        running->through_cache = 0;
-        running->outcome = {};
-        return running;
+        m_free_jobs.push(m_jobs.front());
+        m_free_requests.push(m_requests.front());
+        return true;
     }
 
     struct ended_request {
@@ -427,13 +509,15 @@ private:
     io_uring m_ring{};
     bool m_ring_open = false;
     unique_fd m_event;
-    int m_in_flight = 0;            ///< jobs
-    int m_in_ring = 0;              ///< requests
-    std::deque<request*> m_waiting; ///< requests for which the ring has no room
-    std::vector<std::unique_ptr<request>> m_requests;
-    std::vector<request*> m_free_requests;
-    std::vector<std::unique_ptr<running_job>> m_jobs;
-    std::vector<running_job*> m_free_jobs;
+    int m_broken = 0;                      ///< errno of the call after which the ring is used no more
+    int m_most_jobs = ring_entries;        ///< less, where there was no memory for more
+    int m_in_flight = 0;                   ///< jobs
+    int m_in_ring = 0;                     ///< requests
+    linked_queue<request> m_waiting;       ///< those for which the ring has no room
+    std::forward_list<request> m_requests; ///< the memory of all
+    linked_queue<request> m_free_requests;
+    std::forward_list<running_job> m_jobs; ///< the memory of all
+    linked_queue<running_job> m_free_jobs;
     std::vector<ended_request> m_ended;
     std::thread m_thread;
 };

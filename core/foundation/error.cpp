@@ -1,6 +1,7 @@
 #include "core/foundation/error.hpp"
 
 #include <cstring>
+#include <new>
 #include <system_error>
 
 namespace seedbed {
@@ -42,6 +43,21 @@ std::string io_error::message() const {
         text += "offset " + std::to_string(offset) + ", length " + std::to_string(length) + ": ";
     }
     return text + reason(code);
+}
+
+io_error make_io_error(io_operation operation, std::string const& device, std::int64_t offset, std::int64_t length,
+                       int code) noexcept {
+    io_error made{operation, {}, offset, length, code};
+    try {
+        made.device = device;
+    } catch (std::bad_alloc const&) {
+        made.device.clear();
+    }
+    return made;
+}
+
+io_error copy_of(io_error const& other) noexcept {
+    return make_io_error(other.operation, other.device, other.offset, other.length, other.code);
 }
 
 error errno_error(std::string const& what, int code) {

@@ -35,6 +35,13 @@ struct io_error {
     [[nodiscard]] std::string message() const;
 };
 
+/// An io_error, or, where there is no memory for the device's name, one without it: for threads on which nothing may be
+/// thrown.
+[[nodiscard]] io_error make_io_error(io_operation operation, std::string const& device, std::int64_t offset,
+                                     std::int64_t length, int code) noexcept;
+/// A copy, or one without the name, likewise.
+[[nodiscard]] io_error copy_of(io_error const& other) noexcept;
+
 /// The symbol of an errno value ("EIO"), or its number where the C library knows none.
 [[nodiscard]] std::string errno_name(int code);
 

@@ -1,7 +1,7 @@
 #include "core/foundation/worker_pool.hpp"
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
 #include <utility>
 
 #include <pthread.h>
@@ -51,6 +51,25 @@ void worker_pool::set_threads(int threads) {
     }
 }
 
+void worker_pool::lend_thread() {
+    std::list<std::thread> finished;
+    {
+        std::scoped_lock const lock(m_mutex);
+        ++m_lent;
+        adjust_threads_locked();
+        finished.splice(finished.end(), m_finished); // those that were lent before
+    }
+    for (auto& thread : finished) {
+        thread.join();
+    }
+}
+
+void worker_pool::return_thread() {
+    std::scoped_lock const lock(m_mutex);
+    --m_lent;
+    m_work.notify_all(); // one that has nothing to do ends
+}
+
 int worker_pool::threads() const {
     std::scoped_lock const lock(m_mutex);
     return m_wanted;
@@ -63,12 +82,15 @@ worker_pool::progress worker_pool::current_progress() const {
 }
 
 void worker_pool::adjust_threads_locked() {
-    while (m_live < m_wanted) {
-        auto const self = m_threads.emplace(m_threads.end());
+    while (m_live < most_locked()) {
+        auto self = m_threads.end();
         try {
+            self = m_threads.emplace(m_threads.end());
             *self = std::thread([this, self] { run(self); });
-        } catch (std::system_error const&) {
-            m_threads.erase(self);
+        } catch (std::exception const&) { // std::system_error, or std::bad_alloc
+            if (self != m_threads.end()) {
+                m_threads.erase(self);
+            }
             if (m_live == 0) {
                 throw;
             }
@@ -83,8 +105,8 @@ void worker_pool::adjust_threads_locked() {
 void worker_pool::run(std::list<std::thread>::iterator self) {
     std::unique_lock lock(m_mutex);
     for (;;) {
-        m_work.wait(lock, [this] { return !m_jobs.empty() || m_stop || m_live > m_wanted; });
-        if (m_live > m_wanted || (m_stop && m_jobs.empty())) {
+        m_work.wait(lock, [this] { return !m_jobs.empty() || m_stop || m_live > most_locked(); });
+        if (m_live > most_locked() || (m_stop && m_jobs.empty())) {
             break;
         }
         auto work = std::move(m_jobs.front());

@@ -28,19 +28,24 @@ public:
 
     /// \param name of the threads, as ps and perf show them; at most 15 bytes are used.
     /// \param threads at least 1.
-    /// Throws std::system_error where the system does not give a single one.
+    /// Throws std::system_error or std::bad_alloc where the system does not give a single one.
     worker_pool(std::string name, int threads);
     worker_pool(worker_pool const&) = delete;
     worker_pool& operator=(worker_pool const&) = delete;
     ~worker_pool();
 
-    /// Appends a job. Never waits for one to run.
+    /// Appends a job. Never waits for one to run. Throws std::bad_alloc where there is no memory for it: nothing was
+    /// appended then.
     void submit(job work);
 
     /// Changes the number of threads. Returns at once: threads that are too many end after their present job.
     void set_threads(int threads);
     /// As asked for last.
     [[nodiscard]] int threads() const;
+
+    /// A job is about to wait for long: until return_thread() there is one thread more, if the system gives it.
+    void lend_thread();
+    void return_thread();
 
     /// What a watchdog needs to tell a slow pool from one that hangs.
     struct progress {
@@ -54,6 +59,7 @@ public:
 private:
     void run(std::list<std::thread>::iterator self);
     void adjust_threads_locked();
+    [[nodiscard]] int most_locked() const noexcept { return m_wanted + m_lent; }
 
     std::string m_name;
     mutable std::mutex m_mutex;
@@ -63,6 +69,7 @@ private:
     std::list<std::thread> m_threads;  ///< threads that run
     std::list<std::thread> m_finished; ///< threads that have left run() and want joining
     int m_wanted = 0;
+    int m_lent = 0; ///< threads beyond these
     int m_live = 0;
     std::size_t m_running = 0;
     std::uint64_t m_completed = 0;

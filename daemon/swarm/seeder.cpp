@@ -16,6 +16,7 @@
 #include <libtorrent/peer_info.hpp>
 #include <libtorrent/session.hpp>
 #include <libtorrent/session_params.hpp>
+#include <libtorrent/session_stats.hpp>
 #include <libtorrent/torrent_handle.hpp>
 #include <libtorrent/torrent_info.hpp>
 #include <libtorrent/torrent_status.hpp>
@@ -133,6 +134,10 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     std::string listen_error;
     bool listening_known = false;
 
+    std::shared_ptr<backend> pool; ///< whose blocks wait to be sent
+    int send_buffer = 0;           ///< bytes for each peer, as set last; 0 for the first setting
+    bool stats_asked = false;      ///< since a peer came
+
     std::unique_ptr<lt::session> session;
     std::vector<lt::alert*> alerts; ///< memory for the next batch
 
@@ -147,6 +152,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         slots_in_force = ramp.slots(network);
         set_upload_slots_setting(pack, slots_in_force);
         lt::session_params params(std::move(pack));
+        pool = shared;
         params.disk_io_constructor = [shared = std::move(shared)](lt::io_context& context,
                                                                   lt::settings_interface const& settings,
                                                                   lt::counters& counters) {
@@ -183,6 +189,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     void on_tracker(torrent& which, std::string const& url, std::string const& error);
     void on_listen_failed(lt::listen_failed_alert const& alert);
     void on_pong();
+    void share_send_buffers(std::int64_t peers);
 
     [[nodiscard]] int peers() const {
         int sum = 0;
@@ -264,6 +271,17 @@ void seeder::implementation::on_pong() {
     if (listening) {
         auto const call = std::exchange(listening, nullptr);
         call(listen_error.empty() ? result<void>{} : tl::unexpected(error{listen_error}));
+    }
+}
+
+void seeder::implementation::share_send_buffers(std::int64_t peers) {
+    stats_asked = false;
+    auto const pool_bytes = static_cast<std::int64_t>(pool->pool().capacity()) * block_size;
+    lt::settings_pack wanted;
+    set_send_buffer_settings(wanted, pool_bytes, peers);
+    auto const most = wanted.get_int(lt::settings_pack::send_buffer_watermark);
+    if (std::exchange(send_buffer, most) != most) {
+        session->apply_settings(std::move(wanted));
     }
 }
 
@@ -360,7 +378,9 @@ void seeder::implementation::dispatch(lt::alert const& alert) {
         on_added(*added);
     } else if (auto const* removed = lt::alert_cast<lt::torrent_removed_alert>(&alert)) {
         on_removed(removed->handle);
-    } else if (lt::alert_cast<lt::session_stats_alert>(&alert) != nullptr) {
+    } else if (auto const* stats = lt::alert_cast<lt::session_stats_alert>(&alert)) {
+        static int const peers = lt::find_metric_idx("peer.num_peers_connected");
+        share_send_buffers(stats->counters()[peers]);
         on_pong();
     } else if (auto const* updates = lt::alert_cast<lt::state_update_alert>(&alert)) {
         for (auto const& status : updates->status) {
@@ -411,6 +431,9 @@ void seeder::implementation::dispatch(lt::alert const& alert) {
         }
         if (ramp.begin()) {
             arm_ramp();
+        }
+        if (!std::exchange(stats_asked, true)) {
+            session->post_session_stats(); // tells how many there are now
         }
         on_activity();
     } else if (auto const* gone = lt::alert_cast<lt::peer_disconnected_alert>(&alert)) {

@@ -50,6 +50,15 @@ void set_queued_bytes_setting(lt::settings_pack& pack, std::int64_t queued_bytes
                  static_cast<int>(std::min<std::int64_t>(queued_bytes, std::numeric_limits<int>::max())));
 }
 
+void set_send_buffer_settings(lt::settings_pack& pack, std::int64_t pool_bytes, std::int64_t peers) {
+    // A peer keeps what it took in one and a half seconds, within these two. Blocks that wait to be sent are the
+    // pool's.
+    auto const share = std::clamp<std::int64_t>(pool_bytes / 2 / std::max<std::int64_t>(peers, 1), 64 << 10, 4 << 20);
+    pack.set_int(lt::settings_pack::send_buffer_low_watermark,
+                 static_cast<int>(std::min<std::int64_t>(share, 1 << 20)));
+    pack.set_int(lt::settings_pack::send_buffer_watermark, static_cast<int>(share));
+}
+
 lt::settings_pack make_session_settings(network_settings const& network, std::int64_t queued_bytes) {
     using sp = lt::settings_pack;
     sp pack;
@@ -103,8 +112,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_int(sp::max_out_request_queue, 1500);
     pack.set_int(sp::max_allowed_in_request_queue, 4000);
     pack.set_int(sp::request_queue_time, 3);
-    pack.set_int(sp::send_buffer_low_watermark, 1 << 20);
-    pack.set_int(sp::send_buffer_watermark, 4 << 20);
+    set_send_buffer_settings(pack, std::numeric_limits<std::int64_t>::max(), 1);
     pack.set_int(sp::send_buffer_watermark_factor, 150);
     set_queued_bytes_setting(pack, queued_bytes);
 

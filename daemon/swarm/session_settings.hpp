@@ -26,6 +26,10 @@ void set_network_settings(libtorrent::settings_pack& pack, network_settings cons
 void set_upload_slots_setting(libtorrent::settings_pack& pack, int slots);
 void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);
 
+/// How much may wait to be sent to each of so many peers: little enough that those who are slow leave half of the pool
+/// (\p pool_bytes) to those who are not.
+void set_send_buffer_settings(libtorrent::settings_pack& pack, std::int64_t pool_bytes, std::int64_t peers);
+
 /// Has the allocator keep what is freed. libtorrent allocates and frees its receive buffers over and over: where their
 /// memory went back to the system each time, each block that arrives would cost page faults. To be called first of all
 /// in main().

@@ -12,6 +12,7 @@
 #include <catch2/catch.hpp>
 
 #include "backend_fixture.hpp"
+#include "core/cache/drain_meter.hpp"
 
 using namespace seedbed;
 using namespace seedbed::test;
@@ -138,6 +139,30 @@ TEST_CASE("reads alone fill the whole pool, and writes take it from them") {
     CHECK(t.shared.shared->pool().in_use() <= blocks + 1);
     t.session.run_all();
     CHECK(t.shared.all_given_back());
+}
+
+TEST_CASE("a slow disk holds back who writes to it, and no other") {
+    test_backend shared;
+    auto plan = large(1, milliseconds(0), 40 * 1024 * kib);
+    auto& slow = shared.add(plan);
+    plan.seed = 2;
+    auto& fast = shared.add(plan);
+    test_session session(shared.shared, 1 << 30);
+    auto const to_slow = session.add(slow);
+    auto const to_fast = session.add(fast);
+    auto const held = slow.device->hold(operation::write);
+    int written = 0;
+    while (!session.write(to_slow, written / 256, written % 256 * block_size, pattern(block_size, 1))->pause) {
+        REQUIRE(++written < 2400);
+    }
+    CHECK(written == drain_meter::floor / block_size);
+    for (int i = 0; i < 4; ++i) {
+        auto const write = session.write(to_fast, 0, i * block_size, pattern(block_size, 2));
+        CHECK_FALSE(write->pause);
+        session.run_until(write);
+        CHECK(write->ok());
+    }
+    CHECK(session.write(to_slow, 9, 255 * block_size, pattern(block_size, 1))->pause);
 }
 
 TEST_CASE("a pool that shrinks while it is full gives its blocks back, and the watermark follows") {

@@ -97,7 +97,7 @@ struct io_test {
     /// Asks for a block; it may be there at once.
     request& read(int piece, int block) {
         auto& waiter = sink.make();
-        if (block_ref found; io.read_block(piece, block, waiter, found)) {
+        if (block_ref found; io.read_block(piece, block, waiter, found) == read_answer::there) {
             waiter.block = std::move(found);
             waiter_list one;
             one.push(&waiter);
@@ -160,7 +160,7 @@ TEST_CASE("a chunk is read once though threads ask for all of its blocks") {
                     auto& sink = *sinks[self].emplace_back(std::make_unique<collecting_sink>());
                     auto& waiter = sink.make();
                     block_ref found;
-                    if (t.io.read_block(i / 4, i % 4, waiter, found)) {
+                    if (t.io.read_block(i / 4, i % 4, waiter, found) == read_answer::there) {
                         return; // asked shows that it is short
                     }
                     asked[self].push_back(&waiter);

@@ -452,3 +452,31 @@ TEST_CASE("pieces that arrive side by side are hashed together, each as it was w
     }
     CHECK(t.shared.all_given_back());
 }
+
+TEST_CASE("a device that hangs does not keep other images from being hashed") {
+    test_backend shared(64LL << 20, 2);
+    auto& hanging = shared.add(test_image::awkward(8));
+    auto plan = test_image::awkward();
+    plan.seed = 2;
+    auto& other = shared.add(plan);
+    test_session session(shared.shared);
+    auto const of_hanging = session.add(hanging);
+    auto const of_other = session.add(other);
+    auto const flags =
+        lt::disk_interface::v1_hash | GENERATE(lt::disk_job_flags_t{}, lt::disk_interface::volatile_read);
+    auto held = hanging.device->hold(operation::read);
+    std::vector<outcome_ptr> hang;
+    for (int i = 0; i < 12; ++i) {
+        hang.push_back(session.hash(of_hanging, i % hanging.pieces(), flags));
+    }
+    held.wait_until_waiting(1);
+    auto const hash = session.hash(of_other, 1, flags);
+    session.run_until(hash);
+    CHECK(hash->ok());
+    CHECK(std::ranges::none_of(hang, [](auto const& each) { return each->done(); }));
+    held.release();
+    session.run_all();
+    CHECK(std::ranges::all_of(hang, [](auto const& each) { return each->ok(); }));
+    CHECK(session.all_ended_well());
+    CHECK(shared.all_given_back());
+}

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <numeric>
+#include <semaphore>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -347,4 +348,42 @@ TEST_CASE("a pool that gets not a single thread is an error of its constructor")
         return 0;
     });
     CHECK(code == EAGAIN);
+}
+
+TEST_CASE("a thread that is lent runs what the others have no time for, and is gone when it was returned") {
+    worker_pool pool("lend", 1);
+    for (int round = 0; round < 3; ++round) {
+        std::binary_semaphore waits{0};
+        std::binary_semaphore ran{0};
+        std::binary_semaphore ended{0};
+        pool.submit([&] {
+            pool.lend_thread();
+            waits.acquire();
+            pool.return_thread();
+            ended.release();
+        });
+        pool.submit([&] { ran.release(); });
+        CHECK(ran.try_acquire_for(std::chrono::minutes(1)));
+        CHECK(pool.threads() == 1);
+        waits.release();
+        ended.acquire();
+        // One thread: jobs run one after another again, once the other is gone.
+        auto const deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+        for (bool alone = false; !alone;) {
+            std::binary_semaphore first{0};
+            std::binary_semaphore second{0};
+            std::binary_semaphore done{0};
+            pool.submit([&] {
+                alone = !second.try_acquire_for(std::chrono::milliseconds(20));
+                first.release();
+            });
+            pool.submit([&] {
+                second.release();
+                done.release();
+            });
+            first.acquire();
+            done.acquire();
+            REQUIRE(std::chrono::steady_clock::now() < deadline);
+        }
+    }
 }

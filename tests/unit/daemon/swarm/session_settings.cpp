@@ -1,6 +1,7 @@
 #include "daemon/swarm/session_settings.hpp"
 
 #include <limits>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -62,4 +63,19 @@ TEST_CASE("the process has a prefix of its own for its peer ids") {
     CHECK(own_peer_id_prefix().starts_with("-SB0100-"));
     CHECK(own_peer_id_prefix().size() == 14);
     CHECK(make_session_settings({}, 1 << 20).get_str(sp::peer_fingerprint) == own_peer_id_prefix());
+}
+
+TEST_CASE("many peers have less waiting for each, few as much as one can take") {
+    auto const of = [](std::int64_t pool, std::int64_t peers) {
+        lt::settings_pack pack;
+        set_send_buffer_settings(pack, pool, peers);
+        return std::pair(pack.get_int(lt::settings_pack::send_buffer_low_watermark),
+                         pack.get_int(lt::settings_pack::send_buffer_watermark));
+    };
+    constexpr int mib = 1 << 20;
+    CHECK(of(256 * mib, 0) == std::pair(mib, 4 * mib));
+    CHECK(of(256 * mib, 32) == std::pair(mib, 4 * mib));
+    CHECK(of(256 * mib, 64) == std::pair(mib, 2 * mib));
+    CHECK(of(256 * mib, 256) == std::pair(mib / 2, mib / 2));
+    CHECK(of(64 * mib, 10'000) == std::pair(64 << 10, 64 << 10));
 }

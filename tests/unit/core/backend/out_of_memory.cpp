@@ -1,0 +1,297 @@
+// What happens when there is no memory: none in the pool, or none in the system.
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/error.hpp>
+#include <catch2/catch.hpp>
+#include <libtorrent/disk_buffer_holder.hpp>
+#include <libtorrent/peer_request.hpp>
+
+#include "backend_fixture.hpp"
+#include "support/failing_allocation.hpp"
+
+using namespace seedbed;
+using namespace seedbed::test;
+
+namespace {
+
+constexpr int blocks_in_piece = 256;
+/// Blocks beyond the pool's size: see memory_share.
+constexpr int lent_to_reads = 512;
+constexpr int lent_in_passing = 1024;
+
+image_plan large(int pieces) {
+    image_plan plan;
+    plan.piece_length = blocks_in_piece * block_size;
+    plan.extents = {{4096, std::int64_t{pieces} * plan.piece_length}};
+    plan.threads = 4;
+    return plan;
+}
+
+/// A session whose peers keep what they have been given until they are told to let go.
+struct slow_peers {
+    explicit slow_peers(int pool_blocks, int pieces)
+        : t(large(pieces), std::int64_t{pool_blocks} * block_size) {}
+
+    /// Asks for a block's length from \p start of the stream on.
+    void ask(std::int64_t start) {
+        auto const piece = static_cast<int>(start / t.image.plan.piece_length);
+        auto const within = static_cast<int>(start % t.image.plan.piece_length);
+        lt::peer_request const request{lt::piece_index_t{piece}, within, block_size};
+        ++asked;
+        t.session.io->async_read(
+            t.storage, request,
+            [this, start](lt::disk_buffer_holder got, lt::storage_error const& error) {
+                ++answered;
+                if (error) {
+                    errors.push_back(error.ec);
+                    return;
+                }
+                auto const* const data = reinterpret_cast<std::byte const*>(got.data());
+                wrong += std::equal(data, data + block_size, t.image.initial.begin() + 4096 + start) ? 0 : 1;
+                order.push_back(start);
+                kept.push_back(std::move(got));
+            },
+            {});
+    }
+    /// Runs handlers until \p count have been called.
+    void run_until_answered(int count) {
+        t.session.run_until([&] { return answered >= count; });
+    }
+    [[nodiscard]] std::size_t in_use() const { return t.shared.shared->pool().in_use(); }
+    [[nodiscard]] bool starving() const { return t.shared.shared->starving().waiting(); }
+
+    disk_io_test t;
+    int asked = 0;
+    int answered = 0;
+    int wrong = 0;
+    std::vector<std::int64_t> order; ///< in which they were answered
+    std::vector<lt::error_code> errors;
+    std::vector<lt::disk_buffer_holder> kept; ///< last: goes before the backend
+};
+
+} // namespace
+
+// --- the pool is empty
+
+TEST_CASE("reads wait in their order while slow peers have all memory, and none is lost") {
+    slow_peers peers(64, 4);
+    constexpr int most = 64 + lent_to_reads;
+    constexpr int all = 4 * blocks_in_piece;
+    for (int i = 0; i < all; ++i) {
+        peers.ask(std::int64_t{i} * block_size);
+    }
+    peers.run_until_answered(most);
+    eventually([&] { return peers.in_use() == most && peers.starving(); });
+    peers.t.session.poll();
+    CHECK(peers.answered == most);
+    CHECK(peers.errors.empty());
+
+    // One after another lets go of one block.
+    for (int i = 0; i < all - most; ++i) {
+        peers.kept.erase(peers.kept.begin());
+        peers.run_until_answered(most + i + 1);
+        CHECK(peers.in_use() <= most);
+    }
+    std::vector<std::int64_t> waited(peers.order.begin() + most, peers.order.end());
+    CHECK(std::ranges::is_sorted(waited));
+    CHECK_FALSE(peers.starving());
+    CHECK(peers.answered == all);
+    CHECK(peers.errors.empty());
+    CHECK(peers.wrong == 0);
+    peers.kept.clear();
+    CHECK(peers.t.shared.all_given_back());
+}
+
+TEST_CASE("whoever asks for what is in memory gets it while others wait for memory") {
+    slow_peers peers(64, 4);
+    for (int i = 0; i < 64 + lent_to_reads + 10; ++i) {
+        peers.ask(std::int64_t{i} * block_size);
+    }
+    peers.run_until_answered(64 + lent_to_reads);
+    eventually([&] { return peers.starving(); });
+    peers.ask(0);
+    peers.run_until_answered(64 + lent_to_reads + 1);
+    CHECK(peers.order.back() == 0);
+    peers.kept.clear();
+    peers.run_until_answered(peers.asked);
+    CHECK(peers.wrong == 0);
+}
+
+TEST_CASE("reads of two blocks each wait, too, and take no more than they may") {
+    slow_peers peers(64, 8);
+    constexpr int all = 1000;
+    // All of them want the same two blocks, or each wants two others.
+    std::int64_t const step = GENERATE(0, 1);
+    for (int i = 0; i < all; ++i) {
+        peers.ask(step * (i + i / 255) * block_size + 100); // within a piece
+    }
+    peers.run_until_answered(64 + lent_to_reads - 2);
+    eventually([&] { return peers.starving(); });
+    while (peers.answered < all) {
+        CHECK(peers.in_use() <= 64 + lent_in_passing);
+        peers.kept.erase(peers.kept.begin());
+        peers.run_until_answered(std::min(all, peers.answered + 1));
+    }
+    CHECK(peers.errors.empty());
+    CHECK(peers.wrong == 0);
+    peers.kept.clear();
+    CHECK(peers.t.shared.all_given_back());
+}
+
+TEST_CASE("writes, hashes, fences and an abort go on while slow peers have all memory") {
+    slow_peers peers(64, 4);
+    auto& t = peers.t;
+    for (int i = 0; i < 2 * (64 + lent_to_reads) - 200; ++i) {
+        peers.ask(std::int64_t{i} * block_size);
+    }
+    peers.run_until_answered(64 + lent_to_reads);
+    eventually([&] { return peers.starving(); });
+
+    auto const written = t.write(3, 255 * block_size, 7);
+    t.session.run_until(written);
+    CHECK(written->ok());
+    auto const hash = t.session.hash(t.storage, 2);
+    t.session.run_until(hash);
+    CHECK(hash->ok());
+    CHECK(hash->sha1 == sha1_of(t.piece(2)));
+    CHECK(peers.starving());
+
+    SECTION("a torrent that stops takes its reads along") {
+        auto const stopped = t.session.stop(t.storage);
+        t.session.run_until(stopped);
+        CHECK(peers.answered == peers.asked);
+        CHECK_FALSE(peers.starving());
+        CHECK(peers.errors.size() == static_cast<std::size_t>(peers.asked - 64 - lent_to_reads));
+    }
+    SECTION("one that stops waits for no peer of another") {
+        auto const other = t.session.add(t.shared.add(test_image::awkward()));
+        auto const waits = t.session.read(other, 0, 0, block_size);
+        t.session.poll();
+        CHECK_FALSE(waits->done());
+        t.session.run_until(t.session.stop(other));
+        CHECK(waits->calls == 1);
+        CHECK(waits->error.ec == boost::asio::error::operation_aborted);
+        CHECK(peers.starving());
+    }
+    SECTION("an abort ends them") {
+        t.session.io->abort(true);
+        t.session.run_until([&] { return peers.answered == peers.asked; });
+        CHECK(std::ranges::all_of(peers.errors,
+                                  [](auto const& each) { return each == boost::asio::error::operation_aborted; }));
+    }
+    SECTION("a larger pool serves them") {
+        t.shared.shared->resize(4096 * std::int64_t{block_size}, std::nullopt);
+        peers.run_until_answered(peers.asked);
+        CHECK(peers.errors.empty());
+    }
+    CHECK(peers.wrong == 0);
+    peers.kept.clear();
+}
+
+TEST_CASE("a peer that sends pauses when the pool lends too much, however little of that is to be written") {
+    constexpr int pool_blocks = 2048;
+    slow_peers peers(pool_blocks, 16);
+    auto& t = peers.t;
+    t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, std::numeric_limits<int>::max());
+    t.session.io->settings_updated();
+    for (int i = 0; i < pool_blocks + lent_to_reads; ++i) {
+        peers.ask(std::int64_t{i} * block_size);
+    }
+    peers.run_until_answered(peers.asked);
+    CHECK(peers.in_use() == pool_blocks + lent_to_reads);
+    auto held = t.image.device->hold(operation::write);
+    int written = 0;
+    while (!t.write(12 + written / blocks_in_piece, written % blocks_in_piece * block_size, 1)->pause) {
+        ++written;
+        REQUIRE(written < 2 * lent_in_passing);
+    }
+    CHECK(written == lent_in_passing - lent_to_reads);
+    held.release();
+    t.session.run_all();
+    // The memory of those is not needed any more.
+    CHECK(peers.in_use() <= pool_blocks + lent_to_reads + 16); // some are hard to find among so many in use
+    CHECK_FALSE(t.write(15, 255 * block_size, 1)->pause);
+    t.session.run_all();
+    peers.kept.clear();
+    CHECK(t.shared.all_given_back());
+}
+
+// --- the system has none
+
+TEST_CASE("an allocation that fails on a worker fails a job at most, and each handler is called once") {
+    auto const way = GENERATE(from_range(engine_ways()));
+    CAPTURE(way);
+    int rounds_with_failures = 0;
+    for (std::int64_t nth = 0; nth < 60; ++nth) {
+        auto const count = nth % 3 == 2 ? 20 : 1; // now and then many in a row
+        CAPTURE(nth, count);
+        auto plan = way.applied_to(test_image::awkward());
+        disk_io_test t(plan, 64LL << 20, 2, way.options());
+        bool written = true;
+        {
+            failing_allocations const failing(nth, count);
+            std::vector<outcome_ptr> writes;
+            for (int piece = 0; piece < t.image.pieces(); ++piece) {
+                auto const of_piece = t.write_piece(piece, 1000U + static_cast<std::uint32_t>(piece));
+                writes.insert(writes.end(), of_piece.begin(), of_piece.end());
+                t.session.hash(t.storage, piece);
+                t.session.read(t.storage, piece, 100, 2000);
+            }
+            t.session.stop(t.storage);
+            for (int piece = 0; piece < t.image.pieces(); ++piece) {
+                t.session.hash(t.storage, piece, lt::disk_interface::v1_hash | lt::disk_interface::volatile_read);
+                t.session.read(t.storage, piece, 0, t.block_length(piece, 0));
+            }
+            t.session.run_all();
+            rounds_with_failures += failing.failed() > 0 ? 1 : 0;
+            for (auto const& each : writes) {
+                written = written && each->ok();
+                CHECK((each->ok() || each->code() == ENOMEM));
+            }
+        }
+        CHECK(t.session.all_ended_well());
+        if (written) { // nothing is called written that is not on the device
+            for (int piece = 0; piece < t.image.pieces(); ++piece) {
+                CHECK(t.piece(piece) == t.written_piece(piece, 1000U + static_cast<std::uint32_t>(piece)));
+            }
+        }
+        // What comes later finds memory.
+        auto const read = t.session.read(t.storage, 0, 0, t.block_length(0, 0));
+        auto const hash = t.session.hash(t.storage, 1);
+        t.session.run_all();
+        CHECK(read->ok());
+        CHECK(hash->ok());
+        CHECK(hash->sha1 == sha1_of(t.piece(1)));
+        CHECK(t.shared.shared->cache().dirty() == 0);
+        CHECK(t.shared.all_given_back());
+    }
+    CHECK(rounds_with_failures > 5);
+}
+
+TEST_CASE("a hash worker that gets no buffer fails the hash with ENOMEM, and the image's error names the piece") {
+    backend_options options;
+    options.cache_bytes = 0;
+    disk_io_test t(test_image::awkward(), 64LL << 20, 2, options);
+    outcome_ptr hash;
+    {
+        failing_allocations const failing(0, 40);
+        hash = t.session.hash(t.storage, 1, lt::disk_interface::v1_hash | lt::disk_interface::volatile_read);
+        t.session.run_all();
+        CHECK(failing.failed() > 0);
+    }
+    CHECK(hash->code() == ENOMEM);
+    REQUIRE(t.image.storage->first_error());
+    CHECK(t.image.storage->first_error()->code == ENOMEM);
+    CHECK(t.image.storage->first_error()->length > 0);
+    auto const again = t.session.hash(t.storage, 1, lt::disk_interface::v1_hash | lt::disk_interface::volatile_read);
+    t.session.run_all();
+    CHECK(again->ok());
+}
