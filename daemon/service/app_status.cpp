@@ -27,7 +27,7 @@ status_snapshot app::snapshot() const {
     snapshot.hang = what_device_hangs(device_patience);
     snapshot.images.reserve(m_images.size());
     for (auto const& [name, job] : m_images) {
-        snapshot.images.push_back({job->status(), nullptr});
+        snapshot.images.push_back({job->status(), nullptr, m_fleets.status(name)});
     }
     auto const cache = m_backend->cache().stats();
     snapshot.cache = {cache.hits,          cache.misses,        cache.locks,          cache.contended,
