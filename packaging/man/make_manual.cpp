@@ -39,7 +39,13 @@ void make(char const* from, char const* to, char const* source_file) {
     auto const all = subcommands();
     auto any = replace(page, "SYNOPSIS", manual::synopsis(all));
     any |= replace(page, "COMMANDS", manual::commands_section(all));
-    any |= replace(page, "MESSAGES", manual::messages_section(source, "Troubleshooting"));
+    auto const messages = manual::messages_section(source, "Troubleshooting");
+    if (replace(page, "MESSAGES", messages)) {
+        any = true;
+        if (messages.empty()) {
+            throw std::runtime_error(std::string(source_file) + ": has no messages");
+        }
+    }
     any |= replace(page, "KEYS", manual::keys_section(source));
     if (!any) {
         throw std::runtime_error(std::string(from) + ": nothing is to be put in");

@@ -44,6 +44,7 @@ for command in $commands; do
     done
 done
 told seedbed.1 XDG_STATE_HOME
+told seedbed.1 'there is no terminal to ask on: --yes is needed' # the messages of the README
 
 config=$(dirname "$here")/../config/seedbed.toml
 sed -n 's/^#\([a-z_]* = .*\)/\1/p' "$config" >keys
