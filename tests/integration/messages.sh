@@ -14,31 +14,29 @@ fail() {
     exit 1
 }
 
-# The sources with adjacent literals joined, as a compiler does, and without escapes; fmt's {} and what is put between two
-# literals end a part just as "…" does.
-find "$source_dir"/{daemon,config,core} -name '*.cpp' -print0 | xargs -0 cat |
-    perl -0pe 's/"\s*\n\s*"//g; s/\\"/"/g' >"$work/sources"
-
-# The first column of the section's tables, without the quotes around it.
-sed -n '/^## Troubleshooting$/,/^## /s/^| `\([^`]*\)` |.*/\1/p' "${1:-$source_dir/README.md}" >"$work/messages"
-(($(wc -l <"$work/messages") > 60)) || fail "the README quotes $(wc -l <"$work/messages") messages"
-[[ -z $(sort "$work/messages" | uniq -d) ]] || fail "quoted twice: $(sort "$work/messages" | uniq -d)"
-wrong=0
-while IFS= read -r message; do
-    longest=
-    while IFS= read -r part; do
-        [[ ${#part} -le ${#longest} ]] || longest=$part
-        # What stands at its edges can belong to what is put in.
-        part=$(sed 's/^[ :]*//; s/[ :;]*$//' <<<"$part")
-        grep -qF -e "$part" "$work/sources" || {
-            echo "not in the sources: '$part' of '$message'" >&2
-            wrong=1
+find "$source_dir"/{daemon,config,core} -name '*.cpp' >"$work/sources"
+sed -n '/^## Troubleshooting$/,/^## /p' "${1:-$source_dir/README.md}" >"$work/section"
+perl -e '
+    sub text_of { local $/; open(my $in, "<", $_[0]) or die "$_[0]: $!\n"; return scalar <$in>; }
+    # The sources with adjacent literals joined, as a compiler does, and without escapes. What fmt puts for {}, and what stands
+    # between two literals, ends a part of a message just as "…" does.
+    my $sources = join("", map { text_of($_) } split(/\n/, text_of($ARGV[0])));
+    $sources =~ s/"\s*\n\s*"//g;
+    $sources =~ s/\\"/"/g;
+    my ($count, $wrong, %seen) = (0, 0);
+    sub wrong { print STDERR "$_[0]\n"; $wrong = 1; }
+    for (split(/\n/, text_of($ARGV[1]))) {
+        next unless /^\| `([^`]*)` \|/; # the first column of a table
+        my ($message, $longest) = ($1, 0);
+        ++$count;
+        wrong("quoted twice: $message") if $seen{$message}++;
+        for my $part (grep { /[a-z]{2}/ } split(/…/, $message)) {
+            $longest = length($part) if length($part) > $longest;
+            $part =~ s/^[ :]+|[ :;]+$//g; # can belong to what is put in
+            wrong("not in the sources: \"$part\" of \"$message\"") if index($sources, $part) < 0;
         }
-    done < <(sed 's/…/\n/g' <<<"$message" | grep -E '[a-z]{2}')
-    ((${#longest} >= 8)) || {
-        echo "quotes next to nothing: '$message'" >&2
-        wrong=1
+        wrong("quotes next to nothing: $message") if $longest < 8;
     }
-done <"$work/messages"
-((wrong == 0)) || fail "the README quotes what the program does not say"
+    wrong("$count messages are quoted") if $count < 60;
+    exit($wrong);' "$work/sources" "$work/section" || fail "the README quotes what the program does not say"
 echo "PASS"
