@@ -20,15 +20,16 @@ struct command {
     std::string_view name;
     std::string_view summary;
     int (*run)(std::vector<std::string> const&);
+    command_help (*help)();
 };
 
 constexpr std::array commands{
-    command{"daemon", "seed and deploy the images of a configuration file", daemon_command},
-    command{"deploy", "write one image to a device and end", deploy_command},
-    command{"status", "show what the daemon does", status_command},
-    command{"verify", "compare what is on a device with a .torrent", verify_command},
-    command{"create", "make a .torrent of a disk, a partition or an image file", create_command},
-    command{"probe", "show how devices are classified and which profile they get", probe_command},
+    command{"daemon", "seed and deploy the images of a configuration file", daemon_command, daemon_help},
+    command{"deploy", "write one image to a device and end", deploy_command, deploy_help},
+    command{"status", "show what the daemon does", status_command, status_help},
+    command{"verify", "compare what is on a device with a .torrent", verify_command, verify_help},
+    command{"create", "make a .torrent of a disk, a partition or an image file", create_command, create_help},
+    command{"probe", "show how devices are classified and which profile they get", probe_command, probe_help},
 };
 
 void print_help(std::FILE* out) {
@@ -40,6 +41,14 @@ void print_help(std::FILE* out) {
 }
 
 } // namespace
+
+std::vector<subcommand> subcommands() {
+    std::vector<subcommand> all;
+    for (auto const& c : commands) {
+        all.push_back({std::string(c.summary), c.help()});
+    }
+    return all;
+}
 
 int run_command_line(std::vector<std::string> const& arguments) {
     if (arguments.empty()) {

@@ -26,7 +26,7 @@ test=(
   'clang-format-14|clang-format'
   partclone e2fsprogs ntfs-3g xfsprogs btrfs-progs dosfstools mtools
   aria2 transmission-daemon transmission-cli '?opentracker' python3 python3-libtorrent
-  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl prometheus tmux
+  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl prometheus tmux man-db mandoc
   qemu-system-x86 busybox-static cpio kmod
 )
 demo=(partclone e2fsprogs mount util-linux python3)

@@ -59,7 +59,7 @@ check_layout() {
   local formatter=clang-format-14
   # Other versions lay out some constructs otherwise; they are better than nothing where Debian 12's is not to be had.
   command -v "$formatter" >/dev/null || formatter=clang-format
-  find core config daemon tests \( -name '*.cpp' -o -name '*.hpp' \) -print0 |
+  find core config daemon packaging tests \( -name '*.cpp' -o -name '*.hpp' \) -print0 |
     xargs -0 -r -n 16 -P "$jobs" "$formatter" --dry-run -Werror
 }
 

@@ -11,6 +11,8 @@
 
 #include "core/foundation/byte_size.hpp"
 #include "core/image/partclone_info.hpp"
+#include "daemon/commands/create.hpp"
+#include "daemon/exit_code.hpp"
 
 namespace seedbed {
 
@@ -23,7 +25,7 @@ constexpr std::int64_t least_piece = 16LL << 10;
 constexpr std::int64_t largest_piece = 64LL << 20;
 
 po::options_description describe(create_options& options) {
-    po::options_description description("Options");
+    po::options_description description;
     auto add = description.add_options();
     add("help,h", po::bool_switch(&options.help), "show this help");
     add("output,o", po::value(&options.output)->value_name("FILE"), "the .torrent to write");
@@ -48,32 +50,6 @@ po::options_description describe(create_options& options) {
         "read SOURCE although it is mounted read-write; what changes meanwhile makes an image that nobody can use");
     add("json", po::bool_switch(&options.json), "print the result as JSON");
     return description;
-}
-
-/// With the positional argument, which the help shows in its first line.
-po::options_description with_source(po::options_description const& shown, create_options& options) {
-    po::options_description all;
-    all.add(shown);
-    all.add_options()("source", po::value(&options.source));
-    return all;
-}
-
-void print_help(po::options_description const& description) {
-    std::cout << "Usage: seedbed create SOURCE -o FILE [OPTION]...\n"
-                 "       seedbed create SOURCE --capture -o FILE [OPTION]...\n"
-                 "       seedbed create --partclone FILE --name NAME -o FILE [OPTION]...\n"
-                 "       seedbed create --bt-dir DIR --name NAME -o FILE [OPTION]...\n\n"
-                 "Makes a .torrent of a block device, of an image file, or of a file system that\n"
-                 "partclone captured: one file an extent, named by its offset on the device. The\n"
-                 "data stays where it is and is served from there. Prints name, size, info-hash.\n\n"
-                 "A raw image is all of a block device. Of a file the holes are left out, in\n"
-                 "units of 1 MiB: a deployment writes nothing there, so that the target keeps\n"
-                 "what it had in these places. Where that matters, say --no-sparse.\n\n"
-                 "SOURCE must not be mounted read-write.\n\n"
-              << description
-              << "\nExit status: 0 done, 1 SOURCE could not be read or has changed meanwhile, partclone\n"
-                 "failed, or FILE could not be written, 2 bad command line, 3 SOURCE or what\n"
-                 "partclone wrote is refused. After a signal nothing is left behind.\n";
 }
 
 bool is_announce_url(std::string_view url) {
@@ -148,10 +124,32 @@ result<void> complete(create_options& options, bool piece_size_given) {
 
 } // namespace
 
+command_help create_help() {
+    create_options options;
+    return {
+        "create",
+        {"SOURCE -o FILE [OPTION]...", "SOURCE --capture -o FILE [OPTION]...",
+         "--partclone FILE --name NAME -o FILE [OPTION]...", "--bt-dir DIR --name NAME -o FILE [OPTION]..."},
+        {"Makes a .torrent of a block device, of an image file, or of a file system that partclone captured: one file "
+         "an extent, named by its offset on the device. The data stays where it is and is served from there. Prints "
+         "name, size, info-hash.",
+         "A raw image is all of a block device. Of a file the holes are left out, in units of 1 MiB: a deployment "
+         "writes nothing there, so that the target keeps what it had in these places. Where that matters, say "
+         "--no-sparse.",
+         "SOURCE must not be mounted read-write."},
+        to_option_helps(describe(options)),
+        {{exit_ok, "done"},
+         {exit_failed, "SOURCE could not be read or has changed meanwhile, partclone failed, or FILE could not be "
+                       "written"},
+         {exit_usage, "bad command line"},
+         {exit_refused, "SOURCE or what partclone wrote is refused"}},
+        {"After a signal nothing is left behind."}};
+}
+
 result<create_options> parse_create_options(std::vector<std::string> const& arguments) {
     create_options options;
-    auto const shown = describe(options);
-    auto const all = with_source(shown, options);
+    auto all = describe(options);
+    all.add_options()("source", po::value(&options.source));
     bool piece_size_given = false;
     try {
         po::variables_map values;
@@ -165,7 +163,7 @@ result<create_options> parse_create_options(std::vector<std::string> const& argu
         return refuse(std::string(e.what()) + "; see 'seedbed create --help'");
     }
     if (options.help) {
-        print_help(shown);
+        std::cout << help_text(create_help());
         return options;
     }
     if (auto const completed = complete(options, piece_size_given); !completed) {

@@ -22,16 +22,18 @@ namespace po = boost::program_options;
 
 constexpr char const* default_config = "/etc/seedbed/seedbed.toml";
 
-void print_help(po::options_description const& description) {
-    std::cout
-        << "Usage: seedbed daemon [--config FILE] [--check-config]\n\n"
-           "Seeds and deploys the images of FILE and of images.d/*.toml beside it, until SIGTERM. SIGHUP reads them\n"
-           "again and applies what has changed. Without --config, "
-        << default_config << " is read where it is there.\n\n"
-        << description
-        << "\nExit status: 0 stopped as told, 1 an address cannot be listened on or an internal failure, 2 bad command "
-           "line or\n"
-           "configuration, 3 --check-config: an image would be refused. An image that fails does not end the daemon.\n";
+struct daemon_options {
+    std::string config;
+    bool check_only = false;
+};
+
+po::options_description describe(daemon_options& options) {
+    po::options_description description;
+    auto add = description.add_options();
+    add("help,h", "show this help");
+    add("config,c", po::value(&options.config)->value_name("FILE"), "the configuration file");
+    add("check-config", po::bool_switch(&options.check_only), "say what the configuration would do, and end");
+    return description;
 }
 
 int fail(exit_code code, std::string const& message) {
@@ -104,14 +106,24 @@ int run(std::string const& file, bool required, bool check_only) {
 
 } // namespace
 
+command_help daemon_help() {
+    daemon_options options;
+    return {"daemon",
+            {"[--config FILE] [--check-config]"},
+            {std::string("Seeds and deploys the images of FILE and of images.d/*.toml beside it, until SIGTERM. SIGHUP "
+                         "reads them again and applies what has changed. Without --config, ") +
+             default_config + " is read where it is there."},
+            to_option_helps(describe(options)),
+            {{exit_ok, "stopped as told; --check-config: all is well"},
+             {exit_failed, "an address cannot be listened on, or an internal failure"},
+             {exit_usage, "bad command line or configuration; nothing was started"},
+             {exit_refused, "--check-config: an image would be refused"}},
+            {"An image that fails does not end the daemon."}};
+}
+
 int daemon_command(std::vector<std::string> const& arguments) {
-    std::string config;
-    bool check_only = false;
-    po::options_description description("Options");
-    auto add = description.add_options();
-    add("help,h", "show this help");
-    add("config,c", po::value(&config)->value_name("FILE"), "the configuration file");
-    add("check-config", po::bool_switch(&check_only), "say what the configuration would do, and end");
+    daemon_options options;
+    auto const description = describe(options);
     try {
         po::variables_map values;
         auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
@@ -122,14 +134,15 @@ int daemon_command(std::vector<std::string> const& arguments) {
                       .run(),
                   values);
         if (values.count("help") != 0) {
-            print_help(description);
+            std::cout << help_text(daemon_help());
             return exit_ok;
         }
         po::notify(values);
     } catch (po::error const& e) {
         return fail(exit_usage, std::string(e.what()) + "; see 'seedbed daemon --help'");
     }
-    return config.empty() ? run(default_config, false, check_only) : run(config, true, check_only);
+    return options.config.empty() ? run(default_config, false, options.check_only)
+                                  : run(options.config, true, options.check_only);
 }
 
 } // namespace seedbed

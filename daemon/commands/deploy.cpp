@@ -203,7 +203,7 @@ int deploy_command(std::vector<std::string> const& arguments) {
         return fail(exit_usage, options.error().message + "; see 'seedbed deploy --help'");
     }
     if (options->help) {
-        std::cout << deploy_help();
+        std::cout << help_text(deploy_help());
         return std::cout.flush() ? exit_ok : fail(exit_failed, "standard output: cannot be written");
     }
     settings in_force;

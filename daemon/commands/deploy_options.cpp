@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
-#include <sstream>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -16,6 +15,8 @@
 
 #include "config/value_formats.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "daemon/commands/deploy.hpp"
+#include "daemon/exit_code.hpp"
 
 namespace seedbed {
 
@@ -41,7 +42,7 @@ struct raw_options {
 };
 
 po::options_description describe(deploy_options& options, raw_options& raw) {
-    po::options_description description("Options", 100);
+    po::options_description description;
     auto add = description.add_options();
     add("help,h", po::bool_switch(&options.help), "show this help");
     add("yes,y", po::bool_switch(&options.yes), "do not ask before the device is overwritten");
@@ -229,33 +230,33 @@ std::string usual_state_folder() {
     return std::string(home != nullptr ? home : "") + "/.local/state/seedbed";
 }
 
-std::string deploy_help() {
+command_help deploy_help() {
     deploy_options options;
     raw_options raw;
-    std::ostringstream text;
-    text << "Usage: seedbed deploy X.torrent DEVICE [OPTION]...\n\n"
-            "Writes one image to DEVICE and ends: no configuration file, no service. Shows what will be overwritten\n"
-            "and asks; without a terminal it is refused unless --yes is given. Peers are found by multicast, by the\n"
-            "trackers of the .torrent, and by --peer and --tracker. DEVICE is read first, and only what differs is\n"
-            "fetched; after an interruption the same command goes on from where it was.\n\n"
-            "Done means downloaded, written, flushed, read back and compared. It then ends at once, so that a script\n"
-            "can go on and a machine can boot; where several are imaged together, let each serve the others for a\n"
-            "while (--seed-until-idle 15s). Of several ends the first one counts.\n\n"
-         << describe(options, raw)
-         << "\nTimes are written as 90s, 10min or 2h.\n"
-            "\nExit status:\n"
-            "  0  done: every byte is on the device, and verified unless --no-verify was given\n"
-            "  1  an internal failure, an address cannot be listened on, or --receipt could not be written\n"
-            "  2  bad command line or configuration file; nothing was written\n"
-            "  3  a guard refused DEVICE (missing, mounted, in use, too small, other serial number or size);\n"
-            "     nothing was written\n"
-            "  4  the .torrent cannot be read or is refused; nothing was written\n"
-            "  5  the download did not end within --timeout; what is there is kept\n"
-            "  6  DEVICE failed: a read, a write or a flush of it\n"
-            "  7  not verified: it could not be read back or differs\n"
-            "  8  interrupted by a signal: what was written is flushed, the same command goes on\n"
-            "  9  not confirmed: the answer was not yes, or there was no terminal to ask on; nothing was written\n";
-    return text.str();
+    return {
+        "deploy",
+        {"X.torrent DEVICE [OPTION]..."},
+        {"Writes one image to DEVICE and ends: no configuration file, no service. Shows what will be overwritten and "
+         "asks; without a terminal it is refused unless --yes is given. Peers are found by multicast, by the trackers "
+         "of the .torrent, and by --peer and --tracker. DEVICE is read first, and only what differs is fetched; after "
+         "an interruption the same command goes on from where it was.",
+         "Done means downloaded, written, flushed, read back and compared. It then ends at once, so that a script can "
+         "go on and a machine can boot; where several are imaged together, let each serve the others for a while "
+         "(--seed-until-idle 15s). Of several ends the first one counts.",
+         "Times are written as 90s, 10min or 2h."},
+        to_option_helps(describe(options, raw)),
+        {{exit_ok, "done: every byte is on the device, and verified unless --no-verify was given"},
+         {exit_failed, "an internal failure, an address cannot be listened on, or --receipt could not be written"},
+         {exit_usage, "bad command line or configuration file; nothing was written"},
+         {exit_refused, "a guard refused DEVICE (missing, mounted, in use, too small, other serial number or size); "
+                        "nothing was written"},
+         {exit_bad_torrent, "the .torrent cannot be read or is refused; nothing was written"},
+         {exit_timed_out, "the download did not end within --timeout; what is there is kept"},
+         {exit_device_failed, "DEVICE failed: a read, a write or a flush of it"},
+         {exit_not_verified, "not verified: it could not be read back or differs"},
+         {exit_interrupted, "interrupted by a signal: what was written is flushed, the same command goes on"},
+         {exit_not_confirmed, "not confirmed: the answer was not yes, or there was no terminal to ask on; nothing "
+                              "was written"}}};
 }
 
 result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments) {

@@ -29,9 +29,6 @@ struct deploy_options {
 /// Reads and checks the command line. The error is one line.
 [[nodiscard]] result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments);
 
-/// What --help shows.
-[[nodiscard]] std::string deploy_help();
-
 /// Where checkpoints go where nobody says it: /var/lib/seedbed for root, for others $XDG_STATE_HOME/seedbed (by default
 /// ~/.local/state/seedbed).
 [[nodiscard]] std::string usual_state_folder();

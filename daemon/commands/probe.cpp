@@ -34,13 +34,14 @@ struct probed_device {
     io_profile profile;
 };
 
-void print_help(po::options_description const& description) {
-    std::cout
-        << "Usage: seedbed probe [OPTION]... DEVICE...\n\n"
-           "Shows what each DEVICE, a block device or an image file, is taken for, why, and the profile that it "
-           "gets.\n\n"
-        << description
-        << "\nExit status: 0 all shown, 1 a DEVICE could not be looked at, 2 bad command line or configuration.\n";
+po::options_description describe(probe_options& options) {
+    po::options_description description;
+    auto add = description.add_options();
+    add("help,h", "show this help");
+    add("config", po::value(&options.config)->value_name("FILE"),
+        "take the profiles from this configuration file instead of the defaults");
+    add("json", po::bool_switch(&options.json), "print a JSON list; sizes are bytes");
+    return description;
 }
 
 int fail(exit_code code, std::string const& message) {
@@ -155,16 +156,22 @@ int probe(probe_options const& options) {
 
 } // namespace
 
+command_help probe_help() {
+    probe_options options;
+    return {
+        "probe",
+        {"[OPTION]... DEVICE..."},
+        {"Shows what each DEVICE, a block device or an image file, is taken for, why, and the profile that it gets."},
+        to_option_helps(describe(options)),
+        {{exit_ok, "all shown"},
+         {exit_failed, "a DEVICE could not be looked at"},
+         {exit_usage, "bad command line or configuration"}}};
+}
+
 int probe_command(std::vector<std::string> const& arguments) {
     probe_options options;
-    po::options_description visible("Options");
-    auto add = visible.add_options();
-    add("help,h", "show this help");
-    add("config", po::value(&options.config)->value_name("FILE"),
-        "take the profiles from this configuration file instead of the defaults");
-    add("json", po::bool_switch(&options.json), "print a JSON list; sizes are bytes");
-    po::options_description all;
-    all.add(visible).add_options()("device", po::value(&options.devices));
+    auto all = describe(options);
+    all.add_options()("device", po::value(&options.devices));
     try {
         po::variables_map values;
         auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
@@ -172,7 +179,7 @@ int probe_command(std::vector<std::string> const& arguments) {
         positional.add("device", -1);
         po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
         if (values.count("help") != 0) {
-            print_help(visible);
+            std::cout << help_text(probe_help());
             return exit_ok;
         }
         po::notify(values);

@@ -1,7 +1,6 @@
 #include "daemon/commands/receipt.hpp"
 
 #include <cmath>
-#include <ctime>
 
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 
 #include "core/foundation/save_file.hpp"
 #include "core/image/torrent_file.hpp"
+#include "daemon/swarm/utc_text.hpp"
 
 namespace seedbed {
 
@@ -117,17 +117,6 @@ char const* outcome_name(exit_code code) noexcept {
     return "failed";
 }
 
-std::string utc_time(std::chrono::system_clock::time_point time) {
-    auto const seconds = std::chrono::system_clock::to_time_t(time);
-    std::tm parts = {};
-    std::string text(32, '\0');
-    if (::gmtime_r(&seconds, &parts) == nullptr) {
-        return {};
-    }
-    text.resize(std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts));
-    return text;
-}
-
 std::string to_json(receipt const& what) {
     auto const& result = what.result;
     auto const& image = result.image;
@@ -135,8 +124,8 @@ std::string to_json(receipt const& what) {
     json const document = {{"receipt", format_version},
                            {"program", "seedbed " SEEDBED_VERSION},
                            {"host", text_or_null(host_name())},
-                           {"started", utc_time(what.started)},
-                           {"ended", utc_time(what.ended)},
+                           {"started", utc_text(what.started)},
+                           {"ended", utc_text(what.ended)},
                            {"outcome", outcome_name(result.code)},
                            {"exit_status", static_cast<int>(result.code)},
                            {"durable", done && image.durable},

@@ -32,9 +32,6 @@ struct receipt {
 /// read back and compared. Times are ISO 8601 in UTC; sizes are bytes, durations seconds; what is not known is null.
 [[nodiscard]] std::string to_json(receipt const& what);
 
-/// "2026-11-25T20:15:00Z".
-[[nodiscard]] std::string utc_time(std::chrono::system_clock::time_point time);
-
 /// Writes it to \p path, whole or not at all, and durably; replaces a regular file.
 [[nodiscard]] result<void> save_receipt(std::string const& path, receipt const& what);
 

@@ -22,16 +22,22 @@ namespace po = boost::program_options;
 
 constexpr std::chrono::seconds answer_timeout{10};
 
-void print_help(po::options_description const& description) {
-    std::cout
-        << "Usage: seedbed status [--watch] [--json] [--socket PATH]\n\n"
-           "Shows what the daemon on this machine does: each image with its state, how far it is, its rate, its "
-           "peers,\n"
-           "the time left, and what has failed.\n\n"
-        << description
-        << "\nExit status: 0 shown, 1 the daemon cannot be reached, 2 bad command line, 3 shown, and an image has "
-           "failed.\n"
-           "With --watch, what was shown last decides.\n";
+struct status_options {
+    std::string socket = control_settings{}.socket;
+    bool watch = false;
+    bool json = false;
+};
+
+po::options_description describe(status_options& options) {
+    po::options_description description;
+    auto add = description.add_options();
+    add("help,h", "show this help");
+    add("watch,w", po::bool_switch(&options.watch),
+        "show it anew each second, on a terminal with the peers of each image, until Ctrl-C");
+    add("json", po::bool_switch(&options.json), "print the daemon's JSON document; with --watch one a line");
+    add("socket", po::value(&options.socket)->value_name("PATH"),
+        ("the daemon's socket, [control] socket in its configuration; by default " + options.socket).c_str());
+    return description;
 }
 
 int fail(exit_code code, std::string const& message) {
@@ -64,18 +70,24 @@ int show(std::string const& socket, bool json) {
 
 } // namespace
 
+command_help status_help() {
+    status_options options;
+    return {
+        "status",
+        {"[--watch] [--json] [--socket PATH]"},
+        {"Shows what the daemon on this machine does: each image with its state, how far it is, its rate, its peers, "
+         "the time left, which hosts have got it and which have not, and what has failed."},
+        to_option_helps(describe(options)),
+        {{exit_ok, "shown"},
+         {exit_failed, "the daemon cannot be reached"},
+         {exit_usage, "bad command line"},
+         {exit_image_failed, "shown, and an image has failed"}},
+        {"With --watch, what was shown last decides."}};
+}
+
 int status_command(std::vector<std::string> const& arguments) {
-    std::string socket;
-    bool watch = false;
-    bool json = false;
-    po::options_description description("Options");
-    auto add = description.add_options();
-    add("help,h", "show this help");
-    add("watch,w", po::bool_switch(&watch),
-        "show it anew each second, on a terminal with the peers of each image, until Ctrl-C");
-    add("json", po::bool_switch(&json), "print the daemon's JSON document; with --watch one a line");
-    add("socket", po::value(&socket)->value_name("PATH")->default_value(control_settings{}.socket),
-        "the daemon's socket, [control] socket in its configuration");
+    status_options options;
+    auto const description = describe(options);
     try {
         po::variables_map values;
         auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
@@ -86,14 +98,14 @@ int status_command(std::vector<std::string> const& arguments) {
                       .run(),
                   values);
         if (values.count("help") != 0) {
-            print_help(description);
+            std::cout << help_text(status_help());
             return exit_ok;
         }
         po::notify(values);
     } catch (po::error const& e) {
         return fail(exit_usage, std::string(e.what()) + "; see 'seedbed status --help'");
     }
-    return watch ? watch_status(socket, json) : show(socket, json);
+    return options.watch ? watch_status(options.socket, options.json) : show(options.socket, options.json);
 }
 
 } // namespace seedbed

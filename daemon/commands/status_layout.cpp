@@ -12,6 +12,7 @@
 
 #include "core/foundation/printable.hpp"
 #include "daemon/commands/display_text.hpp"
+#include "daemon/commands/fleet_lines.hpp"
 #include "daemon/commands/text_table.hpp"
 
 namespace seedbed {
@@ -23,6 +24,8 @@ using lines = std::vector<std::string>;
 
 /// Of a check or a verification: from here on its end can be told.
 constexpr double least_fraction = 0.01;
+/// Of the lines below an image's row, in a table that has all the room it wants.
+constexpr std::size_t most_stragglers = 6;
 
 void append(lines& to, lines const& more) {
     to.insert(to.end(), more.begin(), more.end());
@@ -68,13 +71,17 @@ bool is_read_through(image_status const& status) {
     return status.state == image_state::checking || status.state == image_state::verifying;
 }
 
-std::string progress_of(image_status const& status) {
+std::string progress_of(image const& each) {
+    auto const& status = each.status;
     switch (status.state) {
     case image_state::checking:
     case image_state::downloading:
     case image_state::verifying:
         return short_percent(status.fraction);
     case image_state::seeding:
+        if (auto const hosts = fleet_progress(each); status.mode == image_mode::seed && !hosts.empty()) {
+            return hosts;
+        }
         return status.verified ? "verified" : status.durable ? "durable" : "100 %";
     default:
         return "-";
@@ -132,7 +139,7 @@ text_table image_table(std::vector<image const*> const& images) {
                       {.title = "ENGINE", .rank = 10, .extra = true}});
     for (auto const* each : images) {
         auto const& status = each->status;
-        table.add_row({printable(status.name), to_string(status.state), progress_of(status), rate_of(status),
+        table.add_row({printable(status.name), to_string(status.state), progress_of(*each), rate_of(status),
                        std::to_string(peers_of(*each)), left_of(status), printable(status.device),
                        name_of(status.detected), status.total_bytes > 0 ? short_size(status.total_bytes) : "-",
                        short_size(status.uploaded), name_of(status.profile),
@@ -305,7 +312,12 @@ private:
 std::vector<std::string> status_table(status_snapshot const& snapshot, std::size_t width) {
     lines all{summary(snapshot, width)};
     if (!snapshot.images.empty()) {
-        append(all, image_table(all_of(snapshot)).lines(width));
+        auto const rows = image_table(all_of(snapshot)).lines(width);
+        all.push_back(rows.front());
+        for (std::size_t i = 0; i < snapshot.images.size(); ++i) {
+            all.push_back(rows[i + 1]);
+            append(all, straggler_lines(fleet_stragglers(snapshot.images[i], true), most_stragglers, width));
+        }
     }
     append(all, errors_of(snapshot, {}, width));
     return all;
@@ -334,13 +346,21 @@ std::vector<std::string> status_screen(status_snapshot const& snapshot, std::str
     auto const left = body - shown.size() - (shown.size() < all.size() ? 1 : 0);
 
     std::vector<std::size_t> wanted;
+    std::vector<std::vector<straggler>> stragglers;
     for (auto const* each : shown) {
-        wanted.push_back(each->peers ? each->peers->size() : 0);
+        stragglers.push_back(fleet_stragglers(*each, false));
+        wanted.push_back(stragglers.back().size() + (each->peers ? each->peers->size() : 0));
     }
     auto const dealt = deal(wanted, left);
     peer_lines peers(width);
+    std::vector<lines> behind;
     for (std::size_t i = 0; i < shown.size(); ++i) {
-        peers.add(*shown[i], dealt[i]);
+        // Half of the lines are theirs where there are not enough for both, and more where the peers leave some.
+        auto const count =
+            std::min(stragglers[i].size(),
+                     std::max(dealt[i] - std::min(dealt[i], wanted[i] - stragglers[i].size()), (dealt[i] + 1) / 2));
+        behind.push_back(straggler_lines(stragglers[i], count, width));
+        peers.add(*shown[i], dealt[i] - count);
     }
     if (!all.empty()) {
         auto const rows = image_table(shown).lines(width);
@@ -348,6 +368,7 @@ std::vector<std::string> status_screen(status_snapshot const& snapshot, std::str
         screen.push_back(rows.front());
         for (std::size_t i = 0; i < shown.size(); ++i) {
             screen.push_back(rows[i + 1]);
+            append(screen, behind[i]);
             append(screen, below[i]);
         }
     }

@@ -50,16 +50,16 @@ struct verify_options {
     bool json = false;
 };
 
-void print_help(po::options_description const& description) {
-    std::cout
-        << "Usage: seedbed verify X.torrent DEVICE [OPTION]...\n\n"
-           "Reads the image from DEVICE, a block device or a file, past the page cache, and compares it with the\n"
-           "torrent. Prints which extents are bad: a whole piece is where one byte of it differs. DEVICE is only\n"
-           "read; it may be in use, but not mounted read-write.\n\n"
-        << description
-        << "\nExit status: 0 all is equal, 1 something differs (or an internal failure), 2 bad command line,\n"
-           "3 DEVICE was refused, 4 the .torrent cannot be read or is refused, 6 DEVICE cannot be read, 8 "
-           "interrupted.\n";
+po::options_description describe(verify_options& options) {
+    po::options_description description;
+    auto add = description.add_options();
+    add("help,h", "show this help");
+    add("profile", po::value(&options.profile)->value_name("CLASS"),
+        "hdd, sata_ssd or nvme, where DEVICE is taken for the wrong one ('seedbed probe')");
+    add("allow-mounted", po::bool_switch(&options.allow_mounted),
+        "go on with a warning where it is mounted read-write");
+    add("json", po::bool_switch(&options.json), "print a JSON document with all bad extents; sizes are bytes");
+    return description;
 }
 
 int fail(exit_code code, std::string const& message) {
@@ -223,18 +223,27 @@ int verify(verify_options const& options) {
 
 } // namespace
 
+command_help verify_help() {
+    verify_options options;
+    return {"verify",
+            {"X.torrent DEVICE [OPTION]..."},
+            {"Reads the image from DEVICE, a block device or a file, past the page cache, and compares it with the "
+             "torrent. "
+             "Prints which extents are bad: a whole piece is where one byte of it differs. DEVICE is only read; it may "
+             "be in use, but not mounted read-write."},
+            to_option_helps(describe(options)),
+            {{exit_ok, "all is equal"},
+             {exit_failed, "something differs (or an internal failure)"},
+             {exit_usage, "bad command line"},
+             {exit_refused, "DEVICE was refused"},
+             {exit_bad_torrent, "the .torrent cannot be read or is refused"},
+             {exit_device_failed, "DEVICE cannot be read"},
+             {exit_interrupted, "interrupted"}}};
+}
+
 int verify_command(std::vector<std::string> const& arguments) {
     verify_options options;
-    po::options_description visible("Options");
-    auto add = visible.add_options();
-    add("help,h", "show this help");
-    add("profile", po::value(&options.profile)->value_name("CLASS"),
-        "hdd, sata_ssd or nvme, where DEVICE is taken for the wrong one ('seedbed probe')");
-    add("allow-mounted", po::bool_switch(&options.allow_mounted),
-        "go on with a warning where it is mounted read-write");
-    add("json", po::bool_switch(&options.json), "print a JSON document with all bad extents; sizes are bytes");
-    po::options_description all;
-    all.add(visible);
+    auto all = describe(options);
     all.add_options()("torrent-file", po::value(&options.torrent))("device", po::value(&options.device));
     try {
         po::variables_map values;
@@ -243,7 +252,7 @@ int verify_command(std::vector<std::string> const& arguments) {
         positional.add("torrent-file", 1).add("device", 1);
         po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
         if (values.count("help") != 0) {
-            print_help(visible);
+            std::cout << help_text(verify_help());
             return exit_ok;
         }
         po::notify(values);

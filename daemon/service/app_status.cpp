@@ -1,5 +1,6 @@
 // What app tells of itself: to "seedbed status", Prometheus and whoever watches over it.
 
+#include <algorithm>
 #include <utility>
 
 #include "daemon/service/app.hpp"
@@ -24,10 +25,12 @@ status_snapshot app::snapshot() const {
     snapshot.started = m_started_at;
     snapshot.uptime_seconds = std::chrono::duration<double>(clock::now() - m_started).count();
     snapshot.stopping = m_stopping;
-    snapshot.hang = what_device_hangs(device_patience);
+    // What the watchdog waits for no longer is told as long as that.
+    clock::duration const watchdog = m_notify.watchdog_timeout().value_or(device_patience);
+    snapshot.hang = what_device_hangs(std::min<clock::duration>(device_patience, watchdog));
     snapshot.images.reserve(m_images.size());
     for (auto const& [name, job] : m_images) {
-        snapshot.images.push_back({job->status(), nullptr});
+        snapshot.images.push_back({job->status(), nullptr, m_fleets.status(name)});
     }
     auto const cache = m_backend->cache().stats();
     snapshot.cache = {cache.hits,          cache.misses,        cache.locks,          cache.contended,

@@ -19,7 +19,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto tick = 100ms;
-constexpr auto patience = 30s; ///< without any peer, until that is said
 constexpr auto stop_warning = 5s;
 
 } // namespace
@@ -158,11 +157,11 @@ void deployment::check_timeout(image_status const& status) {
                                   std::chrono::duration<double>(*m_options.timeout).count(), status.bytes_left,
                                   status.total_bytes, status.peers));
         end(exit_timed_out);
-    } else if (!m_peers_missed && now - m_peers_seen >= patience) {
+    } else if (!m_peers_missed && now - m_peers_seen >= m_options.peer_patience) {
         m_peers_missed = true;
         log_warning({}, fmt::format("no peer for {} s: is the server up, and does multicast reach it? If not, name it "
                                     "with --peer ADDRESS:PORT or a tracker with --tracker URL",
-                                    patience.count()));
+                                    std::chrono::duration<double>(m_options.peer_patience).count()));
     }
 }
 

@@ -31,6 +31,7 @@ struct deployment_options {
     seeding_rules seeding;
     std::optional<std::chrono::milliseconds> timeout; ///< of the download, after the check
     std::string state_folder;                         ///< for checkpoints
+    std::chrono::milliseconds peer_patience{30'000};  ///< without any peer, until that is said
 };
 
 /// What has come of a deployment.

@@ -100,6 +100,13 @@ fleet const* fleet_watch::find(std::string const& name) const {
     return at == m_followed.end() ? nullptr : &at->second.hosts;
 }
 
+std::shared_ptr<fleet_status const> fleet_watch::status(std::string const& name) const {
+    auto const* const hosts = find(name);
+    return hosts == nullptr ? nullptr
+                            : std::make_shared<fleet_status const>(
+                                  hosts->status(fleet::clock::now(), std::chrono::system_clock::now()));
+}
+
 void fleet_watch::arm() {
     m_armed = true;
     m_timer.expires_after(look_interval);

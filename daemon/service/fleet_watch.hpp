@@ -54,6 +54,8 @@ public:
 
     /// Nothing where the image is not followed.
     [[nodiscard]] fleet const* find(std::string const& name) const;
+    /// How far the image's hosts are; null where it is not followed.
+    [[nodiscard]] std::shared_ptr<fleet_status const> status(std::string const& name) const;
 
 private:
     struct followed {

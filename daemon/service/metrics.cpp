@@ -88,7 +88,7 @@ void write_daemon(writer& out, status_snapshot const& snapshot) {
 
 void write_states(writer& out, status_snapshot const& snapshot) {
     out.gauge("seedbed_image_info", "What an image is and where it lives; always 1.");
-    for (auto const& [status, peers] : snapshot.images) {
+    for (auto const& [status, peers, fleet] : snapshot.images) {
         out.sample({{"image", status.name},
                     {"mode", to_string(status.mode)},
                     {"device", status.device},
@@ -98,7 +98,7 @@ void write_states(writer& out, status_snapshot const& snapshot) {
                    1);
     }
     out.gauge("seedbed_image_state", "What an image does: 1 for its present state, 0 for all others.");
-    for (auto const& [status, peers] : snapshot.images) {
+    for (auto const& [status, peers, fleet] : snapshot.images) {
         for (int i = 0; i <= static_cast<int>(image_state::closed); ++i) {
             auto const state = static_cast<image_state>(i);
             out.sample({{"image", status.name}, {"state", to_string(state)}}, status.state == state);
@@ -132,6 +132,38 @@ void write_transfers(writer& out, status_snapshot const& snapshot) {
     out.images(snapshot, [](auto const& status) { return status.device_written; });
 }
 
+void write_fleets(writer& out, status_snapshot const& snapshot) {
+    auto const each = [&](auto sample) {
+        for (auto const& [status, peers, fleet] : snapshot.images) {
+            if (fleet) {
+                sample(status.name, *fleet);
+            }
+        }
+    };
+    out.gauge("seedbed_fleet_hosts", "Hosts that take part in the present round of an image's deployment, by how far "
+                                     "they are.");
+    each([&out](auto const& name, fleet_status const& fleet) {
+        for (auto const state : host_states) {
+            out.sample({{"image", name}, {"state", to_string(state)}}, fleet.count(state));
+        }
+    });
+    out.gauge("seedbed_fleet_expected_hosts", "Hosts that are to get the image, where the configuration says it.");
+    each([&out](auto const& name, fleet_status const& fleet) {
+        if (fleet.expected) {
+            out.sample({{"image", name}}, *fleet.expected);
+        }
+    });
+    out.gauge("seedbed_fleet_complete_hosts", "Hosts that have the image: of those that are expected by address, where "
+                                              "some are.");
+    each([&out](auto const& name, fleet_status const& fleet) { out.sample({{"image", name}}, fleet.complete); });
+    out.gauge("seedbed_fleet_missing_hosts", "Hosts that are expected and were not seen in the present round.");
+    each([&out](auto const& name, fleet_status const& fleet) { out.sample({{"image", name}}, fleet.missing); });
+    out.gauge("seedbed_fleet_deployed", "Whether all hosts that are expected have the image, 0 or 1.");
+    each([&out](auto const& name, fleet_status const& fleet) { out.sample({{"image", name}}, fleet.deployed); });
+    out.gauge("seedbed_fleet_duration_seconds", "From the first host's start until all were complete, or until now.");
+    each([&out](auto const& name, fleet_status const& fleet) { out.sample({{"image", name}}, fleet.seconds); });
+}
+
 void write_memory(writer& out, status_snapshot const& snapshot) {
     auto const& cache = snapshot.cache;
     out.counter("seedbed_cache_hits_total", "Reads of blocks that were found in memory.");
@@ -160,6 +192,7 @@ std::string to_metrics(status_snapshot const& snapshot) {
     write_daemon(out, snapshot);
     write_states(out, snapshot);
     write_transfers(out, snapshot);
+    write_fleets(out, snapshot);
     write_memory(out, snapshot);
     return out.take();
 }

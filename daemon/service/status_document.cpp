@@ -1,13 +1,14 @@
 #include "daemon/service/status_document.hpp"
 
 #include <algorithm>
-#include <array>
 #include <ctime>
 #include <exception>
 #include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
+
+#include "daemon/swarm/utc_text.hpp"
 
 namespace seedbed {
 
@@ -16,22 +17,20 @@ namespace {
 using json = nlohmann::ordered_json;
 using std::chrono::system_clock;
 
-/// As RFC 3339 has it: "2026-01-31T12:00:00Z".
-std::string to_text(system_clock::time_point time) {
-    auto const seconds = system_clock::to_time_t(time);
-    std::tm parts{};
-    std::array<char, 32> text{};
-    if (::gmtime_r(&seconds, &parts) == nullptr ||
-        std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) {
-        return {};
-    }
-    return text.data();
-}
-
-system_clock::time_point to_time(std::string const& text) {
+/// Reads what utc_text() has written.
+std::optional<system_clock::time_point> parse_time(std::string const& text) {
     std::tm parts{};
     auto const* const end = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return end != nullptr && *end == '\0' ? system_clock::from_time_t(::timegm(&parts)) : system_clock::time_point{};
+    return end != nullptr && *end == '\0' ? std::optional(system_clock::from_time_t(::timegm(&parts))) : std::nullopt;
+}
+
+template <class T>
+json or_null(std::optional<T> const& value) {
+    return value ? json(*value) : json(nullptr);
+}
+
+json time_or_null(std::optional<system_clock::time_point> const& time) {
+    return time ? json(utc_text(*time)) : json(nullptr);
 }
 
 template <class T>
@@ -55,6 +54,42 @@ json to_json(peer_status const& peer) {
             {"upload_rate", peer.upload_rate},
             {"downloaded_bytes", peer.downloaded},
             {"uploaded_bytes", peer.uploaded}};
+}
+
+json to_json(fleet_host const& host) {
+    return {{"name", host.name},
+            {"address", host.address},
+            {"port", or_null(host.port != 0, host.port)},
+            {"state", to_string(host.state)},
+            {"expected", host.expected},
+            {"connected", host.connected},
+            {"failure", or_null(!host.failure.empty(), host.failure)},
+            {"progress", or_null(host.fraction)},
+            {"rate", static_cast<std::int64_t>(host.rate)},
+            {"fetched_bytes", host.fetched},
+            {"seconds", host.seconds},
+            {"completed_at", time_or_null(host.completed)},
+            {"last_seen", utc_text(host.seen)},
+            {"stopped_seconds", or_null(host.stopped_seconds)},
+            {"away_seconds", or_null(host.away_seconds)}};
+}
+
+json to_json(fleet_status const& fleet) {
+    json document = {{"expected", or_null(fleet.expected)},
+                     {"known", fleet.hosts.size()},
+                     {"complete", fleet.complete},
+                     {"verified", fleet.count(host_state::verified)},
+                     {"failed", fleet.count(host_state::failed)},
+                     {"missing", fleet.missing},
+                     {"not_seen", fleet.not_seen},
+                     {"deployed", fleet.deployed},
+                     {"started", time_or_null(fleet.started)},
+                     {"seconds", fleet.seconds},
+                     {"hosts", json::array()}};
+    for (auto const& host : fleet.hosts) {
+        document["hosts"].push_back(to_json(host));
+    }
+    return document;
 }
 
 json to_json(status_snapshot::image const& image) {
@@ -85,7 +120,8 @@ json to_json(status_snapshot::image const& image) {
                          {"device_read_bytes", status.device_read},
                          {"device_written_bytes", status.device_written},
                          {"connections", status.peers},
-                         {"peers", nullptr}};
+                         {"peers", nullptr},
+                         {"fleet", image.fleet ? to_json(*image.fleet) : json(nullptr)}};
     if (image.peers) {
         auto& list = document["peers"] = json::array();
         for (auto const& peer : *image.peers) {
@@ -138,6 +174,62 @@ peer_status to_peer(json const& from) {
     return peer;
 }
 
+/// The value of a key, where it is there and not null.
+template <class T>
+void take(json const& from, char const* key, std::optional<T>& into) {
+    if (auto const found = from.find(key); found != from.end() && !found->is_null()) {
+        into = found->get<T>();
+    }
+}
+
+result<fleet_host> to_host(json const& from) {
+    fleet_host host;
+    take(from, "name", host.name);
+    take(from, "address", host.address);
+    take(from, "port", host.port);
+    auto const state = take_text(from, "state");
+    auto const* const known =
+        std::ranges::find_if(host_states, [&state](host_state each) { return state == to_string(each); });
+    if (known == host_states.end()) {
+        return tl::unexpected(
+            error{"the state of " + host.name + " is '" + state + "', which this program does not know"});
+    }
+    host.state = *known;
+    take(from, "expected", host.expected);
+    take(from, "connected", host.connected);
+    take(from, "failure", host.failure);
+    take(from, "progress", host.fraction);
+    take(from, "rate", host.rate);
+    take(from, "fetched_bytes", host.fetched);
+    take(from, "seconds", host.seconds);
+    host.completed = parse_time(take_text(from, "completed_at"));
+    host.seen = parse_time(take_text(from, "last_seen")).value_or(system_clock::time_point{});
+    take(from, "stopped_seconds", host.stopped_seconds);
+    take(from, "away_seconds", host.away_seconds);
+    return host;
+}
+
+result<fleet_status> to_fleet(json const& from) {
+    fleet_status fleet;
+    take(from, "expected", fleet.expected);
+    take(from, "complete", fleet.complete);
+    take(from, "deployed", fleet.deployed);
+    fleet.started = parse_time(take_text(from, "started"));
+    take(from, "seconds", fleet.seconds);
+    take(from, "missing", fleet.missing);
+    take(from, "not_seen", fleet.not_seen);
+    if (auto const list = from.find("hosts"); list != from.end()) {
+        for (auto const& each : *list) {
+            auto host = to_host(each);
+            if (!host) {
+                return tl::unexpected(host.error());
+            }
+            fleet.hosts.push_back(std::move(*host));
+        }
+    }
+    return fleet;
+}
+
 result<status_snapshot::image> to_image(json const& from) {
     status_snapshot::image image;
     auto& status = image.status;
@@ -178,6 +270,13 @@ result<status_snapshot::image> to_image(json const& from) {
         }
         image.peers = std::move(peers);
     }
+    if (auto const found = from.find("fleet"); found != from.end() && found->is_object()) {
+        auto fleet = to_fleet(*found);
+        if (!fleet) {
+            return tl::unexpected(fleet.error());
+        }
+        image.fleet = std::make_shared<fleet_status const>(std::move(*fleet));
+    }
     return image;
 }
 
@@ -191,8 +290,8 @@ result<status_snapshot> to_snapshot(json const& from) {
     }
     status_snapshot snapshot;
     take(from, "version", snapshot.version);
-    snapshot.taken = to_time(take_text(from, "time"));
-    snapshot.started = to_time(take_text(from, "started"));
+    snapshot.taken = parse_time(take_text(from, "time")).value_or(system_clock::time_point{});
+    snapshot.started = parse_time(take_text(from, "started")).value_or(system_clock::time_point{});
     take(from, "uptime_seconds", snapshot.uptime_seconds);
     take(from, "stopping", snapshot.stopping);
     take(from, "complaint", snapshot.hang);
@@ -241,8 +340,8 @@ std::string to_status_document(status_snapshot const& snapshot) {
     auto const complaint = snapshot.complaint();
     json document = {{"format", status_format},
                      {"version", snapshot.version},
-                     {"time", to_text(snapshot.taken)},
-                     {"started", to_text(snapshot.started)},
+                     {"time", utc_text(snapshot.taken)},
+                     {"started", utc_text(snapshot.started)},
                      {"uptime_seconds", snapshot.uptime_seconds},
                      {"stopping", snapshot.stopping},
                      {"complaint", or_null(!complaint.empty(), complaint)},

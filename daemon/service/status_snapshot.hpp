@@ -6,16 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "daemon/swarm/fleet_status.hpp"
 #include "daemon/swarm/image_status.hpp"
 
 namespace seedbed {
 
-/// What the daemon does at one moment, for displays and for machines. Cheap to copy: lists of peers are shared.
+/// What the daemon does at one moment, for displays and for machines. Cheap to copy: lists are shared.
 struct status_snapshot {
     struct image {
         image_status status;
         /// As they were at most a moment ago; null until libtorrent has told them.
         std::shared_ptr<std::vector<peer_status> const> peers;
+        /// Who gets it; null where nobody follows that.
+        std::shared_ptr<fleet_status const> fleet;
     };
     /// The cache of all images.
     struct cache_use {

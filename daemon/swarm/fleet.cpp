@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <utility>
 
-#include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
 #include "daemon/swarm/query_string.hpp"
@@ -39,33 +37,7 @@ bool same_run(std::string const& a, std::string const& b) {
     return is_seedbed(a) && is_seedbed(b) ? a.compare(0, own, b, 0, own) == 0 : a == b;
 }
 
-std::string utc(std::chrono::system_clock::time_point time) {
-    auto const seconds = std::chrono::system_clock::to_time_t(time);
-    std::tm parts{};
-    char text[32];
-    if (::gmtime_r(&seconds, &parts) == nullptr ||
-        std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) {
-        return "";
-    }
-    return text;
-}
-
-double seconds(fleet::clock::duration time) {
-    return std::round(std::chrono::duration<double>(time).count() * 10) / 10;
-}
-
 } // namespace
-
-std::string short_duration(std::chrono::steady_clock::duration time) {
-    auto const whole = std::max<std::int64_t>(std::chrono::round<std::chrono::seconds>(time).count(), 0);
-    if (whole < 60) {
-        return fmt::format("{}s", whole);
-    }
-    if (whole < 3600) {
-        return fmt::format("{}m{:02}s", whole / 60, whole % 60);
-    }
-    return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
-}
 
 fleet::fleet(std::int64_t total_bytes, fleet_settings wanted, std::size_t limit)
     : m_total(total_bytes)
@@ -143,10 +115,14 @@ fleet::host& fleet::add(address const& where, std::uint16_t port) {
     return added;
 }
 
-bool fleet::is_expected(address const& where) const {
+std::string fleet::expected_text(address const& where) {
     // The configuration knows no scopes.
     auto const plain = where.is_v6() ? address(boost::asio::ip::address_v6(where.to_v6().to_bytes())) : where;
-    return std::ranges::find(m_settings.expect_hosts, plain.to_string()) != m_settings.expect_hosts.end();
+    return plain.to_string();
+}
+
+bool fleet::is_expected(address const& where) const {
+    return std::ranges::find(m_settings.expect_hosts, expected_text(where)) != m_settings.expect_hosts.end();
 }
 
 bool fleet::is_expected(host const& which) const {
@@ -159,10 +135,14 @@ bool fleet::is_wanted(host const& which) const {
 
 std::string fleet::name_of(host const& which) const {
     auto const& where = which.addresses.front();
-    auto const shared =
-        std::ranges::count_if(m_hosts, [&](host const& each) { return each.addresses.front() == where; });
+    auto const at = std::ranges::count_if(m_hosts, [&](host const& each) { return each.addresses.front() == where; });
+    return name_of(which, at > 1);
+}
+
+std::string fleet::name_of(host const& which, bool shared) {
+    auto const& where = which.addresses.front();
     auto const text = where.to_string();
-    if (shared < 2 || which.port == 0) {
+    if (!shared || which.port == 0) {
         return text;
     }
     return where.is_v6() ? fmt::format("[{}]:{}", text, which.port) : fmt::format("{}:{}", text, which.port);
@@ -201,7 +181,6 @@ void fleet::start(host& which, std::int64_t left, clock::time_point now) {
     which.state = state_kind::fetching;
     which.stopped.reset();
     which.failure.clear();
-    which.proof.clear();
     which.left = left;
     which.measured = now;
     which.measured_left = left;
@@ -236,22 +215,22 @@ void fleet::on_all_pieces(host& which, clock::time_point now) {
         which.stopped.reset();
         m_unsaid = true;
     } else {
-        finish(which, "pieces", now);
+        finish(which, host_state::pieces, now);
     }
 }
 
-void fleet::finish(host& which, std::string proof, clock::time_point at) {
+void fleet::finish(host& which, host_state proof, clock::time_point at) {
     which.state = state_kind::complete;
-    which.proof = std::move(proof);
+    which.proof = proof;
     which.ended = at;
     which.left = 0;
     which.stopped.reset();
     which.failure.clear();
     m_first_start = std::min(m_first_start.value_or(which.started), which.started);
     m_unsaid = true;
-    auto const* const means = which.proof == "verified"  ? "verified"
-                              : which.proof == "durable" ? "flushed, not verified"
-                                                         : "has all pieces";
+    auto const* const means = proof == host_state::verified  ? "verified"
+                              : proof == host_state::durable ? "flushed, not verified"
+                                                             : "has all pieces";
     auto text = fmt::format("{} complete ({} after {}, {}{})", count(), name_of(which),
                             short_duration(at - which.started), means, is_wanted(which) ? "" : "; not expected");
     auto const wanted = expected();
@@ -407,7 +386,8 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
         which.started = at - report.taken;
     }
     which.fetched = report.bytes;
-    finish(which, report.outcome == host_report::outcome_kind::verified ? "verified" : "durable", at);
+    finish(which, report.outcome == host_report::outcome_kind::verified ? host_state::verified : host_state::durable,
+           at);
 }
 
 void fleet::on_tick(clock::time_point now) {
@@ -444,140 +424,6 @@ std::vector<fleet::line> fleet::take_lines() {
 
 bool fleet::take_completed() {
     return std::exchange(m_completed, false);
-}
-
-// --- what is told
-
-std::size_t fleet::complete() const {
-    if (!m_settings.expect_hosts.empty()) {
-        // An address counts once, whoever else is behind it.
-        return static_cast<std::size_t>(std::ranges::count_if(m_settings.expect_hosts, [this](std::string const& text) {
-            return std::ranges::any_of(m_hosts, [&](host const& each) {
-                return each.state == state_kind::complete &&
-                       std::ranges::any_of(each.addresses,
-                                           [&](address const& where) { return where.to_string() == text; });
-            });
-        }));
-    }
-    return static_cast<std::size_t>(
-        std::ranges::count(m_hosts, state_kind::complete, [](host const& each) { return each.state; }));
-}
-
-std::optional<std::size_t> fleet::expected() const {
-    if (!m_settings.expect_hosts.empty()) {
-        return m_settings.expect_hosts.size();
-    }
-    return m_settings.expect ? std::optional(static_cast<std::size_t>(*m_settings.expect)) : std::nullopt;
-}
-
-std::string fleet::count() const {
-    auto const wanted = expected();
-    return wanted ? fmt::format("{}/{}", complete(), *wanted) : fmt::format("{}", complete());
-}
-
-std::string fleet::describe(host const& which, clock::time_point now) const {
-    switch (which.state) {
-    case state_kind::failed:
-        return "failed: " + which.failure;
-    case state_kind::fetched:
-        return which.stopped ? "has all pieces, stopped before it was verified" : "has all pieces, not verified yet";
-    default:
-        break;
-    }
-    auto const share = m_total <= 0 ? 0.0 : 1 - static_cast<double>(which.left) / static_cast<double>(m_total);
-    auto text = fmt::format("{} %", static_cast<int>(std::clamp(share, 0.0, 1.0) * 100));
-    if (which.stopped) {
-        return fmt::format("{}, stopped {} ago", text, short_duration(now - *which.stopped));
-    }
-    if (which.away && which.rate <= 0) {
-        return fmt::format("{}, not connected for {}", text, short_duration(now - *which.away));
-    }
-    return fmt::format("{} at {:.1f} MiB/s", text, which.rate / (1 << 20));
-}
-
-std::string fleet::stragglers(std::size_t most, clock::time_point now) const {
-    std::vector<host const*> missing;
-    std::size_t seen = 0; // of those that are expected, in this round
-    for (auto const& each : m_hosts) {
-        if (each.state == state_kind::earlier || !is_wanted(each)) {
-            continue;
-        }
-        ++seen;
-        if (each.state != state_kind::complete) {
-            missing.push_back(&each);
-        }
-    }
-    std::ranges::stable_sort(missing, {}, [](host const* each) {
-        return std::pair(each->state != state_kind::failed && !each->stopped, -each->left);
-    });
-    std::string text;
-    auto const add = [&text](std::string const& more) { text += (text.empty() ? "" : ", ") + more; };
-    for (std::size_t i = 0; i < std::min(most, missing.size()); ++i) {
-        add(name_of(*missing[i]) + " " + describe(*missing[i], now));
-    }
-    if (missing.size() > most) {
-        add(fmt::format("{} more", missing.size() - most));
-    }
-    if (!m_settings.expect_hosts.empty()) {
-        std::vector<std::string> absent;
-        for (auto const& expected_one : m_settings.expect_hosts) {
-            auto const is_it = [&](host const& each) {
-                return each.state != state_kind::earlier &&
-                       std::ranges::any_of(each.addresses,
-                                           [&](address const& where) { return where.to_string() == expected_one; });
-            };
-            if (std::ranges::none_of(m_hosts, is_it)) {
-                absent.push_back(expected_one);
-            }
-        }
-        for (std::size_t i = 0; i < std::min(most, absent.size()); ++i) {
-            add(absent[i] + " not seen");
-        }
-        if (absent.size() > most) {
-            add(fmt::format("{} more not seen", absent.size() - most));
-        }
-    } else if (m_settings.expect && static_cast<std::size_t>(*m_settings.expect) > seen) {
-        add(fmt::format("{} not seen", static_cast<std::size_t>(*m_settings.expect) - seen));
-    }
-    return text;
-}
-
-std::string fleet::document(std::string const& image, std::string const& info_hash, clock::time_point now,
-                            std::chrono::system_clock::time_point wall) const {
-    auto const at = [&](clock::time_point time) {
-        return utc(wall - std::chrono::duration_cast<std::chrono::system_clock::duration>(now - time));
-    };
-    nlohmann::json document;
-    document["image"] = image;
-    document["info_hash"] = info_hash;
-    document["expected"] = expected() ? nlohmann::json(*expected()) : nlohmann::json();
-    document["complete"] = complete();
-    document["started"] = m_first_start ? nlohmann::json(at(*m_first_start)) : nlohmann::json();
-    document["duration"] = seconds((m_deployed ? m_ended : now) - m_first_start.value_or(now));
-    auto& hosts = document["hosts"] = nlohmann::json::array();
-    for (auto const& each : m_hosts) {
-        if (each.state == state_kind::earlier) {
-            continue;
-        }
-        auto const done = each.state == state_kind::complete;
-        nlohmann::json entry;
-        entry["address"] = each.addresses.front().to_string();
-        entry["port"] = each.port;
-        entry["state"] = done                                ? each.proof
-                         : each.state == state_kind::failed  ? "failed"
-                         : each.stopped                      ? "stopped"
-                         : each.state == state_kind::fetched ? "unverified"
-                                                             : "fetching";
-        entry["completed_at"] = done ? nlohmann::json(at(each.ended)) : nlohmann::json();
-        entry["seconds"] = seconds((done || each.state == state_kind::failed ? each.ended : now) - each.started);
-        entry["bytes"] = each.fetched;
-        if (each.state == state_kind::failed) {
-            entry["reason"] = each.failure;
-        }
-        hosts.push_back(std::move(entry));
-    }
-    // What a target says of itself need not be UTF-8.
-    return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 } // namespace seedbed

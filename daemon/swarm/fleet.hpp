@@ -12,6 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "config/settings.hpp"
+#include "daemon/swarm/fleet_status.hpp"
 #include "daemon/swarm/host_report.hpp"
 #include "daemon/swarm/image_status.hpp"
 #include "daemon/swarm/tracker.hpp"
@@ -78,6 +79,8 @@ public:
     [[nodiscard]] std::optional<std::size_t> expected() const;
     /// For example "192.0.2.17 61 % at 3.1 MiB/s, 192.0.2.18 not seen": at most \p most of them, the worst first.
     [[nodiscard]] std::string stragglers(std::size_t most, clock::time_point now) const;
+    /// All there is to tell of the round, for displays. \param wall what \p now is on a wall.
+    [[nodiscard]] fleet_status status(clock::time_point now, std::chrono::system_clock::time_point wall) const;
 
     /// The round as a JSON document: image, info_hash, expected, complete, started, duration and hosts, each with
     /// address, state, completed_at, seconds and bytes. Times are UTC as RFC 3339 writes them, durations seconds.
@@ -97,8 +100,8 @@ private:
         std::uint16_t port = 0;                          ///< where it listens; 0 while that is not known
         std::string id;                                  ///< 20 bytes; empty while it is not known
         state_kind state = state_kind::earlier;
-        std::string proof;   ///< complete: "verified", "durable" or "pieces"
-        std::string failure; ///< failed: why
+        host_state proof = host_state::pieces; ///< complete: how that is known
+        std::string failure;                   ///< failed: why
         bool announced = false;
         bool connected = false;
         std::optional<clock::time_point> away; ///< it was connected until then
@@ -122,7 +125,7 @@ private:
     void begin_round(host const& first, clock::time_point now);
     void measure(host& which, std::int64_t left, clock::time_point now);
     void on_all_pieces(host& which, clock::time_point now);
-    void finish(host& which, std::string proof, clock::time_point at);
+    void finish(host& which, host_state proof, clock::time_point at);
     void check_deployed(clock::time_point now);
     void lose(host& which, std::string const& how, clock::time_point now);
     void say(log_level level, std::string text, host const* about = nullptr);
@@ -130,8 +133,14 @@ private:
     [[nodiscard]] bool is_expected(boost::asio::ip::address const& where) const;
     [[nodiscard]] bool is_expected(host const& which) const;
     [[nodiscard]] bool is_wanted(host const& which) const;
+    /// How an address would stand in the configuration.
+    [[nodiscard]] static std::string expected_text(boost::asio::ip::address const& where);
     [[nodiscard]] std::string name_of(host const& which) const;
+    [[nodiscard]] static std::string name_of(host const& which, bool shared_address);
     [[nodiscard]] std::string count() const;
+    [[nodiscard]] static host_state state_of(host const& which);
+    [[nodiscard]] fleet_host tell(host const& which, clock::time_point now,
+                                  std::chrono::system_clock::time_point wall) const;
     [[nodiscard]] std::string describe(host const& which, clock::time_point now) const;
 
     std::int64_t const m_total;
@@ -149,8 +158,5 @@ private:
     bool m_deployed = false;
     bool m_completed = false; ///< and not taken yet
 };
-
-/// "45s", "3m10s", "2h05m".
-[[nodiscard]] std::string short_duration(std::chrono::steady_clock::duration time);
 
 } // namespace seedbed

@@ -13,7 +13,7 @@ set -euo pipefail
 need_loop
 need_hosts
 need_nbdfuse
-need partclone.ext4 mkfs.ext4 aria2c jq
+need partclone.ext4 mkfs.ext4 aria2c jq curl promtool script
 
 for host in server aria target straggler; do
     add_host "$host"
@@ -35,6 +35,36 @@ host_config seed.toml server 'local_discovery = false'
 add_image seed.toml sda1 sda1.torrent "$source" seed 'expect = 3' "on_complete = [\"hook\", \"$work/document\", \"printer\"]"
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
+
+# fleet FILTER: until jq finds FILTER true of what the server tells of the image's fleet, at most 20 s.
+fleet() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        curl -sS --max-time 10 --unix-socket "$work/server.sock" http://localhost/status | jq .images[0].fleet >fleet.json
+        ! jq -e --arg aria "${address[aria]}" --arg target "${address[target]}" --arg straggler "${address[straggler]}" \
+            "def host(\$a): .hosts[] | select(.address == \$a); $1" fleet.json >/dev/null || return 0
+        sleep 0.1
+    done
+    fail "the fleet does not come to: $1: $(<fleet.json)"
+}
+# metric LINE...: each is among the server's metrics, which promtool finds well made.
+metric() {
+    local line
+    curl -sS --max-time 10 --unix-socket "$work/server.sock" http://localhost/metrics >metrics.txt
+    promtool check metrics <metrics.txt >promtool.txt 2>&1 || fail "promtool: $(<promtool.txt)"
+    [[ ! -s promtool.txt ]] || fail "promtool complains: $(<promtool.txt)"
+    for line in "$@"; do
+        grep -qxF "$line" metrics.txt || fail "no metric '$line': $(grep fleet metrics.txt)"
+    done
+}
+# shown PATTERN: a line of 'seedbed status' of 80 columns matches.
+shown() {
+    script -qec "stty columns 80; '$seedbed' status --socket server.sock" /dev/null </dev/null >shown.txt
+    tr -d '\r' <shown.txt >shown
+    [[ $(wc -L <shown) -le 80 ]] || fail "the status is wider than 80 columns: $(<shown)"
+    grep -qE -e "$1" shown || fail "the status does not show '$1': $(<shown)"
+}
+fleet '.expected == 3 and .known == 0 and .complete == 0 and .missing == 3 and .started == null and .hosts == []'
 
 # deploy_to NAME DEVICE: starts a daemon NAME on the host NAME.
 deploy_to() {
@@ -60,6 +90,16 @@ expect_line seed.log " sda1: [12]/3 complete \(${address[target]} after [0-9ms]+
 expect_line seed.log " sda1: [12]/3 complete \(${address[aria]} after [0-9ms]+, has all pieces\)"
 expect_line seed.log " sda1: 2/3 complete \(.*; still going: ${address[straggler]} [0-9]+ % at [0-9.]+ MiB/s"
 compare_extents sda1.info "$source" "$target"
+fleet '.complete == 2 and .verified == 1 and .failed == 0 and .missing == 0 and (.deployed | not) and (.hosts | length) == 3 and
+    (host($aria) | .state == "pieces" and .progress == 1 and .fetched_bytes > 0) and
+    (host($target) | .state == "verified" and .seconds > 0 and (.completed_at | fromdateiso8601 > 0)) and
+    (host($straggler) | .state == "fetching" and .progress < 1 and .rate > 0 and .completed_at == null and .connected and
+        (.last_seen | fromdateiso8601 > 0))'
+shown '^sda1 +seeding +2/3 complete '
+shown "^ +${address[straggler]} +[0-9]+ % at [0-9.]+ MiB/s\$"
+metric 'seedbed_fleet_expected_hosts{image="sda1"} 3' 'seedbed_fleet_complete_hosts{image="sda1"} 2' \
+    'seedbed_fleet_hosts{image="sda1",state="fetching"} 1' 'seedbed_fleet_hosts{image="sda1",state="verified"} 1' \
+    'seedbed_fleet_hosts{image="sda1",state="pieces"} 1' 'seedbed_fleet_missing_hosts{image="sda1"} 0'
 kill_daemon straggler
 never_line straggler.log ' sda1: done: '
 never_line seed.log 'deployment complete|3/3'
@@ -74,6 +114,9 @@ deploy_to straggler "$broken"
 expect_line straggler.log ' sda1: failed: '
 expect_line seed.log " warning sda1: ${address[straggler]} has failed: write .*Input/output error"
 never_line seed.log 'deployment complete|3/3'
+fleet '.complete == 2 and .failed == 1 and (host($straggler) | .state == "failed" and (.failure | test("^write .*Input/output error")))'
+shown "^ +${address[straggler]} +failed: write .*"
+metric 'seedbed_fleet_hosts{image="sda1",state="failed"} 1' 'seedbed_fleet_complete_hosts{image="sda1"} 2'
 stop_daemon straggler
 
 # --- and with one that works
@@ -94,6 +137,9 @@ jq -e --arg hash "$(jq -r .info_hash <("$seedbed" create --partclone sda1.info -
     ([.hosts[] | select(.address != $aria).state] == ["verified", "verified"]) and
     all(.hosts[]; .seconds >= 0 and .bytes > 0 and (.completed_at | fromdateiso8601 > 0))' document >/dev/null ||
     fail "the document: $(<document)"
+fleet '.deployed and .complete == 3 and .verified == 2 and .failed == 0'
+shown '^sda1 +seeding +3/3 complete '
+metric 'seedbed_fleet_deployed{image="sda1"} 1' 'seedbed_fleet_hosts{image="sda1",state="failed"} 0'
 [[ $(grep -c 'deployment complete' seed.log) -eq 1 ]] || fail "a deployment was completed twice"
 
 # --- what is expected changes with a reload, and nobody is lost for it

@@ -32,6 +32,12 @@ mv files/sda1/torrent.info image.info
 cp -a files/sda1 files/sda2
 extents=$(find files/sda1 -type f | wc -l)
 ((extents > 100)) || fail "the image has $extents extents only"
+# As the README tells to serve such a folder: in one sparse file.
+truncate -s 64M sda1.img
+for file in files/sda1/0*; do
+    dd if="$file" of=sda1.img bs=16M oflag=seek_bytes seek=$((16#${file##*/})) conv=notrunc status=none
+done
+(($(du -k sda1.img | cut -f 1) < 40 << 10)) || fail "the sparse file has become one without holes"
 source_again=$(attach_loop source -r)
 
 tracker=${address[server]}:6969
@@ -39,6 +45,7 @@ tracker=${address[server]}:6969
 "$seedbed" create --partclone image.info --name sda2 -o sda2.torrent --json >sda2.json
 "$seedbed" create --partclone image.info --name sda2 --tracker "http://$tracker/announce" -o sda2-tracked.torrent >created
 "$seedbed" create --partclone image.info --name sda1 -o sda1-plain.torrent >created
+"$seedbed" verify sda1.torrent sda1.img >verified || fail "the folder's files are not the image: $(<verified)"
 mkdir tracker
 chmod 755 "$work" tracker # opentracker runs as nobody
 sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >tracker/hashes # Debian's serves no others

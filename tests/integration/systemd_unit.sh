@@ -43,6 +43,13 @@ unit=$(find "$tree" -name seedbed.service)
 [[ -f $unit ]] || fail "no seedbed.service was installed"
 program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")
 [[ -x $tree$program ]] || fail "the unit starts $program, which was not installed"
+# The pages that the unit names were installed.
+read -ra documents < <(sed -n 's/^Documentation=//p' "$unit")
+((${#documents[@]} == 2)) || fail "the unit names ${#documents[@]} manual pages"
+for document in "${documents[@]}"; do
+    [[ $document =~ ^man:(.*)\((.)\)$ && -s $tree/usr/share/man/man${BASH_REMATCH[2]}/${BASH_REMATCH[1]}.${BASH_REMATCH[2]}.gz ]] ||
+        fail "$document was not installed: $(find "$tree" -name '*.gz')"
+done
 install -D /bin/true "$tree/bin/kill" # ExecReload's
 
 # verify: what systemd-analyze says of the unit, in $work/said.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The service manager's watchdog: fed twice in its time while the daemon works, and not while a device hangs, which is logged
-# once; fed again when the device goes on. The device is a loop device on nbdkit, stopped for a while. SEEDBED is the program.
+# once; fed again when the device goes on. /healthz and the status say the same. The device is a loop device on nbdkit, stopped for a while. SEEDBED is the program.
 # Labels: alone once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -8,7 +8,7 @@ set -euo pipefail
 
 need_loop
 need_nbdfuse
-need partclone.ext4 mkfs.ext4 python3 ss
+need partclone.ext4 mkfs.ext4 python3 ss curl jq promtool
 
 truncate -s 32M source
 source=$(attach_loop source)
@@ -18,7 +18,8 @@ truncate -s 32M target
 target=$(start_nbd target -P "$work/nbdkit.pid" file target)
 nbdkit=$(<nbdkit.pid)
 
-write_config daemon.toml "$(free_port)"
+metrics=$(free_port)
+write_config daemon.toml "$(free_port)" '[metrics]' "listen = \"127.0.0.1:$metrics\""
 add_image daemon.toml sda1 sda1.torrent "$target" deploy
 /usr/bin/python3 "$here/lib_notify.py" "$work/notify" >notify.log &
 defer notify end_process "$!"
@@ -37,6 +38,17 @@ await_fed() {
     return 1
 }
 
+# health CODE PATTERN: what /healthz answers, over TCP and on the socket.
+health() {
+    local from code
+    for from in "http://127.0.0.1:$metrics" "--unix-socket $work/daemon.toml.sock http://localhost"; do
+        # shellcheck disable=SC2086 # an option and a URL
+        code=$(curl -sS --max-time 10 -o body -w '%{http_code}' $from/healthz)
+        [[ $code == "$1" ]] || fail "/healthz says $code instead of $1: $(<body)"
+        grep -qxE -e "$2" body || fail "/healthz says something else than '$2': $(<body)"
+    done
+}
+
 # The device hangs from the beginning: what it holds is read before anything else, and no cache has it.
 kill -STOP "$nbdkit"
 # shellcheck disable=SC2016 # the inner shell's
@@ -45,6 +57,15 @@ start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=2
 defer nbdkit kill -CONT "$nbdkit" # the first to go: nothing ends that waits for it
 expect_line daemon.log ' ready$' 10
 expect_line daemon.log " error sda1: no operation on $target has ended for 2 s; the watchdog is not fed\$" 10
+hang="sda1: no operation on $target has ended for 2 s"
+health 503 "$hang"
+curl -sS --max-time 10 "http://127.0.0.1:$metrics/metrics" >metrics.txt
+grep -qx 'seedbed_healthy 0' metrics.txt || fail "the metrics say that all is well: $(<metrics.txt)"
+promtool check metrics <metrics.txt >promtool.txt 2>&1 || fail "promtool: $(<promtool.txt)"
+curl -sS --max-time 10 --unix-socket "$work/daemon.toml.sock" http://localhost/status >status.json
+jq -e --arg hang "$hang" '.complaint == $hang' status.json >/dev/null || fail "the status does not tell of it: $(<status.json)"
+"$seedbed" status --socket "$work/daemon.toml.sock" >shown
+grep -qxF "hangs: $hang" shown || fail "seedbed status does not show it: $(<shown)"
 before=$(fed)
 ((before > 0)) || fail "the watchdog was not fed before the device hung for its whole time"
 ! await_fed $((before + 1)) 4 || fail "the watchdog is fed while the device hangs"
@@ -52,6 +73,7 @@ kill -0 "${daemon_pid[daemon]}" || fail "the daemon has ended"
 undo nbdkit
 await_fed $((before + 1)) 5 || fail "the watchdog is not fed again although the device goes on"
 expect_line daemon.log ' sda1: checked ' 20
+health 200 ok
 
 # At work and idle: every second, so that one that comes late does no harm.
 await_fed $((before + 4)) 6 || fail "the watchdog is not fed every second"

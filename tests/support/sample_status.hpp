@@ -44,6 +44,37 @@ inline void set_peers(status_snapshot::image& image, std::vector<peer_status> pe
     image.peers = std::make_shared<std::vector<peer_status> const>(std::move(peers));
 }
 
+inline fleet_host sample_host(std::string address, host_state state, double fraction) {
+    fleet_host host;
+    host.name = address;
+    host.address = std::move(address);
+    host.port = 6881;
+    host.state = state;
+    host.fraction = fraction;
+    host.seconds = 190;
+    host.seen = std::chrono::system_clock::from_time_t(1'769'860'790);
+    if (is_complete(state)) {
+        host.completed = host.seen;
+    }
+    return host;
+}
+
+/// Four are to get it: one has, one is on the way, one has failed, one was not seen.
+inline std::shared_ptr<fleet_status const> sample_fleet() {
+    fleet_status fleet;
+    fleet.expected = 4;
+    fleet.complete = 1;
+    fleet.missing = 1;
+    fleet.started = std::chrono::system_clock::from_time_t(1'769'860'600);
+    fleet.seconds = 200;
+    fleet.hosts = {sample_host("192.0.2.17", host_state::verified, 1),
+                   sample_host("192.0.2.18", host_state::fetching, 0.61),
+                   sample_host("192.0.2.19", host_state::failed, 0.5)};
+    fleet.hosts[1].rate = 3.1 * (1 << 20);
+    fleet.hosts[2].failure = "write /dev/sda: offset 1048576, length 16384: Input/output error (EIO)";
+    return std::make_shared<fleet_status const>(std::move(fleet));
+}
+
 /// A daemon at work: one image comes in, one is served, one has failed.
 inline status_snapshot sample_snapshot() {
     status_snapshot snapshot;

@@ -1,5 +1,7 @@
 #include "daemon/commands/deploy_options.hpp"
 
+#include "daemon/commands/deploy.hpp"
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -127,7 +129,7 @@ TEST_CASE("times to wait have units") {
 }
 
 TEST_CASE("the help of deploy names every exit status") {
-    auto const help = deploy_help();
+    auto const help = help_text(deploy_help());
     for (int code = 0; code <= 9; ++code) {
         CAPTURE(code);
         CHECK_THAT(help, Catch::Contains("\n  " + std::to_string(code) + "  "));

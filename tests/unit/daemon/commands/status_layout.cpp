@@ -227,3 +227,69 @@ TEST_CASE("status layout: what a daemon tells can not drive the terminal") {
     check_fits(status_screen(snapshot, "12:00:00", "\x1b", 200, 50), 200, 50);
     check_fits(status_table(snapshot, 0), 10'000, 100);
 }
+
+TEST_CASE("status layout: who has an image stands in its row, and who has not below it") {
+    auto snapshot = sample_snapshot();
+    snapshot.images.erase(snapshot.images.begin() + 2);
+    snapshot.images[1].fleet = sample_fleet();
+    CHECK(status_table(snapshot, 80) ==
+          lines{"Seedbed 0.1.0, up 2h05m; 2 images; pool 52 % of 256 MiB; cache 98.0 % hits",
+                "NAME         STATE           PROGRESS      RATE PEERS LEFT DEVICE       CLASS",
+                "win11        downloading         43 % 512 MiB/s     2  11s /dev/win11   NVMe",
+                "debia..2-lab seeding     1/4 complete  98 MiB/s     0    - /dev/..part1 SATA SSD",
+                "    192.0.2.19 failed: write /dev/sda: offset 1..16384: Input/output error (EIO)",
+                "    192.0.2.18 61 % at 3.1 MiB/s", "    1 host     not seen"});
+    auto const whole = status_table(snapshot, 0);
+    CHECK(count(whole, "     192.0.2.19  failed: write /dev/sda: offset 1048576, length 16384: Input/output error") ==
+          1);
+
+    // Nobody is expected: what there is to tell is how many have it, and nothing before anybody has come.
+    fleet_status open;
+    snapshot.images[1].fleet = std::make_shared<fleet_status const>(open);
+    CHECK(count(status_table(snapshot, 80), "complete") == 0);
+    open.complete = 1;
+    open.hosts = {sample_host("192.0.2.17", host_state::pieces, 1)};
+    snapshot.images[1].fleet = std::make_shared<fleet_status const>(open);
+    CHECK(count(status_table(snapshot, 80), " 1 complete ") == 1);
+
+    // A target that is to be followed: its row is about its own disk.
+    snapshot.images[0].fleet = sample_fleet();
+    CHECK(count(status_table(snapshot, 80), "    1/4 complete") == 1);
+    CHECK(count(status_table(snapshot, 80), " 43 % ") == 1);
+}
+
+TEST_CASE("status layout: of many stragglers the worst are named") {
+    auto snapshot = sample_snapshot();
+    fleet_status fleet;
+    fleet.expected = 40;
+    for (int i = 1; i <= 20; ++i) {
+        fleet.hosts.push_back(sample_host("192.0.2." + std::to_string(i), host_state::fetching, 0.04 * i));
+    }
+    fleet.not_seen = {"192.0.2.100", "192.0.2.101"};
+    fleet.missing = 2;
+    snapshot.images[1].fleet = std::make_shared<fleet_status const>(fleet);
+    auto const table = status_table(snapshot, 80);
+    CHECK(count(table, "     192.0.2.1  4 % at 0.0 MiB/s") == 1);
+    CHECK(count(table, "192.0.2.6 ") == 0);
+    CHECK(count(table, "     ... 17 more") == 1);
+
+    // On a screen those that stand among the peers need no second line.
+    snapshot.images.resize(2);
+    snapshot.images[0].peers = nullptr;
+    set_peers(snapshot.images[1], {sample_peer("192.0.2.1", 0.04), sample_peer("192.0.2.2", 0.08)});
+    auto const large = status_screen(snapshot, "12:00:00", "", 80, 60);
+    INFO(text(large));
+    CHECK(count(large, "192.0.2.1 ") == 0);
+    CHECK(count(large, "192.0.2.1:6881") == 1);
+    CHECK(count(large, "192.0.2.20 ") == 1);
+    CHECK(count(large, "192.0.2.101  not seen") == 1);
+    auto const small = status_screen(snapshot, "12:00:00", "", 80, 16);
+    INFO(text(small));
+    CHECK(count(small, "     ... 11 more") == 1);
+    CHECK(count(small, "192.0.2.1:6881") == 1);
+    for (auto const& [width, height] : std::vector<std::pair<std::size_t, std::size_t>>{
+             {80, 24}, {40, 10}, {200, 50}, {60, 15}, {1, 1}, {3, 2}, {20, 3}, {300, 4}}) {
+        check_fits(status_screen(snapshot, "12:00:00", "", width, height), width, height);
+    }
+    check_fits(status_table(snapshot, 40), 40, 20);
+}

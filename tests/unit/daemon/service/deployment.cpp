@@ -1,8 +1,15 @@
 #include "daemon/service/deployment.hpp"
 
+#include <string>
+#include <vector>
+
 #include <catch2/catch.hpp>
 
+#include "core/foundation/save_file.hpp"
+#include "core/image/torrent_file.hpp"
+#include "daemon/service/logging.hpp"
 #include "daemon/service/seeding_end.hpp"
+#include "support/temp_dir.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
@@ -48,4 +55,42 @@ TEST_CASE("serving others ends with the first rule that is reached") {
         CHECK(end.reached(began + 5s, 0, 100));
         CHECK(seeding_end({.time = 5s, .idle = {}, .ratio = 3.0}, began, 0).reached(began, 300, 100));
     }
+}
+
+TEST_CASE("a deployment without peers says so once, and what to do") {
+    test::temp_dir const folder;
+    auto const extents = extent_map::make({{0, 16384}});
+    sha1_digest digest;
+    digest.fill('x');
+    auto const torrent = make_torrent(*extents, {digest}, {"sda1", 16384, {}, ""});
+    REQUIRE(torrent);
+    REQUIRE(save_file((folder / "sda1.torrent").string(), torrent->bytes, false));
+    REQUIRE(save_file((folder / "target").string(), std::string(16384, '.'), false));
+    deployment_options options;
+    options.image.name = "sda1";
+    options.image.mode = image_mode::deploy;
+    options.image.torrent = (folder / "sda1.torrent").string();
+    options.image.device = (folder / "target").string();
+    options.in_force.network.listen = {"127.0.0.1:0"};
+    options.in_force.network.local_discovery = false;
+    options.in_force.memory.pool = 16 << 20;
+    options.state_folder = folder.path().string();
+    options.peer_patience = 200ms;
+    options.timeout = 1s;
+
+    std::vector<std::string> warnings;
+    std::vector<std::string> errors;
+    start_logging(log_level::info, [&](log_level level, std::string_view line) {
+        if (level == log_level::warning || level == log_level::error) {
+            (level == log_level::warning ? warnings : errors).emplace_back(line);
+        }
+    });
+    auto const report = deployment(std::move(options), [](image_status const&) {}).run();
+    start_logging(log_level::info);
+    CHECK(report.code == exit_timed_out);
+    CHECK(warnings ==
+          std::vector<std::string>{"no peer for 0.2 s: is the server up, and does multicast reach it? If not, name it "
+                                   "with --peer ADDRESS:PORT or a tracker with --tracker URL"});
+    CHECK(errors == std::vector<std::string>{"the download has not ended within 1 s: 16384 bytes of 16384 are still "
+                                             "missing, 0 peers are connected"});
 }

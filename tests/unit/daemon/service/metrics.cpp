@@ -87,6 +87,22 @@ TEST_CASE("metrics: the numbers of images") {
     CHECK(of("seedbed_pool_used_bytes") == "138412032");
 }
 
+TEST_CASE("metrics: how far an image's hosts are") {
+    auto snapshot = sample_snapshot();
+    snapshot.images[1].fleet = sample_fleet();
+    auto const all = samples(to_metrics(snapshot));
+    CHECK(all.at("seedbed_fleet_hosts{image=\"debian-12-lab\",state=\"verified\"}") == "1");
+    CHECK(all.at("seedbed_fleet_hosts{image=\"debian-12-lab\",state=\"fetching\"}") == "1");
+    CHECK(all.at("seedbed_fleet_hosts{image=\"debian-12-lab\",state=\"failed\"}") == "1");
+    CHECK(all.at("seedbed_fleet_hosts{image=\"debian-12-lab\",state=\"stopped\"}") == "0");
+    CHECK(all.at("seedbed_fleet_expected_hosts{image=\"debian-12-lab\"}") == "4");
+    CHECK(all.at("seedbed_fleet_complete_hosts{image=\"debian-12-lab\"}") == "1");
+    CHECK(all.at("seedbed_fleet_missing_hosts{image=\"debian-12-lab\"}") == "1");
+    CHECK(all.at("seedbed_fleet_deployed{image=\"debian-12-lab\"}") == "0");
+    CHECK(all.at("seedbed_fleet_duration_seconds{image=\"debian-12-lab\"}") == "200");
+    CHECK_FALSE(all.contains("seedbed_fleet_complete_hosts{image=\"win11\"}")); // nobody follows that
+}
+
 TEST_CASE("metrics: what grows is a counter and is called one, and nothing else is") {
     auto const all = types(to_metrics(sample_snapshot()));
     CHECK(all.size() > 15);

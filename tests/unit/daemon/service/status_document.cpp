@@ -61,6 +61,37 @@ TEST_CASE("status document: what scripts rely on") {
     CHECK(failed["engine"].is_null());
 }
 
+TEST_CASE("status document: who gets an image") {
+    auto snapshot = sample_snapshot();
+    snapshot.images[1].fleet = sample_fleet();
+    auto const document = json::parse(to_status_document(snapshot));
+    CHECK(document["images"][0]["fleet"].is_null());
+    auto const& fleet = document["images"][1]["fleet"];
+    CHECK(fleet["expected"] == 4);
+    CHECK(fleet["known"] == 3);
+    CHECK(fleet["complete"] == 1);
+    CHECK(fleet["verified"] == 1);
+    CHECK(fleet["failed"] == 1);
+    CHECK(fleet["missing"] == 1);
+    CHECK(fleet["not_seen"] == json::array());
+    CHECK(fleet["deployed"] == false);
+    CHECK(fleet["started"] == "2026-01-31T11:56:40Z");
+    CHECK(fleet["seconds"] == 200);
+    REQUIRE(fleet["hosts"].size() == 3);
+    auto const& moving = fleet["hosts"][1];
+    CHECK(moving["name"] == "192.0.2.18");
+    CHECK(moving["address"] == "192.0.2.18");
+    CHECK(moving["port"] == 6881);
+    CHECK(moving["state"] == "fetching");
+    CHECK(moving["progress"] == 0.61);
+    CHECK(moving["rate"] == 3250585);
+    CHECK(moving["completed_at"].is_null());
+    CHECK(moving["failure"].is_null());
+    CHECK(moving["last_seen"] == "2026-01-31T11:59:50Z");
+    CHECK(fleet["hosts"][0]["completed_at"] == "2026-01-31T11:59:50Z");
+    CHECK_THAT(fleet["hosts"][2]["failure"].get<std::string>(), Contains("EIO"));
+}
+
 TEST_CASE("status document: one line, and valid whatever a device is called") {
     auto snapshot = sample_snapshot();
     snapshot.images[0].status.device = "/dev/\xff\n\"x\\";
@@ -93,6 +124,20 @@ TEST_CASE("status document: it can be read back") {
     snapshot.images.back().status.verified = true;
     snapshot.stopping = true;
     snapshot.hang = "it does";
+    fleet_status fleet = *sample_fleet();
+    for (auto const state : host_states) {
+        fleet.hosts.push_back(sample_host("192.0.2.3", state, 0.5));
+    }
+    fleet.hosts.back().stopped_seconds = 4;
+    fleet.hosts.back().away_seconds = 5;
+    fleet.hosts.back().expected = false;
+    fleet.hosts.back().connected = true;
+    fleet.hosts.back().fraction.reset();
+    fleet.hosts.back().port = 0;
+    fleet.not_seen = {"192.0.2.4"};
+    fleet.deployed = true;
+    snapshot.images[1].fleet = std::make_shared<fleet_status const>(fleet);
+    snapshot.images[2].fleet = std::make_shared<fleet_status const>();
     auto const text = to_status_document(snapshot);
     auto const read = parse_status_document(text);
     REQUIRE(read);
@@ -108,11 +153,17 @@ TEST_CASE("status document: another version's") {
         CHECK(read->images[0].status.name == "a");
         CHECK(read->images[0].status.failure.empty());
         CHECK_FALSE(read->images[0].peers);
+        REQUIRE(read->images[0].fleet);
+        CHECK(read->images[0].fleet->hosts.empty());
     }
     SECTION("a state that is not known") {
         auto const read = parse_status_document(R"({"format": 1, "images": [{"name": "a", "state": "dreaming"}]})");
         REQUIRE_FALSE(read);
         CHECK(read.error().message == "the state of a is 'dreaming', which this program does not know");
+        auto const host = parse_status_document(
+            R"({"format": 1, "images": [{"state": "seeding", "fleet": {"hosts": [{"name": "b", "state": "lost"}]}}]})");
+        REQUIRE_FALSE(host);
+        CHECK(host.error().message == "the state of b is 'lost', which this program does not know");
     }
     SECTION("another format") {
         auto const read = parse_status_document(R"({"format": 2, "images": []})");

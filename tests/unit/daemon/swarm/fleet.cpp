@@ -448,6 +448,66 @@ TEST_CASE("fleet: the document tells of the round", "[fleet]") {
     CHECK(document["hosts"][1]["completed_at"].is_null());
 }
 
+TEST_CASE("fleet: its status tells how far each host is", "[fleet]") {
+    fixture f(expect(lines{"10.0.0.1", "10.0.0.2", "10.0.0.9"}));
+    f.announce(1, 1000, event::started, "-SB0100-");
+    f.announce(2, 1000, event::started, "-AA0000-a", 6881);
+    f.announce(2, 1000, event::started, "-AA0000-b", 6882);
+    f.announce(3, 1000, event::started);
+    f.announce(5, 0); // a seeder
+    f.now += 100s;
+    f.report(1, outcome::verified);
+    f.announce(2, 500, event::none, "-AA0000-a", 6881);
+    f.announce(3, 250, event::stopped);
+    f.report(4, outcome::failed, "a guard");
+    f.now += 10s;
+    auto const wall = std::chrono::system_clock::from_time_t(1'800'000'110);
+    auto const told = f.subject.status(f.now, wall);
+    CHECK(told.expected == 3U);
+    CHECK(told.complete == 1);
+    CHECK_FALSE(told.deployed);
+    CHECK(told.started == std::chrono::system_clock::from_time_t(1'800'000'000));
+    CHECK(told.seconds == 110);
+    CHECK(told.not_seen == lines{"10.0.0.9"});
+    CHECK(told.missing == 1);
+    REQUIRE(told.hosts.size() == 5);
+
+    auto const& done = told.hosts[0];
+    CHECK(done.name == "10.0.0.1");
+    CHECK(done.state == host_state::verified);
+    CHECK(done.expected);
+    CHECK(done.fraction == 1.0);
+    CHECK(done.completed == std::chrono::system_clock::from_time_t(1'800'000'100));
+    CHECK(done.seen == done.completed);
+    CHECK(done.seconds == 100);
+    auto const& moving = told.hosts[1];
+    CHECK(moving.name == "10.0.0.2:6881"); // another one has this address
+    CHECK(moving.address == "10.0.0.2");
+    CHECK(moving.state == host_state::fetching);
+    CHECK(moving.fraction == 0.5);
+    CHECK(moving.rate == 5.0 * mib);
+    CHECK(moving.fetched == 500 * mib);
+    CHECK_FALSE(moving.completed);
+    CHECK(moving.seconds == 110);
+    CHECK(told.hosts[2].name == "10.0.0.2:6882");
+    auto const& stopped = told.hosts[3];
+    CHECK(stopped.state == host_state::stopped);
+    CHECK_FALSE(stopped.expected);
+    CHECK(stopped.stopped_seconds == 10.0);
+    CHECK(stopped.rate == 0);
+    auto const& failed = told.hosts[4];
+    CHECK(failed.state == host_state::failed);
+    CHECK(failed.failure == "a guard");
+    CHECK_FALSE(failed.fraction); // it has only reported
+    CHECK(told.count(host_state::fetching) == 2);
+
+    std::vector<std::string> behind;
+    for (auto const* each : told.stragglers()) {
+        behind.push_back(each->name + " " + describe(*each));
+    }
+    CHECK(behind == lines{"10.0.0.2:6882 0 % at 0.0 MiB/s", "10.0.0.2:6881 50 % at 5.0 MiB/s"});
+}
+
 TEST_CASE("fleet: durations are short", "[fleet]") {
     CHECK(short_duration(0s) == "0s");
     CHECK(short_duration(59400ms) == "59s");
