@@ -39,7 +39,7 @@ start() {
 }
 # deploy SIDE SHARDS: all machines from nothing to durable.
 deploy() {
-    local side=$1 number=$2 host began sent seconds first
+    local side=$1 number=$2 host began sent seconds
     host_config server.toml server 'local_discovery = false' "shards = $number" '[memory]' "pool = \"$((mib + 256)) MiB\""
     add_image server.toml "$image" "$image.torrent" "$work/$image.img" seed 'verify = "none"'
     start server
@@ -61,11 +61,9 @@ deploy() {
     for host in "${hosts[@]}"; do
         expect_line "$host.log" " $image: durable" 900
     done
-    first=$(on server ss -Htn state established 'sport = :6881' | wc -l)
     seconds=$(since "$began")
     sent=$(($(on server cat /sys/class/net/eth0/statistics/tx_bytes) - sent))
     record "seconds until all are durable" "$side" "$seconds"
-    record "machines of the first shard" "$side" "$first"
     record "MiB/s that the server sent" "$side" "$(awk -v b="$sent" -v s="$seconds" 'BEGIN { printf "%.1f", b / s / 1048576 }')"
     record "processor seconds of the server a GiB sent" "$side" \
         "$(awk -v b="$sent" -v s="$(processor_seconds server)" 'BEGIN { printf "%.2f", s / b * 1073741824 }')"
@@ -75,6 +73,14 @@ deploy() {
     stop_daemon server
 }
 
+# As daemon/swarm/shards.cpp places them.
+places=$(for host in "${hosts[@]}"; do echo "${address[$host]}"; done | /usr/bin/python3 -c 'import ipaddress, sys
+shards = int(sys.argv[1])
+counts = [0] * shards
+for line in sys.stdin:
+    counts[((int(ipaddress.ip_address(line.strip())) * 0x9E3779B97F4A7C15 % 2**64 >> 32) * shards) >> 32] += 1
+print(*counts, sep=", ")' "$shards")
+note "of $shards shards, each serves so many machines: $places"
 for ((round = 0; round < rounds; round++)); do
     deploy "1 shard" 1
     deploy "$shards shards" "$shards"
