@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cstdlib>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <system_error>
 #include <utility>
@@ -25,6 +27,7 @@ constexpr value_range<std::int64_t> cache_range{0, 1LL << 40};
 constexpr value_range<std::int64_t> hash_threads_range{1, 1024};
 constexpr value_range<std::int64_t> connections_range{1, 65535};
 constexpr value_range<std::int64_t> upload_slots_range{2, 65535};
+constexpr value_range<std::int64_t> shards_range{1, 16};
 constexpr value_range<std::chrono::milliseconds> resume_interval_range{std::chrono::milliseconds(0),
                                                                        std::chrono::hours(1)};
 /// libtorrent takes the size of a .torrent file as an int.
@@ -56,6 +59,40 @@ std::optional<std::vector<std::string>> read_listen(table_reader& table) {
     return listen;
 }
 
+bool is_wildcard(endpoint const& at) {
+    return std::ranges::all_of(at.address, [](auto byte) { return byte == 0; });
+}
+
+/// Each shard listens on a port of its own: that of the first one and so many more.
+void check_shards(table_reader& table, network_settings const& network) {
+    auto const ports = std::to_string(network.shards) + " consecutive ports";
+    std::vector<endpoint> listeners;
+    for (auto const& text : network.listen) {
+        if (auto const parsed = parse_endpoint(text)) {
+            listeners.push_back(*parsed);
+        }
+    }
+    for (auto const& each : listeners) {
+        if (each.port + network.shards - 1 > 65535) {
+            table.fail("shards", "there are no " + ports + " from " + std::to_string(each.port) + " on");
+            return;
+        }
+    }
+    for (auto one = listeners.begin(); one != listeners.end(); ++one) {
+        auto const overlaps = [&](endpoint const& other) {
+            return one->v6 == other.v6 && std::abs(one->port - other.port) < network.shards &&
+                   (one->address == other.address || is_wildcard(*one) || is_wildcard(other));
+        };
+        if (network.shards > 1 && std::any_of(std::next(one), listeners.end(), overlaps)) {
+            table.fail("shards", "addresses of listen are too close to each other for " + ports + " each");
+            return;
+        }
+    }
+    if (network.connections < network.shards) {
+        table.fail("shards", "more than there may be connections, " + std::to_string(network.connections));
+    }
+}
+
 void read_network(table_reader& table, network_settings& network) {
     network.listen = read_listen(table).value_or(network.listen);
     network.local_discovery = table.boolean("local_discovery").value_or(network.local_discovery);
@@ -71,6 +108,8 @@ void read_network(table_reader& table, network_settings& network) {
         }
     }
     network.slow_start = table.boolean("slow_start").value_or(network.slow_start);
+    network.shards = static_cast<int>(table.integer("shards", shards_range).value_or(network.shards));
+    check_shards(table, network);
     table.finish();
 }
 

@@ -76,6 +76,7 @@ std::vector<std::string> unchangeable_differences(settings const& running, setti
             keys.push_back(std::move(key));
         }
     };
+    compare("network.shards", running.network.shards, wanted.network.shards);
     compare("memory.cache_shards", running.memory.cache_shards, wanted.memory.cache_shards);
     compare("memory.huge_pages", running.memory.huge_pages, wanted.memory.huge_pages);
     compare("hashing.ahead", running.hashing.ahead, wanted.hashing.ahead);

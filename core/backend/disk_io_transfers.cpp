@@ -34,6 +34,25 @@ bool is_whole_block(image_storage const& image, lt::peer_request const& request)
                std::min(block_size, image.piece_size(static_cast<std::int32_t>(request.piece)) - request.start);
 }
 
+/// Hashes a piece, unless that was done for another session already.
+result<void, io_error> hash_of(image_storage& image, piece_hash_request const& request, lt::sha1_hash& sha1) {
+    // A full check asks the device each time.
+    if (!image.device().read_only() || !request.v1 || !request.keep || !request.block_hashes.empty()) {
+        return image.hasher().hash(request, sha1);
+    }
+    auto const wanted = image.torrent().info->hash_for_piece(lt::piece_index_t{request.piece});
+    hashed_once::turn turn(image.hashed(), request.piece);
+    if (turn.known_good()) {
+        sha1 = wanted;
+        return {};
+    }
+    auto outcome = image.hasher().hash(request, sha1);
+    if (outcome && sha1 == wanted) {
+        turn.set_good();
+    }
+    return outcome;
+}
+
 /// Adds the microseconds of its life to a counter of libtorrent and to the sum of all jobs.
 class timed {
 public:
@@ -342,7 +361,7 @@ void disk_io::hash(job& what) {
     if (!what.block_hashes.empty()) {
         request.v2_size = image.torrent().info->orig_files().piece_size2(lt::piece_index_t{what.piece});
     }
-    auto const outcome = image.hasher().hash(request, what.sha1);
+    auto const outcome = hash_of(image, request, what.sha1);
     if (what.error) {
         return; // it was cancelled
     }

@@ -13,6 +13,7 @@ image_storage::image_storage(image_torrent torrent, std::unique_ptr<block_device
     : m_torrent(std::move(torrent))
     , m_device(std::move(device))
     , m_profile(profile)
+    , m_hashed(m_torrent.piece_count)
     , m_calls("disk-calls", 1) {}
 
 void image_storage::attach(std::uint32_t number, piece_cache& cache, engine_options options) {

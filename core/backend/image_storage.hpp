@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "core/backend/hashed_once.hpp"
 #include "core/backend/image_io.hpp"
 #include "core/device/block_device.hpp"
 #include "core/device/io_profile.hpp"
@@ -53,6 +54,8 @@ public:
     /// \param self this. To be called once, after attach().
     void start_hasher(std::shared_ptr<image_storage> const& self, worker_pool& workers, hasher_options options);
     [[nodiscard]] piece_hasher& hasher() noexcept { return *m_hasher; }
+    /// For a device that is read-only.
+    [[nodiscard]] hashed_once& hashed() noexcept { return m_hashed; }
     /// A worker for what blocks: flushes.
     [[nodiscard]] worker_pool& calls() noexcept { return m_calls; }
     /// Of the transfers and the calls together: whichever has been without an end for longer.
@@ -122,6 +125,7 @@ private:
     std::atomic<std::int64_t> m_bytes_written{0};
     std::atomic<std::int64_t> m_runs_written{0};
 
+    hashed_once m_hashed;
     worker_pool m_calls;
     std::unique_ptr<piece_hasher> m_hasher;
     std::unique_ptr<image_io> m_io; ///< last: its threads end before what they use goes

@@ -27,6 +27,7 @@ constexpr std::size_t max_images_in_status = 8; ///< more are counted by state: 
 
 /// What cannot change stays as it is in force, so that the next reload compares with that.
 void keep_unchangeable(settings const& running, settings& wanted) {
+    wanted.network.shards = running.network.shards;
     wanted.memory.cache_shards = running.memory.cache_shards;
     wanted.memory.huge_pages = running.memory.huge_pages;
     wanted.hashing.ahead = running.hashing.ahead;
@@ -80,8 +81,10 @@ exit_code app::run() {
 
 void app::start() {
     log_info({},
-             fmt::format("Seedbed {}: {} image{}, {} of memory for blocks", SEEDBED_VERSION, m_settings.images.size(),
-                         m_settings.images.size() == 1 ? "" : "s", format_byte_size(m_settings.memory.pool)));
+             fmt::format("Seedbed {}: {} image{}, {} of memory for blocks{}", SEEDBED_VERSION, m_settings.images.size(),
+                         m_settings.images.size() == 1 ? "" : "s", format_byte_size(m_settings.memory.pool),
+                         m_settings.network.shards > 1 ? fmt::format(", {} network shards", m_settings.network.shards)
+                                                       : ""));
     wait_for_signal();
     m_control.apply(m_settings.control, m_settings.metrics);
     m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });

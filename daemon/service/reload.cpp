@@ -44,7 +44,9 @@ reload_plan plan_reload(settings const& running, std::vector<running_image> cons
             plan.open.push_back(image);
         }
     }
-    plan.network = !(running.network == wanted.network);
+    auto changeable = wanted.network;
+    changeable.shards = running.network.shards;
+    plan.network = !(running.network == changeable);
     plan.resume = !(running.resume == wanted.resume);
     plan.tracker = !(running.tracker == wanted.tracker);
     plan.memory = running.memory.pool != wanted.memory.pool || running.memory.cache != wanted.memory.cache;

@@ -1,145 +1,105 @@
 #include "daemon/swarm/seeder.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
+#include <iterator>
+#include <list>
 #include <map>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <libtorrent/add_torrent_params.hpp>
-#include <libtorrent/alert_types.hpp>
-#include <libtorrent/announce_entry.hpp>
-#include <libtorrent/hex.hpp>
-#include <libtorrent/ip_filter.hpp>
-#include <libtorrent/peer_info.hpp>
-#include <libtorrent/session.hpp>
-#include <libtorrent/session_params.hpp>
-#include <libtorrent/session_stats.hpp>
-#include <libtorrent/torrent_handle.hpp>
-#include <libtorrent/torrent_info.hpp>
-#include <libtorrent/torrent_status.hpp>
 
-#include "core/foundation/printable.hpp"
 #include "daemon/service/logging.hpp"
-#include "daemon/swarm/report_extension.hpp"
-#include "daemon/swarm/session_settings.hpp"
+#include "daemon/swarm/shard_placement.hpp"
+#include "daemon/swarm/shards.hpp"
+#include "daemon/swarm/swarm_session.hpp"
 #include "daemon/swarm/tcp_endpoint.hpp"
 #include "daemon/swarm/upload_ramp.hpp"
 
 namespace seedbed {
 
-namespace lt = libtorrent;
+using boost::asio::ip::tcp;
 
 namespace {
 
 constexpr auto ramp_step = std::chrono::seconds(5);
+/// A peer that was refused has so long to find its shard by itself, which most do: two who connect to each other at the
+/// same moment hang up on each other.
+constexpr auto time_to_come_home = std::chrono::seconds(1);
 
-std::string to_text(lt::tcp::endpoint const& endpoint) {
-    auto const address = endpoint.address().to_string();
-    auto const port = ":" + std::to_string(endpoint.port());
-    return endpoint.address().is_v6() ? "[" + address + "]" + port : address + port;
+/// Those that belong to a shard; all where \p shards is 1.
+std::vector<std::string> peers_of_shard(std::vector<std::string> const& peers, int shard, int shards) {
+    std::vector<std::string> own;
+    std::ranges::copy_if(peers, std::back_inserter(own), [&](std::string const& peer) {
+        auto const endpoint = to_tcp_endpoint(peer);
+        return endpoint && shard_of(endpoint->address(), shards) == shard;
+    });
+    return own;
 }
 
-/// libtorrent's -1 is no limit.
-int to_limit(std::int64_t bytes_a_second) {
-    return bytes_a_second == 0 ? -1 : static_cast<int>(bytes_a_second);
-}
-
-/// Has the session's limits on rates and upload slots apply to all addresses.
-lt::ip_filter limits_for_everybody() {
-    using boost::asio::ip::make_address;
-    constexpr std::uint32_t global = 1U << static_cast<std::uint32_t>(lt::session::global_peer_class_id);
-    lt::ip_filter everybody;
-    everybody.add_rule(make_address("0.0.0.0"), make_address("255.255.255.255"), global);
-    everybody.add_rule(make_address("::"), make_address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), global);
-    return everybody;
-}
-
-swarm_progress to_progress(lt::torrent_status const& status) {
-    swarm_progress progress;
-    using state = lt::torrent_status;
-    progress.current = status.is_seeding ? swarm_progress::phase::complete
-                       : status.state == state::checking_files || status.state == state::checking_resume_data
-                           ? swarm_progress::phase::checking
-                           : swarm_progress::phase::downloading;
-    progress.fraction = static_cast<double>(status.progress_ppm) / 1e6;
-    progress.bytes_left = status.total_wanted - status.total_wanted_done;
-    progress.downloaded = status.total_payload_download;
-    progress.uploaded = status.total_payload_upload;
-    progress.download_rate = status.download_payload_rate;
-    progress.upload_rate = status.upload_payload_rate;
-    progress.peers = status.num_peers;
-    return progress;
-}
-
-peer_status to_peer_status(lt::peer_info const& peer) {
-    peer_status status;
-    status.address = peer.ip.address().to_string();
-    status.port = peer.ip.port();
-    status.incoming = !(peer.flags & lt::peer_info::outgoing_connection);
-    status.id = lt::aux::to_hex(peer.pid);
-    status.client = printable(peer.client);
-    status.fraction = static_cast<double>(peer.progress_ppm) / 1e6;
-    status.seed = bool(peer.flags & lt::peer_info::seed);
-    status.download_rate = peer.payload_down_speed;
-    status.upload_rate = peer.payload_up_speed;
-    status.downloaded = peer.total_download;
-    status.uploaded = peer.total_upload;
-    return status;
+/// A peer that is about to leave a shard to which it does not belong is at two of them for a moment.
+std::vector<peer_status> without_twins(std::vector<peer_status> peers) {
+    std::ranges::stable_sort(peers, [](peer_status const& a, peer_status const& b) {
+        return a.id != b.id ? a.id < b.id : a.uploaded > b.uploaded;
+    });
+    auto const [first, last] = std::ranges::unique(peers, {}, &peer_status::id);
+    peers.erase(first, last);
+    return peers;
 }
 
 } // namespace
 
-/// Shared with the wake-ups on their way through the io_context, which may outlive the seeder.
+/// Shared with timers and handlers on their way through the io_context, which may outlive the seeder.
 struct seeder::implementation : std::enable_shared_from_this<seeder::implementation> {
-    struct torrent {
+    /// What one session tells of a torrent.
+    struct part final : swarm_listener {
+        part(implementation& all, id which)
+            : owner(all)
+            , torrent(which) {}
+
+        void on_checked() override { owner.once(torrent, &torrent_state::checked, &swarm_listener::on_checked); }
+        void on_complete() override { owner.once(torrent, &torrent_state::complete, &swarm_listener::on_complete); }
+        void on_content_differs() override {
+            owner.once(torrent, &torrent_state::differs, &swarm_listener::on_content_differs);
+        }
+        void on_pieces(std::vector<bool> const& pieces) override { owner.listener_of(torrent).on_pieces(pieces); }
+        void on_piece_damaged(int piece) override { owner.listener_of(torrent).on_piece_damaged(piece); }
+        void on_swarm_error(std::string const& reason) override { owner.listener_of(torrent).on_swarm_error(reason); }
+        void on_progress(swarm_progress const& told) override {
+            progress = told;
+            has_told = true;
+            owner.on_progress(torrent);
+        }
+        void on_removed() override { owner.on_removed(torrent, *this); }
+
+        implementation& owner;
+        id const torrent;
+        swarm_progress progress;
+        bool has_told = false; ///< its progress
+        bool there = true;     ///< in the session
+    };
+    struct torrent_state {
         swarm_listener* listener = nullptr;
         std::string name;
-        image_mode mode = image_mode::seed;
-        std::vector<std::string> peers;
-        std::vector<std::string> trackers;            ///< of the configuration
-        std::vector<lt::announce_entry> own_trackers; ///< of the .torrent
-        lt::torrent_handle handle;                    ///< valid once libtorrent has added it
-        bool added = false;
-        bool trackers_changed = false; ///< before it was added
-        bool remove = false;           ///< asked for before it was added
-        bool complete = false;
-        bool checked = false;
+        std::vector<std::shared_ptr<part>> parts; ///< of the sessions from the first one on
+        std::shared_ptr<shard_placement> places;  ///< null where there is one part
         std::int64_t upload_limit = 0;
-        bool super_seeding = false;
-        int connected = 0; ///< peers, as was told last
-        bool hash_before_serving = false;
-        std::string tracker_error; ///< the last one logged
-        std::function<void(std::string const&, std::uint16_t)> on_report_port;
+        bool checked = false; ///< told
+        bool complete = false;
+        bool differs = false;
+        bool removing = false;
     };
 
     boost::asio::io_context& main;
     network_settings network;
     std::function<void()> on_activity;
-    std::map<id, torrent> torrents;
-    std::map<lt::torrent_handle, id> by_handle;
+    std::vector<std::unique_ptr<swarm_session>> sessions;
+    std::map<id, torrent_state> torrents;
     id next_id = 1;
-
     upload_ramp ramp;
     boost::asio::steady_timer ramp_timer;
-    int slots_in_force = 0; ///< as in the configuration: 0 is no limit
-
-    std::atomic<bool> woken{false}; ///< set by the network thread, cleared when alerts are taken
-    std::chrono::steady_clock::time_point last_pong = std::chrono::steady_clock::now();
-    std::vector<std::function<void()>> pings; ///< to be told of the next one
+    std::list<boost::asio::steady_timer> homecomings; ///< one for each peer that was refused a moment ago
     std::function<void(result<void>)> listening;
-    int listeners_open = 0;
-    std::string listen_error;
-    bool listening_known = false;
-
-    std::shared_ptr<backend> pool; ///< whose blocks wait to be sent
-    int send_buffer = 0;           ///< bytes for each peer, as set last; 0 for the first setting
-    bool stats_asked = false;      ///< since a peer came
-
-    std::unique_ptr<lt::session> session;
-    std::vector<lt::alert*> alerts; ///< memory for the next batch
 
     implementation(boost::asio::io_context& main_context, network_settings wanted, std::function<void()> activity)
         : main(main_context)
@@ -147,65 +107,97 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         , on_activity(std::move(activity))
         , ramp_timer(main_context) {}
 
-    void open(std::shared_ptr<backend> shared, std::int64_t queued_bytes) {
-        auto pack = make_session_settings(network, queued_bytes);
-        slots_in_force = ramp.slots(network);
-        set_upload_slots_setting(pack, slots_in_force);
-        lt::session_params params(std::move(pack));
-        pool = shared;
-        params.disk_io_constructor = [shared = std::move(shared)](lt::io_context& context,
-                                                                  lt::settings_interface const& settings,
-                                                                  lt::counters& counters) {
-            return make_disk_io(shared, context, settings, counters);
-        };
-        session = std::make_unique<lt::session>(std::move(params));
-        // By default libtorrent knows limits for peers that are far away only: here all are near.
-        session->set_peer_class_filter(limits_for_everybody());
-        session->set_alert_notify([weak = weak_from_this(), &context = main] {
-            auto const self = weak.lock();
-            if (self && !self->woken.exchange(true)) {
-                boost::asio::post(context, [self] { self->take_alerts(); });
-            }
-        });
-        // Listeners are opened before the network thread answers anything: its first answer says that all were tried.
-        session->post_session_stats();
+    void open(std::shared_ptr<backend> const& shared, std::int64_t queued_bytes) {
+        auto const parts =
+            divide_network(network, ramp.slots(network), std::vector<int>(static_cast<std::size_t>(network.shards), 0));
+        auto const left = std::make_shared<int>(network.shards);
+        for (int shard = 0; shard < network.shards; ++shard) {
+            swarm_session::options wanted;
+            wanted.thread = network.shards == 1 ? "network" : "network-" + std::to_string(shard + 1);
+            wanted.shard = shard;
+            wanted.network = parts[static_cast<std::size_t>(shard)];
+            wanted.own_ports = all_ports(network);
+            wanted.queued_bytes = queued_bytes;
+            wanted.on_activity = [weak = weak_from_this()] {
+                if (auto const self = weak.lock()) {
+                    self->begin_ramp();
+                    self->on_activity();
+                }
+            };
+            wanted.on_peers = [weak = weak_from_this()] {
+                if (auto const self = weak.lock()) {
+                    self->on_peers();
+                }
+            };
+            sessions.push_back(std::make_unique<swarm_session>(main, shared, std::move(wanted)));
+            sessions.back()->when_listening([weak = weak_from_this(), left](result<void> const& outcome) {
+                auto const self = weak.lock();
+                if (self && self->listening && (--*left == 0 || !outcome)) {
+                    std::exchange(self->listening, nullptr)(outcome);
+                }
+            });
+        }
     }
 
-    void take_alerts() {
-        woken.store(false);
-        if (!session) {
+    /// Calls \p call(session, number) for those that have the torrent.
+    template <class Call>
+    void for_each_session(id which, Call const& call) const {
+        auto const& parts = torrents.at(which).parts;
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            if (parts[i]->there) {
+                call(*sessions[i], i);
+            }
+        }
+    }
+
+    [[nodiscard]] int shards() const { return static_cast<int>(sessions.size()); }
+
+    // --- limits
+
+    /// How many peers each session has; of one torrent, where there is one given.
+    [[nodiscard]] std::vector<int> peers(torrent_state const* torrent = nullptr) const {
+        std::vector<int> counts;
+        for (std::size_t i = 0; i < sessions.size(); ++i) {
+            counts.push_back(torrent != nullptr ? torrent->parts[i]->progress.peers : sessions[i]->peers());
+        }
+        return counts;
+    }
+
+    /// Each session gets its part of the limits, by the peers that it has now.
+    void divide_limits() {
+        auto const parts = divide_network(network, ramp.slots(network), peers());
+        auto const ports = all_ports(network);
+        for (std::size_t i = 0; i < sessions.size(); ++i) {
+            sessions[i]->apply(parts[i], ports);
+        }
+        for (auto const& [which, torrent] : torrents) {
+            divide_limit_of(which, torrent);
+        }
+    }
+
+    void divide_limit_of(id which, torrent_state const& torrent) {
+        if (torrent.removing) {
             return;
         }
-        session->pop_alerts(&alerts);
-        for (auto const* alert : alerts) {
-            dispatch(*alert);
-        }
+        auto const limits = torrent.parts.size() == 1 ? std::vector<std::int64_t>{torrent.upload_limit}
+                                                      : divide_limit(torrent.upload_limit, peers(&torrent), 1);
+        for_each_session(which,
+                         [&](swarm_session& session, std::size_t i) { session.set_upload_limit(which, limits[i]); });
     }
 
-    void dispatch(lt::alert const& alert);
-    void on_added(lt::add_torrent_alert const& alert);
-    void on_removed(lt::torrent_handle const& handle);
-    void on_state(lt::state_changed_alert const& alert);
-    void on_tracker(torrent& which, std::string const& url, std::string const& error);
-    void on_listen_failed(lt::listen_failed_alert const& alert);
-    void on_pong();
-    void share_send_buffers(std::int64_t peers);
-
-    [[nodiscard]] int peers() const {
-        int sum = 0;
-        for (auto const& [which, each] : torrents) {
-            sum += each.connected;
+    void on_peers() {
+        auto const counts = peers();
+        if (std::ranges::any_of(counts, [](int count) { return count > 0; })) {
+            begin_ramp();
+        } else if (ramp.reset()) {
+            ramp_timer.cancel();
         }
-        return sum;
+        divide_limits();
     }
 
-    /// Takes over as many upload slots as the ramp and the configuration allow now.
-    void apply_slots() {
-        auto const slots = ramp.slots(network);
-        if (session && std::exchange(slots_in_force, slots) != slots) {
-            lt::settings_pack pack;
-            set_upload_slots_setting(pack, slots);
-            session->apply_settings(std::move(pack));
+    void begin_ramp() {
+        if (ramp.begin()) {
+            arm_ramp();
         }
     }
 
@@ -215,7 +207,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
             auto const self = weak.lock();
             if (!ec && self) {
                 auto const again = self->ramp.step();
-                self->apply_slots();
+                self->divide_limits();
                 if (again) {
                     self->arm_ramp();
                 }
@@ -223,244 +215,100 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         });
     }
 
-    void on_peer_count() {
-        if (peers() > 0) {
-            if (ramp.begin()) {
-                arm_ramp();
-            }
-        } else if (ramp.reset()) {
-            ramp_timer.cancel();
-            apply_slots();
+    // --- what the sessions tell
+
+    [[nodiscard]] swarm_listener& listener_of(id which) { return *torrents.at(which).listener; }
+
+    /// Tells what several parts may tell, and counts once.
+    void once(id which, bool torrent_state::*told, void (swarm_listener::*call)()) {
+        auto& torrent = torrents.at(which);
+        if (!std::exchange(torrent.*told, true)) {
+            (torrent.listener->*call)();
         }
     }
 
-    torrent* find(lt::torrent_handle const& handle) {
-        auto const at = by_handle.find(handle);
-        return at != by_handle.end() ? &torrents.at(at->second) : nullptr;
-    }
-
-    static void replace_trackers(torrent const& which) {
-        auto all = which.own_trackers;
-        for (auto const& url : which.trackers) {
-            all.emplace_back(url);
-        }
-        which.handle.replace_trackers(all);
-    }
-
-    static void connect_peers(torrent const& which) {
-        for (auto const& peer : which.peers) {
-            if (auto const endpoint = to_tcp_endpoint(peer)) {
-                which.handle.connect_peer(*endpoint);
+    void on_progress(id which) {
+        auto const& torrent = torrents.at(which);
+        swarm_progress sum;
+        auto first = true;
+        for (auto const& told : torrent.parts) {
+            auto const& each = told->progress;
+            if (!told->has_told || std::exchange(first, false)) {
+                sum = told->has_told ? each : sum;
+                continue;
             }
+            sum.current = std::min(sum.current, each.current);
+            sum.fraction = std::min(sum.fraction, each.fraction);
+            sum.bytes_left = std::max(sum.bytes_left, each.bytes_left);
+            sum.downloaded += each.downloaded;
+            sum.uploaded += each.uploaded;
+            sum.download_rate += each.download_rate;
+            sum.upload_rate += each.upload_rate;
+            sum.peers += each.peers;
+        }
+        torrent.listener->on_progress(sum);
+    }
+
+    void on_removed(id which, part& gone) {
+        gone.there = false;
+        auto const parts = torrents.at(which).parts; // this is called by one of them
+        remove(which);
+        if (std::ranges::none_of(parts, [](auto const& each) { return each->there; })) {
+            auto* const listener = torrents.at(which).listener;
+            torrents.erase(which);
+            listener->on_removed();
+        }
+    }
+
+    /// Also where one session has dropped it by itself: the others follow.
+    void remove(id which) {
+        auto& torrent = torrents.at(which);
+        if (std::exchange(torrent.removing, true)) {
+            return;
+        }
+        for_each_session(which, [which](swarm_session& session, std::size_t) { session.remove(which); });
+    }
+
+    // --- peers of other shards
+
+    /// A peer has come to a shard to which it does not belong.
+    void on_refused(id which, tcp::endpoint const& peer) {
+        auto const at = torrents.find(which);
+        if (at == torrents.end() || at->second.removing) {
+            return;
+        }
+        auto const text = peer.address().to_string();
+        log_debug({at->second.name, {}, text}, "peer " + text + " belongs to network shard " +
+                                                   std::to_string(at->second.places->home_of(peer.address()) + 1));
+        auto const timer = homecomings.emplace(homecomings.end(), main, time_to_come_home);
+        timer->async_wait([weak = weak_from_this(), timer, which, peer](boost::system::error_code const& ec) {
+            auto const self = weak.lock();
+            if (!self) {
+                return; // and the timer has gone with it
+            }
+            self->homecomings.erase(timer);
+            if (!ec) {
+                self->bring_home(which, peer);
+            }
+        });
+    }
+
+    void bring_home(id which, tcp::endpoint const& peer) {
+        auto const at = torrents.find(which);
+        if (at == torrents.end() || at->second.removing || at->second.places->has(peer.address())) {
+            return;
+        }
+        auto const home = static_cast<std::size_t>(at->second.places->home_of(peer.address()));
+        if (at->second.parts[home]->there) {
+            sessions[home]->connect(which, peer);
         }
     }
 };
 
-void seeder::implementation::on_pong() {
-    last_pong = std::chrono::steady_clock::now();
-    for (auto const& call : std::exchange(pings, {})) {
-        call();
-    }
-    if (listening_known) {
-        return;
-    }
-    listening_known = true;
-    if (listeners_open == 0 && listen_error.empty()) {
-        listen_error = "none of the addresses to listen on could be opened";
-    }
-    if (listening) {
-        auto const call = std::exchange(listening, nullptr);
-        call(listen_error.empty() ? result<void>{} : tl::unexpected(error{listen_error}));
-    }
-}
-
-void seeder::implementation::share_send_buffers(std::int64_t peers) {
-    stats_asked = false;
-    auto const pool_bytes = static_cast<std::int64_t>(pool->pool().capacity()) * block_size;
-    lt::settings_pack wanted;
-    set_send_buffer_settings(wanted, pool_bytes, peers);
-    auto const most = wanted.get_int(lt::settings_pack::send_buffer_watermark);
-    if (std::exchange(send_buffer, most) != most) {
-        session->apply_settings(std::move(wanted));
-    }
-}
-
-void seeder::implementation::on_listen_failed(lt::listen_failed_alert const& alert) {
-    if (alert.socket_type != lt::socket_type_t::tcp) {
-        return; // uTP is off; libtorrent opens its sockets all the same
-    }
-    auto const address = to_text({alert.address, static_cast<std::uint16_t>(alert.port)});
-    auto const reason = "listen on " + address + ": " + alert.error.message();
-    auto const configured = std::find(network.listen.begin(), network.listen.end(), address) != network.listen.end();
-    if (listening_known) {
-        log_error({}, reason);
-    } else if (configured) {
-        listen_error = reason;
-    } else {
-        // One of the addresses that a wildcard stands for: others may do.
-        log_warning({}, reason + ", ignoring");
-    }
-}
-
-void seeder::implementation::on_added(lt::add_torrent_alert const& alert) {
-    auto const which = static_cast<id>(reinterpret_cast<std::uintptr_t>(alert.params.userdata.get<void>()));
-    auto const at = torrents.find(which);
-    if (at == torrents.end()) {
-        return;
-    }
-    auto& added = at->second;
-    if (alert.error) {
-        auto* const listener = added.listener;
-        auto const removed = added.remove;
-        if (!removed) {
-            listener->on_swarm_error(alert.error.message());
-        }
-        torrents.erase(which);
-        listener->on_removed();
-        return;
-    }
-    added.handle = alert.handle;
-    added.added = true;
-    by_handle[alert.handle] = which;
-    if (added.remove) {
-        session->remove_torrent(added.handle);
-        return;
-    }
-    // A reload may have changed these since.
-    added.handle.set_upload_limit(to_limit(added.upload_limit));
-    added.handle.set_flags(added.super_seeding ? lt::torrent_flags::super_seeding : lt::torrent_flags_t{},
-                           lt::torrent_flags::super_seeding);
-    connect_peers(added);
-    if (added.trackers_changed) {
-        replace_trackers(added);
-    }
-}
-
-void seeder::implementation::on_removed(lt::torrent_handle const& handle) {
-    auto const at = by_handle.find(handle);
-    if (at == by_handle.end()) {
-        return;
-    }
-    auto const which = at->second;
-    by_handle.erase(at);
-    auto* const listener = torrents.at(which).listener;
-    torrents.erase(which);
-    listener->on_removed();
-}
-
-void seeder::implementation::on_state(lt::state_changed_alert const& alert) {
-    auto* const which = find(alert.handle);
-    if (which == nullptr) {
-        return;
-    }
-    if (which->hash_before_serving && which->complete && alert.state == lt::torrent_status::checking_resume_data) {
-        // libtorrent hashes a piece before it serves it the first time. This one was not what the torrent says.
-        which->complete = false;
-        which->listener->on_content_differs();
-    }
-}
-
-void seeder::implementation::on_tracker(torrent& which, std::string const& url, std::string const& error) {
-    auto const text = error.empty() ? "" : "tracker " + url + ": " + error;
-    if (text == which.tracker_error) {
-        return; // an announce is repeated for ever: what it says is logged when it changes
-    }
-    which.tracker_error = text;
-    if (text.empty()) {
-        log_info({which.name, {}, {}}, "tracker " + url + " answers");
-    } else {
-        log_warning({which.name, {}, {}}, text);
-    }
-}
-
-void seeder::implementation::dispatch(lt::alert const& alert) {
-    if (auto const* added = lt::alert_cast<lt::add_torrent_alert>(&alert)) {
-        on_added(*added);
-    } else if (auto const* removed = lt::alert_cast<lt::torrent_removed_alert>(&alert)) {
-        on_removed(removed->handle);
-    } else if (auto const* stats = lt::alert_cast<lt::session_stats_alert>(&alert)) {
-        static int const peers = lt::find_metric_idx("peer.num_peers_connected");
-        share_send_buffers(stats->counters()[peers]);
-        on_pong();
-    } else if (auto const* updates = lt::alert_cast<lt::state_update_alert>(&alert)) {
-        for (auto const& status : updates->status) {
-            if (auto* const which = find(status.handle)) {
-                which->connected = status.num_peers;
-                which->listener->on_progress(to_progress(status));
-            }
-        }
-        on_peer_count();
-    } else if (auto const* state = lt::alert_cast<lt::state_changed_alert>(&alert)) {
-        on_state(*state);
-    } else if (auto const* checked = lt::alert_cast<lt::torrent_checked_alert>(&alert)) {
-        if (auto* const which = find(checked->handle); which != nullptr && !which->checked) {
-            which->checked = true;
-            which->listener->on_checked();
-        }
-    } else if (auto const* finished = lt::alert_cast<lt::torrent_finished_alert>(&alert)) {
-        if (auto* const which = find(finished->handle); which != nullptr && !which->complete) {
-            which->complete = true;
-            which->listener->on_complete();
-        }
-    } else if (auto const* broken = lt::alert_cast<lt::torrent_error_alert>(&alert)) {
-        if (auto* const which = find(broken->handle)) {
-            which->listener->on_swarm_error(broken->error.message());
-        }
-    } else if (auto const* hash = lt::alert_cast<lt::hash_failed_alert>(&alert)) {
-        if (auto* const which = find(hash->handle)) {
-            which->listener->on_piece_damaged(static_cast<int>(hash->piece_index));
-        }
-    } else if (auto const* resume = lt::alert_cast<lt::save_resume_data_alert>(&alert)) {
-        if (auto* const which = find(resume->handle)) {
-            auto const& have = resume->params.have_pieces;
-            std::vector<bool> there(static_cast<std::size_t>(have.size()));
-            std::copy(have.begin(), have.end(), there.begin());
-            which->listener->on_pieces(there);
-        }
-    } else if (auto const* failed = lt::alert_cast<lt::listen_failed_alert>(&alert)) {
-        on_listen_failed(*failed);
-    } else if (auto const* opened = lt::alert_cast<lt::listen_succeeded_alert>(&alert)) {
-        if (opened->socket_type == lt::socket_type_t::tcp) {
-            ++listeners_open;
-            log_debug({}, "listening on " + to_text({opened->address, static_cast<std::uint16_t>(opened->port)}));
-        }
-    } else if (auto const* connected = lt::alert_cast<lt::peer_connect_alert>(&alert)) {
-        if (auto* const which = find(connected->handle)) {
-            auto const peer = to_text(connected->endpoint);
-            log_debug({which->name, {}, peer}, "peer " + peer + " connected");
-        }
-        if (ramp.begin()) {
-            arm_ramp();
-        }
-        if (!std::exchange(stats_asked, true)) {
-            session->post_session_stats(); // tells how many there are now
-        }
-        on_activity();
-    } else if (auto const* gone = lt::alert_cast<lt::peer_disconnected_alert>(&alert)) {
-        if (auto* const which = find(gone->handle)) {
-            auto const peer = to_text(gone->endpoint);
-            log_debug({which->name, {}, peer}, "peer " + peer + " disconnected: " + gone->error.message());
-        }
-    } else if (auto const* tracker = lt::alert_cast<lt::tracker_error_alert>(&alert)) {
-        auto const skipped = tracker->error == lt::errors::announce_skipped; // from one of several addresses
-        if (auto* const which = find(tracker->handle); which != nullptr && !skipped) {
-            auto const* const said = tracker->failure_reason();
-            on_tracker(*which, tracker->tracker_url(),
-                       said != nullptr && *said != '\0' ? said : tracker->error.message());
-        }
-    } else if (auto const* reply = lt::alert_cast<lt::tracker_reply_alert>(&alert)) {
-        if (auto* const which = find(reply->handle)) {
-            on_tracker(*which, reply->tracker_url(), "");
-        }
-    } else if (lt::alert_cast<lt::alerts_dropped_alert>(&alert) != nullptr) {
-        log_warning({}, "libtorrent dropped messages: the main thread was too slow");
-    }
-}
-
 seeder::seeder(boost::asio::io_context& main, std::shared_ptr<backend> shared, network_settings const& network,
                std::int64_t queued_bytes, std::function<void()> on_activity)
     : m_impl(std::make_shared<implementation>(main, network, std::move(on_activity))) {
-    m_impl->open(std::move(shared), queued_bytes);
+    m_impl->open(shared, queued_bytes);
 }
 
 seeder::~seeder() = default;
@@ -472,168 +320,131 @@ void seeder::when_listening(std::function<void(result<void>)> handler) {
 seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
     auto const which = m_impl->next_id++;
     auto& added = m_impl->torrents[which];
+    auto const shards = entry.mode == image_mode::seed ? m_impl->shards() : 1;
     added.listener = &listener;
     added.name = entry.name;
-    added.mode = entry.mode;
-    added.peers = entry.peers;
-    added.trackers = entry.trackers;
-    added.on_report_port = entry.on_report_port;
-    added.own_trackers = entry.torrent->info->trackers();
-    added.hash_before_serving = entry.hash_before_serving;
     added.upload_limit = entry.upload_limit;
-    added.super_seeding = entry.super_seeding;
-
-    lt::add_torrent_params params;
-    params.ti = entry.torrent->info;
-    params.save_path = "/"; // libtorrent wants one; the backend finds the device by the info-hash
-    params.trackers = entry.trackers;
-    params.flags = lt::torrent_flags::update_subscribe | lt::torrent_flags::apply_ip_filter;
-    params.upload_limit = to_limit(entry.upload_limit);
-    if (entry.mode == image_mode::seed) {
-        // Keeps libtorrent from asking peers for what a source may turn out to lack.
-        params.flags |= lt::torrent_flags::upload_mode;
+    if (shards > 1) {
+        added.places = std::make_shared<shard_placement>(shards);
+    } else if (m_impl->shards() > 1) {
+        log_info({entry.name, {}, {}},
+                 "network shards serve seeds only: this image, in mode \"deploy\", uses the first "
+                 "of " +
+                     std::to_string(m_impl->shards()));
     }
-    if (entry.super_seeding) {
-        params.flags |= lt::torrent_flags::super_seeding;
+    for (int shard = 0; shard < shards; ++shard) {
+        added.parts.push_back(std::make_shared<implementation::part>(*m_impl, which));
     }
-    if (entry.hash_before_serving) {
-        params.flags |= lt::torrent_flags::seed_mode;
-        added.complete = true;
-    } else if (entry.pieces) {
-        // libtorrent takes them as they are, and asks our disk_io, which trusts them, too.
-        params.have_pieces.resize(static_cast<int>(entry.pieces->size()), false);
-        for (std::size_t i = 0; i < entry.pieces->size(); ++i) {
-            if ((*entry.pieces)[i]) {
-                params.have_pieces.set_bit(lt::piece_index_t(static_cast<int>(i)));
-            }
-        }
+    auto const limits = divide_limit(entry.upload_limit, std::vector<int>(static_cast<std::size_t>(shards), 0), 1);
+    for (int shard = 0; shard < shards; ++shard) {
+        auto const index = static_cast<std::size_t>(shard);
+        auto own = entry;
+        own.peers = peers_of_shard(entry.peers, shard, shards);
+        own.upload_limit = limits[index];
+        auto refused = [weak = m_impl->weak_from_this(), &main = m_impl->main, which](tcp::endpoint const& peer) {
+            boost::asio::post(main, [weak, which, peer] {
+                if (auto const self = weak.lock()) {
+                    self->on_refused(which, peer);
+                }
+            });
+        };
+        m_impl->sessions[index]->add(which, own, *added.parts[index], {added.places, std::move(refused)});
     }
-    auto heard = [weak = m_impl->weak_from_this(), &main = m_impl->main, which](std::string const& peer,
-                                                                                std::uint16_t port) {
-        boost::asio::post(main, [weak, which, peer, port] {
-            auto const self = weak.lock();
-            if (!self) {
-                return;
-            }
-            auto const at = self->torrents.find(which);
-            if (at != self->torrents.end() && at->second.on_report_port) {
-                at->second.on_report_port(peer, port);
-            }
-        });
-    };
-    std::vector<std::uint16_t> own_ports;
-    for (auto const& endpoint : to_tcp_endpoints(m_impl->network.listen)) {
-        own_ports.push_back(endpoint.port());
-    }
-    params.extensions.emplace_back(
-        [extension = make_report_extension(entry.report_port, std::move(own_ports), std::move(heard))](
-            auto const&, auto) { return extension; });
-    params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
-    m_impl->session->async_add_torrent(std::move(params));
     return which;
 }
 
 void seeder::remove(id torrent) {
-    auto& removed = m_impl->torrents.at(torrent);
-    removed.remove = true;
-    if (removed.added) {
-        if (removed.mode == image_mode::deploy) {
-            removed.handle.save_resume_data(); // the network thread answers this first
-        }
-        m_impl->session->remove_torrent(removed.handle);
-    }
+    m_impl->remove(torrent);
 }
 
 void seeder::update(id torrent, std::vector<std::string> const& peers, std::vector<std::string> const& trackers) {
-    auto& updated = m_impl->torrents.at(torrent);
-    updated.peers = peers;
-    updated.trackers_changed = updated.trackers != trackers;
-    updated.trackers = trackers;
-    if (!updated.added) {
-        return;
-    }
-    m_impl->connect_peers(updated);
-    if (updated.trackers_changed) {
-        m_impl->replace_trackers(updated);
-    }
+    auto const parts = static_cast<int>(m_impl->torrents.at(torrent).parts.size());
+    m_impl->for_each_session(torrent, [&](swarm_session& session, std::size_t shard) {
+        session.update(torrent, peers_of_shard(peers, static_cast<int>(shard), parts), trackers);
+    });
 }
 
 void seeder::set_upload_limit(id torrent, std::int64_t bytes_a_second) {
     auto& limited = m_impl->torrents.at(torrent);
-    if (std::exchange(limited.upload_limit, bytes_a_second) != bytes_a_second && limited.added) {
-        limited.handle.set_upload_limit(to_limit(bytes_a_second));
-    }
+    limited.upload_limit = bytes_a_second;
+    m_impl->divide_limit_of(torrent, limited);
 }
 
 void seeder::set_super_seeding(id torrent, bool on) {
-    auto& changed = m_impl->torrents.at(torrent);
-    if (std::exchange(changed.super_seeding, on) != on && changed.added) {
-        changed.handle.set_flags(on ? lt::torrent_flags::super_seeding : lt::torrent_flags_t{},
-                                 lt::torrent_flags::super_seeding);
-    }
+    m_impl->for_each_session(
+        torrent, [torrent, on](swarm_session& session, std::size_t) { session.set_super_seeding(torrent, on); });
 }
 
 void seeder::request_pieces(id torrent) {
-    if (auto const& asked = m_impl->torrents.at(torrent); asked.added) {
-        asked.handle.save_resume_data();
-    }
+    m_impl->for_each_session(torrent,
+                             [torrent](swarm_session& session, std::size_t) { session.request_pieces(torrent); });
 }
 
 void seeder::apply(network_settings const& network) {
+    auto const shards = m_impl->network.shards;
     m_impl->network = network;
-    lt::settings_pack pack;
-    set_network_settings(pack, network);
-    m_impl->slots_in_force = m_impl->ramp.slots(network);
-    set_upload_slots_setting(pack, m_impl->slots_in_force);
-    m_impl->session->apply_settings(std::move(pack));
+    m_impl->network.shards = shards;
+    m_impl->divide_limits();
 }
 
 void seeder::set_queued_bytes(std::int64_t bytes) {
-    lt::settings_pack pack;
-    set_queued_bytes_setting(pack, bytes);
-    m_impl->session->apply_settings(std::move(pack));
+    for (auto const& session : m_impl->sessions) {
+        session->set_queued_bytes(bytes);
+    }
 }
 
 void seeder::request_progress() {
-    m_impl->session->post_torrent_updates(lt::torrent_handle::query_accurate_download_counters);
+    for (auto const& session : m_impl->sessions) {
+        session->request_progress();
+    }
 }
 
 void seeder::request_peers(id torrent, worker_pool& worker, std::function<void(std::vector<peer_status>)> call) const {
-    worker.submit([handle = m_impl->torrents.at(torrent).handle, call = std::move(call)] {
-        std::vector<lt::peer_info> peers;
-        try {
-            handle.get_peer_info(peers);
-        } catch (lt::system_error const&) {
-            peers.clear(); // not added yet, or gone by now
+    std::vector<std::function<std::vector<peer_status>()>> asked;
+    m_impl->for_each_session(torrent,
+                             [&](swarm_session& session, std::size_t) { asked.push_back(session.peers_of(torrent)); });
+    worker.submit([asked = std::move(asked), call = std::move(call)] {
+        std::vector<peer_status> all;
+        for (auto const& ask : asked) {
+            auto part = ask();
+            std::ranges::move(part, std::back_inserter(all));
         }
-        std::vector<peer_status> list;
-        list.reserve(peers.size());
-        for (auto const& peer : peers) {
-            if (!(peer.flags & (lt::peer_info::connecting | lt::peer_info::handshake))) {
-                list.push_back(to_peer_status(peer));
-            }
-        }
-        call(std::move(list));
+        call(asked.size() > 1 ? without_twins(std::move(all)) : std::move(all));
     });
 }
 
 void seeder::ping(std::function<void()> answered) {
-    if (answered) {
-        m_impl->pings.push_back(std::move(answered));
+    auto const left = std::make_shared<std::size_t>(m_impl->sessions.size());
+    for (auto const& session : m_impl->sessions) {
+        session->ping(!answered ? std::function<void()>() : [left, answered] {
+            if (--*left == 0) {
+                answered();
+            }
+        });
     }
-    m_impl->session->post_session_stats();
 }
 
 std::chrono::steady_clock::time_point seeder::last_pong() const noexcept {
-    return m_impl->last_pong;
+    auto first = m_impl->sessions.front()->last_pong();
+    for (auto const& session : m_impl->sessions) {
+        first = std::min(first, session->last_pong());
+    }
+    return first;
 }
 
 void seeder::shut_down(worker_pool& worker, std::function<void()> done) {
-    auto* const session = m_impl->session.release();
-    session->set_alert_notify({});
     m_impl->ramp_timer.cancel();
-    worker.submit([session, &main = m_impl->main, done = std::move(done)] {
-        delete session; // waits for the network thread
+    for (auto& timer : m_impl->homecomings) {
+        timer.cancel();
+    }
+    std::vector<std::function<void()>> ends;
+    for (auto const& session : m_impl->sessions) {
+        ends.push_back(session->shut_down());
+    }
+    worker.submit([ends = std::move(ends), &main = m_impl->main, done = std::move(done)] {
+        for (auto const& end : ends) {
+            end(); // they end at the same time
+        }
         boost::asio::post(main, done);
     });
 }

@@ -10,6 +10,7 @@
 #include "core/foundation/error.hpp"
 #include "daemon/service/logging.hpp"
 #include "daemon/swarm/query_string.hpp"
+#include "daemon/swarm/shards.hpp"
 
 namespace seedbed {
 
@@ -103,9 +104,10 @@ void tracker::set_limits(tracker_limits const& limits) {
     m_limits = limits;
 }
 
-void tracker::set_own(std::string peer_id_prefix, std::vector<endpoint> listeners) {
+void tracker::set_own(std::string peer_id_prefix, std::vector<endpoint> listeners, int shards) {
     m_own_prefix = std::move(peer_id_prefix);
     m_own_listeners = std::move(listeners);
+    m_own_shards = shards;
 }
 
 void tracker::set_images(std::vector<image> const& images) {
@@ -164,7 +166,7 @@ std::string tracker::announce(std::string_view target, address const& peer, addr
     // A daemon that has all of it is connected to by those who have not.
     auto const needs_none = stopped || (own && of.own_complete);
     auto const peers = needs_none ? std::vector<std::pair<endpoint, kept_peer const*>>() : choose(of, *said, wanted);
-    auto const own_ones = own || stopped ? std::vector<endpoint>() : own_endpoints(local);
+    auto const own_ones = own || stopped ? std::vector<endpoint>() : own_endpoints(local, peer);
 
     lt::entry answer;
     auto const complete = std::ranges::count_if(of.peers, [](auto const& each) { return each.second.complete; });
@@ -250,7 +252,8 @@ std::vector<std::pair<endpoint, tracker::kept_peer const*>> tracker::choose(swar
     return chosen;
 }
 
-std::vector<endpoint> tracker::own_endpoints(address const& local) const {
+std::vector<endpoint> tracker::own_endpoints(address const& local, address const& peer) const {
+    auto const shard = shard_of(peer, m_own_shards);
     std::vector<endpoint> reached;
     std::vector<endpoint> elsewhere;
     for (auto const& listener : m_own_listeners) {
@@ -258,9 +261,9 @@ std::vector<endpoint> tracker::own_endpoints(address const& local) const {
             continue;
         }
         if (listener.address().is_unspecified() || listener.address() == local) {
-            reached.emplace_back(local, listener.port());
+            reached.emplace_back(local, port_of_shard(listener.port(), shard));
         } else {
-            elsewhere.push_back(listener);
+            elsewhere.emplace_back(listener.address(), port_of_shard(listener.port(), shard));
         }
     }
     return reached.empty() ? elsewhere : reached;

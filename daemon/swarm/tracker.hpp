@@ -59,8 +59,9 @@ public:
     tracker(tracker_limits const& limits, std::function<void(announcement const&)> on_announce);
 
     void set_limits(tracker_limits const& limits);
-    /// What all peer ids of this daemon begin with, and where it listens for peers.
-    void set_own(std::string peer_id_prefix, std::vector<endpoint> listeners);
+    /// What all peer ids of this daemon begin with, and where it listens for peers. \param shards who asks is told the
+    /// port of the network shard that serves him, and no other: the listener's for the first one, then the following.
+    void set_own(std::string peer_id_prefix, std::vector<endpoint> listeners, int shards = 1);
     /// The images from now on: peers of those that stay are kept.
     void set_images(std::vector<image> const& images);
 
@@ -93,13 +94,14 @@ private:
     void keep(swarm& of, announcement const& said, clock::time_point now);
     [[nodiscard]] std::vector<std::pair<endpoint, kept_peer const*>> choose(swarm const& of, announcement const& said,
                                                                             std::size_t wanted);
-    [[nodiscard]] std::vector<endpoint> own_endpoints(address const& local) const;
+    [[nodiscard]] std::vector<endpoint> own_endpoints(address const& local, address const& peer) const;
     [[nodiscard]] bool is_own(std::string_view peer_id) const;
 
     tracker_limits m_limits;
     std::function<void(announcement const&)> m_on_announce;
     std::string m_own_prefix;
     std::vector<endpoint> m_own_listeners;
+    int m_own_shards = 1;
     std::map<std::string, swarm, std::less<>> m_swarms; ///< by info-hash
     std::size_t m_peers = 0;
     bool m_full = false; ///< and said so

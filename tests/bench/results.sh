@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs every benchmark and writes RESULTS.md beside this script: tables, machine, versions, commands.
 # Usage: results.sh BUILD_FOLDER [MEASURE...]: a release build with the targets seedbed and seedbed_bench; all measures by
-# default: swarm, lazy, three, backend, threads, ssd, hdd, reads, delay, create, super. What is left out keeps its last table.
+# default: swarm, lazy, three, backend, threads, ssd, hdd, reads, delay, create, super, shards. What is left out keeps its last table.
 # Takes three quarters of an hour, wants the machine for itself, and root. SEEDBED_BASELINE, the path of another seedbed, is
 # compared by hdd.sh.
 set -euo pipefail
@@ -9,7 +9,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd reads delay create super)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd reads delay create super shards)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
@@ -82,6 +82,7 @@ for measure in "${measures[@]}"; do
     delay) run 9-delay "$here/delay_disk.sh" 3 ;;
     create) run 10-create "$here/create.sh" 5 ;;
     super) run 91-super-seeding "$here/super_seeding.sh" 3 ;;
+    shards) run 92-shards "$here/shards.sh" 5 ;;
     *)
         echo "no such measure: $measure" >&2
         exit 2

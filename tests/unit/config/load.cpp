@@ -151,13 +151,14 @@ on_complete = "/bin/true"
 TEST_CASE("load: every key of the other tables arrives") {
     auto const loaded = good(R"(
 [network]
-listen = ["127.0.0.1:1", "[::1]:65535"]
+listen = ["127.0.0.1:1", "[::1]:65520"]
 local_discovery = false
 upload_limit = 2147483647
 download_limit = "1 MiB"
 connections = 65535
 upload_slots = 3
 slow_start = true
+shards = 16
 [resume]
 interval = "5 s"
 folder = "state"
@@ -206,13 +207,14 @@ delay = "7 ms"
 direct_io = "auto"
 io_engine = "auto"
 )");
-    CHECK(loaded.network.listen == lines{"127.0.0.1:1", "[::1]:65535"});
+    CHECK(loaded.network.listen == lines{"127.0.0.1:1", "[::1]:65520"});
     CHECK_FALSE(loaded.network.local_discovery);
     CHECK(loaded.network.upload_limit == 2147483647);
     CHECK(loaded.network.download_limit == 1 << 20);
     CHECK(loaded.network.connections == 65535);
     CHECK(loaded.network.upload_slots == 3);
     CHECK(loaded.network.slow_start);
+    CHECK(loaded.network.shards == 16);
     CHECK(loaded.resume.interval == std::chrono::seconds(5));
     CHECK(loaded.resume.folder == "/etc/seedbed/state");
     tracker_settings tracker;
@@ -470,6 +472,16 @@ TEST_CASE("load: wrong types are named") {
                 "8: resume.folder: '' is not the path of a file"});
     CHECK(bad("network.upload_slots = 1") ==
           lines{"1: network.upload_slots: 1 is too few: expected 0 (no limit) or 2 to 65535"});
+    CHECK(bad("network.shards = 17") == lines{"1: network.shards: 17 is out of range: 1 to 16"});
+    CHECK(bad("[network]\nlisten = '127.0.0.1:65535'\nshards = 2\n") ==
+          lines{"3: network.shards: there are no 2 consecutive ports from 65535 on"});
+    for (auto const* const listen : {"['192.0.2.1:7000', '192.0.2.1:7002']", "['0.0.0.0:7002', '192.0.2.1:7000']"}) {
+        CHECK(bad(std::string("[network]\nshards = 3\nlisten = ") + listen) ==
+              lines{"2: network.shards: addresses of listen are too close to each other for 3 consecutive ports each"});
+        CHECK(parse_settings(std::string("[network]\nshards = 2\nlisten = ") + listen, "x"));
+    }
+    CHECK(bad("[network]\nshards = 3\nconnections = 2\n") ==
+          lines{"2: network.shards: more than there may be connections, 2"});
     CHECK(bad("hashing = 2") == lines{"1: hashing: expected a table, found an integer"});
     CHECK(bad("[[image]]\nname = 1\ntorrent = 2\ndevice = {}\nmode = true\nprofile = 4\npeers = '192.0.2.1:1'\n"
               "trackers = [\n'http://h', 5,\n6]\nserial = 7\nsize = 1.5\nallow_mounted = 0\nverify = 'no'\n") ==
@@ -847,7 +859,7 @@ TEST_CASE("load: the installed file shows every key") {
         }
     };
     check_section("network", {"listen", "local_discovery", "upload_limit", "download_limit", "connections",
-                              "upload_slots", "slow_start"});
+                              "upload_slots", "slow_start", "shards"});
     check_section("tracker", {"enabled", "listen", "interval", "min_interval", "peers_per_image", "peers", "numwant",
                               "max_request"});
     check_section("memory", {"pool", "cache", "cache_shards", "huge_pages", "max_torrent"});

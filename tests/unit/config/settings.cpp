@@ -87,10 +87,11 @@ TEST_CASE("settings: what cannot change in a running daemon") {
         change(all);
         return unchangeable_differences(running, wanted);
     };
+    CHECK(named([](settings& s) { s.network.shards = 2; }) == keys{"network.shards"});
     CHECK(named([](settings& s) { s.memory.cache_shards = 1; }) == keys{"memory.cache_shards"});
     CHECK(named([](settings& s) { s.memory.huge_pages = false; }) == keys{"memory.huge_pages"});
     CHECK(named([](settings& s) { s.hashing.ahead = false; }) == keys{"hashing.ahead"});
-    keys expected{"memory.cache_shards", "memory.huge_pages", "hashing.ahead"};
+    keys expected{"network.shards", "memory.cache_shards", "memory.huge_pages", "hashing.ahead"};
     for (auto const cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
         auto const i = static_cast<std::size_t>(cls);
         auto const prefix = "profile." + std::string(to_string(cls));

@@ -39,6 +39,42 @@ image_plan plan_of(std::string const& name) {
 
 } // namespace
 
+TEST_CASE("what is only read is hashed once for all sessions, where it is what the torrent says", "[disk_io]") {
+    test_backend shared;
+    auto& image = shared.add(test_image::awkward(2, true));
+    test_session first(shared.shared);
+    test_session second(shared.shared);
+    auto const storages = std::array{first.add(image), second.add(image)};
+    auto const good = sha1_of(image.stream(image.storage->stream_offset(1, 0), image.piece_size(1)));
+    auto const hash = [&](test_session& session, int piece, lt::disk_job_flags_t flags) {
+        auto const& storage = storages[&session == &first ? 0 : 1];
+        shared.shared->cache().drop_clean(image.io().number()); // or it would be found there
+        auto const what = session.hash(storage, piece, flags);
+        session.run_until(what);
+        CHECK(what->ok());
+        return what->sha1;
+    };
+    // Something else writes to it.
+    auto const put = [&image](int piece, std::uint32_t seed) {
+        auto const content = pattern(static_cast<std::size_t>(image.piece_size(piece)), seed);
+        auto left = std::span(content);
+        for (auto const& slice : image.slices(image.storage->stream_offset(piece, 0), image.piece_size(piece))) {
+            image.device->set_contents(slice.device_offset, left.first(static_cast<std::size_t>(slice.length)));
+            left = left.subspan(static_cast<std::size_t>(slice.length));
+        }
+        return sha1_of(content);
+    };
+    auto const served = lt::disk_interface::v1_hash;
+    CHECK(hash(first, 1, served) == good);
+    auto const other = put(1, 99);
+    CHECK(hash(second, 1, served) == good);
+    CHECK(hash(second, 1, served | lt::disk_interface::volatile_read) == other); // a full check
+    for (std::uint32_t const seed : {98U, 97U}) {
+        auto const bad = put(0, seed);
+        CHECK(hash(seed == 98 ? first : second, 0, served) == bad);
+    }
+}
+
 TEST_CASE("what was written is on the device and is read back") {
     auto const way = GENERATE(from_range(engine_ways()));
     CAPTURE(way);

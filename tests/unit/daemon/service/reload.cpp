@@ -251,6 +251,10 @@ TEST_CASE("what is set up at the start needs a restart, and touches nothing that
     auto const before = with_images({image("sda1")});
     auto after = before;
     std::string key;
+    SECTION("shards") {
+        after.network.shards = 2;
+        key = "network.shards";
+    }
     SECTION("cache_shards") {
         after.memory.cache_shards = 64;
         key = "memory.cache_shards";

@@ -1,11 +1,13 @@
 #include "daemon/swarm/tracker.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include <catch2/catch.hpp>
 #include <libtorrent/bdecode.hpp>
 
 #include "daemon/swarm/query_string.hpp"
+#include "daemon/swarm/shards.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
@@ -192,6 +194,22 @@ TEST_CASE("tracker: the daemon is named where the client has reached it", "[trac
                       {{make_address("10.0.0.1"), 1}, {make_address("10.0.1.1"), 2}, {make_address("fd00::1"), 3}});
     CHECK(seen_from("10.0.1.1") == peers{"10.0.1.1 2"});
     CHECK(seen_from("127.0.0.1") == peers{"10.0.0.1 1", "10.0.1.1 2"}); // it does not listen there
+}
+
+TEST_CASE("tracker: of a daemon with network shards, who asks is told the one that serves him", "[tracker]") {
+    fixture f;
+    f.subject.set_own("-SB0100-OwnOwn", {{make_address("0.0.0.0"), 6881}}, 3);
+    std::set<std::string> told;
+    for (int host = 2; host < 20; ++host) {
+        auto const address = "10.0.0." + std::to_string(host);
+        auto const port = 6881 + shard_of(make_address(address), 3);
+        auto const said = f.announce(address, 6881);
+        auto const named = said.peers();
+        CHECK(named.contains("10.0.0.1 " + std::to_string(port)));
+        told.insert(std::to_string(port));
+        CHECK(std::ranges::count_if(named, [](auto const& each) { return each.starts_with("10.0.0.1 "); }) == 1);
+    }
+    CHECK(told == std::set<std::string>{"6881", "6882", "6883"});
 }
 
 TEST_CASE("tracker: the daemon's own announces are answered, and it is not named to itself or kept", "[tracker]") {

@@ -1,0 +1,99 @@
+#include "daemon/swarm/shards.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "daemon/swarm/tcp_endpoint.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// libtorrent gives one of them to each peer in turn: with a single one, nobody would have it for long.
+constexpr std::int64_t least_slots = 2;
+
+std::uint64_t big_endian(unsigned char const* bytes) {
+    return std::accumulate(bytes, bytes + 8, std::uint64_t{0},
+                           [](std::uint64_t sum, unsigned char byte) { return sum << 8 | byte; });
+}
+
+std::uint64_t number_of(boost::asio::ip::address const& address) {
+    if (address.is_v4()) {
+        return address.to_v4().to_uint();
+    }
+    auto const v6 = address.to_v6();
+    if (v6.is_v4_mapped()) {
+        return boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, v6).to_uint();
+    }
+    auto const bytes = v6.to_bytes();
+    return big_endian(bytes.data()) + big_endian(bytes.data() + 8);
+}
+
+/// "ADDRESS:PORT" with the port of a shard.
+std::string shifted(std::string const& listener, int shard) {
+    auto const endpoint = to_tcp_endpoint(listener);
+    if (!endpoint || shard == 0) {
+        return listener;
+    }
+    return listener.substr(0, listener.rfind(':') + 1) + std::to_string(port_of_shard(endpoint->port(), shard));
+}
+
+} // namespace
+
+int shard_of(boost::asio::ip::address const& peer, int shards) {
+    constexpr std::uint64_t golden = 0x9E3779B97F4A7C15; // 2^64 / golden ratio
+    auto const fraction = number_of(peer) * golden >> 32;
+    return static_cast<int>(fraction * static_cast<std::uint64_t>(shards) >> 32);
+}
+
+std::vector<std::int64_t> divide_limit(std::int64_t limit, std::vector<int> const& peers, std::int64_t least) {
+    if (limit == 0) {
+        return std::vector<std::int64_t>(peers.size(), 0);
+    }
+    auto left = limit;
+    auto weight = std::accumulate(peers.begin(), peers.end(), static_cast<std::int64_t>(0),
+                                  [](std::int64_t sum, int each) { return sum + std::max(each, 1); });
+    std::vector<std::int64_t> parts;
+    for (auto const each : peers) {
+        // Of what is left, so that nothing of it is lost in rounding. Divided first: the product could overflow.
+        auto const own = std::max(each, 1);
+        auto const part = left / weight * own + left % weight * own / weight;
+        parts.push_back(std::max(part, least));
+        left -= part;
+        weight -= own;
+    }
+    return parts;
+}
+
+std::vector<network_settings> divide_network(network_settings const& network, int slots,
+                                             std::vector<int> const& peers) {
+    auto const shards = static_cast<int>(peers.size());
+    auto const uploads = divide_limit(network.upload_limit, peers, 1);
+    auto const slot_parts = shards == 1 ? std::vector<std::int64_t>{slots} : divide_limit(slots, peers, least_slots);
+    std::vector<network_settings> all;
+    for (int shard = 0; shard < shards; ++shard) {
+        auto const index = static_cast<std::size_t>(shard);
+        auto own = network;
+        for (auto& listener : own.listen) {
+            listener = shifted(listener, shard);
+        }
+        own.upload_limit = uploads[index];
+        own.upload_slots = static_cast<int>(slot_parts[index]);
+        // Evenly, whatever there is now: who is above a limit that becomes lower is hung up on.
+        own.connections = (network.connections + shards - 1) / shards;
+        all.push_back(std::move(own));
+    }
+    return all;
+}
+
+std::vector<std::uint16_t> all_ports(network_settings const& network) {
+    std::vector<std::uint16_t> ports;
+    for (auto const& listener : to_tcp_endpoints(network.listen)) {
+        for (int shard = 0; shard < network.shards; ++shard) {
+            ports.push_back(port_of_shard(listener.port(), shard));
+        }
+    }
+    return ports;
+}
+
+} // namespace seedbed

@@ -1,0 +1,175 @@
+#!/bin/bash
+# Network shards: one server with two sessions, on two ports. Machines that know it from its tracker, by multicast, or by one of
+# the ports, be it the wrong one, each end up with one connection to the port that serves them, which lasts; the same goes for
+# libtorrent as EZIO sets it up, and aria2, which is told both ports by another tracker, finishes. SEEDBED is the program.
+# shellcheck disable=SC2046 # $(on_host NAME) is several words
+# Labels: threads
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+# shellcheck source=lib_network.sh
+. "$here/lib_network.sh"
+
+need_loop
+need_hosts
+need partclone.ext4 mkfs.ext4 opentracker aria2c jq
+/usr/bin/python3 -c 'import libtorrent' 2>/dev/null || skip "python3-libtorrent is not installed"
+
+targets=(tracked1 tracked2 found1 found2 referred1 referred2)
+for host in server tracked1 tracked2 found1 referred1 found2 referred2 foreign aria; do
+    add_host "$host"
+done
+# shard_of HOST: 0 or 1, as an address is to be understood.
+shard_of() {
+    /usr/bin/python3 -c 'import ipaddress, sys
+print(((int(ipaddress.ip_address(sys.argv[1])) * 0x9E3779B97F4A7C15 % 2**64 >> 32) * 2) >> 32)' "${address[$1]}"
+}
+declare -A port=()
+for host in "${targets[@]}" foreign aria; do
+    port[$host]=$((6881 + $(shard_of "$host")))
+done
+# other_port HOST: the one that does not serve it.
+other_port() {
+    echo $((6881 + 6882 - port[$1]))
+}
+for pair in tracked found; do
+    [[ ${port[${pair}1]} != "${port[${pair}2]}" ]] || fail "both machines of $pair belong to one shard"
+done
+
+truncate -s 64M source
+source=$(attach_loop source)
+make_file_system ext4 "$source" 36
+mkdir -p files/sda1
+partclone.ext4 -c -T -s "$source" -O files/sda1 --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 ||
+    fail "partclone.ext4 -T could not capture $source"
+mv files/sda1/torrent.info image.info
+create() {
+    "$seedbed" create --partclone image.info --name sda1 "$@" --force --json
+}
+create --tracker "http://${address[server]}:6969/announce" -o tracked.torrent >created.json
+create -o plain.torrent >created.json
+create --tracker "http://${address[server]}:6970/announce" -o other.torrent >created.json
+
+# --- serve, slowly until everybody is seen to be where he belongs
+
+mkdir tracker
+chmod 755 "$work" tracker # opentracker runs as nobody
+sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' created.json >tracker/hashes
+start_process tracker $(on_host server) opentracker -i "${address[server]}" -p 6970 -P 6970 -d tracker -w hashes
+host_config seed.toml server 'shards = 2' '[log]' 'level = "debug"'
+add_image seed.toml sda1 other.torrent "$source" seed 'upload_limit = "2 MiB"'
+start_daemon seed seed.toml $(on_host server)
+expect_line seed.log ' ready$'
+for name in network-1 network-2; do
+    grep -qx "$name" /proc/"${daemon_pid[seed]}"/task/*/comm || fail "no thread is called $name"
+done
+
+# start HOST TORRENT NETWORK_LINE [IMAGE_LINE...]
+start() {
+    local host=$1 torrent=$2 line=$3
+    shift 3
+    truncate -s 64M "$host.img"
+    host_config "$host.toml" "$host" "$line" 'shards = 2' '[tracker]' 'enabled = false' '[log]' 'level = "debug"'
+    add_image "$host.toml" sda1 "$torrent" "$work/$host.img" deploy 'check = "none"' "$@"
+    start_daemon "$host" "$host.toml" $(on_host "$host")
+}
+start tracked1 tracked.torrent 'local_discovery = false'
+start tracked2 tracked.torrent 'local_discovery = false'
+start found1 plain.torrent 'local_discovery = true'
+start found2 plain.torrent 'local_discovery = true'
+start referred1 plain.torrent 'local_discovery = false' "peers = [\"${address[server]}:$(other_port referred1)\"]"
+start referred2 plain.torrent 'local_discovery = false' "peers = [\"${address[server]}:${port[referred2]}\"]"
+cat >foreign.py <<'END_OF_CLIENT'
+import sys, time
+import libtorrent as lt
+session = lt.session({"listen_interfaces": "0.0.0.0:6881", "enable_dht": False, "enable_lsd": False,
+                      "enable_upnp": False, "enable_natpmp": False})
+handle = session.add_torrent({"ti": lt.torrent_info("plain.torrent"), "save_path": "got-foreign"})
+handle.connect_peer((sys.argv[1], int(sys.argv[2])))
+end = time.time() + 60
+while not handle.status().is_seeding and time.time() < end:
+    session.wait_for_alert(200)
+    session.pop_alerts()
+sys.exit(0 if handle.status().is_seeding else 1)
+END_OF_CLIENT
+mkdir got-foreign got-aria
+start_process foreign $(on_host foreign) /usr/bin/python3 foreign.py "${address[server]}" "$(other_port foreign)"
+
+# connections HOST: those that the server has with it, but for the tracker's: "LOCAL_PORT REMOTE_PORT" each.
+connections() {
+    on server ss -Htn state established "dst ${address[$1]}" |
+        sed -n 's/.*:\([0-9]*\) *[0-9.]*:\([0-9]*\) *$/\1 \2/p' | { grep -Ev '^69(69|70) ' || true; } | sort
+}
+# look: what there is now, in connected[HOST]; status 1 unless everybody has one connection. One who is told that it is at the
+# wrong port has two for a moment.
+declare -A connected=() placed=()
+look() {
+    local host status=0
+    for host in "${targets[@]}" foreign; do
+        connected[$host]=$(connections "$host" | paste -sd ,)
+        [[ ${connected[$host]} =~ ^[0-9]+\ [0-9]+$ ]] || status=1
+    done
+    return $status
+}
+everybody() {
+    local host
+    for host in "${targets[@]}" foreign; do
+        echo "$host: ${connected[$host]}${placed[$host]:+, before: ${placed[$host]}}"
+    done
+}
+for ((i = 0; i < 100; i++)); do
+    ! look || break
+    sleep 0.2
+done
+((i < 100)) || fail "not everybody has one connection: $(everybody)"
+for host in "${targets[@]}" foreign; do
+    placed[$host]=${connected[$host]}
+    # Whoever was connected to by the server has its own port at the other end.
+    [[ ${placed[$host]} == "${port[$host]} "* || ${placed[$host]} == *' 6881' ]] ||
+        fail "$host is not at port ${port[$host]}: $(everybody)"
+done
+[[ ${placed[foreign]} == *' 6881' ]] || fail "the client that knows the wrong port was not connected to: $(everybody)"
+sleep 2 # what is tried again, is so after a second
+for ((i = 0; i < 50; i++)); do
+    ! look || break
+    sleep 0.2
+done
+((i < 50)) || fail "not everybody has one connection any more: $(everybody)"
+for host in "${targets[@]}" foreign; do
+    [[ ${connected[$host]} == "${placed[$host]}" ]] || fail "$host has not kept its connection: $(everybody)"
+done
+"$seedbed" status --socket "$work/server.sock" --json >status.json
+jq -e '.images[0] | [.peers[].address] | length == (unique | length) and length == 7' status.json >/dev/null ||
+    fail "status: $(jq -c '.images[0].peers' status.json)"
+tried=$(grep -c " peer ${address[referred1]} belongs to network shard" seed.log || true)
+((tried >= 1 && tried <= 6)) || fail "referred1 was told $tried times where it belongs"
+
+# --- faster, and to the end
+
+sed -i -e '/^upload_limit/d' -e 's/^shards = 2/shards = 3/' seed.toml
+kill -HUP "${daemon_pid[seed]}"
+expect_line seed.log ' warning reload: takes effect after a restart only: network.shards$'
+expect_line seed.log ' reload: 0 images closed, 0 opened, 1 changed in use$'
+start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
+    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
+    --seed-time=0 --dir=got-aria other.torrent
+for host in "${targets[@]}"; do
+    expect_line "$host.log" ' sda1: done: '
+    expect_line "$host.log" 'sda1: network shards serve seeds only: this image, in mode "deploy", uses the first of 2$' 1
+    never_line "$host.log" 'failed:|came damaged'
+done
+for client in foreign aria; do
+    timeout 60 tail --pid="${process_pid[$client]}" -s 0.1 -f /dev/null || fail "$client has not finished within 60 s"
+    diff -rq files/sda1 "got-$client/sda1" || fail "$client: the files differ from partclone's"
+done
+never_line seed.log 'failed:|came damaged'
+# The two sessions find each other, and themselves: each is tried once or twice, not once a second.
+own=$(grep -cE "peer (${address[server]}|127\.0\.0\.1):[0-9]+ connected" seed.log || true)
+((own <= 12)) || fail "the server has connected to itself $own times"
+for host in "${targets[@]}"; do
+    stop_daemon "$host"
+    compare_extents image.info "$source" "$host.img"
+done
+stop_daemon seed
+((stop_milliseconds < 4000)) || fail "the server took $stop_milliseconds ms to stop"
+pass
