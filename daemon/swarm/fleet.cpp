@@ -19,6 +19,8 @@ using boost::asio::ip::address;
 constexpr auto summary_interval = 60s;
 /// Two looks at a host's progress that are closer give no rate.
 constexpr auto shortest_look = 2s;
+/// And a host that has come no further for so long has none.
+constexpr std::chrono::seconds longest_look{30};
 /// How long a host without a tracker may be away before it counts as gone: while it verifies, nothing is heard of it.
 constexpr auto peer_patience = 600s;
 /// By how much what a peer is known to have may be behind what it has said itself.
@@ -202,6 +204,9 @@ void fleet::measure(host& which, std::int64_t left, clock::time_point now) {
         return;
     }
     auto const moved = std::max<std::int64_t>(which.measured_left - left, 0);
+    if (moved == 0 && now - which.measured < longest_look) {
+        return; // whole pieces are what is told: a slow host has none for a while
+    }
     which.rate = static_cast<double>(moved) / std::chrono::duration<double>(now - which.measured).count();
     which.measured = now;
     which.measured_left = left;

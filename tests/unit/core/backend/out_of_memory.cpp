@@ -82,9 +82,9 @@ struct slow_peers {
 // --- the pool is empty
 
 TEST_CASE("reads wait in their order while slow peers have all memory, and none is lost") {
-    slow_peers peers(64, 4);
+    slow_peers peers(64, 3);
     constexpr int most = 64 + lent_to_reads;
-    constexpr int all = 4 * blocks_in_piece;
+    constexpr int all = 3 * blocks_in_piece;
     for (int i = 0; i < all; ++i) {
         peers.ask(std::int64_t{i} * block_size);
     }
