@@ -50,6 +50,10 @@ void set_queued_bytes_setting(lt::settings_pack& pack, std::int64_t queued_bytes
                  static_cast<int>(std::min<std::int64_t>(queued_bytes, std::numeric_limits<int>::max())));
 }
 
+void set_reconnect_setting(lt::settings_pack& pack, bool fetching) {
+    pack.set_int(lt::settings_pack::min_reconnect_time, fetching ? 1 : 10);
+}
+
 void set_send_buffer_settings(lt::settings_pack& pack, std::int64_t pool_bytes, std::int64_t peers) {
     // A peer keeps what it took in one and a half seconds, within these two. Blocks that wait to be sent are the
     // pool's.
@@ -101,7 +105,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     // A target that boots before its server, or comes back after a power cut, must find it: peers are tried for ever,
     // at most half a minute apart (failures are counted up to 31).
     pack.set_int(sp::max_failcount, 100);
-    pack.set_int(sp::min_reconnect_time, 1);
+    set_reconnect_setting(pack, true);
     pack.set_int(sp::connection_speed, 200);
     pack.set_int(sp::local_service_announce_interval, 30);
     pack.set_int(sp::min_announce_interval, 30);

@@ -26,6 +26,9 @@ void set_network_settings(libtorrent::settings_pack& pack, network_settings cons
 void set_upload_slots_setting(libtorrent::settings_pack& pack, int slots);
 void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);
 
+/// How soon a peer that has gone is tried again: in a second where there is something to fetch, else in ten.
+void set_reconnect_setting(libtorrent::settings_pack& pack, bool fetching);
+
 /// How much may wait to be sent to each of so many peers: little enough that those who are slow leave half of the pool
 /// (\p pool_bytes) to those who are not.
 void set_send_buffer_settings(libtorrent::settings_pack& pack, std::int64_t pool_bytes, std::int64_t peers);

@@ -143,6 +143,7 @@ struct swarm_session::implementation : std::enable_shared_from_this<swarm_sessio
     std::shared_ptr<backend> pool; ///< whose blocks wait to be sent
     int send_buffer = 0;           ///< bytes for each peer, as set last; 0 for the first setting
     bool stats_asked = false;      ///< since a peer came
+    bool hasty = true;             ///< peers are tried again at once, as from the beginning
 
     std::unique_ptr<lt::session> session;
     std::vector<lt::alert*> alerts; ///< memory for the next batch
@@ -181,6 +182,18 @@ struct swarm_session::implementation : std::enable_shared_from_this<swarm_sessio
         session->pop_alerts(&alerts);
         for (auto const* alert : alerts) {
             dispatch(*alert);
+        }
+        choose_haste();
+    }
+
+    /// Who has everything is in no hurry: two of them hang up on each other each time, and who lacks something comes by
+    /// himself.
+    void choose_haste() {
+        auto const fetching = std::ranges::any_of(torrents, [](auto const& each) { return !each.second.complete; });
+        if (std::exchange(hasty, fetching) != fetching && session) {
+            lt::settings_pack pack;
+            set_reconnect_setting(pack, fetching);
+            session->apply_settings(std::move(pack));
         }
     }
 

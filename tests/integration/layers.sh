@@ -40,6 +40,7 @@ found() {
 #endif" | (cd / && g++ -E -x c++ $1 -) >/dev/null 2>&1
 }
 
+declare -A flags_of
 first_header() {
     find "$1" -maxdepth 2 -name '*.hpp' | sort | head -n 1
 }
@@ -48,7 +49,8 @@ first_header() {
 expect() {
     local header answer=no
     header=$(first_header "$3")
-    if found "$(include_flags "$2")" "$header"; then
+    [[ -n ${flags_of[$2]:-} ]] || flags_of[$2]=$(include_flags "$2")
+    if found "${flags_of[$2]}" "$header"; then
         answer=yes
     fi
     if [[ $answer == "$1" ]]; then

@@ -79,3 +79,13 @@ TEST_CASE("many peers have less waiting for each, few as much as one can take") 
     CHECK(of(256 * mib, 256) == std::pair(mib / 2, mib / 2));
     CHECK(of(64 * mib, 10'000) == std::pair(64 << 10, 64 << 10));
 }
+
+TEST_CASE("who has everything tries peers again less often than who fetches") {
+    lt::settings_pack fetching;
+    lt::settings_pack complete;
+    set_reconnect_setting(fetching, true);
+    set_reconnect_setting(complete, false);
+    constexpr auto seconds = lt::settings_pack::min_reconnect_time;
+    CHECK(make_session_settings({}, 1 << 20).get_int(seconds) == fetching.get_int(seconds));
+    CHECK(complete.get_int(seconds) >= 10 * fetching.get_int(seconds));
+}
