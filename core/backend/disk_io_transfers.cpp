@@ -116,6 +116,7 @@ void disk_io::start_read(job_ptr what) {
 }
 
 read_answer disk_io::continue_read(job_ptr& what, memory_share share) {
+    auto const keep = what->target; // the image must outlive this call; the job need not
     if (what->spans_two() && !what->memory) {
         // What a peer wants of two blocks lies in one piece of memory, which is what it keeps: it comes first.
         if (share != memory_share::nothing) {

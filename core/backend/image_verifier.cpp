@@ -143,6 +143,8 @@ std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_stor
     auto const count = std::max(parallel, 1);
     verifier->m_running.store(count, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
+        // Reads wait, as long as the device takes: others are to have as many workers as without.
+        workers.lend_thread();
         verifier->submit();
     }
     return verifier;
@@ -208,6 +210,7 @@ void image_verifier::verify(std::int32_t piece, std::unique_lock<std::mutex>& re
 }
 
 void image_verifier::leave() {
+    m_workers.return_thread();
     if (m_running.fetch_sub(1, std::memory_order_acq_rel) > 1) {
         return;
     }

@@ -91,6 +91,7 @@ void piece_reader::begin_cached(std::int32_t ahead) {
     for (auto number = m_begin; number < m_end; ++number) {
         auto const slot = static_cast<std::size_t>(number - m_begin);
         m_waiters[slot].sink = this;
+        m_waiters[slot].share = memory_share::read; // it may have read alone before
         switch (m_image->io().read_block(m_piece, number, m_begin, ahead, m_waiters[slot], m_refs[slot], false)) {
         case read_answer::there:
             break;

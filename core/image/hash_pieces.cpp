@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <span>
 #include <thread>
 #include <utility>
@@ -16,6 +18,7 @@
 #include "core/device/io_queue.hpp"
 #include "core/device/uring_io_queue.hpp"
 #include "core/foundation/lazy_array.hpp"
+#include "core/foundation/persist.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/sha1.hpp"
 
@@ -70,6 +73,8 @@ public:
         static_cast<void>(::madvise(&m_memory[0], m_memory.size(), MADV_HUGEPAGE));
         auto const count = static_cast<std::size_t>(unit_count());
         m_units.reserve(count);
+        m_free.reserve(count);
+        m_read.reserve(count);
         for (std::size_t i = 0; i < count; ++i) {
             m_units.push_back(std::make_unique<unit>(*this, &m_memory[i * static_cast<std::size_t>(m_unit)]));
             m_free.push_back(m_units.back().get());
@@ -205,20 +210,34 @@ private:
             std::scoped_lock const lock(m_mutex);
             m_read.push_back(which);
         }
-        m_workers.submit([this] { hash_some(); });
+        persist([this] { m_workers.submit([this] { hash_some(); }); });
     }
 
     /// Hashes what has been read, in no more than a worker's share: all of them are to have something to do.
     void hash_some() {
-        std::vector<unit*> units;
+        std::array<unit*, most_sha1_lanes> taken{};
+        std::size_t count = 0;
         {
             std::scoped_lock const lock(m_mutex);
             auto const threads = static_cast<std::size_t>(m_threads);
             auto const share = sha1_in_lanes() ? (m_read.size() + threads - 1) / threads : 1;
-            auto const count = std::min({share, m_read.size(), most_sha1_lanes});
-            units.assign(m_read.begin(), m_read.begin() + static_cast<std::ptrdiff_t>(count));
-            m_read.erase(m_read.begin(), m_read.begin() + static_cast<std::ptrdiff_t>(count));
+            count = std::min({share, m_read.size(), most_sha1_lanes});
+            auto const end = m_read.begin() + static_cast<std::ptrdiff_t>(count);
+            std::copy(m_read.begin(), end, taken.begin());
+            m_read.erase(m_read.begin(), end);
         }
+        auto const units = std::span(taken).first(count);
+        try {
+            hash_pieces_of(units);
+        } catch (std::bad_alloc const&) {
+            fail(make_io_error(io_operation::hash, m_device.path(), 0, 0, ENOMEM));
+        }
+        for (auto* const each : units) {
+            release(each);
+        }
+    }
+
+    void hash_pieces_of(std::span<unit* const> units) {
         std::vector<lane> lanes;
         for (auto const* each : units) {
             each->for_each_piece([&lanes](std::size_t piece, std::span<std::byte const> bytes) {
@@ -227,9 +246,6 @@ private:
         }
         for (std::size_t at = 0; at < lanes.size(); at += most_sha1_lanes) {
             hash(std::span(lanes).subspan(at, std::min(most_sha1_lanes, lanes.size() - at)));
-        }
-        for (auto* const each : units) {
-            release(each);
         }
     }
 

@@ -96,6 +96,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     std::vector<std::unique_ptr<swarm_session>> sessions;
     std::map<id, torrent_state> torrents;
     id next_id = 1;
+    bool stopping = false; ///< shut_down() was called: a timer that had run out by then may still tell so
     upload_ramp ramp;
     boost::asio::steady_timer ramp_timer;
     std::list<boost::asio::steady_timer> homecomings; ///< one for each peer that was refused a moment ago
@@ -196,7 +197,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     }
 
     void begin_ramp() {
-        if (ramp.begin()) {
+        if (!stopping && ramp.begin()) {
             arm_ramp();
         }
     }
@@ -205,7 +206,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         ramp_timer.expires_after(ramp_step);
         ramp_timer.async_wait([weak = weak_from_this()](boost::system::error_code const& ec) {
             auto const self = weak.lock();
-            if (!ec && self) {
+            if (!ec && self && !self->stopping) {
                 auto const again = self->ramp.step();
                 self->divide_limits();
                 if (again) {
@@ -433,6 +434,7 @@ std::chrono::steady_clock::time_point seeder::last_pong() const noexcept {
 }
 
 void seeder::shut_down(worker_pool& worker, std::function<void()> done) {
+    m_impl->stopping = true;
     m_impl->ramp_timer.cancel();
     for (auto& timer : m_impl->homecomings) {
         timer.cancel();

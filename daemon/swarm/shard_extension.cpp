@@ -71,7 +71,7 @@ public:
         }
         // What is the error for a connection to oneself bans the endpoint. Where this is the peer's home, it may be
         // tried again.
-        auto const elsewhere = m_state->places->home_of(m_remote) != m_state->shard;
+        auto const elsewhere = m_state->places->place_of(m_remote) != m_state->shard;
         m_peer.disconnect(elsewhere ? lt::error_code(lt::errors::self_connection) : refused(),
                           lt::operation_t::bittorrent, lt::peer_connection_interface::failure);
     }
@@ -89,7 +89,7 @@ public:
     void add_handshake(lt::entry& handshake) override {
         if (!m_admitted) {
             auto const first = m_peer.local_endpoint().port() - m_state->shard;
-            handshake[key] = port_of_shard(static_cast<std::uint16_t>(first), m_state->places->home_of(m_remote));
+            handshake[key] = port_of_shard(static_cast<std::uint16_t>(first), m_state->places->place_of(m_remote));
         }
     }
 

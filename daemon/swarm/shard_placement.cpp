@@ -15,6 +15,12 @@ int shard_placement::home_of(address const& peer) const {
     return shard_of(peer, m_shards);
 }
 
+int shard_placement::place_of(address const& peer) const {
+    std::scoped_lock const lock(m_mutex);
+    auto const at = m_places.find(peer);
+    return at != m_places.end() && at->second.connections > 0 ? at->second.shard : home_of(peer);
+}
+
 bool shard_placement::admit(int shard, address const& peer, clock::time_point now) {
     std::scoped_lock const lock(m_mutex);
     if (m_places.size() >= most_places) {

@@ -31,6 +31,8 @@ public:
         : m_shards(shards) {}
 
     [[nodiscard]] int home_of(address const& peer) const;
+    /// Which shard admits a peer: the one where others of its address are, else its home.
+    [[nodiscard]] int place_of(address const& peer) const;
 
     /// A peer has connected to \p shard, or has been connected to from there. \return whether it may stay; then leave()
     /// is to be called when it has gone.

@@ -569,7 +569,7 @@ void swarm_session::request_pieces(id which) {
 
 void swarm_session::apply(network_settings const& network, std::vector<std::uint16_t> const& own_ports) {
     m_impl->own.own_ports = own_ports;
-    if (m_impl->own.network == network) {
+    if (m_impl->own.network == network || !m_impl->session) {
         return;
     }
     m_impl->own.network = network;
@@ -579,6 +579,9 @@ void swarm_session::apply(network_settings const& network, std::vector<std::uint
 }
 
 void swarm_session::set_queued_bytes(std::int64_t bytes) {
+    if (!m_impl->session) {
+        return;
+    }
     lt::settings_pack pack;
     set_queued_bytes_setting(pack, bytes);
     m_impl->session->apply_settings(std::move(pack));

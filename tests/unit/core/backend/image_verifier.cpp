@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <semaphore>
@@ -249,5 +250,27 @@ TEST_CASE("other work of the pool waits for a piece, not for the image") {
     held.release();
     ran.acquire();
     CHECK(verified == 64 * kib);
+    CHECK(t.wait().ok());
+}
+
+TEST_CASE("a device that hangs while it is verified leaves the workers to others") {
+    verifier_test t(with_head(test_image::awkward(), GENERATE(false, true)), 2);
+    auto const threads = t.workers.threads();
+    auto held = t.image.device->hold(operation::read_medium);
+    t.start(threads);
+    held.wait_until_waiting(1);
+    std::counting_semaphore<> ran(0);
+    std::counting_semaphore<> all(0);
+    for (int i = 0; i < threads; ++i) { // as many at a time as without
+        t.workers.submit([&] {
+            ran.release();
+            all.acquire();
+        });
+    }
+    for (int i = 0; i < threads; ++i) {
+        CHECK(ran.try_acquire_for(std::chrono::seconds(30)));
+    }
+    all.release(threads);
+    held.release();
     CHECK(t.wait().ok());
 }
