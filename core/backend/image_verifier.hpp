@@ -36,9 +36,9 @@ public:
 
     /// \param workers must outlive the work. \param parallel pieces to read at once, at least 1; they are taken in
     /// order. Of a disk with a head only one worker at a time reads, a whole piece, which it hashes while the next one
-    /// reads: the head goes once from the beginning to the end, and each worker takes memory for a piece. Each piece is
-    /// a job of its own: other work of the pool waits for a piece, not for the image. \param done is called once, also
-    /// after cancel(); again, where it throws std::bad_alloc, before which it must have done nothing.
+    /// reads: the head goes once from the beginning to the end, and each worker takes memory for a piece. Those workers
+    /// are lent: other work of the pool has as many as before, also while a device hangs. \param done is called once,
+    /// also after cancel(); again, where it throws std::bad_alloc, before which it must have done nothing.
     static std::shared_ptr<image_verifier> start(std::shared_ptr<image_storage> image, worker_pool& workers,
                                                  int parallel, handler done);
 
