@@ -116,11 +116,14 @@ TEST_CASE("placement: who can not be brought home stays where it came, as long a
     CHECK_FALSE(p.places.admit(p.other, p.peer, p.now));
     CHECK_FALSE(p.places.has(p.peer));
     CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 2s)); // it is being brought home
+    CHECK(p.places.place_of(p.peer) == p.home);
     CHECK(p.places.admit(p.other, p.peer, p.now + 3s));
+    CHECK(p.places.place_of(p.peer) == p.other); // where the next machine of that address is sent
     CHECK_FALSE(p.places.admit(p.home, p.peer, p.now + 3s));
     CHECK(p.places.admit(p.other, p.peer, p.now + 3s));
     p.places.leave(p.peer);
     p.places.leave(p.peer);
+    CHECK(p.places.place_of(p.peer) == p.home);
     CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 4s)); // all over again
     CHECK(p.places.admit(p.home, p.peer, p.now + 4s));
 }
