@@ -3,7 +3,8 @@
 #
 # Usage: tests/run.sh [dev|core|asan|tsan]...     dev and core by default: all of them take more than an hour on two processors
 #   dev    warnings are errors; layout of the sources; all tests
-#   core   AddressSanitizer and UndefinedBehaviorSanitizer; unit tests of core/, where memory is handed about
+#   core   AddressSanitizer and UndefinedBehaviorSanitizer; unit tests of core/foundation, cache and backend, where
+#          memory is handed about
 #   asan   AddressSanitizer and UndefinedBehaviorSanitizer; all tests that need no virtual machine
 #   tsan   ThreadSanitizer; unit tests and the integration tests with the label "threads"
 #
@@ -91,7 +92,7 @@ if [[ -z ${CCACHE_DIR:-} && ! -w ${HOME:-/} ]]; then
   export CCACHE_DIR=$source_dir/build/ccache
 fi
 stage "packages" packaging/setup.sh test
-core_tests=(test_support test_foundation test_device test_image test_cache test_backend)
+core_tests=(test_foundation test_cache test_backend)
 for preset in "${presets[@]}"; do
   targets=()
   tests=()
