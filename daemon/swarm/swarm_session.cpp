@@ -187,9 +187,10 @@ struct swarm_session::implementation : std::enable_shared_from_this<swarm_sessio
     }
 
     /// Who has everything is in no hurry: two of them hang up on each other each time, and who lacks something comes by
-    /// himself.
+    /// himself. A network shard, though, calls peers that came to another one.
     void choose_haste() {
-        auto const fetching = std::ranges::any_of(torrents, [](auto const& each) { return !each.second.complete; });
+        auto const fetching = own.network.shards > 1 ||
+                              std::ranges::any_of(torrents, [](auto const& each) { return !each.second.complete; });
         if (std::exchange(hasty, fetching) != fetching && session) {
             lt::settings_pack pack;
             set_reconnect_setting(pack, fetching);

@@ -124,11 +124,12 @@ done
 ((i < 100)) || fail "not everybody has one connection: $(everybody)"
 for host in "${targets[@]}" foreign; do
     placed[$host]=${connected[$host]}
+    # A client that is no Seedbed stays where it came, if its own shard has not reached it after three seconds.
+    [[ $host != foreign ]] || continue
     # Whoever was connected to by the server has its own port at the other end.
     [[ ${placed[$host]} == "${port[$host]} "* || ${placed[$host]} == *' 6881' ]] ||
         fail "$host is not at port ${port[$host]}: $(everybody)"
 done
-[[ ${placed[foreign]} == *' 6881' ]] || fail "the client that knows the wrong port was not connected to: $(everybody)"
 sleep 2 # what is tried again, is so after a second
 for ((i = 0; i < 50; i++)); do
     ! look || break
