@@ -340,6 +340,7 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
         which.connected = true;
         which.away.reset();
         which.seen = now;
+        which.sent_rate = static_cast<double>(peer.upload_rate);
         if (which.state == state_kind::fetching && peer.seed) {
             on_all_pieces(which, now);
         } else if (which.state == state_kind::fetching) {
@@ -358,6 +359,7 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
             each.connected = false;
             each.away = now;
             each.rate = 0; // until it announces that it goes on elsewhere
+            each.sent_rate = 0;
             m_unsaid = true;
         }
     }

@@ -114,7 +114,8 @@ private:
         std::int64_t fetched = 0; ///< bytes, as it says itself
         clock::time_point measured{};
         std::int64_t measured_left = 0;
-        double rate = 0; ///< bytes a second between the last two looks
+        double rate = 0;      ///< bytes a second, by the pieces that have come
+        double sent_rate = 0; ///< bytes a second that this machine sends it
     };
 
     [[nodiscard]] host* find(std::string const& id, boost::asio::ip::address const& address, std::uint16_t port);

@@ -61,7 +61,7 @@ fleet_host fleet::tell(host const& which, clock::time_point now, std::chrono::sy
     } else if (m_total > 0 && which.measured != clock::time_point{}) {
         told.fraction = std::clamp(1 - static_cast<double>(which.left) / static_cast<double>(m_total), 0.0, 1.0);
     }
-    told.rate = which.state == state_kind::fetching && !which.stopped ? which.rate : 0;
+    told.rate = which.state == state_kind::fetching && !which.stopped ? std::max(which.rate, which.sent_rate) : 0;
     told.fetched = which.fetched;
     told.seconds = to_seconds((ended ? which.ended : now) - which.started);
     told.seen = at(which.seen);

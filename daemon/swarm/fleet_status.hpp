@@ -37,7 +37,7 @@ struct fleet_host {
     bool connected = false;         ///< it is a peer of this daemon
     std::string failure;            ///< failed: why, one line
     std::optional<double> fraction; ///< of the image that it has, 0 to 1; nothing where it has not said it
-    double rate = 0;                ///< bytes a second between the last two looks
+    double rate = 0;                ///< bytes a second: by its pieces, or sent from here, if that is more
     std::int64_t fetched = 0;       ///< bytes, as it says itself
     double seconds = 0;             ///< that it took to complete or to fail, or has taken until now
     std::optional<std::chrono::system_clock::time_point> completed;

@@ -93,7 +93,7 @@ compare_extents sda1.info "$source" "$target"
 fleet '.complete == 2 and .verified == 1 and .failed == 0 and .missing == 0 and (.deployed | not) and (.hosts | length) == 3 and
     (host($aria) | .state == "pieces" and .progress == 1 and .fetched_bytes > 0) and
     (host($target) | .state == "verified" and .seconds > 0 and (.completed_at | fromdateiso8601 > 0)) and
-    (host($straggler) | .state == "fetching" and .progress < 1 and .completed_at == null and .connected and
+    (host($straggler) | .state == "fetching" and .progress < 1 and .rate > 0 and .completed_at == null and .connected and
         (.last_seen | fromdateiso8601 > 0))'
 shown '^sda1 +seeding +2/3 complete '
 shown "^ +${address[straggler]} +[0-9]+ % at [0-9.]+ MiB/s\$"

@@ -25,10 +25,7 @@ add_host transmission-seed
 truncate -s 64M source
 source=$(attach_loop source)
 make_file_system ext4 "$source" 8 # two pieces
-mkdir -p files/sda1
-partclone.ext4 -c -T -s "$source" -O files/sda1 --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 ||
-    fail "partclone.ext4 -T could not capture $source"
-mv files/sda1/torrent.info image.info
+capture_files "$source"
 cp -a files/sda1 files/sda2
 extents=$(find files/sda1 -type f | wc -l)
 ((extents > 100)) || fail "the image has $extents extents only"

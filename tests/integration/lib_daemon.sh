@@ -21,6 +21,7 @@
 #   make_file_system FS DEVICE [MIB]       ext4, xfs, btrfs, ntfs or vfat with some hundred small files, holes between them
 #                                          and three large random files of together MIB (12)
 #   capture FS DEVICE NAME                 NAME.info (partclone's torrent.info) and NAME.torrent
+#   capture_files DEVICE                   the ext4 on it as partclone's data files, files/sda1/*, and image.info
 #   compare_extents TORRENT_INFO A B       fail unless every extent is equal on both devices
 #   gaps_are_noise TORRENT_INFO DEVICE     fail unless all that is outside of the extents is 0xA5
 #   extent TORRENT_INFO [N]                prints "OFFSET LENGTH" of extent N, -1 is the last one
@@ -269,6 +270,12 @@ capture() {
     mv "captured-$name/torrent.info" "$name.info"
     "$seedbed" create --partclone "$name.info" --name "$name" -o "$name.torrent" --force >"captured-$name/created" ||
         fail "seedbed create of $name"
+}
+capture_files() {
+    mkdir -p files/sda1
+    partclone.ext4 -c -T -s "$1" -O files/sda1 --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 ||
+        fail "partclone.ext4 -T could not capture $1"
+    mv files/sda1/torrent.info image.info
 }
 compare_extents() {
     /usr/bin/python3 "$here/lib_extents.py" equal "$@" || fail "$2 and $3 are not equal in every extent of $1"

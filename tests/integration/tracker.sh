@@ -23,10 +23,7 @@ done
 truncate -s 48M source
 source=$(attach_loop source)
 make_file_system ext4 "$source" 6
-mkdir -p files/sda1
-partclone.ext4 -c -T -s "$source" -O files/sda1 --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 ||
-    fail "partclone.ext4 -T could not capture $source"
-mv files/sda1/torrent.info image.info
+capture_files "$source"
 for name in v4:"${address[server]}" v6:'[fd77::1]'; do
     "$seedbed" create --partclone image.info --name sda1 --tracker "http://${name#*:}:6969/announce" -o "${name%%:*}.torrent" \
         --json >created.json

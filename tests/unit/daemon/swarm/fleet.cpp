@@ -228,6 +228,27 @@ TEST_CASE("fleet: progress and rates come from announces and from peers", "[flee
     CHECK(f.said().empty());
 }
 
+TEST_CASE("fleet: a slow host has a rate between two pieces, and before the first one", "[fleet]") {
+    fixture f(expect(1));
+    f.announce(1, 1000);
+    auto const look = [&f](double fraction, std::int64_t sent) {
+        auto peer = fixture::peer(1, fraction);
+        peer.upload_rate = sent;
+        f.now += 5s;
+        f.subject.on_peers({peer}, f.now);
+        return f.subject.status(f.now, {}).hosts.at(0).rate;
+    };
+    CHECK(look(0, 2 * mib) == 2.0 * mib);
+    CHECK(look(0.1, 0) == 10.0 * mib); // 100 MiB in ten seconds, from others
+    CHECK(look(0.1, 3 * mib) == 10.0 * mib);
+    CHECK(look(0.1, 0) == 10.0 * mib);
+    for (int i = 0; i < 4; ++i) {
+        static_cast<void>(look(0.1, 0));
+    }
+    CHECK(look(0.1, 0) == 0); // it hangs
+    CHECK(look(0.1, mib) == 1.0 * mib);
+}
+
 TEST_CASE("fleet: stragglers are named once a minute while something moves", "[fleet]") {
     fixture f(expect(30));
     f.announce(1, 1000);
