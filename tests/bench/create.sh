@@ -9,7 +9,7 @@
 #           its own disks: the 0.9 is not asked of it
 #   file    an image file in memory, through the page cache; not asked either, for the same reason
 #
-# SEEDBED is the program, a release build; MIB the size of the source (2048); JSON a file for the results.
+# SEEDBED is the program, a release build; MIB the size of the source (8192); JSON a file for the results.
 set -euo pipefail
 # shellcheck source=lib_bench.sh
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
@@ -17,7 +17,7 @@ set -euo pipefail
 rounds=${1:-5}
 measures=("${@:2}")
 ((${#measures[@]})) || measures=(disk slow memory file)
-mib=${MIB:-2048}
+mib=${MIB:-8192}
 slow_rate=400000000
 need_loop
 need fio jq openssl
