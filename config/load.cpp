@@ -63,36 +63,6 @@ bool is_wildcard(endpoint const& at) {
     return std::ranges::all_of(at.address, [](auto byte) { return byte == 0; });
 }
 
-/// Each shard listens on a port of its own: that of the first one and so many more.
-void check_shards(table_reader& table, network_settings const& network) {
-    auto const ports = std::to_string(network.shards) + " consecutive ports";
-    std::vector<endpoint> listeners;
-    for (auto const& text : network.listen) {
-        if (auto const parsed = parse_endpoint(text)) {
-            listeners.push_back(*parsed);
-        }
-    }
-    for (auto const& each : listeners) {
-        if (each.port + network.shards - 1 > 65535) {
-            table.fail("shards", "there are no " + ports + " from " + std::to_string(each.port) + " on");
-            return;
-        }
-    }
-    for (auto one = listeners.begin(); one != listeners.end(); ++one) {
-        auto const overlaps = [&](endpoint const& other) {
-            return one->v6 == other.v6 && std::abs(one->port - other.port) < network.shards &&
-                   (one->address == other.address || is_wildcard(*one) || is_wildcard(other));
-        };
-        if (network.shards > 1 && std::any_of(std::next(one), listeners.end(), overlaps)) {
-            table.fail("shards", "addresses of listen are too close to each other for " + ports + " each");
-            return;
-        }
-    }
-    if (network.connections < network.shards) {
-        table.fail("shards", "more than there may be connections, " + std::to_string(network.connections));
-    }
-}
-
 void read_network(table_reader& table, network_settings& network) {
     network.listen = read_listen(table).value_or(network.listen);
     network.local_discovery = table.boolean("local_discovery").value_or(network.local_discovery);
@@ -109,7 +79,9 @@ void read_network(table_reader& table, network_settings& network) {
     }
     network.slow_start = table.boolean("slow_start").value_or(network.slow_start);
     network.shards = static_cast<int>(table.integer("shards", shards_range).value_or(network.shards));
-    check_shards(table, network);
+    if (auto const why = why_no_shards(network)) {
+        table.fail("shards", *why);
+    }
     table.finish();
 }
 
@@ -327,6 +299,34 @@ result<settings, config_errors> parse_settings(std::string const& text, std::str
     loader load;
     load.add_text(text, name, file_scope::everything);
     return load.finish();
+}
+
+std::optional<std::string> why_no_shards(network_settings const& network) {
+    auto const ports = std::to_string(network.shards) + " consecutive ports";
+    std::vector<endpoint> listeners;
+    for (auto const& text : network.listen) {
+        if (auto const parsed = parse_endpoint(text)) {
+            listeners.push_back(*parsed);
+        }
+    }
+    for (auto const& each : listeners) {
+        if (each.port + network.shards - 1 > 65535) {
+            return "there are no " + ports + " from " + std::to_string(each.port) + " on";
+        }
+    }
+    for (auto one = listeners.begin(); one != listeners.end(); ++one) {
+        auto const overlaps = [&](endpoint const& other) {
+            return one->v6 == other.v6 && std::abs(one->port - other.port) < network.shards &&
+                   (one->address == other.address || is_wildcard(*one) || is_wildcard(other));
+        };
+        if (network.shards > 1 && std::any_of(std::next(one), listeners.end(), overlaps)) {
+            return "addresses of listen are too close to each other for " + ports + " each";
+        }
+    }
+    if (network.connections < network.shards) {
+        return "more than there may be connections, " + std::to_string(network.connections);
+    }
+    return std::nullopt;
 }
 
 } // namespace seedbed

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,9 @@ struct config_errors {
 
 /// The same for a text, reported as \p name; for tests and fuzzing. No images.d.
 [[nodiscard]] result<settings, config_errors> parse_settings(std::string const& text, std::string const& name);
+
+/// Why as many shards as \p network says can not listen: each has a port of its own, that of the first one and so many
+/// more. Nothing where they can.
+[[nodiscard]] std::optional<std::string> why_no_shards(network_settings const& network);
 
 } // namespace seedbed

@@ -227,9 +227,15 @@ void disk_io::call_handlers() {
     tell_drained();
 }
 
+std::int64_t disk_io::most_queued(storage const& of) const {
+    // A device that was fast and hangs leaves something to the others.
+    auto const alone = m_storages.size() - m_free_storages.size() < 2;
+    return std::min(alone ? m_most_queued : m_most_queued / 4 * 3, of.drain.limit());
+}
+
 void disk_io::drained(storage& of, std::int64_t written) {
     of.drain.drained(drain_meter::clock::now(), written);
-    of.pressure.set_high_watermark(std::min(m_most_queued, of.drain.limit()));
+    of.pressure.set_high_watermark(most_queued(of));
     auto const of_torrent = of.pressure.remove(written);
     auto const of_session = m_back_pressure.remove(written);
     if (of.pressure.bytes() <= of.pressure.low_watermark()) {

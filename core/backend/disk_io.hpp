@@ -148,6 +148,8 @@ private:
     /// Any thread: so many jobs are no longer away. The last access to this of whoever calls it.
     void came_back(std::int64_t count);
     void call_handlers();
+    /// How many bytes of writes of a torrent may wait, as fast as its device is.
+    [[nodiscard]] std::int64_t most_queued(storage const& of) const;
     /// Bytes of writes of a torrent that are done: those who were told to pause may go on.
     void drained(storage& of, std::int64_t written);
     static void wake(std::vector<std::weak_ptr<libtorrent::disk_observer>> const& observers);

@@ -291,7 +291,7 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
     if (target->pressure.bytes() == 0) {
         target->drain.begin(drain_meter::clock::now());
     }
-    target->pressure.set_high_watermark(std::min(m_most_queued, target->drain.limit()));
+    target->pressure.set_high_watermark(most_queued(*target));
     // An observer is kept by one of the two, so that it is called once.
     auto const of_torrent = target->pressure.add(what->length, observer);
     auto const of_session = m_back_pressure.add(what->length, of_torrent ? nullptr : observer,

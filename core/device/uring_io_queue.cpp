@@ -160,6 +160,9 @@ private:
             while (start_next()) {
             }
             bool const idle = m_in_flight == 0;
+            if (idle) {
+                m_most_jobs = ring_entries; // there may be memory again
+            }
             {
                 std::scoped_lock const lock(m_mutex);
                 if (!m_order.empty() && m_in_flight < std::min(m_depth, m_most_jobs)) {

@@ -262,6 +262,16 @@ void app::on_reloaded(std::shared_ptr<loaded_settings> const& loaded) {
         finish_reload();
         return;
     }
+    auto with_running_shards = loaded->outcome->network;
+    with_running_shards.shards = m_settings.network.shards;
+    if (auto const why = why_no_shards(with_running_shards)) {
+        log_error(
+            {},
+            fmt::format("network.listen: {} (as many shards as run; their number takes effect after a restart)", *why));
+        log_error({}, "reload: nothing was changed");
+        finish_reload();
+        return;
+    }
     std::vector<running_image> running;
     for (auto const& [name, job] : m_images) {
         running_image image{job->settings(), job->state() == image_state::failed, false};

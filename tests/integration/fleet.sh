@@ -151,4 +151,24 @@ expect_line seed.log ' sda1: deployment complete: 1/1 in '
 stop_daemon straggler
 stop_daemon target
 stop_daemon seed
+
+# --- no tracker at all: the server tells its peers where reports go
+
+"$seedbed" create --partclone sda1.info --name plain -o plain.torrent >created
+host_config seed.toml server 'local_discovery = false'
+add_image seed.toml plain plain.torrent "$source" seed 'expect = 1'
+start_daemon seed seed.toml $(on_host server)
+expect_line seed.log ' ready$'
+noise_file plain.img 64
+plain=$(attach_loop plain.img)
+host_config target.toml target 'local_discovery = false'
+add_image target.toml plain plain.torrent "$plain" deploy "peers = [\"${address[server]}:6881\"]"
+start_daemon target target.toml $(on_host target)
+expect_line target.log ' plain: done: '
+expect_line seed.log " plain: 1/1 complete \(${address[target]} after [0-9ms]+, verified\)"
+expect_line seed.log ' plain: deployment complete: 1/1 in '
+never_line target.log 'tracker'
+compare_extents sda1.info "$source" "$plain"
+stop_daemon target
+stop_daemon seed
 pass

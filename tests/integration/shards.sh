@@ -139,6 +139,15 @@ jq -e '.images[0] | [.peers[].address] | length == (unique | length) and length 
 tried=$(grep -c " peer ${address[referred1]} belongs to network shard" seed.log || true)
 ((tried >= 1 && tried <= 6)) || fail "referred1 was told $tried times where it belongs"
 
+# --- the two that run need two ports, whatever the file says of the next start
+
+cp seed.toml kept.toml
+sed -i -e '/^listen/s/:6881/:65535/' -e 's/^shards = 2/shards = 1/' seed.toml
+kill -HUP "${daemon_pid[seed]}"
+expect_line seed.log ' error network.listen: there are no 2 consecutive ports from 65535 on '
+expect_line seed.log ' error reload: nothing was changed$'
+cp kept.toml seed.toml
+
 # --- faster, and to the end
 
 sed -i -e '/^upload_limit/d' -e 's/^shards = 2/shards = 3/' seed.toml

@@ -165,6 +165,32 @@ TEST_CASE("a slow disk holds back who writes to it, and no other") {
     CHECK(session.write(to_slow, 9, 255 * block_size, pattern(block_size, 1))->pause);
 }
 
+TEST_CASE("a disk that hangs leaves a quarter of what may wait to the others, however fast it was") {
+    constexpr int blocks = 64;
+    test_backend shared(blocks * block_size);
+    auto plan = large(1, milliseconds(0), 8192 * kib);
+    auto& hangs = shared.add(plan);
+    plan.seed = 2;
+    auto& works = shared.add(plan);
+    test_session session(shared.shared);
+    session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, std::numeric_limits<int>::max());
+    session.io->settings_updated();
+    auto const to_hanging = session.add(hangs);
+    auto const to_working = session.add(works);
+    auto const held = hangs.device->hold(operation::write);
+    int written = 1;
+    while (!session.write(to_hanging, 0, written * block_size, pattern(block_size, 1))->pause) {
+        REQUIRE(++written <= blocks);
+    }
+    CHECK(written == blocks / 16 * 15 / 4 * 3 + 1);
+    for (int i = 0; i < 4; ++i) {
+        auto const write = session.write(to_working, 0, i * block_size, pattern(block_size, 2));
+        CHECK_FALSE(write->pause);
+        session.run_until(write);
+        CHECK(write->ok());
+    }
+}
+
 TEST_CASE("a pool that shrinks while it is full gives its blocks back, and the watermark follows") {
     disk_io_test t(large(1, milliseconds(0), 8192 * kib), 64 * block_size);
     t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, std::numeric_limits<int>::max());

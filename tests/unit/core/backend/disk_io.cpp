@@ -238,7 +238,7 @@ TEST_CASE("a peer pauses above the high watermark and is woken once below the lo
 
 TEST_CASE("writes that fail at once weigh nothing") {
     disk_io_test t;
-    t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, 2 * block_size);
+    t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, 4 * block_size);
     t.session.io->settings_updated();
     auto const unknown = t.session.add(lt::sha1_hash("abcdefghijklmnopqrst"));
     bool const ended = GENERATE(false, true);
@@ -253,6 +253,7 @@ TEST_CASE("writes that fail at once weigh nothing") {
     auto held = t.image.device->hold(operation::write);
     CHECK_FALSE(t.write(0, 0, 1)->pause);
     CHECK_FALSE(t.write(0, block_size, 1)->pause);
+    CHECK_FALSE(t.write(0, 2 * block_size, 1)->pause); // three quarters: there is another torrent
     CHECK(t.write(1, 0, 1)->pause);
     held.release();
     t.session.run_all();
