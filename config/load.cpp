@@ -78,6 +78,7 @@ void read_network(table_reader& table, network_settings& network) {
         }
     }
     network.slow_start = table.boolean("slow_start").value_or(network.slow_start);
+    network.read_once = table.boolean("read_once").value_or(network.read_once);
     network.shards = static_cast<int>(table.integer("shards", shards_range).value_or(network.shards));
     if (auto const why = why_no_shards(network)) {
         table.fail("shards", *why);

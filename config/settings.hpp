@@ -77,6 +77,7 @@ struct network_settings {
     int connections = 4000;                                       ///< peers at a time
     int upload_slots = 0;                                         ///< peers that are sent to at a time; 0: all
     bool slow_start = false; ///< begins with few upload slots where nobody was connected
+    bool read_once = true;   ///< a seed larger than memory takes back what peers can fetch from each other
     int shards = 1;          ///< libtorrent sessions that share the peers of seeds, on consecutive ports
     friend bool operator==(network_settings const&, network_settings const&) = default;
 };

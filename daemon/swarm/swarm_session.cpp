@@ -25,6 +25,7 @@
 
 #include "core/foundation/printable.hpp"
 #include "daemon/service/logging.hpp"
+#include "daemon/swarm/offer_extension.hpp"
 #include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
 #include "daemon/swarm/tcp_endpoint.hpp"
@@ -141,9 +142,10 @@ struct swarm_session::implementation : std::enable_shared_from_this<swarm_sessio
     bool listening_known = false;
 
     std::shared_ptr<backend> pool; ///< whose blocks wait to be sent
-    int send_buffer = 0;           ///< bytes for each peer, as set last; 0 for the first setting
-    bool stats_asked = false;      ///< since a peer came
-    bool hasty = true;             ///< peers are tried again at once, as from the beginning
+    std::shared_ptr<std::atomic<bool>> const read_once = std::make_shared<std::atomic<bool>>(own.network.read_once);
+    int send_buffer = 0;      ///< bytes for each peer, as set last; 0 for the first setting
+    bool stats_asked = false; ///< since a peer came
+    bool hasty = true;        ///< peers are tried again at once, as from the beginning
 
     std::unique_ptr<lt::session> session;
     std::vector<lt::alert*> alerts; ///< memory for the next batch
@@ -503,6 +505,16 @@ void swarm_session::add(id which, swarm_entry const& entry, swarm_listener& list
                 torrent.on_report_port(peer, port);
             }
         })));
+    if (entry.mode == image_mode::seed) {
+        add_extension(
+            make_offer_extension(entry.torrent->piece_count, [shared = m_impl->pool, offers = m_impl->read_once,
+                                                              piece = entry.torrent->info->piece_length(),
+                                                              total = entry.torrent->extents.total_size()] {
+                auto const memory = static_cast<std::int64_t>(shared->pool().capacity()) * block_size;
+                auto const wanted = offers->load(std::memory_order_relaxed) && total > memory / 8 * 7;
+                return wanted ? static_cast<int>(std::max<std::int64_t>(memory / 8 / piece, 1)) : 0;
+            }));
+    }
     if (shards.places) {
         add_extension(make_shard_gate(std::move(shards.places), m_impl->own.shard, std::move(shards.on_refused)));
     } else if (entry.mode == image_mode::deploy) {
@@ -574,6 +586,7 @@ void swarm_session::apply(network_settings const& network, std::vector<std::uint
         return;
     }
     m_impl->own.network = network;
+    m_impl->read_once->store(network.read_once, std::memory_order_relaxed);
     lt::settings_pack pack;
     set_network_settings(pack, network);
     m_impl->session->apply_settings(std::move(pack));

@@ -159,7 +159,7 @@ start_seeder() {
     local host=$1 device=$2
     shift 2
     host_config "$host.toml" "$host" 'local_discovery = false' "$@"
-    add_image "$host.toml" "$image" "$image.torrent" "$device" seed
+    add_image "$host.toml" "$image" "$image.torrent" "$device" seed "verify = \"${seed_verify:-lazy}\""
     start_daemon "$host" "$host.toml" $(on_host "$host")
     expect_line "$host.log" " $image: seeding"
 }

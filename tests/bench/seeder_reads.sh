@@ -1,6 +1,7 @@
 #!/bin/bash
 # What a seeder reads from its device to feed three targets with a pool of an eighth of the image: at most 1.15 times the
-# image. The device is a loop device past the page cache on a file in RAM, and its own counter tells.
+# image; where pieces are hashed before they are served first, which is the default (lazy), where they are not, and, to compare,
+# where pieces are not taken back from those who can have them from others. The device is a loop device past the page cache on a file in RAM, and its own counter tells.
 # Usage: seeder_reads.sh [ROUNDS], 3 by default. SEEDBED is the program; MIB the size of the image (1024), TARGETS how many
 # (3), LINK the rate of the targets' links (1gbit); JSON a file for the results. SEEDBED_BASELINE, the path of another
 # seedbed, is a seeder in its turn.
@@ -25,9 +26,10 @@ for ((i = 0; i < count; i++)); do
     add_machine "target$i" "$link"
 done
 
-# feed SIDE PROGRAM: all targets from nothing to durable.
+# feed SIDE PROGRAM VERIFY [LINE]: all targets from nothing to durable.
 feed() {
-    local side=$1 program=$2 host before sent
+    local side=$1 program=$2 seed_verify=$3 host before sent
+    shift 3
     blockdev --flushbufs "$source"
     for host in "${hosts[@]}"; do
         rm -f "$host.img"
@@ -35,7 +37,7 @@ feed() {
     done
     before=$(bytes_read "$source")
     sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)
-    seedbed=$program start_seeder server "$source" '[memory]' "pool = \"$((mib / 8)) MiB\""
+    seedbed=$program start_seeder server "$source" "$@" '[memory]' "pool = \"$((mib / 8)) MiB\""
     for host in "${hosts[@]}"; do
         start_target "$host" "$work/$host.img" nvme
     done
@@ -53,8 +55,12 @@ feed() {
 
 record "bytes" "the image" "$image_size"
 for ((round = 0; round < rounds; round++)); do
-    feed seedbed "$seedbed"
-    [[ -z ${SEEDBED_BASELINE:-} ]] || feed baseline "$SEEDBED_BASELINE"
+    feed lazy "$seedbed" lazy
+    feed "verify = none" "$seedbed" none
+    feed "lazy, read_once = false" "$seedbed" lazy 'read_once = false'
+    [[ -z ${SEEDBED_BASELINE:-} ]] || feed "baseline, lazy" "$SEEDBED_BASELINE" lazy
 done
-limit "bytes" "read by seedbed" "the image" '<=' 1.15
+for side in lazy "verify = none"; do
+    limit "bytes" "read by $side" "the image" '<=' 1.15
+done
 report "a seeder of $count targets, $mib MiB, a pool of $((mib / 8)) MiB, links of $link"

@@ -158,6 +158,7 @@ download_limit = "1 MiB"
 connections = 65535
 upload_slots = 3
 slow_start = true
+read_once = false
 shards = 16
 [resume]
 interval = "5 s"
@@ -214,6 +215,7 @@ io_engine = "auto"
     CHECK(loaded.network.connections == 65535);
     CHECK(loaded.network.upload_slots == 3);
     CHECK(loaded.network.slow_start);
+    CHECK_FALSE(loaded.network.read_once);
     CHECK(loaded.network.shards == 16);
     CHECK(loaded.resume.interval == std::chrono::seconds(5));
     CHECK(loaded.resume.folder == "/etc/seedbed/state");
@@ -859,7 +861,7 @@ TEST_CASE("load: the installed file shows every key") {
         }
     };
     check_section("network", {"listen", "local_discovery", "upload_limit", "download_limit", "connections",
-                              "upload_slots", "slow_start", "shards"});
+                              "upload_slots", "slow_start", "read_once", "shards"});
     check_section("tracker", {"enabled", "listen", "interval", "min_interval", "peers_per_image", "peers", "numwant",
                               "max_request"});
     check_section("memory", {"pool", "cache", "cache_shards", "huge_pages", "max_torrent"});

@@ -1,0 +1,92 @@
+#!/bin/bash
+# A seed whose image does not fit into its pool: what one machine has asked for is taken back from the others, who get it from
+# each other. Nobody waits for long for one that is slow, or gone; clients that cannot be told get everything. SEEDBED is the
+# program.
+# shellcheck disable=SC2046 # $(on_host NAME) is several words
+# Labels: once
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+# shellcheck source=lib_network.sh
+. "$here/lib_network.sh"
+
+need_loop
+need_hosts
+need aria2c jq curl
+
+for host in server slow fast other aria; do
+    add_host "$host"
+done
+
+head -c 64M /dev/urandom >source
+"$seedbed" create source --name sda1 --piece-size "1 MiB" --tracker "http://${address[server]}:6969/announce" -o sda1.torrent >created
+host_config server.toml server 'local_discovery = false' '[memory]' 'pool = "32 MiB"'
+add_image server.toml sda1 sda1.torrent "$work/source" seed
+start_daemon server server.toml $(on_host server)
+expect_line server.log ' sda1: seeding$'
+
+deploy_to() {
+    noise_file "$1.img" 64
+    host_config "$1.toml" "$1" 'local_discovery = false' '[tracker]' 'enabled = false'
+    add_image "$1.toml" sda1 sda1.torrent "$work/$1.img" deploy
+    start_daemon "$1" "$1.toml" $(on_host "$1")
+    expect_line "$1.log" ' sda1: downloading$'
+}
+# status HOST FILTER: whether jq finds FILTER true of the status.
+status() {
+    curl -s --max-time 10 --unix-socket "$work/$1.sock" http://localhost/status |
+        jq -e --arg server "${address[server]}" "$2" >/dev/null
+}
+# expect_status HOST FILTER: within 30 s.
+expect_status() {
+    local i
+    for ((i = 0; i < 600; i++)); do
+        ! status "$@" || return 0
+        sleep 0.05
+    done
+    fail "the status of $1 does not come to: $2"
+}
+lacks='any(.images[0].peers[]; .address == $server and .progress < 1)'
+has='any(.images[0].peers[]; .address == $server and .progress == 1)'
+
+# --- a slow machine takes pieces, and holds nobody up: it would need minutes
+
+tc -n "$net-switch" qdisc add dev "port${address[slow]##*.}" root tbf rate 4mbit burst 64k latency 200ms
+deploy_to slow
+expect_status server '.images[0].uploaded_bytes > 0'
+deploy_to fast
+expect_status fast "$lacks"
+expect_line fast.log ' sda1: done: '
+never_line slow.log ' sda1: (downloaded|done)'
+cmp source fast.img
+stop_daemon fast
+
+# --- one is killed, with pieces that nobody else has
+
+deploy_to other
+expect_status other "$lacks"
+kill_daemon slow
+expect_line other.log ' sda1: done: '
+cmp source other.img
+
+# --- a client that does not know the message, beside two that do; then nothing is taken back any more
+
+deploy_to slow
+start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
+    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
+    --seed-time=0 --max-overall-download-limit=4M --dir=got sda1.torrent
+expect_status slow "$lacks"
+sed -i 's/^local_discovery.*/&\nread_once = false/' server.toml
+kill -HUP "${daemon_pid[server]}"
+expect_line server.log ' reload: 0 images closed, 0 opened, 0 changed in use'
+expect_status slow "$has"
+timeout 60 tail --pid="${process_pid[aria]}" -s 0.1 -f /dev/null || fail "aria2 has not finished within 60 s"
+cmp source got/sda1/*
+tc -n "$net-switch" qdisc delete dev "port${address[slow]##*.}" root
+expect_line slow.log ' sda1: done: '
+cmp source slow.img
+for host in slow other server; do
+    never_line "$host.log" 'failed:|came damaged'
+    stop_daemon "$host"
+done
+pass

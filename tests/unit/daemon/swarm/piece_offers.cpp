@@ -1,0 +1,253 @@
+#include "daemon/swarm/piece_offers.hpp"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using seedbed::piece_offers;
+
+namespace {
+
+/// What each peer thinks that the seed has.
+struct swarm {
+    explicit swarm(int count, int first_help = 2)
+        : pieces(count)
+        , offers(count, [this](piece_offers::peer to, int piece, bool offered) {
+            CHECK((offered                           ? hidden[to].erase(piece)
+                   : hidden[to].insert(piece).second ? 1U
+                                                     : 0U) == 1U); // no news twice
+            ++told;
+        }) {
+        offers.set_first_help(first_help);
+    }
+
+    piece_offers::peer join(bool can_be_told = true) {
+        auto const who = offers.joined();
+        hidden[who].clear();
+        if (can_be_told) {
+            offers.can_be_told(who);
+        }
+        return who;
+    }
+    void has(piece_offers::peer who, int piece) {
+        hidden[who].erase(piece); // it does not matter any more
+        offers.has(who, piece);
+    }
+    void pass(int seconds) {
+        for (int i = 0; i < seconds; ++i) {
+            offers.second_passed();
+        }
+    }
+
+    int pieces;
+    int told = 0;
+    std::map<piece_offers::peer, std::set<int>> hidden;
+    piece_offers offers;
+};
+
+using set = std::set<int>;
+
+} // namespace
+
+TEST_CASE("piece offers: a piece that one asks for is taken back from the others") {
+    swarm t(8);
+    auto const a = t.join();
+    auto const b = t.join();
+    auto const c = t.join();
+    t.offers.requested(a, 3);
+    t.offers.requested(a, 3);
+    CHECK(t.hidden[a].empty());
+    CHECK(t.hidden[b] == set{3});
+    CHECK(t.hidden[c] == set{3});
+    t.offers.requested(b, 3); // was on its way
+    t.offers.requested(b, 4);
+    CHECK(t.hidden[a] == set{4});
+    CHECK(t.hidden[b] == set{3});
+    CHECK(t.hidden[c] == set{3, 4});
+    CHECK(t.told == 4);
+}
+
+TEST_CASE("piece offers: nobody is told of what he has, cannot hear of, or does not need") {
+    swarm t(4);
+    auto const a = t.join();
+    auto const deaf = t.join(false);
+    auto const seed = t.join();
+    t.offers.is_seed(seed);
+    auto const b = t.join();
+    t.has(b, 1);
+    t.offers.requested(a, 1);
+    t.offers.requested(a, 2);
+    CHECK(t.hidden[b] == set{2});
+    CHECK(t.hidden[deaf].empty());
+    CHECK(t.hidden[seed].empty());
+    // One that cannot be told owns what it asks for first all the same.
+    t.offers.requested(deaf, 3);
+    CHECK(t.hidden[a] == set{3});
+}
+
+TEST_CASE("piece offers: who comes later, or can be told later, hears of all that is taken") {
+    swarm t(4);
+    auto const a = t.join();
+    t.offers.requested(a, 0);
+    t.offers.requested(a, 2);
+    auto const b = t.offers.joined();
+    t.has(b, 2);
+    CHECK(t.hidden[b].empty());
+    t.offers.can_be_told(b);
+    CHECK(t.hidden[b] == set{0});
+    t.offers.can_be_told(b); // a second handshake
+    CHECK(t.told == 1);
+}
+
+TEST_CASE("piece offers: a piece is offered to all when its owner leaves and nobody has it") {
+    swarm t(4);
+    auto const a = t.join();
+    auto const b = t.join();
+    auto const c = t.join();
+    t.offers.requested(a, 0);
+    t.offers.requested(a, 1);
+    t.has(a, 1);
+    t.has(b, 1);
+    t.offers.left(a);
+    CHECK(t.hidden[b].empty());
+    CHECK(t.hidden[c] == set{1}); // b has it
+    t.offers.left(b);
+    CHECK(t.hidden[c].empty());
+    t.offers.requested(c, 1); // and may be taken again
+    auto const d = t.join();
+    CHECK(t.hidden[d] == set{1});
+}
+
+TEST_CASE("piece offers: others who have a piece do not free it while its owner is there") {
+    swarm t(2);
+    auto const a = t.join();
+    auto const b = t.join();
+    auto const c = t.join();
+    t.offers.requested(a, 0);
+    t.has(b, 0);
+    t.offers.left(b);
+    CHECK(t.hidden[c] == set{0});
+}
+
+TEST_CASE("piece offers: a peer that waits is offered more and more, one that is served is not") {
+    swarm t(32, 2);
+    auto const a = t.join();
+    auto const b = t.join();
+    for (int piece = 0; piece < 32; ++piece) {
+        t.offers.requested(a, piece);
+    }
+    CHECK(t.hidden[b].size() == 32);
+    t.pass(1);
+    t.offers.requested(b, 40); // of no meaning, but it asks
+    t.pass(2);
+    CHECK(t.hidden[b].size() == 32);
+    t.pass(1);
+    CHECK(t.hidden[b].size() == 30);
+    CHECK_FALSE(t.hidden[b].contains(0));
+    CHECK_FALSE(t.hidden[b].contains(1));
+    t.pass(2);
+    CHECK(t.hidden[b].size() == 26);
+    t.pass(2);
+    CHECK(t.hidden[b].size() == 18);
+    t.pass(100);
+    CHECK(t.hidden[b].empty());
+    CHECK(t.hidden[a].empty());
+}
+
+TEST_CASE("piece offers: a peer that gets pieces from others waits four times as long") {
+    swarm t(32, 2);
+    auto const a = t.join();
+    auto const b = t.join();
+    for (int piece = 0; piece < 32; ++piece) {
+        t.offers.requested(a, piece);
+    }
+    t.pass(1);
+    for (int second = 0; second < 7; ++second) {
+        t.has(b, 31 - second);
+        t.pass(1);
+        CHECK(t.hidden[b].size() == static_cast<std::size_t>(31 - second));
+    }
+    t.has(b, 20);
+    t.pass(1);
+    CHECK(t.hidden[b].size() == 32 - 8 - 2);
+}
+
+TEST_CASE("piece offers: switched off, all is offered again, and nothing is taken back") {
+    swarm t(8);
+    auto const a = t.join();
+    auto const b = t.join();
+    t.offers.requested(a, 1);
+    t.offers.set_first_help(0);
+    CHECK(t.hidden[b].empty());
+    t.offers.requested(a, 2);
+    CHECK(t.hidden[b].empty());
+    t.offers.set_first_help(1);
+    t.offers.requested(a, 2);
+    CHECK(t.hidden[b] == set{2});
+}
+
+TEST_CASE("piece offers: numbers that there are none of are ignored") {
+    swarm t(2);
+    auto const a = t.join();
+    for (int const piece : {-1, 2, 1 << 30}) {
+        t.offers.requested(a, piece);
+        t.has(a, piece);
+    }
+    t.offers.requested(a, 0);
+    CHECK(t.told == 0);
+    t.offers.left(a);
+}
+
+TEST_CASE(
+    "piece offers: whatever happens, each piece that somebody lacks is with somebody, with its owner, or offered") {
+    constexpr int pieces = 12;
+    std::mt19937 random(7); // NOLINT(cert-msc51-cpp): the same every time
+    auto const below = [&random](int end) { return static_cast<int>(random() % static_cast<unsigned>(end)); };
+    swarm t(pieces, 1);
+    struct known {
+        bool seed = false;
+        std::set<int> there;
+        std::set<int> asked;
+    };
+    std::map<piece_offers::peer, known> here;
+    for (int step = 0; step < 20'000; ++step) {
+        auto const what = below(16);
+        if (here.size() < 2 || (what == 0 && here.size() < 6)) {
+            auto const who = t.join(below(4) != 0);
+            here[who] = {};
+            if (below(6) == 0) {
+                t.offers.is_seed(who);
+                here[who].seed = true;
+            }
+            continue;
+        }
+        auto const each = std::next(here.begin(), below(static_cast<int>(here.size())));
+        auto const who = each->first;
+        auto const piece = below(pieces);
+        if (what == 1) {
+            t.offers.left(who);
+            here.erase(each);
+        } else if (what < 8 && !each->second.seed && !t.hidden[who].contains(piece)) {
+            t.offers.requested(who, piece);
+            each->second.asked.insert(piece);
+        } else if (what < 14 && !each->second.seed) {
+            t.has(who, piece);
+            each->second.there.insert(piece);
+        } else {
+            t.offers.second_passed();
+        }
+        for (auto const& [other, knows] : here) {
+            for (auto const hidden : t.hidden[other]) {
+                auto const source = std::ranges::any_of(here, [hidden](auto const& at) {
+                    return at.second.there.contains(hidden) || at.second.asked.contains(hidden);
+                });
+                CHECK((source || knows.there.contains(hidden)));
+            }
+        }
+    }
+    CHECK(t.told > 1000);
+}
