@@ -25,9 +25,10 @@ add_image server.toml sda1 sda1.torrent "$work/source" seed
 start_daemon server server.toml $(on_host server)
 expect_line server.log ' sda1: seeding$'
 
+# deploy_to HOST [LINE]...: with these lines in [network]
 deploy_to() {
     noise_file "$1.img" 64
-    host_config "$1.toml" "$1" 'local_discovery = false' '[tracker]' 'enabled = false'
+    host_config "$1.toml" "$1" 'local_discovery = false' "${@:2}" '[tracker]' 'enabled = false'
     add_image "$1.toml" sda1 sda1.torrent "$work/$1.img" deploy
     start_daemon "$1" "$1.toml" $(on_host "$1")
     expect_line "$1.log" ' sda1: downloading$'
@@ -49,10 +50,10 @@ expect_status() {
 lacks='any(.images[0].peers[]; .address == $server and .progress < 1)'
 has='any(.images[0].peers[]; .address == $server and .progress == 1)'
 
-# --- a slow machine takes pieces, and holds nobody up: it would need minutes
+# --- a slow machine takes pieces, and holds nobody up: it needs minutes, and gives next to nothing away
 
 tc -n "$net-switch" qdisc add dev "port${address[slow]##*.}" root tbf rate 4mbit burst 64k latency 200ms
-deploy_to slow
+deploy_to slow 'upload_limit = "1 KiB"'
 expect_status server '.images[0].uploaded_bytes > 0'
 deploy_to fast
 expect_status fast "$lacks"
