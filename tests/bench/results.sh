@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs every benchmark and writes RESULTS.md beside this script: tables, machine, versions, commands.
 # Usage: results.sh BUILD_FOLDER [MEASURE...]: a release build with the targets seedbed and seedbed_bench; all measures by
-# default: swarm, lazy, three, backend, threads, ssd, hdd, reads, delay, create, super, shards. What is left out keeps its last table.
+# default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards. What is left out keeps its last table.
 # Takes three quarters of an hour, wants the machine for itself, and root. SEEDBED_BASELINE, the path of another seedbed, is
 # compared by hdd.sh.
 set -euo pipefail
@@ -9,7 +9,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd reads delay create super shards)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
@@ -77,7 +77,8 @@ for measure in "${measures[@]}"; do
         run 6-ssd "$bench" backend --load write --device "$loop" --size "768 MiB" --runs 5 \
             --side "seedbed:class=sata_ssd:coalesce=16 KiB:delay=0" --side seedbed:class=sata_ssd
         ;;
-    hdd) run 7-hdd "$here/hdd.sh" 3 ;;
+    hdd) run 7-hdd "$here/hdd.sh" 3 deploy coalesce ;;
+    hdd-seed) run 71-hdd-seed "$here/hdd.sh" 3 seed ;;
     reads) run 8-reads "$here/seeder_reads.sh" 3 ;;
     delay) run 9-delay "$here/delay_disk.sh" 3 ;;
     create) run 10-create "$here/create.sh" 5 ;;
