@@ -69,9 +69,9 @@ std::string overview_text(device_overview const& device, storage_class cls) {
 
 std::string image_text(image_torrent const& torrent) {
     auto const extents = torrent.extents.extents().size();
-    return printable(fmt::format("{}: {} in {} extent{}, info-hash {}", torrent.name,
-                                 format_byte_size(torrent.extents.total_size()), extents, extents == 1 ? "" : "s",
-                                 torrent.info_hash));
+    return printable(fmt::format("{}: {} in {} extent{}", torrent.name, format_byte_size(torrent.extents.total_size()),
+                                 extents, extents == 1 ? "" : "s")) +
+           "\n  info-hash " + torrent.info_hash;
 }
 
 } // namespace seedbed

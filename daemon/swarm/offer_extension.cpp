@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/extensions.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
+#include <libtorrent/peer_info.hpp>
 #include <libtorrent/peer_request.hpp>
 
 #include "daemon/swarm/piece_offers.hpp"
@@ -31,7 +33,8 @@ class connections {
 public:
     connections(int pieces, std::function<int()> first_help)
         : m_first_help(std::move(first_help))
-        , m_offers(pieces, [this](piece_offers::peer to, int piece, bool offered) { tell(to, piece, offered); }) {
+        , m_offers(pieces, {[this](piece_offers::peer to, auto news) { tell(to, news); },
+                            [this](piece_offers::peer who) { return is_served(who); }}) {
         m_offers.set_first_help(m_first_help());
     }
 
@@ -52,7 +55,8 @@ public:
     }
 
 private:
-    void tell(piece_offers::peer to, int piece, bool offered);
+    void tell(piece_offers::peer to, std::span<piece_offers::change const> news);
+    [[nodiscard]] bool is_served(piece_offers::peer who);
 
     std::function<int()> m_first_help;
     piece_offers m_offers;
@@ -77,17 +81,24 @@ public:
         if (!messages) {
             return true;
         }
-        auto const number_of = [&messages](char const* name) {
-            auto const number = messages.dict_find_int_value(name);
-            return number > 0 && number < 256 ? static_cast<char>(number) : char{0};
+        // A later handshake may name a part of them (BEP 10).
+        auto const set = [&messages](char const* name, char& number) {
+            auto const wanted = messages.dict_find_int_value(name, -1);
+            number = wanted < 0 ? number : wanted < 256 ? static_cast<char>(wanted) : char{0};
         };
-        m_dont_have = number_of("lt_donthave");
-        m_upload_only = number_of("upload_only");
-        if (m_dont_have != 0 && m_upload_only != 0 && m_number) {
+        set("lt_donthave", m_dont_have);
+        set("upload_only", m_upload_only);
+        // Who fetches nothing (BEP 21), or has got everything by now, need not know.
+        auto const fetches = handshake.dict_find_int_value("upload_only", 0) == 0;
+        if (m_dont_have != 0 && m_upload_only != 0 && fetches && m_number) {
             m_all->offers().can_be_told(*m_number);
         }
         return true;
     }
+    bool on_interested() override { return set_interested(true); }
+    bool on_not_interested() override { return set_interested(false); }
+    void sent_choke() override { set_choked(true); }
+    void sent_unchoke() override { set_choked(false); }
     bool on_bitfield(lt::bitfield const& there) override {
         if (m_number && there.all_set()) {
             m_all->offers().is_seed(*m_number);
@@ -120,24 +131,41 @@ public:
     }
     void on_disconnect(lt::error_code const&) override { leave(); }
 
-    void tell(int piece, bool offered) {
-        auto const number = static_cast<std::uint32_t>(piece);
-        auto const byte = [number](int shift) { return static_cast<char>(number >> shift & 0xff); };
-        if (offered) {
-            send(std::array<char, 9>{0, 0, 0, 5, msg_have, byte(24), byte(16), byte(8), byte(0)});
-            return;
+    void tell(std::span<piece_offers::change const> news) {
+        m_message.clear();
+        for (auto const& [piece, offered] : news) {
+            auto const number = static_cast<std::uint32_t>(piece);
+            auto const byte = [number](int shift) { return static_cast<char>(number >> shift & 0xff); };
+            if (offered) {
+                m_message.insert(m_message.end(), {0, 0, 0, 5, msg_have, byte(24), byte(16), byte(8), byte(0)});
+            } else if (m_dont_have != 0) {
+                m_message.insert(m_message.end(),
+                                 {0, 0, 0, 6, msg_extended, m_dont_have, byte(24), byte(16), byte(8), byte(0)});
+                if (!std::exchange(m_is_no_seed, true)) {
+                    // libtorrent hangs up on a seed that has nothing of use, and tries it again after a minute.
+                    m_message.insert(m_message.end(), {0, 0, 0, 3, msg_extended, m_upload_only, 0});
+                }
+            }
         }
-        send(std::array<char, 10>{0, 0, 0, 6, msg_extended, m_dont_have, byte(24), byte(16), byte(8), byte(0)});
-        if (!std::exchange(m_is_no_seed, true)) {
-            // libtorrent hangs up on a seed that has nothing of use, and tries it again after a minute.
-            send(std::array<char, 7>{0, 0, 0, 3, msg_extended, m_upload_only, 0});
-        }
+        m_peer.send_buffer(m_message.data(), static_cast<int>(m_message.size()));
+    }
+    [[nodiscard]] bool is_served() const {
+        lt::peer_info info;
+        m_peer.get_peer_info(info);
+        return info.upload_queue_length > 0 || info.used_send_buffer > 0;
     }
 
 private:
-    template <std::size_t Size>
-    void send(std::array<char, Size> const& message) {
-        m_peer.send_buffer(message.data(), static_cast<int>(message.size()));
+    bool set_interested(bool interested) {
+        if (m_number) {
+            m_all->offers().set_interested(*m_number, interested);
+        }
+        return false;
+    }
+    void set_choked(bool choked) {
+        if (m_number) {
+            m_all->offers().set_choked(*m_number, choked);
+        }
     }
     void leave() {
         if (auto const number = std::exchange(m_number, std::nullopt)) {
@@ -151,13 +179,19 @@ private:
     char m_dont_have = 0;
     char m_upload_only = 0;
     bool m_is_no_seed = false;                  ///< it was told so
+    std::vector<char> m_message;                ///< memory for the next one
     std::optional<piece_offers::peer> m_number; ///< nothing once it has ended
 };
 
-void connections::tell(piece_offers::peer to, int piece, bool offered) {
+void connections::tell(piece_offers::peer to, std::span<piece_offers::change const> news) {
     if (auto* const connection = m_connections[to]) {
-        connection->tell(piece, offered);
+        connection->tell(news);
     }
+}
+
+bool connections::is_served(piece_offers::peer who) {
+    auto const* const connection = m_connections[who];
+    return connection != nullptr && connection->is_served();
 }
 
 class torrent_extension final : public lt::torrent_plugin {

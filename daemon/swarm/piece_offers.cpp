@@ -1,6 +1,7 @@
 #include "daemon/swarm/piece_offers.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace seedbed {
@@ -10,20 +11,36 @@ namespace {
 /// A second in which a peer asks for nothing counts four where it gets no piece from others, either.
 constexpr int patience = 8;
 constexpr int most_generosity = 16; ///< doublings
+/// More peers are told each second only of what has been taken.
+constexpr int most_told_at_once = 64;
+/// What a peer is told of in a second, of 10 bytes each.
+constexpr int most_news = 512;
+
+bool contains(std::vector<std::uint64_t> const& set, int piece) {
+    return (set[static_cast<std::size_t>(piece) / 64] >> (piece % 64) & 1) != 0;
+}
+void insert(std::vector<std::uint64_t>& set, int piece) {
+    set[static_cast<std::size_t>(piece) / 64] |= std::uint64_t{1} << (piece % 64);
+}
+void erase(std::vector<std::uint64_t>& set, int piece) {
+    set[static_cast<std::size_t>(piece) / 64] &= ~(std::uint64_t{1} << (piece % 64));
+}
 
 } // namespace
 
-piece_offers::piece_offers(int pieces, teller tell)
-    : m_tell(std::move(tell))
+piece_offers::piece_offers(int pieces, callbacks call)
+    : m_call(std::move(call))
     , m_pieces(static_cast<std::size_t>(pieces)) {}
 
 void piece_offers::set_first_help(int pieces) {
-    m_first_help = pieces;
-    for (int piece = 0; pieces == 0 && known(piece); ++piece) {
-        if (at(piece).taken_back) {
-            offer_to_all(piece);
-        }
+    if (std::exchange(m_first_help, pieces) == 0 || pieces != 0) {
+        return;
     }
+    auto all = no_pieces();
+    for (int piece = 0; known(piece); ++piece) {
+        insert(all, piece);
+    }
+    offer_to_all(all);
 }
 
 piece_offers::peer piece_offers::joined() {
@@ -33,8 +50,11 @@ piece_offers::peer piece_offers::joined() {
         m_members.emplace_back();
     }
     auto& added = m_members[which];
+    added.there = no_pieces();
+    added.kept = no_pieces();
+    added.told = no_pieces();
     added.here = true;
-    added.there.resize(m_pieces.size());
+    ++m_here;
     return which;
 }
 
@@ -43,76 +63,81 @@ void piece_offers::can_be_told(peer who) {
     if (std::exchange(told.can_be_told, true)) {
         return;
     }
-    told.kept_from_it.resize(m_pieces.size());
     for (int piece = 0; known(piece); ++piece) {
-        if (at(piece).taken_back && !told.seed && !told.there[static_cast<std::size_t>(piece)]) {
+        if (at(piece).taken_back) {
             keep_from(who, piece);
         }
     }
+    tell(who, most_news);
 }
 
 void piece_offers::has(peer who, int piece) {
     auto& holder = m_members[who];
-    if (!known(piece) || holder.there[static_cast<std::size_t>(piece)]) {
+    if (!known(piece) || contains(holder.there, piece)) {
         return;
     }
-    holder.there[static_cast<std::size_t>(piece)] = true;
+    insert(holder.there, piece);
+    erase(holder.kept, piece);
+    erase(holder.told, piece); // of no interest to it any more
     holder.progressed = true;
-    if (holder.can_be_told && holder.kept_from_it[static_cast<std::size_t>(piece)]) {
-        holder.kept_from_it[static_cast<std::size_t>(piece)] = false; // of no interest to it any more
-        --holder.kept;
-    }
     at(piece).holders += holder.seed ? 0 : 1;
 }
 
 void piece_offers::is_seed(peer who) {
-    auto& seed = m_members[who];
-    if (!std::exchange(seed.seed, true)) {
-        release_pieces(who);
+    if (!m_members[who].seed) {
+        release(who, true);
+        m_members[who].seed = true;
+        m_members[who].kept = no_pieces();
+        m_members[who].told = no_pieces();
+    }
+}
+
+void piece_offers::set_interested(peer who, bool interested) {
+    m_members[who].interested = interested;
+}
+
+void piece_offers::set_choked(peer who, bool choked) {
+    m_members[who].choked = choked;
+    if (choked) {
+        release(who, false); // what it has asked for is refused
     }
 }
 
 void piece_offers::requested(peer who, int piece) {
-    m_members[who].asked = true;
-    if (known(piece) && m_first_help > 0 && !at(piece).taken_back) {
+    auto& asks = m_members[who];
+    asks.asked = true;
+    if (known(piece) && m_first_help > 0 && !asks.seed && !asks.choked && !at(piece).taken_back) {
         give(piece, who);
     }
 }
 
 void piece_offers::left(peer who) {
     m_members[who].here = false;
-    if (!m_members[who].seed) {
-        release_pieces(who);
-    }
+    m_members[who].can_be_told = false;
+    --m_here;
+    release(who, true);
     m_members[who] = {};
-}
-
-void piece_offers::release_pieces(peer who) {
-    for (int piece = 0; known(piece); ++piece) {
-        auto& state = at(piece);
-        state.holders -= m_members[who].there[static_cast<std::size_t>(piece)] ? 1 : 0;
-        if (state.owner == who) {
-            state.owner = nobody;
-        }
-        if (state.taken_back && state.holders == 0 && state.owner == nobody) {
-            offer_to_all(piece);
-        }
-    }
 }
 
 void piece_offers::second_passed() {
     for (peer who = 0; who < m_members.size(); ++who) {
         auto& each = m_members[who];
         auto const progressed = std::exchange(each.progressed, false);
+        if (!each.here) {
+            continue;
+        }
         if (std::exchange(each.asked, false)) {
             each.waited = 0;
-        } else if (each.kept > 0) {
+        } else if (!each.interested || !each.choked) { // or else it waits for its turn, and not for an offer
             each.waited += progressed ? 1 : 4;
         }
         if (each.waited >= patience) {
             each.waited = 0;
-            offer_more(who);
+            if (std::ranges::any_of(each.kept, [](auto word) { return word != 0; }) && !m_call.is_served(who)) {
+                offer_more(who);
+            }
         }
+        tell(who, most_news);
     }
 }
 
@@ -120,48 +145,98 @@ void piece_offers::give(int piece, peer owner) {
     at(piece).taken_back = true;
     at(piece).owner = owner;
     for (peer who = 0; who < m_members.size(); ++who) {
-        auto const& each = m_members[who];
-        if (who != owner && each.can_be_told && !each.seed && !each.there[static_cast<std::size_t>(piece)]) {
+        if (who != owner && m_members[who].can_be_told) {
             keep_from(who, piece);
+            if (m_here <= most_told_at_once) {
+                tell(who, most_news);
+            }
         }
-    }
-}
-
-void piece_offers::offer_to_all(int piece) {
-    at(piece).taken_back = false;
-    for (peer who = 0; who < m_members.size(); ++who) {
-        offer_to(who, piece);
     }
 }
 
 void piece_offers::keep_from(peer who, int piece) {
     auto& from = m_members[who];
-    if (!from.kept_from_it[static_cast<std::size_t>(piece)]) {
-        from.kept_from_it[static_cast<std::size_t>(piece)] = true;
-        ++from.kept;
-        m_tell(who, piece, false);
+    if (!from.seed && !contains(from.there, piece)) {
+        insert(from.kept, piece);
+        from.has_news = true;
     }
 }
 
-void piece_offers::offer_to(peer who, int piece) {
-    auto& to = m_members[who];
-    if (to.here && to.can_be_told && to.kept_from_it[static_cast<std::size_t>(piece)]) {
-        to.kept_from_it[static_cast<std::size_t>(piece)] = false;
-        --to.kept;
-        m_tell(who, piece, true);
+void piece_offers::offer_to_all(piece_set const& pieces) {
+    for (int piece = 0; known(piece); ++piece) {
+        if (contains(pieces, piece)) {
+            at(piece).taken_back = false;
+            at(piece).owner = nobody;
+        }
+    }
+    for (peer who = 0; who < m_members.size(); ++who) {
+        auto& each = m_members[who];
+        for (std::size_t i = 0; i < each.kept.size(); ++i) {
+            each.has_news = each.has_news || (each.kept[i] & pieces[i]) != 0;
+            each.kept[i] &= ~pieces[i];
+        }
+        if (m_here <= most_told_at_once) {
+            tell(who, most_news);
+        }
+    }
+}
+
+void piece_offers::release(peer who, bool its_own) {
+    auto freed = no_pieces();
+    auto& from = m_members[who];
+    bool any = false;
+    for (int piece = 0; known(piece); ++piece) {
+        auto& state = at(piece);
+        auto const had = contains(from.there, piece);
+        if (its_own && had && !from.seed) {
+            --state.holders;
+        }
+        if (state.owner == who && (its_own || !had)) {
+            state.owner = nobody;
+        }
+        if (state.taken_back && state.holders == 0 && state.owner == nobody) {
+            insert(freed, piece);
+            any = true;
+        }
+    }
+    if (any) {
+        offer_to_all(freed);
     }
 }
 
 void piece_offers::offer_more(peer who) {
+    auto& to = m_members[who];
+    auto left = std::int64_t{m_first_help} << to.generosity;
+    to.generosity = std::min(to.generosity + 1, most_generosity);
     // The first ones of the image: others that wait get the same ones, which are then read once for all.
-    auto left = std::int64_t{m_first_help} << m_members[who].generosity;
-    m_members[who].generosity = std::min(m_members[who].generosity + 1, most_generosity);
-    for (int piece = 0; known(piece) && left > 0; ++piece) {
-        auto const index = static_cast<std::size_t>(piece);
-        if (m_members[who].kept_from_it[index]) {
-            offer_to(who, piece);
-            --left;
+    for (auto& word : to.kept) {
+        for (; word != 0 && left > 0; --left) {
+            word &= word - 1;
+            to.has_news = true;
         }
+    }
+}
+
+void piece_offers::tell(peer who, int most) {
+    auto& to = m_members[who];
+    if (!to.has_news || !to.can_be_told) {
+        return;
+    }
+    m_news.clear();
+    to.has_news = false;
+    for (std::size_t i = 0; i < to.kept.size(); ++i) {
+        for (auto differs = to.kept[i] ^ to.told[i]; differs != 0; differs &= differs - 1) {
+            if (static_cast<int>(m_news.size()) == most) {
+                to.has_news = true;
+                break;
+            }
+            auto const bit = differs & (~differs + 1);
+            m_news.push_back({static_cast<int>(i * 64) + std::countr_zero(differs), (to.kept[i] & bit) == 0});
+            to.told[i] ^= bit;
+        }
+    }
+    if (!m_news.empty()) {
+        m_call.tell(who, m_news);
     }
 }
 

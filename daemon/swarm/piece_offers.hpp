@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 namespace seedbed {
@@ -11,18 +12,29 @@ namespace seedbed {
 /// more for each piece that two peers ask for at different times.
 ///
 /// A piece that a peer asks for is its own: it is taken back from all others who lack it, who fetch it from each other.
-/// It is offered again when that peer leaves and nobody has it, and to a peer that asks for nothing for two seconds,
-/// more pieces each time: whoever has nobody else to fetch from is not held up for long.
+/// It is offered again when that peer leaves, or is choked, and nobody has it, and to a peer that waits for two seconds
+/// (eight, while pieces come to it from others), more of them each time: whoever has nobody else to fetch from is not
+/// held up for long.
+///
+/// Peers are told at once where they are few. Else, and where there is much to tell, they are told each second, so much
+/// at a time that the network thread is not held up.
 ///
 /// Not thread-safe.
 class piece_offers {
 public:
     /// Of a connection, as long as it is there.
     using peer = std::size_t;
-    /// What to tell \p to: that \p piece is here (true), or is not.
-    using teller = std::function<void(peer to, int piece, bool offered)>;
+    struct change {
+        int piece;
+        bool offered; ///< it is here; or else it is not
+    };
+    struct callbacks {
+        std::function<void(peer to, std::span<change const> news)> tell;
+        /// Whether something is still on its way to a peer: it does not wait for an offer.
+        std::function<bool(peer who)> is_served;
+    };
 
-    piece_offers(int pieces, teller tell);
+    piece_offers(int pieces, callbacks call);
 
     /// How many pieces a peer that waits is offered the first time. 0: everybody is offered everything.
     void set_first_help(int pieces);
@@ -34,6 +46,9 @@ public:
     void has(peer who, int piece);
     /// It has had everything from the start: somebody else's seed, or one that has come back.
     void is_seed(peer who);
+    /// Whether it is interested, and choked; at first it is choked, and not interested.
+    void set_interested(peer who, bool interested);
+    void set_choked(peer who, bool choked);
     void requested(peer who, int piece);
     void left(peer who);
     /// To be called each second.
@@ -42,17 +57,23 @@ public:
 private:
     static constexpr peer nobody = static_cast<peer>(-1);
 
+    /// One bit a piece.
+    using piece_set = std::vector<std::uint64_t>;
+
     struct member {
         bool here = false;
         bool can_be_told = false;
         bool seed = false;
+        bool interested = false;
+        bool choked = true;
         bool asked = true;       ///< since second_passed()
         bool progressed = false; ///< likewise
+        bool has_news = false;   ///< kept and told may differ
         int waited = 0;          ///< see patience
         int generosity = 0;      ///< how often it was offered more
-        std::vector<bool> there; ///< by piece
-        std::vector<bool> kept_from_it;
-        int kept = 0; ///< how many of those
+        piece_set there;
+        piece_set kept; ///< what it is not to ask for
+        piece_set told; ///< what it has been told so of
     };
     struct piece_state {
         int holders = 0;         ///< peers that have it, but for seeds
@@ -64,17 +85,20 @@ private:
         return piece >= 0 && static_cast<std::size_t>(piece) < m_pieces.size();
     }
     [[nodiscard]] piece_state& at(int piece) { return m_pieces[static_cast<std::size_t>(piece)]; }
+    [[nodiscard]] piece_set no_pieces() const { return piece_set((m_pieces.size() + 63) / 64); }
     void give(int piece, peer owner);
-    void offer_to_all(int piece);
     void keep_from(peer who, int piece);
-    void offer_to(peer who, int piece);
+    void offer_to_all(piece_set const& pieces);
     void offer_more(peer who);
-    /// Its pieces are not with anybody on its account.
-    void release_pieces(peer who);
+    /// It owns none any more; where \p its_own is set, those that it has are not with it, either.
+    void release(peer who, bool its_own);
+    void tell(peer who, int most);
 
-    teller m_tell;
+    callbacks m_call;
     std::vector<piece_state> m_pieces;
     std::vector<member> m_members;
+    std::vector<change> m_news; ///< memory for the next ones
+    int m_here = 0;
     int m_first_help = 0;
 };
 

@@ -122,6 +122,8 @@ struct swarm_session::implementation : std::enable_shared_from_this<swarm_sessio
         bool checked = false;
         std::int64_t upload_limit = 0;
         bool super_seeding = false;
+        /// The same, for libtorrent's network thread: it decides then what is offered.
+        std::shared_ptr<std::atomic<bool>> super_offers = std::make_shared<std::atomic<bool>>(false);
         int connected = 0; ///< peers, as was told last
         bool hash_before_serving = false;
         std::string tracker_error; ///< the last one logged
@@ -469,6 +471,7 @@ void swarm_session::add(id which, swarm_entry const& entry, swarm_listener& list
     added.hash_before_serving = entry.hash_before_serving;
     added.upload_limit = entry.upload_limit;
     added.super_seeding = entry.super_seeding;
+    added.super_offers->store(entry.super_seeding, std::memory_order_relaxed);
 
     lt::add_torrent_params params;
     params.ti = entry.torrent->info;
@@ -505,16 +508,6 @@ void swarm_session::add(id which, swarm_entry const& entry, swarm_listener& list
                 torrent.on_report_port(peer, port);
             }
         })));
-    if (entry.mode == image_mode::seed) {
-        add_extension(
-            make_offer_extension(entry.torrent->piece_count, [shared = m_impl->pool, offers = m_impl->read_once,
-                                                              piece = entry.torrent->info->piece_length(),
-                                                              total = entry.torrent->extents.total_size()] {
-                auto const memory = static_cast<std::int64_t>(shared->pool().capacity()) * block_size;
-                auto const wanted = offers->load(std::memory_order_relaxed) && total > memory / 8 * 7;
-                return wanted ? static_cast<int>(std::max<std::int64_t>(memory / 8 / piece, 1)) : 0;
-            }));
-    }
     if (shards.places) {
         add_extension(make_shard_gate(std::move(shards.places), m_impl->own.shard, std::move(shards.on_refused)));
     } else if (entry.mode == image_mode::deploy) {
@@ -523,6 +516,18 @@ void swarm_session::add(id which, swarm_entry const& entry, swarm_listener& list
                 torrent.handle.connect_peer(shard);
             }
         })));
+    }
+    // After the gate: whom that refuses takes nothing from others.
+    if (entry.mode == image_mode::seed) {
+        auto const first_help = [shared = m_impl->pool, wanted = m_impl->read_once, super = added.super_offers,
+                                 piece = entry.torrent->info->piece_length(),
+                                 total = entry.torrent->extents.total_size()] {
+            auto const memory = static_cast<std::int64_t>(shared->pool().capacity()) * block_size;
+            auto const decides = wanted->load(std::memory_order_relaxed) && !super->load(std::memory_order_relaxed);
+            return decides && total > memory / 8 * 7 ? static_cast<int>(std::max<std::int64_t>(memory / 8 / piece, 1))
+                                                     : 0;
+        };
+        add_extension(make_offer_extension(entry.torrent->piece_count, first_help));
     }
     params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
     m_impl->session->async_add_torrent(std::move(params));
@@ -568,6 +573,7 @@ void swarm_session::set_upload_limit(id which, std::int64_t bytes_a_second) {
 
 void swarm_session::set_super_seeding(id which, bool on) {
     auto& changed = m_impl->torrents.at(which);
+    changed.super_offers->store(on, std::memory_order_relaxed);
     if (std::exchange(changed.super_seeding, on) != on && changed.added) {
         changed.handle.set_flags(on ? lt::torrent_flags::super_seeding : lt::torrent_flags_t{},
                                  lt::torrent_flags::super_seeding);

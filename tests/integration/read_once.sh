@@ -18,7 +18,7 @@ for host in server slow fast other aria; do
     add_host "$host"
 done
 
-head -c 64M /dev/urandom >source
+head -c 40M /dev/urandom >source
 "$seedbed" create source --name sda1 --piece-size "1 MiB" --tracker "http://${address[server]}:6969/announce" -o sda1.torrent >created
 host_config server.toml server 'local_discovery = false' '[memory]' 'pool = "32 MiB"'
 add_image server.toml sda1 sda1.torrent "$work/source" seed
@@ -27,7 +27,7 @@ expect_line server.log ' sda1: seeding$'
 
 # deploy_to HOST [LINE]...: with these lines in [network]
 deploy_to() {
-    noise_file "$1.img" 64
+    noise_file "$1.img" 40
     host_config "$1.toml" "$1" 'local_discovery = false' "${@:2}" '[tracker]' 'enabled = false'
     add_image "$1.toml" sda1 sda1.torrent "$work/$1.img" deploy
     start_daemon "$1" "$1.toml" $(on_host "$1")
@@ -75,12 +75,13 @@ cmp source other.img
 deploy_to slow
 start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
     --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
-    --seed-time=0 --max-overall-download-limit=4M --dir=got sda1.torrent
+    --seed-time=0 --max-overall-download-limit=2M --dir=got sda1.torrent
 expect_status slow "$lacks"
 sed -i 's/^local_discovery.*/&\nread_once = false/' server.toml
 kill -HUP "${daemon_pid[server]}"
 expect_line server.log ' reload: 0 images closed, 0 opened, 0 changed in use'
 expect_status slow "$has"
+kill -0 "${process_pid[aria]}" || fail "aria2 has left: that its pieces are offered says nothing"
 timeout 60 tail --pid="${process_pid[aria]}" -s 0.1 -f /dev/null || fail "aria2 has not finished within 60 s"
 cmp source got/sda1/*
 tc -n "$net-switch" qdisc delete dev "port${address[slow]##*.}" root
