@@ -1,7 +1,6 @@
 #include "daemon/swarm/offer_extension.hpp"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <span>
 #include <utility>

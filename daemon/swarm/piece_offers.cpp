@@ -13,8 +13,8 @@ constexpr int patience = 8;
 constexpr int most_generosity = 16; ///< doublings
 /// More peers are told each second only of what has been taken.
 constexpr int most_told_at_once = 64;
-/// What a peer is told of in a second, of 10 bytes each.
-constexpr int most_news = 512;
+/// What a peer is told of at a time, of 10 bytes each.
+constexpr std::size_t most_news = 512;
 
 bool contains(std::vector<std::uint64_t> const& set, int piece) {
     return (set[static_cast<std::size_t>(piece) / 64] >> (piece % 64) & 1) != 0;
@@ -68,7 +68,7 @@ void piece_offers::can_be_told(peer who) {
             keep_from(who, piece);
         }
     }
-    tell(who, most_news);
+    tell(who);
 }
 
 void piece_offers::has(peer who, int piece) {
@@ -137,7 +137,7 @@ void piece_offers::second_passed() {
                 offer_more(who);
             }
         }
-        tell(who, most_news);
+        tell(who);
     }
 }
 
@@ -148,7 +148,7 @@ void piece_offers::give(int piece, peer owner) {
         if (who != owner && m_members[who].can_be_told) {
             keep_from(who, piece);
             if (m_here <= most_told_at_once) {
-                tell(who, most_news);
+                tell(who);
             }
         }
     }
@@ -176,7 +176,7 @@ void piece_offers::offer_to_all(piece_set const& pieces) {
             each.kept[i] &= ~pieces[i];
         }
         if (m_here <= most_told_at_once) {
-            tell(who, most_news);
+            tell(who);
         }
     }
 }
@@ -217,7 +217,7 @@ void piece_offers::offer_more(peer who) {
     }
 }
 
-void piece_offers::tell(peer who, int most) {
+void piece_offers::tell(peer who) {
     auto& to = m_members[who];
     if (!to.has_news || !to.can_be_told) {
         return;
@@ -226,7 +226,7 @@ void piece_offers::tell(peer who, int most) {
     to.has_news = false;
     for (std::size_t i = 0; i < to.kept.size(); ++i) {
         for (auto differs = to.kept[i] ^ to.told[i]; differs != 0; differs &= differs - 1) {
-            if (static_cast<int>(m_news.size()) == most) {
+            if (m_news.size() == most_news) {
                 to.has_news = true;
                 break;
             }

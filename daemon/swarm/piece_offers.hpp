@@ -92,7 +92,8 @@ private:
     void offer_more(peer who);
     /// It owns none any more; where \p its_own is set, those that it has are not with it, either.
     void release(peer who, bool its_own);
-    void tell(peer who, int most);
+    /// Of what it does not know yet, or of a part of it.
+    void tell(peer who);
 
     callbacks m_call;
     std::vector<piece_state> m_pieces;

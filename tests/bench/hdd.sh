@@ -9,9 +9,9 @@
 #             head: at most 0.4 times.
 #   seed      four targets at once from this disk: each gets at least 0.9 of what dd reads
 #
-# SEEDBED is the program, MIB the size of the image (512; 2048 for seed alone), EXTENTS in how many parts it is (1), DISK_RATE the bytes a second
-# that pass under the head (120000000: dd, one request at a time, gets about 105 MB/s, which is less than the link can
-# carry); JSON a file for the results.
+# SEEDBED is the program, MIB the size of the image (512; 2048 for seed alone), EXTENTS in how many parts it is (1),
+# DISK_RATE the bytes a second that pass under the head (120000000: dd, one request at a time, gets about 105 MB/s, which is
+# less than the link can carry); JSON a file for the results.
 set -euo pipefail
 # shellcheck source=lib_bench.sh
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # What a seeder reads from its device to feed three targets with a pool of an eighth of the image: at most 1.15 times the
-# image; where pieces are hashed before they are served first, which is the default (lazy), where they are not, and, to compare,
-# where pieces are not taken back from those who can have them from others. The device is a loop device past the page cache on a file in RAM, and its own counter tells.
+# image; where pieces are hashed before they are served first, which is the default (lazy), where they are not, and, to
+# compare, where pieces are not taken back from those who can have them from others. The device is a loop device past the
+# page cache on a file in RAM, and its own counter tells.
 # Usage: seeder_reads.sh [ROUNDS], 3 by default. SEEDBED is the program; MIB the size of the image (1024), TARGETS how many
 # (3), LINK the rate of the targets' links (1gbit); JSON a file for the results. SEEDBED_BASELINE, the path of another
 # seedbed, is a seeder in its turn.
