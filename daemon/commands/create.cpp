@@ -20,6 +20,7 @@
 #include "core/image/capture.hpp"
 #include "core/image/partclone_info.hpp"
 #include "core/image/torrent_file.hpp"
+#include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create_options.hpp"
 #include "daemon/commands/partclone_run.hpp"
 #include "daemon/commands/progress.hpp"
@@ -211,15 +212,10 @@ std::string summary(create_options const& options, captured_image const& image, 
     return text.str();
 }
 
-int fail(exit_code code, std::string const& message) {
-    std::cerr << "seedbed create: " << message << '\n';
-    return code;
-}
-
 int create(create_options const& options) {
     auto const began = std::chrono::steady_clock::now();
     if (auto const possible = check_can_save(options.output, options.force); !possible) {
-        return fail(exit_failed, possible.error().message);
+        return fail("create", exit_failed, possible.error().message);
     }
     stop_signals const signals;
     progress_display progress;
@@ -231,20 +227,20 @@ int create(create_options const& options) {
         signals.end_process();
     }
     if (!image) {
-        return fail(image.error().code, image.error().message);
+        return fail("create", image.error().code, image.error().message);
     }
     auto const& [extents, hashes] = **image;
     auto const input = options.source.empty() ? options.partclone : options.source;
     auto const made = make_torrent(extents, hashes, options.torrent);
     if (!made) {
-        return fail(exit_refused, input + ": " + made.error().message);
+        return fail("create", exit_refused, input + ": " + made.error().message);
     }
     if (auto const saved = save_file(options.output, made->bytes, options.force); !saved) {
-        return fail(exit_failed, saved.error().message);
+        return fail("create", exit_failed, saved.error().message);
     }
     std::chrono::duration<double> const passed = std::chrono::steady_clock::now() - began;
     std::cout << summary(options, **image, *made, passed.count()) << std::endl;
-    return std::cout ? exit_ok : fail(exit_failed, "standard output: cannot be written");
+    return std::cout ? exit_ok : fail("create", exit_failed, "standard output: cannot be written");
 }
 
 } // namespace
@@ -252,16 +248,16 @@ int create(create_options const& options) {
 int create_command(std::vector<std::string> const& arguments) {
     auto options = parse_create_options(arguments);
     if (!options) {
-        return fail(exit_usage, options.error().message);
+        return fail_usage("create", options.error().message);
     }
     if (options->help) {
-        return exit_ok;
+        return show_help(create_help());
     }
     options->torrent.creator = "Seedbed " SEEDBED_VERSION;
     try {
         return create(*options);
     } catch (std::exception const& e) {
-        return fail(exit_failed, std::string("internal failure: ") + e.what()); // no memory, no threads
+        return fail("create", exit_failed, std::string("internal failure: ") + e.what()); // no memory, no threads
     }
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <filesystem>
-#include <iostream>
 #include <iterator>
 #include <string_view>
 
@@ -11,6 +10,7 @@
 
 #include "core/foundation/byte_size.hpp"
 #include "core/image/partclone_info.hpp"
+#include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create.hpp"
 #include "daemon/exit_code.hpp"
 
@@ -27,7 +27,7 @@ constexpr std::int64_t largest_piece = 64LL << 20;
 po::options_description describe(create_options& options) {
     po::options_description description;
     auto add = description.add_options();
-    add("help,h", po::bool_switch(&options.help), "show this help");
+    add("help,h", "show this help");
     add("output,o", po::value(&options.output)->value_name("FILE"), "the .torrent to write");
     add("force", po::bool_switch(&options.force), "replace FILE where it exists");
     add("name", po::value(&options.torrent.name)->value_name("NAME"),
@@ -43,7 +43,8 @@ po::options_description describe(create_options& options) {
     add("bt-dir", po::value(&options.bt_dir)->value_name("DIR"),
         "in place of SOURCE: the folder that partclone wrote (partclone.FS -c -T), with torrent.info and the data, "
         "which is checked against it");
-    add("piece-size", po::value(&options.piece_size)->value_name("SIZE"),
+    add("piece-size",
+        po::value<std::string>()->value_name("SIZE")->notifier([&](auto const& size) { options.piece_size = size; }),
         "of a raw image: a power of two from 16 KiB to 64 MiB; 16 MiB by default");
     add("no-sparse", po::bool_switch(&options.no_sparse), "of a raw image: holes of SOURCE are part of it, as zeros");
     add("allow-mounted", po::bool_switch(&options.allow_mounted),
@@ -64,7 +65,7 @@ tl::unexpected<error> refuse(std::string reason) {
 }
 
 /// Which options go together.
-result<void> check_mode(create_options const& options, bool piece_size_given) {
+result<void> check_mode(create_options const& options) {
     bool const from_partclone = !options.partclone.empty() || !options.bt_dir.empty();
     if (options.source.empty() && !from_partclone) {
         return refuse("SOURCE or --partclone is missing");
@@ -75,7 +76,7 @@ result<void> check_mode(create_options const& options, bool piece_size_given) {
     if (from_partclone && (options.capture || options.no_sparse || options.allow_mounted)) {
         return refuse("--capture, --no-sparse and --allow-mounted are for a SOURCE");
     }
-    if (piece_size_given && (from_partclone || options.capture)) {
+    if (options.piece_size && (from_partclone || options.capture)) {
         return refuse("--piece-size is for a raw image: partclone's pieces have 16 MiB");
     }
     if (options.output.empty()) {
@@ -96,8 +97,8 @@ result<std::int32_t> piece_length_of(std::string const& text) {
 }
 
 /// What follows from the rest, and what is wrong with the options, if anything is.
-result<void> complete(create_options& options, bool piece_size_given) {
-    if (auto const checked = check_mode(options, piece_size_given); !checked) {
+result<void> complete(create_options& options) {
+    if (auto const checked = check_mode(options); !checked) {
         return checked;
     }
     if (options.partclone.empty() && !options.bt_dir.empty()) {
@@ -114,7 +115,7 @@ result<void> complete(create_options& options, bool piece_size_given) {
             return refuse("--tracker " + url + ": not an http, https or udp URL");
         }
     }
-    auto const piece_length = piece_length_of(options.piece_size);
+    auto const piece_length = piece_length_of(options.piece_size.value_or("16 MiB"));
     if (!piece_length) {
         return tl::unexpected(piece_length.error());
     }
@@ -150,24 +151,16 @@ result<create_options> parse_create_options(std::vector<std::string> const& argu
     create_options options;
     auto all = describe(options);
     all.add_options()("source", po::value(&options.source));
-    bool piece_size_given = false;
-    try {
-        po::variables_map values;
-        po::positional_options_description positional;
-        positional.add("source", 1);
-        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-        po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
-        po::notify(values);
-        piece_size_given = values.count("piece-size") != 0;
-    } catch (po::error const& e) {
-        return refuse(std::string(e.what()) + "; see 'seedbed create --help'");
+    auto const taken = take_arguments(arguments, all, po::positional_options_description().add("source", 1));
+    if (!taken) {
+        return tl::unexpected(taken.error());
     }
+    options.help = !*taken;
     if (options.help) {
-        std::cout << help_text(create_help());
         return options;
     }
-    if (auto const completed = complete(options, piece_size_given); !completed) {
-        return refuse(completed.error().message + "; see 'seedbed create --help'");
+    if (auto const completed = complete(options); !completed) {
+        return tl::unexpected(completed.error());
     }
     return options;
 }

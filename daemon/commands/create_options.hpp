@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,18 +15,18 @@ struct create_options {
     std::string partclone; ///< torrent.info
     std::string bt_dir;    ///< folder with the data files of torrent.info
     std::string output;
-    std::string piece_size = "16 MiB";
+    std::optional<std::string> piece_size; ///< as given; 16 MiB where it is not
     torrent_details torrent;
     bool capture = false;
     bool no_sparse = false;
     bool allow_mounted = false;
     bool force = false;
     bool json = false;
-    bool help = false; ///< it was printed: there is nothing more to do
+    bool help = false; ///< nothing else is set then
 };
 
-/// Reads the command line; prints the help where it is asked for. Fills in what follows from the rest: the path of
-/// torrent.info, the name, the piece length. The error is one line.
+/// Reads and checks the command line. Fills in what follows from the rest: the path of torrent.info, the name, the
+/// piece length. The error is one line.
 [[nodiscard]] result<create_options> parse_create_options(std::vector<std::string> const& arguments);
 
 } // namespace seedbed

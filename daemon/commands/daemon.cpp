@@ -10,6 +10,7 @@
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "core/image/image_torrent.hpp"
+#include "daemon/commands/command_start.hpp"
 #include "daemon/exit_code.hpp"
 #include "daemon/service/app.hpp"
 #include "daemon/service/logging.hpp"
@@ -34,11 +35,6 @@ po::options_description describe(daemon_options& options) {
     add("config,c", po::value(&options.config)->value_name("FILE"), "the configuration file");
     add("check-config", po::bool_switch(&options.check_only), "say what the configuration would do, and end");
     return description;
-}
-
-int fail(exit_code code, std::string const& message) {
-    std::cerr << "seedbed daemon: " << message << '\n';
-    return code;
 }
 
 /// One line on what an image would do, or why it would fail. Opens its device for reading only.
@@ -78,7 +74,7 @@ int check_config(settings const& configured, std::string const& file) {
         std::cout << ", " << refused << " would fail\n";
     }
     if (!std::cout.flush()) {
-        return fail(exit_failed, "standard output: cannot be written");
+        return fail("daemon", exit_failed, "standard output: cannot be written");
     }
     return refused == 0 ? exit_ok : exit_refused;
 }
@@ -124,22 +120,12 @@ command_help daemon_help() {
 int daemon_command(std::vector<std::string> const& arguments) {
     daemon_options options;
     auto const description = describe(options);
-    try {
-        po::variables_map values;
-        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-        po::store(po::command_line_parser(arguments)
-                      .options(description)
-                      .positional(po::positional_options_description())
-                      .style(style)
-                      .run(),
-                  values);
-        if (values.count("help") != 0) {
-            std::cout << help_text(daemon_help());
-            return exit_ok;
-        }
-        po::notify(values);
-    } catch (po::error const& e) {
-        return fail(exit_usage, std::string(e.what()) + "; see 'seedbed daemon --help'");
+    auto const taken = take_arguments(arguments, description);
+    if (!taken) {
+        return fail_usage("daemon", taken.error().message);
+    }
+    if (!*taken) {
+        return show_help(daemon_help());
     }
     return options.config.empty() ? run(default_config, false, options.check_only)
                                   : run(options.config, true, options.check_only);

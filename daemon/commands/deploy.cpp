@@ -17,6 +17,7 @@
 #include "core/foundation/save_file.hpp"
 #include "core/image/image_torrent.hpp"
 #include "core/image/torrent_file.hpp"
+#include "daemon/commands/command_start.hpp"
 #include "daemon/commands/confirm.hpp"
 #include "daemon/commands/console.hpp"
 #include "daemon/commands/deploy_options.hpp"
@@ -29,11 +30,6 @@
 namespace seedbed {
 
 namespace {
-
-int fail(exit_code code, std::string const& message) {
-    std::cerr << "seedbed deploy: " << message << '\n';
-    return code;
-}
 
 /// The usual port, or another one where that is taken: several deployments may run on one machine. A certain one and
 /// not "any", since reports to the tracker name it.
@@ -200,11 +196,10 @@ private:
 int deploy_command(std::vector<std::string> const& arguments) {
     auto options = parse_deploy_options(arguments);
     if (!options) {
-        return fail(exit_usage, options.error().message + "; see 'seedbed deploy --help'");
+        return fail_usage("deploy", options.error().message);
     }
     if (options->help) {
-        std::cout << help_text(deploy_help());
-        return std::cout.flush() ? exit_ok : fail(exit_failed, "standard output: cannot be written");
+        return show_help(deploy_help());
     }
     settings in_force;
     if (!options->config.empty()) {
@@ -219,7 +214,7 @@ int deploy_command(std::vector<std::string> const& arguments) {
     }
     if (!options->receipt.empty()) {
         if (auto const checked = check_can_save(options->receipt, true); !checked) {
-            return fail(exit_usage, "--receipt " + checked.error().message);
+            return fail("deploy", exit_usage, "--receipt " + checked.error().message);
         }
     }
     apply_network(*options, in_force.network);

@@ -15,6 +15,7 @@
 
 #include "config/value_formats.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "daemon/commands/command_start.hpp"
 #include "daemon/commands/deploy.hpp"
 #include "daemon/exit_code.hpp"
 
@@ -44,7 +45,7 @@ struct raw_options {
 po::options_description describe(deploy_options& options, raw_options& raw) {
     po::options_description description;
     auto add = description.add_options();
-    add("help,h", po::bool_switch(&options.help), "show this help");
+    add("help,h", "show this help");
     add("yes,y", po::bool_switch(&options.yes), "do not ask before the device is overwritten");
     add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk that has not this serial number");
     add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device that has not this size, such as \"20 GiB\"");
@@ -266,16 +267,12 @@ result<deploy_options> parse_deploy_options(std::vector<std::string> const& argu
     auto add = all.add_options();
     add("torrent-file", po::value(&raw.torrent));
     add("device", po::value(&raw.device));
-    try {
-        po::variables_map values;
-        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-        po::positional_options_description positional;
-        positional.add("torrent-file", 1).add("device", 1);
-        po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
-        po::notify(values);
-    } catch (po::error const& e) {
-        return refuse(e.what());
+    auto const taken =
+        take_arguments(arguments, all, po::positional_options_description().add("torrent-file", 1).add("device", 1));
+    if (!taken) {
+        return tl::unexpected(taken.error());
     }
+    options.help = !*taken;
     if (options.help) {
         return options;
     }

@@ -13,6 +13,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "daemon/commands/command_start.hpp"
 #include "daemon/exit_code.hpp"
 
 namespace seedbed {
@@ -42,11 +43,6 @@ po::options_description describe(probe_options& options) {
         "take the profiles from this configuration file instead of the defaults");
     add("json", po::bool_switch(&options.json), "print a JSON list; sizes are bytes");
     return description;
-}
-
-int fail(exit_code code, std::string const& message) {
-    std::cerr << "seedbed probe: " << message << '\n';
-    return code;
 }
 
 /// As in the configuration: true, false or "auto".
@@ -139,7 +135,7 @@ int probe(probe_options const& options) {
     for (auto const& path : options.devices) {
         auto const geometry = query_device_geometry(path);
         if (!geometry) {
-            status = fail(exit_failed, geometry.error().message);
+            status = fail("probe", exit_failed, geometry.error().message);
             continue;
         }
         auto decision = detect_storage_class(path);
@@ -151,7 +147,7 @@ int probe(probe_options const& options) {
     } else if (!probed.empty()) {
         print_table(probed);
     }
-    return std::cout.flush() ? status : fail(exit_failed, "standard output: cannot be written");
+    return std::cout.flush() ? status : fail("probe", exit_failed, "standard output: cannot be written");
 }
 
 } // namespace
@@ -172,22 +168,15 @@ int probe_command(std::vector<std::string> const& arguments) {
     probe_options options;
     auto all = describe(options);
     all.add_options()("device", po::value(&options.devices));
-    try {
-        po::variables_map values;
-        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-        po::positional_options_description positional;
-        positional.add("device", -1);
-        po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
-        if (values.count("help") != 0) {
-            std::cout << help_text(probe_help());
-            return exit_ok;
-        }
-        po::notify(values);
-    } catch (po::error const& e) {
-        return fail(exit_usage, std::string(e.what()) + "; see 'seedbed probe --help'");
+    auto const taken = take_arguments(arguments, all, po::positional_options_description().add("device", -1));
+    if (!taken) {
+        return fail_usage("probe", taken.error().message);
+    }
+    if (!*taken) {
+        return show_help(probe_help());
     }
     if (options.devices.empty()) {
-        return fail(exit_usage, "DEVICE is missing; see 'seedbed probe --help'");
+        return fail_usage("probe", "DEVICE is missing");
     }
     return probe(options);
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/settings.hpp"
+#include "daemon/commands/command_start.hpp"
 #include "daemon/commands/status_client.hpp"
 #include "daemon/commands/status_layout.hpp"
 #include "daemon/commands/status_watch.hpp"
@@ -40,19 +41,14 @@ po::options_description describe(status_options& options) {
     return description;
 }
 
-int fail(exit_code code, std::string const& message) {
-    std::cerr << "seedbed status: " << message << '\n';
-    return code;
-}
-
 int show(std::string const& socket, bool json) {
     auto const answer = ask_daemon(socket, "/status", answer_timeout);
     if (!answer) {
-        return fail(exit_failed, answer.error().message);
+        return fail("status", exit_failed, answer.error().message);
     }
     auto const snapshot = parse_status_document(*answer);
     if (!snapshot) {
-        return fail(exit_failed, socket + ": " + snapshot.error().message);
+        return fail("status", exit_failed, socket + ": " + snapshot.error().message);
     }
     if (json) {
         // As it came, with keys that this program may not know; it has been parsed once.
@@ -63,7 +59,7 @@ int show(std::string const& socket, bool json) {
         }
     }
     if (!std::cout.flush()) {
-        return fail(exit_failed, "standard output: cannot be written");
+        return fail("status", exit_failed, "standard output: cannot be written");
     }
     return has_failed_image(*snapshot) ? exit_image_failed : exit_ok;
 }
@@ -88,22 +84,12 @@ command_help status_help() {
 int status_command(std::vector<std::string> const& arguments) {
     status_options options;
     auto const description = describe(options);
-    try {
-        po::variables_map values;
-        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-        po::store(po::command_line_parser(arguments)
-                      .options(description)
-                      .positional(po::positional_options_description())
-                      .style(style)
-                      .run(),
-                  values);
-        if (values.count("help") != 0) {
-            std::cout << help_text(status_help());
-            return exit_ok;
-        }
-        po::notify(values);
-    } catch (po::error const& e) {
-        return fail(exit_usage, std::string(e.what()) + "; see 'seedbed status --help'");
+    auto const taken = take_arguments(arguments, description);
+    if (!taken) {
+        return fail_usage("status", taken.error().message);
+    }
+    if (!*taken) {
+        return show_help(status_help());
     }
     return options.watch ? watch_status(options.socket, options.json) : show(options.socket, options.json);
 }

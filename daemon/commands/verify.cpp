@@ -28,6 +28,7 @@
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/bad_extents.hpp"
+#include "daemon/commands/command_start.hpp"
 #include "daemon/commands/console.hpp"
 #include "daemon/commands/overview_text.hpp"
 #include "daemon/exit_code.hpp"
@@ -60,11 +61,6 @@ po::options_description describe(verify_options& options) {
         "go on with a warning where it is mounted read-write");
     add("json", po::bool_switch(&options.json), "print a JSON document with all bad extents; sizes are bytes");
     return description;
-}
-
-int fail(exit_code code, std::string const& message) {
-    std::cerr << "seedbed verify: " << printable(message) << '\n';
-    return code;
 }
 
 /// What was found.
@@ -183,13 +179,14 @@ int report(verify_options const& options, image_torrent const& torrent, verify_r
         print_text(options, torrent, result, bad);
     }
     if (!std::cout.flush()) {
-        return fail(exit_failed, "standard output: cannot be written");
+        return fail("verify", exit_failed, "standard output: cannot be written");
     }
     if (result.outcome.read_failed) {
-        return fail(exit_device_failed, result.outcome.read_failed->message() + "; not all of it was read");
+        return fail("verify", exit_device_failed,
+                    printable(result.outcome.read_failed->message()) + "; not all of it was read");
     }
     if (result.outcome.cancelled) {
-        return fail(exit_interrupted, "interrupted: not all of it was read");
+        return fail("verify", exit_interrupted, "interrupted: not all of it was read");
     }
     return result.outcome.ok() ? exit_ok : exit_failed;
 }
@@ -197,7 +194,7 @@ int report(verify_options const& options, image_torrent const& torrent, verify_r
 int verify(verify_options const& options) {
     auto torrent = load_image_torrent(options.torrent);
     if (!torrent) {
-        return fail(exit_bad_torrent, torrent.error().message);
+        return fail("verify", exit_bad_torrent, printable(torrent.error().message));
     }
     device_requirements requirements;
     requirements.min_size = torrent->extents.device_end();
@@ -205,7 +202,7 @@ int verify(verify_options const& options) {
     requirements.shared = true;
     auto device = open_block_device(options.device, requirements);
     if (!device) {
-        return fail(exit_refused, device.error().message);
+        return fail("verify", exit_refused, printable(device.error().message));
     }
     if (options.allow_mounted) {
         requirements.allow_mounted = false;
@@ -245,31 +242,24 @@ int verify_command(std::vector<std::string> const& arguments) {
     verify_options options;
     auto all = describe(options);
     all.add_options()("torrent-file", po::value(&options.torrent))("device", po::value(&options.device));
-    try {
-        po::variables_map values;
-        auto const style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-        po::positional_options_description positional;
-        positional.add("torrent-file", 1).add("device", 1);
-        po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
-        if (values.count("help") != 0) {
-            std::cout << help_text(verify_help());
-            return exit_ok;
-        }
-        po::notify(values);
-    } catch (po::error const& e) {
-        return fail(exit_usage, std::string(e.what()) + "; see 'seedbed verify --help'");
+    auto const taken =
+        take_arguments(arguments, all, po::positional_options_description().add("torrent-file", 1).add("device", 1));
+    if (!taken) {
+        return fail_usage("verify", taken.error().message);
+    }
+    if (!*taken) {
+        return show_help(verify_help());
     }
     if (options.device.empty()) {
-        return fail(exit_usage, (options.torrent.empty() ? "X.torrent and DEVICE are" : "DEVICE is") +
-                                    std::string(" missing; see 'seedbed verify --help'"));
+        return fail_usage("verify", options.torrent.empty() ? "X.torrent and DEVICE are missing" : "DEVICE is missing");
     }
     if (!options.profile.empty() && !parse_storage_class(options.profile)) {
-        return fail(exit_usage, "--profile " + options.profile + ": expected hdd, sata_ssd or nvme");
+        return fail("verify", exit_usage, "--profile " + options.profile + ": expected hdd, sata_ssd or nvme");
     }
     try {
         return verify(options);
     } catch (std::exception const& e) {
-        return fail(exit_failed, std::string("internal failure: ") + e.what());
+        return fail("verify", exit_failed, std::string("internal failure: ") + e.what());
     }
 }
 
