@@ -153,7 +153,7 @@ void disk_io::hand_over(job_ptr what, void (disk_io::*run)(job_ptr)) {
         m_backend->hash_workers().submit([this, run, waits = what.get()] { (this->*run)(job_ptr(waits)); });
         static_cast<void>(what.release()); // it is the worker's since it was submitted
     } catch (std::bad_alloc const&) {
-        what->fail(ENOMEM, lt::operation_t::file_read);
+        fail_for_memory(*what);
         finish(std::move(what));
         came_back(1);
     }

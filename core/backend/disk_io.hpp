@@ -136,6 +136,8 @@ private:
     void run_hash2(job_ptr what);
     /// \param run may throw std::bad_alloc: the job then fails with ENOMEM.
     void run_on_worker(job_ptr what, void (disk_io::*run)(job&));
+    /// Any thread: there was no memory to hash the job's piece; its image is told.
+    static void fail_for_memory(job& what);
     void hash(job& what);
     void hash_block(job& what);
     /// True where the job must not run any more; it is then failed.

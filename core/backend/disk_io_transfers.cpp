@@ -386,15 +386,19 @@ void disk_io::run_on_worker(job_ptr what, void (disk_io::*run)(job&)) {
         try {
             (this->*run)(*what);
         } catch (std::bad_alloc const&) {
-            auto& image = what->image();
-            what->fail(ENOMEM, lt::operation_t::file_read);
-            image.report(make_io_error(io_operation::hash, image.device().path(),
-                                       image.device_offset(image.stream_offset(what->piece, 0)),
-                                       image.piece_size(what->piece), ENOMEM));
+            fail_for_memory(*what);
         }
     }
     finish(std::move(what));
     came_back(1);
+}
+
+void disk_io::fail_for_memory(job& what) {
+    auto& image = what.image();
+    what.fail(ENOMEM, lt::operation_t::file_read);
+    image.report(make_io_error(io_operation::hash, image.device().path(),
+                               image.device_offset(image.stream_offset(what.piece, 0)), image.piece_size(what.piece),
+                               ENOMEM));
 }
 
 void disk_io::async_hash2(
