@@ -3,7 +3,8 @@
 # 1 Gbit/s. Usage: hdd.sh [ROUNDS [MEASURE...]], 3 rounds of all by default:
 #
 #   deploy    from peer to durable, against dd of the same bytes onto the same disk: at most 1.15 times as long. With
-#             SEEDBED_BASELINE, the path of another seedbed, that one takes its turn too.
+#             SEEDBED_BASELINE, the path of another seedbed, that one takes its turn too; BASELINE tells in the report
+#             what it is.
 #   coalesce  the same without coalescing: runs of one block, no delay. With SEEDBED_BENCH, the path of seedbed_bench, the
 #             latency of a write, too, of blocks of four pieces in turns that come at 90 MiB/s, at 150 MB/s under the
 #             head: at most 0.4 times.
@@ -90,6 +91,7 @@ measure_deploy() {
         deploy seedbed "$seedbed"
         [[ -z ${SEEDBED_BASELINE:-} ]] || deploy baseline "$SEEDBED_BASELINE"
     done
+    [[ -z ${BASELINE:-} ]] || note "baseline is $BASELINE"
     limit "$measure, seconds to durable" seedbed dd '<=' 1.15
     unprepare
 }

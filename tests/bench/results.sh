@@ -4,7 +4,7 @@
 # default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards. What is left out keeps
 # its last table; "tables" runs nothing and writes RESULTS.md from these.
 # Takes three quarters of an hour, wants the machine for itself, and root. SEEDBED_BASELINE, the path of another seedbed, is
-# compared by hdd.sh.
+# compared by hdd.sh, and BASELINE says what it is.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
@@ -42,6 +42,10 @@ run() {
             exit 1
         }
     } >"$work/table"
+    if ! grep -q -e '^| median' -e '^  ran on ' "$work/table"; then # it has failed before it could report
+        cat "$work/errors" >&2
+        exit 1
+    fi
     mv "$work/table" "$tables/$name.txt"
 }
 # A loop device on memory, past the page cache.
@@ -98,7 +102,7 @@ done
     echo
     echo "Written by \`results.sh\` from its runs; BUILD is a release build, LOOP a loop device past the page cache on a file in"
     echo "memory. Sides take turns within a run; figures are medians, with ratios to the first side. A table is of the commit that"
-    echo "stands above it; one that names none is older than those that do."
+    echo "stands above it."
     echo
     echo "- $(nproc) processors ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), $(awk '/MemTotal/ { print int($2 / 1048576) }' /proc/meminfo) GiB, Linux $(uname -r)"
     echo "- SHA-1 with one processor: $(openssl speed -seconds 1 -bytes 16384 -evp sha1 2>/dev/null | awk '/^sha1/ { print $2 }') bytes a second"
