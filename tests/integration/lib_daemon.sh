@@ -74,7 +74,8 @@ cleanup() {
     done
     rm -rf --one-file-system "$work"
 }
-trap cleanup EXIT
+# Of this process only: a signal to a child that has not yet dropped the traps of its parent runs them.
+trap '((BASHPID != $$)) || cleanup' EXIT
 set -E
 trap 'echo "FAIL: ${BASH_SOURCE[0]##*/}:$LINENO: status $?: $BASH_COMMAND" >&2' ERR
 trap 'exit 129' HUP
@@ -368,20 +369,15 @@ never_line() {
 
 await_exit() {
     local name=$1 seconds=$2 pid=${daemon_pid[$1]} watcher began=${EPOCHREALTIME/[.,]/} ended
-    (
-        trap 'kill "$sleeper"; exit' TERM
-        sleep "$seconds" &
-        sleeper=$!
-        wait "$sleeper"
-        kill -KILL "$pid"
-    ) >/dev/null 2>&1 &
+    # No subshell with traps: a signal that reaches one before it has set them runs those of its parent.
+    perl -e 'sleep shift; kill "KILL", shift' "$seconds" "$pid" >/dev/null 2>&1 &
     watcher=$!
     exit_status=0
     { wait "$pid"; } 2>/dev/null || exit_status=$? # silent where bash would tell of a SIGKILL
     ended=${EPOCHREALTIME/[.,]/}
     # shellcheck disable=SC2034 # for the caller
     stop_milliseconds=$(((ended - began) / 1000))
-    kill "$watcher" 2>/dev/null || true
+    kill -KILL "$watcher" 2>/dev/null || true
     wait "$watcher" 2>/dev/null || true
     unset "daemon_pid[$name]"
     undo "daemon-$name" || true
