@@ -1,7 +1,8 @@
 #include "daemon/command_line.hpp"
 
 #include <array>
-#include <cstdio>
+#include <iomanip>
+#include <iostream>
 #include <string_view>
 
 #include "daemon/commands/create.hpp"
@@ -32,12 +33,20 @@ constexpr std::array commands{
     command{"probe", "show how devices are classified and which profile they get", probe_command, probe_help},
 };
 
-void print_help(std::FILE* out) {
-    static_cast<void>(std::fputs("Usage: seedbed COMMAND [OPTION]...\n\nCommands:\n", out));
+void print_help(std::ostream& out) {
+    out << "Usage: seedbed COMMAND [OPTION]...\n\nCommands:\n";
     for (auto const& c : commands) {
-        static_cast<void>(std::fprintf(out, "  %-8s %s\n", c.name.data(), c.summary.data()));
+        out << "  " << std::left << std::setw(9) << c.name << c.summary << '\n';
     }
-    static_cast<void>(std::fputs("\n'seedbed COMMAND --help' tells the options of a command.\n", out));
+    out << "\n'seedbed COMMAND --help' tells the options of a command.\n";
+}
+
+int end_output() {
+    if (std::cout.flush()) {
+        return exit_ok;
+    }
+    std::cerr << "seedbed: standard output: cannot be written\n";
+    return exit_failed;
 }
 
 } // namespace
@@ -52,24 +61,24 @@ std::vector<subcommand> subcommands() {
 
 int run_command_line(std::vector<std::string> const& arguments) {
     if (arguments.empty()) {
-        print_help(stderr);
+        print_help(std::cerr);
         return exit_usage;
     }
     auto const& name = arguments.front();
     if (name == "--help" || name == "-h" || name == "help") {
-        print_help(stdout);
-        return exit_ok;
+        print_help(std::cout);
+        return end_output();
     }
     if (name == "--version") {
-        static_cast<void>(std::puts("seedbed " SEEDBED_VERSION));
-        return exit_ok;
+        std::cout << "seedbed " SEEDBED_VERSION "\n";
+        return end_output();
     }
     for (auto const& c : commands) {
         if (name == c.name) {
             return c.run({arguments.begin() + 1, arguments.end()});
         }
     }
-    static_cast<void>(std::fprintf(stderr, "seedbed: unknown command '%s'; see 'seedbed --help'\n", name.c_str()));
+    std::cerr << "seedbed: unknown command '" << name << "'; see 'seedbed --help'\n";
     return exit_usage;
 }
 

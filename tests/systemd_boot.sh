@@ -31,15 +31,9 @@ fi
 need_loop
 need partclone.ext4 mkfs.ext4 debootstrap systemd-nspawn nsenter unshare jq
 [[ -d $tree ]] || fail "there is no $tree"
-(
-    sleep "$limit" &
-    trap 'kill $!; exit' TERM
-    wait $!
-    echo "FAIL: not done within $limit s" >&2
-    kill -TERM $$
-) &
-watcher=$!
-defer watcher kill "$watcher"
+perl -e 'my ($seconds, $script) = @ARGV; sleep $seconds; print STDERR "FAIL: not done within $seconds s\n"; kill "TERM", $script' \
+    "$limit" $$ &
+defer watcher end_process "$!"
 
 # --- images: the service seeds sda1 and deploys sda2, a second daemon the other way round
 

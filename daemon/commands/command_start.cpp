@@ -29,9 +29,13 @@ result<bool> take_arguments(std::vector<std::string> const& arguments, po::optio
     return take_arguments(arguments, options, po::positional_options_description());
 }
 
-exit_code show_help(command_help const& help) {
+int end_output(std::string_view command, int code) {
+    return std::cout.flush() ? code : fail(command, exit_failed, "standard output: cannot be written");
+}
+
+int show_help(command_help const& help) {
     std::cout << help_text(help);
-    return std::cout.flush() ? exit_ok : fail(help.name, exit_failed, "standard output: cannot be written");
+    return end_output(help.name, exit_ok);
 }
 
 exit_code fail(std::string_view command, exit_code code, std::string_view message) {

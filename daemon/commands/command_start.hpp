@@ -27,8 +27,12 @@ namespace seedbed {
 [[nodiscard]] result<bool> take_arguments(std::vector<std::string> const& arguments,
                                           boost::program_options::options_description const& options);
 
+/// To be called when all is printed: what standard output did not take is no success.
+/// \return \p code, or exit_failed, which it then tells.
+[[nodiscard]] int end_output(std::string_view command, int code);
+
 /// Prints the help on standard output.
-[[nodiscard]] exit_code show_help(command_help const& help);
+[[nodiscard]] int show_help(command_help const& help);
 
 /// Says on standard error, in a line that begins with the command's name, why it ends with \p code.
 exit_code fail(std::string_view command, exit_code code, std::string_view message);

@@ -239,8 +239,8 @@ int create(create_options const& options) {
         return fail("create", exit_failed, saved.error().message);
     }
     std::chrono::duration<double> const passed = std::chrono::steady_clock::now() - began;
-    std::cout << summary(options, **image, *made, passed.count()) << std::endl;
-    return std::cout ? exit_ok : fail("create", exit_failed, "standard output: cannot be written");
+    std::cout << summary(options, **image, *made, passed.count()) << '\n';
+    return end_output("create", exit_ok);
 }
 
 } // namespace

@@ -73,10 +73,7 @@ int check_config(settings const& configured, std::string const& file) {
     } else {
         std::cout << ", " << refused << " would fail\n";
     }
-    if (!std::cout.flush()) {
-        return fail("daemon", exit_failed, "standard output: cannot be written");
-    }
-    return refused == 0 ? exit_ok : exit_refused;
+    return end_output("daemon", refused == 0 ? exit_ok : exit_refused);
 }
 
 int run(std::string const& file, bool required, bool check_only) {

@@ -147,7 +147,7 @@ int probe(probe_options const& options) {
     } else if (!probed.empty()) {
         print_table(probed);
     }
-    return std::cout.flush() ? status : fail("probe", exit_failed, "standard output: cannot be written");
+    return end_output("probe", status);
 }
 
 } // namespace

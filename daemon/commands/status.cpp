@@ -58,10 +58,7 @@ int show(std::string const& socket, bool json) {
             std::cout << line << '\n';
         }
     }
-    if (!std::cout.flush()) {
-        return fail("status", exit_failed, "standard output: cannot be written");
-    }
-    return has_failed_image(*snapshot) ? exit_image_failed : exit_ok;
+    return end_output("status", has_failed_image(*snapshot) ? exit_image_failed : exit_ok);
 }
 
 } // namespace

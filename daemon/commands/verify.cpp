@@ -178,8 +178,8 @@ int report(verify_options const& options, image_torrent const& torrent, verify_r
     } else {
         print_text(options, torrent, result, bad);
     }
-    if (!std::cout.flush()) {
-        return fail("verify", exit_failed, "standard output: cannot be written");
+    if (auto const ended = end_output("verify", exit_ok); ended != exit_ok) {
+        return ended;
     }
     if (result.outcome.read_failed) {
         return fail("verify", exit_device_failed,

@@ -1,7 +1,7 @@
 #include "daemon/swarm/piece_offers.hpp"
 
 #include <algorithm>
-#include <bit>
+#include <cstddef>
 #include <utility>
 
 namespace seedbed {
@@ -16,14 +16,8 @@ constexpr int most_told_at_once = 64;
 /// What a peer is told of at a time, of 10 bytes each.
 constexpr std::size_t most_news = 512;
 
-bool contains(std::vector<std::uint64_t> const& set, int piece) {
-    return (set[static_cast<std::size_t>(piece) / 64] >> (piece % 64) & 1) != 0;
-}
-void insert(std::vector<std::uint64_t>& set, int piece) {
-    set[static_cast<std::size_t>(piece) / 64] |= std::uint64_t{1} << (piece % 64);
-}
-void erase(std::vector<std::uint64_t>& set, int piece) {
-    set[static_cast<std::size_t>(piece) / 64] &= ~(std::uint64_t{1} << (piece % 64));
+std::size_t bit(int piece) {
+    return static_cast<std::size_t>(piece);
 }
 
 } // namespace
@@ -37,9 +31,7 @@ void piece_offers::set_first_help(int pieces) {
         return;
     }
     auto all = no_pieces();
-    for (int piece = 0; known(piece); ++piece) {
-        insert(all, piece);
-    }
+    all.set();
     offer_to_all(all);
 }
 
@@ -73,12 +65,12 @@ void piece_offers::can_be_told(peer who) {
 
 void piece_offers::has(peer who, int piece) {
     auto& holder = m_members[who];
-    if (!known(piece) || contains(holder.there, piece)) {
+    if (!known(piece) || holder.there.test(bit(piece))) {
         return;
     }
-    insert(holder.there, piece);
-    erase(holder.kept, piece);
-    erase(holder.told, piece); // of no interest to it any more
+    holder.there.set(bit(piece));
+    holder.kept.reset(bit(piece));
+    holder.told.reset(bit(piece)); // of no interest to it any more
     holder.progressed = true;
     at(piece).holders += holder.seed ? 0 : 1;
 }
@@ -87,8 +79,8 @@ void piece_offers::is_seed(peer who) {
     if (!m_members[who].seed) {
         release(who, true);
         m_members[who].seed = true;
-        m_members[who].kept = no_pieces();
-        m_members[who].told = no_pieces();
+        m_members[who].kept.reset();
+        m_members[who].told.reset();
     }
 }
 
@@ -133,7 +125,7 @@ void piece_offers::second_passed() {
         }
         if (each.waited >= patience) {
             each.waited = 0;
-            if (std::ranges::any_of(each.kept, [](auto word) { return word != 0; }) && !m_call.is_served(who)) {
+            if (each.kept.any() && !m_call.is_served(who)) {
                 offer_more(who);
             }
         }
@@ -156,25 +148,24 @@ void piece_offers::give(int piece, peer owner) {
 
 void piece_offers::keep_from(peer who, int piece) {
     auto& from = m_members[who];
-    if (!from.seed && !contains(from.there, piece)) {
-        insert(from.kept, piece);
+    if (!from.seed && !from.there.test(bit(piece))) {
+        from.kept.set(bit(piece));
         from.has_news = true;
     }
 }
 
 void piece_offers::offer_to_all(piece_set const& pieces) {
-    for (int piece = 0; known(piece); ++piece) {
-        if (contains(pieces, piece)) {
-            at(piece).taken_back = false;
-            at(piece).owner = nobody;
-        }
+    for (auto piece = pieces.find_first(); piece != piece_set::npos; piece = pieces.find_next(piece)) {
+        m_pieces[piece].taken_back = false;
+        m_pieces[piece].owner = nobody;
     }
     for (peer who = 0; who < m_members.size(); ++who) {
         auto& each = m_members[who];
-        for (std::size_t i = 0; i < each.kept.size(); ++i) {
-            each.has_news = each.has_news || (each.kept[i] & pieces[i]) != 0;
-            each.kept[i] &= ~pieces[i];
+        if (!each.here) {
+            continue;
         }
+        each.has_news = each.has_news || each.kept.intersects(pieces);
+        each.kept -= pieces;
         if (m_here <= most_told_at_once) {
             tell(who);
         }
@@ -184,10 +175,9 @@ void piece_offers::offer_to_all(piece_set const& pieces) {
 void piece_offers::release(peer who, bool its_own) {
     auto freed = no_pieces();
     auto& from = m_members[who];
-    bool any = false;
     for (int piece = 0; known(piece); ++piece) {
         auto& state = at(piece);
-        auto const had = contains(from.there, piece);
+        auto const had = from.there.test(bit(piece));
         if (its_own && had && !from.seed) {
             --state.holders;
         }
@@ -195,11 +185,10 @@ void piece_offers::release(peer who, bool its_own) {
             state.owner = nobody;
         }
         if (state.taken_back && state.holders == 0 && state.owner == nobody) {
-            insert(freed, piece);
-            any = true;
+            freed.set(bit(piece));
         }
     }
-    if (any) {
+    if (freed.any()) {
         offer_to_all(freed);
     }
 }
@@ -209,11 +198,10 @@ void piece_offers::offer_more(peer who) {
     auto left = std::int64_t{m_first_help} << to.generosity;
     to.generosity = std::min(to.generosity + 1, most_generosity);
     // The first ones of the image: others that wait get the same ones, which are then read once for all.
-    for (auto& word : to.kept) {
-        for (; word != 0 && left > 0; --left) {
-            word &= word - 1;
-            to.has_news = true;
-        }
+    for (auto piece = to.kept.find_first(); piece != piece_set::npos && left > 0; piece = to.kept.find_next(piece)) {
+        to.kept.reset(piece);
+        to.has_news = true;
+        --left;
     }
 }
 
@@ -224,16 +212,15 @@ void piece_offers::tell(peer who) {
     }
     m_news.clear();
     to.has_news = false;
-    for (std::size_t i = 0; i < to.kept.size(); ++i) {
-        for (auto differs = to.kept[i] ^ to.told[i]; differs != 0; differs &= differs - 1) {
-            if (m_news.size() == most_news) {
-                to.has_news = true;
-                break;
-            }
-            auto const bit = differs & (~differs + 1);
-            m_news.push_back({static_cast<int>(i * 64) + std::countr_zero(differs), (to.kept[i] & bit) == 0});
-            to.told[i] ^= bit;
+    m_differing = to.kept;
+    m_differing ^= to.told;
+    for (auto piece = m_differing.find_first(); piece != piece_set::npos; piece = m_differing.find_next(piece)) {
+        if (m_news.size() == most_news) {
+            to.has_news = true;
+            break;
         }
+        m_news.push_back({static_cast<int>(piece), !to.kept.test(piece)});
+        to.told.flip(piece);
     }
     if (!m_news.empty()) {
         m_call.tell(who, m_news);

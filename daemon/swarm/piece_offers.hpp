@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include <boost/dynamic_bitset.hpp>
+
 namespace seedbed {
 
 /// Which pieces a seed offers to whom, so that a source that does not fit into memory is read about once, and not once
@@ -57,8 +59,7 @@ public:
 private:
     static constexpr peer nobody = static_cast<peer>(-1);
 
-    /// One bit a piece.
-    using piece_set = std::vector<std::uint64_t>;
+    using piece_set = boost::dynamic_bitset<>;
 
     struct member {
         bool here = false;
@@ -85,7 +86,7 @@ private:
         return piece >= 0 && static_cast<std::size_t>(piece) < m_pieces.size();
     }
     [[nodiscard]] piece_state& at(int piece) { return m_pieces[static_cast<std::size_t>(piece)]; }
-    [[nodiscard]] piece_set no_pieces() const { return piece_set((m_pieces.size() + 63) / 64); }
+    [[nodiscard]] piece_set no_pieces() const { return piece_set(m_pieces.size()); }
     void give(int piece, peer owner);
     void keep_from(peer who, int piece);
     void offer_to_all(piece_set const& pieces);
@@ -98,7 +99,9 @@ private:
     callbacks m_call;
     std::vector<piece_state> m_pieces;
     std::vector<member> m_members;
-    std::vector<change> m_news; ///< memory for the next ones
+    // Memory for the next ones.
+    piece_set m_differing;
+    std::vector<change> m_news;
     int m_here = 0;
     int m_first_help = 0;
 };

@@ -173,6 +173,15 @@ status=0
 "$seedbed" daemon -c none.toml --check-config >/dev/full 2>stderr || status=$?
 ((status == 1)) || fail "standard output is full: exit status $status"
 said stderr 'seedbed daemon: standard output: cannot be written'
+for arguments in --help --version {daemon,deploy,status,verify,create,probe}\ --help; do
+    status=0
+    # shellcheck disable=SC2086 # two of them
+    "$seedbed" $arguments >/dev/full 2>stderr || status=$?
+    ((status == 1)) || fail "standard output is full: seedbed $arguments ends with $status"
+    [[ $(<stderr) == *": standard output: cannot be written" ]] || fail "seedbed $arguments says: $(<stderr)"
+    "$seedbed" $arguments >stdout 2>stderr || fail "seedbed $arguments ends with $?"
+    [[ -s stdout && ! -s stderr ]] || fail "seedbed $arguments prints nothing, or complains: $(<stderr)"
+done
 
 # --- an address that is taken: status 1, one line
 exec {taken}< <(exec /usr/bin/python3 -c '
