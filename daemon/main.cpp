@@ -1,4 +1,4 @@
-#include "daemon/command_line.hpp"
+#include "daemon/commands/command_line.hpp"
 #include "daemon/swarm/session_settings.hpp"
 
 int main(int argc, char** argv) {

@@ -98,6 +98,9 @@ result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, 
 } // namespace
 
 struct piece_hasher::piece_state {
+    explicit piece_state(std::int32_t which)
+        : piece(which) {}
+
     std::int32_t const piece;
     clock::time_point const began = clock::now();
 

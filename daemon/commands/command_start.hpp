@@ -6,7 +6,7 @@
 
 #include "core/foundation/error.hpp"
 #include "daemon/commands/command_help.hpp"
-#include "daemon/exit_code.hpp"
+#include "daemon/service/exit_code.hpp"
 
 namespace boost::program_options {
 class options_description;

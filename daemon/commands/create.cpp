@@ -23,9 +23,10 @@
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create_options.hpp"
 #include "daemon/commands/partclone_run.hpp"
-#include "daemon/commands/progress.hpp"
-#include "daemon/commands/stop_signals.hpp"
-#include "daemon/exit_code.hpp"
+#include "daemon/service/exit_code.hpp"
+#include "daemon/terminal/progress.hpp"
+#include "daemon/terminal/stop_signals.hpp"
+#include "daemon/text/version.hpp"
 
 namespace seedbed {
 
@@ -253,7 +254,7 @@ int create_command(std::vector<std::string> const& arguments) {
     if (options->help) {
         return show_help(create_help());
     }
-    options->torrent.creator = "Seedbed " SEEDBED_VERSION;
+    options->torrent.creator = "Seedbed " + program_version();
     try {
         return create(*options);
     } catch (std::exception const& e) {

@@ -12,7 +12,7 @@
 #include "core/image/partclone_info.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create.hpp"
-#include "daemon/exit_code.hpp"
+#include "daemon/service/exit_code.hpp"
 
 namespace seedbed {
 

@@ -11,9 +11,9 @@
 #include "core/foundation/byte_size.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/exit_code.hpp"
+#include "daemon/log/logging.hpp"
 #include "daemon/service/app.hpp"
-#include "daemon/service/logging.hpp"
+#include "daemon/service/exit_code.hpp"
 
 namespace seedbed {
 

@@ -18,14 +18,14 @@
 #include "core/image/image_torrent.hpp"
 #include "core/image/torrent_file.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/commands/confirm.hpp"
-#include "daemon/commands/console.hpp"
 #include "daemon/commands/deploy_options.hpp"
-#include "daemon/commands/display_text.hpp"
-#include "daemon/commands/overview_text.hpp"
 #include "daemon/commands/receipt.hpp"
-#include "daemon/exit_code.hpp"
 #include "daemon/service/deployment.hpp"
+#include "daemon/service/exit_code.hpp"
+#include "daemon/terminal/confirm.hpp"
+#include "daemon/terminal/console.hpp"
+#include "daemon/terminal/overview_text.hpp"
+#include "daemon/text/display_text.hpp"
 
 namespace seedbed {
 

@@ -17,7 +17,7 @@
 #include "core/foundation/byte_size.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/deploy.hpp"
-#include "daemon/exit_code.hpp"
+#include "daemon/service/exit_code.hpp"
 
 namespace seedbed {
 

@@ -14,7 +14,7 @@
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/exit_code.hpp"
+#include "daemon/service/exit_code.hpp"
 
 namespace seedbed {
 

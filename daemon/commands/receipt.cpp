@@ -8,7 +8,8 @@
 
 #include "core/foundation/save_file.hpp"
 #include "core/image/torrent_file.hpp"
-#include "daemon/swarm/utc_text.hpp"
+#include "daemon/text/utc_text.hpp"
+#include "daemon/text/version.hpp"
 
 namespace seedbed {
 
@@ -122,7 +123,7 @@ std::string to_json(receipt const& what) {
     auto const& image = result.image;
     auto const done = result.code == exit_ok;
     json const document = {{"receipt", format_version},
-                           {"program", "seedbed " SEEDBED_VERSION},
+                           {"program", "seedbed " + program_version()},
                            {"host", text_or_null(host_name())},
                            {"started", utc_text(what.started)},
                            {"ended", utc_text(what.ended)},

@@ -15,10 +15,10 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "daemon/commands/status_client.hpp"
-#include "daemon/commands/status_layout.hpp"
-#include "daemon/commands/terminal_screen.hpp"
-#include "daemon/exit_code.hpp"
-#include "daemon/service/status_document.hpp"
+#include "daemon/service/exit_code.hpp"
+#include "daemon/status/status_document.hpp"
+#include "daemon/terminal/status_layout.hpp"
+#include "daemon/terminal/terminal_screen.hpp"
 
 namespace seedbed {
 

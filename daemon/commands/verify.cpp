@@ -27,12 +27,12 @@
 #include "core/foundation/printable.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/image_torrent.hpp"
-#include "daemon/commands/bad_extents.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/commands/console.hpp"
-#include "daemon/commands/overview_text.hpp"
-#include "daemon/exit_code.hpp"
 #include "daemon/service/end_signals.hpp"
+#include "daemon/service/exit_code.hpp"
+#include "daemon/terminal/bad_extents.hpp"
+#include "daemon/terminal/console.hpp"
+#include "daemon/terminal/overview_text.hpp"
 
 namespace seedbed {
 

@@ -9,10 +9,11 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "daemon/http/query_string.hpp"
+#include "daemon/log/logging.hpp"
 #include "daemon/service/backend_setup.hpp"
-#include "daemon/service/logging.hpp"
-#include "daemon/swarm/query_string.hpp"
 #include "daemon/swarm/session_settings.hpp"
+#include "daemon/text/version.hpp"
 
 namespace seedbed {
 
@@ -81,10 +82,10 @@ exit_code app::run() {
 
 void app::start() {
     log_info({},
-             fmt::format("Seedbed {}: {} image{}, {} of memory for blocks{}", SEEDBED_VERSION, m_settings.images.size(),
-                         m_settings.images.size() == 1 ? "" : "s", format_byte_size(m_settings.memory.pool),
-                         m_settings.network.shards > 1 ? fmt::format(", {} network shards", m_settings.network.shards)
-                                                       : ""));
+             fmt::format(
+                 "Seedbed {}: {} image{}, {} of memory for blocks{}", program_version(), m_settings.images.size(),
+                 m_settings.images.size() == 1 ? "" : "s", format_byte_size(m_settings.memory.pool),
+                 m_settings.network.shards > 1 ? fmt::format(", {} network shards", m_settings.network.shards) : ""));
     wait_for_signal();
     m_control.apply(m_settings.control, m_settings.metrics);
     m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });

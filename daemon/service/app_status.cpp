@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "daemon/service/app.hpp"
+#include "daemon/text/version.hpp"
 
 namespace seedbed {
 
@@ -20,7 +21,7 @@ std::int64_t blocks(std::int64_t count) {
 
 status_snapshot app::snapshot() const {
     status_snapshot snapshot;
-    snapshot.version = SEEDBED_VERSION;
+    snapshot.version = program_version();
     snapshot.taken = std::chrono::system_clock::now();
     snapshot.started = m_started_at;
     snapshot.uptime_seconds = std::chrono::duration<double>(clock::now() - m_started).count();

@@ -8,9 +8,9 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "daemon/log/logging.hpp"
 #include "daemon/service/backend_setup.hpp"
 #include "daemon/service/end_signals.hpp"
-#include "daemon/service/logging.hpp"
 
 namespace seedbed {
 

@@ -16,11 +16,11 @@
 #include "config/settings.hpp"
 #include "core/backend/backend.hpp"
 #include "core/foundation/worker_pool.hpp"
-#include "daemon/exit_code.hpp"
+#include "daemon/fleet/report_sender.hpp"
+#include "daemon/image/image_job.hpp"
+#include "daemon/image/resume_store.hpp"
+#include "daemon/service/exit_code.hpp"
 #include "daemon/service/seeding_end.hpp"
-#include "daemon/swarm/image_job.hpp"
-#include "daemon/swarm/report_sender.hpp"
-#include "daemon/swarm/resume_store.hpp"
 #include "daemon/swarm/seeder.hpp"
 
 namespace seedbed {

@@ -6,7 +6,7 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "daemon/service/logging.hpp"
+#include "daemon/log/logging.hpp"
 
 namespace seedbed {
 

@@ -9,11 +9,11 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "daemon/service/logging.hpp"
+#include "daemon/http/tcp_endpoint.hpp"
+#include "daemon/log/logging.hpp"
 #include "daemon/swarm/shard_placement.hpp"
 #include "daemon/swarm/shards.hpp"
 #include "daemon/swarm/swarm_session.hpp"
-#include "daemon/swarm/tcp_endpoint.hpp"
 #include "daemon/swarm/upload_ramp.hpp"
 
 namespace seedbed {

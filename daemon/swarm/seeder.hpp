@@ -13,7 +13,7 @@
 #include "core/backend/backend.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
-#include "daemon/swarm/image_status.hpp"
+#include "daemon/swarm/peer_status.hpp"
 #include "daemon/swarm/swarm_entry.hpp"
 
 namespace seedbed {

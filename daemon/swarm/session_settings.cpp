@@ -1,4 +1,5 @@
 #include "daemon/swarm/session_settings.hpp"
+#include "daemon/text/version.hpp"
 
 #include <malloc.h>
 
@@ -67,7 +68,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     using sp = lt::settings_pack;
     sp pack;
     set_network_settings(pack, network);
-    pack.set_str(sp::user_agent, "Seedbed/" SEEDBED_VERSION);
+    pack.set_str(sp::user_agent, user_agent());
     pack.set_str(sp::peer_fingerprint, own_peer_id_prefix());
 
     // Nothing that leaves the LAN or opens a way into it.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "daemon/swarm/tcp_endpoint.hpp"
+#include "daemon/http/tcp_endpoint.hpp"
 
 namespace seedbed {
 

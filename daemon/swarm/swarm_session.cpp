@@ -24,11 +24,11 @@
 #include <libtorrent/torrent_status.hpp>
 
 #include "core/foundation/printable.hpp"
-#include "daemon/service/logging.hpp"
+#include "daemon/http/tcp_endpoint.hpp"
+#include "daemon/log/logging.hpp"
 #include "daemon/swarm/offer_extension.hpp"
 #include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
-#include "daemon/swarm/tcp_endpoint.hpp"
 
 namespace seedbed {
 

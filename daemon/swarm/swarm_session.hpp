@@ -13,7 +13,7 @@
 #include "config/settings.hpp"
 #include "core/backend/backend.hpp"
 #include "core/foundation/error.hpp"
-#include "daemon/swarm/image_status.hpp"
+#include "daemon/swarm/peer_status.hpp"
 #include "daemon/swarm/shard_extension.hpp"
 #include "daemon/swarm/swarm_entry.hpp"
 

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/command_line.hpp"
+#include "daemon/commands/command_line.hpp"
 
 namespace seedbed::manual {
 

@@ -14,7 +14,8 @@ commands=$build/compile_commands.json
 cd "$here/../.."
 
 # From the lowest to the highest; config and core/backend do not see each other.
-layers=(core/foundation core/device core/image core/cache core/backend daemon)
+layers=(core/foundation core/device core/image core/cache core/backend)
+rooms=(log text http swarm fleet image status service terminal commands)
 failed=0
 
 # include_flags LAYER: the -I options that one of its files is compiled with.
@@ -66,9 +67,21 @@ for i in "${!layers[@]}"; do
         expect "$( ((j <= i)) && echo yes || echo no)" "${layers[i]}" "${layers[j]}"
     done
 done
-expect yes daemon config
+# The rooms of daemon/: log and text do not see each other.
+for i in "${!rooms[@]}"; do
+    for j in "${!rooms[@]}"; do
+        answer=no
+        if ((j <= i)) && [[ "${rooms[i]} ${rooms[j]}" != "text log" ]]; then
+            answer=yes
+        fi
+        expect "$answer" "daemon/${rooms[i]}" "daemon/${rooms[j]}"
+    done
+done
+expect yes daemon/log config
+expect yes daemon/swarm core/backend
+expect no daemon/http core/backend
 expect yes config core/device
-for other in core/cache core/backend core/image daemon; do
+for other in core/cache core/backend core/image daemon/log; do
     expect no config "$other"
 done
 for lower in core/foundation core/device core/image core/cache core/backend; do

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/service/status_snapshot.hpp"
+#include "daemon/status/status_snapshot.hpp"
 
 namespace seedbed::test {
 

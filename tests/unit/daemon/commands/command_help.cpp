@@ -5,7 +5,7 @@
 #include <boost/program_options.hpp>
 #include <catch2/catch.hpp>
 
-#include "daemon/command_line.hpp"
+#include "daemon/commands/command_line.hpp"
 
 using namespace seedbed;
 

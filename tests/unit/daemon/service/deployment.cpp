@@ -7,7 +7,7 @@
 
 #include "core/foundation/save_file.hpp"
 #include "core/image/torrent_file.hpp"
-#include "daemon/service/logging.hpp"
+#include "daemon/log/logging.hpp"
 #include "daemon/service/seeding_end.hpp"
 #include "support/temp_dir.hpp"
 

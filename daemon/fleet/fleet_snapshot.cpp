@@ -1,0 +1,205 @@
+// What a fleet tells of its present round: to the log, to displays, and to the program that runs when all are done.
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include "daemon/fleet/fleet.hpp"
+#include "daemon/text/utc_text.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using boost::asio::ip::address;
+
+double to_seconds(fleet::clock::duration time) {
+    return std::chrono::duration<double>(time).count();
+}
+
+double tenths(double seconds) {
+    return std::round(seconds * 10) / 10;
+}
+
+} // namespace
+
+host_state fleet::state_of(host const& which) {
+    switch (which.state) {
+    case state_kind::complete:
+        return which.proof;
+    case state_kind::failed:
+        return host_state::failed;
+    default:
+        return which.stopped                        ? host_state::stopped
+               : which.state == state_kind::fetched ? host_state::unverified
+                                                    : host_state::fetching;
+    }
+}
+
+fleet_host fleet::tell(host const& which, clock::time_point now, std::chrono::system_clock::time_point wall) const {
+    auto const at = [&](clock::time_point time) {
+        return wall - std::chrono::duration_cast<std::chrono::system_clock::duration>(now - time);
+    };
+    auto const ended = which.state == state_kind::complete || which.state == state_kind::failed;
+    fleet_host told;
+    told.address = which.addresses.front().to_string();
+    told.name = told.address;
+    told.port = which.port;
+    told.state = state_of(which);
+    told.connected = which.connected;
+    told.failure = which.failure;
+    if (which.state == state_kind::complete) {
+        told.fraction = 1;
+        told.completed = at(which.ended);
+    } else if (which.state == state_kind::fetched) {
+        told.fraction = 1;
+    } else if (m_total > 0 && which.measured != clock::time_point{}) {
+        told.fraction = std::clamp(1 - static_cast<double>(which.left) / static_cast<double>(m_total), 0.0, 1.0);
+    }
+    told.rate = which.state == state_kind::fetching && !which.stopped ? std::max(which.rate, which.sent_rate) : 0;
+    told.fetched = which.fetched;
+    told.seconds = to_seconds((ended ? which.ended : now) - which.started);
+    told.seen = at(which.seen);
+    if (told.state == host_state::stopped) {
+        told.stopped_seconds = to_seconds(now - *which.stopped);
+    }
+    if (which.away) {
+        told.away_seconds = to_seconds(now - *which.away);
+    }
+    return told;
+}
+
+std::string fleet::describe(host const& which, clock::time_point now) const {
+    return seedbed::describe(tell(which, now, {}));
+}
+
+fleet_status fleet::status(clock::time_point now, std::chrono::system_clock::time_point wall) const {
+    fleet_status told;
+    told.expected = expected();
+    told.complete = complete();
+    told.deployed = m_deployed;
+    if (m_first_start) {
+        told.started = wall - std::chrono::duration_cast<std::chrono::system_clock::duration>(now - *m_first_start);
+        told.seconds = to_seconds((m_deployed ? m_ended : now) - *m_first_start);
+    }
+    std::set<std::string_view> const wanted(m_settings.expect_hosts.begin(), m_settings.expect_hosts.end());
+    std::set<std::string> seen; // of these
+    std::map<address, int> at_address;
+    for (auto const& each : m_hosts) {
+        ++at_address[each.addresses.front()];
+    }
+    std::size_t expected_and_seen = 0;
+    for (auto const& each : m_hosts) {
+        if (each.state == state_kind::earlier) {
+            continue;
+        }
+        auto& shown = told.hosts.emplace_back(tell(each, now, wall));
+        shown.name = name_of(each, at_address[each.addresses.front()] > 1);
+        shown.expected = wanted.empty();
+        for (auto const& where : each.addresses) {
+            if (auto text = expected_text(where); wanted.contains(text)) {
+                shown.expected = true;
+                seen.insert(std::move(text));
+            }
+        }
+        expected_and_seen += shown.expected ? 1 : 0;
+    }
+    if (!wanted.empty()) {
+        std::ranges::copy_if(m_settings.expect_hosts, std::back_inserter(told.not_seen),
+                             [&seen](std::string const& each) { return !seen.contains(each); });
+        told.missing = told.not_seen.size();
+    } else if (told.expected && *told.expected > expected_and_seen) {
+        told.missing = *told.expected - expected_and_seen;
+    }
+    return told;
+}
+
+std::size_t fleet::complete() const {
+    if (m_settings.expect_hosts.empty()) {
+        return static_cast<std::size_t>(std::ranges::count(m_hosts, state_kind::complete, &host::state));
+    }
+    // An address counts once, whoever else is behind it.
+    std::set<std::string> there;
+    for (auto const& each : m_hosts) {
+        if (each.state == state_kind::complete) {
+            for (auto const& where : each.addresses) {
+                there.insert(expected_text(where));
+            }
+        }
+    }
+    return static_cast<std::size_t>(
+        std::ranges::count_if(m_settings.expect_hosts, [&there](auto const& text) { return there.contains(text); }));
+}
+
+std::optional<std::size_t> fleet::expected() const {
+    if (!m_settings.expect_hosts.empty()) {
+        return m_settings.expect_hosts.size();
+    }
+    return m_settings.expect ? std::optional(static_cast<std::size_t>(*m_settings.expect)) : std::nullopt;
+}
+
+std::string fleet::count() const {
+    auto const wanted = expected();
+    return wanted ? fmt::format("{}/{}", complete(), *wanted) : fmt::format("{}", complete());
+}
+
+std::string fleet::stragglers(std::size_t most, clock::time_point now) const {
+    auto const told = status(now, {});
+    auto const behind = told.stragglers();
+    std::string text;
+    auto const add = [&text](std::string const& more) { text += (text.empty() ? "" : ", ") + more; };
+    for (std::size_t i = 0; i < std::min(most, behind.size()); ++i) {
+        add(behind[i]->name + " " + seedbed::describe(*behind[i]));
+    }
+    if (behind.size() > most) {
+        add(fmt::format("{} more", behind.size() - most));
+    }
+    if (told.not_seen.empty()) {
+        if (told.missing > 0) {
+            add(fmt::format("{} not seen", told.missing));
+        }
+        return text;
+    }
+    for (std::size_t i = 0; i < std::min(most, told.not_seen.size()); ++i) {
+        add(told.not_seen[i] + " not seen");
+    }
+    if (told.not_seen.size() > most) {
+        add(fmt::format("{} more not seen", told.not_seen.size() - most));
+    }
+    return text;
+}
+
+std::string fleet::document(std::string const& image, std::string const& info_hash, clock::time_point now,
+                            std::chrono::system_clock::time_point wall) const {
+    auto const told = status(now, wall);
+    nlohmann::json document;
+    document["image"] = image;
+    document["info_hash"] = info_hash;
+    document["expected"] = told.expected ? nlohmann::json(*told.expected) : nlohmann::json();
+    document["complete"] = told.complete;
+    document["started"] = told.started ? nlohmann::json(utc_text(*told.started)) : nlohmann::json();
+    document["duration"] = tenths(told.seconds);
+    auto& hosts = document["hosts"] = nlohmann::json::array();
+    for (auto const& each : told.hosts) {
+        nlohmann::json entry;
+        entry["address"] = each.address;
+        entry["port"] = each.port;
+        entry["state"] = to_string(each.state);
+        entry["completed_at"] = each.completed ? nlohmann::json(utc_text(*each.completed)) : nlohmann::json();
+        entry["seconds"] = tenths(each.seconds);
+        entry["bytes"] = each.fetched;
+        if (each.state == host_state::failed) {
+            entry["reason"] = each.failure;
+        }
+        hosts.push_back(std::move(entry));
+    }
+    // What a target says of itself need not be UTF-8.
+    return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+} // namespace seedbed

@@ -1,0 +1,168 @@
+#include "daemon/fleet/fleet_watch.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "daemon/http/query_string.hpp"
+#include "daemon/log/logging.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How often peers are asked for while somebody is on the way.
+constexpr auto look_interval = 3s;
+/// How often at least after somebody has connected.
+constexpr int looks_at_new = 3;
+
+} // namespace
+
+fleet_watch::fleet_watch(boost::asio::io_context& context,
+                         std::function<void(std::string const&, peers_handler)> request_peers)
+    : m_context(context)
+    , m_request_peers(std::move(request_peers))
+    , m_timer(context)
+    , m_hooks(context) {}
+
+void fleet_watch::set_images(std::vector<image> const& images, std::size_t limit) {
+    std::erase_if(m_followed, [&](auto const& known) {
+        return std::ranges::none_of(images, [&](image const& each) {
+            return each.name == known.first &&
+                   (each.hashes.empty() || each.hashes.front() == known.second.now.hashes.front());
+        });
+    });
+    for (auto const& each : images) {
+        if (each.hashes.empty()) {
+            if (auto const known = m_followed.find(each.name); known != m_followed.end()) {
+                known->second.now.in_swarm = false;
+            }
+            continue;
+        }
+        auto const [at, added] =
+            m_followed.try_emplace(each.name, followed{each, fleet(each.total_bytes, each.settings, limit)});
+        at->second.hosts.set_takes_reports(each.takes_reports);
+        if (!added) {
+            at->second.now = each;
+            at->second.hosts.set_settings(each.settings, limit, fleet::clock::now());
+            after_change(at->second);
+        }
+    }
+}
+
+fleet_watch::followed* fleet_watch::find_hash(std::string const& info_hash) {
+    for (auto& [name, each] : m_followed) {
+        if (std::ranges::any_of(each.now.hashes,
+                                [&](std::string const& hex) { return bytes_of_hex(hex) == info_hash; })) {
+            return &each;
+        }
+    }
+    return nullptr;
+}
+
+void fleet_watch::on_announce(announcement const& said, fleet::clock::duration patience) {
+    if (auto* const which = find_hash(said.info_hash)) {
+        which->hosts.on_announce(said, patience, fleet::clock::now());
+        after_change(*which);
+    }
+}
+
+bool fleet_watch::on_report(std::string const& info_hash, host_report const& report) {
+    auto* const which = find_hash(info_hash);
+    if (which != nullptr) {
+        which->hosts.on_report(report, fleet::clock::now());
+        after_change(*which);
+    }
+    return which != nullptr;
+}
+
+void fleet_watch::wake() {
+    m_looks = looks_at_new; // a connection is not a peer before both have said hello
+    go_on();
+}
+
+void fleet_watch::go_on() {
+    if (!m_armed && !m_stopped && !m_followed.empty()) {
+        arm();
+    }
+}
+
+void fleet_watch::stop() {
+    m_stopped = true;
+    m_timer.cancel();
+    m_hooks.stop();
+}
+
+fleet const* fleet_watch::find(std::string const& name) const {
+    auto const at = m_followed.find(name);
+    return at == m_followed.end() ? nullptr : &at->second.hosts;
+}
+
+std::shared_ptr<fleet_status const> fleet_watch::status(std::string const& name) const {
+    auto const* const hosts = find(name);
+    return hosts == nullptr ? nullptr
+                            : std::make_shared<fleet_status const>(
+                                  hosts->status(fleet::clock::now(), std::chrono::system_clock::now()));
+}
+
+void fleet_watch::arm() {
+    m_armed = true;
+    m_timer.expires_after(look_interval);
+    m_timer.async_wait([this](boost::system::error_code const& ec) {
+        if (!ec) {
+            m_armed = false;
+            on_timer();
+        }
+    });
+}
+
+void fleet_watch::on_timer() {
+    auto again = --m_looks > 0;
+    for (auto& [name, which] : m_followed) {
+        if (which.now.in_swarm) {
+            m_request_peers(name, [this, alive = std::weak_ptr(m_alive), name](std::vector<peer_status> const& peers) {
+                auto const at = alive.expired() ? m_followed.end() : m_followed.find(name);
+                if (alive.expired() || at == m_followed.end()) {
+                    return;
+                }
+                at->second.connected = peers.size();
+                at->second.hosts.on_peers(peers, fleet::clock::now());
+                after_change(at->second);
+            });
+        }
+        which.hosts.on_tick(fleet::clock::now());
+        after_change(which);
+        again = again || which.hosts.is_moving() || which.connected > 0;
+    }
+    if (again) {
+        go_on();
+    }
+}
+
+void fleet_watch::after_change(followed& which) {
+    for (auto const& line : which.hosts.take_lines()) {
+        log(line.level, {which.now.name, {}, line.peer}, line.text);
+    }
+    if (which.hosts.take_completed() && !which.now.settings.on_complete.empty() && !m_stopped) {
+        run_hook(which);
+    }
+    if (which.hosts.is_moving()) {
+        go_on();
+    }
+}
+
+void fleet_watch::run_hook(followed const& which) {
+    auto const& settings = which.now.settings;
+    auto const document = which.hosts.document(which.now.name, which.now.hashes.front(), fleet::clock::now(),
+                                               std::chrono::system_clock::now());
+    log_info({which.now.name, {}, {}}, "running " + settings.on_complete.front());
+    m_hooks.run(
+        settings.on_complete, document, settings.on_complete_timeout,
+        [name = which.now.name, program = settings.on_complete.front()](hook_outcome const& outcome) {
+            log(outcome.ok() ? log_level::info : log_level::error, {name, {}, {}}, program + ": " + outcome.text());
+        });
+}
+
+} // namespace seedbed

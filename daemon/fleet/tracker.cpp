@@ -1,0 +1,315 @@
+#include "daemon/fleet/tracker.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
+#include <libtorrent/bencode.hpp>
+#include <libtorrent/entry.hpp>
+
+#include "core/foundation/error.hpp"
+#include "daemon/http/query_string.hpp"
+#include "daemon/log/logging.hpp"
+#include "daemon/swarm/shards.hpp"
+
+namespace seedbed {
+
+namespace lt = libtorrent;
+
+namespace {
+
+using namespace std::chrono_literals;
+using endpoint = tracker::endpoint;
+
+constexpr std::size_t hash_size = 20;
+/// How often clients announce that keep an interval of their own: five minutes is the least for libtorrent by default
+/// (settings_pack::min_announce_interval), two for Transmission.
+constexpr auto foreign_interval = 300s;
+/// An announce takes its time, and clients round up.
+constexpr auto grace = 10s;
+/// What a daemon that announces to itself is told: it does no harm, and has no use.
+constexpr auto own_interval = 1800s;
+
+std::string bencoded(lt::entry const& value) {
+    std::string text;
+    lt::bencode(std::back_inserter(text), value);
+    return text;
+}
+
+std::string failure(std::string const& reason) {
+    lt::entry answer;
+    answer["failure reason"] = reason;
+    return bencoded(answer);
+}
+
+/// BEP 23 and 7: 4 or 16 bytes of the address and 2 of the port, in network order.
+void append_compact(std::string& text, endpoint const& peer) {
+    if (peer.address().is_v4()) {
+        auto const bytes = peer.address().to_v4().to_bytes();
+        text.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+    } else {
+        auto const bytes = peer.address().to_v6().to_bytes();
+        text.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+    }
+    text += static_cast<char>(peer.port() >> 8);
+    text += static_cast<char>(peer.port() & 0xff);
+}
+
+announcement::event_kind parse_event(std::string_view text) {
+    using kind = announcement::event_kind;
+    if (text == "started") {
+        return kind::started;
+    }
+    if (text == "completed") {
+        return kind::completed;
+    }
+    if (text == "stopped") {
+        return kind::stopped;
+    }
+    // "paused" (BEP 21) tells of nothing that matters here, and what is not known yet will not either.
+    return kind::none;
+}
+
+/// Why an announce is none, or what it says.
+result<announcement> read_announcement(query_string const& query, tracker::address const& peer) {
+    auto const refuse = [](char const* reason) { return tl::unexpected(error{reason}); };
+    announcement said;
+    said.info_hash = std::string(query.find("info_hash").value_or(""));
+    said.peer_id = std::string(query.find("peer_id").value_or(""));
+    if (said.info_hash.size() != hash_size) {
+        return refuse("info_hash is missing or has not 20 bytes");
+    }
+    if (said.peer_id.size() != hash_size) {
+        return refuse("peer_id is missing or has not 20 bytes");
+    }
+    auto const port = query.number("port");
+    if (!port || *port > 65535) {
+        return refuse("port is missing or no port");
+    }
+    said.peer = {peer, static_cast<std::uint16_t>(*port)};
+    said.downloaded = query.number("downloaded").value_or(0);
+    // Without it nobody knows: at least it is not complete.
+    said.left = query.number("left").value_or(1);
+    said.event = parse_event(query.find("event").value_or(""));
+    return said;
+}
+
+} // namespace
+
+tracker::tracker(tracker_limits const& limits, std::function<void(announcement const&)> on_announce)
+    : m_limits(limits)
+    , m_on_announce(std::move(on_announce)) {}
+
+void tracker::set_limits(tracker_limits const& limits) {
+    m_limits = limits;
+}
+
+void tracker::set_own(std::string peer_id_prefix, std::vector<endpoint> listeners, int shards) {
+    m_own_prefix = std::move(peer_id_prefix);
+    m_own_listeners = std::move(listeners);
+    m_own_shards = shards;
+}
+
+void tracker::set_images(std::vector<image> const& images) {
+    std::map<std::string, swarm, std::less<>> kept;
+    for (auto const& each : images) {
+        auto const known = m_swarms.find(each.info_hash);
+        auto& of = kept[each.info_hash];
+        if (known != m_swarms.end()) {
+            of = std::move(known->second);
+            m_swarms.erase(known);
+        }
+        of.own_complete = each.complete;
+    }
+    for (auto const& [hash, gone] : m_swarms) {
+        m_peers -= gone.peers.size();
+    }
+    m_swarms = std::move(kept);
+}
+
+bool tracker::is_own(std::string_view peer_id) const {
+    return !m_own_prefix.empty() && peer_id.starts_with(m_own_prefix);
+}
+
+tracker::clock::duration tracker::patience(std::string_view peer_id) const {
+    auto const obeys = peer_id.starts_with("-SB");
+    return 2 * (obeys ? m_limits.interval : std::max<std::chrono::seconds>(m_limits.interval, foreign_interval)) +
+           grace;
+}
+
+std::string tracker::announce(std::string_view target, address const& peer, address const& local,
+                              clock::time_point now) {
+    auto const query = query_string::parse(target);
+    if (!query) {
+        return failure("the request is not percent-encoded");
+    }
+    auto const said = read_announcement(*query, peer);
+    if (!said) {
+        return failure(said.error().message);
+    }
+    auto const at = m_swarms.find(said->info_hash);
+    if (at == m_swarms.end()) {
+        return failure("this tracker does not serve this torrent");
+    }
+    expire(now);
+    auto const own = is_own(said->peer_id);
+    auto& of = at->second;
+    if (!own) {
+        keep(of, *said, now);
+        m_on_announce(*said);
+    }
+
+    auto const stopped = said->event == announcement::event_kind::stopped;
+    auto const wanted = std::min<std::size_t>(
+        static_cast<std::size_t>(query->number("numwant").value_or(static_cast<std::int64_t>(m_limits.numwant))),
+        m_limits.numwant);
+    // A daemon that has all of it is connected to by those who have not.
+    auto const needs_none = stopped || (own && of.own_complete);
+    auto const peers = needs_none ? std::vector<std::pair<endpoint, kept_peer const*>>() : choose(of, *said, wanted);
+    auto const own_ones = own || stopped ? std::vector<endpoint>() : own_endpoints(local, peer);
+
+    lt::entry answer;
+    auto const complete = std::ranges::count_if(of.peers, [](auto const& each) { return each.second.complete; });
+    answer["complete"] = static_cast<std::int64_t>(complete) + (of.own_complete ? 1 : 0);
+    answer["incomplete"] = static_cast<std::int64_t>(of.peers.size()) - complete;
+    answer["interval"] = (own ? own_interval : m_limits.interval).count();
+    answer["min interval"] = m_limits.min_interval.count();
+    if (query->find("compact").value_or("1") == "0") {
+        auto& list = answer["peers"].list();
+        auto const with_id = query->find("no_peer_id").value_or("0") != "1";
+        for (auto const& each : own_ones) {
+            lt::entry entry;
+            entry["ip"] = each.address().to_string();
+            entry["port"] = each.port();
+            list.push_back(std::move(entry));
+        }
+        for (auto const& [where, who] : peers) {
+            lt::entry entry;
+            entry["ip"] = where.address().to_string();
+            if (with_id) {
+                entry["peer id"] = who->id;
+            }
+            entry["port"] = where.port();
+            list.push_back(std::move(entry));
+        }
+        return bencoded(answer);
+    }
+    std::string compact;
+    for (auto const& each : own_ones) {
+        append_compact(compact, each);
+    }
+    for (auto const& each : peers) {
+        append_compact(compact, each.first);
+    }
+    answer[peer.is_v6() ? "peers6" : "peers"] = std::move(compact);
+    if (peer.is_v6()) {
+        answer["peers"] = ""; // there are clients that look for it in every answer
+    }
+    return bencoded(answer);
+}
+
+void tracker::keep(swarm& of, announcement const& said, clock::time_point now) {
+    using kind = announcement::event_kind;
+    auto const at = of.peers.find(said.peer);
+    if (said.event == kind::stopped) {
+        if (at != of.peers.end()) {
+            of.peers.erase(at);
+            --m_peers;
+        }
+        return;
+    }
+    of.completions += said.event == kind::completed ? 1 : 0;
+    if (at != of.peers.end()) {
+        at->second = {said.peer_id, said.left == 0, now};
+        return;
+    }
+    if (said.peer.port() == 0) {
+        return; // it does not listen
+    }
+    if (of.peers.size() >= m_limits.peers_per_image || m_peers >= m_limits.peers) {
+        if (!std::exchange(m_full, true)) {
+            log_warning({},
+                        "the tracker knows as many peers as it may keep: more are answered, but not named to others");
+        }
+        return;
+    }
+    of.peers[said.peer] = {said.peer_id, said.left == 0, now};
+    ++m_peers;
+}
+
+std::vector<std::pair<endpoint, tracker::kept_peer const*>> tracker::choose(swarm const& of, announcement const& said,
+                                                                            std::size_t wanted) {
+    std::vector<std::pair<endpoint, kept_peer const*>> fitting;
+    for (auto const& [where, who] : of.peers) {
+        auto const itself = where == said.peer || who.id == said.peer_id;
+        auto const both_complete = said.left == 0 && who.complete;
+        if (!itself && !both_complete && where.address().is_v6() == said.peer.address().is_v6()) {
+            fitting.emplace_back(where, &who);
+        }
+    }
+    std::vector<std::pair<endpoint, kept_peer const*>> chosen;
+    std::ranges::sample(fitting, std::back_inserter(chosen), static_cast<std::ptrdiff_t>(wanted), m_random);
+    return chosen;
+}
+
+std::vector<endpoint> tracker::own_endpoints(address const& local, address const& peer) const {
+    auto const shard = shard_of(peer, m_own_shards);
+    std::vector<endpoint> reached;
+    std::vector<endpoint> elsewhere;
+    for (auto const& listener : m_own_listeners) {
+        if (listener.address().is_v6() != local.is_v6()) {
+            continue;
+        }
+        if (listener.address().is_unspecified() || listener.address() == local) {
+            reached.emplace_back(local, port_of_shard(listener.port(), shard));
+        } else {
+            elsewhere.emplace_back(listener.address(), port_of_shard(listener.port(), shard));
+        }
+    }
+    return reached.empty() ? elsewhere : reached;
+}
+
+std::string tracker::scrape(std::string_view target, clock::time_point now) {
+    auto const query = query_string::parse(target);
+    if (!query) {
+        return failure("the request is not percent-encoded");
+    }
+    expire(now);
+    lt::entry answer;
+    auto& files = answer["files"].dict();
+    auto const add = [&files](std::string const& hash, swarm const& of) {
+        auto const complete = std::ranges::count_if(of.peers, [](auto const& each) { return each.second.complete; });
+        auto& file = files[hash];
+        file["complete"] = static_cast<std::int64_t>(complete) + (of.own_complete ? 1 : 0);
+        file["downloaded"] = of.completions;
+        file["incomplete"] = static_cast<std::int64_t>(of.peers.size()) - complete;
+    };
+    auto const asked = query->find_all("info_hash");
+    for (auto const hash : asked) {
+        if (auto const at = m_swarms.find(hash); at != m_swarms.end()) {
+            add(at->first, at->second);
+        }
+    }
+    if (asked.empty()) {
+        for (auto const& [hash, of] : m_swarms) {
+            add(hash, of);
+        }
+    }
+    return bencoded(answer);
+}
+
+void tracker::expire(clock::time_point now) {
+    if (now - m_expired < 1s) {
+        return;
+    }
+    m_expired = now;
+    for (auto& [hash, of] : m_swarms) {
+        m_peers -= std::erase_if(of.peers,
+                                 [&](auto const& each) { return now - each.second.seen > patience(each.second.id); });
+    }
+    if (m_peers < m_limits.peers / 2) {
+        m_full = false;
+    }
+}
+
+} // namespace seedbed

@@ -1,0 +1,145 @@
+#include "daemon/fleet/tracker_service.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include "daemon/http/query_string.hpp"
+#include "daemon/http/tcp_endpoint.hpp"
+#include "daemon/log/logging.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using boost::asio::ip::address;
+using boost::asio::ip::tcp;
+
+std::optional<address> parse_address(std::string const& text) {
+    boost::system::error_code ec;
+    auto const literal = boost::asio::ip::make_address(text, ec);
+    return ec ? std::nullopt : std::optional(literal);
+}
+
+tracker_limits limits_of(tracker_settings const& wanted) {
+    tracker_limits limits;
+    limits.interval = std::chrono::ceil<std::chrono::seconds>(wanted.interval);
+    limits.min_interval = std::chrono::ceil<std::chrono::seconds>(wanted.min_interval);
+    limits.peers_per_image = static_cast<std::size_t>(wanted.peers_per_image);
+    limits.peers = static_cast<std::size_t>(wanted.peers);
+    limits.numwant = static_cast<std::size_t>(wanted.numwant);
+    return limits;
+}
+
+} // namespace
+
+tracker_service::tracker_service(boost::asio::io_context& context, std::string own_peer_id_prefix, events told)
+    : m_context(context)
+    , m_own_prefix(std::move(own_peer_id_prefix))
+    , m_told(std::move(told))
+    , m_tracker(tracker_limits{},
+                [this](announcement const& said) { m_told.on_announce(said, m_tracker.patience(said.peer_id)); }) {
+    // A room of machines that asks at the same moment; each is done in a millisecond.
+    m_limits.connections = 1024;
+}
+
+result<void> tracker_service::apply(tracker_settings const& wanted, network_settings const& network) {
+    m_tracker.set_limits(limits_of(wanted));
+    m_tracker.set_own(m_own_prefix, to_tcp_endpoints(network.listen), network.shards);
+    m_limits.header_bytes = static_cast<std::size_t>(wanted.max_request);
+
+    auto const addresses =
+        wanted.enabled ? wanted.listen.value_or(tracker_settings::default_listen()) : std::vector<std::string>();
+    std::erase_if(m_servers,
+                  [&](auto const& server) { return std::ranges::find(addresses, server.first) == addresses.end(); });
+    result<void> outcome;
+    for (auto const& text : addresses) {
+        if (auto const open = m_servers.find(text); open != m_servers.end()) {
+            open->second->set_limits(m_limits);
+            continue;
+        }
+        auto const opened = listen(text);
+        if (!opened && wanted.listen) {
+            outcome = tl::unexpected(error{"tracker: " + opened.error().message});
+        } else if (!opened) {
+            log_warning({}, "tracker: " + opened.error().message + ", ignoring");
+        }
+    }
+    return outcome;
+}
+
+result<void> tracker_service::listen(std::string const& text) {
+    auto const endpoint = to_tcp_endpoint(text);
+    if (!endpoint) {
+        return tl::unexpected(error{"listen on " + text + ": no address"});
+    }
+    auto server = std::make_unique<http_server>(
+        m_context, [this](http_request const& request) { return answer(request); }, m_limits);
+    auto const opened = server->listen_tcp(endpoint->address().to_string(), endpoint->port());
+    if (!opened) {
+        return tl::unexpected(opened.error());
+    }
+    log_debug({}, "tracker: listening on " + text);
+    m_servers[text] = std::move(server);
+    return {};
+}
+
+void tracker_service::set_images(std::vector<tracker::image> const& images) {
+    m_tracker.set_images(images);
+}
+
+std::uint16_t tracker_service::port() const {
+    std::uint16_t found = 0;
+    for (auto const& [text, server] : m_servers) {
+        auto const endpoint = to_tcp_endpoint(text);
+        if (endpoint && endpoint->address().is_unspecified()) {
+            return endpoint->port();
+        }
+        found = endpoint ? endpoint->port() : found;
+    }
+    return found;
+}
+
+void tracker_service::close() {
+    m_servers.clear();
+}
+
+http_response tracker_service::answer(http_request const& request) {
+    auto const peer = parse_address(request.peer_address);
+    auto const local = parse_address(request.local_address);
+    auto const path = request.target.substr(0, request.target.find('?'));
+    if (!peer || !local) { // gone before it was answered
+        return {400, "text/plain; charset=utf-8", "no address\n"};
+    }
+    auto const now = tracker::clock::now();
+    if (path == "/announce") {
+        return {200, "text/plain", m_tracker.announce(request.target, *peer, *local, now)};
+    }
+    if (path == "/scrape") {
+        return {200, "text/plain", m_tracker.scrape(request.target, now)};
+    }
+    if (path == "/report") {
+        return take_report(request);
+    }
+    return {404, "text/plain; charset=utf-8", "this is a BitTorrent tracker: /announce and /scrape\n"};
+}
+
+http_response tracker_service::take_report(http_request const& request) {
+    constexpr auto plain = "text/plain; charset=utf-8";
+    auto const query = query_string::parse(request.target);
+    auto const from = parse_address(request.peer_address);
+    if (!query || !from) {
+        return {400, plain, "the request is not percent-encoded\n"};
+    }
+    auto const report = read_host_report(*query, *from);
+    if (!report) {
+        return {400, plain, report.error().message + "\n"};
+    }
+    if (!m_told.on_report(std::string(query->find("info_hash").value_or("")), *report)) {
+        return {404, plain, "this tracker does not serve this torrent\n"};
+    }
+    return {200, plain, "noted\n"};
+}
+
+} // namespace seedbed

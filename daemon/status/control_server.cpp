@@ -1,0 +1,202 @@
+#include "daemon/status/control_server.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+
+#include "daemon/http/tcp_endpoint.hpp"
+#include "daemon/log/logging.hpp"
+#include "daemon/status/metrics.hpp"
+#include "daemon/status/status_document.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned socket_mode = 0660;
+constexpr char const* socket_group = "seedbed";
+/// How long libtorrent may take to tell its numbers before those it told last have to do.
+constexpr auto status_patience = 1s;
+
+http_limits limits() {
+    http_limits wanted;
+    wanted.connections = 64;
+    return wanted;
+}
+
+http_response text(int status, std::string body) {
+    return {status, "text/plain; charset=utf-8", std::move(body)};
+}
+
+/// The group that the socket is to be given, unless it gets it anyway or this process may not give it.
+std::optional<std::string> group_to_give() {
+    std::vector<char> memory(16U << 10);
+    group entry{};
+    group* found = nullptr;
+    if (::getgrnam_r(socket_group, &entry, memory.data(), memory.size(), &found) != 0 || found == nullptr ||
+        found->gr_gid == ::getegid()) {
+        return std::nullopt;
+    }
+    std::vector<gid_t> own(64);
+    auto const count = ::getgroups(static_cast<int>(own.size()), own.data());
+    own.resize(static_cast<std::size_t>(std::max(count, 0)));
+    auto const may = ::geteuid() == 0 || std::ranges::find(own, found->gr_gid) != own.end();
+    return may ? std::optional<std::string>(socket_group) : std::nullopt;
+}
+
+/// Why the folder of a socket can not take one, or 0. It is made where only it is missing: in /run, which is empty
+/// after each start of the machine.
+int prepare_folder(std::string const& path) {
+    auto const folder = std::filesystem::path(path).parent_path().string();
+    if (::mkdir(folder.c_str(), 0755) == 0) {
+        return ::chmod(folder.c_str(), 0755) == 0 ? 0 : errno; // whatever the umask says
+    }
+    if (errno != EEXIST) {
+        return errno;
+    }
+    return ::access(folder.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+using maker = std::function<http_response(status_snapshot const&)>;
+
+/// What a worker runs must not throw.
+http_response make_safely(maker const& make, status_snapshot const& snapshot) {
+    try {
+        return make(snapshot);
+    } catch (std::exception const& failed) {
+        log_error({}, "the status could not be told: " + std::string(failed.what()));
+        return text(500, "internal error\n");
+    }
+}
+
+} // namespace
+
+control_server::control_server(boost::asio::io_context& main, collect from)
+    : m_main(main)
+    , m_collect(std::move(from)) {}
+
+control_server::~control_server() = default;
+
+void control_server::apply(control_settings const& control, metrics_settings const& metrics) {
+    apply_socket(control.socket);
+    apply_tcp(metrics.listen);
+}
+
+void control_server::close() {
+    m_socket.reset();
+    m_path.clear();
+    m_tcp.clear();
+}
+
+void control_server::apply_socket(std::string const& path) {
+    if (path == m_path) {
+        return;
+    }
+    if (!m_path.empty()) {
+        log_info({}, "the control socket " + m_path + " is closed");
+        m_socket.reset();
+        m_path.clear();
+    }
+    if (path.empty()) {
+        return;
+    }
+    if (auto const code = prepare_folder(path); code != 0) {
+        log_info({}, "no control socket, so that \"seedbed status\" does not find this daemon: " +
+                         errno_error(std::filesystem::path(path).parent_path().string(), code).message);
+        return;
+    }
+    auto server = std::make_unique<http_server>(
+        m_main,
+        [this](http_request const& request, http_server::respond const& respond) {
+            handle(source::socket, request, respond);
+        },
+        limits());
+    if (auto const opened = server->listen_unix(path, socket_mode, group_to_give()); !opened) {
+        log_warning({}, "no control socket, so that \"seedbed status\" does not find this daemon: " +
+                            opened.error().message);
+        return;
+    }
+    log_debug({}, "control socket " + path);
+    m_socket = std::move(server);
+    m_path = path;
+}
+
+void control_server::apply_tcp(std::vector<std::string> const& addresses) {
+    std::erase_if(m_tcp, [&addresses](tcp_listener const& each) {
+        auto const goes = std::ranges::find(addresses, each.address) == addresses.end();
+        if (goes) {
+            log_info({}, "metrics are no longer served at " + each.address);
+        }
+        return goes;
+    });
+    for (auto const& address : addresses) {
+        if (std::ranges::find(m_tcp, address, &tcp_listener::address) != m_tcp.end()) {
+            continue;
+        }
+        auto const endpoint = to_tcp_endpoint(address);
+        if (!endpoint) {
+            continue; // checked by the configuration
+        }
+        auto server = std::make_unique<http_server>(
+            m_main,
+            [this](http_request const& request, http_server::respond const& respond) {
+                handle(source::tcp, request, respond);
+            },
+            limits());
+        if (auto const opened = server->listen_tcp(endpoint->address().to_string(), endpoint->port()); !opened) {
+            log_error({}, "metrics: " + opened.error().message);
+            continue;
+        }
+        log_info({}, "metrics are served at " + address);
+        m_tcp.push_back({address, std::move(server)});
+    }
+}
+
+void control_server::handle(source from, http_request const& request, http_server::respond const& respond) {
+    auto const path = std::string_view(request.target).substr(0, request.target.find('?'));
+    if (path == "/status" && from == source::socket) {
+        answer(status_patience, respond, [](status_snapshot const& snapshot) -> http_response {
+            return {200, "application/json", to_status_document(snapshot) + "\n"};
+        });
+    } else if (path == "/metrics") {
+        answer(status_patience, respond, [](status_snapshot const& snapshot) -> http_response {
+            return {200, metrics_content_type, to_metrics(snapshot)};
+        });
+    } else if (path == "/healthz") {
+        answer(network_patience, respond, [](status_snapshot const& snapshot) {
+            auto const complaint = snapshot.complaint();
+            return complaint.empty() ? text(200, "ok\n") : text(503, complaint + "\n");
+        });
+    } else {
+        respond(text(404, from == source::socket ? "there are /status, /metrics and /healthz\n"
+                                                 : "there are /metrics and /healthz\n"));
+    }
+}
+
+void control_server::answer(status_collector::clock::duration patience, http_server::respond const& respond,
+                            std::function<http_response(status_snapshot const&)> make) {
+    m_collect(patience, [this, respond, make = std::move(make)](status_snapshot snapshot) mutable {
+        // The connection behind it belongs to the main thread: nothing of it stays behind on the worker.
+        m_writer.submit([&main = m_main, respond = std::move(respond), make, snapshot = std::move(snapshot)]() mutable {
+            auto response = make_safely(make, snapshot);
+            boost::asio::post(main, [respond = std::move(respond), response = std::move(response)]() mutable {
+                respond(std::move(response));
+            });
+        });
+    });
+}
+
+} // namespace seedbed

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "config/settings.hpp"
+#include "core/foundation/worker_pool.hpp"
+#include "daemon/http/http_server.hpp"
+#include "daemon/status/status_collector.hpp"
+
+namespace seedbed {
+
+/// Tells over HTTP what the daemon does:
+///
+///     /status    the document of status_document.hpp            Unix socket only
+///     /metrics   Prometheus' text format                        Unix socket, TCP
+///     /healthz   200 "ok", or 503 and what hangs in one line    Unix socket, TCP
+///
+/// The Unix socket has mode 0660 and, where there is such a group and this process may give it, the group seedbed. What
+/// can not be listened on is logged, and tried again at the next apply(): images are not for it to stop.
+///
+/// Threads: confined to the one that runs the io_context; documents are written on a worker of its own.
+class control_server {
+public:
+    /// Calls back with a snapshot, after the time given at the latest.
+    using collect = std::function<void(status_collector::clock::duration, status_collector::receiver)>;
+
+    control_server(boost::asio::io_context& main, collect from);
+    control_server(control_server const&) = delete;
+    control_server& operator=(control_server const&) = delete;
+    ~control_server();
+
+    /// Listens where these say, and no longer anywhere else. What stays the same keeps its connections.
+    void apply(control_settings const& control, metrics_settings const& metrics);
+    /// Ends all listeners and connections.
+    void close();
+
+private:
+    enum class source : bool { socket, tcp };
+
+    void apply_socket(std::string const& path);
+    void apply_tcp(std::vector<std::string> const& addresses);
+    void handle(source from, http_request const& request, http_server::respond const& respond);
+    void answer(status_collector::clock::duration patience, http_server::respond const& respond,
+                std::function<http_response(status_snapshot const&)> make);
+
+    boost::asio::io_context& m_main;
+    collect const m_collect;
+    std::unique_ptr<http_server> m_socket;
+    std::string m_path; ///< of the socket; empty where there is none
+    struct tcp_listener {
+        std::string address;
+        std::unique_ptr<http_server> server;
+    };
+    std::vector<tcp_listener> m_tcp;
+    worker_pool m_writer{"status", 1};
+};
+
+} // namespace seedbed

@@ -1,0 +1,63 @@
+#include "daemon/terminal/confirm.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <iostream>
+
+#include <unistd.h>
+
+namespace seedbed {
+
+namespace {
+
+/// While it lives, a signal that would end the program ends a read instead.
+class interruptible_read {
+public:
+    interruptible_read() {
+        struct ::sigaction action = {};
+        action.sa_handler = [](int) {};
+        for (std::size_t i = 0; i < numbers.size(); ++i) {
+            static_cast<void>(::sigaction(numbers[i], &action, &m_before[i])); // cannot fail: the numbers are valid
+        }
+    }
+    interruptible_read(interruptible_read const&) = delete;
+    interruptible_read& operator=(interruptible_read const&) = delete;
+    ~interruptible_read() {
+        for (std::size_t i = 0; i < numbers.size(); ++i) {
+            static_cast<void>(::sigaction(numbers[i], &m_before[i], nullptr));
+        }
+    }
+
+private:
+    static constexpr std::array numbers{SIGINT, SIGTERM, SIGHUP};
+    std::array<struct ::sigaction, numbers.size()> m_before{};
+};
+
+/// One line of standard input without its newline; what there was where it ends or a signal comes.
+std::string read_line() {
+    std::string line;
+    char c = 0;
+    while (line.size() < 64 && ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n') {
+        line += c;
+    }
+    return c == '\n' ? line : "";
+}
+
+} // namespace
+
+result<bool> confirm(std::string const& question) {
+    if (::isatty(STDIN_FILENO) != 1 || ::isatty(STDERR_FILENO) != 1) {
+        return tl::unexpected(error{"there is no terminal to ask on: --yes is needed"});
+    }
+    std::cerr << question << std::flush;
+    interruptible_read const while_asking;
+    auto const answer = read_line();
+    if (answer.empty()) {
+        std::cerr << '\n';
+    }
+    return answer == "yes";
+}
+
+} // namespace seedbed

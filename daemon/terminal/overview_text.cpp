@@ -1,0 +1,77 @@
+#include "daemon/terminal/overview_text.hpp"
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "core/foundation/byte_size.hpp"
+#include "core/foundation/printable.hpp"
+
+namespace seedbed {
+
+namespace {
+
+std::string describe(disk_content const& content) {
+    std::string text = content.type;
+    if (!content.label.empty()) {
+        text += (text.empty() ? "\"" : " \"") + content.label + "\"";
+    }
+    if (!content.partition_table.empty()) {
+        text += (text.empty() ? "" : ", ") + content.partition_table + " partition table";
+    }
+    return text;
+}
+
+void add_part(std::string& text, std::string const& part) {
+    if (!part.empty()) {
+        text += (text.empty() ? "" : ", ") + part;
+    }
+}
+
+std::string disk_line(device_overview const& device, storage_class cls) {
+    auto text = device.model;
+    add_part(text, device.serial.empty() ? "" : "serial " + device.serial);
+    add_part(text, device.backing_file.empty() ? "" : "loop device of " + device.backing_file);
+    add_part(text, display_name(cls));
+    return text;
+}
+
+} // namespace
+
+std::string overview_text(device_overview const& device, storage_class cls) {
+    std::string text;
+    auto const line = [&text](std::string const& content) { text += printable(content) + "\n"; };
+    auto const field = [&line](char const* name, std::string const& content) {
+        line(fmt::format("  {:<9} {}", name, content));
+    };
+    auto const kind = !device.block_device         ? std::string("a file")
+                      : !device.disk.empty()       ? "partition of " + device.disk
+                      : !device.partitions.empty() ? "a whole disk"
+                                                   : "";
+    line(fmt::format("{}: {}{}{}", device.path, format_byte_size(device.size), kind.empty() ? "" : ", ", kind));
+    field("disk", disk_line(device, cls));
+    if (!device.by_id.empty()) {
+        field("known as", device.by_id);
+    }
+    auto const content = describe(device.content);
+    field("holds", !content.empty()            ? content
+                   : device.partitions.empty() ? "nothing that is recognised"
+                                               : "partitions");
+    for (auto const& partition : device.partitions) {
+        auto const holds = describe(partition.content);
+        line(fmt::format("            {}  {}{}{}{}", partition.path, format_byte_size(partition.size),
+                         holds.empty() ? "" : "  ", holds,
+                         partition.mount_point.empty() ? "" : ", mounted on " + partition.mount_point));
+    }
+    field("mounted", device.mount_point.empty() ? "no" : "on " + device.mount_point);
+    return text;
+}
+
+std::string image_text(image_torrent const& torrent) {
+    auto const extents = torrent.extents.extents().size();
+    return printable(fmt::format("{}: {} in {} extent{}", torrent.name, format_byte_size(torrent.extents.total_size()),
+                                 extents, extents == 1 ? "" : "s")) +
+           "\n  info-hash " + torrent.info_hash;
+}
+
+} // namespace seedbed

@@ -1,0 +1,539 @@
+#include "daemon/fleet/fleet.hpp"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+using boost::asio::ip::make_address;
+using Catch::Contains;
+using event = announcement::event_kind;
+using outcome = host_report::outcome_kind;
+
+namespace {
+
+constexpr std::int64_t mib = 1 << 20;
+constexpr std::int64_t total = 1000 * mib;
+using lines = std::vector<std::string>;
+
+fleet_settings expect(int count) {
+    fleet_settings made;
+    made.expect = count;
+    return made;
+}
+
+fleet_settings expect(lines hosts) {
+    fleet_settings made;
+    made.expect_hosts = std::move(hosts);
+    return made;
+}
+
+std::string id_of(std::string text) {
+    text.resize(20, '.');
+    return text;
+}
+
+/// A fleet whose hosts are 10.0.0.N, and a clock.
+struct fixture {
+    fleet subject;
+    fleet::clock::time_point now{100h};
+
+    explicit fixture(fleet_settings wanted, std::size_t limit = 100)
+        : subject(total, std::move(wanted), limit) {}
+
+    void announce(int host, std::int64_t left_mib, event what = event::none, std::string const& id = "-AA0000-",
+                  int port = 6881) {
+        announcement said;
+        said.peer_id = id_of(id + std::to_string(host));
+        said.peer = {make_address("10.0.0." + std::to_string(host)), static_cast<std::uint16_t>(port)};
+        said.left = left_mib * mib;
+        said.downloaded = total - said.left;
+        said.event = what;
+        subject.on_announce(said, 70s, now);
+    }
+    void report(int host, outcome what, std::string const& reason = "", std::chrono::seconds age = 0s) {
+        host_report said;
+        said.host = {make_address("10.0.0." + std::to_string(host)), 6881};
+        said.outcome = what;
+        said.reason = reason;
+        said.age = age;
+        said.taken = 40s;
+        said.bytes = 7;
+        subject.on_report(said, now);
+    }
+    static peer_status peer(int host, double fraction, std::string const& id = "-AA0000-") {
+        peer_status made;
+        made.address = "10.0.0." + std::to_string(host);
+        made.port = 40000;
+        made.incoming = true;
+        for (auto const c : id_of(id + std::to_string(host))) {
+            constexpr char digits[] = "0123456789abcdef";
+            made.id += digits[static_cast<unsigned char>(c) >> 4];
+            made.id += digits[c & 15];
+        }
+        made.fraction = fraction;
+        made.seed = fraction == 1;
+        return made;
+    }
+    /// As two looks at the same peers.
+    void look(std::vector<peer_status> const& peers) {
+        subject.on_peers(peers, now);
+        subject.on_peers(peers, now);
+    }
+    lines said() {
+        lines all;
+        for (auto const& line : subject.take_lines()) {
+            all.push_back(line.text);
+        }
+        return all;
+    }
+    lines wait(std::chrono::seconds time) {
+        now += time;
+        subject.on_tick(now);
+        return said();
+    }
+};
+
+} // namespace
+
+TEST_CASE("fleet: hosts are counted as they complete, and the last one makes a deployment", "[fleet]") {
+    fixture f(expect(2));
+    f.announce(17, 1000, event::started);
+    f.now += 20s;
+    f.announce(18, 1000, event::started);
+    CHECK(f.said().empty());
+    f.now += 170s;
+    f.announce(17, 0, event::completed);
+    CHECK(f.said() ==
+          lines{"1/2 complete (10.0.0.17 after 3m10s, has all pieces); still going: 10.0.0.18 0 % at 0.0 MiB/s"});
+    CHECK_FALSE(f.subject.take_completed());
+    CHECK(f.subject.is_moving());
+    f.announce(17, 0); // as it goes on to seed
+    f.now += 10s;
+    f.announce(18, 0, event::completed);
+    CHECK(f.said() ==
+          lines{"2/2 complete (10.0.0.18 after 3m00s, has all pieces)", "deployment complete: 2/2 in 3m20s"});
+    CHECK(f.subject.take_completed());
+    CHECK_FALSE(f.subject.take_completed());
+    f.announce(18, 0, event::stopped);
+    f.announce(17, 0);
+    CHECK(f.wait(3600s).empty());
+    CHECK_FALSE(f.subject.is_moving());
+    CHECK(f.subject.complete() == 2);
+}
+
+TEST_CASE("fleet: without a number there are counts and no end", "[fleet]") {
+    fixture f({});
+    f.announce(1, 10);
+    f.announce(2, 10);
+    f.announce(1, 0, event::completed);
+    f.announce(2, 0, event::completed);
+    CHECK(f.said() ==
+          lines{"1 complete (10.0.0.1 after 0s, has all pieces)", "2 complete (10.0.0.2 after 0s, has all pieces)"});
+    CHECK_FALSE(f.subject.take_completed());
+}
+
+TEST_CASE("fleet: a Seedbed target is complete when it says that its disk is, and not before", "[fleet]") {
+    fixture f(expect(1));
+    f.announce(1, 1000, event::started, "-SB0100-");
+    f.now += 30s;
+    f.announce(1, 0, event::completed, "-SB0100-");
+    f.subject.on_peers({fixture::peer(1, 1, "-SB0100-")}, f.now);
+    CHECK(f.said().empty());
+    CHECK(f.subject.complete() == 0);
+    CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 has all pieces, not verified yet");
+    SECTION("verified") {
+        f.now += 10s;
+        f.report(1, outcome::verified, "", 2s);
+        CHECK(f.said() == lines{"1/1 complete (10.0.0.1 after 38s, verified)", "deployment complete: 1/1 in 38s"});
+        f.report(1, outcome::verified, "", 62s); // repeated
+        CHECK(f.said().empty());
+        CHECK(f.subject.complete() == 1);
+    }
+    SECTION("durable") {
+        f.report(1, outcome::durable);
+        CHECK(f.said().at(0) == "1/1 complete (10.0.0.1 after 30s, flushed, not verified)");
+    }
+    SECTION("failed: named, and never counted") {
+        f.report(1, outcome::failed, "write /dev/sda: EIO");
+        f.report(1, outcome::failed, "write /dev/sda: EIO", 60s);
+        f.announce(1, 0, event::stopped, "-SB0100-");
+        CHECK(f.said() == lines{"10.0.0.1 has failed: write /dev/sda: EIO"});
+        CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 failed: write /dev/sda: EIO");
+        CHECK(f.subject.complete() == 0);
+        f.announce(1, 1000, event::started, "-SB0100-"); // and may try again
+        f.report(1, outcome::verified);
+        CHECK(f.subject.complete() == 1);
+    }
+    SECTION("stopped before that") {
+        f.announce(1, 0, event::stopped, "-SB0100-");
+        CHECK(f.said() == lines{"10.0.0.1 has stopped before it was verified"});
+        CHECK(f.subject.complete() == 0);
+    }
+}
+
+TEST_CASE("fleet: a target that has failed after it was complete is complete no more", "[fleet]") {
+    fixture f(expect(2));
+    f.announce(1, 5, event::started, "-SB0100-");
+    f.report(1, outcome::verified);
+    CHECK(f.subject.complete() == 1);
+    f.report(1, outcome::failed, "read error");
+    CHECK(f.subject.complete() == 0);
+    CHECK_THAT(f.said().at(1), Contains("has failed: read error"));
+}
+
+TEST_CASE("fleet: a target that found everything there counts by its report, a seeder does not", "[fleet]") {
+    fixture f(expect(3));
+    f.announce(1, 0, event::started, "-SB0100-");
+    f.announce(2, 0, event::started);
+    f.subject.on_peers({fixture::peer(3, 1)}, f.now);
+    CHECK(f.subject.complete() == 0);
+    CHECK(f.said().empty());
+    CHECK(f.subject.stragglers(5, f.now) == "3 not seen");
+    f.report(1, outcome::verified);
+    CHECK(f.said() == lines{"1/3 complete (10.0.0.1 after 40s, verified)"});
+}
+
+TEST_CASE("fleet: a repeated report tells a daemon that has been started since", "[fleet]") {
+    fixture f(expect(1));
+    f.report(1, outcome::verified, "", 600s);
+    CHECK(f.said() == lines{"1/1 complete (10.0.0.1 after 40s, verified)", "deployment complete: 1/1 in 40s"});
+}
+
+TEST_CASE("fleet: expected addresses count, others are told of", "[fleet]") {
+    fixture f(expect(lines{"10.0.0.1", "10.0.0.2"}));
+    f.announce(1, 1000);
+    f.announce(3, 500);
+    CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 0 % at 0.0 MiB/s, 10.0.0.2 not seen");
+    f.announce(3, 0, event::completed);
+    CHECK(f.said() == lines{"0/2 complete (10.0.0.3 after 0s, has all pieces; not expected)"});
+    f.announce(2, 0); // it was complete before anybody looked
+    f.announce(1, 0, event::completed);
+    CHECK(f.said().back() == "deployment complete: 2/2 in 0s");
+}
+
+TEST_CASE("fleet: progress and rates come from announces and from peers", "[fleet]") {
+    fixture f(expect(3));
+    f.announce(1, 1000);
+    f.announce(2, 1000);
+    f.now += 30s;
+    f.announce(1, 700);
+    f.subject.on_peers({fixture::peer(2, 0.5)}, f.now);
+    CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 30 % at 10.0 MiB/s, 10.0.0.2 50 % at 16.7 MiB/s, 1 not seen");
+    f.now += 5s;
+    f.subject.on_peers({}, f.now);
+    f.now += 12s;
+    CHECK_THAT(f.subject.stragglers(5, f.now), Contains("10.0.0.2 50 %, not connected for 12s"));
+    CHECK(f.subject.stragglers(1, f.now) == "10.0.0.1 30 % at 10.0 MiB/s, 1 more, 1 not seen");
+    CHECK(f.said().empty());
+}
+
+TEST_CASE("fleet: a slow host has a rate between two pieces, and before the first one", "[fleet]") {
+    fixture f(expect(1));
+    f.announce(1, 1000);
+    auto const look = [&f](double fraction, std::int64_t sent) {
+        auto peer = fixture::peer(1, fraction);
+        peer.upload_rate = sent;
+        f.now += 5s;
+        f.subject.on_peers({peer}, f.now);
+        return f.subject.status(f.now, {}).hosts.at(0).rate;
+    };
+    CHECK(look(0, 2 * mib) == 2.0 * mib);
+    CHECK(look(0.1, 0) == 10.0 * mib); // 100 MiB in ten seconds, from others
+    CHECK(look(0.1, 3 * mib) == 10.0 * mib);
+    CHECK(look(0.1, 0) == 10.0 * mib);
+    for (int i = 0; i < 4; ++i) {
+        static_cast<void>(look(0.1, 0));
+    }
+    CHECK(look(0.1, 0) == 0); // it hangs
+    CHECK(look(0.1, mib) == 1.0 * mib);
+}
+
+TEST_CASE("fleet: stragglers are named once a minute while something moves", "[fleet]") {
+    fixture f(expect(30));
+    f.announce(1, 1000);
+    f.announce(2, 1000);
+    f.announce(1, 0, event::completed);
+    CHECK(f.said().size() == 1);
+    CHECK(f.wait(59s).empty());
+    f.announce(2, 390);
+    CHECK(f.wait(1s) == lines{"1/30 complete; still going: 10.0.0.2 61 % at 10.3 MiB/s, 28 not seen"});
+    CHECK(f.wait(60s).empty()); // nothing has moved
+    f.announce(2, 380);
+    CHECK(f.wait(1s).size() == 1);
+}
+
+TEST_CASE("fleet: who stops or vanishes half way is named, not counted, and may come back", "[fleet]") {
+    fixture f(expect(2));
+    f.announce(1, 1000, event::started);
+    f.announce(2, 1000, event::started);
+    f.now += 10s;
+    f.announce(1, 600, event::stopped);
+    CHECK(f.said() == lines{"10.0.0.1 has stopped: 40 % at 40.0 MiB/s"});
+    CHECK(f.wait(71s) ==
+          lines{"10.0.0.2 is gone: nothing was heard of it for 1m21s; 0 % at 0.0 MiB/s",
+                "0/2 complete; still going: 10.0.0.2 0 %, stopped 0s ago, 10.0.0.1 40 %, stopped 1m11s ago"});
+    CHECK_FALSE(f.subject.is_moving());
+    f.announce(1, 600, event::started, "-AA0000-new");       // started again: another id
+    f.announce(2, 900, event::started, "-AA0000-new", 7000); // and another port
+    CHECK(f.subject.is_moving());
+    f.announce(1, 0, event::completed, "-AA0000-new");
+    f.announce(2, 0, event::completed, "-AA0000-new", 7000);
+    CHECK(f.said().back() == "deployment complete: 2/2 in 1m21s");
+    CHECK(f.subject.take_completed());
+}
+
+TEST_CASE("fleet: a connected peer is not gone, however seldom it announces", "[fleet]") {
+    fixture f(expect(1));
+    f.announce(1, 1000);
+    for (int i = 0; i < 50; ++i) {
+        f.now += 3s;
+        f.subject.on_peers({fixture::peer(1, 0.1)}, f.now);
+        f.subject.on_tick(f.now);
+    }
+    for (auto const& line : f.said()) {
+        CHECK_THAT(line, !Contains("gone"));
+    }
+}
+
+TEST_CASE("fleet: several at one address, and one at several", "[fleet]") {
+    fixture f(expect(3));
+    f.announce(1, 10, event::started, "-AA0000-a", 6881);
+    f.announce(1, 10, event::started, "-AA0000-b", 6882);
+    announcement six;
+    six.peer_id = id_of("-AA0000-c2");
+    six.peer = {make_address("fd00::2"), 6881};
+    six.left = 10 * mib;
+    f.subject.on_announce(six, 70s, f.now);
+    f.announce(2, 10, event::started, "-AA0000-c");
+    f.announce(1, 0, event::completed, "-AA0000-b", 6882);
+    f.announce(2, 0, event::completed, "-AA0000-c");
+    auto const said = f.said();
+    CHECK(said.at(0) == "1/3 complete (10.0.0.1:6882 after 0s, has all pieces)");
+    CHECK(said.at(1) ==
+          "2/3 complete (fd00::2 after 0s, has all pieces); still going: 10.0.0.1:6881 99 % at 0.0 MiB/s");
+    // A peer of an address that two have is known by its id, or not at all.
+    f.subject.on_peers({fixture::peer(1, 1, "-AA0000-z")}, f.now);
+    CHECK(f.subject.complete() == 2);
+    f.subject.on_peers({fixture::peer(1, 1, "-AA0000-a")}, f.now);
+    CHECK(f.subject.complete() == 3);
+}
+
+TEST_CASE("fleet: peers count without a tracker, Seedbed's by their pieces", "[fleet]") {
+    fixture f(expect(2));
+    f.subject.on_peers({fixture::peer(1, 0.2, "-SB0100-"), fixture::peer(2, 0.3)}, f.now);
+    CHECK_FALSE(f.subject.is_moving()); // a peer that has everything looks like this before it has said so
+    f.look({fixture::peer(1, 0.2, "-SB0100-"), fixture::peer(2, 0.3)});
+    CHECK(f.subject.is_moving());
+    f.now += 3s;
+    f.subject.on_peers({fixture::peer(1, 1, "-SB0100-"), fixture::peer(2, 1)}, f.now);
+    CHECK(f.said().back() == "deployment complete: 2/2 in 3s");
+}
+
+TEST_CASE("fleet: one that is seen over IPv4 and IPv6 is not counted twice", "[fleet]") {
+    fixture f(expect(2));
+    f.announce(1, 1000, event::started, "-SB0100-abcdef-");
+    auto const six = [](double fraction, std::string const& id) {
+        auto made = fixture::peer(1, fraction, id);
+        made.address = "fd00::1";
+        return made;
+    };
+    f.look({six(0.5, "-SB0100-abcdef+")}); // the same process
+    CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 50 % at 0.0 MiB/s, 1 not seen");
+    auto other = six(0.5, "-AA0000-"); // whose it is nobody knows
+    other.address = "fd00::2";
+    f.look({other});
+    CHECK_THAT(f.subject.stragglers(5, f.now), Contains("1 not seen"));
+    f.report(1, outcome::verified);
+    CHECK(f.subject.complete() == 1);
+}
+
+TEST_CASE("fleet: a Seedbed peer without a tracker can report where that is offered", "[fleet]") {
+    fixture f(expect(1));
+    f.subject.set_takes_reports(true);
+    f.look({fixture::peer(1, 0.2, "-SB0100-")});
+    f.now += 3s;
+    f.subject.on_peers({fixture::peer(1, 1, "-SB0100-")}, f.now);
+    CHECK(f.subject.complete() == 0);
+    f.now += 300s; // it verifies
+    CHECK(f.wait(1s) == lines{"0/1 complete; still going: 10.0.0.1 has all pieces, not verified yet"});
+    f.report(1, outcome::verified);
+    CHECK(f.subject.complete() == 1);
+}
+
+TEST_CASE("fleet: an old look at a peer does not undo what it said, a new run does", "[fleet]") {
+    fixture f(expect(2));
+    f.announce(1, 10);
+    f.announce(1, 0, event::completed);
+    f.look({fixture::peer(1, 0.99)});
+    f.look({fixture::peer(1, 0.99, "-AA0000-new")}); // libtorrent has another id on each connection
+    CHECK(f.subject.complete() == 1);
+    f.now += 31s;
+    f.look({fixture::peer(1, 0.01, "-AA0000-newer")});
+    CHECK(f.subject.complete() == 0);
+    CHECK(f.said().back() == "10.0.0.1 has started again");
+}
+
+TEST_CASE("fleet: after a deployment the first that starts begins a new round at nothing", "[fleet]") {
+    fixture f(expect(2));
+    for (int host : {1, 2}) {
+        f.announce(host, 1000, event::started, "-SB0100-");
+        f.report(host, outcome::verified);
+    }
+    CHECK(f.subject.take_completed());
+    f.said();
+    f.now += 24h;
+    f.announce(1, 1000, event::started, "-SB0100-new");
+    CHECK(f.said() == lines{"a new round begins: 10.0.0.1 has started"});
+    CHECK(f.subject.complete() == 0);
+    f.report(2, outcome::verified, "", 86400s); // the other one repeats what it said yesterday
+    CHECK(f.subject.complete() == 0);
+    f.now += 10s;
+    f.report(1, outcome::verified);
+    CHECK_FALSE(f.subject.take_completed());
+    f.announce(2, 1000, event::started, "-SB0100-new");
+    f.now += 10s;
+    f.report(2, outcome::verified);
+    CHECK(f.subject.take_completed());
+    CHECK(f.said().back() == "deployment complete: 2/2 in 20s");
+}
+
+TEST_CASE("fleet: within a round a host that starts again is incomplete again", "[fleet]") {
+    fixture f(expect(2));
+    f.announce(1, 10);
+    f.announce(1, 0, event::completed);
+    CHECK(f.subject.complete() == 1);
+    f.announce(1, 10, event::started, "-AA0000-new");
+    CHECK(f.subject.complete() == 0);
+}
+
+TEST_CASE("fleet: what is expected can change while it runs", "[fleet]") {
+    fixture f(expect(3));
+    f.announce(1, 10);
+    f.announce(1, 0, event::completed);
+    f.subject.set_settings(expect(3), 100, f.now);
+    CHECK_FALSE(f.subject.take_completed());
+    f.subject.set_settings(expect(1), 100, f.now);
+    CHECK(f.subject.take_completed());
+    CHECK(f.said().back() == "deployment complete: 1/1 in 0s");
+}
+
+TEST_CASE("fleet: a change of the hook alone does not run it again", "[fleet]") {
+    fixture f(expect(1));
+    f.announce(1, 10);
+    f.announce(1, 0, event::completed);
+    CHECK(f.subject.take_completed());
+    auto other = expect(1);
+    other.on_complete = {"/bin/true"};
+    f.subject.set_settings(other, 100, f.now);
+    CHECK_FALSE(f.subject.take_completed());
+}
+
+TEST_CASE("fleet: hosts are limited, and who is complete stays", "[fleet]") {
+    fixture f(expect(50), 3);
+    f.announce(1, 10);
+    f.announce(1, 0, event::completed);
+    for (int host = 2; host < 20; ++host) {
+        f.now += 1s;
+        f.announce(host, 10);
+    }
+    CHECK(f.subject.complete() == 1);
+    CHECK(f.subject.stragglers(5, f.now) == "10.0.0.18 99 % at 0.0 MiB/s, 10.0.0.19 99 % at 0.0 MiB/s, 47 not seen");
+}
+
+TEST_CASE("fleet: the document tells of the round", "[fleet]") {
+    fixture f(expect(lines{"10.0.0.1"}));
+    f.announce(1, 1000, event::started, "-SB0100-");
+    f.announce(2, 1000, event::started);
+    f.now += 90s;
+    f.report(1, outcome::verified);
+    f.report(2, outcome::failed, "no \xff");
+    f.now += 1s;
+    auto const wall = std::chrono::system_clock::from_time_t(1'800'000'091);
+    auto const document = nlohmann::json::parse(f.subject.document("sda1", "ab12", f.now, wall));
+    CHECK(document["image"] == "sda1");
+    CHECK(document["info_hash"] == "ab12");
+    CHECK(document["expected"] == 1);
+    CHECK(document["complete"] == 1);
+    CHECK(document["started"] == "2027-01-15T08:00:00Z");
+    CHECK(document["duration"] == 90.0);
+    REQUIRE(document["hosts"].size() == 2);
+    auto const& host = document["hosts"][0];
+    CHECK(host["address"] == "10.0.0.1");
+    CHECK(host["port"] == 6881);
+    CHECK(host["state"] == "verified");
+    CHECK(host["completed_at"] == "2027-01-15T08:01:30Z");
+    CHECK(host["seconds"] == 90.0);
+    CHECK(host["bytes"] == 7);
+    CHECK(document["hosts"][1]["state"] == "failed");
+    CHECK(document["hosts"][1]["completed_at"].is_null());
+}
+
+TEST_CASE("fleet: its status tells how far each host is", "[fleet]") {
+    fixture f(expect(lines{"10.0.0.1", "10.0.0.2", "10.0.0.9"}));
+    f.announce(1, 1000, event::started, "-SB0100-");
+    f.announce(2, 1000, event::started, "-AA0000-a", 6881);
+    f.announce(2, 1000, event::started, "-AA0000-b", 6882);
+    f.announce(3, 1000, event::started);
+    f.announce(5, 0); // a seeder
+    f.now += 100s;
+    f.report(1, outcome::verified);
+    f.announce(2, 500, event::none, "-AA0000-a", 6881);
+    f.announce(3, 250, event::stopped);
+    f.report(4, outcome::failed, "a guard");
+    f.now += 10s;
+    auto const wall = std::chrono::system_clock::from_time_t(1'800'000'110);
+    auto const told = f.subject.status(f.now, wall);
+    CHECK(told.expected == 3U);
+    CHECK(told.complete == 1);
+    CHECK_FALSE(told.deployed);
+    CHECK(told.started == std::chrono::system_clock::from_time_t(1'800'000'000));
+    CHECK(told.seconds == 110);
+    CHECK(told.not_seen == lines{"10.0.0.9"});
+    CHECK(told.missing == 1);
+    REQUIRE(told.hosts.size() == 5);
+
+    auto const& done = told.hosts[0];
+    CHECK(done.name == "10.0.0.1");
+    CHECK(done.state == host_state::verified);
+    CHECK(done.expected);
+    CHECK(done.fraction == 1.0);
+    CHECK(done.completed == std::chrono::system_clock::from_time_t(1'800'000'100));
+    CHECK(done.seen == done.completed);
+    CHECK(done.seconds == 100);
+    auto const& moving = told.hosts[1];
+    CHECK(moving.name == "10.0.0.2:6881"); // another one has this address
+    CHECK(moving.address == "10.0.0.2");
+    CHECK(moving.state == host_state::fetching);
+    CHECK(moving.fraction == 0.5);
+    CHECK(moving.rate == 5.0 * mib);
+    CHECK(moving.fetched == 500 * mib);
+    CHECK_FALSE(moving.completed);
+    CHECK(moving.seconds == 110);
+    CHECK(told.hosts[2].name == "10.0.0.2:6882");
+    auto const& stopped = told.hosts[3];
+    CHECK(stopped.state == host_state::stopped);
+    CHECK_FALSE(stopped.expected);
+    CHECK(stopped.stopped_seconds == 10.0);
+    CHECK(stopped.rate == 0);
+    auto const& failed = told.hosts[4];
+    CHECK(failed.state == host_state::failed);
+    CHECK(failed.failure == "a guard");
+    CHECK_FALSE(failed.fraction); // it has only reported
+    CHECK(told.count(host_state::fetching) == 2);
+
+    std::vector<std::string> behind;
+    for (auto const* each : told.stragglers()) {
+        behind.push_back(each->name + " " + describe(*each));
+    }
+    CHECK(behind == lines{"10.0.0.2:6882 0 % at 0.0 MiB/s", "10.0.0.2:6881 50 % at 5.0 MiB/s"});
+}
+
+TEST_CASE("fleet: durations are short", "[fleet]") {
+    CHECK(short_duration(0s) == "0s");
+    CHECK(short_duration(59400ms) == "59s");
+    CHECK(short_duration(59600ms) == "1m00s");
+    CHECK(short_duration(190s) == "3m10s");
+    CHECK(short_duration(7500s) == "2h05m");
+    CHECK(short_duration(-5s) == "0s");
+}

@@ -1,0 +1,166 @@
+#include "daemon/fleet/hook.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "core/foundation/unique_fd.hpp"
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+using Catch::Contains;
+using seedbed::test::temp_dir;
+
+namespace {
+
+std::string content(std::filesystem::path const& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Runs /bin/sh -c SCRIPT to its end.
+hook_outcome run(std::string const& script, std::string const& input = "", std::chrono::milliseconds timeout = 20s) {
+    boost::asio::io_context context;
+    hook_runner hooks(context);
+    std::optional<hook_outcome> ended;
+    hooks.run({"/bin/sh", "-c", script}, input, timeout, [&](hook_outcome const& outcome) { ended = outcome; });
+    CHECK_FALSE(ended);
+    context.run();
+    REQUIRE(ended);
+    CHECK(hooks.running() == 0);
+    return *ended;
+}
+
+} // namespace
+
+TEST_CASE("hook: the document is its standard input, whatever its size, read or not", "[hook]") {
+    temp_dir const folder;
+    std::string const document(1'000'000, 'x');
+    auto const copy = (folder / "copy").string();
+    auto const outcome = run("cat >" + copy, document);
+    CHECK(outcome.ok());
+    CHECK(content(copy) == document);
+    CHECK(run("exit 0", document).ok());
+}
+
+TEST_CASE("hook: exit status and the last line of standard error are told", "[hook]") {
+    auto const outcome = run("echo out; echo one >&2; echo 'two \033[31m' >&2; echo >&2; exit 3");
+    CHECK_FALSE(outcome.ok());
+    CHECK(outcome.exit_status == 3);
+    CHECK(outcome.last_line == "two ?[31m");
+    CHECK_THAT(outcome.text(), Contains("exit status 3 after ") && Contains(" s: two ?[31m"));
+    CHECK(run("head -c 300000 /dev/zero | tr '\\0' y >&2; printf '\\nend' >&2").last_line == "end");
+    CHECK(run("kill -9 $$").signal == SIGKILL);
+}
+
+TEST_CASE("hook: what can not be started is told", "[hook]") {
+    boost::asio::io_context context;
+    hook_runner hooks(context);
+    std::optional<hook_outcome> ended;
+    hooks.run({"/nonexistent/hook", "x"}, "", 1s, [&](hook_outcome const& outcome) { ended = outcome; });
+    CHECK_FALSE(ended);
+    context.run();
+    REQUIRE(ended);
+    CHECK_FALSE(ended->ok());
+    CHECK(ended->text() == "not started: /nonexistent/hook: No such file or directory (ENOENT)");
+}
+
+TEST_CASE("hook: one that takes too long is ended with all that it has started", "[hook]") {
+    temp_dir const folder;
+    auto const mark = (folder / "mark").string();
+    auto const began = std::chrono::steady_clock::now();
+    auto const outcome = run("(sleep 2; touch " + mark + ") & sleep 100", "", 100ms);
+    CHECK(outcome.timed_out);
+    CHECK(outcome.signal == SIGTERM);
+    CHECK_THAT(outcome.text(), Contains("ended by signal 15, for it took too long, after"));
+    CHECK(std::chrono::steady_clock::now() - began < 2s);
+    ::sleep(3); // what is not there can not be waited for
+    CHECK_FALSE(std::filesystem::exists(mark));
+}
+
+TEST_CASE("hook: it starts with nothing of the daemon's: signals, descriptors, the manager's variables", "[hook]") {
+    temp_dir const folder;
+    auto const out = (folder / "out").string();
+    unique_fd const leak(::open("/dev/null", O_RDONLY)); // not close-on-exec, as Asio's sockets are not
+    REQUIRE(leak);
+    ::setenv("NOTIFY_SOCKET", "/run/x", 1);
+    ::setenv("SEEDBED_TEST", "kept", 1);
+    auto const before = std::signal(SIGPIPE, SIG_IGN);
+    sigset_t blocked;
+    ::sigemptyset(&blocked);
+    ::sigaddset(&blocked, SIGTERM);
+    sigset_t old;
+    REQUIRE(::pthread_sigmask(SIG_BLOCK, &blocked, &old) == 0);
+    auto const outcome = run("{ ls /proc/self/fd | wc -l; grep -E 'Sig(Blk|Ign)' /proc/$$/status; "
+                             "echo \"notify=$NOTIFY_SOCKET test=$SEEDBED_TEST\"; ps -o pgid= -p $$; echo $$; } >" +
+                             out + " 2>&1");
+    REQUIRE(::pthread_sigmask(SIG_SETMASK, &old, nullptr) == 0);
+    static_cast<void>(std::signal(SIGPIPE, before));
+    ::unsetenv("NOTIFY_SOCKET");
+    ::unsetenv("SEEDBED_TEST");
+    CHECK(outcome.ok());
+    auto const said = content(out);
+    INFO(said);
+    CHECK(said.starts_with("4\n")); // 0, 1, 2 and ls's own of the folder
+    CHECK_THAT(said, Contains("SigBlk:\t0000000000000000"));
+    // But for the two that glibc keeps for itself and has ignored.
+    auto const ignored = std::stoull(said.substr(said.find("SigIgn:") + 7), nullptr, 16);
+    CHECK((ignored & ~0x180000000ULL) == 0);
+    CHECK_THAT(said, Contains("notify= test=kept"));
+}
+
+TEST_CASE("hook: several at a time, and a child of somebody else's is left to them", "[hook]") {
+    boost::asio::io_context context;
+    hook_runner hooks(context);
+    int ended = 0;
+    for (int i = 0; i < 5; ++i) {
+        hooks.run({"/bin/sh", "-c", "exit " + std::to_string(i)}, "", 20s, [&ended, i](hook_outcome const& outcome) {
+            CHECK(outcome.exit_status == i);
+            ++ended;
+        });
+    }
+    CHECK(hooks.running() == 5);
+    auto const child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::_exit(7);
+    }
+    context.run();
+    CHECK(ended == 5);
+    int status = 0;
+    CHECK(::waitpid(child, &status, 0) == child);
+    CHECK(WEXITSTATUS(status) == 7);
+}
+
+TEST_CASE("hook: a stop ends what runs, and so does the end of the runner", "[hook]") {
+    boost::asio::io_context context;
+    std::optional<hook_outcome> ended;
+    auto const sleeping = [&](hook_runner& hooks) {
+        hooks.run({"/bin/sleep", "100"}, "", 100s, [&](hook_outcome const& outcome) { ended = outcome; });
+    };
+    {
+        hook_runner hooks(context);
+        sleeping(hooks);
+        hooks.stop();
+        context.run();
+        REQUIRE(ended);
+        CHECK(ended->signal == SIGTERM);
+        ended.reset();
+        sleeping(hooks);
+    }
+    context.restart();
+    context.run();
+    CHECK_FALSE(ended);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1); // no child is left
+}

@@ -1,0 +1,75 @@
+#include "daemon/fleet/host_report.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+
+namespace {
+
+auto const from = boost::asio::ip::make_address("192.0.2.7");
+
+result<host_report> read(std::string const& text) {
+    auto const query = query_string::parse("/report?" + text);
+    REQUIRE(query);
+    return read_host_report(*query, from);
+}
+
+std::string where(std::string const& announce) {
+    auto const url = report_url_of(announce);
+    return url ? url->host + " " + url->port + " " + url->path : "none";
+}
+
+} // namespace
+
+TEST_CASE("host_report: what is written is read again", "[host_report]") {
+    host_report sent;
+    sent.host.port(7000);
+    sent.age = 5s;
+    sent.taken = 90s;
+    sent.bytes = 1LL << 40;
+    for (auto const outcome :
+         {host_report::outcome_kind::verified, host_report::outcome_kind::durable, host_report::outcome_kind::failed}) {
+        sent.outcome = outcome;
+        sent.reason =
+            outcome == host_report::outcome_kind::failed ? "write /dev/sda: 100% & more = Input/output error" : "";
+        std::string const hash("\0\xff&=%+ 0123456789abc", 20);
+        auto const text = to_query(sent, hash);
+        CHECK(text.find_first_of(" \"\r\n") == std::string::npos);
+        auto const got = read(text);
+        REQUIRE(got);
+        CHECK(got->outcome == outcome);
+        CHECK(got->host == boost::asio::ip::tcp::endpoint(from, 7000));
+        CHECK(got->age == 5s);
+        CHECK(got->taken == 90s);
+        CHECK(got->bytes == 1LL << 40);
+        CHECK((outcome != host_report::outcome_kind::failed || got->reason == sent.reason));
+        CHECK(query_string::parse("/report?" + text)->find("info_hash") == hash);
+    }
+}
+
+TEST_CASE("host_report: what somebody else writes does no harm", "[host_report]") {
+    CHECK_FALSE(read("port=1"));
+    CHECK_FALSE(read("port=1&state=done"));
+    CHECK_FALSE(read("state=verified"));
+    CHECK_FALSE(read("state=verified&port=65536"));
+    auto const odd = read("state=failed&port=1&age=99999999999999999999&taken=-1&reason=a%0Ab%1B[31m%C3%BC" +
+                          std::string(5000, 'x'));
+    REQUIRE(odd);
+    CHECK(odd->reason.size() == 300);
+    CHECK(odd->reason.starts_with("a?b?[31m??x"));
+    CHECK(odd->age <= 366 * 24h);
+    CHECK(odd->taken == 0s);
+}
+
+TEST_CASE("host_report: it goes beside the announce URL", "[host_report]") {
+    CHECK(where("http://192.0.2.1:6969/announce") == "192.0.2.1 6969 /report");
+    CHECK(where("http://[2001:db8::1]:6969/a/announce?key=1") == "2001:db8::1 6969 /a/report");
+    CHECK(where("http://[::1]/announce") == "::1 80 /report");
+    CHECK(where("http://user:pass@t.example/announce") == "t.example 80 /report");
+    for (std::string const none : {"https://t.example/announce", "udp://t.example:6969/announce", "http://t.example",
+                                   "http://t.example/", "http://t.example/xannounce", "http://t.example/announce/x",
+                                   "http:///announce", "http://[::1/announce", ""}) {
+        CHECK(where(none) == "none");
+    }
+}

@@ -1,0 +1,140 @@
+#include "daemon/fleet/tracker_service.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <catch2/catch.hpp>
+
+#include "daemon/fleet/report_sender.hpp"
+#include "daemon/http/query_string.hpp"
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string const hash_hex = "00112233445566778899aabbccddeeff00112233";
+
+/// A tracker and a target that reports to it, on one loop.
+struct fixture {
+    boost::asio::io_context context{1};
+    std::vector<std::pair<std::string, host_report>> reports;
+    bool known = true;
+    tracker_service service{context,
+                            "-SB0100-Own",
+                            {[](announcement const&, tracker::clock::duration) {},
+                             [this](std::string const& hash, host_report const& report) {
+                                 reports.emplace_back(hash, report);
+                                 return known;
+                             }}};
+    report_sender sender{context, [] { return std::vector<std::string>{"127.0.0.9:7000"}; }};
+
+    std::string listen(std::string const& text) {
+        tracker_settings wanted;
+        wanted.listen = std::vector<std::string>{text};
+        auto const opened = service.apply(wanted, {});
+        return opened ? "" : opened.error().message;
+    }
+    /// Runs until \p count reports have come, at most 10 s.
+    void await(std::size_t count) {
+        auto const end = std::chrono::steady_clock::now() + 10s;
+        while (reports.size() < count && std::chrono::steady_clock::now() < end) {
+            context.run_one_for(100ms);
+        }
+    }
+};
+
+/// A port that was free a moment ago.
+std::string free_port() {
+    boost::asio::io_context context;
+    http_server server(context, [](http_request const&) { return http_response{}; });
+    return std::to_string(server.listen_tcp("127.0.0.1", 0).value());
+}
+
+} // namespace
+
+TEST_CASE("report: it comes to the tracker that the image names, from where the target listens", "[report]") {
+    fixture f;
+    auto const port = free_port();
+    REQUIRE(f.listen("127.0.0.1:" + port).empty());
+    host_report report;
+    report.outcome = host_report::outcome_kind::verified;
+    report.taken = 3s;
+    report.bytes = 12;
+    f.sender.send("sda1", hash_hex, {"http://127.0.0.1:" + port + "/announce", "udp://127.0.0.1:1/announce"}, report);
+    f.await(1);
+    REQUIRE(f.reports.size() == 1);
+    auto const& [hash, got] = f.reports.front();
+    CHECK(hash == bytes_of_hex(hash_hex));
+    CHECK(got.host.address().to_string() == "127.0.0.9");
+    CHECK(got.host.port() == 7000);
+    CHECK(got.outcome == host_report::outcome_kind::verified);
+    CHECK(got.taken == 3s);
+    CHECK(got.bytes == 12);
+}
+
+TEST_CASE("report: it is tried again until the tracker is there and knows the image", "[report]") {
+    fixture f;
+    auto const port = free_port();
+    f.known = false;
+    f.sender.send("sda1", hash_hex, {"http://127.0.0.1:" + port + "/announce"}, {});
+    f.context.run_for(200ms);
+    REQUIRE(f.listen("127.0.0.1:" + port).empty());
+    f.await(1);
+    f.known = true;
+    f.await(2);
+    REQUIRE(f.reports.size() == 2);
+    CHECK(f.reports[1].second.age >= 2s);
+}
+
+TEST_CASE("report: what is forgotten while it is on its way arrives, and keeps nobody waiting", "[report]") {
+    fixture f;
+    auto const port = free_port();
+    REQUIRE(f.listen("127.0.0.1:" + port).empty());
+    f.sender.send("sda1", hash_hex, {"http://127.0.0.1:" + port + "/announce", "http://127.0.0.1:1/announce"}, {});
+    f.sender.forget("sda1");
+    f.await(1);
+    CHECK(f.reports.size() == 1);
+    f.service.close();
+    auto const began = std::chrono::steady_clock::now();
+    f.context.run(); // ends
+    CHECK(std::chrono::steady_clock::now() - began < 5s);
+}
+
+TEST_CASE("report: another program's tracker is asked once", "[report]") {
+    fixture f;
+    int asked = 0;
+    std::string port;
+    // No Server field of Seedbed's: a bare socket.
+    boost::asio::ip::tcp::acceptor acceptor(f.context, {boost::asio::ip::make_address("127.0.0.1"), 0});
+    port = std::to_string(acceptor.local_endpoint().port());
+    acceptor.async_accept([&](boost::system::error_code const& ec, boost::asio::ip::tcp::socket socket) {
+        REQUIRE_FALSE(ec);
+        ++asked;
+        std::string const answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        boost::system::error_code ignored;
+        boost::asio::write(socket, boost::asio::buffer(answer), ignored);
+    });
+    f.sender.send("sda1", hash_hex, {"http://127.0.0.1:" + port + "/announce"}, {});
+    f.context.run_for(4s); // ends before, where nothing is to be done any more
+    CHECK(asked == 1);
+    CHECK(f.context.stopped());
+}
+
+TEST_CASE("tracker_service: a configured address that is taken is an error, one of the default is not",
+          "[tracker_service]") {
+    fixture f;
+    boost::asio::io_context other_context;
+    http_server other(other_context, [](http_request const&) { return http_response{}; });
+    auto const port = std::to_string(other.listen_tcp("127.0.0.1", 0).value());
+    CHECK(f.listen("127.0.0.1:" + port) == "tracker: listen on 127.0.0.1:" + port + ": Address already in use");
+    other.close();
+    CHECK(f.listen("127.0.0.1:" + port).empty());
+    CHECK(f.listen("127.0.0.1:" + port).empty()); // and stays open
+    http_server default_taken(other_context, [](http_request const&) { return http_response{}; });
+    static_cast<void>(default_taken.listen_tcp("0.0.0.0", 6969)); // or somebody else has it
+    CHECK(f.service.apply({}, {}));
+    tracker_settings off;
+    off.enabled = false;
+    CHECK(f.service.apply(off, {}));
+    CHECK(other.listen_tcp("127.0.0.1", 0));
+}

@@ -1,0 +1,373 @@
+#include "daemon/http/http_server.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <future>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <catch2/catch.hpp>
+
+#include "core/foundation/unique_fd.hpp"
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+using Catch::Contains;
+using seedbed::test::temp_dir;
+
+namespace {
+
+http_response echo(http_request const& request) {
+    if (request.target == "/throw") {
+        throw std::runtime_error("thrown by the handler");
+    }
+    if (request.target == "/missing") {
+        return {404, "text/plain", "not here\n"};
+    }
+    return {200, "text/plain",
+            request.method + " " + request.target + " from " + request.peer_address + " at " + request.local_address +
+                (request.peer_port != 0 && request.local_port != 0 ? ", ports known" : ", no ports") + request.body};
+}
+
+/// A server on a thread of its own, as the daemon's is on the main thread.
+class running_server {
+public:
+    template <class Call>
+    auto on_thread(Call call) {
+        std::packaged_task<std::invoke_result_t<Call, http_server&>()> task([&] { return call(m_server); });
+        auto outcome = task.get_future();
+        boost::asio::post(m_context, [&task] { task(); });
+        return outcome.get();
+    }
+
+    explicit running_server(http_limits const& limits = {})
+        : m_server(m_context, echo, limits)
+        , m_thread([this] { m_context.run(); }) {}
+    running_server(running_server const&) = delete;
+    running_server& operator=(running_server const&) = delete;
+    ~running_server() {
+        on_thread([](http_server& server) { server.close(); });
+        m_work.reset();
+        m_thread.join(); // hangs where close() leaves an operation behind
+    }
+
+    std::uint16_t listen(std::string const& address = "127.0.0.1") {
+        auto const port = on_thread([&](http_server& server) { return server.listen_tcp(address, 0); });
+        REQUIRE(port);
+        return *port;
+    }
+
+    result<void> listen_unix(std::string const& path, unsigned mode = 0600,
+                             std::optional<std::string> const& group = {}) {
+        return on_thread([&](http_server& server) { return server.listen_unix(path, mode, group); });
+    }
+
+    std::size_t connections() {
+        return on_thread([](http_server& server) { return server.connections(); });
+    }
+
+private:
+    boost::asio::io_context m_context{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> m_work{m_context.get_executor()};
+    http_server m_server;
+    std::thread m_thread;
+};
+
+void set_timeout(int fd) {
+    timeval const limit{10, 0}; // longer than everything that is waited for here
+    REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0);
+}
+
+unique_fd connect_tcp(std::uint16_t port) {
+    unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+    set_timeout(fd.get());
+    return fd;
+}
+
+sockaddr_un unix_address(std::string const& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    REQUIRE(path.size() < sizeof(address.sun_path));
+    std::memcpy(address.sun_path, path.data(), path.size());
+    return address;
+}
+
+unique_fd connect_unix(std::string const& path) {
+    unique_fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    auto const to = unix_address(path);
+    REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr const*>(&to), sizeof(to)) == 0);
+    set_timeout(fd.get());
+    return fd;
+}
+
+void send(unique_fd const& fd, std::string const& text) {
+    REQUIRE(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+}
+
+/// Reads until \p until has come, or to the end where it is empty. Fails where nothing comes for 10 s.
+std::string receive(unique_fd const& fd, std::string const& until = {}) {
+    std::string all;
+    for (;;) {
+        char buffer[4096];
+        auto const count = ::recv(fd.get(), buffer, sizeof(buffer), 0);
+        if (count < 0 && (errno == ECONNRESET || errno == EPIPE)) {
+            return all;
+        }
+        REQUIRE(count >= 0);
+        all.append(buffer, static_cast<std::size_t>(count));
+        if (count == 0 || (!until.empty() && all.find(until) != std::string::npos)) {
+            return all;
+        }
+    }
+}
+
+std::string ask(unique_fd const& fd, std::string const& request, std::string const& until = {}) {
+    send(fd, request);
+    return receive(fd, until);
+}
+
+std::string get(std::string const& target, std::string const& fields = {}) {
+    return "GET " + target + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n";
+}
+
+} // namespace
+
+TEST_CASE("requests are answered over TCP, several on one connection", "[http_server]") {
+    running_server server;
+    auto const client = connect_tcp(server.listen());
+    auto const first = ask(client, get("/a?b=%00"), "known");
+    CHECK_THAT(first, Contains("HTTP/1.1 200 OK\r\n") && Contains("Content-Length: ") &&
+                          Contains("GET /a?b=%00 from 127.0.0.1 at 127.0.0.1, ports known"));
+    CHECK_THAT(ask(client, get("/missing"), "not here"), Contains("HTTP/1.1 404 Not Found"));
+
+    // Both at once, and the second one ends the connection.
+    auto const both = ask(client, get("/one") + get("/two", "Connection: close\r\n"));
+    CHECK_THAT(both, Contains("GET /one") && Contains("GET /two") && Contains("Connection: close"));
+}
+
+TEST_CASE("HTTP/1.0 gets its answer and the end", "[http_server]") {
+    running_server server;
+    CHECK_THAT(ask(connect_tcp(server.listen()), "GET /old HTTP/1.0\r\n\r\n"), Contains("GET /old from"));
+}
+
+TEST_CASE("HEAD is answered without a body", "[http_server]") {
+    running_server server;
+    auto const answer = ask(connect_tcp(server.listen()), "HEAD /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    CHECK_THAT(answer, Contains("200 OK") && Contains("Content-Length: 47") && !Contains("GET /x"));
+}
+
+TEST_CASE("what can not be answered is refused with its status, and the connection ends", "[http_server]") {
+    http_limits limits;
+    limits.header_bytes = 1024;
+    limits.body_bytes = 16;
+    running_server server(limits);
+    auto const port = server.listen();
+    auto const refused = [&](std::string const& request) { return ask(connect_tcp(port), request); };
+    CHECK_THAT(refused("DELETE / HTTP/1.1\r\nHost: x\r\n\r\n"),
+               Contains(" 405 Method Not Allowed") && Contains("Allow: GET, HEAD\r\n"));
+    CHECK_THAT(refused("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"), Contains(" 405 "));
+    CHECK_THAT(refused(get("/", "Content-Length: 17\r\n") + std::string(17, 'a')), Contains(" 413 "));
+    CHECK_THAT(refused(get("/", "Transfer-Encoding: chunked\r\n") + "20\r\n" + std::string(32, 'a') + "\r\n0\r\n\r\n"),
+               Contains(" 413 "));
+    CHECK_THAT(refused(get("/", "Content-Length: 3\r\nConnection: close\r\n") + "abc"),
+               Contains(" 200 ") && Contains("abc"));
+    CHECK_THAT(refused(get("/" + std::string(2000, 'a'))), Contains(" 431 "));
+    CHECK_THAT(refused(get("/" + std::string(500'000, 'a'))), Contains(" 431 ")); // much of it is never read
+    CHECK_THAT(refused(get("/", "X: " + std::string(2000, 'a') + "\r\n")), Contains(" 431 "));
+    CHECK_THAT(refused("this is no HTTP\r\n\r\n"), Contains(" 400 "));
+    CHECK_THAT(refused(get("/throw", "Connection: close\r\n")), Contains(" 500 ") && Contains("internal error"));
+    CHECK_THAT(refused(get("/fine", "Connection: close\r\n")), Contains(" 200 "));
+}
+
+TEST_CASE("POST is answered where it is allowed", "[http_server]") {
+    http_limits limits;
+    limits.post = true;
+    limits.body_bytes = 100;
+    running_server server(limits);
+    CHECK_THAT(ask(connect_tcp(server.listen()),
+                   "POST /p HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody"),
+               Contains("POST /p from") && Contains("knownbody"));
+}
+
+TEST_CASE("a client that sends nothing, or too slowly, is left", "[http_server]") {
+    http_limits limits;
+    limits.idle_timeout = 100ms;
+    limits.request_timeout = 300ms;
+    running_server server(limits);
+    auto const port = server.listen();
+    auto const idle = connect_tcp(port);
+    CHECK(receive(idle).empty());
+
+    auto const slow = connect_tcp(port);
+    auto const began = std::chrono::steady_clock::now();
+    send(slow, "GET / HTTP/1.1\r\n");
+    // A byte now and then does not buy more time.
+    for (int i = 0; i < 500 && ::send(slow.get(), "X", 1, MSG_NOSIGNAL) == 1; ++i) {
+        std::this_thread::sleep_for(20ms);
+    }
+    CHECK(receive(slow).empty());
+    CHECK(std::chrono::steady_clock::now() - began < 5s);
+    CHECK(server.connections() == 0);
+}
+
+TEST_CASE("connections are limited: idle ones make room, and where none is idle the new one is refused",
+          "[http_server]") {
+    http_limits limits;
+    limits.connections = 2;
+    running_server server(limits);
+    auto const port = server.listen();
+    auto const first = connect_tcp(port);
+    auto const second = connect_tcp(port);
+    CHECK_THAT(ask(second, get("/"), "known"), Contains("200"));
+    CHECK_THAT(ask(first, get("/"), "known"), Contains("200"));
+    auto const third = connect_tcp(port);
+    CHECK_THAT(ask(third, get("/"), "known"), Contains("200"));
+    CHECK(receive(second).empty()); // the one whose request is longest ago
+
+    send(first, "GET / HT");
+    send(third, "GET / HT");
+    for (int i = 0; i < 3; ++i) {
+        server.connections(); // each call lets the loop look at the sockets: both halves have been read then
+    }
+    CHECK_THAT(receive(connect_tcp(port)), Contains(" 503 "));
+}
+
+TEST_CASE("an address that is taken or is none gives one line", "[http_server]") {
+    running_server server;
+    auto const port = server.listen();
+    auto const again = server.on_thread([&](http_server& other) { return other.listen_tcp("127.0.0.1", port); });
+    REQUIRE_FALSE(again);
+    CHECK(again.error().message == "listen on 127.0.0.1:" + std::to_string(port) + ": Address already in use");
+    CHECK_FALSE(server.on_thread([](http_server& other) { return other.listen_tcp("localhost", 1); }));
+    CHECK(server.on_thread([&](http_server& other) { return other.listen_tcp("::1", port); })); // IPv6 is its own
+}
+
+TEST_CASE("a Unix socket has its mode and goes with the server", "[http_server]") {
+    temp_dir const folder;
+    auto const path = (folder / "s.sock").string();
+    {
+        running_server server;
+        REQUIRE(server.listen_unix(path, 0640, "root"));
+        struct stat found {};
+        REQUIRE(::stat(path.c_str(), &found) == 0);
+        CHECK((found.st_mode & 07777) == 0640);
+        CHECK(found.st_gid == 0);
+        CHECK_THAT(ask(connect_unix(path), get("/u", "Connection: close\r\n")), Contains("GET /u from  at , no ports"));
+        CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+    }
+    CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("a Unix socket of a dead program is replaced, a live one and a file are not", "[http_server]") {
+    temp_dir const folder;
+    auto const path = (folder / "s.sock").string();
+    {
+        unique_fd const dead(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        auto const address = unix_address(path);
+        REQUIRE(::bind(dead.get(), reinterpret_cast<sockaddr const*>(&address), sizeof(address)) == 0);
+        REQUIRE(::listen(dead.get(), 1) == 0);
+    }
+    REQUIRE(std::filesystem::exists(path));
+    running_server server;
+    REQUIRE(server.listen_unix(path));
+    CHECK_THAT(ask(connect_unix(path), get("/", "Connection: close\r\n")), Contains(" 200 "));
+
+    running_server other;
+    auto const refused = other.listen_unix(path);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message == path + ": another program listens on this socket");
+    CHECK_THAT(ask(connect_unix(path), get("/", "Connection: close\r\n")), Contains(" 200 "));
+
+    auto const file = (folder / "file").string();
+    REQUIRE(unique_fd(::open(file.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)));
+    CHECK(other.listen_unix(file).error().message == file + ": is there already and is no socket");
+    CHECK_THAT(other.listen_unix((folder / "g").string(), 0600, "no-such-group").error().message,
+               Contains("no-such-group: there is no such group"));
+    CHECK_THAT(other.listen_unix((folder / "none" / "x").string()).error().message, Contains("No such file"));
+    CHECK_THAT(other.listen_unix("/" + std::string(200, 'x')).error().message, Contains("at most 107 bytes"));
+    CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
+}
+
+TEST_CASE("a socket that somebody put at the path since then stays", "[http_server]") {
+    temp_dir const folder;
+    auto const path = (folder / "s.sock").string();
+    running_server later;
+    {
+        running_server server;
+        REQUIRE(server.listen_unix(path));
+        REQUIRE(std::filesystem::remove(path));
+        REQUIRE(later.listen_unix(path));
+    }
+    CHECK_THAT(ask(connect_unix(path), get("/", "Connection: close\r\n")), Contains(" 200 "));
+}
+
+TEST_CASE("an answer may come later, and be too late", "[http_server]") {
+    boost::asio::io_context context{1};
+    std::vector<std::pair<std::string, http_server::respond>> asked;
+    auto server = std::make_optional<http_server>(
+        context,
+        [&](http_request const& request, http_server::respond answer) {
+            asked.emplace_back(request.target, std::move(answer));
+        },
+        http_limits{});
+    auto const port = server->listen_tcp("127.0.0.1", 0);
+    REQUIRE(port);
+    auto const first = connect_tcp(*port);
+    auto const second = connect_tcp(*port);
+    send(first, get("/first"));
+    send(second, get("/second", "Connection: close\r\n"));
+    while (asked.size() < 2) {
+        REQUIRE(context.run_one_for(10s) > 0);
+    }
+    if (asked[0].first == "/first") {
+        std::swap(asked[0], asked[1]);
+    }
+    // In another order than they were asked for.
+    asked[0].second({200, "text/plain", "to the second\n"});
+    context.run_for(20ms);
+    CHECK_THAT(receive(second), Contains("200 OK") && Contains("to the second"));
+    SECTION("in time") {
+        asked[1].second({404, "text/plain", "to the first\n"});
+        context.run_for(20ms);
+        CHECK_THAT(receive(first, "to the first"), Contains("404 Not Found"));
+    }
+    SECTION("after the server has closed") {
+        server->close();
+        asked[1].second({200, "text/plain", "late\n"});
+        context.run_for(20ms);
+        CHECK(receive(first).empty());
+    }
+    SECTION("after the server has gone") {
+        server.reset();
+        asked[1].second({200, "text/plain", "late\n"});
+        context.run_for(20ms);
+        CHECK(receive(first).empty());
+    }
+    asked.clear();
+    server.reset();
+    context.restart();
+    context.run(); // ends: nothing is left
+}

@@ -1,0 +1,248 @@
+#include "daemon/image/resume_store.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "support/fake_block_device.hpp"
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+using test::fake_block_device;
+using operation = fake_block_device::operation;
+
+namespace {
+
+constexpr std::int64_t piece_size = 4096;
+
+device_identity disk(std::string serial = "S1") {
+    device_identity identity;
+    identity.block_device = true;
+    identity.size = 8 * piece_size;
+    identity.serials = {std::move(serial)};
+    identity.disk_sequence = 7;
+    identity.boot = "boot";
+    identity.sectors_written = 100;
+    return identity;
+}
+
+checkpoint sample() {
+    checkpoint what;
+    what.info_hash = std::string(40, 'a');
+    what.device = "/dev/disk/by-id/x-part1";
+    what.identity = disk();
+    what.pieces = {true, false, true, true, false, false, false, true, true};
+    what.time = 1'700'000'000;
+    return what;
+}
+
+std::string content(std::filesystem::path const& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write(std::filesystem::path const& file, std::string const& text) {
+    std::ofstream(file, std::ios::binary) << text;
+}
+
+std::string why(std::string const& text) {
+    auto const parsed = parse_checkpoint(text);
+    REQUIRE_FALSE(parsed);
+    return parsed.error().message;
+}
+
+std::string replaced(std::string text, std::string const& from, std::string const& to) {
+    auto const at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, from.size(), to);
+}
+
+} // namespace
+
+TEST_CASE("a checkpoint comes back from its text as it was") {
+    auto what = sample();
+    CHECK(parse_checkpoint(format_checkpoint(what)).value() == what);
+    what.verified = true;
+    what.at_rest = true;
+    for (std::size_t pieces = 1; pieces < 10; ++pieces) {
+        what.pieces.assign(pieces, false);
+        CHECK(parse_checkpoint(format_checkpoint(what)).value() == what);
+        CHECK_FALSE(what.complete());
+        what.pieces.assign(pieces, true);
+        CHECK(parse_checkpoint(format_checkpoint(what)).value() == what);
+        CHECK(what.complete());
+    }
+}
+
+TEST_CASE("a text that is damaged, cut short or of a later version is no checkpoint") {
+    auto const text = format_checkpoint(sample());
+    CHECK(why(replaced(text, "\"pieces\": \"b18\"", "\"pieces\": \"f18\"")) == "damaged: its checksum is wrong");
+    CHECK(why(replaced(text, "\"verified\": false", "\"verified\": true")) == "damaged: its checksum is wrong");
+    CHECK(why(replaced(text, "\"version\": 1", "\"version\": 2")) == "of version 2, and not 1");
+    CHECK(why(replaced(text, "\"checksum\"", "\"sum\"")) == "damaged: a key is missing, or of another type");
+    CHECK(why("") == "damaged: it is no JSON object");
+    CHECK(why("[]") == "damaged: it is no JSON object");
+    CHECK(why(std::string(10'000, '\0')) == "damaged: it is no JSON object");
+    for (std::size_t length = 0; length + 2 < text.size(); ++length) {
+        REQUIRE_FALSE(parse_checkpoint(text.substr(0, length)));
+    }
+}
+
+TEST_CASE("a checkpoint of something else does not fit") {
+    auto const what = sample();
+    auto const unfit = [](checkpoint const& found, device_identity const& present) {
+        return why_unfit(found, std::string(40, 'a'), 9, "/dev/disk/by-id/x-part1", present).value_or("");
+    };
+    CHECK(unfit(what, disk()).empty());
+    auto other = what;
+    other.info_hash = std::string(40, 'b');
+    CHECK(unfit(other, disk()) == "it is of the torrent " + other.info_hash);
+    other = what;
+    other.pieces.resize(8);
+    CHECK(unfit(other, disk()) == "it has 8 pieces and the torrent 9");
+    other = what;
+    other.device = "/dev/sdb";
+    CHECK(unfit(other, disk()) == "it is of /dev/sdb");
+    CHECK(unfit(what, disk("S2")) == "the device is not the same: its disk has the serial number S2 instead of S1");
+    auto smaller = disk();
+    smaller.size -= 1;
+    CHECK(unfit(what, smaller) == "the device is not the same: its size was 32768 bytes and is 32767");
+
+    // What the daemon itself wrote after a checkpoint in the middle of a download is no reason.
+    auto written = disk();
+    written.sectors_written += 1;
+    CHECK(unfit(what, written).empty());
+    other = what;
+    other.at_rest = true;
+    CHECK(unfit(other, disk()).empty());
+    CHECK(unfit(other, written) == "something else has written to the device since");
+}
+
+TEST_CASE("a store keeps one checkpoint a device") {
+    test::temp_dir const folder;
+    std::vector<std::string> warnings;
+    auto const place = (folder.path() / "state" / "seedbed").string();
+    resume_store store(place, [&](std::string const& text) { warnings.push_back(text); });
+    auto const what = sample();
+    CHECK(store.load(what.device).value() == std::nullopt);
+    store.remove(what.device);
+
+    store.save(what);
+    CHECK(store.load(what.device).value() == what);
+    CHECK((std::filesystem::status(store.file_of(what.device)).permissions() & std::filesystem::perms::others_all) ==
+          std::filesystem::perms::none);
+    auto second = what;
+    second.device = "/dev/sdb";
+    second.pieces = {true};
+    store.save(second);
+    CHECK(store.load(what.device).value() == what);
+    CHECK(store.load("/dev/sdb").value() == second);
+    second.pieces = {false};
+    store.save(second);
+    CHECK(store.load("/dev/sdb").value() == second);
+    CHECK(std::distance(std::filesystem::directory_iterator(place), {}) == 2);
+
+    store.remove(what.device);
+    CHECK(store.load(what.device).value() == std::nullopt);
+    CHECK(warnings.empty());
+
+    auto const file = store.file_of("/dev/sdb");
+    write(file, replaced(content(file), "\"at_rest\": false", "\"at_rest\": true"));
+    CHECK(store.load("/dev/sdb").error().message == file + ": damaged: its checksum is wrong");
+
+    store.set_folder(folder.path().string());
+    CHECK(store.load("/dev/sdb").value() == std::nullopt);
+}
+
+TEST_CASE("a folder that can not be written is warned about once") {
+    test::temp_dir const folder;
+    write(folder.path() / "file", "");
+    std::vector<std::string> warnings;
+    auto const place = (folder.path() / "file").string();
+    resume_store store(place, [&](std::string const& text) { warnings.push_back(text); });
+    store.save(sample());
+    store.save(sample());
+    store.remove(sample().device);
+    CHECK(store.load(sample().device).value() == std::nullopt);
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].starts_with(place + ": "));
+    CHECK(warnings[0].ends_with(": deployments can not be resumed"));
+    store.set_folder(place + "/x");
+    store.save(sample());
+    CHECK(warnings.size() == 2);
+}
+
+TEST_CASE("no checkpoint claims a piece that a power cut takes away") {
+    test::temp_dir const folder;
+    resume_store store(folder.path().string(), [](std::string const& text) { FAIL(text); });
+    fake_block_device device(8 * piece_size);
+    std::array<std::byte, piece_size> piece{};
+    piece.fill(std::byte{0x5a});
+    auto what = sample();
+    what.pieces.assign(8, false);
+    auto const write_piece = [&](std::size_t index) {
+        REQUIRE(device.write(static_cast<std::int64_t>(index) * piece_size, piece));
+        what.pieces[index] = true;
+    };
+    auto const keep = [&] {
+        auto const now = what; // taken before the flush
+        return flush_then_save([&] { return device.flush(); }, [&store, now] { store.save(now); });
+    };
+    auto const durable = [&](std::size_t index) {
+        auto const bytes = device.medium(static_cast<std::int64_t>(index) * piece_size, piece_size);
+        return std::equal(bytes.begin(), bytes.end(), piece.begin());
+    };
+
+    write_piece(0);
+    write_piece(1);
+    REQUIRE(keep());
+    auto const first = what;
+    write_piece(2);
+
+    SECTION("one that came after the flush") {
+        device.crash();
+    }
+    SECTION("one whose flush failed") {
+        device.fail(operation::flush, EIO);
+        auto const kept = keep();
+        REQUIRE_FALSE(kept);
+        CHECK(kept.error().code == EIO);
+        device.crash();
+    }
+    SECTION("one whose flush has not ended") {
+        auto hold = device.hold(operation::flush);
+        std::thread flushing([&] { static_cast<void>(keep()); });
+        hold.wait_until_waiting();
+        CHECK(store.load(what.device).value() == first);
+        hold.release();
+        flushing.join();
+        CHECK(store.load(what.device).value() == what);
+        device.crash();
+        CHECK(durable(2));
+        return;
+    }
+    auto const found = store.load(what.device).value().value();
+    CHECK(found == first);
+    for (std::size_t index = 0; index < found.pieces.size(); ++index) {
+        CHECK((!found.pieces[index] || durable(index)));
+    }
+    CHECK_FALSE(durable(2));
+}
+
+TEST_CASE("the state folder is the configuration's, the service manager's or the default") {
+    ::unsetenv("STATE_DIRECTORY");
+    CHECK(state_folder("/x") == "/x");
+    CHECK(state_folder("") == "/var/lib/seedbed");
+    ::setenv("STATE_DIRECTORY", "/var/lib/a:/var/lib/b", 1);
+    CHECK(state_folder("/x") == "/x");
+    CHECK(state_folder("") == "/var/lib/a");
+    ::setenv("STATE_DIRECTORY", "relative", 1);
+    CHECK(state_folder("") == "/var/lib/seedbed");
+    ::unsetenv("STATE_DIRECTORY");
+}

@@ -1,0 +1,202 @@
+#include "daemon/status/control_server.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <catch2/catch.hpp>
+
+#include "daemon/status/status_document.hpp"
+#include "support/sample_status.hpp"
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+using namespace seedbed::test;
+using namespace std::chrono_literals;
+using Catch::Contains;
+namespace asio = boost::asio;
+
+namespace {
+
+/// A control server on a thread of its own, as the daemon's is on the main thread.
+class running_server {
+public:
+    running_server()
+        : m_server(m_context, [this](status_collector::clock::duration patience, status_collector::receiver call) {
+            m_patience = patience;
+            call(present);
+        }) {}
+    running_server(running_server const&) = delete;
+    running_server& operator=(running_server const&) = delete;
+    ~running_server() {
+        m_server.close();
+        m_context.restart();
+        m_context.run(); // hangs where close() leaves an operation behind
+    }
+
+    void apply(std::string const& socket, std::vector<std::string> const& listen = {}) {
+        m_server.apply({socket}, {listen});
+    }
+
+    /// Asks, and runs the server until the answer is there.
+    template <class Protocol>
+    std::string get(typename Protocol::endpoint const& at, std::string const& target, std::string const& method) {
+        typename Protocol::socket client(m_context);
+        std::string answer;
+        bool ended = false;
+        auto const request = method + " " + target + " HTTP/1.0\r\n\r\n";
+        client.connect(at);
+        asio::write(client, asio::buffer(request));
+        asio::async_read(client, asio::dynamic_buffer(answer), [&ended](auto const&, std::size_t) { ended = true; });
+        m_context.restart();
+        while (!ended) {
+            REQUIRE(m_context.run_one_for(10s) > 0);
+        }
+        return answer;
+    }
+    std::string get(std::string const& socket, std::string const& target, std::string const& method = "GET") {
+        return get<asio::local::stream_protocol>(socket, target, method);
+    }
+    std::string get(std::uint16_t port, std::string const& target) {
+        return get<asio::ip::tcp>({asio::ip::address_v4::loopback(), port}, target, "GET");
+    }
+
+    status_snapshot present = sample_snapshot();
+    status_collector::clock::duration m_patience{};
+
+private:
+    asio::io_context m_context{1};
+    control_server m_server;
+};
+
+std::uint16_t free_port() {
+    asio::io_context context;
+    return asio::ip::tcp::acceptor(context, {asio::ip::address_v4::loopback(), 0}).local_endpoint().port();
+}
+
+std::string body(std::string const& answer) {
+    auto const at = answer.find("\r\n\r\n");
+    REQUIRE(at != std::string::npos);
+    return answer.substr(at + 4);
+}
+
+} // namespace
+
+TEST_CASE("control server: what each path says") {
+    temp_dir const folder;
+    auto const socket = (folder / "s.sock").string();
+    running_server server;
+    server.apply(socket);
+
+    auto const status = server.get(socket, "/status");
+    CHECK_THAT(status, Contains("200 OK") && Contains("Content-Type: application/json\r\n"));
+    CHECK(body(status) == to_status_document(server.present) + "\n");
+    CHECK(server.m_patience <= 2s);
+
+    auto const metrics = server.get(socket, "/metrics?x=1");
+    CHECK_THAT(metrics, Contains("200 OK") && Contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n") &&
+                            Contains("seedbed_image_peers{image=\"win11\"} 2\n"));
+
+    CHECK(body(server.get(socket, "/healthz")) == "ok\n");
+    CHECK(server.m_patience >= network_patience); // so that silence is a complaint when the answer goes out
+    CHECK_THAT(server.get(socket, "/"), Contains("404 Not Found"));
+    CHECK_THAT(server.get(socket, "/status/"), Contains("404 Not Found"));
+    CHECK_THAT(server.get(socket, "/status", "POST"), Contains("405 Method Not Allowed"));
+    CHECK(body(server.get(socket, "/status", "HEAD")).empty());
+}
+
+TEST_CASE("control server: what hangs is no good health") {
+    temp_dir const folder;
+    auto const socket = (folder / "s.sock").string();
+    running_server server;
+    server.apply(socket);
+    SECTION("a device") {
+        server.present.hang = "win11: no operation on /dev/win11 has ended for 30 s";
+        auto const answer = server.get(socket, "/healthz");
+        CHECK_THAT(answer, Contains("503 Service Unavailable"));
+        CHECK(body(answer) == server.present.hang + "\n");
+    }
+    SECTION("the network thread") {
+        server.present.silence = network_patience;
+        CHECK_THAT(server.get(socket, "/healthz"),
+                   Contains("503") && Contains("the network thread has not answered for 5 s"));
+    }
+}
+
+TEST_CASE("control server: TCP serves metrics and health, and nothing else") {
+    running_server server;
+    auto const port = free_port();
+    auto const address = "127.0.0.1:" + std::to_string(port);
+    server.apply("", {address});
+    CHECK_THAT(server.get(port, "/metrics"), Contains("200 OK") && Contains("seedbed_healthy 1\n"));
+    CHECK_THAT(server.get(port, "/healthz"), Contains("200 OK"));
+    CHECK_THAT(server.get(port, "/status"), Contains("404 Not Found"));
+
+    // What stays the same is left alone, and what is no longer named is closed.
+    server.apply("", {address});
+    CHECK_THAT(server.get(port, "/healthz"), Contains("200 OK"));
+    server.apply("", {});
+    CHECK_THROWS(server.get(port, "/healthz"));
+
+    // A port that is taken is tried again.
+    asio::io_context context;
+    std::optional<asio::ip::tcp::acceptor> taken;
+    taken.emplace(context, asio::ip::tcp::endpoint{asio::ip::address_v4::loopback(), port});
+    server.apply("", {address});
+    taken.reset();
+    CHECK_THROWS(server.get(port, "/healthz"));
+    server.apply("", {address});
+    CHECK_THAT(server.get(port, "/healthz"), Contains("200 OK"));
+}
+
+TEST_CASE("control server: the socket comes, moves and goes") {
+    temp_dir const folder;
+    auto const first = (folder / "run" / "s.sock").string(); // a folder that is missing is made
+    auto const second = (folder / "t.sock").string();
+    running_server server;
+    server.apply(first);
+    struct ::stat found {};
+    REQUIRE(::stat(first.c_str(), &found) == 0);
+    CHECK(S_ISSOCK(found.st_mode));
+    CHECK((found.st_mode & 07777) == 0660);
+    CHECK(body(server.get(first, "/healthz")) == "ok\n");
+
+    server.apply(second);
+    CHECK_FALSE(std::filesystem::exists(first));
+    CHECK(body(server.get(second, "/healthz")) == "ok\n");
+
+    server.apply("");
+    CHECK_FALSE(std::filesystem::exists(second));
+}
+
+TEST_CASE("control server: a socket that can not be had stops nothing, and is tried again") {
+    temp_dir const folder;
+    auto const socket = (folder / "s.sock").string();
+    running_server other;
+    other.apply(socket);
+    running_server server;
+    SECTION("another daemon has it") {
+        server.apply(socket);
+        CHECK(body(other.get(socket, "/healthz")) == "ok\n");
+        other.apply("");
+        server.apply(socket);
+        CHECK(body(server.get(socket, "/healthz")) == "ok\n");
+    }
+    SECTION("its folder is missing, and the one above") {
+        server.apply((folder / "a" / "b" / "s.sock").string());
+        CHECK_FALSE(std::filesystem::exists(folder / "a"));
+    }
+    SECTION("something else stands there") {
+        auto const file = folder / "file";
+        std::ofstream(file) << "mine";
+        server.apply(file.string());
+        CHECK(std::filesystem::file_size(file) == 4);
+    }
+}

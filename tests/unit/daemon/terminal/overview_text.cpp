@@ -1,0 +1,58 @@
+#include "daemon/terminal/overview_text.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace seedbed;
+
+TEST_CASE("what will be overwritten: a partition") {
+    device_overview device;
+    device.path = "/dev/sda1";
+    device.block_device = true;
+    device.size = 20LL << 30;
+    device.disk = "sda";
+    device.model = "Samsung SSD 970";
+    device.serial = "S466";
+    device.by_id = "/dev/disk/by-id/ata-S466-part1";
+    device.content.type = "ext4";
+    device.content.label = "root\x1b[2J"; // a label must not drive the terminal
+    device.mount_point = "/mnt";
+    CHECK(overview_text(device, storage_class::sata_ssd) == "/dev/sda1: 20 GiB, partition of sda\n"
+                                                            "  disk      Samsung SSD 970, serial S466, SATA SSD\n"
+                                                            "  known as  /dev/disk/by-id/ata-S466-part1\n"
+                                                            "  holds     ext4 \"root?[2J\"\n"
+                                                            "  mounted   on /mnt\n");
+}
+
+TEST_CASE("what will be overwritten: a disk with partitions") {
+    device_overview device;
+    device.path = "/dev/loop0";
+    device.block_device = true;
+    device.size = 1LL << 30;
+    device.backing_file = "/srv/disk.img";
+    device.content.partition_table = "gpt";
+    device.partitions.resize(2);
+    device.partitions[0].path = "/dev/loop0p1";
+    device.partitions[0].size = 512LL << 20;
+    device.partitions[0].content.type = "vfat";
+    device.partitions[0].content.label = "EFI";
+    device.partitions[0].mount_point = "/boot/efi";
+    device.partitions[1].path = "/dev/loop0p2";
+    device.partitions[1].size = 256LL << 20;
+    CHECK(overview_text(device, storage_class::hdd) ==
+          "/dev/loop0: 1 GiB, a whole disk\n"
+          "  disk      loop device of /srv/disk.img, HDD\n"
+          "  holds     gpt partition table\n"
+          "            /dev/loop0p1  512 MiB  vfat \"EFI\", mounted on /boot/efi\n"
+          "            /dev/loop0p2  256 MiB\n"
+          "  mounted   no\n");
+}
+
+TEST_CASE("what will be overwritten: a file with nothing in it") {
+    device_overview device;
+    device.path = "/tmp/image";
+    device.size = 4096;
+    CHECK(overview_text(device, storage_class::nvme) == "/tmp/image: 4 KiB, a file\n"
+                                                        "  disk      NVMe\n"
+                                                        "  holds     nothing that is recognised\n"
+                                                        "  mounted   no\n");
+}
