@@ -122,15 +122,16 @@ void fleet_watch::on_timer() {
     auto again = --m_looks > 0;
     for (auto& [name, which] : m_followed) {
         if (which.now.in_swarm) {
-            m_request_peers(name, [this, alive = std::weak_ptr(m_alive), name](std::vector<peer_status> const& peers) {
-                auto const at = alive.expired() ? m_followed.end() : m_followed.find(name);
-                if (alive.expired() || at == m_followed.end()) {
-                    return;
-                }
-                at->second.connected = peers.size();
-                at->second.hosts.on_peers(peers, fleet::clock::now());
-                after_change(at->second);
-            });
+            m_request_peers(name,
+                            [this, alive = std::weak_ptr(m_alive), name = name](std::vector<peer_status> const& peers) {
+                                auto const at = alive.expired() ? m_followed.end() : m_followed.find(name);
+                                if (alive.expired() || at == m_followed.end()) {
+                                    return;
+                                }
+                                at->second.connected = peers.size();
+                                at->second.hosts.on_peers(peers, fleet::clock::now());
+                                after_change(at->second);
+                            });
         }
         which.hosts.on_tick(fleet::clock::now());
         after_change(which);

@@ -104,10 +104,10 @@ void status_collector::answer(std::vector<asker> const& askers) {
 
 void status_collector::answer_impatient() {
     auto const now = clock::now();
-    auto const patient = std::ranges::partition(m_waiting, [now](asker const& each) { return each.until <= now; });
-    std::vector<asker> const impatient(std::make_move_iterator(m_waiting.begin()),
-                                       std::make_move_iterator(patient.begin()));
-    m_waiting.erase(m_waiting.begin(), patient.begin());
+    auto const patient =
+        std::partition(m_waiting.begin(), m_waiting.end(), [now](asker const& each) { return each.until <= now; });
+    std::vector<asker> const impatient(std::make_move_iterator(m_waiting.begin()), std::make_move_iterator(patient));
+    m_waiting.erase(m_waiting.begin(), patient);
     answer(impatient);
     arm_timer();
 }
