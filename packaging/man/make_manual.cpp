@@ -35,15 +35,15 @@ bool replace(std::string& page, std::string const& mark, std::string const& text
 
 void make(char const* from, char const* to, char const* source_file) {
     auto page = read(from);
-    auto const source = read(source_file);
+    auto const source = source_file != nullptr ? read(source_file) : std::string();
     auto const all = subcommands();
     auto any = replace(page, "SYNOPSIS", manual::synopsis(all));
     any |= replace(page, "COMMANDS", manual::commands_section(all));
-    auto const messages = manual::messages_section(source, "Troubleshooting");
+    auto const messages = manual::messages_section(source, "Messages");
     if (replace(page, "MESSAGES", messages)) {
         any = true;
         if (messages.empty()) {
-            throw std::runtime_error(std::string(source_file) + ": has no messages");
+            throw std::runtime_error(std::string(from) + ": its source has no messages");
         }
     }
     any |= replace(page, "KEYS", manual::keys_section(source));
@@ -59,12 +59,12 @@ void make(char const* from, char const* to, char const* source_file) {
 } // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) {
-        std::cerr << "usage: seedbed_manual TEMPLATE PAGE SOURCE\n";
+    if (argc < 3 || argc > 4) {
+        std::cerr << "usage: seedbed_manual TEMPLATE PAGE [SOURCE]\n";
         return 2;
     }
     try {
-        make(argv[1], argv[2], argv[3]);
+        make(argv[1], argv[2], argc > 3 ? argv[3] : nullptr);
     } catch (std::exception const& e) {
         std::cerr << "seedbed_manual: " << e.what() << '\n';
         return 1;

@@ -15,7 +15,7 @@ check() {
     { mandoc -Tlint "$1" 2>&1 || true; man --warnings -E UTF-8 -l -Tutf8 -Z "$1" 2>&1 >ditroff; } >complaints
     [[ ! -s complaints ]]
 }
-for page in seedbed.1 seedbed.toml.5; do
+for page in seedbed.1 seedbed.toml.5 seedbed-messages.7; do
     gzip -dc "$pages/$page.gz" >"$page" || fail "there is no $page: build the target manual"
     check "$page" || fail "$page: $(<complaints)"
     ! grep -nE '^\.\\" [A-Z]+$|@[A-Z_]+@' "$page" || fail "$page: something was not put in"
@@ -44,7 +44,7 @@ for command in $commands; do
     done
 done
 told seedbed.1 XDG_STATE_HOME
-told seedbed.1 'there is no terminal to ask on: --yes is needed' # the messages of the README
+told seedbed-messages.7 'there is no terminal to ask on: --yes is needed'
 
 config=$(dirname "$here")/../config/seedbed.toml
 sed -n 's/^#\([a-z_]* = .*\)/\1/p' "$config" >keys

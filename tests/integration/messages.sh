@@ -1,5 +1,5 @@
 #!/bin/bash
-# What the README's section "Troubleshooting" quotes is what the program says: each part of a message between two "…" stands in
+# What seedbed-messages(7) quotes is what the program says: each part of a message between two "…" stands in
 # the sources. Needs nothing but the sources.
 # Labels: once
 set -euo pipefail
@@ -15,7 +15,7 @@ fail() {
 }
 
 find "$source_dir"/{daemon,config,core} -name '*.cpp' >"$work/sources"
-sed -n '/^## Troubleshooting$/,/^## /p' "${1:-$source_dir/README.md}" >"$work/section"
+cp "${1:-$source_dir/packaging/man/seedbed-messages.md}" "$work/section"
 perl -e '
     sub text_of { local $/; open(my $in, "<", $_[0]) or die "$_[0]: $!\n"; return scalar <$in>; }
     # The sources with adjacent literals joined, as a compiler does, and without escapes. What fmt puts for {}, and what stands
@@ -38,5 +38,5 @@ perl -e '
         wrong("quotes next to nothing: $message") if $longest < 8;
     }
     wrong("$count messages are quoted") if $count < 60;
-    exit($wrong);' "$work/sources" "$work/section" || fail "the README quotes what the program does not say"
+    exit($wrong);' "$work/sources" "$work/section" || fail "seedbed-messages.md quotes what the program does not say"
 echo "PASS"
