@@ -19,11 +19,11 @@ fail() {
 build=(
   g++ cmake ninja-build ccache pkg-config
   libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
-  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev catch2
+  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev catch2 lowdown
 )
 # busybox-static takes the place of busybox where that is installed; it has the same commands.
 test=(
-  'clang-format-14|clang-format'
+  'clang-format-14|clang-format' 'clang-tidy-14|clang-tidy' universal-ctags
   partclone e2fsprogs ntfs-3g xfsprogs btrfs-progs dosfstools mtools
   aria2 transmission-daemon transmission-cli '?opentracker' python3 python3-libtorrent
   nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl prometheus tmux man-db mandoc
