@@ -10,7 +10,7 @@
 #include "core/foundation/error.hpp"
 #include "daemon/http/query_string.hpp"
 #include "daemon/log/logging.hpp"
-#include "daemon/swarm/shards.hpp"
+#include "daemon/swarm/network_shards.hpp"
 
 namespace seedbed {
 

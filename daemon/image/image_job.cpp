@@ -248,8 +248,8 @@ void image_job::on_opened(result<opened_image, failure> const& outcome) {
     join_swarm();
 }
 
-swarm_entry image_job::make_entry() {
-    swarm_entry entry;
+torrent_spec image_job::make_entry() {
+    torrent_spec entry;
     entry.torrent = std::shared_ptr<image_torrent const>(m_image, &m_image->torrent());
     entry.mode = m_settings.mode;
     entry.name = m_settings.name;
@@ -316,10 +316,10 @@ void image_job::report_check() {
     set_state(image_state::downloading);
 }
 
-void image_job::on_progress(swarm_progress const& progress) {
+void image_job::on_progress(torrent_progress const& progress) {
     m_progress = progress;
     steer_super_seeding();
-    if (m_state == image_state::checking && progress.current == swarm_progress::phase::downloading) {
+    if (m_state == image_state::checking && progress.current == torrent_progress::phase::downloading) {
         report_check();
     }
 }
@@ -365,7 +365,7 @@ void image_job::on_piece_damaged(int piece) {
     m_image->calls().submit([image = m_image, flushed = std::move(flushed)] { flushed(image->flush()); });
 }
 
-void image_job::on_swarm_error(std::string const& reason) {
+void image_job::on_torrent_error(std::string const& reason) {
     fail(failure_kind::download, reason);
 }
 

@@ -24,7 +24,7 @@
 #include "daemon/image/image_status.hpp"
 #include "daemon/image/resume_store.hpp"
 #include "daemon/log/logging.hpp"
-#include "daemon/swarm/seeder.hpp"
+#include "daemon/swarm/sharded_session.hpp"
 
 namespace seedbed {
 
@@ -46,7 +46,7 @@ struct image_services {
     boost::asio::io_context& main;
     worker_pool& setup; ///< for what takes longer than a millisecond: loading torrents, opening and closing devices
     std::shared_ptr<backend> shared;
-    seeder& swarm;
+    sharded_session& swarm;
     std::function<seedbed::settings const&()> settings; ///< those in force
     std::function<void()> on_change;                    ///< called after every change of state
     resume_store& checkpoints;
@@ -70,7 +70,7 @@ struct resume_point {
 /// done when it is downloaded, written, durable and verified, and not before.
 ///
 /// Threads: confined to the main thread; what blocks runs on the services' workers and comes back by a post.
-class image_job final : public swarm_listener, public std::enable_shared_from_this<image_job> {
+class image_job final : public torrent_listener, public std::enable_shared_from_this<image_job> {
 public:
     image_job(image_settings wanted, image_services services);
     image_job(image_job const&) = delete;
@@ -124,8 +124,8 @@ public:
     void on_content_differs() override;
     void on_pieces(std::vector<bool> const& there) override;
     void on_piece_damaged(int piece) override;
-    void on_swarm_error(std::string const& reason) override;
-    void on_progress(swarm_progress const& progress) override;
+    void on_torrent_error(std::string const& reason) override;
+    void on_progress(torrent_progress const& progress) override;
     void on_removed() override;
 
 private:
@@ -142,7 +142,7 @@ private:
     void join_swarm();
     void join_as_seed();
     void join_as_target();
-    [[nodiscard]] swarm_entry make_entry();
+    [[nodiscard]] torrent_spec make_entry();
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
     void begin_verify();
@@ -211,7 +211,7 @@ private:
     std::int64_t m_device_read = 0; ///< bytes, when the image was released
     std::int64_t m_device_written = 0;
     std::int64_t m_fetched = 0;
-    std::optional<seeder::id> m_in_swarm;
+    std::optional<sharded_session::id> m_in_swarm;
     bool m_known = false;       ///< the backend knows the image
     bool m_opening = false;     ///< a worker is opening the device
     bool m_device_open = false; ///< until the last owner of the image has closed it
@@ -234,7 +234,7 @@ private:
 
     std::set<std::string> m_report_urls; ///< of peers that take reports, as if they were announce URLs
 
-    swarm_progress m_progress;
+    torrent_progress m_progress;
     bool m_check_to_report = false;
     std::int64_t m_summarised = 0; ///< bytes moved until the last summary
     clock::time_point m_started{};

@@ -53,11 +53,11 @@ app::app(std::filesystem::path config_file, bool required, settings initial)
     , m_resume_store(state_folder(m_settings.resume.folder), [](std::string const& reason) { log_warning({}, reason); })
     , m_backend(
           std::make_shared<backend>(m_settings.memory.pool, hash_threads(m_settings), to_backend_options(m_settings)))
-    , m_seeder(m_main, m_backend, m_settings.network, queued_bytes(m_settings),
-               [this] {
-                   arm_progress_timer();
-                   m_fleets.wake();
-               })
+    , m_swarm(m_main, m_backend, m_settings.network, queued_bytes(m_settings),
+              [this] {
+                  arm_progress_timer();
+                  m_fleets.wake();
+              })
     , m_reports(m_main, [this] { return m_settings.network.listen; })
     , m_fleets(m_main, [this](auto const& image, auto handler) { request_peers(image, std::move(handler)); })
     , m_tracker(m_main, own_peer_id_prefix(),
@@ -88,7 +88,7 @@ void app::start() {
                  m_settings.network.shards > 1 ? fmt::format(", {} network shards", m_settings.network.shards) : ""));
     wait_for_signal();
     m_control.apply(m_settings.control, m_settings.metrics);
-    m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
+    m_swarm.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     if (auto const opened = m_tracker.apply(m_settings.tracker, m_settings.network); !opened) {
         on_listening(opened);
         return;
@@ -114,7 +114,7 @@ void app::open_image(image_settings const& image) {
     image_services const services{m_main,
                                   m_setup,
                                   m_backend,
-                                  m_seeder,
+                                  m_swarm,
                                   [this]() -> settings const& { return m_settings; },
                                   [this] { on_change(); },
                                   m_resume_store,
@@ -309,7 +309,7 @@ void app::apply(reload_plan const& plan, settings wanted) {
     m_settings = std::move(wanted);
     if (plan.memory) {
         m_backend->resize(m_settings.memory.pool, m_settings.memory.cache);
-        m_seeder.set_queued_bytes(queued_bytes(m_settings));
+        m_swarm.set_queued_bytes(queued_bytes(m_settings));
         log_info({},
                  fmt::format("reload: {} of memory for blocks, {}", format_byte_size(m_settings.memory.pool),
                              m_settings.memory.cache ? format_byte_size(*m_settings.memory.cache) + " of them to keep"
@@ -320,7 +320,7 @@ void app::apply(reload_plan const& plan, settings wanted) {
         log_info({}, fmt::format("reload: {} hash threads", hash_threads(m_settings)));
     }
     if (plan.network) {
-        m_seeder.apply(m_settings.network);
+        m_swarm.apply(m_settings.network);
     }
     if (plan.resume) {
         m_resume_store.set_folder(state_folder(m_settings.resume.folder));
@@ -415,7 +415,7 @@ void app::end_session_when_empty() {
     if (!m_stopping || !m_images.empty() || std::exchange(m_session_ended, true)) {
         return;
     }
-    m_seeder.shut_down(m_setup, [this] {
+    m_swarm.shut_down(m_setup, [this] {
         m_tracker.close(); // open until now for what this daemon announces to itself
         m_stop_timer.cancel();
         m_watchdog_timer.cancel();
@@ -447,7 +447,7 @@ void app::arm_progress_timer() {
 }
 
 void app::on_progress_timer() {
-    m_seeder.request_progress();
+    m_swarm.request_progress();
     m_notify.status(status());
     if (clock::now() - m_last_summary >= summary_interval) {
         m_last_summary = clock::now();
@@ -482,14 +482,14 @@ void app::on_watchdog() {
         log_error({}, hangs + "; the watchdog is not fed");
     }
     if (!m_stopping) {
-        m_seeder.ping();
+        m_swarm.ping();
     }
 }
 
 std::string app::what_hangs(clock::duration limit) const {
     auto const now = clock::now();
     auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
-    if (!m_stopping && now - m_seeder.last_pong() > limit) {
+    if (!m_stopping && now - m_swarm.last_pong() > limit) {
         return fmt::format("the network thread has not answered for {} s", seconds);
     }
     return what_device_hangs(limit);

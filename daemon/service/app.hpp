@@ -26,7 +26,7 @@
 #include "daemon/service/service_notify.hpp"
 #include "daemon/status/control_server.hpp"
 #include "daemon/status/status_collector.hpp"
-#include "daemon/swarm/seeder.hpp"
+#include "daemon/swarm/sharded_session.hpp"
 
 namespace seedbed {
 
@@ -92,7 +92,7 @@ private:
     std::shared_ptr<backend> m_backend;
     worker_pool m_setup{"setup", 2}; ///< after m_main: what it posts needs that
     service_notify m_notify;
-    seeder m_seeder;
+    sharded_session m_swarm;
     report_sender m_reports;
     fleet_watch m_fleets;
     tracker_service m_tracker;

@@ -49,8 +49,8 @@ status_collector::sources app::status_sources() {
             told();
             return;
         }
-        m_seeder.request_progress();
-        m_seeder.ping(told);
+        m_swarm.request_progress();
+        m_swarm.ping(told);
     };
     from.ask_peers = [this](worker_pool& worker, status_collector::peers_receiver const& each) {
         for (auto const& [name, job] : m_images) {

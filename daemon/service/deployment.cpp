@@ -50,7 +50,7 @@ deployment::deployment(deployment_options options, std::function<void(image_stat
     , m_checkpoints(m_options.state_folder, [](std::string const& reason) { log_warning({}, reason); })
     , m_backend(std::make_shared<backend>(m_options.in_force.memory.pool, hash_threads(m_options.in_force),
                                           to_backend_options(m_options.in_force)))
-    , m_seeder(m_main, m_backend, m_options.in_force.network, queued_bytes(m_options.in_force), [] {})
+    , m_swarm(m_main, m_backend, m_options.in_force.network, queued_bytes(m_options.in_force), [] {})
     , m_reports(m_main, [this] { return m_options.in_force.network.listen; })
     , m_signals(m_main)
     , m_timer(m_main)
@@ -62,11 +62,11 @@ deployment_report deployment::run() {
     static_cast<void>(std::signal(SIGPIPE, SIG_IGN)); // a peer that goes away is an error of that write
     add_end_signals(m_signals);
     wait_for_signal();
-    m_seeder.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
+    m_swarm.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     image_services const services{m_main,
                                   m_setup,
                                   m_backend,
-                                  m_seeder,
+                                  m_swarm,
                                   [this]() -> settings const& { return m_options.in_force; },
                                   [this] { on_change(); },
                                   m_checkpoints,
@@ -119,7 +119,7 @@ void deployment::arm_timer() {
 }
 
 void deployment::on_timer() {
-    m_seeder.request_progress();
+    m_swarm.request_progress();
     take_status();
     auto const& status = m_report.image;
     if (status.state == image_state::downloading) {
@@ -240,7 +240,7 @@ void deployment::on_closed() {
         m_report.code = exit_code_of(last.failed_at);
     }
     m_job.reset();
-    m_seeder.shut_down(m_setup, [this] {
+    m_swarm.shut_down(m_setup, [this] {
         m_stop_timer.cancel();
         m_signals.cancel();
     });

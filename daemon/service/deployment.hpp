@@ -21,7 +21,7 @@
 #include "daemon/image/resume_store.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/seeding_end.hpp"
-#include "daemon/swarm/seeder.hpp"
+#include "daemon/swarm/sharded_session.hpp"
 
 namespace seedbed {
 
@@ -87,7 +87,7 @@ private:
     resume_store m_checkpoints; ///< before what has workers that write to it
     std::shared_ptr<backend> m_backend;
     worker_pool m_setup{"setup", 2}; ///< after m_main: what it posts needs that
-    seeder m_seeder;
+    sharded_session m_swarm;
     report_sender m_reports;
     std::shared_ptr<image_job> m_job;
 

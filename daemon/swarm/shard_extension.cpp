@@ -17,7 +17,7 @@
 #include <libtorrent/peer_info.hpp>
 #include <libtorrent/peer_request.hpp>
 
-#include "daemon/swarm/shards.hpp"
+#include "daemon/swarm/network_shards.hpp"
 
 namespace seedbed {
 

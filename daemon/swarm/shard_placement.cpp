@@ -1,6 +1,6 @@
 #include "daemon/swarm/shard_placement.hpp"
 
-#include "daemon/swarm/shards.hpp"
+#include "daemon/swarm/network_shards.hpp"
 
 namespace seedbed {
 

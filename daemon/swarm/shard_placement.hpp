@@ -12,9 +12,9 @@ namespace seedbed {
 /// Which network shard has the peers of one torrent: each address is at one of them at a time.
 ///
 /// A peer belongs to the shard that shard_of() tells, its home. Who comes to another one is refused; the home connects
-/// to him meanwhile (see seeder). Who comes again after some seconds, and is not at home by then, can not be reached
-/// there, since he knows one of the ports only and takes no connections himself: he stays where he came, as long as he
-/// is there.
+/// to him meanwhile (see sharded_session). Who comes again after some seconds, and is not at home by then, can not be
+/// reached there, since he knows one of the ports only and takes no connections himself: he stays where he came, as
+/// long as he is there.
 ///
 /// Threads: any; the network threads of all sessions ask here once for each connection.
 class shard_placement {

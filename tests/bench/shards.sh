@@ -73,7 +73,7 @@ deploy() {
     stop_daemon server
 }
 
-# As daemon/swarm/shards.cpp places them.
+# As daemon/swarm/network_shards.cpp places them.
 places=$(for host in "${hosts[@]}"; do echo "${address[$host]}"; done | /usr/bin/python3 -c 'import ipaddress, sys
 shards = int(sys.argv[1])
 counts = [0] * shards

@@ -7,7 +7,7 @@
 #include <libtorrent/bdecode.hpp>
 
 #include "daemon/http/query_string.hpp"
-#include "daemon/swarm/shards.hpp"
+#include "daemon/swarm/network_shards.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;

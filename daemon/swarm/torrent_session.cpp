@@ -1,4 +1,4 @@
-#include "daemon/swarm/swarm_session.hpp"
+#include "daemon/swarm/torrent_session.hpp"
 
 #include <pthread.h>
 
@@ -57,13 +57,13 @@ lt::ip_filter limits_for_everybody() {
     return everybody;
 }
 
-swarm_progress to_progress(lt::torrent_status const& status) {
-    swarm_progress progress;
+torrent_progress to_progress(lt::torrent_status const& status) {
+    torrent_progress progress;
     using state = lt::torrent_status;
-    progress.current = status.is_seeding ? swarm_progress::phase::complete
+    progress.current = status.is_seeding ? torrent_progress::phase::complete
                        : status.state == state::checking_files || status.state == state::checking_resume_data
-                           ? swarm_progress::phase::checking
-                           : swarm_progress::phase::downloading;
+                           ? torrent_progress::phase::checking
+                           : torrent_progress::phase::downloading;
     progress.fraction = static_cast<double>(status.progress_ppm) / 1e6;
     progress.bytes_left = status.total_wanted - status.total_wanted_done;
     progress.downloaded = status.total_payload_download;
@@ -106,9 +106,9 @@ private:
 } // namespace
 
 /// Shared with the wake-ups on their way through the io_context, which may outlive the session.
-struct swarm_session::implementation : std::enable_shared_from_this<swarm_session::implementation> {
+struct torrent_session::implementation : std::enable_shared_from_this<torrent_session::implementation> {
     struct torrent {
-        swarm_listener* listener = nullptr;
+        torrent_listener* listener = nullptr;
         std::string name;
         image_mode mode = image_mode::seed;
         std::vector<std::string> peers;
@@ -249,7 +249,7 @@ struct swarm_session::implementation : std::enable_shared_from_this<swarm_sessio
     }
 };
 
-void swarm_session::implementation::on_pong() {
+void torrent_session::implementation::on_pong() {
     last_pong = std::chrono::steady_clock::now();
     for (auto const& call : std::exchange(pings, {})) {
         call();
@@ -267,7 +267,7 @@ void swarm_session::implementation::on_pong() {
     }
 }
 
-void swarm_session::implementation::share_send_buffers(std::int64_t peers) {
+void torrent_session::implementation::share_send_buffers(std::int64_t peers) {
     stats_asked = false;
     auto const pool_bytes = static_cast<std::int64_t>(pool->pool().capacity()) * block_size / own.network.shards;
     lt::settings_pack wanted;
@@ -278,7 +278,7 @@ void swarm_session::implementation::share_send_buffers(std::int64_t peers) {
     }
 }
 
-void swarm_session::implementation::on_listen_failed(lt::listen_failed_alert const& alert) {
+void torrent_session::implementation::on_listen_failed(lt::listen_failed_alert const& alert) {
     if (alert.socket_type != lt::socket_type_t::tcp) {
         return; // uTP is off; libtorrent opens its sockets all the same
     }
@@ -296,7 +296,7 @@ void swarm_session::implementation::on_listen_failed(lt::listen_failed_alert con
     }
 }
 
-void swarm_session::implementation::on_added(lt::add_torrent_alert const& alert) {
+void torrent_session::implementation::on_added(lt::add_torrent_alert const& alert) {
     auto const which = static_cast<id>(reinterpret_cast<std::uintptr_t>(alert.params.userdata.get<void>()));
     auto const at = torrents.find(which);
     if (at == torrents.end()) {
@@ -307,7 +307,7 @@ void swarm_session::implementation::on_added(lt::add_torrent_alert const& alert)
         auto* const listener = added.listener;
         auto const removed = added.remove;
         if (!removed) {
-            listener->on_swarm_error(alert.error.message());
+            listener->on_torrent_error(alert.error.message());
         }
         torrents.erase(which);
         listener->on_removed();
@@ -330,7 +330,7 @@ void swarm_session::implementation::on_added(lt::add_torrent_alert const& alert)
     }
 }
 
-void swarm_session::implementation::on_removed(lt::torrent_handle const& handle) {
+void torrent_session::implementation::on_removed(lt::torrent_handle const& handle) {
     auto const at = by_handle.find(handle);
     if (at == by_handle.end()) {
         return;
@@ -342,7 +342,7 @@ void swarm_session::implementation::on_removed(lt::torrent_handle const& handle)
     listener->on_removed();
 }
 
-void swarm_session::implementation::on_state(lt::state_changed_alert const& alert) {
+void torrent_session::implementation::on_state(lt::state_changed_alert const& alert) {
     auto* const which = find(alert.handle);
     if (which == nullptr) {
         return;
@@ -354,7 +354,7 @@ void swarm_session::implementation::on_state(lt::state_changed_alert const& aler
     }
 }
 
-void swarm_session::implementation::on_tracker(torrent& which, std::string const& url, std::string const& error) {
+void torrent_session::implementation::on_tracker(torrent& which, std::string const& url, std::string const& error) {
     auto const text = error.empty() ? "" : "tracker " + url + ": " + error;
     if (text == which.tracker_error) {
         return; // an announce is repeated for ever: what it says is logged when it changes
@@ -367,7 +367,7 @@ void swarm_session::implementation::on_tracker(torrent& which, std::string const
     }
 }
 
-void swarm_session::implementation::dispatch(lt::alert const& alert) {
+void torrent_session::implementation::dispatch(lt::alert const& alert) {
     if (auto const* added = lt::alert_cast<lt::add_torrent_alert>(&alert)) {
         on_added(*added);
     } else if (auto const* removed = lt::alert_cast<lt::torrent_removed_alert>(&alert)) {
@@ -398,7 +398,7 @@ void swarm_session::implementation::dispatch(lt::alert const& alert) {
         }
     } else if (auto const* broken = lt::alert_cast<lt::torrent_error_alert>(&alert)) {
         if (auto* const which = find(broken->handle)) {
-            which->listener->on_swarm_error(broken->error.message());
+            which->listener->on_torrent_error(broken->error.message());
         }
     } else if (auto const* hash = lt::alert_cast<lt::hash_failed_alert>(&alert)) {
         if (auto* const which = find(hash->handle)) {
@@ -448,18 +448,18 @@ void swarm_session::implementation::dispatch(lt::alert const& alert) {
     }
 }
 
-swarm_session::swarm_session(boost::asio::io_context& main, std::shared_ptr<backend> shared, options wanted)
+torrent_session::torrent_session(boost::asio::io_context& main, std::shared_ptr<backend> shared, options wanted)
     : m_impl(std::make_shared<implementation>(main, std::move(wanted))) {
     m_impl->open(std::move(shared));
 }
 
-swarm_session::~swarm_session() = default;
+torrent_session::~torrent_session() = default;
 
-void swarm_session::when_listening(std::function<void(result<void>)> handler) {
+void torrent_session::when_listening(std::function<void(result<void>)> handler) {
     m_impl->listening = std::move(handler);
 }
 
-void swarm_session::add(id which, swarm_entry const& entry, swarm_listener& listener, sharding shards) {
+void torrent_session::add(id which, torrent_spec const& entry, torrent_listener& listener, sharding shards) {
     auto& added = m_impl->torrents[which];
     added.listener = &listener;
     added.name = entry.name;
@@ -533,7 +533,7 @@ void swarm_session::add(id which, swarm_entry const& entry, swarm_listener& list
     m_impl->session->async_add_torrent(std::move(params));
 }
 
-void swarm_session::remove(id which) {
+void torrent_session::remove(id which) {
     auto& removed = m_impl->torrents.at(which);
     removed.remove = true;
     if (removed.added) {
@@ -544,7 +544,8 @@ void swarm_session::remove(id which) {
     }
 }
 
-void swarm_session::update(id which, std::vector<std::string> const& peers, std::vector<std::string> const& trackers) {
+void torrent_session::update(id which, std::vector<std::string> const& peers,
+                             std::vector<std::string> const& trackers) {
     auto& updated = m_impl->torrents.at(which);
     updated.peers = peers;
     updated.trackers_changed = updated.trackers != trackers;
@@ -558,20 +559,20 @@ void swarm_session::update(id which, std::vector<std::string> const& peers, std:
     }
 }
 
-void swarm_session::connect(id which, boost::asio::ip::tcp::endpoint const& peer) {
+void torrent_session::connect(id which, boost::asio::ip::tcp::endpoint const& peer) {
     if (auto const& torrent = m_impl->torrents.at(which); torrent.added && !torrent.remove) {
         torrent.handle.connect_peer(peer);
     }
 }
 
-void swarm_session::set_upload_limit(id which, std::int64_t bytes_a_second) {
+void torrent_session::set_upload_limit(id which, std::int64_t bytes_a_second) {
     auto& limited = m_impl->torrents.at(which);
     if (std::exchange(limited.upload_limit, bytes_a_second) != bytes_a_second && limited.added) {
         limited.handle.set_upload_limit(to_limit(bytes_a_second));
     }
 }
 
-void swarm_session::set_super_seeding(id which, bool on) {
+void torrent_session::set_super_seeding(id which, bool on) {
     auto& changed = m_impl->torrents.at(which);
     changed.super_offers->store(on, std::memory_order_relaxed);
     if (std::exchange(changed.super_seeding, on) != on && changed.added) {
@@ -580,13 +581,13 @@ void swarm_session::set_super_seeding(id which, bool on) {
     }
 }
 
-void swarm_session::request_pieces(id which) {
+void torrent_session::request_pieces(id which) {
     if (auto const& asked = m_impl->torrents.at(which); asked.added) {
         asked.handle.save_resume_data();
     }
 }
 
-void swarm_session::apply(network_settings const& network, std::vector<std::uint16_t> const& own_ports) {
+void torrent_session::apply(network_settings const& network, std::vector<std::uint16_t> const& own_ports) {
     m_impl->own.own_ports = own_ports;
     if (m_impl->own.network == network || !m_impl->session) {
         return;
@@ -598,7 +599,7 @@ void swarm_session::apply(network_settings const& network, std::vector<std::uint
     m_impl->session->apply_settings(std::move(pack));
 }
 
-void swarm_session::set_queued_bytes(std::int64_t bytes) {
+void torrent_session::set_queued_bytes(std::int64_t bytes) {
     if (!m_impl->session) {
         return;
     }
@@ -607,11 +608,11 @@ void swarm_session::set_queued_bytes(std::int64_t bytes) {
     m_impl->session->apply_settings(std::move(pack));
 }
 
-void swarm_session::request_progress() {
+void torrent_session::request_progress() {
     m_impl->session->post_torrent_updates(lt::torrent_handle::query_accurate_download_counters);
 }
 
-int swarm_session::peers() const {
+int torrent_session::peers() const {
     int sum = 0;
     for (auto const& [which, each] : m_impl->torrents) {
         sum += each.connected;
@@ -619,7 +620,7 @@ int swarm_session::peers() const {
     return sum;
 }
 
-std::function<std::vector<peer_status>()> swarm_session::peers_of(id which) const {
+std::function<std::vector<peer_status>()> torrent_session::peers_of(id which) const {
     return [handle = m_impl->torrents.at(which).handle] {
         std::vector<lt::peer_info> peers;
         try {
@@ -638,18 +639,18 @@ std::function<std::vector<peer_status>()> swarm_session::peers_of(id which) cons
     };
 }
 
-void swarm_session::ping(std::function<void()> answered) {
+void torrent_session::ping(std::function<void()> answered) {
     if (answered) {
         m_impl->pings.push_back(std::move(answered));
     }
     m_impl->session->post_session_stats();
 }
 
-std::chrono::steady_clock::time_point swarm_session::last_pong() const noexcept {
+std::chrono::steady_clock::time_point torrent_session::last_pong() const noexcept {
     return m_impl->last_pong;
 }
 
-std::function<void()> swarm_session::shut_down() {
+std::function<void()> torrent_session::shut_down() {
     auto const session = std::exchange(m_impl->session, nullptr);
     session->set_alert_notify({});
     // While there is a proxy, the session's destructor does not wait.

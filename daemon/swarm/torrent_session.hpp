@@ -15,7 +15,8 @@
 #include "core/foundation/error.hpp"
 #include "daemon/swarm/peer_status.hpp"
 #include "daemon/swarm/shard_extension.hpp"
-#include "daemon/swarm/swarm_entry.hpp"
+#include "daemon/swarm/torrent_listener.hpp"
+#include "daemon/swarm/torrent_spec.hpp"
 
 namespace seedbed {
 
@@ -23,7 +24,7 @@ namespace seedbed {
 ///
 /// Threads: confined to the main thread. libtorrent's network thread only wakes it; alerts are taken there, nothing
 /// polls.
-class swarm_session {
+class torrent_session {
 public:
     using id = std::uint64_t;
 
@@ -42,16 +43,16 @@ public:
         endpoint_handler on_refused; ///< see make_shard_gate()
     };
 
-    swarm_session(boost::asio::io_context& main, std::shared_ptr<backend> shared, options wanted);
-    swarm_session(swarm_session const&) = delete;
-    swarm_session& operator=(swarm_session const&) = delete;
-    ~swarm_session();
+    torrent_session(boost::asio::io_context& main, std::shared_ptr<backend> shared, options wanted);
+    torrent_session(torrent_session const&) = delete;
+    torrent_session& operator=(torrent_session const&) = delete;
+    ~torrent_session();
 
-    // See seeder for what is not explained here.
+    // See sharded_session for what is not explained here.
 
     void when_listening(std::function<void(result<void>)> handler);
     /// \param which a new one. \param shards places is null where it is not sharded.
-    void add(id which, swarm_entry const& entry, swarm_listener& listener, sharding shards);
+    void add(id which, torrent_spec const& entry, torrent_listener& listener, sharding shards);
     void remove(id which);
     void update(id which, std::vector<std::string> const& peers, std::vector<std::string> const& trackers);
     void connect(id which, boost::asio::ip::tcp::endpoint const& peer);

@@ -14,7 +14,8 @@
 #include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/swarm/peer_status.hpp"
-#include "daemon/swarm/swarm_entry.hpp"
+#include "daemon/swarm/torrent_listener.hpp"
+#include "daemon/swarm/torrent_spec.hpp"
 
 namespace seedbed {
 
@@ -24,23 +25,23 @@ namespace seedbed {
 ///
 /// Threads: confined to the main thread. libtorrent's network threads only wake it; alerts are taken there, nothing
 /// polls.
-class seeder {
+class sharded_session {
 public:
     using id = std::uint64_t;
 
     /// \param on_activity called when a peer connects: there may be progress to ask for.
-    seeder(boost::asio::io_context& main, std::shared_ptr<backend> shared, network_settings const& network,
-           std::int64_t queued_bytes, std::function<void()> on_activity);
-    seeder(seeder const&) = delete;
-    seeder& operator=(seeder const&) = delete;
-    ~seeder();
+    sharded_session(boost::asio::io_context& main, std::shared_ptr<backend> shared, network_settings const& network,
+                    std::int64_t queued_bytes, std::function<void()> on_activity);
+    sharded_session(sharded_session const&) = delete;
+    sharded_session& operator=(sharded_session const&) = delete;
+    ~sharded_session();
 
     /// Calls \p handler once when libtorrent has tried every listener: with the reason where a configured address could
     /// not be opened, or none at all; of the first shard to which that happens.
     void when_listening(std::function<void(result<void>)> handler);
 
     /// Adds a torrent whose image the backend knows. \p listener must live until its on_removed().
-    id add(swarm_entry const& entry, swarm_listener& listener);
+    id add(torrent_spec const& entry, torrent_listener& listener);
     /// Takes a torrent out: its peers are dropped, trackers told. The listener's on_removed() follows, after
     /// on_pieces() where it is one to deploy.
     void remove(id torrent);

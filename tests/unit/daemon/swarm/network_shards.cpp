@@ -1,4 +1,4 @@
-#include "daemon/swarm/shards.hpp"
+#include "daemon/swarm/network_shards.hpp"
 
 #include <algorithm>
 #include <numeric>

@@ -1,4 +1,4 @@
-#include "daemon/swarm/seeder.hpp"
+#include "daemon/swarm/sharded_session.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -11,9 +11,9 @@
 
 #include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/log/logging.hpp"
+#include "daemon/swarm/network_shards.hpp"
 #include "daemon/swarm/shard_placement.hpp"
-#include "daemon/swarm/shards.hpp"
-#include "daemon/swarm/swarm_session.hpp"
+#include "daemon/swarm/torrent_session.hpp"
 #include "daemon/swarm/upload_ramp.hpp"
 
 namespace seedbed {
@@ -49,23 +49,25 @@ std::vector<peer_status> without_twins(std::vector<peer_status> peers) {
 
 } // namespace
 
-/// Shared with timers and handlers on their way through the io_context, which may outlive the seeder.
-struct seeder::implementation : std::enable_shared_from_this<seeder::implementation> {
+/// Shared with timers and handlers on their way through the io_context, which may outlive the sharded_session.
+struct sharded_session::implementation : std::enable_shared_from_this<sharded_session::implementation> {
     /// What one session tells of a torrent.
-    struct part final : swarm_listener {
+    struct part final : torrent_listener {
         part(implementation& all, id which)
             : owner(all)
             , torrent(which) {}
 
-        void on_checked() override { owner.once(torrent, &torrent_state::checked, &swarm_listener::on_checked); }
-        void on_complete() override { owner.once(torrent, &torrent_state::complete, &swarm_listener::on_complete); }
+        void on_checked() override { owner.once(torrent, &torrent_state::checked, &torrent_listener::on_checked); }
+        void on_complete() override { owner.once(torrent, &torrent_state::complete, &torrent_listener::on_complete); }
         void on_content_differs() override {
-            owner.once(torrent, &torrent_state::differs, &swarm_listener::on_content_differs);
+            owner.once(torrent, &torrent_state::differs, &torrent_listener::on_content_differs);
         }
         void on_pieces(std::vector<bool> const& pieces) override { owner.listener_of(torrent).on_pieces(pieces); }
         void on_piece_damaged(int piece) override { owner.listener_of(torrent).on_piece_damaged(piece); }
-        void on_swarm_error(std::string const& reason) override { owner.listener_of(torrent).on_swarm_error(reason); }
-        void on_progress(swarm_progress const& told) override {
+        void on_torrent_error(std::string const& reason) override {
+            owner.listener_of(torrent).on_torrent_error(reason);
+        }
+        void on_progress(torrent_progress const& told) override {
             progress = told;
             has_told = true;
             owner.on_progress(torrent);
@@ -74,12 +76,12 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
 
         implementation& owner;
         id const torrent;
-        swarm_progress progress;
+        torrent_progress progress;
         bool has_told = false; ///< its progress
         bool there = true;     ///< in the session
     };
     struct torrent_state {
-        swarm_listener* listener = nullptr;
+        torrent_listener* listener = nullptr;
         std::string name;
         std::vector<std::shared_ptr<part>> parts; ///< of the sessions from the first one on
         std::shared_ptr<shard_placement> places;  ///< null where there is one part
@@ -93,7 +95,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     boost::asio::io_context& main;
     network_settings network;
     std::function<void()> on_activity;
-    std::vector<std::unique_ptr<swarm_session>> sessions;
+    std::vector<std::unique_ptr<torrent_session>> sessions;
     std::map<id, torrent_state> torrents;
     id next_id = 1;
     bool stopping = false; ///< shut_down() was called: a timer that had run out by then may still tell so
@@ -113,7 +115,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
             divide_network(network, ramp.slots(network), std::vector<int>(static_cast<std::size_t>(network.shards), 0));
         auto const left = std::make_shared<int>(network.shards);
         for (int shard = 0; shard < network.shards; ++shard) {
-            swarm_session::options wanted;
+            torrent_session::options wanted;
             wanted.thread = network.shards == 1 ? "network" : "network-" + std::to_string(shard + 1);
             wanted.shard = shard;
             wanted.network = parts[static_cast<std::size_t>(shard)];
@@ -130,7 +132,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
                     self->on_peers();
                 }
             };
-            sessions.push_back(std::make_unique<swarm_session>(main, shared, std::move(wanted)));
+            sessions.push_back(std::make_unique<torrent_session>(main, shared, std::move(wanted)));
             sessions.back()->when_listening([weak = weak_from_this(), left](result<void> const& outcome) {
                 auto const self = weak.lock();
                 if (self && self->listening && (--*left == 0 || !outcome)) {
@@ -183,7 +185,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         auto const limits = torrent.parts.size() == 1 ? std::vector<std::int64_t>{torrent.upload_limit}
                                                       : divide_limit(torrent.upload_limit, peers(&torrent), 1);
         for_each_session(which,
-                         [&](swarm_session& session, std::size_t i) { session.set_upload_limit(which, limits[i]); });
+                         [&](torrent_session& session, std::size_t i) { session.set_upload_limit(which, limits[i]); });
     }
 
     void on_peers() {
@@ -218,10 +220,10 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
 
     // --- what the sessions tell
 
-    [[nodiscard]] swarm_listener& listener_of(id which) { return *torrents.at(which).listener; }
+    [[nodiscard]] torrent_listener& listener_of(id which) { return *torrents.at(which).listener; }
 
     /// Tells what several parts may tell, and counts once.
-    void once(id which, bool torrent_state::*told, void (swarm_listener::*call)()) {
+    void once(id which, bool torrent_state::*told, void (torrent_listener::*call)()) {
         auto& torrent = torrents.at(which);
         if (!std::exchange(torrent.*told, true)) {
             (torrent.listener->*call)();
@@ -230,7 +232,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
 
     void on_progress(id which) {
         auto const& torrent = torrents.at(which);
-        swarm_progress sum;
+        torrent_progress sum;
         auto first = true;
         for (auto const& told : torrent.parts) {
             auto const& each = told->progress;
@@ -267,7 +269,7 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
         if (std::exchange(torrent.removing, true)) {
             return;
         }
-        for_each_session(which, [which](swarm_session& session, std::size_t) { session.remove(which); });
+        for_each_session(which, [which](torrent_session& session, std::size_t) { session.remove(which); });
     }
 
     // --- peers of other shards
@@ -306,19 +308,20 @@ struct seeder::implementation : std::enable_shared_from_this<seeder::implementat
     }
 };
 
-seeder::seeder(boost::asio::io_context& main, std::shared_ptr<backend> shared, network_settings const& network,
-               std::int64_t queued_bytes, std::function<void()> on_activity)
+sharded_session::sharded_session(boost::asio::io_context& main, std::shared_ptr<backend> shared,
+                                 network_settings const& network, std::int64_t queued_bytes,
+                                 std::function<void()> on_activity)
     : m_impl(std::make_shared<implementation>(main, network, std::move(on_activity))) {
     m_impl->open(shared, queued_bytes);
 }
 
-seeder::~seeder() = default;
+sharded_session::~sharded_session() = default;
 
-void seeder::when_listening(std::function<void(result<void>)> handler) {
+void sharded_session::when_listening(std::function<void(result<void>)> handler) {
     m_impl->listening = std::move(handler);
 }
 
-seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
+sharded_session::id sharded_session::add(torrent_spec const& entry, torrent_listener& listener) {
     auto const which = m_impl->next_id++;
     auto& added = m_impl->torrents[which];
     auto const shards = entry.mode == image_mode::seed ? m_impl->shards() : 1;
@@ -354,56 +357,58 @@ seeder::id seeder::add(swarm_entry const& entry, swarm_listener& listener) {
     return which;
 }
 
-void seeder::remove(id torrent) {
+void sharded_session::remove(id torrent) {
     m_impl->remove(torrent);
 }
 
-void seeder::update(id torrent, std::vector<std::string> const& peers, std::vector<std::string> const& trackers) {
+void sharded_session::update(id torrent, std::vector<std::string> const& peers,
+                             std::vector<std::string> const& trackers) {
     auto const parts = static_cast<int>(m_impl->torrents.at(torrent).parts.size());
-    m_impl->for_each_session(torrent, [&](swarm_session& session, std::size_t shard) {
+    m_impl->for_each_session(torrent, [&](torrent_session& session, std::size_t shard) {
         session.update(torrent, peers_of_shard(peers, static_cast<int>(shard), parts), trackers);
     });
 }
 
-void seeder::set_upload_limit(id torrent, std::int64_t bytes_a_second) {
+void sharded_session::set_upload_limit(id torrent, std::int64_t bytes_a_second) {
     auto& limited = m_impl->torrents.at(torrent);
     limited.upload_limit = bytes_a_second;
     m_impl->divide_limit_of(torrent, limited);
 }
 
-void seeder::set_super_seeding(id torrent, bool on) {
+void sharded_session::set_super_seeding(id torrent, bool on) {
     m_impl->for_each_session(
-        torrent, [torrent, on](swarm_session& session, std::size_t) { session.set_super_seeding(torrent, on); });
+        torrent, [torrent, on](torrent_session& session, std::size_t) { session.set_super_seeding(torrent, on); });
 }
 
-void seeder::request_pieces(id torrent) {
+void sharded_session::request_pieces(id torrent) {
     m_impl->for_each_session(torrent,
-                             [torrent](swarm_session& session, std::size_t) { session.request_pieces(torrent); });
+                             [torrent](torrent_session& session, std::size_t) { session.request_pieces(torrent); });
 }
 
-void seeder::apply(network_settings const& network) {
+void sharded_session::apply(network_settings const& network) {
     auto const shards = m_impl->network.shards;
     m_impl->network = network;
     m_impl->network.shards = shards;
     m_impl->divide_limits();
 }
 
-void seeder::set_queued_bytes(std::int64_t bytes) {
+void sharded_session::set_queued_bytes(std::int64_t bytes) {
     for (auto const& session : m_impl->sessions) {
         session->set_queued_bytes(bytes);
     }
 }
 
-void seeder::request_progress() {
+void sharded_session::request_progress() {
     for (auto const& session : m_impl->sessions) {
         session->request_progress();
     }
 }
 
-void seeder::request_peers(id torrent, worker_pool& worker, std::function<void(std::vector<peer_status>)> call) const {
+void sharded_session::request_peers(id torrent, worker_pool& worker,
+                                    std::function<void(std::vector<peer_status>)> call) const {
     std::vector<std::function<std::vector<peer_status>()>> asked;
-    m_impl->for_each_session(torrent,
-                             [&](swarm_session& session, std::size_t) { asked.push_back(session.peers_of(torrent)); });
+    m_impl->for_each_session(
+        torrent, [&](torrent_session& session, std::size_t) { asked.push_back(session.peers_of(torrent)); });
     worker.submit([asked = std::move(asked), call = std::move(call)] {
         std::vector<peer_status> all;
         for (auto const& ask : asked) {
@@ -414,7 +419,7 @@ void seeder::request_peers(id torrent, worker_pool& worker, std::function<void(s
     });
 }
 
-void seeder::ping(std::function<void()> answered) {
+void sharded_session::ping(std::function<void()> answered) {
     auto const left = std::make_shared<std::size_t>(m_impl->sessions.size());
     for (auto const& session : m_impl->sessions) {
         session->ping(!answered ? std::function<void()>() : [left, answered] {
@@ -425,7 +430,7 @@ void seeder::ping(std::function<void()> answered) {
     }
 }
 
-std::chrono::steady_clock::time_point seeder::last_pong() const noexcept {
+std::chrono::steady_clock::time_point sharded_session::last_pong() const noexcept {
     auto first = m_impl->sessions.front()->last_pong();
     for (auto const& session : m_impl->sessions) {
         first = std::min(first, session->last_pong());
@@ -433,7 +438,7 @@ std::chrono::steady_clock::time_point seeder::last_pong() const noexcept {
     return first;
 }
 
-void seeder::shut_down(worker_pool& worker, std::function<void()> done) {
+void sharded_session::shut_down(worker_pool& worker, std::function<void()> done) {
     m_impl->stopping = true;
     m_impl->ramp_timer.cancel();
     for (auto& timer : m_impl->homecomings) {

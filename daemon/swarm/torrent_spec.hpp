@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/settings.hpp"
+#include "core/image/image_torrent.hpp"
+
+namespace seedbed {
+
+/// What a session needs to add a torrent.
+struct torrent_spec {
+    std::shared_ptr<image_torrent const> torrent;
+    image_mode mode = image_mode::seed;
+    std::string name;                  ///< of the image, for log messages
+    std::vector<std::string> peers;    ///< "ADDRESS:PORT", to connect to at once
+    std::vector<std::string> trackers; ///< announce URLs in addition to the torrent's own
+    /// The pieces known to be on the device; nothing: libtorrent reads and checks the device.
+    std::optional<std::vector<bool>> pieces = {};
+    /// Assume that all pieces are present, whatever `pieces` says, and hash each one before it is first served.
+    bool hash_before_serving = false;
+    std::int64_t upload_limit = 0; ///< bytes per second; 0: no limit
+    bool super_seeding = false;
+    std::uint16_t report_port = 0; ///< where this daemon accepts reports, announced to peers; 0: nowhere
+    /// Called on the main thread with the address and port where a peer accepts reports; may be empty.
+    std::function<void(std::string const&, std::uint16_t)> on_report_port;
+};
+
+} // namespace seedbed
