@@ -1,0 +1,131 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+namespace seedbed {
+
+// Integers of one meaning each. They cost what the integer costs; a mix that makes no sense does not compile, and an
+// integer becomes one of them, or one of them an integer, only where the code says so. Overflow is the caller's to
+// exclude, as with the integers themselves.
+
+/// A number in a row, from 0. Two of the same row are a plain number apart.
+template <class Row>
+class strong_index {
+public:
+    constexpr strong_index() noexcept = default;
+    constexpr explicit strong_index(std::int32_t value) noexcept
+        : m_value(value) {}
+
+    [[nodiscard]] constexpr std::int32_t value() const noexcept { return m_value; }
+
+    friend constexpr auto operator<=>(strong_index const&, strong_index const&) noexcept = default;
+
+    constexpr strong_index& operator++() noexcept {
+        ++m_value;
+        return *this;
+    }
+    [[nodiscard]] friend constexpr strong_index operator+(strong_index index, std::int32_t steps) noexcept {
+        return strong_index{index.m_value + steps};
+    }
+    [[nodiscard]] friend constexpr strong_index operator-(strong_index index, std::int32_t steps) noexcept {
+        return strong_index{index.m_value - steps};
+    }
+    [[nodiscard]] friend constexpr std::int32_t operator-(strong_index a, strong_index b) noexcept {
+        return a.m_value - b.m_value;
+    }
+
+private:
+    std::int32_t m_value = 0;
+};
+
+/// How many bytes.
+class byte_count {
+public:
+    constexpr byte_count() noexcept = default;
+    constexpr explicit byte_count(std::int64_t value) noexcept
+        : m_value(value) {}
+
+    [[nodiscard]] constexpr std::int64_t value() const noexcept { return m_value; }
+
+    friend constexpr auto operator<=>(byte_count const&, byte_count const&) noexcept = default;
+
+    constexpr byte_count& operator+=(byte_count other) noexcept {
+        m_value += other.m_value;
+        return *this;
+    }
+    constexpr byte_count& operator-=(byte_count other) noexcept {
+        m_value -= other.m_value;
+        return *this;
+    }
+    [[nodiscard]] friend constexpr byte_count operator+(byte_count a, byte_count b) noexcept { return a += b; }
+    [[nodiscard]] friend constexpr byte_count operator-(byte_count a, byte_count b) noexcept { return a -= b; }
+    [[nodiscard]] friend constexpr byte_count operator*(byte_count size, std::int64_t times) noexcept {
+        return byte_count{size.m_value * times};
+    }
+    [[nodiscard]] friend constexpr byte_count operator*(std::int64_t times, byte_count size) noexcept {
+        return size * times;
+    }
+    [[nodiscard]] friend constexpr byte_count operator/(byte_count size, std::int64_t parts) noexcept {
+        return byte_count{size.m_value / parts};
+    }
+    /// How often \p part fits, rounded towards 0.
+    [[nodiscard]] friend constexpr std::int64_t operator/(byte_count size, byte_count part) noexcept {
+        return size.m_value / part.m_value;
+    }
+    [[nodiscard]] friend constexpr byte_count operator%(byte_count size, byte_count part) noexcept {
+        return byte_count{size.m_value % part.m_value};
+    }
+
+private:
+    std::int64_t m_value = 0;
+};
+
+/// A place, in bytes from the start of what it is in. Two places in the same are a byte_count apart.
+template <class Place>
+class strong_offset {
+public:
+    constexpr strong_offset() noexcept = default;
+    constexpr explicit strong_offset(std::int64_t value) noexcept
+        : m_value(value) {}
+
+    [[nodiscard]] constexpr std::int64_t value() const noexcept { return m_value; }
+
+    friend constexpr auto operator<=>(strong_offset const&, strong_offset const&) noexcept = default;
+
+    constexpr strong_offset& operator+=(byte_count distance) noexcept {
+        m_value += distance.value();
+        return *this;
+    }
+    constexpr strong_offset& operator-=(byte_count distance) noexcept {
+        m_value -= distance.value();
+        return *this;
+    }
+    [[nodiscard]] friend constexpr strong_offset operator+(strong_offset at, byte_count distance) noexcept {
+        return at += distance;
+    }
+    [[nodiscard]] friend constexpr strong_offset operator-(strong_offset at, byte_count distance) noexcept {
+        return at -= distance;
+    }
+    [[nodiscard]] friend constexpr byte_count operator-(strong_offset a, strong_offset b) noexcept {
+        return byte_count{a.m_value - b.m_value};
+    }
+    /// How far it lies behind the last multiple of \p unit.
+    [[nodiscard]] friend constexpr byte_count operator%(strong_offset at, byte_count unit) noexcept {
+        return byte_count{at.m_value} % unit;
+    }
+
+private:
+    std::int64_t m_value = 0;
+};
+
+/// A piece of a torrent.
+using piece_index = strong_index<struct piece_row>;
+/// A block of a piece.
+using block_in_piece = strong_index<struct block_row>;
+/// A place on a device.
+using device_offset = strong_offset<struct device_place>;
+/// A place in a torrent's stream of bytes: its files, or extents, joined in order.
+using stream_offset = strong_offset<struct stream_place>;
+
+} // namespace seedbed
