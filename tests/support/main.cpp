@@ -1,6 +1,6 @@
-#define CATCH_CONFIG_MAIN
+#define CATCH_CONFIG_MAIN // the main() of every unit-test program
 #if defined(__GNUC__) && !defined(__clang__)
-// GCC 12 with -fsanitize=address takes what std::regex, used by Catch2, moves for uninitialised (GCC bug 105616).
+// With -fsanitize=address, GCC 12 mistakes what std::regex moves in Catch2 for uninitialised (GCC bug 105616).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <catch2/catch.hpp>
