@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "core/device/full_transfer.hpp"
+#include "core/foundation/hex_number.hpp"
 #include "core/foundation/unique_fd.hpp"
-#include "core/image/hex_number.hpp"
 
 namespace seedbed {
 

@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "core/image/hex_number.hpp"
+#include "core/foundation/hex_number.hpp"
 #include "core/image/input_file.hpp"
 
 namespace seedbed {

@@ -11,7 +11,7 @@
 #include <libtorrent/file_storage.hpp>
 #include <libtorrent/hasher.hpp>
 
-#include "core/image/hex_number.hpp"
+#include "core/foundation/hex_number.hpp"
 
 namespace seedbed {
 

@@ -14,9 +14,9 @@
 #include <libtorrent/hasher.hpp>
 #include <nlohmann/json.hpp>
 
+#include "core/foundation/hex_number.hpp"
 #include "core/foundation/save_file.hpp"
 #include "core/foundation/unique_fd.hpp"
-#include "core/image/hex_number.hpp"
 
 namespace seedbed {
 

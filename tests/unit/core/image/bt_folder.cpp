@@ -7,7 +7,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "core/image/hex_number.hpp"
+#include "core/foundation/hex_number.hpp"
 #include "support/device_bytes.hpp"
 #include "support/temp_dir.hpp"
 

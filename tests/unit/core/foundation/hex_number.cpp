@@ -1,4 +1,4 @@
-#include "core/image/hex_number.hpp"
+#include "core/foundation/hex_number.hpp"
 
 #include <limits>
 
