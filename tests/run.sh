@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Sets up, builds and tests everything, the way continuous integration does; stops at the first thing that fails.
 #
-# Usage: tests/run.sh [dev|core|asan|tsan]...     dev and core by default: all of them take more than an hour on two processors
+# Usage: tests/run.sh [unit|tidy|dev|core|asan|tsan]...     dev and core by default: all of them take more than an hour
+#   unit   unit tests only, in under a minute after a build; installs nothing and needs no root
+#   tidy   clang-tidy with the checked-in configuration
 #   dev    warnings are errors; layout of the sources; all tests
 #   core   AddressSanitizer and UndefinedBehaviorSanitizer; unit tests of core/foundation, cache and backend, where
 #          memory is handed about
@@ -19,8 +21,8 @@ jobs=${SEEDBED_JOBS:-$(nproc)}
 presets=("$@")
 ((${#presets[@]})) || presets=(dev core)
 for preset in "${presets[@]}"; do
-  if [[ ! $preset =~ ^(dev|core|asan|tsan)$ ]]; then
-    echo "run.sh: '$preset' is none of dev, core, asan and tsan" >&2
+  if [[ ! $preset =~ ^(unit|tidy|dev|core|asan|tsan)$ ]]; then
+    echo "run.sh: '$preset' is none of unit, tidy, dev, core, asan and tsan" >&2
     exit 2
   fi
 done
@@ -91,19 +93,31 @@ run_tests() {
 if [[ -z ${CCACHE_DIR:-} && ! -w ${HOME:-/} ]]; then
   export CCACHE_DIR=$source_dir/build/ccache
 fi
-stage "packages" packaging/setup.sh test
+if [[ ${presets[*]} != unit ]]; then
+  stage "packages" packaging/setup.sh test
+fi
 core_tests=(test_foundation test_cache test_backend)
 for preset in "${presets[@]}"; do
   targets=()
   tests=()
   name=$preset
+  if [[ $preset == tidy ]]; then
+    stage "tidy" tests/tidy.sh
+    continue
+  fi
+  if [[ $preset == unit ]]; then
+    preset=dev
+    targets=(--target unit_tests)
+    export SEEDBED_TEST_SEEDS=1
+    tests=(--label-regex '^unit$')
+  fi
   if [[ $preset == core ]]; then
     preset=asan
     targets=(--target "${core_tests[@]}")
     export SEEDBED_TEST_SEEDS=2 # of the random tests, which take ten times as long
     tests=(--tests-regex "^($(IFS='|'; echo "${core_tests[*]}"))\$")
   fi
-  [[ $preset != dev ]] || stage "layout" check_layout
+  [[ $name != dev ]] || stage "layout" check_layout
   stage "$name: configure" cmake --preset "$preset"
   stage "$name: build" cmake --build --preset "$preset" --parallel "$jobs" "${targets[@]}"
   stage "$name: tests" run_tests "${tests[@]}"
