@@ -9,7 +9,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "daemon/fleet/host_report.hpp"
+#include "daemon/fleet/report_sink.hpp"
 
 namespace seedbed {
 
@@ -18,7 +18,7 @@ namespace seedbed {
 /// since; a tracker that is another program is asked once.
 ///
 /// Threads: confined to the one that runs the io_context.
-class report_sender {
+class report_sender final : public report_sink {
 public:
     /// \param listeners the "ADDRESS:PORT" on which this daemon listens for peers. Where they name an address, the
     /// report comes from it, as announces do.
@@ -27,11 +27,10 @@ public:
     report_sender& operator=(report_sender const&) = delete;
     ~report_sender();
 
-    /// Sends \p report, of now, in place of what was sent for this image before. \param info_hash 40 hex digits.
     void send(std::string const& image, std::string const& info_hash, std::vector<std::string> const& announce_urls,
-              host_report const& report);
-    /// Does not repeat what was sent for this image any more. What is on its way gets 2 s.
-    void forget(std::string const& image);
+              host_report const& report) override;
+    /// What is on its way gets 2 s.
+    void forget(std::string const& image) override;
 
 private:
     class delivery;

@@ -155,7 +155,8 @@ void image_job::start() {
     m_services.setup.submit([settings = m_settings, max_torrent = in_force.memory.max_torrent,
                              profiles = in_force.profiles, shared = m_services.shared, &setup = m_services.setup,
                              resume = m_settings.check == target_check::resume && keeps_checkpoints(),
-                             &store = m_services.checkpoints, opened = std::move(opened), closed = std::move(closed)] {
+                             open_device = m_services.open_device, &store = m_services.checkpoints,
+                             opened = std::move(opened), closed = std::move(closed)] {
         opened_image found;
         found.stamp = stamp_of(settings.torrent);
         torrent_limits limits;
@@ -171,7 +172,7 @@ void image_job::start() {
         auto requirements = requirements_of(settings, *torrent);
         requirements.direct_io = profile.direct_io == direct_io_mode::on ||
                                  (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
-        auto device = open_block_device(settings.device, requirements);
+        auto device = open_device(settings.device, requirements);
         if (!device) {
             opened(result<opened_image, failure>(
                 tl::make_unexpected(failure{failure_kind::guard, device.error().message, device.error().guard})));
@@ -342,6 +343,11 @@ void image_job::on_complete() {
 }
 
 void image_job::on_content_differs() {
+    auto const served =
+        m_state == image_state::flushing || m_state == image_state::verifying || m_state == image_state::seeding;
+    if (!served) {
+        return; // it leaves the swarm already
+    }
     if (m_settings.mode == image_mode::deploy) {
         check_again("does not hold what the checkpoint says");
         return;

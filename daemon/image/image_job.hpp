@@ -19,12 +19,12 @@
 #include "core/device/device_identity.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/worker_pool.hpp"
-#include "daemon/fleet/report_sender.hpp"
+#include "daemon/fleet/report_sink.hpp"
 #include "daemon/image/image_state.hpp"
 #include "daemon/image/image_status.hpp"
 #include "daemon/image/resume_store.hpp"
 #include "daemon/log/logging.hpp"
-#include "daemon/swarm/sharded_session.hpp"
+#include "daemon/swarm/image_swarm.hpp"
 
 namespace seedbed {
 
@@ -46,14 +46,20 @@ struct image_services {
     boost::asio::io_context& main;
     worker_pool& setup; ///< for what takes longer than a millisecond: loading torrents, opening and closing devices
     std::shared_ptr<backend> shared;
-    sharded_session& swarm;
+    image_swarm& swarm;
     std::function<seedbed::settings const&()> settings; ///< those in force
     std::function<void()> on_change;                    ///< called after every change of state
     resume_store& checkpoints;
-    report_sender* reports = nullptr;                ///< who tells trackers how a deployment has ended
+    report_sink* reports = nullptr;                  ///< who tells trackers how a deployment has ended
     std::function<std::uint16_t()> report_port = {}; ///< on which this daemon takes reports; 0 for none
     /// An image that was verified, and to whose device nothing was written since, is not read again.
     bool trust_proof = true;
+    /// Opens an image's device, on a worker.
+    std::function<result<std::unique_ptr<block_device>, device_refusal>(std::string const& path,
+                                                                        device_requirements const& requirements)>
+        open_device = open_block_device;
+    /// How often the source of a seed is checked for changes.
+    std::chrono::milliseconds source_interval{5'000};
 };
 
 /// What an image can go on from when it is opened.
@@ -211,7 +217,7 @@ private:
     std::int64_t m_device_read = 0; ///< bytes, when the image was released
     std::int64_t m_device_written = 0;
     std::int64_t m_fetched = 0;
-    std::optional<sharded_session::id> m_in_swarm;
+    std::optional<image_swarm::id> m_in_swarm;
     bool m_known = false;       ///< the backend knows the image
     bool m_opening = false;     ///< a worker is opening the device
     bool m_device_open = false; ///< until the last owner of the image has closed it

@@ -13,8 +13,6 @@ namespace seedbed {
 
 namespace {
 
-constexpr auto look_interval = std::chrono::seconds(5);
-
 bool can_be_known(device_identity const& identity) {
     return !identity.block_device || identity.disk_sequence != 0 || !identity.serials.empty();
 }
@@ -75,7 +73,7 @@ void image_job::arm_source_timer() {
         m_source_timer.cancel();
         return;
     }
-    m_source_timer.expires_after(look_interval);
+    m_source_timer.expires_after(m_services.source_interval);
     m_source_timer.async_wait([weak = weak_from_this()](boost::system::error_code const& ec) {
         auto const self = weak.lock();
         if (!self || ec) {

@@ -13,6 +13,7 @@
 #include "core/backend/backend.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "daemon/swarm/image_swarm.hpp"
 #include "daemon/swarm/peer_status.hpp"
 #include "daemon/swarm/torrent_listener.hpp"
 #include "daemon/swarm/torrent_spec.hpp"
@@ -25,10 +26,8 @@ namespace seedbed {
 ///
 /// Threads: confined to the main thread. libtorrent's network threads only wake it; alerts are taken there, nothing
 /// polls.
-class sharded_session {
+class sharded_session final : public image_swarm {
 public:
-    using id = std::uint64_t;
-
     /// \param on_activity called when a peer connects: there may be progress to ask for.
     sharded_session(boost::asio::io_context& main, std::shared_ptr<backend> shared, network_settings const& network,
                     std::int64_t queued_bytes, std::function<void()> on_activity);
@@ -40,19 +39,15 @@ public:
     /// not be opened, or none at all; of the first shard to which that happens.
     void when_listening(std::function<void(result<void>)> handler);
 
-    /// Adds a torrent whose image the backend knows. \p listener must live until its on_removed().
-    id add(torrent_spec const& entry, torrent_listener& listener);
-    /// Takes a torrent out: its peers are dropped, trackers told. The listener's on_removed() follows, after
-    /// on_pieces() where it is one to deploy.
-    void remove(id torrent);
-    /// Replaces the peers and trackers of the configuration; connections stay.
-    void update(id torrent, std::vector<std::string> const& peers, std::vector<std::string> const& trackers);
-
-    /// 0: no limit.
-    void set_upload_limit(id torrent, std::int64_t bytes_a_second);
-    void set_super_seeding(id torrent, bool on);
-    /// Asks for on_pieces().
-    void request_pieces(id torrent);
+    id add(torrent_spec const& entry, torrent_listener& listener) override;
+    void remove(id torrent) override;
+    void update(id torrent, std::vector<std::string> const& peers, std::vector<std::string> const& trackers) override;
+    void set_upload_limit(id torrent, std::int64_t bytes_a_second) override;
+    void set_super_seeding(id torrent, bool on) override;
+    void request_pieces(id torrent) override;
+    void request_progress() override;
+    void request_peers(id torrent, worker_pool& worker,
+                       std::function<void(std::vector<peer_status>)> call) const override;
 
     /// Applies changed settings, all but the number of shards; connections stay, but for those that are more than the
     /// new limit.
@@ -60,13 +55,6 @@ public:
 
     /// Changes how much may wait to be written before peers are paused, in bytes.
     void set_queued_bytes(std::int64_t bytes);
-
-    /// Asks for on_progress() of every torrent that has any.
-    void request_progress();
-
-    /// Asks for a torrent's peers on \p worker, since libtorrent's answer has to be waited for, and calls \p call
-    /// there.
-    void request_peers(id torrent, worker_pool& worker, std::function<void(std::vector<peer_status>)> call) const;
 
     /// Asks the network threads for a sign of life. \param answered called when the next one has come from each. Not to
     /// be called after shut_down().

@@ -1,0 +1,351 @@
+// Checkpoints of a deployment: when they are saved and removed, and what the next start makes of them.
+
+#include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "image_fixture.hpp"
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+using test::fake_block_device;
+using test::image_fixture;
+using operation = fake_block_device::operation;
+
+namespace {
+
+using enum image_state;
+using pieces = std::vector<bool>;
+
+/// A deployment of which the second piece is there, ended in order.
+void leave_partial(image_fixture& image) {
+    image.start_download();
+    image.put_piece(1);
+    image.swarm.pieces = {false, true, false};
+    image.restart();
+    REQUIRE(image.saved());
+}
+
+/// One that is done.
+void leave_complete(image_fixture& image) {
+    image.deploy();
+    image.restart();
+    REQUIRE(image.saved());
+    CHECK(image.saved()->complete());
+}
+
+/// The saved checkpoint with a change.
+template <class Change>
+void change_saved(image_fixture& image, Change change) {
+    auto found = image.saved();
+    REQUIRE(found);
+    change(*found);
+    image.store.save(*found);
+}
+
+} // namespace
+
+TEST_CASE("while downloading, a checkpoint is saved at each interval, after a flush") {
+    image_fixture image(image_mode::deploy);
+    auto& device = image.use_fake_device();
+    image.in_force.resume.interval = 2ms;
+    image.start_download();
+    image.put_piece(2);
+    image.swarm.pieces = {false, false, true};
+    image.run_until([&] { return image.saved().has_value(); });
+    CHECK(device.unflushed_bytes() == 0);
+    auto const first = *image.saved();
+    CHECK(first.pieces == pieces{false, false, true});
+    CHECK(first.info_hash == image.job->info_hash());
+    CHECK(first.device == image.device_path());
+    CHECK_FALSE(first.verified);
+    CHECK_FALSE(first.at_rest);
+    CHECK(first.time > 1'600'000'000);
+    image.put_piece(0);
+    image.swarm.pieces = {true, false, true};
+    image.run_until([&] { return image.saved()->pieces == pieces{true, false, true}; });
+    image.close();
+}
+
+TEST_CASE("a slow flush delays the next checkpoint") {
+    image_fixture image(image_mode::deploy);
+    auto& device = image.use_fake_device();
+    image.in_force.resume.interval = 1ms;
+    image.start_download();
+    image.put_piece(0);
+    auto held = device.hold(operation::flush);
+    image.swarm.pieces = {true, false, false};
+    auto const asked = image.swarm.count("pieces");
+    image.run_until([&] { return image.swarm.count("pieces") > asked + 5; });
+    held.wait_until_waiting();
+    CHECK(device.accesses(operation::flush).size() == 1);
+    CHECK_FALSE(image.saved());
+    held.release();
+    image.run_until([&] { return device.accesses(operation::flush).size() > 2; });
+    CHECK(image.saved());
+    image.close();
+}
+
+TEST_CASE("a flush that fails before a checkpoint fails the image, and nothing is saved") {
+    image_fixture image(image_mode::deploy);
+    auto& device = image.use_fake_device();
+    image.in_force.resume.interval = 1ms;
+    device.fail(operation::flush, EIO);
+    image.start_download();
+    image.put_piece(0);
+    image.swarm.pieces = {true, false, false};
+    image.run_until(failed);
+    CHECK(image.job->status().failed_at == failure_kind::flush);
+    CHECK_FALSE(image.saved());
+    image.close();
+}
+
+TEST_CASE("a checkpoint is removed when nothing of the image is there any more") {
+    image_fixture image(image_mode::deploy);
+    leave_partial(image);
+    image.wanted.check = target_check::full;
+    image.start_download(); // the device is found to hold nothing
+    image.run_until([&] { return !image.saved(); });
+    CHECK(image.swarm.spec.pieces == std::nullopt);
+    image.close();
+}
+
+TEST_CASE("interval = 0: no checkpoint is saved or used, and an old one is removed") {
+    image_fixture image(image_mode::deploy);
+    leave_partial(image);
+    image.in_force.resume.interval = 0ms;
+    image.start_download();
+    CHECK(image.swarm.spec.pieces == std::nullopt);
+    image.run_until([&] { return !image.saved(); });
+    image.complete_download();
+    image.run_until(seeding);
+    image.close();
+    CHECK_FALSE(image.saved());
+}
+
+TEST_CASE("a reload switches checkpoints on and off") {
+    image_fixture image(image_mode::deploy);
+    image.in_force.resume.interval = 0ms;
+    image.start_download();
+    image.put_piece(0);
+    image.swarm.pieces = {true, false, false};
+    CHECK(image.swarm.count("pieces") == 0);
+    image.in_force.resume.interval = 1ms;
+    image.job->apply_resume();
+    image.run_until([&] { return image.saved().has_value(); });
+    image.in_force.resume.interval = 0ms;
+    image.job->apply_resume();
+    image.run_until([&] { return !image.saved(); });
+    image.close();
+}
+
+TEST_CASE("a deployment continues from a partial checkpoint") {
+    image_fixture image(image_mode::deploy);
+    leave_partial(image);
+    image.start_download();
+    CHECK(image.swarm.spec.pieces == pieces{false, true, false});
+    CHECK_FALSE(image.swarm.spec.hash_before_serving);
+    CHECK(image.logged("resumed: 16 KiB of 43.9 KiB were there: 27.9 KiB to fetch"));
+    CHECK(image.job->status().bytes_left == image_fixture::total - image_fixture::piece_length);
+    image.complete_download();
+    image.run_until(seeding);
+    CHECK(image.job->status().verified);
+    image.close();
+}
+
+TEST_CASE("a checkpoint that does not fit is not used, and the log says why") {
+    image_fixture image(image_mode::deploy);
+    leave_partial(image);
+    std::string why;
+    SECTION("of another torrent") {
+        change_saved(image, [](checkpoint& what) { what.info_hash = std::string(40, 'a'); });
+        why = "it is of the torrent aaaa";
+    }
+    SECTION("the device was written to since") {
+        image.touch_device();
+        why = "something else has written to the device since";
+    }
+    SECTION("of another device") {
+        change_saved(image, [](checkpoint& what) { ++what.identity.size; });
+        why = "the device is not the same: its size was ";
+    }
+    SECTION("damaged") {
+        std::ofstream(image.store.file_of(image.device_path())) << "{}";
+        why = image.store.file_of(image.device_path());
+    }
+    image.start();
+    image.run_until(checking);
+    CHECK(image.swarm.spec.pieces == std::nullopt);
+    CHECK(image.logged("the checkpoint is not used: " + why));
+    CHECK(image.logged("checking what the device holds"));
+    image.close();
+}
+
+TEST_CASE("check = full and check = none do not ask for a checkpoint") {
+    image_fixture image(image_mode::deploy);
+    leave_partial(image);
+    SECTION("full") {
+        image.wanted.check = target_check::full;
+        image.start();
+        image.run_until(checking);
+        CHECK(image.swarm.spec.pieces == std::nullopt);
+    }
+    SECTION("none") {
+        image.wanted.check = target_check::none;
+        image.start();
+        image.run_until(checking);
+        CHECK(image.swarm.spec.pieces == pieces(image_fixture::piece_count, false));
+    }
+    CHECK_FALSE(image.logged("resumed"));
+    image.close();
+}
+
+TEST_CASE("a deployment that was verified before, on a device that was not written to since, is done at once") {
+    image_fixture image(image_mode::deploy);
+    leave_complete(image);
+    CHECK(image.saved()->verified);
+    image.start();
+    image.run_until(seeding);
+    CHECK(image.states == std::vector<image_state>{opening, seeding});
+    CHECK(image.swarm.spec.hash_before_serving);
+    CHECK(image.job->status().durable);
+    CHECK(image.job->status().verified);
+    CHECK(image.logged("nothing was written to the device since"));
+    CHECK(image.reports.sent.empty());
+    auto const before = *image.saved();
+    image.close();
+    CHECK(*image.saved() == before);
+}
+
+TEST_CASE("a complete checkpoint is read back where that is wanted, and not downloaded") {
+    image_fixture image(image_mode::deploy);
+    leave_complete(image);
+    SECTION("whoever runs it does not trust the proof") {
+        image.trust_proof = false;
+    }
+    SECTION("it was not verified") {
+        change_saved(image, [](checkpoint& what) { what.verified = false; });
+    }
+    SECTION("the device may have been written to since") {
+        change_saved(image, [](checkpoint& what) { what.at_rest = false; });
+        image.touch_device();
+    }
+    image.start();
+    image.run_until(seeding);
+    CHECK(image.states == std::vector<image_state>{opening, flushing, verifying, seeding});
+    CHECK(image.swarm.spec.hash_before_serving);
+    CHECK(image.logged("resumed: 43.9 KiB of 43.9 KiB were there: nothing to fetch"));
+    CHECK(image.job->status().verified);
+    CHECK(image.reports.sent.size() == 1);
+    image.close();
+    CHECK(image.saved()->verified);
+}
+
+TEST_CASE("verify = false: a complete checkpoint counts only when certainly nothing was written since") {
+    image_fixture image(image_mode::deploy);
+    image.wanted.verify = false;
+    leave_complete(image);
+    SECTION("nothing was") {
+        image.start();
+        image.run_until(seeding);
+        CHECK(image.states == std::vector<image_state>{opening, seeding});
+        CHECK(image.job->status().durable);
+        CHECK_FALSE(image.job->status().verified);
+    }
+    SECTION("perhaps something was") {
+        change_saved(image, [](checkpoint& what) { what.at_rest = false; });
+        image.touch_device();
+        image.start();
+        image.run_until(checking);
+        CHECK(image.swarm.spec.pieces == std::nullopt);
+        CHECK_FALSE(image.swarm.spec.hash_before_serving);
+        CHECK(image.logged("it may have been written to since, and verify = false"));
+    }
+    image.close();
+}
+
+TEST_CASE("a complete checkpoint that is wrong is found by reading, and the image is checked and repaired") {
+    image_fixture image(image_mode::deploy);
+    leave_complete(image);
+    image.damage_last_piece();
+    bool by_the_swarm = false;
+    SECTION("by the verification") {
+        image.trust_proof = false;
+        image.start();
+    }
+    SECTION("by the first peer that asks for it") {
+        by_the_swarm = true;
+        image.start();
+        image.run_until(seeding);
+        image.swarm.listener().on_content_differs();
+        CHECK(image.state() == checking);
+    }
+    image.run_until([&] { return image.swarm.count("add") == 2; });
+    CHECK(image.state() == checking);
+    CHECK(image.logged(by_the_swarm ? "does not hold what the checkpoint says: checking all of it"
+                                    : "1 of 3 pieces differ on the device: checking all of it"));
+    CHECK(image.swarm.spec.pieces == std::nullopt);
+    CHECK_FALSE(image.swarm.spec.hash_before_serving);
+    CHECK_FALSE(image.job->status().durable);
+    CHECK_FALSE(image.job->status().verified);
+    image.run_until([&] { return !image.saved(); });
+    image.swarm.progress.current = torrent_progress::phase::downloading;
+    image.swarm.progress.bytes_left = 12'232;
+    image.swarm.listener().on_checked();
+    image.run_until(downloading);
+    CHECK(image.logged("checked 43.9 KiB in "));
+    image.complete_download();
+    image.run_until(seeding);
+    CHECK(image.job->status().verified);
+    image.close();
+    CHECK(image.saved()->verified);
+}
+
+TEST_CASE("an image that differs a second time after it was checked again fails") {
+    image_fixture image(image_mode::deploy);
+    leave_complete(image);
+    image.trust_proof = false;
+    image.damage_last_piece();
+    image.start();
+    image.run_until([&] { return image.swarm.count("add") == 2; });
+    image.swarm.listener().on_complete(); // although the device still holds something else
+    image.run_until(failed);
+    CHECK(image.job->status().failed_at == failure_kind::verify);
+    image.run_until([&] { return !image.saved(); });
+    image.close();
+}
+
+TEST_CASE("closing and failing while the image leaves the swarm to be checked again") {
+    image_fixture image(image_mode::deploy);
+    leave_complete(image);
+    image.start();
+    image.run_until(seeding);
+    image.swarm.removes_by_itself = false;
+    image.swarm.listener().on_content_differs();
+    CHECK(image.state() == checking);
+    bool closed = false;
+    SECTION("closing") {
+        image.job->close([&] { closed = true; });
+    }
+    SECTION("failing") {
+        image.swarm.listener().on_torrent_error("no space");
+    }
+    SECTION("differing again") {
+        image.swarm.listener().on_content_differs();
+    }
+    auto const state = image.state();
+    image.swarm.finish_removal();
+    CHECK(image.swarm.count("remove") == 1);
+    CHECK(image.swarm.has_torrent() == (state == checking));
+    image.swarm.removes_by_itself = true;
+    if (state == closing) {
+        image.run_until([&] { return closed; });
+    } else {
+        image.close();
+    }
+    CHECK(image.device_is_free());
+}

@@ -1,0 +1,116 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "config/settings.hpp"
+#include "core/backend/backend.hpp"
+#include "core/foundation/worker_pool.hpp"
+#include "daemon/image/image_job.hpp"
+#include "daemon/image/resume_store.hpp"
+#include "fake_swarm.hpp"
+#include "support/fake_block_device.hpp"
+#include "support/temp_dir.hpp"
+
+namespace seedbed::test {
+
+/// One image from opening to closing without a network: real files, workers and backend, a fake swarm, and a main
+/// thread that the test runs by hand.
+///
+/// The image has three pieces in two extents, and the torrent has their true hashes. A deployment's target starts as
+/// zeros, a seed's source as the image.
+///
+/// Threads: one; start() at most once at a time.
+class image_fixture {
+public:
+    static constexpr int piece_count = 3;
+    static constexpr std::int32_t piece_length = 16384;                    ///< bytes
+    static constexpr std::int64_t total = 45'000;                          ///< bytes of the image
+    static constexpr std::int64_t device_size = 81'920;                    ///< bytes
+    static constexpr std::int64_t last_byte = 40'960 + total - 20'000 - 1; ///< of the image, on the device
+
+    explicit image_fixture(image_mode mode);
+    image_fixture(image_fixture const&) = delete;
+    image_fixture& operator=(image_fixture const&) = delete;
+    ~image_fixture();
+
+    /// The next start() gets a device that fails, holds and forgets as told; its file stays for the identity.
+    fake_block_device& use_fake_device();
+
+    /// What an image of this fixture is given.
+    [[nodiscard]] image_services services();
+    /// Makes the image and starts it.
+    void start();
+    /// Runs the main thread until \p condition holds; fails the test when it does not within 20 s.
+    void run_until(std::function<bool()> const& condition);
+    void run_until(image_state state);
+    /// Runs what is ready now, and what workers have finished by then.
+    void run_ready();
+    /// Closes the image and waits for it.
+    void close();
+    /// The end of a daemon and the start of the next: closes the image, forgets calls, reports and log.
+    void restart();
+
+    /// A deployment up to the state: the device is checked and holds nothing.
+    void start_download();
+    /// Writes the pieces to the device, as the engine would, and tells that they are complete.
+    void complete_download();
+    /// A whole deployment.
+    void deploy();
+    /// Writes a piece of the image to the device; not durable on a fake one.
+    void put_piece(int piece);
+    /// Changes a byte of the last piece in the file, whose time of change stays: nothing but reading finds it.
+    void damage_last_piece() const;
+    /// Makes the device's file look written to.
+    void touch_device() const;
+
+    [[nodiscard]] image_state state() const { return job->state(); }
+    [[nodiscard]] std::string line() const { return job->status_line(); }
+    [[nodiscard]] std::string device_path() const { return wanted.device; }
+    /// Whether nobody holds the device any more: the guards of a new deployment pass.
+    [[nodiscard]] bool device_is_free() const;
+    /// The checkpoint on the disk; nothing when there is none.
+    [[nodiscard]] std::optional<checkpoint> saved() const;
+    /// Whether a line that contains \p text was logged.
+    [[nodiscard]] bool logged(std::string const& text) const;
+    /// How many did.
+    [[nodiscard]] int count_lines(std::string const& text) const;
+    /// The last line that contains \p text; empty when there is none.
+    [[nodiscard]] std::string last_line(std::string const& text) const;
+
+    temp_dir folder;
+    std::vector<std::byte> content; ///< of the image
+    settings in_force;
+    image_settings wanted;
+    boost::asio::io_context main{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{main.get_executor()};
+    fake_swarm swarm{main};
+    fake_reports reports;
+    resume_store store;
+    std::shared_ptr<backend> shared;
+    worker_pool setup{"setup", 2};
+    std::function<std::uint16_t()> report_port;
+    bool trust_proof = true;
+    std::chrono::milliseconds source_interval{3'600'000};
+    int changes = 0;                 ///< calls of on_change
+    std::vector<image_state> states; ///< every one that on_change saw
+    std::shared_ptr<image_job> job;
+
+private:
+    std::unique_ptr<fake_block_device> m_next_device;
+    fake_block_device* m_device = nullptr; ///< in use by the image
+    mutable std::mutex m_log_mutex;        ///< guards the next
+    std::vector<std::string> m_log;
+};
+
+} // namespace seedbed::test
