@@ -41,7 +41,7 @@ char const* describe(toml::node_type type) {
 /// A size in which no digit is lost.
 std::string exact_size(std::int64_t bytes) {
     auto const text = format_byte_size(bytes);
-    return text.find('.') == std::string::npos ? text : std::to_string(bytes) + " B";
+    return parse_byte_size(text) == bytes ? text : std::to_string(bytes) + " B";
 }
 
 template <class T, class Format>

@@ -2,7 +2,7 @@
 
 #include <array>
 #include <charconv>
-#include <cstdio>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -56,18 +56,24 @@ result<std::int64_t> parse_byte_size(std::string_view text) {
 }
 
 std::string format_byte_size(std::int64_t bytes) {
+    std::string_view larger;
     for (auto const& [name, shift] : units) {
         auto const unit = std::int64_t{1} << shift;
-        if (bytes >= unit || shift == 0) {
-            if (bytes % unit == 0) {
-                return std::to_string(bytes / unit) + " " + std::string(name);
+        if (bytes >= unit && bytes % unit != 0) {
+            auto const value = static_cast<double>(bytes) / static_cast<double>(unit);
+            auto const whole = std::llround(value);
+            auto const tenths = std::llround(value * 10);
+            if (whole == 1024 && !larger.empty()) {
+                return "1.0 " + std::string(larger);
             }
-            std::array<char, 32> text{};
-            static_cast<void>(std::snprintf(text.data(), text.size(), "%.1f %s",
-                                            static_cast<double>(bytes) / static_cast<double>(unit),
-                                            std::string(name).c_str()));
-            return text.data();
+            auto const number =
+                tenths < 100 ? std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) : std::to_string(whole);
+            return number + ' ' + std::string(name);
         }
+        if (bytes >= unit) {
+            return std::to_string(bytes / unit) + ' ' + std::string(name);
+        }
+        larger = name;
     }
     return std::to_string(bytes) + " B";
 }

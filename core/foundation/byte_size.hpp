@@ -13,8 +13,8 @@ namespace seedbed {
 /// negative number and on what does not fit 63 bits; the error names the text.
 [[nodiscard]] result<std::int64_t> parse_byte_size(std::string_view text);
 
-/// Writes a size with the largest unit in which it is at least 1, with one decimal where it is not whole:
-/// "512 B", "16 MiB", "1.5 GiB".
+/// Writes a size with the largest unit in which it is at least 1: "512 B", "16 MiB". A size that is not whole in that
+/// unit is rounded, below ten to one decimal: "1.5 GiB", "425 MiB"; parse_byte_size() reads a whole one back.
 [[nodiscard]] std::string format_byte_size(std::int64_t bytes);
 
 } // namespace seedbed

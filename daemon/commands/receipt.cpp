@@ -8,7 +8,7 @@
 
 #include "core/foundation/save_file.hpp"
 #include "core/image/torrent_file.hpp"
-#include "daemon/text/utc_text.hpp"
+#include "daemon/text/utc_time.hpp"
 #include "daemon/text/version.hpp"
 
 namespace seedbed {
@@ -125,8 +125,8 @@ std::string to_json(receipt const& what) {
     json const document = {{"receipt", format_version},
                            {"program", "seedbed " + program_version()},
                            {"host", text_or_null(host_name())},
-                           {"started", utc_text(what.started)},
-                           {"ended", utc_text(what.ended)},
+                           {"started", format_utc(what.started)},
+                           {"ended", format_utc(what.ended)},
                            {"outcome", outcome_name(result.code)},
                            {"exit_status", static_cast<int>(result.code)},
                            {"durable", done && image.durable},

@@ -7,6 +7,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "daemon/http/query_string.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -237,7 +238,7 @@ void fleet::finish(host& which, host_state proof, clock::time_point at) {
                               : proof == host_state::durable ? "flushed, not verified"
                                                              : "has all pieces";
     auto text = fmt::format("{} complete ({} after {}, {}{})", count(), name_of(which),
-                            short_duration(at - which.started), means, is_wanted(which) ? "" : "; not expected");
+                            format_duration(at - which.started), means, is_wanted(which) ? "" : "; not expected");
     auto const wanted = expected();
     auto const missing = wanted && *wanted > complete() ? *wanted - complete() : 0;
     if (missing > 0 && missing <= std::max<std::size_t>(*wanted / 10, 1)) {
@@ -258,7 +259,7 @@ void fleet::check_deployed(clock::time_point now) {
     m_completed = true;
     m_ended = now;
     say(log_level::info,
-        fmt::format("deployment complete: {} in {}", count(), short_duration(now - m_first_start.value_or(now))));
+        fmt::format("deployment complete: {} in {}", count(), format_duration(now - m_first_start.value_or(now))));
 }
 
 void fleet::lose(host& which, std::string const& how, clock::time_point now) {
@@ -402,7 +403,7 @@ void fleet::on_tick(clock::time_point now) {
         auto const under_way = each.state == state_kind::fetching || each.state == state_kind::fetched;
         if (under_way && !each.stopped && !each.connected && now - each.seen > each.patience) {
             lose(each,
-                 fmt::format("is gone: nothing was heard of it for {}; {}", short_duration(now - each.seen),
+                 fmt::format("is gone: nothing was heard of it for {}; {}", format_duration(now - each.seen),
                              describe(each, now)),
                  now);
         }

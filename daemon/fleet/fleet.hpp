@@ -77,7 +77,7 @@ public:
     [[nodiscard]] std::size_t complete() const;
     /// How many are expected; nothing where nobody has said it.
     [[nodiscard]] std::optional<std::size_t> expected() const;
-    /// For example "192.0.2.17 61 % at 3.1 MiB/s, 192.0.2.18 not seen": at most \p most of them, the worst first.
+    /// For example "192.0.2.17 61% at 3.1 MiB/s, 192.0.2.18 not seen": at most \p most of them, the worst first.
     [[nodiscard]] std::string stragglers(std::size_t most, clock::time_point now) const;
     /// All there is to tell of the round, for displays. \param wall what \p now is on a wall.
     [[nodiscard]] fleet_status status(clock::time_point now, std::chrono::system_clock::time_point wall) const;

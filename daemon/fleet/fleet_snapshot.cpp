@@ -10,7 +10,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "daemon/fleet/fleet.hpp"
-#include "daemon/text/utc_text.hpp"
+#include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
 
@@ -182,7 +182,7 @@ std::string fleet::document(std::string const& image, std::string const& info_ha
     document["info_hash"] = info_hash;
     document["expected"] = told.expected ? nlohmann::json(*told.expected) : nlohmann::json();
     document["complete"] = told.complete;
-    document["started"] = told.started ? nlohmann::json(utc_text(*told.started)) : nlohmann::json();
+    document["started"] = told.started ? nlohmann::json(format_utc(*told.started)) : nlohmann::json();
     document["duration"] = tenths(told.seconds);
     auto& hosts = document["hosts"] = nlohmann::json::array();
     for (auto const& each : told.hosts) {
@@ -190,7 +190,7 @@ std::string fleet::document(std::string const& image, std::string const& info_ha
         entry["address"] = each.address;
         entry["port"] = each.port;
         entry["state"] = to_string(each.state);
-        entry["completed_at"] = each.completed ? nlohmann::json(utc_text(*each.completed)) : nlohmann::json();
+        entry["completed_at"] = each.completed ? nlohmann::json(format_utc(*each.completed)) : nlohmann::json();
         entry["seconds"] = tenths(each.seconds);
         entry["bytes"] = each.fetched;
         if (each.state == host_state::failed) {

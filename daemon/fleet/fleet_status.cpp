@@ -1,20 +1,14 @@
 #include "daemon/fleet/fleet_status.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <spdlog/fmt/fmt.h>
 
+#include "daemon/text/quantity_text.hpp"
+
 namespace seedbed {
-
-namespace {
-
-std::string duration_text(double seconds) {
-    return short_duration(
-        std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds)));
-}
-
-} // namespace
 
 char const* to_string(host_state state) noexcept {
     switch (state) {
@@ -72,25 +66,14 @@ std::string describe(fleet_host const& host) {
         return host.state == host_state::stopped ? "has all pieces, stopped before it was verified"
                                                  : "has all pieces, not verified yet";
     }
-    auto text = fmt::format("{} %", static_cast<int>(std::clamp(share, 0.0, 1.0) * 100));
+    auto text = format_percent(share);
     if (host.state == host_state::stopped) {
-        return fmt::format("{}, stopped {} ago", text, duration_text(host.stopped_seconds.value_or(0)));
+        return fmt::format("{}, stopped {} ago", text, format_duration(host.stopped_seconds.value_or(0)));
     }
     if (host.away_seconds && host.rate <= 0) {
-        return fmt::format("{}, not connected for {}", text, duration_text(*host.away_seconds));
+        return fmt::format("{}, not connected for {}", text, format_duration(*host.away_seconds));
     }
-    return fmt::format("{} at {:.1f} MiB/s", text, host.rate / (1 << 20));
-}
-
-std::string short_duration(std::chrono::steady_clock::duration time) {
-    auto const whole = std::max<std::int64_t>(std::chrono::round<std::chrono::seconds>(time).count(), 0);
-    if (whole < 60) {
-        return fmt::format("{}s", whole);
-    }
-    if (whole < 3600) {
-        return fmt::format("{}m{:02}s", whole / 60, whole % 60);
-    }
-    return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
+    return text + " at " + format_rate(std::llround(host.rate));
 }
 
 } // namespace seedbed

@@ -64,10 +64,7 @@ struct fleet_status {
 
 /// "12/40", or "12" where nobody has said how many there are to be.
 [[nodiscard]] std::string fleet_count(fleet_status const& status);
-/// What there is to say of a host that is not complete: "61 % at 3.1 MiB/s", "failed: write /dev/sda: ...".
+/// What there is to say of a host that is not complete: "61% at 3.1 MiB/s", "failed: write /dev/sda: ...".
 [[nodiscard]] std::string describe(fleet_host const& host);
-
-/// "45s", "3m10s", "2h05m".
-[[nodiscard]] std::string short_duration(std::chrono::steady_clock::duration time);
 
 } // namespace seedbed

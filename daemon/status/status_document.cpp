@@ -1,14 +1,13 @@
 #include "daemon/status/status_document.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <exception>
 #include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
-#include "daemon/text/utc_text.hpp"
+#include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
 
@@ -17,20 +16,13 @@ namespace {
 using json = nlohmann::ordered_json;
 using std::chrono::system_clock;
 
-/// Reads what utc_text() has written.
-std::optional<system_clock::time_point> parse_time(std::string const& text) {
-    std::tm parts{};
-    auto const* const end = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return end != nullptr && *end == '\0' ? std::optional(system_clock::from_time_t(::timegm(&parts))) : std::nullopt;
-}
-
 template <class T>
 json or_null(std::optional<T> const& value) {
     return value ? json(*value) : json(nullptr);
 }
 
 json time_or_null(std::optional<system_clock::time_point> const& time) {
-    return time ? json(utc_text(*time)) : json(nullptr);
+    return time ? json(format_utc(*time)) : json(nullptr);
 }
 
 template <class T>
@@ -69,7 +61,7 @@ json to_json(fleet_host const& host) {
             {"fetched_bytes", host.fetched},
             {"seconds", host.seconds},
             {"completed_at", time_or_null(host.completed)},
-            {"last_seen", utc_text(host.seen)},
+            {"last_seen", format_utc(host.seen)},
             {"stopped_seconds", or_null(host.stopped_seconds)},
             {"away_seconds", or_null(host.away_seconds)}};
 }
@@ -202,8 +194,8 @@ result<fleet_host> to_host(json const& from) {
     take(from, "rate", host.rate);
     take(from, "fetched_bytes", host.fetched);
     take(from, "seconds", host.seconds);
-    host.completed = parse_time(take_text(from, "completed_at"));
-    host.seen = parse_time(take_text(from, "last_seen")).value_or(system_clock::time_point{});
+    host.completed = parse_utc(take_text(from, "completed_at"));
+    host.seen = parse_utc(take_text(from, "last_seen")).value_or(system_clock::time_point{});
     take(from, "stopped_seconds", host.stopped_seconds);
     take(from, "away_seconds", host.away_seconds);
     return host;
@@ -214,7 +206,7 @@ result<fleet_status> to_fleet(json const& from) {
     take(from, "expected", fleet.expected);
     take(from, "complete", fleet.complete);
     take(from, "deployed", fleet.deployed);
-    fleet.started = parse_time(take_text(from, "started"));
+    fleet.started = parse_utc(take_text(from, "started"));
     take(from, "seconds", fleet.seconds);
     take(from, "missing", fleet.missing);
     take(from, "not_seen", fleet.not_seen);
@@ -290,8 +282,8 @@ result<status_snapshot> to_snapshot(json const& from) {
     }
     status_snapshot snapshot;
     take(from, "version", snapshot.version);
-    snapshot.taken = parse_time(take_text(from, "time")).value_or(system_clock::time_point{});
-    snapshot.started = parse_time(take_text(from, "started")).value_or(system_clock::time_point{});
+    snapshot.taken = parse_utc(take_text(from, "time")).value_or(system_clock::time_point{});
+    snapshot.started = parse_utc(take_text(from, "started")).value_or(system_clock::time_point{});
     take(from, "uptime_seconds", snapshot.uptime_seconds);
     take(from, "stopping", snapshot.stopping);
     take(from, "complaint", snapshot.hang);
@@ -340,8 +332,8 @@ std::string to_status_document(status_snapshot const& snapshot) {
     auto const complaint = snapshot.complaint();
     json document = {{"format", status_format},
                      {"version", snapshot.version},
-                     {"time", utc_text(snapshot.taken)},
-                     {"started", utc_text(snapshot.started)},
+                     {"time", format_utc(snapshot.taken)},
+                     {"started", format_utc(snapshot.started)},
                      {"uptime_seconds", snapshot.uptime_seconds},
                      {"stopping", snapshot.stopping},
                      {"complaint", or_null(!complaint.empty(), complaint)},

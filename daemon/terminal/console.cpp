@@ -4,17 +4,12 @@
 #include <cstdint>
 #include <utility>
 
-#include <spdlog/fmt/fmt.h>
-
 #include "daemon/log/logging.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
 namespace {
-
-std::string peers_text(int peers) {
-    return fmt::format("{} peer{}", peers, peers == 1 ? "" : "s");
-}
 
 /// Columns for the progress: the "^C" that a terminal shows behind it must not begin another line, which would stay.
 int narrower(int columns) {
@@ -72,7 +67,7 @@ void console::show(image_status const& status) {
         break;
     case image_state::downloading:
         begin_locked(to_string(status.state));
-        m_progress.update(total - status.bytes_left, total, peers_text(status.peers));
+        m_progress.update(total - status.bytes_left, total, format_count(status.peers, "peer"));
         break;
     case image_state::flushing:
         begin_locked(to_string(status.state));
@@ -80,7 +75,7 @@ void console::show(image_status const& status) {
         break;
     case image_state::seeding:
         begin_locked(to_string(status.state));
-        m_progress.update(status.uploaded, 0, peers_text(status.peers));
+        m_progress.update(status.uploaded, 0, format_count(status.peers, "peer"));
         break;
     default:
         m_phase.clear();

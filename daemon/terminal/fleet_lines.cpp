@@ -8,6 +8,7 @@
 #include "core/foundation/printable.hpp"
 #include "daemon/terminal/text_table.hpp"
 #include "daemon/text/display_text.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -41,8 +42,7 @@ std::vector<straggler> fleet_stragglers(status_snapshot::image const& image, boo
         behind.push_back({printable(address), "not seen"});
     }
     if (image.fleet->not_seen.empty() && image.fleet->missing > 0) {
-        behind.push_back(
-            {fmt::format("{} host{}", image.fleet->missing, image.fleet->missing == 1 ? "" : "s"), "not seen"});
+        behind.push_back({format_count(image.fleet->missing, "host"), "not seen"});
     }
     return behind;
 }

@@ -13,7 +13,7 @@ namespace seedbed {
 /// "12/40 complete"; empty where there is nothing to tell: nobody is expected, and nobody has come.
 [[nodiscard]] std::string fleet_progress(status_snapshot::image const& image);
 
-/// A host that has not got the image: "192.0.2.18", "61 % at 3.1 MiB/s"; or some: "3 hosts", "not seen".
+/// A host that has not got the image: "192.0.2.18", "61% at 3.1 MiB/s"; or some: "3 hosts", "not seen".
 struct straggler {
     std::string name;
     std::string text;

@@ -4,8 +4,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "core/foundation/byte_size.hpp"
 #include "core/foundation/printable.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -68,9 +68,8 @@ std::string overview_text(device_overview const& device, storage_class cls) {
 }
 
 std::string image_text(image_torrent const& torrent) {
-    auto const extents = torrent.extents.extents().size();
-    return printable(fmt::format("{}: {} in {} extent{}", torrent.name, format_byte_size(torrent.extents.total_size()),
-                                 extents, extents == 1 ? "" : "s")) +
+    return printable(fmt::format("{}: {} in {}", torrent.name, format_byte_size(torrent.extents.total_size()),
+                                 format_count(torrent.extents.extents().size(), "extent"))) +
            "\n  info-hash " + torrent.info_hash;
 }
 

@@ -13,8 +13,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "core/foundation/byte_size.hpp"
 #include "core/foundation/printable.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -23,6 +23,7 @@ namespace {
 constexpr int usual_columns = 80; ///< where the terminal does not know
 constexpr int least_bar = 10;     ///< columns, with its brackets
 constexpr int most_bar = 42;
+constexpr double most_seconds_left = 100 * 3600; ///< more is an estimate from next to nothing
 constexpr char const* erase_line = "\r\x1b[K";
 
 int terminal_columns() {
@@ -109,8 +110,8 @@ void progress_display::update(std::int64_t done, std::int64_t total, std::string
 std::string progress_display::summary(std::string_view verb) const {
     auto const bytes = std::max<std::int64_t>(m_done - m_first, 0);
     auto const seconds = seconds_of(m_output.now() - m_begin);
-    auto const rate = seconds > 0 ? static_cast<double>(bytes) / seconds : 0.0;
-    return fmt::format("{} {} in {:.1f} s ({:.1f} MiB/s)", verb, format_byte_size(bytes), seconds, rate / (1 << 20));
+    return fmt::format("{} {} in {} ({})", verb, format_byte_size(bytes), format_duration(seconds),
+                       format_rate(bytes, seconds));
 }
 
 void progress_display::finish(std::string_view line) {
@@ -160,11 +161,11 @@ std::string progress_display::bar_line(int columns) const {
     };
     std::vector<field> fields{{m_name, 0}};
     if (m_total > 0) {
-        fields.push_back({fmt::format("{:>4}", percent_text()), 1});
+        fields.push_back({fmt::format("{:>4}", format_percent(fraction())), 1});
         fields.push_back({"", 4, true});
     }
     fields.push_back({format_progress_bytes(m_done, m_total), 6});
-    fields.push_back({fmt::format("{:>12}", rate_text()), 2});
+    fields.push_back({fmt::format("{:>10}", rate_text()), 2});
     if (m_total > 0) {
         fields.push_back({fmt::format("{:>10}", left_text()), 3});
     }
@@ -188,12 +189,11 @@ std::string progress_display::bar_line(int columns) const {
         fields.erase(std::ranges::max_element(fields, {}, &field::rank));
     }
 
-    auto const fraction = m_total > 0 ? static_cast<double>(m_done) / static_cast<double>(m_total) : 0.0;
     auto const bar_columns = std::min(room - width_without_bar(), most_bar);
     std::string line;
     for (auto const& f : fields) {
         line += line.empty() ? "" : " ";
-        line += f.is_bar ? bar(fraction, bar_columns) : f.text;
+        line += f.is_bar ? bar(fraction(), bar_columns) : f.text;
     }
     line.resize(std::min(line.size(), static_cast<std::size_t>(std::max(room, 0))));
     return line;
@@ -202,7 +202,7 @@ std::string progress_display::bar_line(int columns) const {
 std::string progress_display::plain_line() const {
     auto line = m_name + ": ";
     if (m_total > 0) {
-        line += percent_text() + ", ";
+        line += format_percent(fraction()) + ", ";
     }
     line += format_progress_bytes(m_done, m_total) + ", " + rate_text();
     if (m_total > 0) {
@@ -211,34 +211,24 @@ std::string progress_display::plain_line() const {
     return m_extra.empty() ? line : line + ", " + m_extra;
 }
 
+double progress_display::fraction() const {
+    return m_total > 0 ? static_cast<double>(m_done) / static_cast<double>(m_total) : 0;
+}
+
 double progress_display::rate() const {
     return m_recent_seconds > 0 ? m_recent_bytes / m_recent_seconds : 0;
 }
 
 std::string progress_display::rate_text() const {
-    return fmt::format("{:.1f} MiB/s", rate() / (1 << 20));
+    return format_rate(std::llround(rate()));
 }
 
 std::string progress_display::left_text() const {
-    auto const left = static_cast<double>(std::max<std::int64_t>(m_total - m_done, 0));
-    return format_time_left(left == 0 ? 0 : rate() > 0 ? left / rate() : -1) + " left";
-}
-
-std::string progress_display::percent_text() const {
-    // Downwards: 100% is all of it.
-    auto const percent =
-        static_cast<double>(std::clamp<std::int64_t>(m_done, 0, m_total)) * 100 / static_cast<double>(m_total);
-    return fmt::format("{}%", m_done >= m_total ? 100 : std::min(static_cast<int>(percent), 99));
-}
-
-std::string format_time_left(double seconds) {
-    if (!(seconds >= 0) || seconds >= 100 * 3600 - 1) {
-        return "-:--";
+    if (m_done >= m_total) {
+        return format_duration(0.0) + " left";
     }
-    auto const whole = static_cast<int>(std::ceil(seconds));
-    auto const minutes = whole / 60;
-    return minutes < 60 ? fmt::format("{}:{:02}", minutes, whole % 60)
-                        : fmt::format("{}:{:02}:{:02}", minutes / 60, minutes % 60, whole % 60);
+    auto const seconds = std::ceil(static_cast<double>(m_total - m_done) / rate()); // infinite while nothing moves
+    return (seconds < most_seconds_left ? format_duration(seconds) : "-") + " left";
 }
 
 std::string format_progress_bytes(std::int64_t done, std::int64_t total) {

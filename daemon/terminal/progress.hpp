@@ -23,7 +23,7 @@ struct progress_output {
 
 /// Shows how far something that takes long is: on a terminal one line that is drawn again and again,
 ///
-///     downloading  45% [=====>        ] 1.2/2.7 GiB  512.3 MiB/s  0:03 left  12 peers
+///     downloading  45% [=====>        ] 1.2/2.7 GiB  512 MiB/s    3s left  12 peers
 ///
 /// and elsewhere a line now and then. The work is one or more phases, one after another, each with a name, bytes that
 /// are done of a total, and a line that stands in its place when it is over. What does not fit into the line is left
@@ -46,7 +46,7 @@ public:
     /// the last rate_window or so, and start with the first call of a phase: what is done there was so before.
     /// \param total bytes; 0 where it is not known. \param extra as "12 peers".
     void update(std::int64_t done, std::int64_t total, std::string_view extra = {});
-    /// What the phase has done, from its first update() on: "hashed 424.6 MiB in 0.5 s (789.0 MiB/s)".
+    /// What the phase has done, from its first update() on: "hashed 425 MiB in 0.5s (789 MiB/s)".
     [[nodiscard]] std::string summary(std::string_view verb) const;
     /// Ends the phase. \param line what stands in its place; nothing where it is empty.
     void finish(std::string_view line = {});
@@ -63,10 +63,10 @@ private:
     void clear();
     [[nodiscard]] std::string bar_line(int columns) const;
     [[nodiscard]] std::string plain_line() const;
+    [[nodiscard]] double fraction() const;
     [[nodiscard]] double rate() const;
     [[nodiscard]] std::string rate_text() const;
     [[nodiscard]] std::string left_text() const;
-    [[nodiscard]] std::string percent_text() const;
 
     progress_output const m_output;
     std::string m_name; ///< empty between phases
@@ -82,9 +82,6 @@ private:
     double m_recent_seconds = 0;
     bool m_shown = false; ///< the terminal has a line of ours
 };
-
-/// As "0:03", "12:05" or "1:02:05"; "-:--" where it is negative or 100 hours and more.
-[[nodiscard]] std::string format_time_left(double seconds);
 
 /// Done and total in the unit of the total, always of the same width: " 1.2/12.7 GiB". Of an unknown total (0): the
 /// bytes done.

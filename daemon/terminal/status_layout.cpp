@@ -1,6 +1,7 @@
 #include "daemon/terminal/status_layout.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <map>
 #include <numeric>
@@ -14,6 +15,7 @@
 #include "daemon/terminal/fleet_lines.hpp"
 #include "daemon/terminal/text_table.hpp"
 #include "daemon/text/display_text.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -32,7 +34,16 @@ void append(lines& to, lines const& more) {
 }
 
 double share(std::uint64_t part, std::uint64_t all) {
-    return 100 * static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1));
+    return static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1));
+}
+
+std::string rate_or_dash(std::int64_t bytes_per_second) {
+    return bytes_per_second > 0 ? format_rate(bytes_per_second) : "-";
+}
+
+/// Up: what is left of a second is a second.
+std::string time_left(double seconds) {
+    return format_duration(std::ceil(seconds));
 }
 
 /// As many of the parts as fit, the first ones first.
@@ -51,18 +62,18 @@ std::string join(lines const& parts, std::size_t width) {
 std::string summary(status_snapshot const& snapshot, std::size_t width) {
     auto const& pool = snapshot.pool;
     auto const& cache = snapshot.cache;
-    lines parts{fmt::format("Seedbed {}, up {}{}", printable(snapshot.version), short_duration(snapshot.uptime_seconds),
+    lines parts{fmt::format("Seedbed {}, up {}{}", printable(snapshot.version),
+                            format_duration(std::floor(snapshot.uptime_seconds)),
                             snapshot.stopping ? ", stopping" : ""),
-                fmt::format("{} image{}", snapshot.images.size(), snapshot.images.size() == 1 ? "" : "s")};
+                format_count(snapshot.images.size(), "image")};
     if (pool.capacity > 0) {
-        parts.push_back(fmt::format("pool {:.0f} % of {}",
-                                    share(static_cast<std::uint64_t>(std::max<std::int64_t>(pool.used, 0)),
-                                          static_cast<std::uint64_t>(pool.capacity)),
-                                    short_size(pool.capacity)));
+        parts.push_back(fmt::format("pool {} of {}",
+                                    format_percent(static_cast<double>(pool.used) / static_cast<double>(pool.capacity)),
+                                    format_byte_size(pool.capacity)));
     }
     if (auto const reads = cache.hits + cache.misses; reads > 0) {
-        parts.push_back(fmt::format("cache {:.1f} % hits", share(cache.hits, reads)));
-        parts.push_back(fmt::format("locks {:.2f} % busy", share(cache.contended, cache.locks)));
+        parts.push_back(fmt::format("cache {} hits", format_percent(share(cache.hits, reads), 1)));
+        parts.push_back(fmt::format("locks {} busy", format_percent(share(cache.contended, cache.locks), 2)));
     }
     return join(parts, width);
 }
@@ -77,12 +88,12 @@ std::string progress_of(image const& each) {
     case image_state::checking:
     case image_state::downloading:
     case image_state::verifying:
-        return short_percent(status.fraction);
+        return format_percent(status.fraction);
     case image_state::seeding:
         if (auto const hosts = fleet_progress(each); status.mode == image_mode::seed && !hosts.empty()) {
             return hosts;
         }
-        return status.verified ? "verified" : status.durable ? "durable" : "100 %";
+        return status.verified ? "verified" : status.durable ? "durable" : format_percent(1.0);
     default:
         return "-";
     }
@@ -91,16 +102,16 @@ std::string progress_of(image const& each) {
 /// Of what the state is about: what is read, what comes in, or what goes out.
 std::string rate_of(image_status const& status) {
     if (is_read_through(status)) {
-        return short_rate(status.phase_seconds > 0
-                              ? static_cast<std::int64_t>(status.fraction * static_cast<double>(status.total_bytes) /
-                                                          status.phase_seconds)
-                              : 0);
+        return rate_or_dash(status.phase_seconds > 0
+                                ? static_cast<std::int64_t>(status.fraction * static_cast<double>(status.total_bytes) /
+                                                            status.phase_seconds)
+                                : 0);
     }
     switch (status.state) {
     case image_state::downloading:
-        return short_rate(status.download_rate);
+        return rate_or_dash(status.download_rate);
     case image_state::seeding:
-        return short_rate(status.upload_rate);
+        return rate_or_dash(status.upload_rate);
     default:
         return "-";
     }
@@ -108,10 +119,10 @@ std::string rate_of(image_status const& status) {
 
 std::string left_of(image_status const& status) {
     if (is_read_through(status) && status.fraction >= least_fraction) {
-        return short_duration(status.phase_seconds * (1 - status.fraction) / status.fraction);
+        return time_left(status.phase_seconds * (1 - status.fraction) / status.fraction);
     }
     if (status.state == image_state::downloading && status.download_rate > 0) {
-        return short_duration(static_cast<double>(status.bytes_left) / static_cast<double>(status.download_rate));
+        return time_left(static_cast<double>(status.bytes_left) / static_cast<double>(status.download_rate));
     }
     return "-";
 }
@@ -141,8 +152,8 @@ text_table image_table(std::vector<image const*> const& images) {
         auto const& status = each->status;
         table.add_row({printable(status.name), to_string(status.state), progress_of(*each), rate_of(status),
                        std::to_string(peers_of(*each)), left_of(status), printable(status.device),
-                       name_of(status.detected), status.total_bytes > 0 ? short_size(status.total_bytes) : "-",
-                       short_size(status.uploaded), name_of(status.profile),
+                       name_of(status.detected), status.total_bytes > 0 ? format_byte_size(status.total_bytes) : "-",
+                       format_byte_size(status.uploaded), name_of(status.profile),
                        status.engine.empty() ? "-" : printable(status.engine)});
     }
     return table;
@@ -213,7 +224,7 @@ std::string images_left_out(std::vector<image const*> const& all, std::vector<im
         states += fmt::format("{}{} {}", states.empty() ? "" : ", ", count, to_string(state));
     }
     auto const count = all.size() - shown.size();
-    return shorten(fmt::format("... {} more image{}: {}", count, count == 1 ? "" : "s", states), width);
+    return shorten(fmt::format("... {}: {}", format_count(count, "more image"), states), width);
 }
 
 /// Deals \p lines_left lines to those who want them, so that nobody has more than one more than another who wants more.
@@ -246,9 +257,9 @@ std::vector<peer_status> chosen_peers(std::vector<peer_status> peers, std::size_
 
 std::string activity_of(peer_status const& peer) {
     if (peer.upload_rate > 0 && peer.upload_rate >= peer.download_rate) {
-        return "gets " + short_rate(peer.upload_rate);
+        return "gets " + format_rate(peer.upload_rate);
     }
-    return peer.download_rate > 0 ? "sends " + short_rate(peer.download_rate) : "idle";
+    return peer.download_rate > 0 ? "sends " + format_rate(peer.download_rate) : "idle";
 }
 
 /// The lines of all peers that are shown, image after image: their columns stand below each other.
@@ -266,14 +277,13 @@ public:
         auto const all = of.peers->size();
         auto const shown = count < all ? count - 1 : all; // one line tells of the others
         if (shown < all) {
-            m_left_out.back() =
-                shorten(fmt::format("    ... {} more peer{}", all - shown, all - shown == 1 ? "" : "s"), m_width);
+            m_left_out.back() = shorten("    ... " + format_count(all - shown, "more peer"), m_width);
         }
         for (auto const& peer : chosen_peers(*of.peers, shown)) {
             auto const address = peer.address.find(':') == std::string::npos ? peer.address : "[" + peer.address + "]";
             m_table.add_row({"   ", printable(address + ":" + std::to_string(peer.port)),
                              progress_bar(peer.seed ? 1 : peer.fraction, 22),
-                             peer.seed ? "seed" : short_percent(peer.fraction), activity_of(peer),
+                             peer.seed ? "seed" : format_percent(peer.fraction), activity_of(peer),
                              printable(peer.client)});
             ++m_counts.back();
         }

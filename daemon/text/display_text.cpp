@@ -1,46 +1,8 @@
 #include "daemon/text/display_text.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-
-#include <spdlog/fmt/fmt.h>
 
 namespace seedbed {
-
-std::string short_size(std::int64_t bytes) {
-    constexpr std::array units{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    auto value = static_cast<double>(std::max<std::int64_t>(bytes, 0));
-    std::size_t unit = 0;
-    while (value >= 999.5 && unit + 1 < units.size()) { // so that three digits do
-        value /= 1024;
-        ++unit;
-    }
-    return unit > 0 && value < 9.95 ? fmt::format("{:.1f} {}", value, units.at(unit))
-                                    : fmt::format("{:.0f} {}", value, units.at(unit));
-}
-
-std::string short_rate(std::int64_t bytes_per_second) {
-    return bytes_per_second > 0 ? short_size(bytes_per_second) + "/s" : "-";
-}
-
-std::string short_duration(double seconds) {
-    auto const whole = static_cast<std::int64_t>(std::llround(std::clamp(seconds, 0.0, 1e12)));
-    if (whole < 60) {
-        return fmt::format("{}s", whole);
-    }
-    if (whole < 3600) {
-        return fmt::format("{}m{:02}s", whole / 60, whole % 60);
-    }
-    if (whole < 86'400) {
-        return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
-    }
-    return fmt::format("{}d{:02}h", whole / 86'400, whole % 86'400 / 3600);
-}
-
-std::string short_percent(double fraction) {
-    return fmt::format("{} %", static_cast<int>(std::clamp(fraction, 0.0, 1.0) * 100));
-}
 
 std::string progress_bar(double fraction, std::size_t width) {
     auto const inner = std::max<std::size_t>(width, 3) - 2;

@@ -86,9 +86,9 @@ deploy_to target "$target"
 start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
     --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
     --seed-time=0 --dir=got sda1.torrent
-expect_line seed.log " sda1: [12]/3 complete \(${address[target]} after [0-9ms]+, verified\)"
-expect_line seed.log " sda1: [12]/3 complete \(${address[aria]} after [0-9ms]+, has all pieces\)"
-expect_line seed.log " sda1: 2/3 complete \(.*; still going: ${address[straggler]} [0-9]+ % at [0-9.]+ MiB/s"
+expect_line seed.log " sda1: [12]/3 complete \(${address[target]} after [0-9.ms]+, verified\)"
+expect_line seed.log " sda1: [12]/3 complete \(${address[aria]} after [0-9.ms]+, has all pieces\)"
+expect_line seed.log " sda1: 2/3 complete \(.*; still going: ${address[straggler]} [0-9]+% at [0-9.]+ [KMG]?i?B/s"
 compare_extents sda1.info "$source" "$target"
 fleet '.complete == 2 and .verified == 1 and .failed == 0 and .missing == 0 and (.deployed | not) and (.hosts | length) == 3 and
     (host($aria) | .state == "pieces" and .progress == 1 and .fetched_bytes > 0) and
@@ -96,7 +96,7 @@ fleet '.complete == 2 and .verified == 1 and .failed == 0 and .missing == 0 and 
     (host($straggler) | .state == "fetching" and .progress < 1 and .rate > 0 and .completed_at == null and .connected and
         (.last_seen | fromdateiso8601 > 0))'
 shown '^sda1 +seeding +2/3 complete '
-shown "^ +${address[straggler]} +[0-9]+ % at [0-9.]+ MiB/s\$"
+shown "^ +${address[straggler]} +[0-9]+% at [0-9.]+ [KMG]?i?B/s\$"
 metric 'seedbed_fleet_expected_hosts{image="sda1"} 3' 'seedbed_fleet_complete_hosts{image="sda1"} 2' \
     'seedbed_fleet_hosts{image="sda1",state="fetching"} 1' 'seedbed_fleet_hosts{image="sda1",state="verified"} 1' \
     'seedbed_fleet_hosts{image="sda1",state="pieces"} 1' 'seedbed_fleet_missing_hosts{image="sda1"} 0'
@@ -125,8 +125,8 @@ noise_file good 64
 good=$(attach_loop good)
 deploy_to straggler "$good"
 expect_line straggler.log ' sda1: done: '
-expect_line seed.log " sda1: 3/3 complete \(${address[straggler]} after [0-9ms]+, verified\)"
-expect_line seed.log ' sda1: deployment complete: 3/3 in [0-9ms]+$'
+expect_line seed.log " sda1: 3/3 complete \(${address[straggler]} after [0-9.ms]+, verified\)"
+expect_line seed.log ' sda1: deployment complete: 3/3 in [0-9.ms]+$'
 expect_line seed.log " sda1: $work/hook: exit status 0 after [0-9.]+ s: told the printer"
 compare_extents sda1.info "$source" "$good"
 jq -e --arg hash "$(jq -r .info_hash <("$seedbed" create --partclone sda1.info --name sda1 -o again.torrent --json))" \
@@ -165,7 +165,7 @@ host_config target.toml target 'local_discovery = false'
 add_image target.toml plain plain.torrent "$plain" deploy "peers = [\"${address[server]}:6881\"]"
 start_daemon target target.toml $(on_host target)
 expect_line target.log ' plain: done: '
-expect_line seed.log " plain: 1/1 complete \(${address[target]} after [0-9ms]+, verified\)"
+expect_line seed.log " plain: 1/1 complete \(${address[target]} after [0-9.ms]+, verified\)"
 expect_line seed.log ' plain: deployment complete: 1/1 in '
 never_line target.log 'tracker'
 compare_extents sda1.info "$source" "$plain"

@@ -114,7 +114,7 @@ noise_file t8-new.img $size
 disk[t8]=$(attach_loop t8-new.img)
 start_target t8 "${disk[t8]}"
 expect_status t8 0
-expect_line server.log ' sda1: deployment complete: 8/8 in [0-9ms]+$'
+expect_line server.log ' sda1: deployment complete: 8/8 in [0-9.ms]+$'
 expect_line server.log " sda1: $work/hook: exit status 0"
 jq -e '.complete == 8 and ([.hosts[].state] | unique == ["verified"])' complete.json >/dev/null ||
     fail "what the hook got: $(<complete.json)"

@@ -89,8 +89,8 @@ done
 own=$(grep -cE "peer (${address[server]}|\[fd77::1\]|127\.0\.0\.1):[0-9]+ connected" seed.log || true)
 ((own <= 12)) || fail "the server has connected to itself $own times"
 never_line seed.log 'warning sda1: tracker|failed:'
-expect_line seed.log " complete \(${address[target]} after [0-9]+s, verified\)" 20
-expect_line seed.log " complete \(${address[aria]} after [0-9]+s, has all pieces\)" 20
+expect_line seed.log " complete \(${address[target]} after [0-9.ms]+, verified\)" 20
+expect_line seed.log " complete \(${address[aria]} after [0-9.ms]+, has all pieces\)" 20
 
 expect_line seed.log ' 4 complete \(' 20
 never_line seed.log ' still going: | 5 complete'

@@ -62,12 +62,26 @@ TEST_CASE("a size is shown in the largest unit that fits it") {
     CHECK(format_byte_size(1) == "1 B");
     CHECK(format_byte_size(kib - 1) == "1023 B");
     CHECK(format_byte_size(kib) == "1 KiB");
+    CHECK(format_byte_size(kib + 1) == "1.0 KiB");
     CHECK(format_byte_size(kib + kib / 2) == "1.5 KiB");
     CHECK(format_byte_size(16 * mib) == "16 MiB");
     CHECK(format_byte_size(3 * gib / 2) == "1.5 GiB");
     CHECK(format_byte_size(tib) == "1 TiB");
     CHECK(format_byte_size(2048 * tib) == "2048 TiB");
+    CHECK(format_byte_size(std::numeric_limits<std::int64_t>::max()) == "8388608 TiB");
     CHECK(format_byte_size(-5) == "-5 B");
+}
+
+TEST_CASE("a size that is not whole in its unit has a decimal below ten only") {
+    CHECK(format_byte_size(10 * mib - 52 * kib) == "9.9 MiB");
+    CHECK(format_byte_size(10 * mib - 51 * kib) == "10 MiB");
+    CHECK(format_byte_size(10 * mib + 460 * kib) == "10 MiB"); // 10.449: rounded once, not by way of 10.5
+    CHECK(format_byte_size(424'600'000) == "405 MiB");
+    CHECK(format_byte_size(1023 * kib) == "1023 KiB");
+    CHECK(format_byte_size(1023 * kib + 511) == "1023 KiB");
+    CHECK(format_byte_size(1023 * kib + 512) == "1.0 MiB");
+    CHECK(format_byte_size(mib - 1) == "1.0 MiB");
+    CHECK(format_byte_size(1024 * tib - 1) == "1024 TiB");
 }
 
 TEST_CASE("a size that is shown in whole units reads back as the same") {

@@ -47,7 +47,7 @@ TEST_CASE("a line of progress fills the terminal") {
     terminal.time += 1s;
     progress.update(gib / 2, 4 * gib, "12 peers");
     auto const line = terminal.take();
-    CHECK(line == "downloading  12% [=>            ] 0.5/4.0 GiB  512.0 MiB/s  0:07 left  12 peers");
+    CHECK(line == "downloading  12% [==>             ] 0.5/4.0 GiB  512 MiB/s    7s left  12 peers");
     CHECK(line.size() <= 79);
 }
 
@@ -66,7 +66,7 @@ TEST_CASE("what does not fit is left out") {
     };
     terminal.time += 900ms;
     CHECK(at(200) == "hashing  50% [" + repeated(20, '=') + ">" + repeated(19, ' ') +
-                         "]  50.0/100.0 MiB   50.0 MiB/s  0:01 left  2 cores");
+                         "]  50.0/100.0 MiB   50 MiB/s    1s left  2 cores");
     CHECK_THAT(at(62), !Catch::Contains("100.0 MiB") && Catch::Contains("2 cores") && Catch::Contains("["));
     CHECK_THAT(at(50), !Catch::Contains("2 cores") && Catch::Contains("["));
     CHECK_THAT(at(40), !Catch::Contains("[") && Catch::Contains(" left"));
@@ -121,12 +121,12 @@ TEST_CASE("where there is no terminal, a line comes every few seconds") {
         terminal.time += 1s;
         progress.update((i + 1) * gib / 4, 4 * gib, "12 peers");
     }
-    CHECK(terminal.written == "downloading: 31%, 1.2/4.0 GiB, 256.0 MiB/s, 0:11 left, 12 peers\n"
-                              "downloading: 62%, 2.5/4.0 GiB, 256.0 MiB/s, 0:06 left, 12 peers\n");
+    CHECK(terminal.written == "downloading: 31%, 1.2/4.0 GiB, 256 MiB/s, 11s left, 12 peers\n"
+                              "downloading: 62%, 2.5/4.0 GiB, 256 MiB/s, 6s left, 12 peers\n");
     terminal.written.clear();
     progress.print("a peer has gone");
     progress.finish(progress.summary("downloaded"));
-    CHECK(terminal.written == "a peer has gone\ndownloaded 3 GiB in 12.0 s (256.0 MiB/s)\n");
+    CHECK(terminal.written == "a peer has gone\ndownloaded 3 GiB in 12s (256 MiB/s)\n");
 }
 
 TEST_CASE("the rate is that of the last seconds") {
@@ -142,21 +142,23 @@ TEST_CASE("the rate is that of the last seconds") {
             progress.update(done, gib);
         }
         auto const line = terminal.take();
-        return std::stod(line.substr(line.find("iB ") + 3));
+        auto const rate = line.substr(line.find("iB ") + 3);
+        auto const scale = rate.find(" MiB/s") < 12 ? 1.0 : rate.find(" KiB/s") < 12 ? 1.0 / 1024 : 1.0 / mib;
+        return std::stod(rate) * scale; // MiB a second
     };
     progress.update(done, gib);
     CHECK(rate_after(1, 10 * mib) == Approx(10).margin(0.1));
     CHECK(rate_after(1, 0) == Approx(5).margin(0.6));
     CHECK(rate_after(30, 2 * mib) == Approx(2).margin(0.2));
-    CHECK(rate_after(60, 0) == 0);
+    CHECK(rate_after(60, 0) < 0.001);
     progress.update(done, gib);
     terminal.time += 100ms;
     progress.update(done, gib);
-    CHECK_THAT(terminal.take(), Catch::Contains("-:-- left"));
+    CHECK_THAT(terminal.take(), Catch::Contains(" - left"));
     // To be done again: less is done, and nothing goes below zero.
     terminal.time += 100ms;
     progress.update(0, gib);
-    CHECK_THAT(terminal.take(), Catch::Contains(" 0% ") && Catch::Contains(" 0.0 MiB/s"));
+    CHECK_THAT(terminal.take(), Catch::Contains(" 0% ") && Catch::Contains(" 12 B/s"));
 }
 
 TEST_CASE("a phase without a total has no bar") {
@@ -164,7 +166,7 @@ TEST_CASE("a phase without a total has no bar") {
     progress_display progress(terminal.output());
     progress.begin("seeding");
     progress.update(3 * mib, 0, "7 peers");
-    CHECK(terminal.take() == "seeding 3 MiB    0.0 MiB/s  7 peers");
+    CHECK(terminal.take() == "seeding 3 MiB      0 B/s  7 peers");
 }
 
 TEST_CASE("only all of it is 100%") {
@@ -175,7 +177,7 @@ TEST_CASE("only all of it is 100%") {
     CHECK_THAT(terminal.take(), Catch::Contains(" 99% ") && Catch::Contains(">]"));
     terminal.time += 1s;
     progress.update(10000 * gib, 10000 * gib);
-    CHECK_THAT(terminal.take(), Catch::Contains("100% ") && Catch::Contains("=]") && Catch::Contains("0:00 left"));
+    CHECK_THAT(terminal.take(), Catch::Contains("100% ") && Catch::Contains("=]") && Catch::Contains(" 0s left"));
 }
 
 TEST_CASE("a text cannot drive the terminal") {
@@ -184,15 +186,6 @@ TEST_CASE("a text cannot drive the terminal") {
     progress.begin("se\x1b]eding");
     progress.update(0, 0, "\x1b[2J\n\xc3\xa4");
     CHECK_THAT(terminal.take(), Catch::StartsWith("se?]eding ") && Catch::EndsWith(" ?[2J???"));
-}
-
-TEST_CASE("time left as a person reads it") {
-    CHECK(format_time_left(0) == "0:00");
-    CHECK(format_time_left(2.1) == "0:03");
-    CHECK(format_time_left(725) == "12:05");
-    CHECK(format_time_left(3725) == "1:02:05");
-    CHECK(format_time_left(-1) == "-:--");
-    CHECK(format_time_left(1e12) == "-:--");
 }
 
 TEST_CASE("bytes of a total have one width") {
