@@ -1,11 +1,11 @@
 #include "config/table_reader.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "config/value_formats.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/closest_match.hpp"
 
 namespace seedbed {
 
@@ -52,31 +52,9 @@ std::optional<std::string> outside(T value, value_range<T> range, Format format)
     return format(value) + " is out of range: " + format(range.min) + " to " + format(range.max);
 }
 
-/// How many characters must be added, removed or replaced to make \p a of \p b (Levenshtein).
-std::size_t edits(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        auto diagonal = std::exchange(row[0], i + 1);
-        for (std::size_t j = 0; j < b.size(); ++j) {
-            auto const replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-            diagonal = row[j + 1];
-            row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-        }
-    }
-    return row.back();
-}
-
 std::string unknown_key(std::string_view key, std::vector<std::string> const& known) {
-    constexpr std::size_t longest = 32;
-    for (std::size_t distance = 1; distance <= 2 && key.size() <= longest; ++distance) {
-        for (auto const& candidate : known) {
-            if (candidate.size() > 2 * distance && edits(key, candidate) == distance) {
-                return "unknown key; did you mean " + candidate + "?";
-            }
-        }
-    }
-    return "unknown key";
+    auto const meant = closest_match(key, known);
+    return meant ? "unknown key; did you mean " + *meant + "?" : "unknown key";
 }
 
 } // namespace
