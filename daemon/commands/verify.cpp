@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <memory>
-#include <numeric>
-#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -15,24 +15,21 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/program_options.hpp>
-#include <nlohmann/json.hpp>
-#include <spdlog/fmt/fmt.h>
 
 #include "core/backend/image_storage.hpp"
 #include "core/backend/image_verifier.hpp"
 #include "core/device/device_guards.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
-#include "core/foundation/byte_size.hpp"
 #include "core/foundation/printable.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "core/image/bad_extents.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/command_start.hpp"
+#include "daemon/commands/verify_report.hpp"
 #include "daemon/service/end_signals.hpp"
 #include "daemon/service/exit_code.hpp"
-#include "daemon/terminal/bad_extents.hpp"
 #include "daemon/terminal/console.hpp"
-#include "daemon/terminal/overview_text.hpp"
 
 namespace seedbed {
 
@@ -40,8 +37,6 @@ namespace {
 
 namespace po = boost::program_options;
 using clock = std::chrono::steady_clock;
-
-constexpr std::size_t most_shown = 20; ///< extents, where a person reads them
 
 struct verify_options {
     std::string torrent;
@@ -56,27 +51,21 @@ po::options_description describe(verify_options& options) {
     auto add = description.add_options();
     add("help,h", "show this help");
     add("profile", po::value(&options.profile)->value_name("CLASS"),
-        "hdd, sata_ssd or nvme, where DEVICE is taken for the wrong one ('seedbed probe')");
+        "treat DEVICE as hdd, sata_ssd or nvme (default: detected, see 'seedbed probe')");
     add("allow-mounted", po::bool_switch(&options.allow_mounted),
-        "go on with a warning where it is mounted read-write");
-    add("json", po::bool_switch(&options.json), "print a JSON document with all bad extents; sizes are bytes");
+        "continue with a warning if DEVICE is mounted read-write");
+    add("json", po::bool_switch(&options.json), "print all bad extents in a JSON document (format 1, sizes in bytes)");
     return description;
 }
 
-/// What was found.
-struct verify_result {
-    image_verifier::outcome outcome;
-    double seconds = 0;
-};
-
-/// Pieces at a time: where one worker reads at a time, another one hashes meanwhile; elsewhere some read while others
-/// hash.
+/// Pieces to verify at once. On a hard disk two: one is read while the other is hashed. Elsewhere several are read and
+/// hashed in parallel.
 int pieces_at_a_time(io_profile const& profile) {
     auto const processors = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
     return profile.elevator ? 2 : std::clamp(profile.threads, 1, 2 * processors);
 }
 
-/// Verifies in the foreground; a signal to end cancels it.
+/// Verifies in the foreground; a signal that asks the program to end cancels it.
 verify_result verify_image(std::shared_ptr<image_storage> const& image, console& shown) {
     using namespace std::chrono_literals;
     boost::asio::io_context main{1};
@@ -117,76 +106,19 @@ verify_result verify_image(std::shared_ptr<image_storage> const& image, console&
     return result;
 }
 
-void print_json(verify_options const& options, image_torrent const& torrent, verify_result const& result,
-                std::vector<bad_extent> const& bad) {
-    auto list = nlohmann::ordered_json::array();
-    for (auto const& extent : bad) {
-        list.push_back({{"offset", extent.offset},
-                        {"length", extent.length},
-                        {"first_piece", extent.first_piece},
-                        {"last_piece", extent.last_piece}});
-    }
-    auto const& failed = result.outcome.read_failed;
-    nlohmann::ordered_json const document{
-        {"device", options.device},
-        {"name", torrent.name},
-        {"info_hash", torrent.info_hash},
-        {"bytes", torrent.extents.total_size()},
-        {"pieces", torrent.piece_count},
-        {"equal", result.outcome.ok()},
-        {"complete", !failed && !result.outcome.cancelled},
-        {"bad_pieces", result.outcome.pieces.size()},
-        {"bad_extents", list},
-        {"error", failed ? nlohmann::ordered_json(failed->message()) : nlohmann::ordered_json()},
-        {"seconds", result.seconds}};
-    std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
-}
-
-void print_text(verify_options const& options, image_torrent const& torrent, verify_result const& result,
-                std::vector<bad_extent> const& bad) {
-    auto const device = printable(options.device);
-    auto const total = torrent.extents.total_size();
-    if (result.outcome.ok()) {
-        std::cout << fmt::format("{}: equal: {} in {:.1f} s ({:.1f} MiB/s)\n", device, format_byte_size(total),
-                                 result.seconds,
-                                 static_cast<double>(total) / (1 << 20) / std::max(result.seconds, 1e-3));
-        return;
-    }
-    if (bad.empty()) {
-        return;
-    }
-    auto const bytes = std::accumulate(bad.begin(), bad.end(), std::int64_t{0},
-                                       [](std::int64_t sum, bad_extent const& extent) { return sum + extent.length; });
-    std::cout << fmt::format("{}: {} of {} pieces differ: {} in {} extent{}\n", device, result.outcome.pieces.size(),
-                             torrent.piece_count, format_byte_size(bytes), bad.size(), bad.size() == 1 ? "" : "s");
-    for (std::size_t i = 0; i < std::min(bad.size(), most_shown); ++i) {
-        auto const& extent = bad[i];
-        std::cout << fmt::format("offset {}, length {}: ", extent.offset, extent.length)
-                  << (extent.first_piece == extent.last_piece
-                          ? fmt::format("piece {}\n", extent.first_piece)
-                          : fmt::format("pieces {} to {}\n", extent.first_piece, extent.last_piece));
-    }
-    if (bad.size() > most_shown) {
-        std::cout << fmt::format("and {} more; --json tells all\n", bad.size() - most_shown);
-    }
-}
-
 int report(verify_options const& options, image_torrent const& torrent, verify_result const& result) {
     auto const bad = find_bad_extents(torrent, result.outcome.pieces);
-    if (options.json) {
-        print_json(options, torrent, result, bad);
-    } else {
-        print_text(options, torrent, result, bad);
-    }
+    std::cout << (options.json ? verify_json(options.device, torrent, result, bad)
+                               : verify_text(options.device, torrent, result, bad));
     if (auto const ended = end_output("verify", exit_ok); ended != exit_ok) {
         return ended;
     }
     if (result.outcome.read_failed) {
         return fail("verify", exit_device_failed,
-                    printable(result.outcome.read_failed->message()) + "; not all of it was read");
+                    printable(result.outcome.read_failed->message()) + "; not everything was read");
     }
     if (result.outcome.cancelled) {
-        return fail("verify", exit_interrupted, "interrupted: not all of it was read");
+        return fail("verify", exit_interrupted, "interrupted; not everything was read");
     }
     return result.outcome.ok() ? exit_ok : exit_failed;
 }
@@ -208,7 +140,7 @@ int verify(verify_options const& options) {
         requirements.allow_mounted = false;
         if (auto const checked = check_block_device(options.device, requirements); !checked) {
             std::cerr << "seedbed verify: warning: " << printable(checked.error().message)
-                      << ": what is written meanwhile may be missed or look bad\n";
+                      << ": concurrent writes may be missed or reported as differences\n";
         }
     }
     auto const cls =
@@ -222,20 +154,20 @@ int verify(verify_options const& options) {
 
 command_help verify_help() {
     verify_options options;
-    return {"verify",
-            {"X.torrent DEVICE [OPTION]..."},
-            {"Reads the image from DEVICE, a block device or a file, past the page cache, and compares it with the "
-             "torrent. "
-             "Prints which extents are bad: a whole piece is where one byte of it differs. DEVICE is only read; it may "
-             "be in use, but not mounted read-write."},
-            to_option_helps(describe(options)),
-            {{exit_ok, "all is equal"},
-             {exit_failed, "something differs (or an internal failure)"},
-             {exit_usage, "bad command line"},
-             {exit_refused, "DEVICE was refused"},
-             {exit_bad_torrent, "the .torrent cannot be read or is refused"},
-             {exit_device_failed, "DEVICE cannot be read"},
-             {exit_interrupted, "interrupted"}}};
+    return {
+        "verify",
+        {"X.torrent DEVICE [OPTION]..."},
+        {"Reads the image from DEVICE, a block device or a file, past the page cache, and compares it with the "
+         ".torrent. Prints the bad extents: one differing byte makes a whole piece bad. DEVICE is only read; it may "
+         "be in use, but not mounted read-write."},
+        to_option_helps(describe(options)),
+        {{exit_ok, "no difference"},
+         {exit_failed, "something differs, or an internal failure"},
+         {exit_usage, "bad command line"},
+         {exit_refused, "DEVICE was refused"},
+         {exit_bad_torrent, "the .torrent cannot be read or was refused"},
+         {exit_device_failed, "DEVICE cannot be read"},
+         {exit_interrupted, "interrupted"}}};
 }
 
 int verify_command(std::vector<std::string> const& arguments) {

@@ -1,4 +1,4 @@
-#include "daemon/commands/receipt.hpp"
+#include "daemon/service/receipt.hpp"
 
 #include <filesystem>
 #include <fstream>

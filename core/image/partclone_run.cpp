@@ -1,4 +1,4 @@
-#include "daemon/commands/partclone_run.hpp"
+#include "core/image/partclone_run.hpp"
 
 #include <algorithm>
 #include <array>
@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// blkid's names and what partclone's programs are called.
+/// blkid's names of file systems, and partclone's programs for them.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 16> programs{{
     {"apfs", "partclone.apfs"},
     {"btrfs", "partclone.btrfs"},
@@ -48,14 +48,14 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 16> programs
 }};
 
 constexpr std::chrono::milliseconds poll_interval{50};
-/// Of what partclone says: its first lines tell how much there is to do, its last ones how far it is.
+/// Parts of partclone's output: the first lines hold the size, the last ones the progress.
 constexpr std::streamoff head_size = 4096;
 constexpr std::streamoff tail_size = 1024;
 
-/// A folder that only we can read, with all that is in it gone at the end.
+/// A temporary folder that only this user can read; the destructor removes it with its contents.
 class private_folder {
 public:
-    /// path() is empty, and errno set, where it could not be made.
+    /// If it cannot be created, path() is empty and errno is set.
     private_folder() {
         std::error_code ec;
         auto name = (fs::temp_directory_path(ec) / "seedbed-XXXXXX").string();
@@ -69,7 +69,7 @@ public:
     private_folder& operator=(private_folder const&) = delete;
     ~private_folder() {
         if (!m_path.empty()) {
-            std::error_code ec; // what cannot be removed stays in the folder for temporary files
+            std::error_code ec; // files that cannot be removed are left to the system's clean-up
             fs::remove_all(m_path, ec);
         }
     }
@@ -91,7 +91,7 @@ std::string read_part(fs::path const& file, std::streamoff from_end, std::stream
     return text;
 }
 
-/// The number that follows the last \p before in a text, or nothing.
+/// The number after the last \p before, or after the first \p then behind that, in a text; nothing if there is none.
 std::optional<double> number_after(std::string const& text, std::string_view before, std::string_view then = {}) {
     auto at = text.rfind(before);
     if (at != std::string::npos && !then.empty()) {
@@ -107,7 +107,8 @@ std::optional<double> number_after(std::string const& text, std::string_view bef
     return end == begin ? std::nullopt : std::optional(number);
 }
 
-/// "Space in use: 342.2 MB = 83540 Blocks", "Block size: 4096 Byte" and again and again "Completed:  45.00%".
+/// Bytes done and in use. partclone prints "Space in use: 342.2 MB = 83540 Blocks" and "Block size: 4096 Byte" once,
+/// then "Completed:  45.00%" repeatedly.
 std::pair<std::int64_t, std::int64_t> progress_of(fs::path const& output) {
     auto const head = read_part(output, 0, head_size);
     auto const blocks = number_after(head, "Space in use:", "=");
@@ -117,14 +118,14 @@ std::pair<std::int64_t, std::int64_t> progress_of(fs::path const& output) {
     }
     auto tail = read_part(output, tail_size, tail_size);
     if (auto const at = tail.rfind("Block size:"); at != std::string::npos) {
-        tail.erase(0, at); // percents before it are of something else
+        tail.erase(0, at); // percentages before it belong to another phase
     }
     auto const percent = number_after(tail, "Completed:").value_or(0);
     auto const total = *blocks * *block_size;
     return {static_cast<std::int64_t>(total * percent / 100), static_cast<std::int64_t>(total)};
 }
 
-/// The last line in which partclone says what is wrong.
+/// The last line of partclone's output, as printable ASCII: its error message.
 std::string last_words(fs::path const& output) {
     auto text = read_part(output, tail_size, tail_size);
     std::ranges::replace(text, '\r', '\n');
@@ -187,7 +188,7 @@ result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {
         arguments.emplace_back("-F");
     }
     bp::environment environment = boost::this_process::environment();
-    environment["LC_ALL"] = "C"; // its words are looked at
+    environment["LC_ALL"] = "C"; // its output is parsed
     bp::child child(run.program, bp::args(arguments), environment,
                     bp::std_in<bp::null, (bp::std_out & bp::std_err)> output.string(), ec);
     if (ec) {
@@ -199,7 +200,7 @@ result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {
             child.terminate(ec);
             break;
         }
-        std::this_thread::sleep_for(poll_interval); // its wait_for() forks
+        std::this_thread::sleep_for(poll_interval); // Boost's wait_for() forks
         if (run.progress) {
             auto const [done, total] = progress_of(output);
             run.progress(done, total);

@@ -1,4 +1,4 @@
-#include "daemon/commands/receipt.hpp"
+#include "daemon/service/receipt.hpp"
 
 #include <cmath>
 
@@ -17,7 +17,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// Of this document: another one where a key changes its meaning.
+/// The "receipt" of the JSON document: raised when a key changes its meaning or is removed.
 constexpr int format_version = 1;
 
 json text_or_null(std::string const& text) {
@@ -143,7 +143,7 @@ std::string to_json(receipt const& what) {
                            {"seconds", seconds_json(what)},
                            {"peers", peers_json(result)},
                            {"errors", what.errors}};
-    // Names of files and disks are any bytes; JSON is UTF-8.
+    // Names of files and disks may hold any bytes; JSON is UTF-8.
     return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

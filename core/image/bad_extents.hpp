@@ -7,16 +7,17 @@
 
 namespace seedbed {
 
-/// A run of the device within which something differs from the torrent.
+/// A contiguous range of the device in pieces that differ from the torrent.
 struct bad_extent {
     std::int64_t offset = 0;      ///< bytes from the start of the device
     std::int64_t length = 0;      ///< bytes
-    std::int32_t first_piece = 0; ///< the pieces that the run belongs to
+    std::int32_t first_piece = 0; ///< the pieces that the range belongs to
     std::int32_t last_piece = 0;
     friend bool operator==(bad_extent const&, bad_extent const&) = default;
 };
 
-/// Where \p pieces, which ascend, lie on the device, in its order: neighbours are one run. Padding is nowhere.
+/// The ranges of the device that \p pieces (ascending) cover, in the order of the stream; adjacent ones are merged.
+/// Padding has no place on the device.
 [[nodiscard]] std::vector<bad_extent> find_bad_extents(image_torrent const& torrent,
                                                        std::vector<std::int32_t> const& pieces);
 

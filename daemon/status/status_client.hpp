@@ -22,11 +22,11 @@ public:
     status_client(boost::asio::io_context& context, std::string socket);
     status_client(status_client const&) = delete;
     status_client& operator=(status_client const&) = delete;
-    /// Nothing is called any more.
+    /// Receivers are not called after this.
     ~status_client();
 
-    /// Calls \p call with the body of what \p target ("/status") is answered with, or with why there is none: one line
-    /// that names the socket and says what can be done about it. One request at a time.
+    /// Calls \p call with the body of the answer to \p target ("/status"), or with an error: one line that names the
+    /// socket, the cause and the remedy. One request at a time.
     void get(std::string const& target, std::chrono::milliseconds timeout, receiver call);
 
 private:
@@ -36,7 +36,7 @@ private:
     std::shared_ptr<request> m_present;
 };
 
-/// The same, waiting for it.
+/// The same, blocking until the answer or the error is known.
 [[nodiscard]] result<std::string> ask_daemon(std::string const& socket, std::string const& target,
                                              std::chrono::milliseconds timeout);
 

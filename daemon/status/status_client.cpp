@@ -1,4 +1,4 @@
-#include "daemon/commands/status_client.hpp"
+#include "daemon/status/status_client.hpp"
 
 #include <cstdint>
 #include <exception>
@@ -19,21 +19,22 @@ using local = asio::local::stream_protocol;
 
 namespace {
 
-/// More than a document of thousands of images and peers; a limit nonetheless, since anybody can listen on a socket.
+/// More than the document of thousands of images and peers; limited, since any program can listen on a socket.
 constexpr std::uint64_t max_answer = 256U << 20;
 
 std::string what_to_do(error_code const& ec) {
     if (ec == asio::error::access_denied) {
-        return "it is for root and the group seedbed; add yourself to that (usermod -aG seedbed USER) and log in again";
+        return "only root and the group seedbed may connect; add yourself to the group (usermod -aG seedbed USER) and "
+               "log in again";
     }
     if (ec == boost::system::errc::no_such_file_or_directory) {
-        return "no daemon runs here, or it has another socket ([control] socket): name that with --socket";
+        return "no daemon is running, or it uses another socket ([control] socket); pass its path with --socket";
     }
     if (ec == asio::error::connection_refused) {
-        return "the daemon that made it has ended; start it (systemctl start seedbed)";
+        return "the daemon has stopped; start it (systemctl start seedbed)";
     }
     if (ec == beast::error::timeout) {
-        return "the daemon takes too long; its log may tell why (journalctl -u seedbed)";
+        return "the daemon does not answer; see its log (journalctl -u seedbed)";
     }
     return "is it the control socket of a Seedbed daemon?";
 }
@@ -59,7 +60,7 @@ struct status_client::request : std::enable_shared_from_this<status_client::requ
             stream.async_connect(local::endpoint(socket), [self = shared_from_this()](error_code const& ec) {
                 self->next(ec, [&] { self->send(); });
             });
-        } catch (std::exception const&) { // of the endpoint
+        } catch (std::exception const&) { // thrown by the endpoint
             finish(tl::unexpected(error{socket + ": too long for the path of a socket"}));
         }
     }
@@ -90,10 +91,10 @@ struct status_client::request : std::enable_shared_from_this<status_client::requ
     template <class Next>
     void next(error_code const& ec, Next go_on) {
         if (!call) {
-            return; // nobody wants it any more
+            return; // the client is gone
         }
         if (ec) {
-            auto const reason = ec == beast::error::timeout ? std::string("no answer in time") : ec.message();
+            auto const reason = ec == beast::error::timeout ? std::string("timed out") : ec.message();
             finish(tl::unexpected(error{socket + ": " + reason + ": " + what_to_do(ec)}));
             return;
         }

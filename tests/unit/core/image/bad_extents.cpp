@@ -1,4 +1,4 @@
-#include "daemon/terminal/bad_extents.hpp"
+#include "core/image/bad_extents.hpp"
 
 #include <utility>
 

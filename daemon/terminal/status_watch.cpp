@@ -1,4 +1,4 @@
-#include "daemon/commands/status_watch.hpp"
+#include "daemon/terminal/status_watch.hpp"
 
 #include <array>
 #include <chrono>
@@ -14,8 +14,8 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "daemon/commands/status_client.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/status/status_client.hpp"
 #include "daemon/status/status_document.hpp"
 #include "daemon/terminal/status_layout.hpp"
 #include "daemon/terminal/terminal_screen.hpp"
@@ -29,7 +29,7 @@ using namespace std::chrono_literals;
 constexpr auto interval = 1s;
 constexpr auto answer_timeout = 10s;
 
-/// The time of the day here: "20:15:54".
+/// Local time of day: "20:15:54".
 std::string clock_text(std::chrono::system_clock::time_point time) {
     auto const seconds = std::chrono::system_clock::to_time_t(time);
     std::tm parts{};
@@ -41,7 +41,7 @@ std::string clock_text(std::chrono::system_clock::time_point time) {
     return text.data();
 }
 
-/// Whether the sequences of terminal_screen mean something to it.
+/// Whether the terminal understands the sequences of terminal_screen.
 bool knows_sequences() {
     auto const* const term = std::getenv("TERM");
     return term != nullptr && *term != '\0' && std::string_view(term) != "dumb";
@@ -90,7 +90,7 @@ private:
             if (m_screen) {
                 m_screen->leave();
             }
-            static_cast<void>(std::raise(SIGSTOP)); // can not fail; goes on here after SIGCONT
+            static_cast<void>(std::raise(SIGSTOP)); // cannot fail; continues here after SIGCONT
             if (m_screen) {
                 m_screen->enter();
             }
@@ -121,7 +121,7 @@ private:
         if (!snapshot) {
             m_exit = exit_failed;
             m_trouble = snapshot.error().message;
-            if (!m_screen || !m_last) { // there is nobody to see it come back, or nothing to be seen meanwhile
+            if (!m_screen || !m_last) { // no screen that would show its return, or nothing to show meanwhile
                 end(m_trouble);
                 return;
             }
@@ -132,7 +132,7 @@ private:
         m_last = std::move(*snapshot);
         m_exit = has_failed_image(*m_last) ? exit_image_failed : exit_ok;
         if (m_json) {
-            std::cout << *answer << std::flush; // with the newline that it ends in
+            std::cout << *answer << std::flush; // the document ends with a newline
         } else if (!m_screen) {
             std::cout << (std::exchange(m_first, false) ? "" : "\n");
             for (auto const& line : status_table(*m_last, standard_output_size().value_or(terminal_size{0, 0}).width)) {
@@ -142,7 +142,7 @@ private:
         }
         if (!std::cout) {
             m_exit = exit_failed;
-            end("standard output: cannot be written");
+            end("cannot write to standard output");
             return;
         }
         draw();
@@ -154,7 +154,7 @@ private:
         }
         auto const size = standard_output_size().value_or(terminal_size{});
         auto const trouble =
-            m_trouble.empty() ? "" : "these numbers are of " + clock_text(m_last->taken) + ": " + m_trouble;
+            m_trouble.empty() ? "" : "showing the status of " + clock_text(m_last->taken) + ": " + m_trouble;
         auto const now = clock_text(std::chrono::system_clock::now());
         if (!m_screen->draw(status_screen(*m_last, now, trouble, size.width, size.height), size)) {
             m_exit = exit_failed;
@@ -174,7 +174,7 @@ private:
     status_client m_client;
     std::optional<terminal_screen> m_screen;
     std::optional<status_snapshot> m_last;
-    std::string m_trouble; ///< why there is nothing newer
+    std::string m_trouble; ///< why there is no newer status; empty if there is
     std::string m_end_reason;
     bool m_first = true;
     int m_exit = exit_ok;

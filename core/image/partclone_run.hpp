@@ -1,0 +1,38 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/foundation/error.hpp"
+#include "core/image/partclone_info.hpp"
+
+namespace seedbed {
+
+/// The name of partclone's program, such as "partclone.ext4", for a file system under blkid's name. Nothing if
+/// partclone does not support it.
+[[nodiscard]] std::optional<std::string> partclone_program(std::string_view file_system);
+
+/// The path of a program, searched in PATH and then in the folders of system programs, which a user's PATH may lack;
+/// empty if it is not installed.
+[[nodiscard]] std::string find_program(std::string const& name);
+
+struct partclone_run {
+    std::string program;  ///< path, from find_program()
+    std::string source;   ///< device or image file
+    bool mounted = false; ///< partclone refuses a mounted source unless forced
+    /// Called about twenty times a second with the bytes done and the bytes in use (0 while unknown).
+    std::function<void(std::int64_t, std::int64_t)> progress;
+    std::atomic<bool> const* cancelled = nullptr; ///< stops partclone soon after it has become true
+};
+
+/// Captures a file system with `partclone.FS -c -t -s SOURCE --buffer_size 16777216`, in a temporary folder below
+/// TMPDIR
+/// (/tmp), which is removed afterwards. Returns nothing if it was cancelled. If partclone fails, the error holds the
+/// last line of its output. Threads: any that may block.
+[[nodiscard]] result<std::optional<partclone_info>> run_partclone(partclone_run const& run);
+
+} // namespace seedbed

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "core/foundation/error.hpp"
+#include "core/image/capture.hpp"
+#include "daemon/commands/create_options.hpp"
+#include "daemon/service/exit_code.hpp"
+#include "daemon/terminal/progress.hpp"
+
+namespace seedbed {
+
+/// Why there is no image, and the exit status for it.
+struct create_failure {
+    exit_code code = exit_failed;
+    std::string message;
+};
+
+/// Holds nothing if it was cancelled.
+using create_result = result<std::optional<captured_image>, create_failure>;
+
+/// Makes the image that the options describe: reads all of the source, has partclone capture it, or reads partclone's
+/// output. Shows its progress, and prints which raw image replaces a capture, and why.
+/// \param cancelled stops it soon after it has become true.
+/// Threads: call it from one that may block; \p cancelled may be set by any thread or a signal handler.
+[[nodiscard]] create_result create_image(create_options const& options, progress_display& progress,
+                                         std::atomic<bool> const& cancelled);
+
+} // namespace seedbed

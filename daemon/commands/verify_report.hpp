@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/backend/image_verifier.hpp"
+#include "core/image/bad_extents.hpp"
+#include "core/image/image_torrent.hpp"
+
+namespace seedbed {
+
+/// What `seedbed verify` found.
+struct verify_result {
+    image_verifier::outcome outcome;
+    double seconds = 0;
+};
+
+// Its output, with a newline after each line. \param bad where the bad pieces lie, see find_bad_extents(). Pure.
+
+/// A JSON document with all bad extents.
+[[nodiscard]] std::string verify_json(std::string const& device, image_torrent const& torrent,
+                                      verify_result const& result, std::vector<bad_extent> const& bad);
+
+/// Lines for people: that all is equal, or the first bad extents; empty if the verification ended without either.
+[[nodiscard]] std::string verify_text(std::string const& device, image_torrent const& torrent,
+                                      verify_result const& result, std::vector<bad_extent> const& bad);
+
+} // namespace seedbed

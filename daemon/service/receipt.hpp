@@ -1,0 +1,38 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/device/device_overview.hpp"
+#include "core/foundation/error.hpp"
+#include "daemon/service/deployment.hpp"
+
+namespace seedbed {
+
+/// The result of one deployment, for its receipt.
+struct receipt {
+    using clock = std::chrono::system_clock;
+
+    clock::time_point started;
+    clock::time_point ended;
+    std::string torrent;                     ///< the path of the .torrent
+    std::string device;                      ///< the path
+    std::optional<device_overview> overview; ///< nothing if the device could not be examined
+    std::string image_name;                  ///< empty if the torrent could not be read
+    deployment_report result;                ///< as far as it got
+    std::vector<std::string> errors;         ///< the error messages, in order
+};
+
+/// The name of an exit status in a receipt: "done", "refused", "timed_out".
+[[nodiscard]] char const* outcome_name(exit_code code) noexcept;
+
+/// A JSON document that ends with a newline. `verified` is true only if the deployment is done and every byte was read
+/// back and compared. Times are ISO 8601 in UTC, sizes in bytes, durations in seconds; an unknown value is null.
+[[nodiscard]] std::string to_json(receipt const& what);
+
+/// Writes the receipt to \p path atomically and durably; replaces a regular file.
+[[nodiscard]] result<void> save_receipt(std::string const& path, receipt const& what);
+
+} // namespace seedbed
