@@ -1,10 +1,13 @@
 #include "daemon/commands/command_line.hpp"
 
+#include <algorithm>
 #include <array>
 #include <iomanip>
 #include <iostream>
+#include <iterator>
 #include <string_view>
 
+#include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create.hpp"
 #include "daemon/commands/daemon.hpp"
 #include "daemon/commands/deploy.hpp"
@@ -27,11 +30,11 @@ struct command {
 
 constexpr std::array commands{
     command{"daemon", "seed and deploy the images of a configuration file", daemon_command, daemon_help},
-    command{"deploy", "write one image to a device and end", deploy_command, deploy_help},
-    command{"status", "show what the daemon does", status_command, status_help},
-    command{"verify", "compare what is on a device with a .torrent", verify_command, verify_help},
+    command{"deploy", "write one image to a device, then exit", deploy_command, deploy_help},
+    command{"status", "show what the daemon is doing", status_command, status_help},
+    command{"verify", "compare a device with a .torrent", verify_command, verify_help},
     command{"create", "make a .torrent of a disk, a partition or an image file", create_command, create_help},
-    command{"probe", "show how devices are classified and which profile they get", probe_command, probe_help},
+    command{"probe", "show the class and the profile of devices", probe_command, probe_help},
 };
 
 void print_help(std::ostream& out) {
@@ -39,15 +42,49 @@ void print_help(std::ostream& out) {
     for (auto const& c : commands) {
         out << "  " << std::left << std::setw(9) << c.name << c.summary << '\n';
     }
-    out << "\n'seedbed COMMAND --help' tells the options of a command.\n";
+    out << "\n'seedbed help COMMAND' shows the options of a command.\n";
 }
 
-int end_output() {
-    if (std::cout.flush()) {
-        return exit_ok;
+int fail_usage(std::string const& message) {
+    std::cerr << "seedbed: " << message << "; see 'seedbed --help'\n";
+    return exit_usage;
+}
+
+int unknown(std::string const& word) {
+    std::vector<std::string> known{"help", "--help", "--version"};
+    std::ranges::transform(commands, std::back_inserter(known), [](command const& c) { return std::string(c.name); });
+    auto const* const kind = word.starts_with('-') ? "option" : "command";
+    return fail_usage(std::string("unknown ") + kind + " '" + word + "'" + did_you_mean(word, known));
+}
+
+command const* find_command(std::string_view name) {
+    auto const* const found = std::ranges::find(commands, name, &command::name);
+    return found != commands.end() ? found : nullptr;
+}
+
+bool asks_for_help(std::string_view word) {
+    return word == "--help" || word == "-h" || word == "help";
+}
+
+/// \param topics what follows "help": a command, or nothing.
+int help(std::vector<std::string> const& topics) {
+    if (topics.size() > 1) {
+        return fail_usage("help takes one command");
     }
-    std::cerr << "seedbed: standard output: cannot be written\n";
-    return exit_failed;
+    if (topics.empty() || asks_for_help(topics.front())) {
+        print_help(std::cout);
+        return end_output("", exit_ok);
+    }
+    auto const* const about = find_command(topics.front());
+    return about != nullptr ? show_help(about->help()) : unknown(topics.front());
+}
+
+int version(std::vector<std::string> const& more) {
+    if (!more.empty()) {
+        return fail_usage("--version takes no arguments");
+    }
+    std::cout << "seedbed " + program_version() + "\n";
+    return end_output("", exit_ok);
 }
 
 } // namespace
@@ -66,21 +103,15 @@ int run_command_line(std::vector<std::string> const& arguments) {
         return exit_usage;
     }
     auto const& name = arguments.front();
-    if (name == "--help" || name == "-h" || name == "help") {
-        print_help(std::cout);
-        return end_output();
+    std::vector<std::string> const rest(arguments.begin() + 1, arguments.end());
+    if (asks_for_help(name)) {
+        return help(rest);
     }
     if (name == "--version") {
-        std::cout << "seedbed " + program_version() + "\n";
-        return end_output();
+        return version(rest);
     }
-    for (auto const& c : commands) {
-        if (name == c.name) {
-            return c.run({arguments.begin() + 1, arguments.end()});
-        }
-    }
-    std::cerr << "seedbed: unknown command '" << name << "'; see 'seedbed --help'\n";
-    return exit_usage;
+    auto const* const chosen = find_command(name);
+    return chosen != nullptr ? chosen->run(rest) : unknown(name);
 }
 
 } // namespace seedbed

@@ -4,9 +4,26 @@
 
 #include <boost/program_options.hpp>
 
+#include "core/foundation/closest_match.hpp"
+
 namespace seedbed {
 
 namespace po = boost::program_options;
+
+namespace {
+
+/// The names in --help's style, "--yes", of the options that --help lists.
+std::vector<std::string> listed_names(po::options_description const& options) {
+    std::vector<std::string> names;
+    for (auto const& option : options.options()) {
+        if (!option->description().empty()) {
+            names.push_back("--" + option->long_name());
+        }
+    }
+    return names;
+}
+
+} // namespace
 
 result<bool> take_arguments(std::vector<std::string> const& arguments, po::options_description const& options,
                             po::positional_options_description const& positional) {
@@ -20,6 +37,10 @@ result<bool> take_arguments(std::vector<std::string> const& arguments, po::optio
         }
         po::notify(values);
         return true;
+    } catch (po::unknown_option const& e) {
+        return tl::unexpected(error{e.what() + did_you_mean(e.get_option_name(), listed_names(options))});
+    } catch (po::too_many_positional_options_error const&) {
+        return tl::unexpected(error{"too many arguments"});
     } catch (po::error const& e) {
         return tl::unexpected(error{e.what()});
     }
@@ -29,8 +50,13 @@ result<bool> take_arguments(std::vector<std::string> const& arguments, po::optio
     return take_arguments(arguments, options, po::positional_options_description());
 }
 
+std::string did_you_mean(std::string_view word, std::vector<std::string> const& known) {
+    auto const meant = closest_match(word, known);
+    return meant ? " (did you mean '" + *meant + "'?)" : "";
+}
+
 int end_output(std::string_view command, int code) {
-    return std::cout.flush() ? code : fail(command, exit_failed, "standard output: cannot be written");
+    return std::cout.flush() ? code : fail(command, exit_failed, "cannot write to standard output");
 }
 
 int show_help(command_help const& help) {
@@ -39,7 +65,7 @@ int show_help(command_help const& help) {
 }
 
 exit_code fail(std::string_view command, exit_code code, std::string_view message) {
-    std::cerr << "seedbed " << command << ": " << message << '\n';
+    std::cerr << "seedbed" << (command.empty() ? "" : " ") << command << ": " << message << '\n';
     return code;
 }
 

@@ -15,29 +15,32 @@ class positional_options_description;
 
 namespace seedbed {
 
-/// Takes what a subcommand was given into the variables that \p options name. Options are to be written out: an
-/// abbreviation could mean another one in a later version. Nothing is taken where --help is among them, which
-/// \p options have as a switch.
-/// \return whether there is something to do: false where help was asked for. The error is one line.
+/// Stores the arguments of a subcommand in the variables bound to \p options, which include the switch --help. Options
+/// must be written out: an abbreviation could mean another option in a later version. With --help nothing is stored.
+/// \return whether to run the command; false if help was asked for. The error is one line, which names a misspelled
+/// option's likely meaning: one of those that have a description.
 [[nodiscard]] result<bool> take_arguments(std::vector<std::string> const& arguments,
                                           boost::program_options::options_description const& options,
                                           boost::program_options::positional_options_description const& positional);
 
-/// Of a command without positional arguments.
+/// The same for a command without positional arguments.
 [[nodiscard]] result<bool> take_arguments(std::vector<std::string> const& arguments,
                                           boost::program_options::options_description const& options);
 
-/// To be called when all is printed: what standard output did not take is no success.
-/// \return \p code, or exit_failed, which it then tells.
+/// " (did you mean 'deploy'?)", or nothing if \p word resembles none of \p known.
+[[nodiscard]] std::string did_you_mean(std::string_view word, std::vector<std::string> const& known);
+
+/// Call it after printing: flushes standard output. \param command for the error message; empty for the program itself.
+/// \return \p code; exit_failed, after an error message, if the output could not be written.
 [[nodiscard]] int end_output(std::string_view command, int code);
 
 /// Prints the help on standard output.
 [[nodiscard]] int show_help(command_help const& help);
 
-/// Says on standard error, in a line that begins with the command's name, why it ends with \p code.
+/// Prints \p message on standard error, after the command's name. \return \p code.
 exit_code fail(std::string_view command, exit_code code, std::string_view message);
 
-/// The same for a command line that is wrong; the line ends with where its help is to be found.
+/// The same for a bad command line: the message ends by naming the help. \return exit_usage.
 exit_code fail_usage(std::string_view command, std::string_view message);
 
 } // namespace seedbed

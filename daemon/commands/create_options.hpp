@@ -11,11 +11,11 @@ namespace seedbed {
 
 /// The command line of `seedbed create`.
 struct create_options {
-    std::string source;    ///< block device or image file; empty where partclone's torrent.info is given
+    std::string source;    ///< block device or image file; empty with --partclone or --bt-dir
     std::string partclone; ///< torrent.info
     std::string bt_dir;    ///< folder with the data files of torrent.info
     std::string output;
-    std::optional<std::string> piece_size; ///< as given; 16 MiB where it is not
+    std::optional<std::string> piece_size; ///< as given; 16 MiB by default
     torrent_details torrent;
     bool capture = false;
     bool no_sparse = false;
@@ -25,8 +25,8 @@ struct create_options {
     bool help = false; ///< nothing else is set then
 };
 
-/// Reads and checks the command line. Fills in what follows from the rest: the path of torrent.info, the name, the
-/// piece length. The error is one line.
+/// Reads and checks the command line. Fills in the values that follow from others: the path of torrent.info, the name,
+/// the piece length. The error is one line.
 [[nodiscard]] result<create_options> parse_create_options(std::vector<std::string> const& arguments);
 
 } // namespace seedbed

@@ -32,12 +32,13 @@ po::options_description describe(daemon_options& options) {
     po::options_description description;
     auto add = description.add_options();
     add("help,h", "show this help");
-    add("config,c", po::value(&options.config)->value_name("FILE"), "the configuration file");
-    add("check-config", po::bool_switch(&options.check_only), "say what the configuration would do, and end");
+    add("config,c", po::value(&options.config)->value_name("FILE"),
+        (std::string("read this configuration file (default: ") + default_config + ", if it exists)").c_str());
+    add("check-config", po::bool_switch(&options.check_only), "report what the configuration would do, then exit");
     return description;
 }
 
-/// One line on what an image would do, or why it would fail. Opens its device for reading only.
+/// Prints a line on what an image would do, or why it would fail. Opens its device for reading only.
 bool check_image(image_settings const& image, settings const& configured) {
     auto const refuse = [&](std::string const& reason) {
         std::cout << image.name << ": would fail: " << reason << '\n';
@@ -101,17 +102,17 @@ int run(std::string const& file, bool required, bool check_only) {
 
 command_help daemon_help() {
     daemon_options options;
-    return {"daemon",
-            {"[--config FILE] [--check-config]"},
-            {std::string("Seeds and deploys the images of FILE and of images.d/*.toml beside it, until SIGTERM. SIGHUP "
-                         "reads them again and applies what has changed. Without --config, ") +
-             default_config + " is read where it is there."},
-            to_option_helps(describe(options)),
-            {{exit_ok, "stopped as told; --check-config: all is well"},
-             {exit_failed, "an address cannot be listened on, or an internal failure"},
-             {exit_usage, "bad command line or configuration; nothing was started"},
-             {exit_refused, "--check-config: an image would be refused"}},
-            {"An image that fails does not end the daemon."}};
+    return {
+        "daemon",
+        {"[--config FILE] [--check-config]"},
+        {"Seeds and deploys the images listed in FILE and in images.d/*.toml beside it, until SIGTERM. SIGHUP reads "
+         "them again and applies the differences."},
+        to_option_helps(describe(options)),
+        {{exit_ok, "stopped by a signal; --check-config: the configuration is valid"},
+         {exit_failed, "cannot listen on an address, or an internal failure"},
+         {exit_usage, "bad command line or configuration; nothing was started"},
+         {exit_refused, "--check-config: an image would be refused"}},
+        {"A failed image does not stop the daemon."}};
 }
 
 int daemon_command(std::vector<std::string> const& arguments) {

@@ -19,9 +19,9 @@
 #include "core/image/torrent_file.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/deploy_options.hpp"
-#include "daemon/commands/receipt.hpp"
 #include "daemon/service/deployment.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/receipt.hpp"
 #include "daemon/terminal/confirm.hpp"
 #include "daemon/terminal/console.hpp"
 #include "daemon/terminal/overview_text.hpp"
@@ -31,8 +31,8 @@ namespace seedbed {
 
 namespace {
 
-/// The usual port, or another one where that is taken: several deployments may run on one machine. A certain one and
-/// not "any", since reports to the tracker name it.
+/// Port 6881, or a free one if that is taken: several deployments may run on one machine. It has to be known before
+/// listening, not left to the kernel, since reports to the tracker name it.
 std::uint16_t port_to_listen_on() {
     using boost::asio::ip::tcp;
     constexpr std::uint16_t usual = 6881;
@@ -55,10 +55,10 @@ std::uint16_t port_to_listen_on() {
             return bound.port();
         }
     }
-    return usual; // and libtorrent says why it can not be listened on
+    return usual; // libtorrent reports why it cannot listen on it
 }
 
-/// The network as the command line has it, over that of the configuration file.
+/// Applies the command line to the network settings of the configuration file.
 void apply_network(deploy_options const& options, network_settings& network) {
     if (!options.listen.empty()) {
         network.listen = options.listen;
@@ -69,7 +69,7 @@ void apply_network(deploy_options const& options, network_settings& network) {
     network.local_discovery = network.local_discovery && options.local_discovery;
 }
 
-/// One deployment from the first look at the torrent to the receipt.
+/// One deployment, from reading the torrent to the receipt.
 class deploy_run {
 public:
     deploy_run(deploy_options options, settings in_force)
@@ -108,7 +108,7 @@ private:
                            [this](image_status const& status) { m_console.show(status); });
         auto const known = m_receipt.result.image;
         m_receipt.result = running.run();
-        if (auto& image = m_receipt.result.image; image.total_bytes == 0) { // it could not be opened
+        if (auto& image = m_receipt.result.image; image.total_bytes == 0) { // the image could not be opened
             image.info_hash = known.info_hash;
             image.total_bytes = known.total_bytes;
             image.piece_length = known.piece_length;
@@ -116,12 +116,12 @@ private:
         }
         m_console.clear();
         if (m_receipt.result.code == exit_interrupted || m_receipt.result.code == exit_timed_out) {
-            m_console.print("what was written is on the device: the same command goes on from there");
+            m_console.print("written data is on the device; run the same command again to resume");
         }
         return m_receipt.result.code;
     }
 
-    /// Reads the torrent, shows the device and asks the guards.
+    /// Reads the torrent, shows the device and checks its guards.
     exit_code look() {
         auto& image = m_options.image;
         torrent_limits limits;
@@ -165,7 +165,7 @@ private:
         if (m_options.yes) {
             return exit_ok;
         }
-        auto const answer = confirm("Overwrite " + printable(m_options.image.device) + "? Type \"yes\" to go on: ");
+        auto const answer = confirm("Overwrite " + printable(m_options.image.device) + "? Type \"yes\" to continue: ");
         if (!answer) {
             return refuse(exit_not_confirmed, answer.error().message);
         }

@@ -25,7 +25,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-/// What the options are before they are checked.
+/// The options as given, before they are checked.
 struct raw_options {
     std::string torrent;
     std::string device;
@@ -46,39 +46,39 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     po::options_description description;
     auto add = description.add_options();
     add("help,h", "show this help");
-    add("yes,y", po::bool_switch(&options.yes), "do not ask before the device is overwritten");
-    add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk that has not this serial number");
-    add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device that has not this size, such as \"20 GiB\"");
+    add("yes,y", po::bool_switch(&options.yes), "overwrite the device without asking");
+    add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk with another serial number");
+    add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device of another size, for example \"20 GiB\"");
     add("peer", po::value(&options.image.peers)->value_name("ADDRESS:PORT"),
-        "a machine to fetch from; may be given several times");
+        "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
-        "ask this tracker for peers, besides those of the .torrent; may be given several times");
+        "ask this tracker for peers, in addition to those of the .torrent; may be repeated");
     add("no-local-discovery", po::bool_switch(&raw.no_local_discovery), "do not look for peers by multicast");
     add("listen", po::value(&options.listen)->value_name("ADDRESS:PORT"),
-        "where others may connect; may be given several times. Without it: port 6881 of all addresses, or any free one "
-        "where that is taken");
+        "accept peers on this address; may be repeated (default: port 6881 of all addresses, or a free port if 6881 is "
+        "taken)");
     add("timeout", po::value(&raw.timeout)->value_name("TIME"),
-        "give up where the download has not ended so long after the check; without it, peers are waited for for ever");
-    add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the torrent: the default");
-    add("no-verify", po::bool_switch(&raw.no_verify), "leave that out");
-    add("seed-for", po::value(&raw.seed_for)->value_name("TIME"), "serve others for so long when it is done");
+        "fail if the download takes longer than TIME (default: no limit)");
+    add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the .torrent (default)");
+    add("no-verify", po::bool_switch(&raw.no_verify), "do not read back and compare");
+    add("seed-for", po::value(&raw.seed_for)->value_name("TIME"), "when done, seed for TIME");
     add("seed-until-idle", po::value(&raw.seed_until_idle)->value_name("TIME"),
-        "serve others until nobody has fetched anything for so long");
+        "when done, seed until no peer has downloaded anything for TIME");
     add("ratio", po::value(&raw.ratio)->value_name("NUMBER"),
-        "serve others until so many times the size of the image has been sent; give a time, too, where nobody may "
+        "when done, seed until NUMBER times the image's size has been uploaded; add a time limit in case no peers "
         "come");
     add("check", po::value(&raw.check)->value_name("HOW"),
-        "how to find out what DEVICE holds already: resume (the default), by what an interrupted run noted, or else by "
-        "reading it; full, by reading it; none, not at all: everything is fetched");
+        "find out what DEVICE already holds: resume (default) trusts the checkpoint of an interrupted run, and reads "
+        "DEVICE if there is none; full reads DEVICE; none skips the check and downloads everything");
     add("state", po::value(&options.state)->value_name("DIR"),
-        "where the pieces that are durably on DEVICE are noted every 30 s; by default /var/lib/seedbed, or "
-        "$XDG_STATE_HOME/seedbed where you are not root");
+        "keep checkpoints in DIR, written every 30 s (default: /var/lib/seedbed; $XDG_STATE_HOME/seedbed if not run as "
+        "root)");
     add("receipt", po::value(&options.receipt)->value_name("FILE"),
-        "write what has come of it to FILE, as JSON, also where it failed; an older FILE is replaced");
+        "write the result to FILE as JSON, also on failure; an existing FILE is replaced");
     add("profile", po::value(&raw.profile)->value_name("CLASS"),
-        "hdd, sata_ssd or nvme, where the device is taken for the wrong one ('seedbed probe')");
+        "treat DEVICE as hdd, sata_ssd or nvme (default: detected, see 'seedbed probe')");
     add("config", po::value(&options.config)->value_name("FILE"),
-        "take profiles, memory, network and log level from this configuration file, and no images");
+        "take profiles, memory, network and log level, but no images, from this configuration file");
     return description;
 }
 
@@ -86,7 +86,7 @@ tl::unexpected<error> refuse(std::string reason) {
     return tl::unexpected(error{std::move(reason)});
 }
 
-/// Reads an option that is a time into \p into, where it was given.
+/// Reads an option that is a time into \p into, if it was given.
 result<void> read_time(char const* name, std::string const& text, std::optional<std::chrono::milliseconds>& into) {
     if (text.empty()) {
         return {};
@@ -124,7 +124,7 @@ result<void> read_ratio(std::string const& text, std::optional<double>& into) {
     return {};
 }
 
-/// What is about the device.
+/// Reads the options about the device.
 result<void> read_device_options(raw_options const& raw, image_settings& image) {
     if (!raw.serial.empty()) {
         image.serial = raw.serial;
@@ -176,12 +176,12 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
         return refuse(raw.torrent.empty() ? "X.torrent and DEVICE are missing" : "DEVICE is missing");
     }
     if (raw.verify && raw.no_verify) {
-        return refuse("--verify and --no-verify exclude each other");
+        return refuse("--verify and --no-verify are mutually exclusive");
     }
     options.image.mode = image_mode::deploy;
     options.image.verify = !raw.no_verify;
     if (!options.state.empty()) {
-        std::error_code ignored; // it is said below
+        std::error_code ignored; // the same error is reported below
         options.state = std::filesystem::absolute(options.state, ignored).string();
     }
     options.local_discovery = !raw.no_local_discovery;
@@ -189,7 +189,7 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     options.image.torrent = std::filesystem::absolute(raw.torrent, ec).string();
     options.image.device = std::filesystem::absolute(raw.device, ec).string();
     if (ec) {
-        return refuse("the present folder is not to be found: " + ec.message());
+        return refuse("cannot determine the current folder: " + ec.message());
     }
     for (auto const& step : {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),
                              read_device_options(raw, options.image), check_network(options)}) {
@@ -224,7 +224,7 @@ std::string usual_state_folder() {
         return "/var/lib/seedbed";
     }
     auto const* const state = std::getenv("XDG_STATE_HOME");
-    if (state != nullptr && *state == '/') { // a relative one is to be ignored (XDG Base Directory Specification)
+    if (state != nullptr && *state == '/') { // a relative one must be ignored (XDG Base Directory Specification)
         return std::string(state) + "/seedbed";
     }
     auto const* const home = std::getenv("HOME");
@@ -237,27 +237,26 @@ command_help deploy_help() {
     return {
         "deploy",
         {"X.torrent DEVICE [OPTION]..."},
-        {"Writes one image to DEVICE and ends: no configuration file, no service. Shows what will be overwritten and "
-         "asks; without a terminal it is refused unless --yes is given. Peers are found by multicast, by the trackers "
-         "of the .torrent, and by --peer and --tracker. DEVICE is read first, and only what differs is fetched; after "
-         "an interruption the same command goes on from where it was.",
-         "Done means downloaded, written, flushed, read back and compared. It then ends at once, so that a script can "
-         "go on and a machine can boot; where several are imaged together, let each serve the others for a while "
-         "(--seed-until-idle 15s). Of several ends the first one counts.",
-         "Times are written as 90s, 10min or 2h."},
+        {"Writes one image to DEVICE, then exits; needs neither a configuration file nor a service. Shows what will be "
+         "overwritten and asks for confirmation; without a terminal, --yes is required. Peers are found by multicast, "
+         "through the trackers of the .torrent, and with --peer and --tracker. DEVICE is read first, and only pieces "
+         "that differ are downloaded; after an interruption, the same command resumes.",
+         "An image is done when it is downloaded, written, flushed, read back and compared. The command then exits at "
+         "once, so that a script can continue and the machine can boot. If several machines are imaged together, let "
+         "each of them seed for a while (--seed-until-idle 15s). The first limit that is reached ends seeding.",
+         "A TIME is a whole number and a unit: 90s, 10min or 2h."},
         to_option_helps(describe(options, raw)),
         {{exit_ok, "done: every byte is on the device, and verified unless --no-verify was given"},
-         {exit_failed, "an internal failure, an address cannot be listened on, or --receipt could not be written"},
+         {exit_failed, "cannot listen on an address, cannot write the receipt, or an internal failure"},
          {exit_usage, "bad command line or configuration file; nothing was written"},
-         {exit_refused, "a guard refused DEVICE (missing, mounted, in use, too small, other serial number or size); "
+         {exit_refused, "DEVICE was refused (missing, mounted, in use, too small, another serial number or size); "
                         "nothing was written"},
-         {exit_bad_torrent, "the .torrent cannot be read or is refused; nothing was written"},
-         {exit_timed_out, "the download did not end within --timeout; what is there is kept"},
-         {exit_device_failed, "DEVICE failed: a read, a write or a flush of it"},
-         {exit_not_verified, "not verified: it could not be read back or differs"},
-         {exit_interrupted, "interrupted by a signal: what was written is flushed, the same command goes on"},
-         {exit_not_confirmed, "not confirmed: the answer was not yes, or there was no terminal to ask on; nothing "
-                              "was written"}}};
+         {exit_bad_torrent, "the .torrent cannot be read or was refused; nothing was written"},
+         {exit_timed_out, "the download did not finish within --timeout; the same command resumes"},
+         {exit_device_failed, "DEVICE failed: a read, write or flush error"},
+         {exit_not_verified, "not verified: DEVICE could not be read back or differs"},
+         {exit_interrupted, "interrupted by a signal; written data is flushed, and the same command resumes"},
+         {exit_not_confirmed, "not confirmed: the answer was not yes, or there was no terminal; nothing was written"}}};
 }
 
 result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments) {

@@ -20,8 +20,8 @@ struct deploy_options {
     bool local_discovery = true;
     seeding_rules seeding;
     std::optional<std::chrono::milliseconds> timeout;
-    std::string state;   ///< folder for checkpoints; empty: the usual one
-    std::string receipt; ///< where to write it; empty: nowhere
+    std::string state;   ///< folder of checkpoints; empty: the default
+    std::string receipt; ///< file to write it to; empty: none
     bool yes = false;    ///< do not ask
     bool help = false;   ///< nothing else is set then
 };
@@ -29,7 +29,7 @@ struct deploy_options {
 /// Reads and checks the command line. The error is one line.
 [[nodiscard]] result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments);
 
-/// Where checkpoints go where nobody says it: /var/lib/seedbed for root, for others $XDG_STATE_HOME/seedbed (by default
+/// The default folder of checkpoints: /var/lib/seedbed for root, for others $XDG_STATE_HOME/seedbed (by default
 /// ~/.local/state/seedbed).
 [[nodiscard]] std::string usual_state_folder();
 

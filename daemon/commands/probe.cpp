@@ -5,6 +5,7 @@
 #include <iostream>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include <boost/program_options.hpp>
 #include <nlohmann/json.hpp>
@@ -21,6 +22,9 @@ namespace seedbed {
 namespace {
 
 namespace po = boost::program_options;
+
+/// The "format" of the JSON document: raised when a key changes its meaning or is removed.
+constexpr int format_version = 1;
 
 struct probe_options {
     std::vector<std::string> devices;
@@ -40,12 +44,12 @@ po::options_description describe(probe_options& options) {
     auto add = description.add_options();
     add("help,h", "show this help");
     add("config", po::value(&options.config)->value_name("FILE"),
-        "take the profiles from this configuration file instead of the defaults");
-    add("json", po::bool_switch(&options.json), "print a JSON list; sizes are bytes");
+        "take profiles from this configuration file (default: built-in profiles)");
+    add("json", po::bool_switch(&options.json), "print a JSON document (format 1, sizes in bytes)");
     return description;
 }
 
-/// As in the configuration: true, false or "auto".
+/// As in the configuration file: true, false or "auto".
 nlohmann::ordered_json to_json(direct_io_mode mode) {
     if (mode == direct_io_mode::automatic) {
         return to_string(mode);
@@ -77,7 +81,8 @@ void print_json(std::vector<probed_device> const& devices) {
     for (auto const& device : devices) {
         list.push_back(to_json(device));
     }
-    std::cout << list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    nlohmann::ordered_json const document{{"format", format_version}, {"devices", std::move(list)}};
+    std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
 using row = std::array<std::string, 11>;
@@ -157,10 +162,11 @@ command_help probe_help() {
     return {
         "probe",
         {"[OPTION]... DEVICE..."},
-        {"Shows what each DEVICE, a block device or an image file, is taken for, why, and the profile that it gets."},
+        {"Shows the class of each DEVICE, a block device or an image file, how it was detected, and the profile that "
+         "the device gets."},
         to_option_helps(describe(options)),
         {{exit_ok, "all shown"},
-         {exit_failed, "a DEVICE could not be looked at"},
+         {exit_failed, "a DEVICE could not be examined"},
          {exit_usage, "bad command line or configuration"}}};
 }
 

@@ -8,11 +8,11 @@
 
 #include "config/settings.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/commands/status_client.hpp"
-#include "daemon/commands/status_watch.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/status/status_client.hpp"
 #include "daemon/status/status_document.hpp"
 #include "daemon/terminal/status_layout.hpp"
+#include "daemon/terminal/status_watch.hpp"
 #include "daemon/terminal/terminal_screen.hpp"
 
 namespace seedbed {
@@ -34,10 +34,11 @@ po::options_description describe(status_options& options) {
     auto add = description.add_options();
     add("help,h", "show this help");
     add("watch,w", po::bool_switch(&options.watch),
-        "show it anew each second, on a terminal with the peers of each image, until Ctrl-C");
-    add("json", po::bool_switch(&options.json), "print the daemon's JSON document; with --watch one a line");
+        "refresh every second until Ctrl-C; on a terminal, show the peers of each image, too");
+    add("json", po::bool_switch(&options.json),
+        "print the daemon's status document as JSON; with --watch, one document a line");
     add("socket", po::value(&options.socket)->value_name("PATH"),
-        ("the daemon's socket, [control] socket in its configuration; by default " + options.socket).c_str());
+        ("connect to the daemon with this [control] socket (default: " + options.socket + ")").c_str());
     return description;
 }
 
@@ -51,7 +52,7 @@ int show(std::string const& socket, bool json) {
         return fail("status", exit_failed, socket + ": " + snapshot.error().message);
     }
     if (json) {
-        // As it came, with keys that this program may not know; it has been parsed once.
+        // As received, with keys that this program may not know; it parsed without error above.
         std::cout << nlohmann::ordered_json::parse(*answer).dump(2) << '\n';
     } else {
         for (auto const& line : status_table(*snapshot, standard_output_size().value_or(terminal_size{0, 0}).width)) {
@@ -65,17 +66,16 @@ int show(std::string const& socket, bool json) {
 
 command_help status_help() {
     status_options options;
-    return {
-        "status",
-        {"[--watch] [--json] [--socket PATH]"},
-        {"Shows what the daemon on this machine does: each image with its state, how far it is, its rate, its peers, "
-         "the time left, which hosts have got it and which have not, and what has failed."},
-        to_option_helps(describe(options)),
-        {{exit_ok, "shown"},
-         {exit_failed, "the daemon cannot be reached"},
-         {exit_usage, "bad command line"},
-         {exit_image_failed, "shown, and an image has failed"}},
-        {"With --watch, what was shown last decides."}};
+    return {"status",
+            {"[--watch] [--json] [--socket PATH]"},
+            {"Shows what the daemon on this machine is doing: the state, progress, rate, peers and time left of each "
+             "image, which hosts have completed it and which have not, and what has failed."},
+            to_option_helps(describe(options)),
+            {{exit_ok, "shown"},
+             {exit_failed, "cannot reach the daemon"},
+             {exit_usage, "bad command line"},
+             {exit_image_failed, "shown; an image has failed"}},
+            {"With --watch, the last status shown decides."}};
 }
 
 int status_command(std::vector<std::string> const& arguments) {

@@ -12,7 +12,7 @@ namespace seedbed {
 
 namespace {
 
-/// While it lives, a signal that would end the program ends a read instead.
+/// While it lives, a signal that would end the program interrupts read() instead.
 class interruptible_read {
 public:
     interruptible_read() {
@@ -35,7 +35,7 @@ private:
     std::array<struct ::sigaction, numbers.size()> m_before{};
 };
 
-/// One line of standard input without its newline; what there was where it ends or a signal comes.
+/// A line of standard input without its newline; empty if input ends or a signal comes first.
 std::string read_line() {
     std::string line;
     char c = 0;
@@ -49,7 +49,7 @@ std::string read_line() {
 
 result<bool> confirm(std::string const& question) {
     if (::isatty(STDIN_FILENO) != 1 || ::isatty(STDERR_FILENO) != 1) {
-        return tl::unexpected(error{"there is no terminal to ask on: --yes is needed"});
+        return tl::unexpected(error{"not a terminal; pass --yes to confirm"});
     }
     std::cerr << question << std::flush;
     interruptible_read const while_asking;

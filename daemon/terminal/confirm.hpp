@@ -6,10 +6,10 @@
 
 namespace seedbed {
 
-/// Asks \p question on the terminal. \return whether the answer was "yes", and nothing else; false as well after
-/// SIGINT, SIGTERM or SIGHUP. The error is that there is no terminal: standard input and standard error must be one.
+/// Asks \p question on the terminal. \return whether the answer was exactly "yes"; false also after SIGINT, SIGTERM or
+/// SIGHUP. Fails if standard input or standard error is not a terminal.
 ///
-/// Threads: to be called while there is one only: it changes how signals are handled, and changes it back.
+/// Threads: call it while the process has one thread: it changes the handling of signals and restores it.
 [[nodiscard]] result<bool> confirm(std::string const& question);
 
 } // namespace seedbed

@@ -12,8 +12,8 @@ TEST_CASE("arguments are taken into the variables of their options") {
     std::string source;
     bool force = false;
     po::options_description options;
-    options.add_options()("help,h", "")("output,o", po::value(&output))("force", po::bool_switch(&force))(
-        "source", po::value(&source));
+    options.add_options()("help,h", "show help")("output,o", po::value(&output), "write to FILE")(
+        "force", po::bool_switch(&force), "replace it")("source", po::value(&source));
     auto const take = [&](std::vector<std::string> const& arguments) {
         return take_arguments(arguments, options, po::positional_options_description().add("source", 1));
     };
@@ -24,20 +24,27 @@ TEST_CASE("arguments are taken into the variables of their options") {
         CHECK(source == "/dev/sda");
         CHECK(force);
     }
-    SECTION("help leaves all as it was, whatever stands beside it") {
+    SECTION("help stores nothing, whatever else is given") {
         CHECK(take({"-o", "x", "--help", "/dev/sda"}) == false);
         CHECK(take({"-h"}) == false);
         CHECK(output.empty());
         CHECK(source.empty());
     }
-    SECTION("an abbreviation is no option") {
+    SECTION("an abbreviation is not an option") {
         auto const taken = take({"--outp", "x"});
         REQUIRE(!taken);
-        CHECK(taken.error().message == "unrecognised option '--outp'");
+        CHECK(taken.error().message == "unrecognised option '--outp' (did you mean '--output'?)");
         CHECK(output.empty());
     }
+    SECTION("a misspelled option is answered with the likely one") {
+        CHECK(take({"--outptu", "x"}).error().message == "unrecognised option '--outptu' (did you mean '--output'?)");
+        CHECK(take({"--forse"}).error().message == "unrecognised option '--forse' (did you mean '--force'?)");
+        CHECK(take({"--nonsense"}).error().message == "unrecognised option '--nonsense'");
+        // Without a description it is a positional argument, which --help shows in capitals.
+        CHECK(take({"--sourc", "x"}).error().message == "unrecognised option '--sourc'");
+    }
     SECTION("one positional argument too many") {
-        CHECK(!take({"/dev/sda", "/dev/sdb"}));
+        CHECK(take({"/dev/sda", "/dev/sdb"}).error().message == "too many arguments");
         CHECK(source.empty());
     }
     SECTION("no positional argument at all") {

@@ -102,7 +102,7 @@ TEST_CASE("every option of deploy") {
 TEST_CASE("what deploy does not take names the option") {
     CHECK(parse_deploy_options({}).error().message == "X.torrent and DEVICE are missing");
     CHECK(parse_deploy_options({"x.torrent"}).error().message == "DEVICE is missing");
-    CHECK_THAT(refusal({"third"}), Catch::Contains("positional"));
+    CHECK(refusal({"third"}) == "too many arguments");
     CHECK_THAT(refusal({"--peer", "host"}), Catch::StartsWith("--peer 'host'"));
     CHECK_THAT(refusal({"--listen", "0.0.0.0"}), Catch::StartsWith("--listen '0.0.0.0'"));
     CHECK_THAT(refusal({"--tracker", "ftp://x"}), Catch::StartsWith("--tracker 'ftp://x'"));
@@ -113,7 +113,7 @@ TEST_CASE("what deploy does not take names the option") {
     CHECK_THAT(refusal({"--ratio", "nan"}), Catch::StartsWith("--ratio nan"));
     CHECK_THAT(refusal({"--check", "maybe"}), Catch::StartsWith("--check maybe"));
     CHECK_THAT(refusal({"--profile", "floppy"}), Catch::StartsWith("--profile floppy"));
-    CHECK_THAT(refusal({"--verify", "--no-verify"}), Catch::Contains("exclude each other"));
+    CHECK_THAT(refusal({"--verify", "--no-verify"}), Catch::Contains("mutually exclusive"));
     CHECK_THAT(refusal({"--peers", "10.0.0.1:1"}), Catch::Contains("--peers")); // no guessing
 }
 

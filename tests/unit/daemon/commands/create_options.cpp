@@ -1,0 +1,72 @@
+#include "daemon/commands/create_options.hpp"
+
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace seedbed;
+
+namespace {
+
+using strings = std::vector<std::string>;
+
+std::string refusal(strings arguments) {
+    arguments.insert(arguments.end(), {"-o", "x.torrent"});
+    auto const parsed = parse_create_options(arguments);
+    return parsed ? "accepted" : parsed.error().message;
+}
+
+} // namespace
+
+TEST_CASE("create: the name and the piece size have defaults") {
+    auto const parsed = parse_create_options({"/dev/vg/root", "-o", "x.torrent"});
+    REQUIRE(parsed);
+    CHECK(parsed->source == "/dev/vg/root");
+    CHECK(parsed->output == "x.torrent");
+    CHECK(parsed->torrent.name == "root");
+    CHECK(parsed->torrent.piece_length == 16 << 20);
+    CHECK_FALSE(parsed->capture);
+    CHECK_FALSE(parsed->force);
+}
+
+TEST_CASE("create: a folder of partclone implies its torrent.info") {
+    auto const parsed = parse_create_options({"--bt-dir", "captured", "--name", "sda1", "-o", "x.torrent"});
+    REQUIRE(parsed);
+    CHECK(parsed->partclone == "captured/torrent.info");
+    CHECK(parsed->torrent.name == "sda1");
+}
+
+TEST_CASE("create: a source whose name cannot be an image's needs --name") {
+    strings const link{"/dev/disk/by-partlabel/Basic\\x20data\\x20partition"};
+    CHECK(
+        refusal(link) ==
+        "cannot name the image after SOURCE: image name 'Basic\\x20data\\x20partition' holds a backslash; pass --name "
+        "with a name in printable ASCII without backslashes");
+    CHECK(refusal({link.front(), "--name", "data"}) == "accepted");
+    CHECK_THAT(refusal({"B\xc3\xbcro.img"}), Catch::EndsWith("pass --name with a name in printable ASCII without "
+                                                             "backslashes"));
+    CHECK(refusal({"sda1.img", "--name", "/dev/sda1"}) == "--name: image name '/dev/sda1' starts with a slash");
+    CHECK(refusal({"folder/"}) == "--name is missing");
+    CHECK(refusal({"--partclone", "torrent.info"}) == "--name is missing");
+}
+
+TEST_CASE("create: refuses options that cannot be combined") {
+    CHECK(refusal({}) == "SOURCE or --partclone is missing");
+    CHECK(refusal({"a", "--partclone", "b"}) == "SOURCE cannot be combined with --partclone or --bt-dir");
+    CHECK_THAT(refusal({"--partclone", "b", "--no-sparse"}), Catch::EndsWith("need a SOURCE"));
+    CHECK_THAT(refusal({"a", "--capture", "--piece-size", "1 MiB"}), Catch::StartsWith("--piece-size applies to raw"));
+    CHECK(parse_create_options({"a"}).error().message == "--output is missing");
+}
+
+TEST_CASE("create: refuses bad values and names their option") {
+    CHECK_THAT(refusal({"a", "--tracker", "ftp://x"}), Catch::StartsWith("--tracker 'ftp://x'"));
+    CHECK_THAT(refusal({"a", "--piece-size", "large"}), Catch::StartsWith("--piece-size "));
+    CHECK(refusal({"a", "--piece-size", "8 KiB"}) ==
+          "--piece-size 8 KiB: expected a power of two from 16 KiB to 64 MiB");
+    CHECK(refusal({"a", "--piece-size", "17 KiB"}) ==
+          "--piece-size 17 KiB: expected a power of two from 16 KiB to 64 MiB");
+    CHECK(refusal({"a", "--piece-size", "128 MiB"}) ==
+          "--piece-size 128 MiB: expected a power of two from 16 KiB to 64 MiB");
+    CHECK(refusal({"a", "--piece-size", "64 MiB"}) == "accepted");
+}
