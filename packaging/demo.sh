@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Shows Seedbed at work on this machine, and proves the result: an ext4 file system with more than 1 GiB of data is captured
-# with partclone, seeded by one daemon from its loop device, and deployed by another one to a second loop device.
+# Shows Seedbed at work on this machine and proves the result: an ext4 file system with more than 1 GiB of data is captured with
+# partclone, seeded by one daemon from its loop device, and deployed by another to a second loop device.
 #
 # Usage: sudo packaging/demo.sh
 #
-# Installs what is missing, builds the release preset, asks nothing, and leaves nothing behind but packages and build folder.
-# Takes about 3 GiB in TMPDIR (/var/tmp by default); where there are no loop devices, image files take their place and it is 6.
+# Installs missing packages, builds the release preset, asks no questions, and leaves only packages and the build folder behind.
+# Needs about 3 GiB in TMPDIR (default: /var/tmp), or 6 GiB without loop devices, when image files take their place.
 # SEEDBED_PROGRAM names a program to use instead of building one. Exit status: 0 PASS, 1 FAIL.
 set -euo pipefail
 
@@ -17,7 +17,7 @@ export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 say() { printf '\n== %s\n' "$*"; }
 fail() {
   local log
-  # The last words of both daemons.
+  # The last log lines of both daemons.
   for log in "${work:-/nonexistent}"/{seeding,deploying}.log; do
     [[ ! -s $log ]] || { echo "-- the ${log##*/}:" && tail -n 15 "$log"; }
   done
@@ -28,13 +28,13 @@ fail() {
 ((EUID == 0)) || { echo "demo.sh: run it as root: sudo packaging/demo.sh" >&2 && exit 1; }
 
 work=
-pids=()   # of what runs in the background, the last one started last
+pids=()   # background processes, in the order in which they were started
 mounts=() # mount points
 loops=()  # loop devices
 # shellcheck disable=SC2317 # called by trap
 cleanup() {
   local status=$? pid item
-  trap '' INT TERM HUP # nothing stops the tidying up
+  trap '' INT TERM HUP # nothing interrupts the clean-up
   set +e
   for pid in "${pids[@]}"; do
     kill -TERM "$pid" 2>/dev/null
@@ -57,7 +57,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# await_end PID SECONDS: false where it still runs after that time.
+# await_end PID SECONDS: fails if the process still runs after that time.
 await_end() {
   local tenths
   for ((tenths = 0; tenths < $2 * 10; ++tenths)); do
@@ -67,7 +67,7 @@ await_end() {
   return 1
 }
 
-# as_owner COMMAND...: as the owner of the source folder, so that a build by way of sudo leaves no files of root in it.
+# as_owner COMMAND...: runs it as the owner of the source folder, so that a build under sudo leaves no files of root there.
 as_owner() {
   local owner home
   owner=$(stat -c %U "$source_dir")
@@ -90,22 +90,22 @@ if [[ -z $seedbed ]]; then
   as_owner cmake --build --preset release --target seedbed
   seedbed=$source_dir/build/release/seedbed
 fi
-[[ -x $seedbed ]] || fail "$seedbed is no program"
+[[ -x $seedbed ]] || fail "$seedbed is not a program"
 seedbed=$(readlink -f "$seedbed")
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/seedbed-demo-XXXXXX")
 cd "$work"
 mkdir captured mnt-source mnt-target
-# need_space MIB: free in the work folder.
+# need_space MIB: fails unless the work folder has that much free space.
 need_space() {
   local free
   free=$(df --output=avail -B 1M . | tail -n 1)
-  ((free >= $1)) || fail "${work%/*} has ${free// /} MiB free, $1 are needed: name another folder in TMPDIR"
+  ((free >= $1)) || fail "${work%/*} has ${free// /} MiB free, $1 are needed; set TMPDIR to another folder"
 }
 need_space 3000
 truncate -s "$disk_size" source.img target.img
 
-# attach FILE: its loop device, in $attached; false where there is none to be had.
+# attach FILE: puts its loop device in $attached; fails if none is available.
 attach() {
   attached=$(losetup --find --show "$1" 2>>losetup.log) || return 1
   loops+=("$attached")
@@ -122,20 +122,20 @@ detach_all() {
 mount_at() {
   local device=$1 folder=$2
   shift 2
-  mounts+=("$work/$folder") # first, for a signal can come in between
+  mounts+=("$work/$folder") # first, since a signal can come in between
   mount "$@" "$device" "$work/$folder"
 }
 
-# fill FOLDER: files large and small, many of them, in a tree with all that a tree can have.
+# fill FOLDER: many files, large and small, in a tree with every kind of entry.
 fill() {
   local i
   for i in 1 2 3 4; do
     head -c 272M /dev/urandom >"$1/large-$i"
-    # A third of the small files each time, so that they lie between the large ones.
+    # A part of the small files each time, so that they lie between the large ones.
     awk -v RS='\0' -v ORS='\0' -v i="$i" 'NR % 4 == i - 1' "$work/small-files" |
       tar --null --no-recursion -T - -P -cf - 2>>"$work/tar.log" | tar -C "$1" -xf - 2>>"$work/tar.log"
   done
-  # Holes: captured blocks become many runs, most of them no multiple of 16 KiB.
+  # Delete some: the captured blocks become many extents, most of them no multiple of 16 KiB.
   find "$1/usr" -type f -print0 | awk -v RS='\0' -v ORS='\0' 'NR % 5 == 0' | xargs -0 rm -f
   mkdir -m 1777 "$1/odd"
   truncate -s 64M "$1/odd/sparse"
@@ -170,8 +170,8 @@ if $loop_mode; then
   umount mnt-source
 else
   detach_all
-  echo "no loop devices here (${reason:-no reason given}): image files take their place"
-  need_space 6000 # the trees are copied out of both at the end
+  echo "loop devices are unavailable (${reason:-no reason given}); using image files"
+  need_space 6000 # both trees are copied out at the end
   source=$work/source.img target=$work/target.img
   mkdir tree
   fill "$work/tree"
@@ -179,7 +179,7 @@ else
   rm -rf tree
 fi
 
-say "partclone captures what is used of it"
+say "capture its used blocks with partclone"
 partclone.ext4 -c -t -s "$source" -O captured --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 || {
   tail -n 5 partclone.out
   fail "partclone.ext4 could not capture $source"
@@ -187,12 +187,12 @@ partclone.ext4 -c -t -s "$source" -O captured --buffer_size 16777216 -L partclon
 [[ -s captured/torrent.info ]] || fail "partclone.ext4 wrote no torrent.info"
 "$seedbed" create --partclone captured/torrent.info --name demo -o demo.torrent || fail "seedbed create failed"
 
-# Two ports that are free now.
+# Two free ports.
 read -r seed_port deploy_port < <("$python" -c 'import socket
 sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 print(*(s.getsockname()[1] for s in sockets))')
 
-# configuration MODE DEVICE PORT: one image on loopback only.
+# configuration MODE DEVICE PORT: prints a configuration of one image, on the loopback interface only.
 configuration() {
   cat <<END
 [control]
@@ -215,7 +215,7 @@ configuration seed "$source" "$seed_port" >seeding.toml
   echo "peers = [\"127.0.0.1:$seed_port\"]"
 } >deploying.toml
 
-# The other end of NOTIFY_SOCKET. Draws what STATUS says on standard error, and prints one line: "seeding" or "failed: REASON".
+# The receiver of NOTIFY_SOCKET. Draws the STATUS on standard error and prints one line: "seeding" or "failed: REASON".
 cat >watch.py <<'END'
 import os, re, socket, sys, time
 
@@ -258,10 +258,10 @@ while True:
                 if terminal:
                     sys.stderr.write("\n")
                 print("seeding" if phase == "seeding" else f"failed: {reason}", flush=True)
-                # Stays to take what the daemon sends until it ends.
+                # Keeps receiving, since the daemon sends messages until it ends.
 END
 
-# start WHAT: the daemon of WHAT.toml; returns once it seeds. Its process id is in $daemon, the seconds it took in $took.
+# start WHAT: starts the daemon of WHAT.toml and waits until it seeds. Puts its process id in $daemon, the milliseconds in $took.
 start() {
   local what=$1 verdict begin watch tenths
   "$python" watch.py "$work/$what.socket" demo >"$what.verdict" &
@@ -278,14 +278,14 @@ start() {
   daemon=$!
   pids+=("$daemon")
   while [[ ! -s $what.verdict ]]; do
-    kill -0 "$daemon" 2>/dev/null || fail "the $what daemon ended by itself"
-    kill -0 "$watch" 2>/dev/null || fail "what watches the $what daemon ended by itself"
+    kill -0 "$daemon" 2>/dev/null || fail "the $what daemon exited early"
+    kill -0 "$watch" 2>/dev/null || fail "watch.py for the $what daemon exited early"
     (($(date +%s%N) - begin < 900 * 1000000000)) || fail "the $what daemon takes longer than 15 minutes"
     sleep 0.05
   done
-  took=$((($(date +%s%N) - begin) / 1000000)) # milliseconds
+  took=$((($(date +%s%N) - begin) / 1000000)) 
   verdict=$(<"$what.verdict")
-  [[ $verdict == seeding ]] || fail "the $what daemon: ${verdict:-nothing said}"
+  [[ $verdict == seeding ]] || fail "the $what daemon: ${verdict:-no status}"
 }
 
 # stop PID WHAT
@@ -297,28 +297,28 @@ stop() {
   ((status == 0)) || fail "the $2 daemon ended with exit status $status"
 }
 
-say "one daemon seeds, on port $seed_port"
+say "seed with one daemon, on port $seed_port"
 start seeding
 seeder=$daemon
-say "another one deploys, on port $deploy_port"
+say "deploy with another daemon, on port $deploy_port"
 start deploying
 deployer=$daemon
-# The log says so in the same moment.
+# The log line comes at about the same time.
 for ((tenths = 0; tenths < 50; ++tenths)); do
   ! grep -q 'demo: done: ' deploying.log || break
   sleep 0.1
 done
-done_line=$(grep -o 'demo: done: .*' deploying.log | head -n 1) || fail "the deploying daemon seeds, but its log never says 'done:'"
+done_line=$(grep -o 'demo: done: .*' deploying.log | head -n 1) || fail "the deploying daemon seeds, but its log has no 'done:'"
 echo "$done_line"
 stop "$deployer" deploying
 stop "$seeder" seeding
 
-say "is it true?"
+say "compare source and target"
 sync
 if $loop_mode; then
   blockdev --flushbufs "$source" "$target"
 fi
-# Not a part of Seedbed: torrent.info's extents on both sides, and its hashes, read from the disks.
+# Independent of Seedbed: compares the extents of torrent.info on both disks, and their hashes with torrent.info.
 cat >compare.py <<'END'
 import hashlib, os, sys
 
@@ -359,7 +359,7 @@ for offset, length in zip(values["offset"], values["length"], strict=True):
 if hashed:
     hashes.append(digest.hexdigest())
 if hashes != values["sha1"]:
-    sys.exit("the pieces' hashes are not those of torrent.info")
+    sys.exit("the hashes of the pieces differ from torrent.info")
 print(len(values["offset"]), len(hashes), total)
 END
 read -r extents pieces bytes < <("$python" compare.py captured/torrent.info "$source" "$target" 2>compare.log) ||
@@ -368,7 +368,7 @@ echo "all $extents extents equal, all $pieces pieces have partclone's hashes ($(
 
 e2fsck -fn "$target" >e2fsck.log 2>&1 || {
   tail -n 5 e2fsck.log
-  fail "e2fsck finds faults in the target"
+  fail "e2fsck finds errors in the target"
 }
 echo "e2fsck -fn: clean"
 
@@ -376,18 +376,18 @@ if $loop_mode; then
   mount_at "$source" mnt-source -o ro
   mount_at "$target" mnt-target -o ro
 else
-  # debugfs tells of what it can not do and goes on: what it could not read is missing on one side and then found below.
+  # debugfs reports errors and continues; a file that it could not read is missing and found below.
   debugfs -R "rdump / $work/mnt-source" "$source" >debugfs.log 2>&1
   debugfs -R "rdump / $work/mnt-target" "$target" >>debugfs.log 2>&1
 fi
-# listing FOLDER: modes, owners, sizes, times, links.
+# listing FOLDER: prints modes, owners, sizes, times and links.
 listing() {
   (cd "$1" && find . -printf '%P %y %m %U:%G %s %n %T@ %l\n' | sort)
 }
 listing mnt-source >source.list
 listing mnt-target >target.list
 if ! $loop_mode; then
-  # The folders that were made to copy into, and the time of what debugfs made last, are no part of the file systems.
+  # Times differ: those of the folders copied into, and of the entry that debugfs wrote last.
   sed -i -E 's/ [0-9]+\.[0-9]+ / /' source.list target.list
 fi
 files=$(wc -l <target.list)
