@@ -11,7 +11,7 @@
 
 namespace seedbed {
 
-/// What a command that runs in the foreground shows on standard error: the log's lines, and below them how far it is.
+/// The output of a foreground command on standard error: log lines, and its progress below them.
 ///
 /// Threads: any.
 class console {
@@ -19,30 +19,30 @@ public:
     explicit console(progress_output output = standard_error_output());
     console(console const&) = delete;
     console& operator=(console const&) = delete;
-    /// The log goes on to standard error, as before start_log().
+    /// Logging goes to standard error again, as before start_log().
     ~console();
 
-    /// The log's lines come here from now on: above the progress, with the level in front where it is one to notice.
+    /// Redirects the log here: lines appear above the progress, warnings and errors prefixed with their level.
     void start_log(log_level level);
-    /// Shows a deployment's state: each is a phase of its own.
+    /// Shows the state of a deployment; each state is a phase of its own.
     void show(image_status const& status);
-    /// Shows how many of the bytes have been read.
+    /// Shows \p done of \p total bytes of the phase \p what.
     void show_reading(std::string const& what, std::int64_t done, std::int64_t total);
-    /// A line of its own, above the progress.
+    /// Prints a line above the progress.
     void print(std::string_view line);
-    /// The same; it counts as an error.
+    /// The same, and adds the line to errors().
     void print_error(std::string_view line);
-    /// Takes the progress away.
+    /// Removes the progress.
     void clear();
 
-    /// What the log and print_error() called errors, without "failed: " and the like being cut.
+    /// The errors from the log and print_error(), as printed but without "error: ".
     [[nodiscard]] std::vector<std::string> errors() const;
 
 private:
     void begin_locked(std::string const& phase);
     void on_log(log_level level, std::string_view line);
 
-    mutable std::mutex m_mutex; ///< guards all that follows
+    mutable std::mutex m_mutex; ///< guards the members below
     progress_display m_progress;
     std::string m_phase;
     std::vector<std::string> m_errors;

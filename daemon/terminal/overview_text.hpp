@@ -9,7 +9,7 @@
 
 namespace seedbed {
 
-/// What \p device is and holds, as lines for a person, with a newline after each:
+/// Describes \p device and its content for people, with a newline after each line:
 ///
 ///     /dev/sda1: 20 GiB, partition of sda
 ///       disk      Samsung SSD 970, serial S466NX0K, SATA SSD
@@ -17,10 +17,10 @@ namespace seedbed {
 ///       holds     ext4 "root"
 ///       mounted   no
 ///
-/// Anything that drives a terminal becomes a "?".
+/// Unprintable bytes, which could drive a terminal, become "?".
 [[nodiscard]] std::string overview_text(device_overview const& device, storage_class cls);
 
-/// One line on an image: "sda1: 424.6 MiB in 1234 extents, info-hash 0123...".
+/// Describes an image: "sda1: 425 MiB in 1234 extents", then its info-hash on a second line.
 [[nodiscard]] std::string image_text(image_torrent const& torrent);
 
 } // namespace seedbed

@@ -8,15 +8,15 @@
 
 namespace seedbed {
 
-// What "seedbed status" shows, as lines of printable ASCII. Pure.
+// The output of `seedbed status`, as lines of printable ASCII. Pure.
 
-/// A summary, a row for each image with the hosts that have not got it below, and what is wrong. \param width that no
-/// line exceeds; 0: as wide as it takes.
+/// A summary, a row for each image with its incomplete hosts below, and the errors. \param width of the longest line;
+/// 0: no limit.
 [[nodiscard]] std::vector<std::string> status_table(status_snapshot const& snapshot, std::size_t width);
 
-/// The same as a screen of at most \p height lines, with the peers of each image and the hosts that it has lost
-/// as far as there is room: where it does not do for all, those that have the least. \param note at the end of the
-/// first line: what time it is. \param trouble why these are not the present numbers; or empty.
+/// The same as a screen of at most \p height lines, with the peers and incomplete hosts of each image; if there is no
+/// room for all, those with the least progress. \param note for the end of the first line: the time. \param trouble why
+/// the snapshot is out of date, or empty.
 [[nodiscard]] std::vector<std::string> status_screen(status_snapshot const& snapshot, std::string const& note,
                                                      std::string const& trouble, std::size_t width, std::size_t height);
 

@@ -10,8 +10,8 @@ namespace seedbed {
 
 namespace {
 
-// ECMA-48 and DEC's private modes, which every terminal in use knows: xterm's second screen (1049), the cursor (25),
-// and that a full line does not go on in the next one (7).
+// ECMA-48 and DEC's private modes, which every terminal in use supports: the alternate screen (1049), the cursor (25)
+// and automatic wrapping (7).
 constexpr std::string_view enter_sequence = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 constexpr std::string_view leave_sequence = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 constexpr std::string_view clear_sequence = "\x1b[2J";
@@ -54,7 +54,7 @@ void terminal_screen::enter() {
         }
     }
     m_entered = true;
-    static_cast<void>(write_all(enter_sequence)); // draw() tells
+    static_cast<void>(write_all(enter_sequence)); // draw() reports a failure
 }
 
 void terminal_screen::leave() {
@@ -62,7 +62,7 @@ void terminal_screen::leave() {
         return;
     }
     m_entered = false;
-    static_cast<void>(write_all(leave_sequence)); // where it is gone there is nothing to be restored
+    static_cast<void>(write_all(leave_sequence)); // a terminal that is gone needs no restoring
     if (m_keyboard) {
         static_cast<void>(::tcsetattr(STDIN_FILENO, TCSAFLUSH, &*m_keyboard));
         m_keyboard.reset();
@@ -75,7 +75,7 @@ bool terminal_screen::draw(std::vector<std::string> const& lines, terminal_size 
     for (auto const& line : lines) {
         frame += row > 0 ? "\r\n" : "";
         frame += line;
-        if (line.size() < size.width) { // behind a full line the cursor stands on its last character
+        if (line.size() < size.width) { // after a full line the cursor is on its last character
             frame += erase_line;
         }
         ++row;
@@ -88,7 +88,7 @@ bool terminal_screen::draw(std::vector<std::string> const& lines, terminal_size 
 }
 
 void terminal_screen::clear() {
-    static_cast<void>(write_all(clear_sequence)); // draw() tells
+    static_cast<void>(write_all(clear_sequence)); // draw() reports a failure
 }
 
 } // namespace seedbed

@@ -9,20 +9,20 @@
 
 namespace seedbed {
 
-/// What fits a terminal, in characters.
+/// The size of a terminal, in characters.
 struct terminal_size {
     std::size_t width = 80;
     std::size_t height = 24;
 };
 
-/// The size of the terminal that standard output is; that of a VT100 where it does not know its own, nothing where it
-/// is none.
+/// The size of the terminal on standard output, 80x24 if the terminal does not report one; nothing if standard output
+/// is not a terminal.
 [[nodiscard]] std::optional<terminal_size> standard_output_size();
 
-/// The whole of the terminal that standard output is: its second screen, where it has one, so that what stood there
-/// before comes back. What is typed is not shown, and is thrown away at the end; signals of the keyboard come as ever.
+/// The whole terminal on standard output. Uses its alternate screen, so that the previous contents come back. Typed
+/// text is not echoed and is discarded at the end; the keyboard's signals work as usual.
 ///
-/// Threads: one. Failures to write are those of standard output, and are told by draw().
+/// Threads: one. draw() reports failures to write.
 class terminal_screen {
 public:
     terminal_screen() { enter(); }
@@ -31,18 +31,18 @@ public:
     ~terminal_screen() { leave(); }
 
     void enter();
-    /// Leaves the terminal as it was. To be called before the process stops, too.
+    /// Restores the terminal. Call it also before the process is stopped (SIGSTOP).
     void leave();
 
-    /// Shows these lines, none of them longer than \p size says, over what stands there: nothing flickers. \return
-    /// whether they could be written.
+    /// Draws these lines, none longer than \p size allows, over the old ones, without flicker. \return whether they
+    /// could be written.
     [[nodiscard]] bool draw(std::vector<std::string> const& lines, terminal_size size);
-    /// Wipes it, since after a change of its size nobody knows what stands where.
+    /// Clears the screen. Call it after a change of size, when the position of old lines is unknown.
     void clear();
 
 private:
     bool m_entered = false;
-    std::optional<termios> m_keyboard; ///< as it was
+    std::optional<termios> m_keyboard; ///< its settings before enter()
 };
 
 } // namespace seedbed

@@ -9,14 +9,14 @@ namespace seedbed {
 /// A column of a text_table.
 struct text_column {
     std::string title;
-    /// Where the table is too wide the column with the highest rank is left out first; 0 always stays.
+    /// If the table is too wide, the column with the highest rank is dropped first; rank 0 is never dropped.
     int rank = 0;
     bool right = false;    ///< aligned
     std::size_t least = 0; ///< characters to which its cells may be shortened; 0: not at all
-    bool extra = false;    ///< left out before anything is shortened for it
+    bool extra = false;    ///< dropped before any cell is shortened
 };
 
-/// Rows of texts as lines of a given width. Pure.
+/// Formats rows of texts as lines of a given width. Pure.
 class text_table {
 public:
     explicit text_table(std::vector<text_column> columns)
@@ -25,13 +25,13 @@ public:
     /// \param cells printable ASCII, one a column.
     void add_row(std::vector<std::string> cells) { m_rows.push_back(std::move(cells)); }
 
-    /// The titles and a line a row, none longer than \p width, without spaces at their ends. Columns are as wide as
-    /// their widest cell, with two spaces between them, or one where that makes it fit; then cells are shortened, then
-    /// columns left out. \param width 0: as wide as it takes.
+    /// The titles and a line for each row, none longer than \p width and without trailing spaces. Columns are as wide
+    /// as their widest cell and two spaces apart; to fit, one space, then shortened cells, then dropped columns. \param
+    /// width 0: no limit.
     [[nodiscard]] std::vector<std::string> lines(std::size_t width) const;
 
 private:
-    /// How the table is laid out: the widths of the columns, 0 for those that are left out.
+    /// The widths of the columns, 0 for dropped ones, and the spaces between them.
     struct layout {
         std::vector<std::size_t> widths;
         std::size_t gap = 2;

@@ -47,7 +47,7 @@ only stderr 1
 run 2 --check
 said stderr "seedbed daemon: unrecognised option '--check'; .*"
 run 2 extra
-said stderr 'seedbed daemon: .*positional.*'
+said stderr 'seedbed daemon: too many arguments.*'
 run 2 --config
 said stderr "seedbed daemon: .*'--config'.*"
 
@@ -172,13 +172,13 @@ only stderr 0
 status=0
 "$seedbed" daemon -c none.toml --check-config >/dev/full 2>stderr || status=$?
 ((status == 1)) || fail "standard output is full: exit status $status"
-said stderr 'seedbed daemon: standard output: cannot be written'
+said stderr 'seedbed daemon: cannot write to standard output'
 for arguments in --help --version {daemon,deploy,status,verify,create,probe}\ --help; do
     status=0
     # shellcheck disable=SC2086 # two of them
     "$seedbed" $arguments >/dev/full 2>stderr || status=$?
     ((status == 1)) || fail "standard output is full: seedbed $arguments ends with $status"
-    [[ $(<stderr) == *": standard output: cannot be written" ]] || fail "seedbed $arguments says: $(<stderr)"
+    [[ $(<stderr) == *": cannot write to standard output" ]] || fail "seedbed $arguments says: $(<stderr)"
     "$seedbed" $arguments >stdout 2>stderr || fail "seedbed $arguments ends with $?"
     [[ -s stdout && ! -s stderr ]] || fail "seedbed $arguments prints nothing, or complains: $(<stderr)"
 done

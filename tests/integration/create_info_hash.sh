@@ -1,8 +1,7 @@
 #!/bin/bash
-# seedbed create makes the very torrent that the recipe with libtorrent's Python bindings makes of what partclone captured:
-# the same info dictionary and so the same info-hash. Also what create refuses, and with which exit status.
-# SEEDBED is the program. Needs partclone, mkfs.ext4, debugfs, mkfs.vfat, mtools and
-# python3-libtorrent: image files are enough, nothing is mounted.
+# seedbed create makes the same torrent of partclone's output as the recipe with libtorrent's Python bindings: the same info
+# dictionary and so the same info-hash. Also checks what create refuses, and its exit statuses. SEEDBED is the program.
+# Needs partclone, mkfs.ext4, debugfs, mkfs.vfat, mtools and python3-libtorrent; works on image files, mounts nothing.
 # Labels: once
 set -euo pipefail
 
@@ -55,21 +54,21 @@ compare() {
         --tracker http://10.0.0.2:6969/announce -o made.torrent --force)
     echo "$line"
     hash=$(sed -n 's/.*info-hash \([0-9a-f]\{40\}\)$/\1/p' <<<"$line")
-    [[ $hash == "$expected" ]] || fail "info-hash of $name: $hash, the recipe says $expected"
+    [[ $hash == "$expected" ]] || fail "info-hash of $name: $hash, the recipe gives $expected"
     cmp <(info_dict made.torrent) <(info_dict expected.torrent) || fail "info dictionaries of $name differ"
     extents=$(grep -c '^offset: ' "$info")
-    ((extents >= least)) || fail "$info has $extents extents only: the test wants $least"
-    [[ $line == "$name: $extents extent"* ]] || fail "the line does not start with name and extents: $line"
+    ((extents >= least)) || fail "$info has only $extents extents, the test needs $least"
+    [[ $line == "$name: $extents extent"* ]] || fail "the line does not begin with name and extents: $line"
     "$seedbed" create --partclone "$info" --name "$name" -o made.torrent --force --json >made.json
     "$python" -c 'import json, sys
 made = json.load(open("made.json"))
-want = {"name": sys.argv[1], "path": "made.torrent", "extents": int(sys.argv[2]), "bytes": made["bytes"],
+want = {"format": 1, "name": sys.argv[1], "path": "made.torrent", "extents": int(sys.argv[2]), "bytes": made["bytes"],
         "pieces": int(sys.argv[3]), "piece_size": 16 << 20, "info_hash": sys.argv[4], "seconds": made["seconds"]}
 sys.exit(made != want or made["bytes"] <= 0)' "$name" "$extents" "$(grep -c '^sha1: ' "$info")" "$expected" ||
-        fail "--json of $name says something else: $(<made.json)"
+        fail "unexpected --json output for $name: $(<made.json)"
 }
 
-# File systems with many extents: small files, every second one removed again.
+# File systems with many extents: small files, half of them removed again.
 for i in $(seq 1500); do
     head -c $((1000 + i % 5 * 1000)) /dev/urandom >"files/f$i"
 done
@@ -95,22 +94,22 @@ for i in $(seq 101 2 199); do mdel -i vfat.img "::/f$i"; done
 capture vfat vfat.img vfat
 compare vfat/torrent.info nvme0n1p1 40
 
-# One extent: an empty vfat has its used clusters in one run.
+# One extent: the used clusters of an empty vfat are contiguous.
 truncate -s 16M one.img
 mkfs.vfat -F 16 one.img >mkfs.out
 capture vfat one.img one
-[[ $(grep -c '^offset: ' one/torrent.info) -eq 1 ]] || fail "an empty vfat was to give one extent"
+[[ $(grep -c '^offset: ' one/torrent.info) -eq 1 ]] || fail "an empty vfat has more than one extent"
 compare one/torrent.info sda1 1
 compare one/torrent.info vg/root 1
 
-# What is there already stays, and nothing is left beside it.
-# expect STATUS PATTERN ARGUMENT...
+# An existing file is kept, and no temporary file is left beside it.
+# expect STATUS PATTERN ARGUMENT...: create fails with this exit status and one line on standard error.
 expect() {
     local want=$1 pattern=$2 status=0
     shift 2
     "$seedbed" create "$@" >stdout 2>stderr || status=$?
     [[ $status -eq $want ]] || fail "create $*: exit status $status instead of $want: $(<stderr)"
-    grep -q -- "$pattern" stderr || fail "create $*: '$(<stderr)' does not hold '$pattern'"
+    grep -q -- "$pattern" stderr || fail "create $*: '$(<stderr)' does not contain '$pattern'"
     [[ $(wc -l <stderr) -eq 1 && ! -s stdout ]] || fail "create $*: more than one line"
 }
 good=(--partclone ext4/torrent.info --name sda1)
@@ -123,15 +122,15 @@ expect 2 "unrecognised option '--nonsense'" "${good[@]}" -o out/x.torrent --nons
 expect 2 '--output is missing' "${good[@]}"
 expect 2 '--name is missing' --partclone ext4/torrent.info -o out/x.torrent
 expect 2 '--partclone is missing' --name sda1 -o out/x.torrent
-expect 2 "'/dev/sda1' starts with a slash" --partclone ext4/torrent.info --name /dev/sda1 -o out/x.torrent
-expect 2 'ftp://x: not an http, https or udp URL' "${good[@]}" -o out/x.torrent --tracker ftp://x
-expect 2 'positional' "${good[@]}" -o out/x.torrent extra
+expect 2 "--name: image name '/dev/sda1' starts with a slash" --partclone ext4/torrent.info --name /dev/sda1 -o out/x.torrent
+expect 2 "--tracker 'ftp://x' is not a tracker" "${good[@]}" -o out/x.torrent --tracker ftp://x
+expect 2 'too many arguments' "${good[@]}" -o out/x.torrent extra
 expect 3 'out/torrent.info: No such file' --partclone out/torrent.info --name sda1 -o out/x.torrent
 sed '$d' ext4/torrent.info >short.info
 expect 3 'short.info: .* sha1 lines, but' --partclone short.info --name sda1 -o out/x.torrent
 sed '5s/length/lenght/;4s/length/lenght/' ext4/torrent.info >typo.info
 expect 3 'typo.info:4: expected' --partclone typo.info --name sda1 -o out/x.torrent
-[[ $(ls -A out) == mine.torrent ]] || fail "something was left behind: $(ls -A out)"
-"$seedbed" create --help | grep -q -- --partclone || fail "--help does not tell of --partclone"
+[[ $(ls -A out) == mine.torrent ]] || fail "files were left behind: $(ls -A out)"
+"$seedbed" create --help | grep -q -- --partclone || fail "--help does not name --partclone"
 
 echo "PASS"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# seedbed create of block devices and image files: raw, with and without holes, and by partclone (--capture, --bt-dir); what it
-# refuses, what it says, and that nothing is left when it fails or is interrupted. SEEDBED is the program.
+# seedbed create on block devices and image files: raw, with and without holes, and through partclone (--capture, --bt-dir); what
+# it refuses, its messages, and that it leaves no files when it fails or is interrupted. SEEDBED is the program.
 # Labels: threads
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -12,38 +12,39 @@ need partclone.ext4 mkfs.ext4 debugfs mkswap jq script unshare
 export TMPDIR=$work/tmp
 mkdir tmp out
 
-# check_torrent TORRENT SOURCE NAME PIECE_SIZE all|holes|any: by other means; prints extents, bytes, pieces and info-hash.
+# check_torrent TORRENT SOURCE NAME PIECE_SIZE all|holes|any: checks it without Seedbed; prints extents, bytes, pieces and hash.
 check_torrent() {
-    /usr/bin/python3 "$here/lib_torrent.py" "$@" || fail "$1 is no torrent of $2"
+    /usr/bin/python3 "$here/lib_torrent.py" "$@" || fail "$1 is not a torrent of $2"
 }
 nothing_left() {
     [[ -z $(ls -A tmp) ]] || fail "$1: left in TMPDIR: $(ls -A tmp)"
-    [[ -z $(ls -A out) ]] || fail "$1: left beside the output: $(ls -A out)"
+    [[ -z $(ls -A out) ]] || fail "$1: left in the output folder: $(ls -A out)"
 }
-# refuse STATUS PATTERN ARGUMENT...: one line on standard error, and no file.
+# refuse STATUS PATTERN ARGUMENT...: create fails with this exit status and one line on standard error, and writes no file.
 refuse() {
     local want=$1 pattern=$2 status=0
     shift 2
     "$seedbed" create "$@" >stdout 2>stderr || status=$?
     ((status == want)) || fail "create $*: exit status $status instead of $want: $(<stderr)"
-    grep -qE -e "$pattern" stderr || fail "create $*: '$(<stderr)' does not hold '$pattern'"
+    grep -qE -e "$pattern" stderr || fail "create $*: '$(<stderr)' does not contain '$pattern'"
     [[ $(wc -l <stderr) -eq 1 && ! -s stdout ]] || fail "create $*: more than one line: $(<stderr)"
     nothing_left "create $*"
 }
 
-# --- raw: a device that ends within a page, and files
+# --- raw: a device whose size is no multiple of a page, and files
 
 head -c $(((40 << 20) + 512)) /dev/urandom >device.img
 loop=$(attach_loop device.img)
 "$seedbed" create "$loop" --name disk/one -o refused.torrent --piece-size "4 MiB" --json 2>progress >made.json
-grep -qE '^hashed 40 MiB in ' progress || fail "the progress of create is: $(<progress)"
-jq -e --arg path refused.torrent '.path == $path and .name == "disk/one" and .piece_size == 4194304 and .extents == 1 and
-    .bytes == 41943552 and .pieces == 11 and .seconds > 0' made.json >found || fail "--json says $(<made.json)"
+grep -qE '^hashed 40 MiB in ' progress || fail "the progress output is: $(<progress)"
+jq -e --arg path refused.torrent '.format == 1 and .path == $path and .name == "disk/one" and
+    .piece_size == 4194304 and .extents == 1 and .bytes == 41943552 and .pieces == 11 and .seconds > 0' made.json >found ||
+    fail "the --json output is $(<made.json)"
 rm refused.torrent
 
 "$seedbed" create "$loop" -o device.torrent 2>progress >line
 read -r extents bytes pieces hash <<<"$(check_torrent device.torrent device.img "${loop##*/}" 16777216 all)"
-[[ $(<line) == "${loop##*/}: 1 extent, $bytes bytes, $pieces pieces, info-hash $hash" ]] || fail "create says $(<line)"
+[[ $(<line) == "${loop##*/}: 1 extent, $bytes bytes, $pieces pieces, info-hash $hash" ]] || fail "the output is: $(<line)"
 [[ $extents,$bytes,$pieces == 1,41943552,3 ]] || fail "$extents extents, $bytes bytes, $pieces pieces"
 
 truncate -s $(((30 << 20) + 777)) sparse.img
@@ -65,7 +66,7 @@ first, second = b"http://10.0.0.1:6969/announce", b"udp://10.0.0.2:6969"
 assert torrent[b"announce"] == first and torrent[b"announce-list"] == [[first], [second]], torrent
 assert torrent[b"info"][b"private"] == 1' || fail "trackers or --private are not in the torrent"
 
-# --- what exists stays, unless --force
+# --- an existing torrent is kept, unless --force
 
 before=$(sha1sum device.torrent)
 status=0
@@ -76,14 +77,14 @@ cp device.torrent forced.torrent
 "$seedbed" create sparse.img --name sparse -o forced.torrent --force >stdout 2>stderr
 cmp -s forced.torrent sparse.torrent || fail "--force did not replace the torrent"
 
-# --- partclone: the very torrent that is made by hand
+# --- partclone: the same torrent as made by hand
 
 truncate -s 32M ext4.img
 ext4=$(attach_loop ext4.img)
 make_file_system ext4 "$ext4" 4
 cp --sparse=always ext4.img unclean.img
 debugfs -w -R "ssv state 0" unclean.img >debugfs.out 2>&1
-# At the same time, since partclone waits for two seconds at its end.
+# All at once, since each partclone waits for two seconds before it exits.
 "$seedbed" create unclean.img --capture -o out/x.torrent 2>unclean.out &
 unclean=$!
 capture ext4 "$ext4" ext4 &
@@ -92,24 +93,24 @@ partclone.ext4 -c -T -s "$ext4" -O bt --buffer_size 16777216 -L bt.log >bt.out 2
 with_data=$!
 "$seedbed" create "$ext4" --capture --name ext4 -o captured.torrent 2>progress >line
 wait "$by_hand"
-cmp captured.torrent ext4.torrent || fail "--capture makes another torrent than partclone.ext4 and --partclone"
-grep -qE '^partclone\.ext4 captured ' progress || fail "--capture says $(<progress)"
+cmp captured.torrent ext4.torrent || fail "--capture makes a different torrent than partclone.ext4 and --partclone"
+grep -qE '^partclone\.ext4 captured ' progress || fail "--capture prints $(<progress)"
 status=0
 wait "$unclean" || status=$?
 [[ $status -eq 1 && $(<unclean.out) == "seedbed create: "*"partclone.ext4 could not capture unclean.img: "*"not cleanly unmounted" ]] ||
-    fail "a file system that was not unmounted: exit status $status, $(<unclean.out)"
+    fail "a file system not cleanly unmounted: exit status $status, $(<unclean.out)"
 nothing_left "--capture"
 wait "$with_data" || fail "partclone -T: $(<bt.out)"
 "$seedbed" create --bt-dir bt --name ext4 -o bt.torrent >line 2>progress
-cmp bt.torrent ext4.torrent || fail "--bt-dir makes another torrent than --partclone"
+cmp bt.torrent ext4.torrent || fail "--bt-dir makes a different torrent than --partclone"
 file=$(find bt -name '0*' -size +64k -print -quit)
 chmod u+w "$file"
 printf x | dd of="$file" bs=1 seek=5000 conv=notrunc status=none
-refuse 3 "bt: its files do not hold what torrent.info says: piece [0-9]+ " --bt-dir bt --name ext4 -o out/x.torrent
+refuse 3 "bt: its files do not match torrent.info: the SHA-1 of piece [0-9]+ differs" --bt-dir bt --name ext4 -o out/x.torrent
 truncate -s -1 "$file"
 refuse 3 "$file: has [0-9]+ bytes, the extent [0-9]+$" --bt-dir bt --name ext4 -o out/x.torrent
 
-# --- where partclone is of no use: a raw image, and one line that says why
+# --- without a usable partclone: a raw image, and one line with the reason
 
 # falls_back SOURCE REASON [COMMAND...]
 falls_back() {
@@ -117,22 +118,22 @@ falls_back() {
     shift 2
     rm -f fallen.torrent
     "$@" "$seedbed" create "$source" --capture --name fallen -o fallen.torrent >line 2>progress
-    grep -qxF "seedbed create: $source: $reason: taking a raw image" progress || fail "$source: $(<progress)"
+    grep -qxF "seedbed create: $source: $reason; taking a raw image" progress || fail "$source: $(<progress)"
     check_torrent fallen.torrent "$source" fallen 16777216 any >found
 }
-falls_back device.img "no file system is found on it"
+falls_back device.img "no file system found"
 head -c 4M /dev/zero >swap.img
 mkswap swap.img >mkfs.out 2>&1
-falls_back swap.img "partclone knows no swap"
+falls_back swap.img "partclone does not support swap"
 without_partclone() {
     unshare --mount sh -c 'mount --bind /dev/null "$(command -v partclone.ext4)" && exec "$@"' sh "$@"
 }
 falls_back ext4.img "partclone.ext4 is not installed" without_partclone
 
-# --- what is refused
+# --- refusals
 
 mount_at rw -t ext4 "$ext4"
-refuse 3 "$ext4: mounted read-write on $work/rw \(--allow-mounted " "$ext4" -o out/x.torrent
+refuse 3 "$ext4: mounted read-write on $work/rw \(pass --allow-mounted " "$ext4" -o out/x.torrent
 refuse 3 "$ext4: mounted read-write on " "$ext4" --capture -o out/x.torrent
 "$seedbed" create "$ext4" --allow-mounted --name mounted -o mounted.torrent >line 2>progress
 unmount rw
@@ -146,21 +147,21 @@ refuse 3 'empty.img: is empty' empty.img -o out/x.torrent
 refuse 3 'hollow.img: holds nothing but holes' hollow.img -o out/x.torrent
 refuse 3 'missing.img: No such file' missing.img -o out/x.torrent
 refuse 3 'pipe: a named pipe, neither' pipe -o out/x.torrent
-refuse 2 'not a power of two from 16 KiB to 64 MiB' device.img -o out/x.torrent --piece-size 17KiB
+refuse 2 'expected a power of two from 16 KiB to 64 MiB' device.img -o out/x.torrent --piece-size 17KiB
 refuse 2 'not a size' device.img -o out/x.torrent --piece-size large
-refuse 2 "piece-size is for a raw image" device.img --capture -o out/x.torrent --piece-size "1 MiB"
-refuse 2 'are for a SOURCE' --partclone ext4.info --name x -o out/x.torrent --no-sparse
-refuse 2 'positional' device.img --bt-dir bt --name x -o out/x.torrent
+refuse 2 "piece-size applies to raw images only" device.img --capture -o out/x.torrent --piece-size "1 MiB"
+refuse 2 'need a SOURCE' --partclone ext4.info --name x -o out/x.torrent --no-sparse
+refuse 2 'SOURCE cannot be combined' device.img --bt-dir bt --name x -o out/x.torrent
 refuse 2 'SOURCE or --partclone is missing' -o out/x.torrent
 refuse 1 'out/missing/x.torrent: No such file' device.img -o out/missing/x.torrent
 
-# --- a terminal of 80 columns: the line of progress fits
+# --- the progress line fits a terminal of 80 columns
 
 script -qec "stty cols 80; '$seedbed' create device.img -o terminal.torrent" terminal.out >shown
-grep -q $'\r\e\\[Khashing  *[0-9]*% \\[' terminal.out || fail "no bar: $(cat -v terminal.out)"
-! tr '\r' '\n' <terminal.out | grep -E $'^\e\\[Khashing.{73}' || fail "a line is too long"
+grep -q $'\r\e\\[Khashing  *[0-9]*% \\[' terminal.out || fail "no progress bar: $(cat -v terminal.out)"
+! tr '\r' '\n' <terminal.out | grep -E $'^\e\\[Khashing.{73}' || fail "a progress line is too long"
 
-# --- the daemon takes it, and a target gets every byte
+# --- a daemon seeds it, and a target gets every byte
 
 write_config seed.toml "$(free_port)"
 seed_port=$(sed -n 's/.*127.0.0.1:\([0-9]*\).*/\1/p' seed.toml)
@@ -176,16 +177,16 @@ start_daemon deploy deploy.toml
 expect_line deploy.log ' device: done: '
 stop_daemon deploy
 stop_daemon seed
-cmp device.img target.img || fail "the target differs from the raw image's source"
+cmp device.img target.img || fail "the target differs from the source of the raw image"
 
-# --- a slow disk, and one that fails: interrupted or not, nothing is left
+# --- a slow disk and a failing one: interrupted or not, no files are left
 
 if ! command -v nbdkit nbdfuse fusermount3 >found || [[ ! -c /dev/fuse ]]; then
-    echo "SKIPPED: interrupting and errors of the disk: no nbdkit, nbdfuse or /dev/fuse"
+    echo "SKIP interruption and disk errors: nbdkit, nbdfuse or /dev/fuse is missing"
     pass
 fi
 slow=$(start_nbd slow --filter=rate file ext4.img rate=60M)
-# interrupt SIGNAL STATUS ARGUMENT...: while the disk is being read.
+# interrupt SIGNAL STATUS ARGUMENT...: sends SIGNAL while create reads the disk.
 interrupt() {
     local signal=$1 want=$2 pid status=0 fields before
     shift 2
@@ -195,15 +196,15 @@ interrupt() {
     pid=$!
     defer create end_process "$pid"
     until read -ra fields <"/sys/block/${slow##*/}/stat" && ((fields[2] > before + 4096)); do
-        kill -0 "$pid" 2>/dev/null || fail "create has ended before its time: $(<stderr)"
+        kill -0 "$pid" 2>/dev/null || fail "create ended before it could be interrupted: $(<stderr)"
         sleep 0.02
     done
     kill -s "$signal" "$pid"
     { wait "$pid"; } 2>/dev/null || status=$?
     ((status == want)) || fail "interrupted by $signal: exit status $status: $(<stderr)"
-    grep -qxF 'seedbed create: interrupted, nothing is written' stderr || fail "interrupted by $signal: $(<stderr)"
+    grep -qxF 'seedbed create: interrupted; nothing was written' stderr || fail "interrupted by $signal: $(<stderr)"
     nothing_left "interrupted by $signal"
-    ! pgrep -f "partclone.* -s $slow " >found || fail "partclone goes on: $(<found)"
+    ! pgrep -f "partclone.* -s $slow " >found || fail "partclone still runs: $(<found)"
 }
 interrupt INT 130
 interrupt TERM 143 --capture

@@ -1,7 +1,7 @@
 #!/bin/bash
-# `seedbed deploy` against a seeding daemon: what it asks and refuses, its exit statuses, its receipts against an independent
-# comparison, going on after Ctrl-C, a disk that fails, serving others afterwards; its prompt and its bar on a terminal of 80
-# columns. SEEDBED is the program.
+# `seedbed deploy` against a seeding daemon: its question, its refusals and exit statuses; its receipts, checked by an
+# independent comparison; resuming after Ctrl-C, a failing disk, seeding afterwards; its prompt and progress bar on a terminal of
+# 80 columns. SEEDBED is the program.
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
@@ -19,7 +19,7 @@ read -r last_offset last_length <<<"$(extent good.info -1)"
 info_hash=$(grep -oE '[0-9a-f]{40}' captured-good/created)
 
 seed_port=$(free_port)
-# seed_config [LIMIT]: the server's configuration, by default without a limit.
+# seed_config [LIMIT]: writes the server's configuration, by default without an upload limit.
 seed_config() {
     write_config seed.toml "$seed_port" ${1:+"upload_limit = \"$1\""}
     add_image seed.toml good good.torrent "$source" seed
@@ -29,10 +29,10 @@ start_daemon seed seed.toml
 expect_line seed.log ' ready$'
 
 command=("$seedbed" deploy good.torrent)
-printf '%s\n' '[memory]' 'pool = "32 MiB"' >small.toml # many runs, and the pool is taken in each
+printf '%s\n' '[memory]' 'pool = "32 MiB"' >small.toml # many runs, and the pool is reserved in each
 options=(--no-local-discovery --state "$work/state" --config small.toml)
 usual=("${options[@]}" --peer "127.0.0.1:$seed_port" --listen "127.0.0.1:$(free_port)")
-# deploy NAME STATUS ARGUMENT...: its output is in NAME.log, its receipt in NAME.json.
+# deploy NAME STATUS ARGUMENT...: writes its output to NAME.log and its receipt to NAME.json.
 deploy() {
     local name=$1 expected=$2 status=0
     shift 2
@@ -40,17 +40,17 @@ deploy() {
     ((status == expected)) || fail "$name: exit status $status instead of $expected"
     receipt "$name" ".exit_status == $expected"
 }
-# receipt NAME FILTER...: each is true of NAME.json.
+# receipt NAME FILTER...: each filter is true for NAME.json.
 receipt() {
     local name=$1 filter
     shift
     for filter in "$@"; do
-        [[ $(jq "$filter" "$name.json") == true ]] || fail "$name.json: not so: $filter: $(<"$name.json")"
+        [[ $(jq "$filter" "$name.json") == true ]] || fail "$name.json: $filter is not true: $(<"$name.json")"
     done
 }
 done_and_verified='.outcome == "done" and .verified and .durable and .errors == []'
 
-# --- what is refused, and nothing written
+# --- refusals, without a write
 
 noise_file target.img 96
 target=$(attach_loop target.img)
@@ -65,7 +65,7 @@ sync
 sha1sum target.img small.img locked.img >before
 
 deploy unconfirmed 9 "$target"
-expect_line unconfirmed.log 'there is no terminal to ask on: --yes is needed'
+expect_line unconfirmed.log 'not a terminal; pass --yes to confirm'
 receipt unconfirmed '.outcome == "not_confirmed" and (.verified | not)' ".device.size == $((96 << 20))"
 deploy mounted 3 --yes "$mounted"
 expect_line mounted.log '  holds     ext4 "precious"'
@@ -90,12 +90,12 @@ deploy bad_torrent 4 --yes "$target"
 command[2]=good.torrent
 "${command[@]}" "$target" --peer nobody >usage.log 2>&1 && fail "--peer nobody is accepted" || (($? == 2))
 "${command[@]}" "$target" --receipt "$work/no/folder" >usage.log 2>&1 && fail "a receipt nowhere is accepted" || (($? == 2))
-# A disk is shown with its partitions.
+# The overview of a disk lists its partitions.
 truncate -s 8M disk.img
 disk=$(attach_loop disk.img -P)
-addpart "$disk" 1 2048 4096 || fail "no partition can be made"
+addpart "$disk" 1 2048 4096 || fail "cannot create a partition"
 defer part delpart "$disk" 1
-if [[ ! -b ${disk}p1 ]]; then # a /dev that the kernel does not fill
+if [[ ! -b ${disk}p1 ]]; then # a /dev without devtmpfs
     IFS=: read -r major minor <"/sys/class/block/${disk#/dev/}p1/dev"
     mknod "${disk}p1" b "$major" "$minor"
     defer node rm "${disk}p1"
@@ -103,13 +103,13 @@ fi
 mkfs.vfat -n SYSTEM "${disk}p1" >mkfs.out 2>&1 || fail "$(<mkfs.out)"
 deploy disk 3 --yes "$disk"
 expect_line disk.log "            ${disk}p1  2 MiB  vfat \"SYSTEM\""
-# Nobody to fetch from. The usual port is taken: another one does.
+# No peers. Port 6881 is taken: another one is used.
 exec {taken}< <(exec /usr/bin/python3 -c '
 import signal, socket
 try:
     taken = socket.create_server(("0.0.0.0", 6881))
 except OSError:
-    pass # by somebody else
+    pass # already taken by another program
 print("taken", flush=True)
 signal.pause()')
 defer taken kill "$!"
@@ -121,7 +121,7 @@ receipt nobody '.outcome == "timed_out" and .bytes.fetched == 0' '.errors | leng
 usual=("${with_peer[@]}")
 sha1sum --quiet -c before || fail "something was written"
 
-# --- a deployment, and what its receipt says
+# --- a deployment and its receipt
 
 deploy first 0 --yes --size "96 MiB" "$target"
 compare_extents good.info "$source" "$target"
@@ -136,7 +136,7 @@ receipt first "$done_and_verified" ".bytes.image == $bytes and .bytes.fetched ==
 expect_line first.log '^good: verified '
 expect_line first.log '^good: done: .* fetched, written, durable and verified'
 
-# Again: nothing to fetch, but it is read back again. Without that, it is not called verified.
+# Again: nothing to download, but it is read back again. Without reading back, it is not reported as verified.
 deploy again 0 --yes "$target"
 receipt again "$done_and_verified" ".bytes.fetched == 0 and .bytes.written == 0 and .bytes.reused == $bytes"
 printf x | dd of="$target" bs=1 seek="$((last_offset + 1))" conv=notrunc,fsync status=none
@@ -149,14 +149,14 @@ compare_extents good.info "$source" "$target"
 if command -v tmux >/dev/null; then
     tmux=(tmux -L "seedbed-$$" -f /dev/null)
     defer tmux "${tmux[@]}" kill-server
-    # on_terminal NAME ARGUMENT...: deploys there; NAME.status is its exit status when it has ended.
+    # on_terminal NAME ARGUMENT...: deploys on a terminal; when it has ended, NAME.status holds its exit status.
     on_terminal() {
         local name=$1
         shift
         "${tmux[@]}" new-session -d -s "$name" -x 80 -y 24 \
             "cd '$work'; ${command[*]@Q} ${usual[*]@Q} --receipt $name.json ${*@Q}; echo \$? >$name.new; mv $name.new $name.status; sleep 60"
     }
-    # shows NAME PATTERN: until the screen does. There is no event for that.
+    # shows NAME PATTERN: waits until the screen shows it. There is no event to await.
     shows() {
         local deadline=$((SECONDS + 30))
         until "${tmux[@]}" capture-pane -p -t "$1" >"$1.screen" && grep -qE -e "$2" "$1.screen"; do
@@ -176,14 +176,14 @@ if command -v tmux >/dev/null; then
     terminal=$(attach_loop terminal.img)
     for answer in no y C-c; do
         on_terminal "asked-$answer" "$terminal"
-        shows "asked-$answer" '^Overwrite .*\? Type "yes" to go on:'
+        shows "asked-$answer" '^Overwrite .*\? Type "yes" to continue:'
         "${tmux[@]}" send-keys -t "asked-$answer" "$answer" "$([[ $answer == C-c ]] || echo Enter)"
         ended "asked-$answer" 9
         receipt "asked-$answer" '.outcome == "not_confirmed"'
     done
-    cmp terminal.img <(head -c 96M /dev/zero | LC_ALL=C tr '\0' '\245') || fail "written without a yes"
+    cmp terminal.img <(head -c 96M /dev/zero | LC_ALL=C tr '\0' '\245') || fail "written without a \"yes\""
 
-    # Slow enough to be interrupted half way, by the hand of somebody who looks on.
+    # Slow enough to be interrupted half way from the keyboard.
     seed_config "8 MiB"
     kill -HUP "${daemon_pid[seed]}"
     expect_line seed.log 'reload: .* 0 changed in use'
@@ -193,7 +193,7 @@ if command -v tmux >/dev/null; then
     shows slow '^downloading +(4[0-9]|5[0-9])% \[=+> +\] +[0-9.]+/[0-9.]+ MiB +[0-9.]+ [KM]iB/s +[0-9.]+s left +1 peer$'
     "${tmux[@]}" send-keys -t slow C-c
     ended slow 8
-    shows slow '^what was written is on the device: the same command goes on from there$'
+    shows slow '^written data is on the device; run the same command again to resume$'
     cp slow.screen slow.end
     never_line slow.end '^downloading.*%' # the bar is gone
     receipt slow '.outcome == "interrupted" and (.verified | not)' ".bytes.written > $((bytes / 4)) and .bytes.written < $bytes"
@@ -204,10 +204,10 @@ if command -v tmux >/dev/null; then
     receipt resumed "$done_and_verified" ".bytes.reused >= $((16 << 20))" ".bytes.fetched < $((bytes - (16 << 20) + 1))"
     compare_extents good.info "$source" "$terminal"
 else
-    echo "SKIP the terminal: tmux is not installed"
+    echo "SKIP terminal: tmux is not installed"
 fi
 
-# --- a disk that fails
+# --- a failing disk
 
 if (need_nbdfuse) >nbd.out; then
     noise_file failing.img 96
@@ -221,7 +221,7 @@ else
     cat nbd.out
 fi
 
-# --- serving others when it is done
+# --- seeding when done
 
 noise_file giver.img 96
 noise_file taker.img 96
@@ -239,7 +239,7 @@ receipt taker "$done_and_verified" ".peers[0].port == $giver_port"
 await_exit giver 20
 ((exit_status == 0)) || fail "the giver ended with exit status $exit_status"
 receipt giver "$done_and_verified" ".bytes.sent >= $bytes" '.seconds.seeding >= 6'
-expect_line giver.log '^seeding: .*B/s, [01] peer' # a line now and then, for who looks on
+expect_line giver.log '^seeding: .*B/s, [01] peer' # a progress line from time to time
 never_line giver.log $'\r'
 compare_extents good.info "$source" giver.img
 compare_extents good.info "$source" taker.img

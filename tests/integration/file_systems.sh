@@ -1,7 +1,7 @@
 #!/bin/bash
 # File systems deployed from one block device to another: one daemon seeds ext4, ntfs, xfs, btrfs and vfat, another one
-# deploys them to devices full of noise. Every extent is equal, nothing else is touched, the file system's own check finds
-# nothing, and the files are the same. A file system whose tools are missing is left out. SEEDBED is the program.
+# deploys them to devices full of noise. Every extent is equal, no other byte has changed, the file system's own check passes,
+# and the files are the same. File systems whose tools are missing are skipped. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -10,11 +10,11 @@ set -euo pipefail
 need_loop
 need partclone.ext4 mkfs.ext4 e2fsck ss
 
-declare -A size=([ext4]=64 [ntfs]=64 [xfs]=300 [btrfs]=128 [vfat]=64) # MiB; the least that mkfs makes, or nearly
+declare -A size=([ext4]=64 [ntfs]=64 [xfs]=300 [btrfs]=128 [vfat]=64) # MiB; close to the minimum of mkfs
 declare -A tools=([ext4]="e2fsck" [ntfs]="mkntfs ntfs-3g ntfsresize" [xfs]="mkfs.xfs xfs_repair"
     [btrfs]="mkfs.btrfs btrfs" [vfat]="mkfs.vfat mcopy mdel fsck.vfat")
 
-# usable FS: whether it can be tested here, or why not.
+# usable FS: whether it can be tested here; prints the reason if not.
 usable() {
     local tool
     for tool in "partclone.$1" ${tools[$1]}; do
@@ -29,13 +29,13 @@ usable() {
         return 1
     } ;;
     ntfs) [[ -c /dev/fuse ]] || {
-        echo "SKIP ntfs: there is no /dev/fuse"
+        echo "SKIP ntfs: no /dev/fuse"
         return 1
     } ;;
     esac
 }
 
-# check_file_system FS DEVICE: the file system's own check, which changes nothing.
+# check_file_system FS DEVICE: runs the file system's own check, read-only.
 check_file_system() {
     case $1 in
     ext4) e2fsck -f -n "$2" ;;
@@ -43,10 +43,10 @@ check_file_system() {
     xfs) xfs_repair -n "$2" ;;
     btrfs) btrfs check --readonly --check-data-csum "$2" ;;
     vfat) fsck.vfat -n "$2" ;;
-    esac >check.out 2>&1 || fail "$1: its check finds something on $2: $(<check.out)"
+    esac >check.out 2>&1 || fail "$1: its check finds errors on $2: $(<check.out)"
 }
 
-# list_files FS DEVICE: name and checksum of every file, mounted read-only or, for vfat without the kernel's, read by mtools.
+# list_files FS DEVICE: name and checksum of every file; mounted read-only, or read by mtools if the kernel has no vfat.
 list_files() {
     if [[ $1 == vfat ]] && ! can_mount vfat; then
         mkdir copied
@@ -81,7 +81,7 @@ for fs in ext4 ntfs xfs btrfs vfat; do
     make_file_system "$fs" "${source[$fs]}"
     check_file_system "$fs" "${source[$fs]}"
     list_files "$fs" "${source[$fs]}" >"$fs.files"
-    (($(wc -l <"$fs.files") > 500)) || fail "$fs: it holds $(wc -l <"$fs.files") files only"
+    (($(wc -l <"$fs.files") > 500)) || fail "$fs: only $(wc -l <"$fs.files") files"
     capture "$fs" "${source[$fs]}" "$fs"
     echo "$fs: $(grep -c '^offset' "$fs.info") extents, $(image_bytes "$fs.info") bytes"
     noise_file "$fs.target" "${size[$fs]}"
@@ -89,7 +89,7 @@ for fs in ext4 ntfs xfs btrfs vfat; do
     add_image seed.toml "$fs" "$fs.torrent" "${source[$fs]}" seed
     add_image deploy.toml "$fs" "$fs.torrent" "${target[$fs]}" deploy "peers = [\"127.0.0.1:$seed_port\"]"
 done
-# What a loop device holds is what the test compares: the source must not change while it is served.
+# The sources must not change while they are served: the targets are compared with them below.
 sha1sum ./*.source >sources
 
 start_daemon seed seed.toml
@@ -101,12 +101,12 @@ done
 never_line deploy.log 'failed:|came damaged'
 stop_daemon deploy
 stop_daemon seed
-sha1sum --quiet -c sources || fail "a source was changed"
+sha1sum --quiet -c sources || fail "a source has changed"
 
 for fs in "${!target[@]}"; do
     compare_extents "$fs.info" "${source[$fs]}" "${target[$fs]}"
     gaps_are_noise "$fs.info" "${target[$fs]}"
-    # The gaps hold noise: what is clean is so because of the extents alone.
+    # The gaps hold noise: only the extents can make this check pass.
     check_file_system "$fs" "${target[$fs]}"
     list_files "$fs" "${target[$fs]}" >"$fs.deployed"
     cmp "$fs.files" "$fs.deployed" || fail "$fs: the files differ"

@@ -1,7 +1,6 @@
 #!/bin/bash
-# Deploying to what must not be written: too small, mounted, read-only, held, no disk at all. Each ends with one clear line and
-# a failed image, nothing is written, the daemon stays up, and another image in it is deployed all the same.
-# SEEDBED is the program.
+# Deploying to devices that must not be written: too small, mounted, read-only, in use, not a disk. Each image fails with one
+# message and without a write; the daemon keeps running and still deploys another image. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -27,7 +26,7 @@ good=$(attach_loop good.img)
 add_image deploy.toml good good.torrent "$good" deploy "peers = [\"127.0.0.1:$seed_port\"]"
 
 declare -A device=() reason=() backing=()
-# refused NAME DEVICE REASON [BACKING_FILE [LINE...]]: an image in the deploying daemon that must fail. It has a seeder.
+# refused NAME DEVICE REASON [BACKING_FILE [LINE...]]: adds an image that must fail to the deploying daemon, and its seeder.
 refused() {
     local name=$1
     device[$name]=$2
@@ -35,7 +34,7 @@ refused() {
     [[ -z ${4:-} ]] || backing[$name]=$4
     "$seedbed" create --partclone good.info --name "$name" -o "$name.torrent" >created
     add_image deploy.toml "$name" "$name.torrent" "$2" deploy "peers = [\"127.0.0.1:$seed_port\"]" "${@:5}"
-    # A source of its own for each: two images may not share a device.
+    # Each has a source of its own: two images cannot share a device.
     cp --sparse=always source.img "$name.source"
     add_image seed.toml "$name" "$name.torrent" "$name.source" seed
 }
@@ -96,7 +95,7 @@ refused pipe "$work/pipe" "a named pipe, neither a block device nor a regular fi
 ln -s "$work/nowhere" dangling
 refused dangling "$work/dangling" "No such file or directory"
 
-# The same for a source: what is mounted read-write is served only where the image says so.
+# The same for a source: a device mounted read-write is served only with allow_mounted = true.
 for name in mounted_source allowed_source; do
     cp --sparse=always source.img "$name.img"
     loop=$(attach_loop "$name.img")
@@ -115,9 +114,10 @@ checksums() {
 }
 checksums >before
 
-# --check-config says beforehand what would be refused, in the same words; all but what others hold, which only opening tells.
-"$seedbed" daemon -c deploy.toml --check-config >foretold && fail "--check-config calls all of them good" || status=$?
-((status == 3)) || fail "--check-config ended with $status"
+# --check-config reports in advance what would be refused, in the same words, except for devices in use by other programs: only
+# opening a device finds that.
+"$seedbed" daemon -c deploy.toml --check-config >foretold && fail "--check-config accepts all of them" || status=$?
+((status == 3)) || fail "--check-config: exit status $status"
 for name in "${!device[@]}"; do
     line=$(grep -E "^$name: " foretold)
     if [[ $name == held || $name == locked ]]; then
@@ -144,22 +144,22 @@ for name in "${!device[@]}"; do
     lines=$(grep -E "^[^ ]+ [^ ]+ [a-z]+ +$name: " deploy.log)
     [[ $lines == *" error $name: failed: ${device[$name]}: "*"${reason[$name]}"* ]] ||
         fail "$name: expected '${device[$name]}: ... ${reason[$name]}', but the log says: $lines"
-    (($(wc -l <<<"$lines") == 1)) || fail "$name: more than the one line: $lines"
+    (($(wc -l <<<"$lines") == 1)) || fail "$name: more than one line: $lines"
 done
-(($(grep -cE ' (error|warn)' deploy.log) == ${#device[@]})) || fail "the daemon has other complaints than the images'"
+(($(grep -cE ' (error|warn)' deploy.log) == ${#device[@]})) || fail "the daemon logs errors or warnings other than the images'"
 stop_daemon deploy
-# Nothing was written by the way out, either.
+# Nothing was written while stopping, either.
 checksums >after
 cmp before after || fail "a device was written: $(diff before after || true)"
-[[ ! -e missing && ! -e nowhere && -L dangling && -p pipe && -z $(ls -A folder) ]] || fail "something was made or removed"
-[[ $(<"at mounted/file") == "still here" ]] || fail "the mounted file system is not what it was"
+[[ ! -e missing && ! -e nowhere && -L dangling && -p pipe && -z $(ls -A folder) ]] || fail "a file was created or removed"
+[[ $(<"at mounted/file") == "still here" ]] || fail "the mounted file system has changed"
 unmount "at mounted"
 e2fsck -f -n "${device[mounted]}" >check.out 2>&1 || fail "the mounted file system is damaged: $(<check.out)"
 compare_extents good.info "$source" "$good"
 gaps_are_noise good.info "$good"
 stop_daemon seed
 
-# What was refused because it was in use is deployed to when it is free.
+# Devices that were refused because they were in use can be deployed to once they are free.
 exec {holder}<&- {lock}<&-
 undo holder
 unmount "at mounted_ro"

@@ -200,7 +200,7 @@ whole 60 15
 
 # Without the daemon the numbers stay, and it is told; with it they go on.
 kill_daemon server
-await_screen '^these numbers are of '
+await_screen '^showing the status of '
 start_daemon server server.toml
 expect_line server.log ' sda1: seeding$' 20
 for ((i = 0; i < 100; i++)); do

@@ -1,8 +1,8 @@
 #!/bin/bash
-# A whole deployment, with no step by hand: an image is made of a real file system, one server serves it to eight machines that
-# have nothing but its tracker, their disks are of several classes, one machine is killed half way and started again, one has a
-# disk that fails. The server counts, names who is missing, and tells when all are done; receipts and log say of each disk what a
-# comparison of the disks says. SEEDBED is the program.
+# A whole deployment without manual steps: an image of a real file system is served by one server to eight machines, which know
+# only its tracker. Their disks are of several classes; one machine is killed half way and restarted, one has a failing disk. The
+# server counts, names the missing hosts and reports completion; receipts and log agree with a comparison of the disks.
+# SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -28,7 +28,7 @@ tracker=http://${address[server]}:6969/announce
 truncate -s ${size}M source
 source=$(attach_loop source)
 make_file_system ext4 "$source" 48
-capture ext4 "$source" reference # by partclone alone, to compare with
+capture ext4 "$source" reference # made by partclone alone, for comparison
 "$seedbed" create "$source" --capture --name sda1 --tracker "$tracker" -o sda1.torrent --json >created.json
 jq -e '.pieces >= 3' created.json >/dev/null || fail "created: $(<created.json)"
 
@@ -65,7 +65,7 @@ noise_file t8.img $size
 touch t8.trigger
 disk[t8]=$(start_nbd t8 --filter=error file t8.img error=EIO error-pwrite-rate=100% error-pwrite-file="$work/t8.trigger")
 
-# The seventh is killed half way: its link is slow.
+# The seventh, on a slow link, is killed half way.
 half_way() {
     curl -s --unix-socket server.sock http://seedbed/status | jq -e --arg host "${address[t7]}" \
         'any(.images[0].peers[]?; .address == $host and .progress > 0.2)' >/dev/null
@@ -79,8 +79,8 @@ for ((i = 0; i < 600; i++)); do
 done
 kill -KILL "${process_pid[t7]}"
 expect_status t7 137
-! grep -q 'downloaded' t7.log || fail "t7 was not caught half way: $(<t7.log)"
-[[ ! -e t7.json ]] || fail "a receipt of what was killed: $(<t7.json)"
+! grep -q 'downloaded' t7.log || fail "t7 was not killed half way: $(<t7.log)"
+[[ ! -e t7.json ]] || fail "the killed deployment wrote a receipt: $(<t7.json)"
 
 start_target t1 "${disk[t1]}" --profile hdd --seed-until-idle 3s
 start_target t2 "${disk[t2]}" --profile nvme --seed-until-idle 3s
@@ -94,21 +94,21 @@ done
 expect_status t8 6
 expect_line server.log " warning sda1: ${address[t8]} has failed: write .*Input/output error"
 
-# --- the one that was killed goes on from where it was
+# --- the killed deployment resumes
 
 tc -n "$net-switch" qdisc delete dev "$slow" root
 start_target t7 "${disk[t7]}" --seed-until-idle 1s
 expect_status t7 0
-jq -e '.bytes.reused > 0 and .bytes.fetched < .bytes.image' t7.json >/dev/null || fail "t7 fetched all again: $(<t7.json)"
+jq -e '.bytes.reused > 0 and .bytes.fetched < .bytes.image' t7.json >/dev/null || fail "t7 downloaded everything again: $(<t7.json)"
 expect_line server.log " sda1: 7/8 complete \(.*; still going: ${address[t8]}"
 never_line server.log 'deployment complete|8/8'
-[[ ! -e complete.json ]] || fail "the hook has run, though not all are done"
+[[ ! -e complete.json ]] || fail "the hook ran before all hosts were done"
 on server curl -sf "http://${address[server]}:9150/metrics" >metrics
-promtool check metrics <metrics || fail "promtool finds fault with the metrics"
+promtool check metrics <metrics || fail "promtool rejects the metrics"
 "$seedbed" status --socket "$work/server.sock" >status.txt || fail "seedbed status: $(<status.txt)"
 grep -q sda1 status.txt || fail "seedbed status: $(<status.txt)"
 
-# --- the last one gets another disk
+# --- the last machine gets another disk
 
 noise_file t8-new.img $size
 disk[t8]=$(attach_loop t8-new.img)
@@ -117,7 +117,7 @@ expect_status t8 0
 expect_line server.log ' sda1: deployment complete: 8/8 in [0-9.ms]+$'
 expect_line server.log " sda1: $work/hook: exit status 0"
 jq -e '.complete == 8 and ([.hosts[].state] | unique == ["verified"])' complete.json >/dev/null ||
-    fail "what the hook got: $(<complete.json)"
+    fail "the hook received: $(<complete.json)"
 
 # --- the proof
 
@@ -130,6 +130,6 @@ for number in {1..8}; do
         .bytes.image == $bytes and (.errors | length) == 0' "t$number.json" >/dev/null ||
         fail "the receipt of t$number: $(<"t$number.json")"
 done
-jq -se 'map(.device.profile) | unique == ["hdd", "nvme", "sata_ssd"]' t[1-8].json >/dev/null || fail "not all classes were there"
+jq -se 'map(.device.profile) | unique == ["hdd", "nvme", "sata_ssd"]' t[1-8].json >/dev/null || fail "not all classes were used"
 stop_daemon server
 pass

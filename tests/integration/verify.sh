@@ -1,6 +1,6 @@
 #!/bin/bash
-# `seedbed verify`: what differs is found where it is, and nothing else; devices in use, mounted, too small, that can not be
-# read; its exit statuses. SEEDBED is the program.
+# `seedbed verify` finds exactly the extents that differ; devices that are in use, mounted, too small or unreadable; its exit
+# statuses. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -16,7 +16,7 @@ make_file_system ext4 "$source" 44
 capture ext4 "$source" good
 bytes=$(image_bytes good.info)
 
-# verify STATUS ARGUMENT...: its output is in `out` and `err`.
+# verify STATUS ARGUMENT...: writes its output to `out` and `err`.
 verify() {
     local expected=$1 status=0
     shift
@@ -24,10 +24,10 @@ verify() {
     ((status == expected)) || fail "verify $*: exit status $status instead of $expected: $(cat out err)"
 }
 says() {
-    grep -qE -e "$2" "$1" || fail "not said: $2: $(<"$1")"
+    grep -qE -e "$2" "$1" || fail "$1 does not contain '$2': $(<"$1")"
 }
 
-# Equal, though a daemon serves it at the same time.
+# Equal, while a daemon serves it.
 write_config seed.toml "$(free_port)"
 add_image seed.toml good good.torrent "$source" seed
 start_daemon seed seed.toml
@@ -36,10 +36,10 @@ verify 0 "$source"
 says out "^$source: equal: "
 stop_daemon seed
 
-# A byte of the first extent, one of the last, and one that belongs to nothing.
+# Spoil a byte of the first extent, one of the last, and one outside of all extents.
 cp source.img target.img
 target=$(attach_loop target.img)
-# spoil OFFSET: another byte there.
+# spoil OFFSET: changes the byte there.
 spoil() {
     local byte
     byte=$(od -An -tu1 -j "$1" -N 1 "$target")
@@ -55,29 +55,29 @@ spoil "$((first_offset + first_length - 1))"
 spoil "$last_offset"
 for profile in hdd nvme; do
     verify 1 --json --profile "$profile" "$target"
-    # The first and the last piece, all that lies in them, and no more: counted by another program.
+    # Exactly the first and the last piece are bad, as counted by another program.
     equal=$(equal_bytes good.info "$source" "$target")
     jq -e --argjson bytes "$bytes" --argjson equal "$equal" --argjson first "$first_offset" --argjson last "$last_offset" \
-        '(.equal | not) and .complete and .bad_pieces == 2 and .bytes == $bytes and .error == null
+        '.format == 1 and (.equal | not) and .complete and .bad_pieces == 2 and .bytes == $bytes and .error == null
          and ([.bad_extents[].length] | add) == $bytes - $equal
          and (.bad_extents[0] | .offset == $first and .first_piece == 0)
          and ([.bad_extents[] | select(.offset <= $last and $last < .offset + .length)] | length) == 1
          and ([.bad_extents[].last_piece] | max) == .pieces - 1
-         and ([.bad_extents[].offset] | . == (sort | unique))' out >/dev/null || fail "not so: $(<out)"
+         and ([.bad_extents[].offset] | . == (sort | unique))' out >/dev/null || fail "unexpected JSON: $(<out)"
 done
 extents=$(jq '.bad_extents | length' out)
 verify 1 "$target"
 says out "^$target: 2 of [0-9]+ pieces differ: .* in $extents extents?$"
 says out "^offset $first_offset, length [0-9]+: piece 0$"
-((extents <= 20)) || says out "^and $((extents - 20)) more; --json tells all$"
-(($(grep -c '^offset ' out) == (extents < 20 ? extents : 20))) || fail "so many extents are not shown: $(<out)"
+((extents <= 20)) || says out "^and $((extents - 20)) more; --json lists all$"
+(($(grep -c '^offset ' out) == (extents < 20 ? extents : 20))) || fail "unexpected number of extents: $(<out)"
 
-# Reading is all that it needs.
+# Read permission is enough.
 chmod 711 "$work"
 chmod 644 source.img good.torrent
 if setpriv --reuid=65534 --regid=65534 --clear-groups "$seedbed" --version >/dev/null 2>&1; then
     setpriv --reuid=65534 --regid=65534 --clear-groups "$seedbed" verify good.torrent source.img >out 2>err ||
-        fail "not without root: $(<err)"
+        fail "fails without root: $(<err)"
     says out '^source.img: equal: '
 fi
 
@@ -92,7 +92,7 @@ verify 1 --allow-mounted "$target"
 says err 'warning: .* mounted read-write'
 unmount "read write"
 
-# What can not be verified.
+# Devices and torrents that cannot be verified.
 cp source.img small.img
 truncate -s $((last_offset + last_length - 512)) small.img
 verify 3 small.img
@@ -101,25 +101,25 @@ verify 3 "$work/nowhere"
 verify 2
 verify 2 "$target" --profile floppy
 echo no >bad.torrent
-"$seedbed" verify bad.torrent "$target" 2>err && fail "bad.torrent is verified" || (($? == 4))
+"$seedbed" verify bad.torrent "$target" 2>err && fail "bad.torrent is accepted" || (($? == 4))
 says err 'bad.torrent: '
 
 if (need_nbdfuse) >nbd.out; then
-    # It can be read up to the last extent.
+    # Readable until the trigger exists.
     broken=$(start_nbd broken --filter=error file source.img error=EIO error-pread-rate=100% error-pread-file="$work/trigger")
     verify 0 "$broken"
     touch trigger
     verify 6 --json "$broken"
     says err "read $broken: offset [0-9]+, length [0-9]+: .*EIO"
-    jq -e '(.equal | not) and (.complete | not) and (.error | test("EIO"))' out >/dev/null || fail "not so: $(<out)"
+    jq -e '(.equal | not) and (.complete | not) and (.error | test("EIO"))' out >/dev/null || fail "unexpected JSON: $(<out)"
     rm trigger
     # Interrupted.
     slow=$(start_nbd slow --filter=delay file source.img delay-read=200ms)
     status=0
     timeout --preserve-status -s INT 1 "$seedbed" verify good.torrent "$slow" >out 2>err || status=$?
     ((status == 8)) || fail "interrupted: exit status $status"
-    says err 'interrupted: not all of it was read'
-    [[ ! -s out ]] || fail "interrupted, it says: $(<out)"
+    says err 'interrupted; not everything was read'
+    [[ ! -s out ]] || fail "interrupted, it prints: $(<out)"
 else
     cat nbd.out
 fi

@@ -54,7 +54,7 @@ def compare(label, got, expected):
 
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
-        devices = json.load(file)
+        devices = json.load(file)["devices"]
     by_path = {device["device"]: device for device in devices}
     disks = {device["size"] // MIB: device for path, device in by_path.items() if path not in STACKED | DM}
     stacked = STACKED | (DM if "/dev/dm-0" in by_path else {})

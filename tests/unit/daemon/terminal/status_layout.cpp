@@ -210,8 +210,8 @@ TEST_CASE("status layout: more failures than fit are counted") {
 }
 
 TEST_CASE("status layout: a daemon that does not answer any more") {
-    auto const screen = status_screen(sample_snapshot(), "12:00:09", "these numbers are of 12:00:00: gone", 80, 24);
-    CHECK(count(screen, "these numbers are of 12:00:00: gone") == 1);
+    auto const screen = status_screen(sample_snapshot(), "12:00:09", "showing the status of 12:00:00: gone", 80, 24);
+    CHECK(count(screen, "showing the status of 12:00:00: gone") == 1);
 }
 
 TEST_CASE("status layout: what a daemon tells can not drive the terminal") {
