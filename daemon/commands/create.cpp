@@ -17,6 +17,7 @@
 #include "daemon/service/exit_code.hpp"
 #include "daemon/terminal/progress.hpp"
 #include "daemon/terminal/stop_signals.hpp"
+#include "daemon/text/quantity_text.hpp"
 #include "daemon/text/version.hpp"
 
 namespace seedbed {
@@ -40,8 +41,8 @@ std::string summary(create_options const& options, captured_image const& image, 
             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     }
     std::ostringstream text;
-    text << options.torrent.name << ": " << extents << (extents == 1 ? " extent, " : " extents, ") << bytes
-         << " bytes, " << pieces << (pieces == 1 ? " piece" : " pieces") << ", info-hash " << made.info_hash;
+    text << options.torrent.name << ": " << format_count(extents, "extent") << ", " << bytes << " bytes, "
+         << format_count(pieces, "piece") << ", info-hash " << made.info_hash;
     return text.str();
 }
 

@@ -14,6 +14,7 @@
 #include "daemon/log/logging.hpp"
 #include "daemon/service/app.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -57,9 +58,9 @@ bool check_image(image_settings const& image, settings const& configured) {
     auto const cls = image.profile.value_or(decision.cls);
     std::cout << image.name << ": " << to_string(image.mode) << (image.mode == image_mode::seed ? " from " : " to ")
               << image.device << ": " << format_byte_size(torrent->extents.total_size()) << " in "
-              << torrent->extents.extents().size() << " extents, info-hash " << torrent->info_hash << "; "
-              << display_name(decision.cls) << ", because " << decision.evidence << "; profile " << to_string(cls)
-              << ", " << configured.profile(cls).threads << " threads\n";
+              << format_count(torrent->extents.extents().size(), "extent") << ", info-hash " << torrent->info_hash
+              << "; " << display_name(decision.cls) << ", because " << decision.evidence << "; profile "
+              << to_string(cls) << ", " << format_count(configured.profile(cls).threads, "thread") << '\n';
     return true;
 }
 
@@ -68,7 +69,7 @@ int check_config(settings const& configured, std::string const& file) {
     for (auto const& image : configured.images) {
         refused += check_image(image, configured) ? 0 : 1;
     }
-    std::cout << file << ": " << configured.images.size() << (configured.images.size() == 1 ? " image" : " images");
+    std::cout << file << ": " << format_count(configured.images.size(), "image");
     if (refused == 0) {
         std::cout << ", the configuration is valid\n";
     } else {

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
-#include "core/foundation/byte_size.hpp"
 #include "core/foundation/printable.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -23,8 +23,8 @@ constexpr int format_version = 1;
 constexpr std::size_t most_listed = 20;
 
 std::string equal_line(std::string const& device, std::int64_t bytes, double seconds) {
-    return fmt::format("{}: equal: {} in {:.1f} s ({:.1f} MiB/s)\n", device, format_byte_size(bytes), seconds,
-                       static_cast<double>(bytes) / (1 << 20) / std::max(seconds, 1e-3));
+    return fmt::format("{}: equal: {} in {} ({})\n", device, format_byte_size(bytes), format_duration(seconds),
+                       format_rate(bytes, seconds));
 }
 
 std::string extent_line(bad_extent const& bad) {
@@ -72,8 +72,8 @@ std::string verify_text(std::string const& device, image_torrent const& torrent,
     }
     auto const bytes = std::accumulate(bad.begin(), bad.end(), std::int64_t{0},
                                        [](std::int64_t sum, bad_extent const& extent) { return sum + extent.length; });
-    auto text = fmt::format("{}: {} of {} pieces differ: {} in {} extent{}\n", name, result.outcome.pieces.size(),
-                            torrent.piece_count, format_byte_size(bytes), bad.size(), bad.size() == 1 ? "" : "s");
+    auto text = fmt::format("{}: {} of {} pieces differ: {} in {}\n", name, result.outcome.pieces.size(),
+                            torrent.piece_count, format_byte_size(bytes), format_count(bad.size(), "extent"));
     for (std::size_t i = 0; i < std::min(bad.size(), most_listed); ++i) {
         text += extent_line(bad[i]);
     }

@@ -2,18 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <map>
-#include <numeric>
-#include <optional>
-#include <tuple>
-#include <utility>
+#include <string>
+#include <vector>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/printable.hpp"
 #include "daemon/terminal/fleet_lines.hpp"
-#include "daemon/terminal/text_table.hpp"
+#include "daemon/terminal/image_rows.hpp"
+#include "daemon/terminal/peer_lines.hpp"
 #include "daemon/text/display_text.hpp"
 #include "daemon/text/quantity_text.hpp"
 
@@ -24,9 +25,7 @@ namespace {
 using image = status_snapshot::image;
 using lines = std::vector<std::string>;
 
-/// Of a check or a verification: from here on its end can be told.
-constexpr double least_fraction = 0.01;
-/// Of the lines below an image's row, in a table that has all the room it wants.
+/// Incomplete hosts listed below an image's row in a table, whose length is not limited.
 constexpr std::size_t most_stragglers = 6;
 
 void append(lines& to, lines const& more) {
@@ -37,16 +36,7 @@ double share(std::uint64_t part, std::uint64_t all) {
     return static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1));
 }
 
-std::string rate_or_dash(std::int64_t bytes_per_second) {
-    return bytes_per_second > 0 ? format_rate(bytes_per_second) : "-";
-}
-
-/// Up: what is left of a second is a second.
-std::string time_left(double seconds) {
-    return format_duration(std::ceil(seconds));
-}
-
-/// As many of the parts as fit, the first ones first.
+/// Joins as many of the parts as fit, from the first on.
 std::string join(lines const& parts, std::size_t width) {
     std::string text;
     for (auto const& part : parts) {
@@ -78,87 +68,6 @@ std::string summary(status_snapshot const& snapshot, std::size_t width) {
     return join(parts, width);
 }
 
-bool is_read_through(image_status const& status) {
-    return status.state == image_state::checking || status.state == image_state::verifying;
-}
-
-std::string progress_of(image const& each) {
-    auto const& status = each.status;
-    switch (status.state) {
-    case image_state::checking:
-    case image_state::downloading:
-    case image_state::verifying:
-        return format_percent(status.fraction);
-    case image_state::seeding:
-        if (auto const hosts = fleet_progress(each); status.mode == image_mode::seed && !hosts.empty()) {
-            return hosts;
-        }
-        return status.verified ? "verified" : status.durable ? "durable" : format_percent(1.0);
-    default:
-        return "-";
-    }
-}
-
-/// Of what the state is about: what is read, what comes in, or what goes out.
-std::string rate_of(image_status const& status) {
-    if (is_read_through(status)) {
-        return rate_or_dash(status.phase_seconds > 0
-                                ? static_cast<std::int64_t>(status.fraction * static_cast<double>(status.total_bytes) /
-                                                            status.phase_seconds)
-                                : 0);
-    }
-    switch (status.state) {
-    case image_state::downloading:
-        return rate_or_dash(status.download_rate);
-    case image_state::seeding:
-        return rate_or_dash(status.upload_rate);
-    default:
-        return "-";
-    }
-}
-
-std::string left_of(image_status const& status) {
-    if (is_read_through(status) && status.fraction >= least_fraction) {
-        return time_left(status.phase_seconds * (1 - status.fraction) / status.fraction);
-    }
-    if (status.state == image_state::downloading && status.download_rate > 0) {
-        return time_left(static_cast<double>(status.bytes_left) / static_cast<double>(status.download_rate));
-    }
-    return "-";
-}
-
-std::string name_of(std::optional<storage_class> const& cls) {
-    return cls ? display_name(*cls) : "-";
-}
-
-std::size_t peers_of(image const& each) {
-    return each.peers ? each.peers->size() : static_cast<std::size_t>(std::max(each.status.peers, 0));
-}
-
-text_table image_table(std::vector<image const*> const& images) {
-    text_table table({{.title = "NAME", .least = 8},
-                      {.title = "STATE"},
-                      {.title = "PROGRESS", .rank = 1, .right = true},
-                      {.title = "RATE", .rank = 2, .right = true},
-                      {.title = "PEERS", .rank = 3, .right = true},
-                      {.title = "LEFT", .rank = 4, .right = true},
-                      {.title = "DEVICE", .rank = 5, .least = 12},
-                      {.title = "CLASS", .rank = 6},
-                      {.title = "SIZE", .rank = 7, .right = true, .extra = true},
-                      {.title = "SENT", .rank = 8, .right = true, .extra = true},
-                      {.title = "PROFILE", .rank = 9, .extra = true},
-                      {.title = "ENGINE", .rank = 10, .extra = true}});
-    for (auto const* each : images) {
-        auto const& status = each->status;
-        table.add_row({printable(status.name), to_string(status.state), progress_of(*each), rate_of(status),
-                       std::to_string(peers_of(*each)), left_of(status), printable(status.device),
-                       name_of(status.detected), status.total_bytes > 0 ? format_byte_size(status.total_bytes) : "-",
-                       format_byte_size(status.uploaded), name_of(status.profile),
-                       status.engine.empty() ? "-" : printable(status.engine)});
-    }
-    return table;
-}
-
 lines errors_of(status_snapshot const& snapshot, std::string const& trouble, std::size_t width) {
     lines all;
     if (!trouble.empty()) {
@@ -185,13 +94,13 @@ std::vector<image const*> all_of(status_snapshot const& snapshot) {
 
 // --- the screen
 
-/// What somebody who watches wants to see first: 0 what failed, 1 what is under way, 2 what serves, 3 the rest.
+/// The order of interest to a watcher: 0 failed, 1 in progress, 2 seeding to peers, 3 the rest.
 int urgency(image const& each) {
     switch (each.status.state) {
     case image_state::failed:
         return 0;
     case image_state::seeding:
-        return peers_of(each) > 0 ? 2 : 3;
+        return peer_count(each) > 0 ? 2 : 3;
     case image_state::closed:
         return 3;
     default:
@@ -199,7 +108,7 @@ int urgency(image const& each) {
     }
 }
 
-/// At most \p count of the images, in their order.
+/// The \p count most urgent images, in their original order.
 std::vector<image const*> most_urgent(std::vector<image const*> const& all, std::size_t count) {
     auto by_urgency = all;
     std::ranges::stable_sort(by_urgency, {}, [](image const* each) { return urgency(*each); });
@@ -227,7 +136,7 @@ std::string images_left_out(std::vector<image const*> const& all, std::vector<im
     return shorten(fmt::format("... {}: {}", format_count(count, "more image"), states), width);
 }
 
-/// Deals \p lines_left lines to those who want them, so that nobody has more than one more than another who wants more.
+/// Distributes \p lines_left lines as evenly as the wanted numbers allow.
 std::vector<std::size_t> deal(std::vector<std::size_t> const& wanted, std::size_t lines_left) {
     std::vector<std::size_t> dealt(wanted.size(), 0);
     for (bool any = true; any && lines_left > 0;) {
@@ -243,86 +152,58 @@ std::vector<std::size_t> deal(std::vector<std::size_t> const& wanted, std::size_
     return dealt;
 }
 
-/// Of one image: those with the least where it is not all, in the order of addresses.
-std::vector<peer_status> chosen_peers(std::vector<peer_status> peers, std::size_t count) {
-    if (count < peers.size()) {
-        std::ranges::stable_sort(peers, {}, &peer_status::fraction);
-        peers.resize(count);
+/// The lines below the row of each image, \p room in all: its incomplete hosts, then its peers.
+std::vector<lines> lines_below(std::vector<image const*> const& images, std::size_t room, std::size_t width) {
+    std::vector<std::size_t> wanted;
+    std::vector<std::vector<straggler>> stragglers;
+    for (auto const* each : images) {
+        stragglers.push_back(fleet_stragglers(*each, false));
+        wanted.push_back(stragglers.back().size() + (each->peers ? each->peers->size() : 0));
     }
-    // Shorter ones first: so 10.0.0.9 comes before 10.0.0.10.
-    std::ranges::stable_sort(
-        peers, {}, [](peer_status const& peer) { return std::tuple(peer.address.size(), peer.address, peer.port); });
-    return peers;
+    auto const dealt = deal(wanted, room);
+    peer_lines peers(width);
+    std::vector<lines> below;
+    for (std::size_t i = 0; i < images.size(); ++i) {
+        // Hosts get half of the lines if there are too few for both, and more if the peers leave some.
+        auto const count =
+            std::min(stragglers[i].size(),
+                     std::max(dealt[i] - std::min(dealt[i], wanted[i] - stragglers[i].size()), (dealt[i] + 1) / 2));
+        below.push_back(straggler_lines(stragglers[i], count, width));
+        peers.add(*images[i], dealt[i] - count);
+    }
+    auto const of_peers = peers.by_image();
+    for (std::size_t i = 0; i < images.size(); ++i) {
+        append(below[i], of_peers[i]);
+    }
+    return below;
 }
 
-std::string activity_of(peer_status const& peer) {
-    if (peer.upload_rate > 0 && peer.upload_rate >= peer.download_rate) {
-        return "gets " + format_rate(peer.upload_rate);
+/// The summary, with \p note at the end of the line if it fits.
+std::string first_line(status_snapshot const& snapshot, std::string const& note, std::size_t width) {
+    auto const room_for_note = note.size() + 2;
+    auto line = summary(snapshot, width > room_for_note ? width - room_for_note : width);
+    if (line.size() + room_for_note <= width) {
+        line += std::string(width - line.size() - note.size(), ' ') + note;
     }
-    return peer.download_rate > 0 ? "sends " + format_rate(peer.download_rate) : "idle";
+    return line;
 }
 
-/// The lines of all peers that are shown, image after image: their columns stand below each other.
-class peer_lines {
-public:
-    explicit peer_lines(std::size_t width)
-        : m_width(width) {}
-
-    void add(image const& of, std::size_t count) {
-        m_counts.push_back(0);
-        m_left_out.emplace_back();
-        if (count == 0) {
-            return;
-        }
-        auto const all = of.peers->size();
-        auto const shown = count < all ? count - 1 : all; // one line tells of the others
-        if (shown < all) {
-            m_left_out.back() = shorten("    ... " + format_count(all - shown, "more peer"), m_width);
-        }
-        for (auto const& peer : chosen_peers(*of.peers, shown)) {
-            auto const address = peer.address.find(':') == std::string::npos ? peer.address : "[" + peer.address + "]";
-            m_table.add_row({"   ", printable(address + ":" + std::to_string(peer.port)),
-                             progress_bar(peer.seed ? 1 : peer.fraction, 22),
-                             peer.seed ? "seed" : format_percent(peer.fraction), activity_of(peer),
-                             printable(peer.client)});
-            ++m_counts.back();
-        }
+/// At most \p most of the lines; if there are more, the last one counts those that are hidden.
+lines limited(lines all, std::size_t most, std::size_t width) {
+    if (all.size() > most) {
+        auto const hidden = all.size() - most + 1;
+        all.resize(most);
+        all.back() = shorten(fmt::format("... {} more lines: see seedbed status", hidden), width);
     }
-
-    /// The lines of each image that was added.
-    [[nodiscard]] std::vector<lines> take() const {
-        auto const all = m_table.lines(m_width);
-        std::vector<lines> by_image;
-        auto at = all.begin() + 1; // the titles are empty
-        for (std::size_t i = 0; i < m_counts.size(); ++i) {
-            auto const end = at + static_cast<std::ptrdiff_t>(m_counts[i]);
-            by_image.emplace_back(at, end);
-            if (!m_left_out[i].empty()) {
-                by_image.back().push_back(m_left_out[i]);
-            }
-            at = end;
-        }
-        return by_image;
-    }
-
-private:
-    std::size_t const m_width;
-    text_table m_table{{{.title = ""},
-                        {.title = "", .least = 15},
-                        {.title = "", .rank = 3},
-                        {.title = "", .rank = 1, .right = true},
-                        {.title = "", .rank = 2},
-                        {.title = "", .rank = 4, .least = 8}}};
-    std::vector<std::size_t> m_counts;
-    lines m_left_out;
-};
+    return all;
+}
 
 } // namespace
 
 std::vector<std::string> status_table(status_snapshot const& snapshot, std::size_t width) {
     lines all{summary(snapshot, width)};
     if (!snapshot.images.empty()) {
-        auto const rows = image_table(all_of(snapshot)).lines(width);
+        auto const rows = image_rows(all_of(snapshot)).lines(width);
         all.push_back(rows.front());
         for (std::size_t i = 0; i < snapshot.images.size(); ++i) {
             all.push_back(rows[i + 1]);
@@ -337,48 +218,19 @@ std::vector<std::string> status_screen(status_snapshot const& snapshot, std::str
                                        std::string const& trouble, std::size_t width, std::size_t height) {
     constexpr std::size_t heads = 2;
     width = std::max<std::size_t>(width, 1);
-    auto const room_for_note = note.size() + 2;
-    auto first = summary(snapshot, width > room_for_note ? width - room_for_note : width);
-    if (first.size() + room_for_note <= width) {
-        first += std::string(width - first.size() - note.size(), ' ') + note;
-    }
-    lines screen{first};
-
-    auto errors = errors_of(snapshot, trouble, width);
-    if (auto const most = std::max<std::size_t>(height / 3, 1); errors.size() > most) {
-        auto const hidden = errors.size() - most + 1;
-        errors.resize(most);
-        errors.back() = shorten(fmt::format("... {} more lines: see seedbed status", hidden), width);
-    }
+    auto const errors = limited(errors_of(snapshot, trouble, width), std::max<std::size_t>(height / 3, 1), width);
     auto const all = all_of(snapshot);
     auto const body = height > heads + errors.size() ? height - heads - errors.size() : 1;
     auto const shown = all.size() > body ? most_urgent(all, body - 1) : all;
     auto const left = body - shown.size() - (shown.size() < all.size() ? 1 : 0);
 
-    std::vector<std::size_t> wanted;
-    std::vector<std::vector<straggler>> stragglers;
-    for (auto const* each : shown) {
-        stragglers.push_back(fleet_stragglers(*each, false));
-        wanted.push_back(stragglers.back().size() + (each->peers ? each->peers->size() : 0));
-    }
-    auto const dealt = deal(wanted, left);
-    peer_lines peers(width);
-    std::vector<lines> behind;
-    for (std::size_t i = 0; i < shown.size(); ++i) {
-        // Half of the lines are theirs where there are not enough for both, and more where the peers leave some.
-        auto const count =
-            std::min(stragglers[i].size(),
-                     std::max(dealt[i] - std::min(dealt[i], wanted[i] - stragglers[i].size()), (dealt[i] + 1) / 2));
-        behind.push_back(straggler_lines(stragglers[i], count, width));
-        peers.add(*shown[i], dealt[i] - count);
-    }
+    lines screen{first_line(snapshot, note, width)};
     if (!all.empty()) {
-        auto const rows = image_table(shown).lines(width);
-        auto const below = peers.take();
+        auto const rows = image_rows(shown).lines(width);
+        auto const below = lines_below(shown, left, width);
         screen.push_back(rows.front());
         for (std::size_t i = 0; i < shown.size(); ++i) {
             screen.push_back(rows[i + 1]);
-            append(screen, behind[i]);
             append(screen, below[i]);
         }
     }
