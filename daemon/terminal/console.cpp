@@ -11,7 +11,7 @@ namespace seedbed {
 
 namespace {
 
-/// Columns for the progress: the "^C" that a terminal shows behind it must not begin another line, which would stay.
+/// Columns for the progress: the "^C" that a terminal echoes after it must not wrap, since a wrapped line would stay.
 int narrower(int columns) {
     return columns > 0 ? std::max(columns - 2, 1) : 0;
 }

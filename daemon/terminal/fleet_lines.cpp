@@ -31,7 +31,7 @@ std::vector<straggler> fleet_stragglers(status_snapshot::image const& image, boo
     }
     std::vector<straggler> behind;
     if (image.status.mode == image_mode::deploy && image.fleet->expected) {
-        behind.push_back({fleet_progress(image), ""}); // its line in the table tells of its own disk
+        behind.push_back({fleet_progress(image), ""}); // its row in the table shows its own disk
     }
     for (auto const* host : image.fleet->stragglers()) {
         if (host->state == host_state::failed || !connected.contains(host->address)) {

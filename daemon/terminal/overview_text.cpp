@@ -54,9 +54,7 @@ std::string overview_text(device_overview const& device, storage_class cls) {
         field("known as", device.by_id);
     }
     auto const content = describe(device.content);
-    field("holds", !content.empty()            ? content
-                   : device.partitions.empty() ? "nothing that is recognised"
-                                               : "partitions");
+    field("holds", !content.empty() ? content : device.partitions.empty() ? "nothing recognised" : "partitions");
     for (auto const& partition : device.partitions) {
         auto const holds = describe(partition.content);
         line(fmt::format("            {}  {}{}{}{}", partition.path, format_byte_size(partition.size),

@@ -20,7 +20,7 @@ namespace seedbed {
 
 namespace {
 
-constexpr int usual_columns = 80; ///< where the terminal does not know
+constexpr int usual_columns = 80; ///< if the terminal does not report its width
 constexpr int least_bar = 10;     ///< columns, with its brackets
 constexpr int most_bar = 42;
 constexpr double most_seconds_left = 100 * 3600; ///< more is an estimate from next to nothing
@@ -31,7 +31,7 @@ int terminal_columns() {
     return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : usual_columns;
 }
 
-/// What cannot be written is lost: there is nobody to tell.
+/// A failure is ignored: there is nowhere to report it.
 void write_standard_error(std::string_view text) {
     while (!text.empty()) {
         auto const written = ::write(STDERR_FILENO, text.data(), text.size());
@@ -84,7 +84,7 @@ void progress_display::begin(std::string name) {
     m_recent_seconds = 0;
     m_begin = m_output.now();
     m_counted = m_begin;
-    // On a terminal at once; a line that says nothing is of no use.
+    // Draw at once on a terminal; elsewhere a first line without progress would be useless.
     m_drawn = m_output.width() > 0 ? m_begin - draw_interval : m_begin;
 }
 
@@ -99,7 +99,7 @@ void progress_display::update(std::int64_t done, std::int64_t total, std::string
     } else {
         auto const passed = seconds_of(now - m_counted);
         auto const kept = std::exp(-passed / seconds_of(rate_window));
-        // What is done can become less, where something has to be done again: that is no rate.
+        // The bytes done can decrease, when a piece has to be downloaded again: that is not a rate.
         m_recent_bytes = m_recent_bytes * kept + static_cast<double>(std::max<std::int64_t>(done - before, 0));
         m_recent_seconds = m_recent_seconds * kept + passed;
     }
@@ -156,7 +156,7 @@ void progress_display::clear() {
 std::string progress_display::bar_line(int columns) const {
     struct field {
         std::string text;
-        int rank; ///< the greatest goes first where there is no room
+        int rank; ///< the highest is dropped first
         bool is_bar = false;
     };
     std::vector<field> fields{{m_name, 0}};
@@ -173,7 +173,7 @@ std::string progress_display::bar_line(int columns) const {
         fields.push_back({" " + m_extra, 5});
     }
 
-    // Not into the last column: some terminals go to the next line there.
+    // Leave out the last column: some terminals wrap after writing there.
     auto const room = columns - 1;
     auto const width_without_bar = [&] {
         auto width = static_cast<int>(fields.size()) - 1;

@@ -8,28 +8,28 @@
 
 namespace seedbed {
 
-/// Where progress is shown; tests give one of their own.
+/// Where progress is shown; tests provide their own.
 struct progress_output {
     using clock = std::chrono::steady_clock;
 
-    /// Columns of the terminal, asked each time something is drawn, so that it may be resized; 0 where there is none.
+    /// Columns of the terminal, queried before each drawing, since it may be resized; 0 if there is no terminal.
     std::function<int()> width;
     std::function<void(std::string_view)> write;
     std::function<clock::time_point()> now;
 };
 
-/// Standard error: a terminal unless it is something else or TERM is "dumb".
+/// Standard error, as a terminal if it is one and TERM is set and not "dumb".
 [[nodiscard]] progress_output standard_error_output();
 
-/// Shows how far something that takes long is: on a terminal one line that is drawn again and again,
+/// Shows the progress of long work: on a terminal a line that is redrawn,
 ///
 ///     downloading  45% [=====>        ] 1.2/2.7 GiB  512 MiB/s    3s left  12 peers
 ///
-/// and elsewhere a line now and then. The work is one or more phases, one after another, each with a name, bytes that
-/// are done of a total, and a line that stands in its place when it is over. What does not fit into the line is left
-/// out: first the amounts, then the extra text, the bar, the time left and the rate.
+/// and elsewhere a line every few seconds. The work is a sequence of phases, each with a name, a number of bytes done
+/// of a total, and a line that replaces it when it ends. If the line is too long, parts are dropped: first the amounts,
+/// then the extra text, the bar, the time left and the rate.
 ///
-/// Threads: confined to one. It draws within the calls only, so update() is to be called also while nothing moves.
+/// Threads: confined to one. It draws only within calls, so call update() also while nothing changes.
 class progress_display {
 public:
     using clock = progress_output::clock;
@@ -37,20 +37,20 @@ public:
     explicit progress_display(progress_output output = standard_error_output());
     progress_display(progress_display const&) = delete;
     progress_display& operator=(progress_display const&) = delete;
-    /// Takes the line away.
+    /// Removes the line.
     ~progress_display();
 
     /// Starts a phase. \param name as "downloading", ASCII.
     void begin(std::string name);
-    /// As often as one likes: it draws when draw_interval or line_interval has passed. Rate and time left are those of
-    /// the last rate_window or so, and start with the first call of a phase: what is done there was so before.
-    /// \param total bytes; 0 where it is not known. \param extra as "12 peers".
+    /// May be called at any rate: it draws after draw_interval or line_interval. Rate and time left are averages over
+    /// about the last rate_window. The bytes done at the first call of a phase do not count for them.
+    /// \param total bytes; 0 if unknown. \param extra such as "12 peers".
     void update(std::int64_t done, std::int64_t total, std::string_view extra = {});
-    /// What the phase has done, from its first update() on: "hashed 425 MiB in 0.5s (789 MiB/s)".
+    /// Sums up the phase since its first update(): "hashed 425 MiB in 0.5s (789 MiB/s)".
     [[nodiscard]] std::string summary(std::string_view verb) const;
-    /// Ends the phase. \param line what stands in its place; nothing where it is empty.
+    /// Ends the phase. \param line replaces the progress; if empty, nothing does.
     void finish(std::string_view line = {});
-    /// Writes a line above that of the phase.
+    /// Writes a line above the progress.
     void print(std::string_view line);
 
     static constexpr std::chrono::milliseconds draw_interval{100};
@@ -74,16 +74,16 @@ private:
     std::int64_t m_done = 0;
     std::int64_t m_total = 0;
     std::int64_t m_first = 0; ///< done at the first update
-    bool m_started = false;   ///< there was one
+    bool m_started = false;   ///< update() was called
     clock::time_point m_begin{};
     clock::time_point m_counted{}; ///< the last update
-    clock::time_point m_drawn{};   ///< or where nothing was yet, the beginning
-    double m_recent_bytes = 0;     ///< both fade at the same pace, so that their ratio is a rate from the start
+    clock::time_point m_drawn{};   ///< the last drawing, or the beginning of the phase
+    double m_recent_bytes = 0;     ///< both decay at the same rate, so that their ratio is a rate from the start
     double m_recent_seconds = 0;
-    bool m_shown = false; ///< the terminal has a line of ours
+    bool m_shown = false; ///< the terminal shows our line
 };
 
-/// Done and total in the unit of the total, always of the same width: " 1.2/12.7 GiB". Of an unknown total (0): the
+/// Done and total in the unit of the total, at a constant width: " 1.2/12.7 GiB". If the total is unknown (0), only the
 /// bytes done.
 [[nodiscard]] std::string format_progress_bytes(std::int64_t done, std::int64_t total);
 

@@ -9,7 +9,7 @@
 
 using namespace seedbed;
 
-TEST_CASE("what --help shows") {
+TEST_CASE("help: the text of a command") {
     boost::program_options::options_description description;
     std::string name;
     bool force = false;
@@ -38,7 +38,7 @@ TEST_CASE("what --help shows") {
                              "So.\n");
 }
 
-TEST_CASE("the help of each subcommand fits 80 columns") {
+TEST_CASE("help: every command fits 80 columns") {
     auto const all = subcommands();
     CHECK(all.size() == 6);
     for (auto const& [summary, help] : all) {

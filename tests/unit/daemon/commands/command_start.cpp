@@ -7,7 +7,7 @@ using namespace seedbed;
 
 namespace po = boost::program_options;
 
-TEST_CASE("arguments are taken into the variables of their options") {
+TEST_CASE("arguments are stored in the variables of their options") {
     std::string output;
     std::string source;
     bool force = false;
@@ -18,7 +18,7 @@ TEST_CASE("arguments are taken into the variables of their options") {
         return take_arguments(arguments, options, po::positional_options_description().add("source", 1));
     };
 
-    SECTION("options and positional ones") {
+    SECTION("options and positional arguments") {
         CHECK(take({"--output", "x", "/dev/sda", "--force"}) == true);
         CHECK(output == "x");
         CHECK(source == "/dev/sda");

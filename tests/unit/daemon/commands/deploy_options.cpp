@@ -99,7 +99,7 @@ TEST_CASE("every option of deploy") {
     CHECK(parsed->config == "c.toml");
 }
 
-TEST_CASE("what deploy does not take names the option") {
+TEST_CASE("deploy: an error names its option") {
     CHECK(parse_deploy_options({}).error().message == "X.torrent and DEVICE are missing");
     CHECK(parse_deploy_options({"x.torrent"}).error().message == "DEVICE is missing");
     CHECK(refusal({"third"}) == "too many arguments");

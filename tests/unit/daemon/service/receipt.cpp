@@ -61,7 +61,7 @@ json parsed(receipt const& what) {
 
 } // namespace
 
-TEST_CASE("a receipt tells what, where, how much and how long") {
+TEST_CASE("receipt: identity, amounts and times") {
     auto const document = parsed(of_a_done_deployment());
     CHECK(document["outcome"] == "done");
     CHECK(document["exit_status"] == 0);
@@ -91,7 +91,7 @@ TEST_CASE("a receipt tells what, where, how much and how long") {
     CHECK_THAT(document["program"].get<std::string>(), Catch::StartsWith("seedbed "));
 }
 
-TEST_CASE("verified is said of nothing but what is done and was read back") {
+TEST_CASE("receipt: verified means done and read back") {
     auto what = of_a_done_deployment();
     SECTION("not read back") {
         what.result.image.verified = false;
@@ -111,7 +111,7 @@ TEST_CASE("verified is said of nothing but what is done and was read back") {
     CHECK(parsed(what)["verified"] == false);
 }
 
-TEST_CASE("what is not known is null") {
+TEST_CASE("receipt: an unknown value is null") {
     receipt what;
     what.device = "/dev/\xff";
     what.result.code = exit_refused;
@@ -129,7 +129,7 @@ TEST_CASE("what is not known is null") {
     CHECK(document["peers"] == json::array());
 }
 
-TEST_CASE("every exit status has an outcome of its own") {
+TEST_CASE("receipt: every exit status has its own outcome") {
     std::map<std::string, int> names;
     for (int code = 0; code <= 9; ++code) {
         ++names[outcome_name(static_cast<exit_code>(code))];
@@ -137,14 +137,14 @@ TEST_CASE("every exit status has an outcome of its own") {
     CHECK(names.size() == 10);
 }
 
-TEST_CASE("a receipt replaces an older one, whole or not at all") {
+TEST_CASE("receipt: replaces an older one atomically") {
     test::temp_dir const folder;
     auto const path = folder / "r.json";
     std::ofstream(path) << std::string(10000, 'x');
     REQUIRE(save_receipt(path.string(), of_a_done_deployment()));
     std::ifstream in(path);
     CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == to_json(of_a_done_deployment()));
-    CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1); // no other name is left
+    CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1); // no temporary file is left
     CHECK_FALSE(save_receipt((folder / "missing/r.json").string(), of_a_done_deployment()));
     CHECK_FALSE(save_receipt("/dev/null", of_a_done_deployment()));
 }

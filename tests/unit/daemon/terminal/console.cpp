@@ -11,7 +11,7 @@ using namespace seedbed;
 
 namespace {
 
-/// Collects what is shown, on a terminal of so many columns; none of them is no terminal.
+/// Collects the output to a terminal of \p width columns; with 0 columns it is not a terminal.
 struct screen {
     std::string text;
     int columns;
@@ -27,7 +27,7 @@ struct screen {
 
 } // namespace
 
-TEST_CASE("log lines stand above the progress, with the level where it is one to notice") {
+TEST_CASE("console: log lines appear above the progress, warnings and errors with their level") {
     screen shown(80);
     console on(shown.output());
     on.start_log(log_level::info);
@@ -43,7 +43,7 @@ TEST_CASE("log lines stand above the progress, with the level where it is one to
     log_error({}, "bad");
     log_info({}, "hello");
     log_debug({}, "not asked for");
-    // Each takes the line away, writes its own, and the line is drawn again.
+    // Each removes the progress, writes its line, and redraws the progress.
     CHECK_THAT(shown.text, Catch::StartsWith("\r\x1b[Kwarning: sda1: slow?[2J\n\r\x1b[Kdownloading"));
     CHECK_THAT(shown.text, Catch::Contains("\r\x1b[Kerror: bad\n\r\x1b[Kdownloading"));
     CHECK_THAT(shown.text, Catch::Contains("\r\x1b[Khello\n\r\x1b[Kdownloading"));
@@ -51,7 +51,7 @@ TEST_CASE("log lines stand above the progress, with the level where it is one to
     CHECK(on.errors() == std::vector<std::string>{"bad"});
 }
 
-TEST_CASE("without a terminal there are lines and nothing else") {
+TEST_CASE("console: without a terminal there are only lines") {
     screen shown(0);
     console on(shown.output());
     image_status status;

@@ -4,7 +4,7 @@
 
 using namespace seedbed;
 
-TEST_CASE("what will be overwritten: a partition") {
+TEST_CASE("overview: a partition") {
     device_overview device;
     device.path = "/dev/sda1";
     device.block_device = true;
@@ -23,7 +23,7 @@ TEST_CASE("what will be overwritten: a partition") {
                                                             "  mounted   on /mnt\n");
 }
 
-TEST_CASE("what will be overwritten: a disk with partitions") {
+TEST_CASE("overview: a disk with partitions") {
     device_overview device;
     device.path = "/dev/loop0";
     device.block_device = true;
@@ -47,12 +47,12 @@ TEST_CASE("what will be overwritten: a disk with partitions") {
           "  mounted   no\n");
 }
 
-TEST_CASE("what will be overwritten: a file with nothing in it") {
+TEST_CASE("overview: an empty file") {
     device_overview device;
     device.path = "/tmp/image";
     device.size = 4096;
     CHECK(overview_text(device, storage_class::nvme) == "/tmp/image: 4 KiB, a file\n"
                                                         "  disk      NVMe\n"
-                                                        "  holds     nothing that is recognised\n"
+                                                        "  holds     nothing recognised\n"
                                                         "  mounted   no\n");
 }

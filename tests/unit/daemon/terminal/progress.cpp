@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t mib = 1 << 20;
 constexpr std::int64_t gib = 1 << 30;
 
-/// A terminal of any width, and a clock that the test moves.
+/// A terminal of any width, and a clock that the test sets.
 struct fake_terminal {
     int columns = 80;
     std::string written;
@@ -24,7 +24,7 @@ struct fake_terminal {
         return {[this] { return columns; }, [this](std::string_view text) { written += text; },
                 [this] { return time; }};
     }
-    /// What the terminal shows: what was written since the last time, without the escape that erases the line before.
+    /// The line on the terminal since the last call, without the escape sequence that erases the previous one.
     [[nodiscard]] std::string take() {
         auto const last = written.rfind("\r\x1b[K");
         auto const shown = last == std::string::npos ? written : written.substr(last + 4);
@@ -39,7 +39,7 @@ std::string repeated(std::size_t count, char c) {
 
 } // namespace
 
-TEST_CASE("a line of progress fills the terminal") {
+TEST_CASE("progress: a line fills the terminal") {
     fake_terminal terminal;
     progress_display progress(terminal.output());
     progress.begin("downloading");
@@ -51,7 +51,7 @@ TEST_CASE("a line of progress fills the terminal") {
     CHECK(line.size() <= 79);
 }
 
-TEST_CASE("what does not fit is left out") {
+TEST_CASE("progress: parts that do not fit are dropped") {
     fake_terminal terminal;
     progress_display progress(terminal.output());
     progress.begin("hashing");
@@ -77,7 +77,7 @@ TEST_CASE("what does not fit is left out") {
     CHECK(at(1).empty());
 }
 
-TEST_CASE("a terminal is drawn on ten times a second, and cleaned up") {
+TEST_CASE("progress: a terminal is redrawn ten times a second, and cleaned up") {
     fake_terminal terminal;
     {
         progress_display progress(terminal.output());
@@ -94,8 +94,8 @@ TEST_CASE("a terminal is drawn on ten times a second, and cleaned up") {
         CHECK(terminal.written.starts_with("\r\x1b[Khashing  10%"));
 
         terminal.written.clear();
-        progress.print("a peer has come");
-        CHECK(terminal.written.starts_with("\r\x1b[Ka peer has come\n\r\x1b[Khashing  10%"));
+        progress.print("a peer joined");
+        CHECK(terminal.written.starts_with("\r\x1b[Ka peer joined\n\r\x1b[Khashing  10%"));
 
         terminal.written.clear();
         progress.finish("hashed");
@@ -111,7 +111,7 @@ TEST_CASE("a terminal is drawn on ten times a second, and cleaned up") {
     CHECK(terminal.written == "\r\x1b[K");
 }
 
-TEST_CASE("where there is no terminal, a line comes every few seconds") {
+TEST_CASE("progress: without a terminal, a line is printed every few seconds") {
     fake_terminal terminal;
     terminal.columns = 0;
     progress_display progress(terminal.output());
@@ -124,16 +124,16 @@ TEST_CASE("where there is no terminal, a line comes every few seconds") {
     CHECK(terminal.written == "downloading: 31%, 1.2/4.0 GiB, 256 MiB/s, 11s left, 12 peers\n"
                               "downloading: 62%, 2.5/4.0 GiB, 256 MiB/s, 6s left, 12 peers\n");
     terminal.written.clear();
-    progress.print("a peer has gone");
+    progress.print("a peer left");
     progress.finish(progress.summary("downloaded"));
-    CHECK(terminal.written == "a peer has gone\ndownloaded 3 GiB in 12s (256 MiB/s)\n");
+    CHECK(terminal.written == "a peer left\ndownloaded 3 GiB in 12s (256 MiB/s)\n");
 }
 
-TEST_CASE("the rate is that of the last seconds") {
+TEST_CASE("progress: the rate is an average over the last seconds") {
     fake_terminal terminal;
     progress_display progress(terminal.output());
     progress.begin("downloading");
-    // What was there before is not fetched now.
+    // The bytes done before do not count.
     std::int64_t done = 500 * mib;
     auto const rate_after = [&](int seconds, std::int64_t each) {
         for (int i = 0; i < 10 * seconds; ++i) {
@@ -155,13 +155,13 @@ TEST_CASE("the rate is that of the last seconds") {
     terminal.time += 100ms;
     progress.update(done, gib);
     CHECK_THAT(terminal.take(), Catch::Contains(" - left"));
-    // To be done again: less is done, and nothing goes below zero.
+    // Bytes have to be downloaded again: the rate does not become negative.
     terminal.time += 100ms;
     progress.update(0, gib);
     CHECK_THAT(terminal.take(), Catch::Contains(" 0% ") && Catch::Contains(" 12 B/s"));
 }
 
-TEST_CASE("a phase without a total has no bar") {
+TEST_CASE("progress: a phase without a total has no bar") {
     fake_terminal terminal;
     progress_display progress(terminal.output());
     progress.begin("seeding");
@@ -169,7 +169,7 @@ TEST_CASE("a phase without a total has no bar") {
     CHECK(terminal.take() == "seeding 3 MiB      0 B/s  7 peers");
 }
 
-TEST_CASE("only all of it is 100%") {
+TEST_CASE("progress: 100% means every byte") {
     fake_terminal terminal;
     progress_display progress(terminal.output());
     progress.begin("hashing");
@@ -180,7 +180,7 @@ TEST_CASE("only all of it is 100%") {
     CHECK_THAT(terminal.take(), Catch::Contains("100% ") && Catch::Contains("=]") && Catch::Contains(" 0s left"));
 }
 
-TEST_CASE("a text cannot drive the terminal") {
+TEST_CASE("progress: a text cannot drive the terminal") {
     fake_terminal terminal;
     progress_display progress(terminal.output());
     progress.begin("se\x1b]eding");
@@ -188,7 +188,7 @@ TEST_CASE("a text cannot drive the terminal") {
     CHECK_THAT(terminal.take(), Catch::StartsWith("se?]eding ") && Catch::EndsWith(" ?[2J???"));
 }
 
-TEST_CASE("bytes of a total have one width") {
+TEST_CASE("progress: bytes of a total have a constant width") {
     CHECK(format_progress_bytes(gib, 12 * gib + 700 * mib) == " 1.0/12.7 GiB");
     CHECK(format_progress_bytes(12 * gib, 12 * gib + 700 * mib) == "12.0/12.7 GiB");
     CHECK(format_progress_bytes(5, 1000) == "   5/1000 B");

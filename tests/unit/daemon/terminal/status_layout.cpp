@@ -13,7 +13,7 @@ using lines = std::vector<std::string>;
 
 namespace {
 
-/// For a person who reads the failure.
+/// For the failure message.
 std::string text(lines const& all) {
     std::string joined;
     for (auto const& line : all) {
@@ -36,7 +36,7 @@ std::size_t count(lines const& all, std::string const& part) {
         std::ranges::count_if(all, [&part](auto const& line) { return line.find(part) != std::string::npos; }));
 }
 
-/// A room of machines that fetch one image.
+/// A room of machines that download one image.
 status_snapshot room(int machines) {
     auto snapshot = sample_snapshot();
     snapshot.images.resize(2);
@@ -50,7 +50,7 @@ status_snapshot room(int machines) {
     return snapshot;
 }
 
-/// So many images that serve, in front of and behind the three others.
+/// Adds \p more seeding images before and after the three others.
 status_snapshot many_images(int more) {
     auto snapshot = sample_snapshot();
     for (int i = 0; i < more; ++i) {
@@ -73,7 +73,7 @@ TEST_CASE("status layout: a table of 80 columns") {
                 "data: failed: write /dev/data: offset 1048576, length 16384: Input/output error", "  (EIO)"});
 }
 
-TEST_CASE("status layout: for a pipe nothing is shortened") {
+TEST_CASE("status layout: without a width nothing is shortened") {
     auto const all = status_table(sample_snapshot(), 0);
     REQUIRE(all.size() == 6);
     CHECK_THAT(all[3], Contains("debian-12-lab ") &&
@@ -89,7 +89,7 @@ TEST_CASE("status layout: no images") {
     check_fits(status_screen(snapshot, "12:00:00", "", 40, 10), 40, 10);
 }
 
-TEST_CASE("status layout: what each state is about") {
+TEST_CASE("status layout: each state shows its own progress and rate") {
     status_snapshot snapshot;
     auto const row = [&snapshot](status_snapshot::image const& image) {
         snapshot.images = {image};
@@ -112,7 +112,7 @@ TEST_CASE("status layout: what each state is about") {
     CHECK_THAT(row(stalled), Contains(" 99% ") && !Contains("/s "));
 }
 
-TEST_CASE("status layout: what hangs is told, and a daemon that stops") {
+TEST_CASE("status layout: a hang, and a daemon that is stopping") {
     auto snapshot = sample_snapshot();
     snapshot.hang = "win11: no operation on /dev/win11 has ended for 30 s";
     snapshot.stopping = true;
@@ -136,7 +136,7 @@ TEST_CASE("status layout: a screen of 80x24") {
                           "  (EIO)"});
 }
 
-TEST_CASE("status layout: screens of all sizes show whole lines that fit") {
+TEST_CASE("status layout: the lines fit screens of all sizes") {
     auto trouble = room(40);
     trouble.hang = std::string(300, 'x');
     for (auto const& snapshot : {sample_snapshot(), room(40), many_images(30), trouble, status_snapshot{}}) {
@@ -148,7 +148,7 @@ TEST_CASE("status layout: screens of all sizes show whole lines that fit") {
     }
 }
 
-TEST_CASE("status layout: a small screen keeps what matters") {
+TEST_CASE("status layout: a small screen keeps the important columns") {
     auto const screen = status_screen(sample_snapshot(), "12:00:00", "", 40, 10);
     INFO(text(screen));
     CHECK(screen[0] == "Seedbed 0.1.0, up 2h05m         12:00:00");
@@ -159,20 +159,20 @@ TEST_CASE("status layout: a small screen keeps what matters") {
     CHECK(count(screen, "data: failed: write /dev/data:") == 1);
 }
 
-TEST_CASE("status layout: a large screen shows all there is") {
+TEST_CASE("status layout: a large screen shows everything") {
     auto const screen = status_screen(room(40), "12:00:00", "", 200, 50);
     INFO(text(screen));
     CHECK(count(screen, "ENGINE") == 1);
     CHECK(count(screen, "/dev/disk/by-id/ata-Samsung_SSD_870_EVO_1TB_S6PTNM0R123456-part1") == 1);
     CHECK(count(screen, "192.0.2.") == 41);
     CHECK(count(screen, "more peer") == 0);
-    // In the order of the addresses.
+    // Ordered by address.
     auto const nine = std::ranges::find_if(screen, [](auto const& line) { return line.find(".9:") != line.npos; });
     auto const ten = std::ranges::find_if(screen, [](auto const& line) { return line.find(".10:") != line.npos; });
     CHECK(nine + 1 == ten);
 }
 
-TEST_CASE("status layout: where there is no room for all peers, those are shown that have the least") {
+TEST_CASE("status layout: without room for all peers, those with the least progress are shown") {
     auto const screen = status_screen(room(40), "12:00:00", "", 80, 12);
     INFO(text(screen));
     CHECK(screen.size() == 12);
@@ -184,7 +184,7 @@ TEST_CASE("status layout: where there is no room for all peers, those are shown 
     CHECK(count(screen, "192.0.2.1:6881") + count(screen, "[2001:db8::2]:6881") == 3); // of both images
 }
 
-TEST_CASE("status layout: where there is no room for all images, those are shown that something happens to") {
+TEST_CASE("status layout: without room for all images, active and failed ones are shown") {
     auto const screen = status_screen(many_images(30), "12:00:00", "", 80, 12);
     INFO(text(screen));
     CHECK(count(screen, "win11   downloading") == 1);
@@ -209,12 +209,12 @@ TEST_CASE("status layout: more failures than fit are counted") {
     CHECK(screen.back() == "... 13 more lines: see seedbed status");
 }
 
-TEST_CASE("status layout: a daemon that does not answer any more") {
+TEST_CASE("status layout: a daemon that has stopped answering") {
     auto const screen = status_screen(sample_snapshot(), "12:00:09", "showing the status of 12:00:00: gone", 80, 24);
     CHECK(count(screen, "showing the status of 12:00:00: gone") == 1);
 }
 
-TEST_CASE("status layout: what a daemon tells can not drive the terminal") {
+TEST_CASE("status layout: the daemon's texts cannot drive the terminal") {
     auto snapshot = sample_snapshot();
     snapshot.version = "\x1b[2J";
     snapshot.images[0].status.name = "a\x1b]0;b\x07";
@@ -228,7 +228,7 @@ TEST_CASE("status layout: what a daemon tells can not drive the terminal") {
     check_fits(status_table(snapshot, 0), 10'000, 100);
 }
 
-TEST_CASE("status layout: who has an image stands in its row, and who has not below it") {
+TEST_CASE("status layout: an image's row counts its complete hosts, incomplete ones are listed below") {
     auto snapshot = sample_snapshot();
     snapshot.images.erase(snapshot.images.begin() + 2);
     snapshot.images[1].fleet = sample_fleet();
@@ -243,7 +243,7 @@ TEST_CASE("status layout: who has an image stands in its row, and who has not be
     CHECK(count(whole, "     192.0.2.19  failed: write /dev/sda: offset 1048576, length 16384: Input/output error") ==
           1);
 
-    // Nobody is expected: what there is to tell is how many have it, and nothing before anybody has come.
+    // No hosts are expected: the row counts complete hosts once there are any.
     fleet_status open;
     snapshot.images[1].fleet = std::make_shared<fleet_status const>(open);
     CHECK(count(status_table(snapshot, 80), "complete") == 0);
@@ -252,13 +252,13 @@ TEST_CASE("status layout: who has an image stands in its row, and who has not be
     snapshot.images[1].fleet = std::make_shared<fleet_status const>(open);
     CHECK(count(status_table(snapshot, 80), " 1 complete ") == 1);
 
-    // A target that is to be followed: its row is about its own disk.
+    // An image being deployed here that other hosts download, too: its row shows the local progress.
     snapshot.images[0].fleet = sample_fleet();
     CHECK(count(status_table(snapshot, 80), "    1/4 complete") == 1);
     CHECK(count(status_table(snapshot, 80), " 43% ") == 1);
 }
 
-TEST_CASE("status layout: of many stragglers the worst are named") {
+TEST_CASE("status layout: of many incomplete hosts the worst are named") {
     auto snapshot = sample_snapshot();
     fleet_status fleet;
     fleet.expected = 40;
@@ -273,7 +273,7 @@ TEST_CASE("status layout: of many stragglers the worst are named") {
     CHECK(count(table, "192.0.2.6 ") == 0);
     CHECK(count(table, "     ... 17 more") == 1);
 
-    // On a screen those that stand among the peers need no second line.
+    // On a screen, hosts that are listed as peers have no second line.
     snapshot.images.resize(2);
     snapshot.images[0].peers = nullptr;
     set_peers(snapshot.images[1], {sample_peer("192.0.2.1", 0.04), sample_peer("192.0.2.2", 0.08)});

@@ -20,14 +20,14 @@ text_table table() {
 
 } // namespace
 
-TEST_CASE("text table: as wide as it takes") {
+TEST_CASE("text table: no limit") {
     lines const full{"NAME          N  WHERE           WHAT   EXTRA", //
                      "alpha-beta    1  /dev/long/path  thing  much more", "b           100  /dev/x          -      -"};
     CHECK(table().lines(0) == full);
     CHECK(table().lines(49) == full);
 }
 
-TEST_CASE("text table: gives up in turn spaces, extras, letters, columns") {
+TEST_CASE("text table: narrows spaces, drops extras, shortens cells, drops columns") {
     CHECK(table().lines(48)[1] == "alpha-beta   1 /dev/long/path thing much more");
     CHECK(table().lines(44)[1] == "alpha-beta    1  /dev/long/path  thing");
     CHECK(table().lines(35)[1] == "alpha-beta   1 /dev/long/path thing");
@@ -40,7 +40,7 @@ TEST_CASE("text table: gives up in turn spaces, extras, letters, columns") {
     CHECK(table().lines(5)[2] == "b");
 }
 
-TEST_CASE("text table: no line is ever longer than it may be") {
+TEST_CASE("text table: no line exceeds the width") {
     for (std::size_t width = 1; width < 60; ++width) {
         for (auto const& line : table().lines(width)) {
             INFO(width << ": '" << line << "'");
