@@ -13,10 +13,10 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr std::size_t width = 80;
-/// Where the texts of options begin; a longer name has a line of its own.
+/// The column in which the texts of options begin; a longer name gets its own line.
 constexpr std::size_t option_column = 28;
 
-/// \p text in lines of \p width, the first of which begins with \p head, the others at the column \p indent.
+/// Breaks \p text into lines of \p width: the first begins with \p head, the others at column \p indent.
 std::string indented(std::string const& head, std::string_view text, std::size_t indent) {
     auto filled = head;
     if (head.size() + 1 > indent && indent > 0) {

@@ -7,16 +7,16 @@
 
 namespace seedbed {
 
-/// Runs the program: picks the subcommand named by the first argument and gives it the rest.
+/// Runs the program: the first argument names the subcommand, which gets the others.
 /// \param arguments without the program's name. \return the exit status, one of exit_code.
 [[nodiscard]] int run_command_line(std::vector<std::string> const& arguments);
 
 /// A subcommand, for the manual page.
 struct subcommand {
-    std::string summary; ///< "write one image to a device and end"
+    std::string summary; ///< "write one image to a device, then exit"
     command_help help;
 };
-/// All of them, in the order in which --help names them.
+/// All subcommands, in the order of --help.
 [[nodiscard]] std::vector<subcommand> subcommands();
 
 } // namespace seedbed
