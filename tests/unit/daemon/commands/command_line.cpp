@@ -78,7 +78,7 @@ TEST_CASE("help about an unknown command is an error") {
 
 TEST_CASE("a misspelled command is answered with the likely one") {
     check_refused({"statsu"}, "seedbed: unknown command 'statsu' (did you mean 'status'?); see 'seedbed --help'");
-    check_refused({"hlep"}, "seedbed: unknown command 'hlep' (did you mean 'help'?); see 'seedbed --help'");
+    check_refused({"halp"}, "seedbed: unknown command 'halp' (did you mean 'help'?); see 'seedbed --help'");
     check_refused({"--verson"}, "seedbed: unknown option '--verson' (did you mean '--version'?); see 'seedbed --help'");
     check_refused({"serve"}, "seedbed: unknown command 'serve'; see 'seedbed --help'");
     check_refused({""}, "seedbed: unknown command ''; see 'seedbed --help'");
