@@ -124,7 +124,7 @@ expect 2 '--name is missing' --partclone ext4/torrent.info -o out/x.torrent
 expect 2 '--partclone is missing' --name sda1 -o out/x.torrent
 expect 2 "--name: image name '/dev/sda1' starts with a slash" --partclone ext4/torrent.info --name /dev/sda1 -o out/x.torrent
 expect 2 "--tracker 'ftp://x' is not a tracker" "${good[@]}" -o out/x.torrent --tracker ftp://x
-expect 2 'too many arguments' "${good[@]}" -o out/x.torrent extra
+expect 2 'SOURCE cannot be combined' "${good[@]}" -o out/x.torrent extra
 expect 3 'out/torrent.info: No such file' --partclone out/torrent.info --name sda1 -o out/x.torrent
 sed '$d' ext4/torrent.info >short.info
 expect 3 'short.info: .* sha1 lines, but' --partclone short.info --name sda1 -o out/x.torrent
