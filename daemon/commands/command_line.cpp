@@ -9,8 +9,10 @@
 
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create.hpp"
+#include "daemon/commands/create_options.hpp"
 #include "daemon/commands/daemon.hpp"
 #include "daemon/commands/deploy.hpp"
+#include "daemon/commands/deploy_options.hpp"
 #include "daemon/commands/probe.hpp"
 #include "daemon/commands/status.hpp"
 #include "daemon/commands/verify.hpp"

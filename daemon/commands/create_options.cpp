@@ -11,7 +11,6 @@
 #include "core/foundation/byte_size.hpp"
 #include "core/image/partclone_info.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/commands/create.hpp"
 #include "daemon/service/exit_code.hpp"
 
 namespace seedbed {

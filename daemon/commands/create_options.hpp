@@ -6,6 +6,7 @@
 
 #include "core/foundation/error.hpp"
 #include "core/image/torrent_file.hpp"
+#include "daemon/commands/command_help.hpp"
 
 namespace seedbed {
 
@@ -28,5 +29,7 @@ struct create_options {
 /// Reads and checks the command line. Fills in the values that follow from others: the path of torrent.info, the name,
 /// the piece length. The error is one line.
 [[nodiscard]] result<create_options> parse_create_options(std::vector<std::string> const& arguments);
+
+[[nodiscard]] command_help create_help();
 
 } // namespace seedbed

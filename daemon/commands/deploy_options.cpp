@@ -16,7 +16,6 @@
 #include "config/value_formats.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/commands/deploy.hpp"
 #include "daemon/service/exit_code.hpp"
 
 namespace seedbed {

@@ -8,6 +8,7 @@
 
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
+#include "daemon/commands/command_help.hpp"
 #include "daemon/service/seeding_end.hpp"
 
 namespace seedbed {
@@ -35,5 +36,7 @@ struct deploy_options {
 
 /// A time with the unit ms, s, min or h: "90s", "2 h".
 [[nodiscard]] result<std::chrono::milliseconds> parse_waiting_time(std::string const& text);
+
+[[nodiscard]] command_help deploy_help();
 
 } // namespace seedbed

@@ -79,6 +79,7 @@ struct fixture {
     result<std::optional<partclone_info>> operator()() const {
         auto made = run_partclone(run);
         CHECK(fs::is_empty(temporary));
+        UNSCOPED_INFO((made ? std::string("no error") : made.error().message));
         return made;
     }
 };

@@ -1,7 +1,5 @@
 #include "daemon/commands/deploy_options.hpp"
 
-#include "daemon/commands/deploy.hpp"
-
 #include <filesystem>
 #include <string>
 #include <vector>
