@@ -53,7 +53,7 @@ std::string program(fs::path const& path, std::string const& body) {
 }
 
 /// Writes a torrent.info of one extent of 16 KiB.
-std::string const write_info = "{ printf 'offset: %032x\\nlength: %032x\\nsha1: %040d\\n' 4096 16384 0; } "
+std::string const write_info = "{ printf 'offset: %032x\\nlength: %032x\\nsha1: %040d\\n' 4096 16384 1; } "
                                ">\"$folder/torrent.info\"\n";
 
 std::string text_of(fs::path const& path) {
