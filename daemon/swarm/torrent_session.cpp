@@ -27,6 +27,7 @@
 #include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/swarm/offer_extension.hpp"
+#include "daemon/swarm/rate_meter.hpp"
 #include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
 
@@ -57,7 +58,13 @@ lt::ip_filter limits_for_everybody() {
     return everybody;
 }
 
-torrent_progress to_progress(lt::torrent_status const& status) {
+/// Of a torrent's payload.
+struct rate_meters {
+    rate_meter download;
+    rate_meter upload;
+};
+
+torrent_progress to_progress(lt::torrent_status const& status, rate_meters& rates) {
     torrent_progress progress;
     using state = lt::torrent_status;
     progress.current = status.is_seeding ? torrent_progress::phase::complete
@@ -68,8 +75,9 @@ torrent_progress to_progress(lt::torrent_status const& status) {
     progress.bytes_left = status.total_wanted - status.total_wanted_done;
     progress.downloaded = status.total_payload_download;
     progress.uploaded = status.total_payload_upload;
-    progress.download_rate = status.download_payload_rate;
-    progress.upload_rate = status.upload_payload_rate;
+    auto const now = rate_meter::clock::now();
+    progress.download_rate = rates.download.add(now, progress.downloaded);
+    progress.upload_rate = rates.upload.add(now, progress.uploaded);
     progress.peers = status.num_peers;
     return progress;
 }
@@ -83,8 +91,11 @@ peer_status to_peer_status(lt::peer_info const& peer) {
     status.client = printable(peer.client);
     status.fraction = static_cast<double>(peer.progress_ppm) / 1e6;
     status.seed = bool(peer.flags & lt::peer_info::seed);
-    status.download_rate = peer.payload_down_speed;
-    status.upload_rate = peer.payload_up_speed;
+    // libtorrent's rates fade for a minute; a silent peer has none.
+    if (peer.last_active < std::chrono::seconds(2)) {
+        status.download_rate = peer.payload_down_speed;
+        status.upload_rate = peer.payload_up_speed;
+    }
     status.downloaded = peer.total_download;
     status.uploaded = peer.total_upload;
     return status;
@@ -125,6 +136,7 @@ struct torrent_session::implementation : std::enable_shared_from_this<torrent_se
         /// The same, for libtorrent's network thread: it decides then what is offered.
         std::shared_ptr<std::atomic<bool>> super_offers = std::make_shared<std::atomic<bool>>(false);
         int connected = 0; ///< peers, as was told last
+        rate_meters rates;
         bool hash_before_serving = false;
         std::string tracker_error; ///< the last one logged
         std::function<void(std::string const&, std::uint16_t)> on_report_port;
@@ -380,7 +392,7 @@ void torrent_session::implementation::dispatch(lt::alert const& alert) {
         for (auto const& status : updates->status) {
             if (auto* const which = find(status.handle)) {
                 which->connected = status.num_peers;
-                which->listener->on_progress(to_progress(status));
+                which->listener->on_progress(to_progress(status, which->rates));
             }
         }
         own.on_peers();

@@ -93,7 +93,8 @@ slow=$(free_port)
 aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false \
     --listen-port="$slow" --max-download-limit=100K --file-allocation=none --summary-interval=0 -d slow sda1.torrent \
     </dev/null >slow.out 2>&1 &
-defer slow end_process "$!"
+slow_peer=$!
+defer slow end_process "$slow_peer"
 write_config server.toml "$(free_port)"
 add_image server.toml sda1 sda1.torrent "$source" seed "peers = [\"127.0.0.1:$port\", \"127.0.0.1:$slow\"]"
 add_image server.toml lost lost.torrent lost.img seed
@@ -116,6 +117,20 @@ run 3 --json --socket "$work/server.toml.sock"
 jq -e '.images | map(.state) == ["failed", "seeding"]' stdout >/dev/null || fail "the document: $(<stdout)"
 run 0 --socket "$socket"
 grep -qE '^sda1 +seeding +verified ' stdout || fail "the image that is done is not shown: $(<stdout)"
+
+# --- rates: 0 about two seconds after the last byte, not after libtorrent's average has faded for a minute
+expect_status server.toml.sock '.images[1] | .upload_rate > 0 and .peers[0].upload_rate > 0'
+kill -STOP "$slow_peer"
+sent=-1
+while now=$(tell server.toml.sock /status | jq '.images[1].uploaded_bytes') && ((now != sent)); do # its socket fills up
+    sent=$now
+    sleep 1
+done
+sleep 2
+tell server.toml.sock /status >status.json
+jq -e --argjson sent "$sent" '.images[1] | .uploaded_bytes == $sent and .upload_rate == 0 and .peers[0].upload_rate == 0' \
+    status.json >/dev/null || fail "a rate long after the last byte: $(<status.json)"
+kill -CONT "$slow_peer"
 
 # --- Prometheus and health, on the socket and over TCP; TCP serves nothing else
 tell server.toml.sock /metrics >metrics.txt
