@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 
 constexpr unsigned socket_mode = 0660;
 constexpr char const* socket_group = "seedbed";
-/// How long libtorrent may take to tell its numbers before those it told last have to do.
+/// How long libtorrent may take to answer before its last numbers are used.
 constexpr auto status_patience = 1s;
 
 http_limits limits() {
@@ -41,7 +41,7 @@ http_response text(int status, std::string body) {
     return {status, "text/plain; charset=utf-8", std::move(body)};
 }
 
-/// The group that the socket is to be given, unless it gets it anyway or this process may not give it.
+/// The group to give the socket to; nothing if it gets that anyway or this process must not give it.
 std::optional<std::string> group_to_give() {
     std::vector<char> memory(16U << 10);
     group entry{};
@@ -57,12 +57,12 @@ std::optional<std::string> group_to_give() {
     return may ? std::optional<std::string>(socket_group) : std::nullopt;
 }
 
-/// Why the folder of a socket can not take one, or 0. It is made where only it is missing: in /run, which is empty
-/// after each start of the machine.
+/// Makes the folder of a socket if its parent exists: /run is empty after a boot. \return an errno if the folder cannot
+/// take a socket, or 0.
 int prepare_folder(std::string const& path) {
     auto const folder = std::filesystem::path(path).parent_path().string();
     if (::mkdir(folder.c_str(), 0755) == 0) {
-        return ::chmod(folder.c_str(), 0755) == 0 ? 0 : errno; // whatever the umask says
+        return ::chmod(folder.c_str(), 0755) == 0 ? 0 : errno; // regardless of the umask
     }
     if (errno != EEXIST) {
         return errno;
@@ -72,12 +72,12 @@ int prepare_folder(std::string const& path) {
 
 using maker = std::function<http_response(status_snapshot const&)>;
 
-/// What a worker runs must not throw.
+/// Does not throw: it runs on a worker.
 http_response make_safely(maker const& make, status_snapshot const& snapshot) {
     try {
         return make(snapshot);
     } catch (std::exception const& failed) {
-        log_error({}, "the status could not be told: " + std::string(failed.what()));
+        log_error({}, "cannot write the status document: " + std::string(failed.what()));
         return text(500, "internal error\n");
     }
 }
@@ -106,7 +106,7 @@ void control_server::apply_socket(std::string const& path) {
         return;
     }
     if (!m_path.empty()) {
-        log_info({}, "the control socket " + m_path + " is closed");
+        log_info({}, "control socket closed: " + m_path);
         m_socket.reset();
         m_path.clear();
     }
@@ -114,7 +114,7 @@ void control_server::apply_socket(std::string const& path) {
         return;
     }
     if (auto const code = prepare_folder(path); code != 0) {
-        log_info({}, "no control socket, so that \"seedbed status\" does not find this daemon: " +
+        log_info({}, "no control socket, \"seedbed status\" will not work: " +
                          errno_error(std::filesystem::path(path).parent_path().string(), code).message);
         return;
     }
@@ -125,8 +125,7 @@ void control_server::apply_socket(std::string const& path) {
         },
         limits());
     if (auto const opened = server->listen_unix(path, socket_mode, group_to_give()); !opened) {
-        log_warning({}, "no control socket, so that \"seedbed status\" does not find this daemon: " +
-                            opened.error().message);
+        log_warning({}, "no control socket, \"seedbed status\" will not work: " + opened.error().message);
         return;
     }
     log_debug({}, "control socket " + path);
@@ -181,15 +180,15 @@ void control_server::handle(source from, http_request const& request, http_serve
             return complaint.empty() ? text(200, "ok\n") : text(503, complaint + "\n");
         });
     } else {
-        respond(text(404, from == source::socket ? "there are /status, /metrics and /healthz\n"
-                                                 : "there are /metrics and /healthz\n"));
+        respond(
+            text(404, from == source::socket ? "try /status, /metrics or /healthz\n" : "try /metrics or /healthz\n"));
     }
 }
 
 void control_server::answer(status_collector::clock::duration patience, http_server::respond const& respond,
                             std::function<http_response(status_snapshot const&)> make) {
     m_collect(patience, [this, respond, make = std::move(make)](status_snapshot snapshot) mutable {
-        // The connection behind it belongs to the main thread: nothing of it stays behind on the worker.
+        // The connection belongs to the main thread: the worker keeps no part of it.
         m_writer.submit([&main = m_main, respond = std::move(respond), make, snapshot = std::move(snapshot)]() mutable {
             auto response = make_safely(make, snapshot);
             boost::asio::post(main, [respond = std::move(respond), response = std::move(response)]() mutable {

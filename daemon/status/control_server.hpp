@@ -14,19 +14,19 @@
 
 namespace seedbed {
 
-/// Tells over HTTP what the daemon does:
+/// Serves the daemon's status over HTTP:
 ///
 ///     /status    the document of status_document.hpp            Unix socket only
 ///     /metrics   Prometheus' text format                        Unix socket, TCP
-///     /healthz   200 "ok", or 503 and what hangs in one line    Unix socket, TCP
+///     /healthz   200 "ok", or 503 and one line on what hangs    Unix socket, TCP
 ///
-/// The Unix socket has mode 0660 and, where there is such a group and this process may give it, the group seedbed. What
-/// can not be listened on is logged, and tried again at the next apply(): images are not for it to stop.
+/// The Unix socket has mode 0660 and the group seedbed, if that exists and this process may give it. A listener that
+/// fails is logged and tried again at the next apply(): images run without it.
 ///
-/// Threads: confined to the one that runs the io_context; documents are written on a worker of its own.
+/// Threads: confined to the one that runs the io_context; documents are written on its own worker.
 class control_server {
 public:
-    /// Calls back with a snapshot, after the time given at the latest.
+    /// Calls back with a snapshot, at the latest after the given time.
     using collect = std::function<void(status_collector::clock::duration, status_collector::receiver)>;
 
     control_server(boost::asio::io_context& main, collect from);
@@ -34,7 +34,7 @@ public:
     control_server& operator=(control_server const&) = delete;
     ~control_server();
 
-    /// Listens where these say, and no longer anywhere else. What stays the same keeps its connections.
+    /// Listens at these addresses and closes all others. Unchanged listeners keep their connections.
     void apply(control_settings const& control, metrics_settings const& metrics);
     /// Ends all listeners and connections.
     void close();
@@ -51,7 +51,7 @@ private:
     boost::asio::io_context& m_main;
     collect const m_collect;
     std::unique_ptr<http_server> m_socket;
-    std::string m_path; ///< of the socket; empty where there is none
+    std::string m_path; ///< of the socket; empty if there is none
     struct tcp_listener {
         std::string address;
         std::unique_ptr<http_server> server;

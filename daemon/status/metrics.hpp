@@ -10,9 +10,9 @@ namespace seedbed {
 inline constexpr char const* metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Writes a snapshot in Prometheus' text format 0.0.4, names and units by its conventions
-/// (https://prometheus.io/docs/practices/naming/): base units, "_total" behind counters and nothing else, no rates,
-/// which PromQL makes of counters. An image's counters begin at 0 when it is opened, as those of a process that is
-/// started again. Pure. Threads: any.
+/// (https://prometheus.io/docs/practices/naming/): base units, the suffix "_total" for counters only, no rates, which
+/// PromQL derives from counters. An image's counters start at 0 when it is opened, like those of a restarted process.
+/// Pure. Threads: any.
 [[nodiscard]] std::string to_metrics(status_snapshot const& snapshot);
 
 } // namespace seedbed

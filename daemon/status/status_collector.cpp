@@ -9,12 +9,12 @@ namespace seedbed {
 
 namespace {
 
-/// How old numbers may be that are given to somebody.
+/// The age up to which numbers are given out again.
 constexpr std::chrono::milliseconds max_age{500};
 
 } // namespace
 
-/// Held by everything that libtorrent owes an answer to: ends with the last of them, on whichever thread.
+/// Held by each pending answer of libtorrent: ends with the last of them, on any thread.
 struct status_collector::round {
     explicit round(std::function<void()> call)
         : ended(std::move(call)) {}

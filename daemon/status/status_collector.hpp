@@ -15,9 +15,9 @@
 
 namespace seedbed {
 
-/// Gathers what the daemon does from its parts, none of which it waits for: whoever asks gets a snapshot that is at
-/// most half a second old, or, where libtorrent takes longer than he has patience, with the numbers it told last.
-/// However many ask, and however often, libtorrent is asked once in half a second.
+/// Collects the daemon's status from its parts without waiting for any of them. A snapshot is at most half a second old
+/// or, if libtorrent does not answer within the caller's patience, has libtorrent's last numbers. Libtorrent is asked
+/// at most every half second, however many callers there are.
 ///
 /// Threads: confined to the one that runs the io_context.
 class status_collector {
@@ -26,14 +26,14 @@ public:
     using receiver = std::function<void(status_snapshot)>;
     using peers_receiver = std::function<void(std::string const& image, std::vector<peer_status> const& peers)>;
 
-    /// Where it asks; all of these are called, and call back, on the main thread.
+    /// The parts. All are called, and call back, on the main thread.
     struct sources {
         /// Everything but peers and silence.
         std::function<status_snapshot()> take;
-        /// Asks the images for their progress, and calls when the network thread has told it.
+        /// Requests the progress of all images; calls back when the network threads have answered.
         std::function<void(std::function<void()>)> ask_progress;
-        /// Asks for the peers of every image, waiting on the worker. The receiver is let go of, on any thread, when all
-        /// have been told, or will not be.
+        /// Requests the peers of every image; waits for them on the worker. The receiver is released, on any thread,
+        /// when the last answer has arrived or none will.
         std::function<void(worker_pool&, peers_receiver const&)> ask_peers;
     };
 
@@ -44,7 +44,7 @@ public:
 
     /// Calls \p call with a snapshot, at once or later.
     void collect(clock::duration patience, receiver call);
-    /// Forgets whoever waits.
+    /// Drops all waiting callers.
     void close();
 
 private:
@@ -64,12 +64,12 @@ private:
     sources const m_from;
     boost::asio::steady_timer m_timer;
     std::vector<asker> m_waiting;
-    std::map<std::string, std::shared_ptr<std::vector<peer_status> const>> m_peers; ///< by image, as told last
-    std::weak_ptr<round> m_round;                             ///< libtorrent is being asked while it is there
-    clock::time_point m_asked{};                              ///< when the present round began
+    std::map<std::string, std::shared_ptr<std::vector<peer_status> const>> m_peers; ///< by image, the last answer
+    std::weak_ptr<round> m_round;                                                   ///< alive while answers are pending
+    clock::time_point m_asked{};                                                    ///< when the present round began
     bool m_answered = true;                                   ///< the network thread has answered in the present round
     clock::time_point m_told{};                               ///< when the last round ended
-    std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for what comes back after this has gone
+    std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< expires with this, for late answers
     worker_pool m_worker{"peers", 1};
 };
 

@@ -123,7 +123,7 @@ json to_json(status_snapshot::image const& image) {
     return document;
 }
 
-/// The value of a key, where it is there and not null.
+/// Takes over the value of a key, unless it is missing or null.
 template <class T>
 void take(json const& from, char const* key, T& into) {
     if (auto const found = from.find(key); found != from.end() && !found->is_null()) {
@@ -166,7 +166,7 @@ peer_status to_peer(json const& from) {
     return peer;
 }
 
-/// The value of a key, where it is there and not null.
+/// Takes over the value of a key, unless it is missing or null.
 template <class T>
 void take(json const& from, char const* key, std::optional<T>& into) {
     if (auto const found = from.find(key); found != from.end() && !found->is_null()) {

@@ -12,24 +12,24 @@
 
 namespace seedbed {
 
-/// What the daemon does at one moment, for displays and for machines. Cheap to copy: lists are shared.
+/// The state of the daemon at one moment, for displays and programs. Cheap to copy: lists are shared.
 struct status_snapshot {
     struct image {
         image_status status;
-        /// As they were at most a moment ago; null until libtorrent has told them.
+        /// Null until libtorrent's first answer.
         std::shared_ptr<std::vector<peer_status> const> peers;
-        /// Who gets it; null where nobody follows that.
+        /// The hosts that get it; null if they are not followed.
         std::shared_ptr<fleet_status const> fleet;
     };
     /// The cache of all images.
     struct cache_use {
         std::uint64_t hits = 0;      ///< reads that found their block in memory
-        std::uint64_t misses = 0;    ///< reads that had to go to the device
-        std::uint64_t locks = 0;     ///< how often one of its locks was taken
-        std::uint64_t contended = 0; ///< how often a thread had to wait for one
-        std::int64_t clean = 0;      ///< bytes that are kept
-        std::int64_t dirty = 0;      ///< bytes on their way to a device
-        std::int64_t filling = 0;    ///< bytes on their way from a device
+        std::uint64_t misses = 0;    ///< reads that went to the device
+        std::uint64_t locks = 0;     ///< acquisitions of its locks
+        std::uint64_t contended = 0; ///< acquisitions that had to wait
+        std::int64_t clean = 0;      ///< bytes kept for further reads
+        std::int64_t dirty = 0;      ///< bytes to be written
+        std::int64_t filling = 0;    ///< bytes being read
     };
     /// The memory of all blocks.
     struct pool_use {
@@ -40,21 +40,21 @@ struct status_snapshot {
     std::string version;                           ///< of the program
     std::chrono::system_clock::time_point taken;   ///< when it was taken
     std::chrono::system_clock::time_point started; ///< when the daemon was
-    double uptime_seconds = 0;                     ///< since then, by a clock that nobody sets
-    bool stopping = false;                         ///< it flushes, and ends
-    std::string hang;                              ///< a device that does not answer, one line; or empty
-    std::chrono::steady_clock::duration silence{}; ///< for how long the network thread owes an answer
+    double uptime_seconds = 0;                     ///< since then, by a monotonic clock
+    bool stopping = false;                         ///< it flushes and ends
+    std::string hang;                              ///< the device that hangs, one line; or empty
+    std::chrono::steady_clock::duration silence{}; ///< how long an answer of the network thread is overdue
     std::vector<image> images;                     ///< by name
     cache_use cache;
     pool_use pool;
 
-    /// Why the daemon is not healthy, one line; empty where it is.
+    /// Why the daemon is not healthy, one line; empty if it is.
     [[nodiscard]] std::string complaint() const;
 };
 
 [[nodiscard]] bool has_failed_image(status_snapshot const& snapshot);
 
-/// The network thread that owes an answer for so long is said to hang.
+/// A network thread whose answer is overdue for this long hangs.
 inline constexpr std::chrono::seconds network_patience{5};
 
 } // namespace seedbed
