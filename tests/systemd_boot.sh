@@ -193,6 +193,16 @@ grep -qE '^sda1 +seeding ' status.txt || fail "seedbed status does not show sda1
 grep -q '^broken: failed: ' status.txt || fail "seedbed status does not show what has failed: $(<status.txt)"
 echo "start, status and journal: as they should be"
 
+# --- a reload of a broken file fails, with the reason in the journal, and the daemon keeps its configuration
+
+cp "$config" good.toml
+echo '[nonsense]' >>"$config"
+! inside systemctl reload seedbed || fail "the reload of a broken file succeeds"
+await_journal '.MESSAGE | test("seedbed.toml:[0-9]+: nonsense")' 10
+[[ $(show ActiveState) == active ]] || fail "after a refused reload it is $(show ActiveState)"
+[[ -z $(journal '.MESSAGE | test("^reloading ")') ]] || fail "the daemon was told to reload a broken file"
+cp good.toml "$config"
+
 # --- from and to block devices within the sandbox, after a reload
 
 sed -i '/^name = "broken"/,$d' "$config"

@@ -14,6 +14,7 @@
 #include "daemon/log/logging.hpp"
 #include "daemon/service/app.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/termination.hpp"
 #include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
@@ -26,7 +27,8 @@ constexpr char const* default_config = "/etc/seedbed/seedbed.toml";
 
 struct daemon_options {
     std::string config;
-    bool check_only = false;
+    bool check_config = false;
+    bool check_syntax = false;
 };
 
 po::options_description describe(daemon_options& options) {
@@ -35,7 +37,9 @@ po::options_description describe(daemon_options& options) {
     add("help,h", "show this help");
     add("config,c", po::value(&options.config)->value_name("FILE"),
         (std::string("read this configuration file (default: ") + default_config + ", if it exists)").c_str());
-    add("check-config", po::bool_switch(&options.check_only), "report what the configuration would do, then exit");
+    add("check-config", po::bool_switch(&options.check_config), "report what the configuration would do, then exit");
+    add("check-syntax", po::bool_switch(&options.check_syntax),
+        "check the configuration alone, neither torrents nor devices, then exit");
     return description;
 }
 
@@ -78,7 +82,10 @@ int check_config(settings const& configured, std::string const& file) {
     return end_output("daemon", refused == 0 ? exit_ok : exit_refused);
 }
 
-int run(std::string const& file, bool required, bool check_only) {
+int run(std::string const& file, bool required, daemon_options const& options) {
+    if (options.check_config || options.check_syntax) {
+        release_termination_signals();
+    }
     auto loaded = load_settings(file, required);
     if (!loaded) {
         for (auto const& line : loaded.error().lines) {
@@ -86,8 +93,11 @@ int run(std::string const& file, bool required, bool check_only) {
         }
         return exit_usage;
     }
-    if (check_only) {
+    if (options.check_config) {
         return check_config(*loaded, file);
+    }
+    if (options.check_syntax) {
+        return exit_ok;
     }
     start_logging(loaded->log.level);
     try {
@@ -105,11 +115,11 @@ command_help daemon_help() {
     daemon_options options;
     return {
         "daemon",
-        {"[--config FILE] [--check-config]"},
+        {"[--config FILE] [--check-config | --check-syntax]"},
         {"Seeds and deploys the images listed in FILE and in images.d/*.toml beside it, until SIGTERM. SIGHUP reads "
          "them again and applies the differences."},
         to_option_helps(describe(options)),
-        {{exit_ok, "stopped by a signal; --check-config: the configuration is valid"},
+        {{exit_ok, "stopped by a signal; --check-config, --check-syntax: the configuration is valid"},
          {exit_failed, "cannot listen on an address, or an internal failure"},
          {exit_usage, "bad command line or configuration; nothing was started"},
          {exit_refused, "--check-config: an image would be refused"}},
@@ -126,8 +136,7 @@ int daemon_command(std::vector<std::string> const& arguments) {
     if (!*taken) {
         return show_help(daemon_help());
     }
-    return options.config.empty() ? run(default_config, false, options.check_only)
-                                  : run(options.config, true, options.check_only);
+    return options.config.empty() ? run(default_config, false, options) : run(options.config, true, options);
 }
 
 } // namespace seedbed

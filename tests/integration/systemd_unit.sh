@@ -1,13 +1,14 @@
 #!/bin/bash
-# What `cmake --install` gives to systemd: a unit that systemd-analyze accepts and finds well confined, the user and the folders.
+# What `cmake --install` gives to systemd: a unit that systemd-analyze accepts and finds well confined, whose reload refuses a
+# broken configuration, the user and the folders.
 # SEEDBED is the program in its build folder. Changes nothing outside its own folder.
 # Labels: once alone
 set -euo pipefail
 
 seedbed=$(readlink -f "${SEEDBED:?path of the seedbed program}")
 build=$(dirname "$seedbed")
-# systemd-analyze's exposure in tenths: 0 is best. What is left is what the daemon cannot do without: the network, raw
-# block devices, a user of its own that reads the host's mounts.
+# systemd-analyze's exposure in tenths: 0 is best. The daemon needs the rest: the network, raw block devices, a user of its own
+# that reads the host's mounts.
 threshold=18
 
 skip() {
@@ -30,7 +31,7 @@ DESTDIR=$tree cmake --install "$build" >"$work/install" 2>&1 || {
     cat "$work/install" >&2
     fail "cmake --install"
 }
-# Installed again under another prefix, the unit names the program there, and what the user has written stays.
+# Installed again under another prefix, the unit names the program there, and the user's configuration is kept.
 echo '# mine' >>"$tree/etc/seedbed/seedbed.toml"
 DESTDIR=$tree cmake --install "$build" --prefix /opt/seedbed >"$work/install" 2>&1 || fail "cmake --install --prefix"
 grep -q '^ExecStart=/opt/seedbed/bin/seedbed ' "$tree/opt/seedbed/lib/systemd/system/seedbed.service" ||
@@ -43,7 +44,7 @@ unit=$(find "$tree" -name seedbed.service)
 [[ -f $unit ]] || fail "no seedbed.service was installed"
 program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")
 [[ -x $tree$program ]] || fail "the unit starts $program, which was not installed"
-# The pages that the unit names were installed.
+# The manual pages that the unit names are installed.
 read -ra documents < <(sed -n 's/^Documentation=//p' "$unit")
 ((${#documents[@]} == 2)) || fail "the unit names ${#documents[@]} manual pages"
 for document in "${documents[@]}"; do
@@ -52,7 +53,7 @@ for document in "${documents[@]}"; do
 done
 install -D /bin/true "$tree/bin/kill" # ExecReload's
 
-# verify: what systemd-analyze says of the unit, in $work/said.
+# verify: systemd-analyze on the unit, its output in $work/said.
 verify() {
     systemd-analyze verify --man=no --recursive-errors=no --root="$tree" seedbed.service >"$work/said" 2>&1
 }
@@ -62,8 +63,8 @@ analyze() {
 }
 
 verify || fail "systemd-analyze verify: $(<"$work/said")"
-[[ ! -s $work/said ]] || fail "systemd-analyze verify has something to say: $(<"$work/said")"
-analyze "$threshold" || fail "the service is less confined than it was: $(<"$work/said")"
+[[ ! -s $work/said ]] || fail "systemd-analyze verify warns: $(<"$work/said")"
+analyze "$threshold" || fail "the service is less confined than before: $(<"$work/said")"
 grep 'Overall exposure' "$work/said"
 
 # calls SET: the system calls of a set, those of the sets in it included.
@@ -76,7 +77,7 @@ calls() {
         esac
     done < <(systemd-analyze syscall-filter "$1" | tail -n +2)
 }
-# allows UNIT CALL: whether its SystemCallFilter lets the call pass.
+# allows UNIT CALL: whether its SystemCallFilter allows the call.
 allows() {
     local set passes=1
     while read -r set; do
@@ -93,20 +94,51 @@ for call in chown setpriority mount; do
     ! allows "$unit" "$call" || fail "the service may call $call"
 done
 
-# The same checks fail where there is something to find.
+# The same checks fail on broken units.
 cp "$unit" "$work/good"
 # broken WHY SED_SCRIPT
 broken() {
     sed "$2" "$work/good" >"$unit"
-    ! cmp -s "$work/good" "$unit" || fail "the unit has nothing that '$2' would change"
+    ! cmp -s "$work/good" "$unit" || fail "'$2' changes nothing in the unit"
     ! verify || fail "systemd-analyze verify accepts $1"
 }
 broken "an unknown key" 's/^Restart=/Restrat=/'
 broken "an unknown value" 's/^Type=notify/Type=notifies/'
-broken "a program that is not there" "s|^ExecStart=$program|&-missing|"
+broken "a missing program" "s|^ExecStart=$program|&-missing|"
 sed '/^\(Protect\|Restrict\|SystemCall\|CapabilityBoundingSet\|User\|DevicePolicy\)/d' "$work/good" >"$unit"
-! analyze "$threshold" || fail "a service without confinement is found to be confined"
+! analyze "$threshold" || fail "an unconfined service passes as confined"
 cp "$work/good" "$unit"
+
+# A reload of a broken file fails with the reason, and the daemon is not told; one image that would be refused does not stop it.
+# reload WANT: runs the unit's ExecReload= lines as systemd does, one after the other until one fails, on $work/seedbed.toml; what
+# they say is in $work/said, and $work/told exists if the daemon was signalled. Its exit status must be WANT.
+reload() {
+    local want=$1 line status=0
+    rm -f "$work/told"
+    : >"$work/said"
+    while read -r line && ((status == 0)); do
+        if [[ $line == "/bin/kill -HUP \$MAINPID" ]]; then
+            touch "$work/told"
+        elif [[ $line == "$program daemon --config /etc/seedbed/seedbed.toml"* ]]; then
+            line=${line/"/etc/seedbed/seedbed.toml"/"$work/seedbed.toml"}
+            # shellcheck disable=SC2086 # words, as systemd splits them
+            "$tree"$line >"$work/said" 2>&1 || status=$?
+        else
+            fail "what does ExecReload=$line do?"
+        fi
+    done < <(sed -n 's/^ExecReload=//p' "$unit")
+    ((status == want)) || fail "a reload ends with $status instead of $want: $(<"$work/said")"
+}
+: >"$work/seedbed.toml"
+reload 0
+[[ -e $work/told ]] || fail "a reload of a good file does not reach the daemon"
+printf '%s\n' '[[image]]' 'name = "sda1"' 'torrent = "no.torrent"' 'device = "no.img"' 'mode = "seed"' >"$work/seedbed.toml"
+reload 0
+[[ -e $work/told ]] || fail "an image that would be refused keeps a reload from the daemon"
+printf '%s\n' '[network]' 'connections = "many"' >"$work/seedbed.toml"
+reload 2
+[[ ! -e $work/told ]] || fail "a broken file reaches the daemon"
+grep -q "^$work/seedbed.toml:2: network.connections: " "$work/said" || fail "a refused reload gives no reason: $(<"$work/said")"
 
 # User and folders: made for real in the tree, which takes root.
 sysusers=$(find "$tree" -path '*/sysusers.d/seedbed.conf')
