@@ -17,6 +17,7 @@
 #include "daemon/commands/status.hpp"
 #include "daemon/commands/verify.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/termination.hpp"
 #include "daemon/text/version.hpp"
 
 namespace seedbed {
@@ -28,10 +29,11 @@ struct command {
     std::string_view summary;
     int (*run)(std::vector<std::string> const&);
     command_help (*help)();
+    bool holds_signals = false; ///< lets them through itself, when its handlers are in place
 };
 
 constexpr std::array commands{
-    command{"daemon", "seed and deploy the images of a configuration file", daemon_command, daemon_help},
+    command{"daemon", "seed and deploy the images of a configuration file", daemon_command, daemon_help, true},
     command{"deploy", "write one image to a device, then exit", deploy_command, deploy_help},
     command{"status", "show what the daemon is doing", status_command, status_help},
     command{"verify", "compare a device with a .torrent", verify_command, verify_help},
@@ -113,7 +115,13 @@ int run_command_line(std::vector<std::string> const& arguments) {
         return version(rest);
     }
     auto const* const chosen = find_command(name);
-    return chosen != nullptr ? chosen->run(rest) : unknown(name);
+    if (chosen == nullptr) {
+        return unknown(name);
+    }
+    if (!chosen->holds_signals) {
+        release_termination_signals();
+    }
+    return chosen->run(rest);
 }
 
 } // namespace seedbed

@@ -15,8 +15,8 @@
 #include "daemon/commands/create_image.hpp"
 #include "daemon/commands/create_options.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/termination.hpp"
 #include "daemon/terminal/progress.hpp"
-#include "daemon/terminal/stop_signals.hpp"
 #include "daemon/text/quantity_text.hpp"
 #include "daemon/text/version.hpp"
 
@@ -51,13 +51,13 @@ int create(create_options const& options) {
     if (auto const possible = check_can_save(options.output, options.force); !possible) {
         return fail("create", exit_failed, possible.error().message);
     }
-    stop_signals const signals;
+    termination_flag const termination;
     progress_display progress;
-    auto const image = create_image(options, progress, signals.requested());
+    auto const image = create_image(options, progress, termination.requested());
     progress.finish();
-    if (signals.requested()) {
+    if (termination.requested()) {
         std::cerr << "seedbed create: interrupted; nothing was written" << std::endl;
-        signals.end_process();
+        termination.end_process();
     }
     if (!image) {
         return fail("create", image.error().code, image.error().message);

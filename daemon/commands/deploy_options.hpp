@@ -9,7 +9,7 @@
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
 #include "daemon/commands/command_help.hpp"
-#include "daemon/service/seeding_end.hpp"
+#include "daemon/service/seed_until.hpp"
 
 namespace seedbed {
 
@@ -19,7 +19,7 @@ struct deploy_options {
     std::string config;   ///< profiles, network and the like; empty: the defaults
     std::vector<std::string> listen;
     bool local_discovery = true;
-    seeding_rules seeding;
+    seed_limits seeding;
     std::optional<std::chrono::milliseconds> timeout;
     std::string state;   ///< folder of checkpoints; empty: the default
     std::string receipt; ///< file to write it to; empty: none

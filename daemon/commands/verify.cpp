@@ -27,8 +27,8 @@
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/verify_report.hpp"
-#include "daemon/service/end_signals.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/termination.hpp"
 #include "daemon/terminal/console.hpp"
 
 namespace seedbed {
@@ -70,7 +70,7 @@ verify_result verify_image(std::shared_ptr<image_storage> const& image, console&
     using namespace std::chrono_literals;
     boost::asio::io_context main{1};
     boost::asio::signal_set signals(main);
-    add_end_signals(signals);
+    add_termination_signals(signals);
     boost::asio::steady_timer timer(main);
     auto const parallel = pieces_at_a_time(image->profile());
     worker_pool workers("verify", parallel);

@@ -1,7 +1,9 @@
-// What app tells of itself: to "seedbed status", Prometheus and whoever watches over it.
+// What app says about itself: to "seedbed status", to Prometheus and to the service manager.
 
 #include <algorithm>
 #include <utility>
+
+#include <spdlog/fmt/fmt.h>
 
 #include "daemon/service/app.hpp"
 #include "daemon/text/version.hpp"
@@ -10,7 +12,7 @@ namespace seedbed {
 
 namespace {
 
-/// A device that ends nothing for so long is said to hang. A disk that tries to read a bad sector takes 7 to 30 s.
+/// A device that completes nothing for this long hangs. A disk that retries a bad sector takes 7 to 30 s.
 constexpr std::chrono::seconds device_patience{30};
 
 std::int64_t blocks(std::int64_t count) {
@@ -19,6 +21,30 @@ std::int64_t blocks(std::int64_t count) {
 
 } // namespace
 
+std::string app::find_hang(clock::duration limit) const {
+    if (!m_stopping && clock::now() - m_node.swarm().last_pong() > limit) {
+        return fmt::format("the network thread has not answered for {} s",
+                           std::chrono::duration_cast<std::chrono::seconds>(limit).count());
+    }
+    return find_hanging_device(limit);
+}
+
+std::string app::find_hanging_device(clock::duration limit) const {
+    auto const now = clock::now();
+    auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
+    for (auto const& [name, job] : m_images) {
+        auto const progress = job->queue_progress();
+        if (progress && now - progress->stalled_since > limit) {
+            return fmt::format("{}: no operation on {} has ended for {} s", name, job->settings().device, seconds);
+        }
+    }
+    // Hash workers wait for devices: they get longer, so that the hanging device is named.
+    if (now - m_node.storage().hash_workers().current_progress().stalled_since > limit + limit / 2) {
+        return fmt::format("the hash workers have finished nothing for {} s", seconds);
+    }
+    return {};
+}
+
 status_snapshot app::snapshot() const {
     status_snapshot snapshot;
     snapshot.version = program_version();
@@ -26,18 +52,17 @@ status_snapshot app::snapshot() const {
     snapshot.started = m_started_at;
     snapshot.uptime_seconds = std::chrono::duration<double>(clock::now() - m_started).count();
     snapshot.stopping = m_stopping;
-    // What the watchdog waits for no longer is told as long as that.
+    // Not longer than the watchdog waits: the reason is to be seen before the service is restarted.
     clock::duration const watchdog = m_notify.watchdog_timeout().value_or(device_patience);
-    snapshot.hang = what_device_hangs(std::min<clock::duration>(device_patience, watchdog));
-    snapshot.images.reserve(m_images.size());
+    snapshot.hang = find_hanging_device(std::min<clock::duration>(device_patience, watchdog));
     for (auto const& [name, job] : m_images) {
         snapshot.images.push_back({job->status(), nullptr, m_fleets.status(name)});
     }
-    auto const cache = m_backend->cache().stats();
+    auto const cache = m_node.storage().cache().stats();
     snapshot.cache = {cache.hits,          cache.misses,        cache.locks,          cache.contended,
                       blocks(cache.clean), blocks(cache.dirty), blocks(cache.filling)};
-    snapshot.pool = {blocks(static_cast<std::int64_t>(m_backend->pool().capacity())),
-                     blocks(static_cast<std::int64_t>(m_backend->pool().in_use()))};
+    snapshot.pool = {blocks(static_cast<std::int64_t>(m_node.storage().pool().capacity())),
+                     blocks(static_cast<std::int64_t>(m_node.storage().pool().in_use()))};
     return snapshot;
 }
 
@@ -49,8 +74,8 @@ status_collector::sources app::status_sources() {
             told();
             return;
         }
-        m_swarm.request_progress();
-        m_swarm.ping(told);
+        m_node.swarm().request_progress();
+        m_node.swarm().ping(told);
     };
     from.ask_peers = [this](worker_pool& worker, status_collector::peers_receiver const& each) {
         for (auto const& [name, job] : m_images) {

@@ -9,8 +9,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "daemon/log/logging.hpp"
-#include "daemon/service/backend_setup.hpp"
-#include "daemon/service/end_signals.hpp"
+#include "daemon/service/termination.hpp"
 
 namespace seedbed {
 
@@ -19,7 +18,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto tick = 100ms;
-constexpr auto stop_warning = 5s;
 
 } // namespace
 
@@ -47,58 +45,34 @@ exit_code exit_code_of(failure_kind kind) noexcept {
 deployment::deployment(deployment_options options, std::function<void(image_status const&)> show)
     : m_options(std::move(options))
     , m_show(std::move(show))
-    , m_checkpoints(m_options.state_folder, [](std::string const& reason) { log_warning({}, reason); })
-    , m_backend(std::make_shared<backend>(m_options.in_force.memory.pool, hash_threads(m_options.in_force),
-                                          to_backend_options(m_options.in_force)))
-    , m_swarm(m_main, m_backend, m_options.in_force.network, queued_bytes(m_options.in_force), [] {})
-    , m_reports(m_main, [this] { return m_options.in_force.network.listen; })
-    , m_signals(m_main)
-    , m_timer(m_main)
-    , m_stop_timer(m_main) {}
+    , m_node(m_options.in_force, m_options.state_folder, [] {})
+    , m_timer(m_node.main()) {}
 
 deployment::~deployment() = default;
 
 deployment_report deployment::run() {
-    static_cast<void>(std::signal(SIGPIPE, SIG_IGN)); // a peer that goes away is an error of that write
-    add_end_signals(m_signals);
-    wait_for_signal();
-    m_swarm.when_listening([this](result<void> const& outcome) { on_listening(outcome); });
-    image_services const services{m_main,
-                                  m_setup,
-                                  m_backend,
-                                  m_swarm,
-                                  [this]() -> settings const& { return m_options.in_force; },
-                                  [this] { on_change(); },
-                                  m_checkpoints,
-                                  &m_reports,
-                                  {},
-                                  false}; // a receipt tells of what was read this time
+    add_termination_signals(m_node.signals());
+    m_node.wait_for_signals([this](int signal) { on_signal(signal); });
+    m_node.swarm().when_listening([this](result<void> const& outcome) { on_listening(outcome); });
+    auto services = m_node.services([this] { on_change(); });
+    services.trust_proof = false; // a receipt is about what was read this time
     m_job = std::make_shared<image_job>(m_options.image, services);
     m_state_began = clock::now();
     m_job->start();
     arm_timer();
-    m_main.run();
+    m_node.run();
     return m_report;
 }
 
 // --- signals and timers
 
-void deployment::wait_for_signal() {
-    m_signals.async_wait([this](boost::system::error_code const& ec, int signal) {
-        if (!ec) {
-            wait_for_signal();
-            on_signal(signal);
-        }
-    });
-}
-
 void deployment::on_signal(int signal) {
     if (m_ending) {
-        log_warning({}, "still stopping: what was written is being flushed");
+        log_warning({}, "still stopping: flushing the written data");
         return;
     }
     auto const done = m_job->state() == image_state::seeding;
-    log_info({}, fmt::format("stopping on {}{}", ::strsignal(signal), done ? "" : ": flushing what was written"));
+    log_info({}, fmt::format("stopping on {}{}", ::strsignal(signal), done ? "" : ": flushing the written data"));
     end(done ? exit_ok : exit_interrupted);
 }
 
@@ -119,14 +93,14 @@ void deployment::arm_timer() {
 }
 
 void deployment::on_timer() {
-    m_swarm.request_progress();
+    m_node.swarm().request_progress();
     take_status();
     auto const& status = m_report.image;
     if (status.state == image_state::downloading) {
         look_at_peers();
         check_timeout(status);
     }
-    if (m_seeding_end && m_seeding_end->reached(clock::now(), status.uploaded, status.total_bytes)) {
+    if (m_seed_until && m_seed_until->reached(clock::now(), status.uploaded, status.total_bytes)) {
         end(exit_ok);
     }
     if (!m_ending) {
@@ -152,8 +126,8 @@ void deployment::look_at_peers() {
 void deployment::check_timeout(image_status const& status) {
     auto const now = clock::now();
     if (m_options.timeout && now - *m_download_began >= *m_options.timeout) {
-        log_error({}, fmt::format("the download has not ended within {} s: {} bytes of {} are still missing, {} peers "
-                                  "are connected",
+        log_error({}, fmt::format("the download did not finish within {} s: {} of {} bytes are missing, {} peers are "
+                                  "connected",
                                   std::chrono::duration<double>(*m_options.timeout).count(), status.bytes_left,
                                   status.total_bytes, status.peers));
         end(exit_timed_out);
@@ -170,7 +144,7 @@ void deployment::check_timeout(image_status const& status) {
 void deployment::take_status() {
     auto status = m_job->status();
     if (status.total_bytes == 0 && m_report.image.total_bytes != 0) {
-        m_report.image.state = status.state; // the image is released: what is known of it is from before
+        m_report.image.state = status.state; // the image is released: the rest is from before
     } else {
         m_report.image = std::move(status);
     }
@@ -194,14 +168,14 @@ void deployment::on_change() {
         m_peers_seen = clock::now();
         break;
     case image_state::flushing:
-        m_report.to_fetch = m_report.to_fetch.value_or(0); // nothing: that was known without a check
+        m_report.to_fetch = m_report.to_fetch.value_or(0); // nothing was missing, known without a check
         break;
     case image_state::seeding:
-        m_seeding_end.emplace(m_options.seeding, clock::now(), status.uploaded);
+        m_seed_until.emplace(m_options.seeding, clock::now(), status.uploaded);
         break;
     case image_state::failed:
-        // The job is in the middle of failing.
-        boost::asio::post(m_main, [this, code = exit_code_of(status.failed_at)] { end(code); });
+        // Posted: the image is still failing.
+        boost::asio::post(m_node.main(), [this, code = exit_code_of(status.failed_at)] { end(code); });
         break;
     default:
         break;
@@ -216,15 +190,10 @@ void deployment::end(exit_code code) {
     }
     m_report.code = code;
     m_timer.cancel();
-    m_stop_timer.expires_after(stop_warning);
-    m_stop_timer.async_wait([](boost::system::error_code const& ec) {
-        if (!ec) {
-            log_warning({}, "the device takes more than 5 s to flush what was written; waiting for it");
-        }
-    });
+    m_node.begin_stop();
     m_job->close([this] {
-        // The job is running this: it goes when it is done with it.
-        boost::asio::post(m_main, [this] { on_closed(); });
+        // Posted: the image is still running this.
+        boost::asio::post(m_node.main(), [this] { on_closed(); });
     });
 }
 
@@ -240,10 +209,7 @@ void deployment::on_closed() {
         m_report.code = exit_code_of(last.failed_at);
     }
     m_job.reset();
-    m_swarm.shut_down(m_setup, [this] {
-        m_stop_timer.cancel();
-        m_signals.cancel();
-    });
+    m_node.shut_down([] {});
 }
 
 } // namespace seedbed

@@ -9,45 +9,39 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "config/settings.hpp"
-#include "core/backend/backend.hpp"
-#include "core/foundation/worker_pool.hpp"
-#include "daemon/fleet/report_sender.hpp"
 #include "daemon/image/image_job.hpp"
-#include "daemon/image/resume_store.hpp"
 #include "daemon/service/exit_code.hpp"
-#include "daemon/service/seeding_end.hpp"
-#include "daemon/swarm/sharded_session.hpp"
+#include "daemon/service/node.hpp"
+#include "daemon/service/seed_until.hpp"
 
 namespace seedbed {
 
 struct deployment_options {
     image_settings image;
-    settings in_force; ///< all else; its images are not looked at
-    seeding_rules seeding;
+    settings in_force; ///< everything else; its images are ignored
+    seed_limits seeding;
     std::optional<std::chrono::milliseconds> timeout; ///< of the download, after the check
     std::string state_folder;                         ///< for checkpoints
-    std::chrono::milliseconds peer_patience{30'000};  ///< without any peer, until that is said
+    std::chrono::milliseconds peer_patience{30'000};  ///< time without a peer before a warning
 };
 
-/// What has come of a deployment.
+/// The outcome of a deployment.
 struct deployment_report {
     exit_code code = exit_failed;
-    image_status image;                       ///< as it was last
+    image_status image;                       ///< its last status
     std::map<image_state, double> seconds;    ///< in each state
-    std::optional<std::int64_t> to_fetch;     ///< bytes that the device did not hold; nothing until known
-    std::map<std::string, peer_status> peers; ///< as they were seen last, about ten times a second, by id
+    std::optional<std::int64_t> to_fetch;     ///< bytes missing on the device at the start; nothing until known
+    std::map<std::string, peer_status> peers; ///< as last seen (every 100 ms), by id
 };
 
-/// What a failure says at the end of the program.
+/// The exit status for a failure.
 [[nodiscard]] exit_code exit_code_of(failure_kind kind) noexcept;
 
-/// Deploys one image in the foreground, with the same parts as the daemon but without reload and service manager.
-/// SIGTERM, and SIGINT and SIGHUP unless they are ignored, end it in order: what was written is flushed.
+/// Deploys one image in the foreground, on the same node as the daemon but without reload and service manager. SIGTERM,
+/// SIGINT and SIGHUP, unless ignored, end it in order: the written data is flushed.
 ///
 /// Threads: everything on the one that calls run().
 class deployment {
@@ -64,7 +58,6 @@ public:
 private:
     using clock = std::chrono::steady_clock;
 
-    void wait_for_signal();
     void on_signal(int signal);
     void on_listening(result<void> const& outcome);
     void on_change();
@@ -75,7 +68,7 @@ private:
     void check_timeout(image_status const& status);
     /// Records how long the present state has lasted until now.
     void count_seconds();
-    /// Closes the image, then the session. The first \p code counts, but a failed flush counts more.
+    /// Closes the image, then the session. The first \p code counts, unless the flush then fails.
     void end(exit_code code);
     void on_closed();
 
@@ -83,23 +76,16 @@ private:
     std::function<void(image_status const&)> const m_show;
     deployment_report m_report;
 
-    boost::asio::io_context m_main{1};
-    resume_store m_checkpoints; ///< before what has workers that write to it
-    std::shared_ptr<backend> m_backend;
-    worker_pool m_setup{"setup", 2}; ///< after m_main: what it posts needs that
-    sharded_session m_swarm;
-    report_sender m_reports;
+    node m_node;
     std::shared_ptr<image_job> m_job;
 
-    boost::asio::signal_set m_signals;
     boost::asio::steady_timer m_timer;
-    boost::asio::steady_timer m_stop_timer;
     clock::time_point m_state_began = clock::now();
     std::optional<clock::time_point> m_download_began;
-    clock::time_point m_peers_seen{}; ///< when there were any, or when waiting for them began
+    clock::time_point m_peers_seen{}; ///< when there last was one, or when the download began
     bool m_peers_missed = false;
     bool m_peers_asked = false;
-    std::optional<seeding_end> m_seeding_end;
+    std::optional<seed_until> m_seed_until;
     bool m_ending = false;
 };
 

@@ -6,9 +6,9 @@
 
 namespace seedbed {
 
-/// The service manager's view of the daemon, by sd_notify(3). Everything does nothing where NOTIFY_SOCKET is not set; a
-/// notification that can not be sent is logged once as a warning and otherwise ignored. A newline in a status becomes a
-/// space, for one ends it.
+/// Notifies the service manager, by sd_notify(3). Does nothing if NOTIFY_SOCKET is not set; a notification that cannot
+/// be sent is logged once as a warning and otherwise ignored. A newline in a status becomes a space, since it would end
+/// the assignment.
 ///
 /// Threads: confined to one, the main thread.
 class service_notify {
@@ -17,7 +17,7 @@ public:
 
     /// READY=1, with a first status.
     void ready(std::string const& status);
-    /// STATUS=; sent only where it differs from the last one.
+    /// STATUS=; sent only if it differs from the last one.
     void status(std::string const& text);
     /// RELOADING=1 with MONOTONIC_USEC; ready() ends it.
     void reloading();
@@ -26,7 +26,7 @@ public:
     /// WATCHDOG=1.
     void feed_watchdog();
 
-    /// How long the manager waits for feed_watchdog() before it ends the service; nothing where it does not watch this
+    /// How long the manager waits for feed_watchdog() before it ends the service; nothing if it does not watch this
     /// process.
     [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_timeout() const noexcept { return m_watchdog; }
 

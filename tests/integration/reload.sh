@@ -165,7 +165,7 @@ use_config
 reload
 unbroken "a reload"
 expect_line target.log ' reload: 3 images closed, 3 opened, 1 changed in use$' 1
-never_line target.log 'takes effect after a restart only'
+never_line target.log 'restart needed to change'
 expect_line target.log ' removed: closed$' 1
 expect_line target.log ' moved: closed$' 1
 for name in removed moved; do
@@ -235,7 +235,7 @@ cat fast.toml >>fast.toml.new
 mv fast.toml.new fast.toml
 kill -HUP "${daemon_pid[fast]}"
 expect_line fast.log ' reload: 0 images closed, 0 opened, 0 changed in use$' 10
-never_line fast.log 'takes effect after a restart only'
+never_line fast.log 'restart needed to change'
 [[ $(threads hash fast) -eq 5 ]] || fail "$(threads hash fast) hash threads instead of 5"
 fetched_again moved-last
 ((fast_read > bytes / 2)) || fail "without a cache the fast host has read $fast_read bytes for an image of $bytes"
@@ -251,8 +251,8 @@ keys='memory.cache_shards, memory.huge_pages, hashing.ahead, profile.hdd.direct_
 for time in first second; do
     before=$(log_lines)
     reload
-    [[ $(since "$before" | grep -c 'takes effect after a restart only') -eq 1 ]] || fail "not one warning the $time time"
-    since "$before" | grep -q " warning reload: takes effect after a restart only: $keys\$" ||
+    [[ $(since "$before" | grep -c 'restart needed to change') -eq 1 ]] || fail "not one warning the $time time"
+    since "$before" | grep -q " warning reload: restart needed to change: $keys\$" ||
         fail "the $time time it does not name what needs a restart: $(since "$before" | grep restart)"
     since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "not late alone"
     unbroken "what needs a restart"
@@ -260,7 +260,7 @@ done
 cp good.toml target.toml
 before=$(log_lines)
 reload
-! since "$before" | grep 'takes effect after a restart only' || fail "what does not differ any more is named"
+! since "$before" | grep 'restart needed to change' || fail "what does not differ any more is named"
 [[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads after what needs a restart"
 
 # --- what is wrong changes nothing

@@ -152,7 +152,7 @@ cp kept.toml seed.toml
 
 sed -i -e '/^upload_limit/d' -e 's/^shards = 2/shards = 3/' seed.toml
 kill -HUP "${daemon_pid[seed]}"
-expect_line seed.log ' warning reload: takes effect after a restart only: network.shards$'
+expect_line seed.log ' warning reload: restart needed to change: network.shards$'
 expect_line seed.log ' reload: 0 images closed, 0 opened, 1 changed in use$'
 start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
     --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \

@@ -1,6 +1,6 @@
 #!/bin/bash
-# SIGTERM stops the daemon within 5 seconds and with exit status 0, whatever it is doing: opening, checking, downloading,
-# verifying, seeding, nothing. What was written is flushed before it ends, also when it is told again meanwhile.
+# SIGTERM stops the daemon within 5 seconds and with exit status 0, whatever it is doing: starting, opening, checking,
+# downloading, verifying, seeding, nothing. The written data is flushed before it ends, even if a second signal arrives.
 # SEEDBED is the program.
 # Labels: threads
 set -euo pipefail
@@ -41,7 +41,7 @@ deploy_to() {
     add_image deploy.toml sda1 sda1.torrent "$1" deploy "peers = [\"127.0.0.1:$seed_port\"]"
 }
 
-# No images at all, told by SIGTERM and by SIGINT.
+# No images at all, with SIGTERM and with SIGINT.
 write_config empty.toml "$deploy_port"
 start_daemon empty empty.toml
 expect_line empty.log ' ready$'
@@ -53,7 +53,27 @@ await_exit empty 10
 ((exit_status == 0)) || fail "SIGINT: exit status $exit_status"
 expect_line empty.log ' stopping on SIGINT$'
 
-# As soon as it can be told.
+# A signal that arrives before anything is ready for it, when the configuration is opened: it is neither lost nor the end of the
+# process.
+if have_strace; then
+    for signal in HUP TERM; do
+        start_daemon "first$signal" empty.toml "${strace[@]}" -o "first$signal.trace" -P "$work/empty.toml" -P empty.toml \
+            -e "inject=openat:signal=$signal:when=1"
+        if [[ $signal == HUP ]]; then
+            expect_line firstHUP.log ' reload: .*nothing differs$' 20
+            kill -TERM "${daemon_pid[firstHUP]}"
+        fi
+        await_exit "first$signal" 20
+        grep -q "SIG$signal" "first$signal.trace" || fail "SIG$signal was not sent: $(<"first$signal.trace")"
+        ((exit_status == 0)) || fail "SIG$signal at the start: exit status $exit_status"
+        expect_line "first$signal.log" ' stopping on SIGTERM$'
+        expect_line "first$signal.log" ' stopped$'
+    done
+else
+    echo "SKIP signals at the start: strace cannot be used"
+fi
+
+# As soon as it says anything.
 noise_file target.img $size
 target=$(attach_loop target.img)
 deploy_to "$target"
@@ -62,7 +82,7 @@ expect_line early.log ' Seedbed '
 stop early "while opening"
 never_line early.log 'done:'
 
-# While downloading; then a disk that keeps what the daemon wrote. The second time with strace, which tells the order.
+# While downloading. The second time with strace, which records the order of writes and flushes.
 for traced in no yes; do
     start_daemon seed seed.toml
     wrapper=()
@@ -90,13 +110,13 @@ for traced in no yes; do
     if [[ $traced == yes ]]; then
         # The tracer is not our child: it ends after the daemon, and then its file is whole.
         expect_line trace "^[0-9]+ +\+\+\+ exited with 0 \+\+\+" 20
-        /usr/bin/python3 "$here/lib_flushed.py" trace "$target" || fail "what was written is not flushed"
+        /usr/bin/python3 "$here/lib_flushed.py" trace "$target" || fail "written data is not flushed"
     fi
     expect_line seed.log ' sda1: seeding'
     stop seed "a seeder with a slow read under way"
 done
 
-# A target that is much slower than what comes, 32 MB/s: what is in memory must be on it within the 5 seconds.
+# A target that is much slower than its peer, 32 MB/s: the blocks in memory must be on it within the 5 seconds.
 noise_file disk.img $size
 disk=$(start_nbd disk --filter=rate file disk.img rate=256M burstiness=0.1)
 cp --sparse=always source.img fast.img
@@ -125,8 +145,8 @@ stop_nbd disk
 
 rm -f slow_reads
 cp --sparse=always source.img disk.img
-# It is slow from the first flush on: its reads wait for one another, a few MB/s, so that a piece takes longer than a stop
-# may.
+# It is slow from the first flush on: its reads wait for one another, a few MB/s, so that one piece takes longer than a whole
+# stop may.
 disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exit 0" can_flush="exit 0" \
     flush="sync '$work/disk.img'; touch '$work/slow_reads'" thread_model="echo serialize_all_requests" \
     pread="if [ -e '$work/slow_reads' ]; then sleep 0.1; fi
@@ -149,7 +169,7 @@ disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exi
     pwrite="dd of='$work/disk.img' oflag=seek_bytes conv=notrunc seek=\$4 iflag=fullblock bs=1M status=none")
 : >flushes
 deploy_to "$disk"
-# The slow seeder; its reads of before are in its page cache, from where they would come at any rate.
+# The slow seeder, without its page cache, which would serve the image at any rate.
 stop_daemon fast
 blockdev --flushbufs "$slow"
 start_daemon seed seed.toml
@@ -162,9 +182,9 @@ kill -TERM "${daemon_pid[twice]}"
 expect_line twice.log ' warning still stopping'
 [[ $(tail -n 1 flushes) == begin ]] || fail "the second SIGTERM came after the flush"
 await_exit twice 20
-((exit_status == 0)) || fail "told twice: exit status $exit_status"
-[[ $(tail -n 1 flushes) == end && $(tail -n 1 twice.log) == *" info  stopped" ]] || fail "told twice: it ended before its flush"
-echo "told twice: stopped"
+((exit_status == 0)) || fail "two signals: exit status $exit_status"
+[[ $(tail -n 1 flushes) == end && $(tail -n 1 twice.log) == *" info  stopped" ]] || fail "two signals: it ended before its flush"
+echo "two signals: stopped"
 stop_daemon seed
 stop_nbd disk
 

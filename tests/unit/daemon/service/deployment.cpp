@@ -8,13 +8,13 @@
 #include "core/foundation/save_file.hpp"
 #include "core/image/torrent_file.hpp"
 #include "daemon/log/logging.hpp"
-#include "daemon/service/seeding_end.hpp"
+#include "daemon/service/seed_until.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
 
-TEST_CASE("a failure's exit status says who is to blame") {
+TEST_CASE("each kind of failure has its exit status") {
     CHECK(exit_code_of(failure_kind::torrent) == exit_bad_torrent);
     CHECK(exit_code_of(failure_kind::guard) == exit_refused);
     CHECK(exit_code_of(failure_kind::read) == exit_device_failed);
@@ -27,37 +27,37 @@ TEST_CASE("a failure's exit status says who is to blame") {
     }
 }
 
-TEST_CASE("serving others ends with the first rule that is reached") {
-    seeding_end::clock::time_point const began{};
-    SECTION("none: at once") {
-        CHECK(seeding_end({}, began, 0).reached(began, 0, 100));
+TEST_CASE("seeding ends at the first limit that is reached") {
+    seed_until::clock::time_point const began{};
+    SECTION("no limit: at once") {
+        CHECK(seed_until({}, began, 0).reached(began, 0, 100));
     }
     SECTION("a time") {
-        seeding_end end({.time = 90s, .idle = {}, .ratio = {}}, began, 0);
+        seed_until end({.time = 90s, .idle = {}, .ratio = {}}, began, 0);
         CHECK_FALSE(end.reached(began + 89s, 1000, 100));
         CHECK(end.reached(began + 90s, 1000, 100));
     }
-    SECTION("nobody fetches") {
-        seeding_end end({.time = {}, .idle = 15s, .ratio = {}}, began, 50);
+    SECTION("a time without uploads") {
+        seed_until end({.time = {}, .idle = 15s, .ratio = {}}, began, 50);
         CHECK_FALSE(end.reached(began + 10s, 50, 100));
         CHECK_FALSE(end.reached(began + 14s, 60, 100));
         CHECK_FALSE(end.reached(began + 28s, 60, 100));
         CHECK(end.reached(began + 29s, 60, 100));
     }
-    SECTION("a ratio, to which counts what was sent before") {
-        seeding_end end({.time = {}, .idle = {}, .ratio = 1.5}, began, 140);
+    SECTION("a ratio that counts earlier uploads, too") {
+        seed_until end({.time = {}, .idle = {}, .ratio = 1.5}, began, 140);
         CHECK_FALSE(end.reached(began, 149, 100));
         CHECK(end.reached(began, 150, 100));
     }
     SECTION("a ratio or a time") {
-        seeding_end end({.time = 5s, .idle = {}, .ratio = 3.0}, began, 0);
+        seed_until end({.time = 5s, .idle = {}, .ratio = 3.0}, began, 0);
         CHECK_FALSE(end.reached(began + 4s, 299, 100));
         CHECK(end.reached(began + 5s, 0, 100));
-        CHECK(seeding_end({.time = 5s, .idle = {}, .ratio = 3.0}, began, 0).reached(began, 300, 100));
+        CHECK(seed_until({.time = 5s, .idle = {}, .ratio = 3.0}, began, 0).reached(began, 300, 100));
     }
 }
 
-TEST_CASE("a deployment without peers says so once, and what to do") {
+TEST_CASE("a deployment without peers warns once and names the remedies") {
     test::temp_dir const folder;
     auto const extents = extent_map::make({{0, 16384}});
     sha1_digest digest;
@@ -91,6 +91,6 @@ TEST_CASE("a deployment without peers says so once, and what to do") {
     CHECK(warnings ==
           std::vector<std::string>{"no peer for 0.2 s: is the server up, and does multicast reach it? If not, name it "
                                    "with --peer ADDRESS:PORT or a tracker with --tracker URL"});
-    CHECK(errors == std::vector<std::string>{"the download has not ended within 1 s: 16384 bytes of 16384 are still "
+    CHECK(errors == std::vector<std::string>{"the download did not finish within 1 s: 16384 of 16384 bytes are "
                                              "missing, 0 peers are connected"});
 }

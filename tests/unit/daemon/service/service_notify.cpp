@@ -1,8 +1,5 @@
 #include "daemon/service/service_notify.hpp"
 
-#include <cstddef>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -10,79 +7,20 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 
 #include "core/foundation/unique_fd.hpp"
+#include "support/notify_socket.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
-using seedbed::test::temp_dir;
+using namespace seedbed::test;
 
 namespace {
 
-/// Sets a variable of the environment, or takes it out, until the end of the scope.
-class scoped_variable {
-public:
-    scoped_variable(char const* name, std::optional<std::string> const& value)
-        : m_name(name) {
-        if (auto const* before = std::getenv(name)) {
-            m_before = before;
-        }
-        set(value);
-    }
-    scoped_variable(scoped_variable const&) = delete;
-    scoped_variable& operator=(scoped_variable const&) = delete;
-    ~scoped_variable() { set(m_before); }
-
-private:
-    void set(std::optional<std::string> const& value) const {
-        if (value) {
-            ::setenv(m_name, value->c_str(), 1);
-        } else {
-            ::unsetenv(m_name);
-        }
-    }
-
-    char const* m_name;
-    std::optional<std::string> m_before;
-};
-
-/// The manager's end of the protocol: a datagram socket at a path, or in the abstract namespace where the address
-/// begins with '@'.
-class notify_socket {
-public:
-    explicit notify_socket(std::string const& address)
-        : m_fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
-        sockaddr_un name{};
-        name.sun_family = AF_UNIX;
-        REQUIRE(address.size() < sizeof(name.sun_path));
-        std::memcpy(name.sun_path, address.data(), address.size());
-        if (address.front() == '@') {
-            name.sun_path[0] = '\0';
-        }
-        auto const length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
-        REQUIRE(::bind(m_fd.get(), reinterpret_cast<sockaddr const*>(&name), length) == 0);
-    }
-
-    /// Every message that came since the last call.
-    std::vector<std::string> messages() {
-        std::vector<std::string> all;
-        std::string buffer(4096, '\0');
-        for (ssize_t n = 0; (n = ::recv(m_fd.get(), buffer.data(), buffer.size(), 0)) >= 0;) {
-            all.emplace_back(buffer.data(), static_cast<std::size_t>(n));
-        }
-        return all;
-    }
-
-private:
-    unique_fd m_fd;
-};
-
-/// What goes to standard error while \p body runs.
+/// The standard error output of \p body.
 template <typename Body>
 std::string stderr_of(Body const& body) {
     unique_fd const file(::memfd_create("stderr", MFD_CLOEXEC));
@@ -104,16 +42,9 @@ long long monotonic_microseconds() {
 
 using strings = std::vector<std::string>;
 
-/// The variables of sd_notify(3) and sd_watchdog_enabled(3) as they are outside of a service.
-struct no_service {
-    scoped_variable socket{"NOTIFY_SOCKET", std::nullopt};
-    scoped_variable interval{"WATCHDOG_USEC", std::nullopt};
-    scoped_variable process{"WATCHDOG_PID", std::nullopt};
-};
-
 } // namespace
 
-TEST_CASE("notifications reach the manager's socket, by path and by abstract address") {
+TEST_CASE("notifications reach the manager's socket by path and by abstract address") {
     temp_dir const dir;
     no_service const clean;
     bool const abstract = GENERATE(false, true);
@@ -131,7 +62,7 @@ TEST_CASE("notifications reach the manager's socket, by path and by abstract add
     CHECK(manager.messages() == strings{"STOPPING=1\nSTATUS=flushing"});
 }
 
-TEST_CASE("a status is sent only where it differs from the last one") {
+TEST_CASE("a status is sent only if it differs from the last one") {
     temp_dir const dir;
     no_service const clean;
     auto const address = (dir / "notify").string();
@@ -148,11 +79,11 @@ TEST_CASE("a status is sent only where it differs from the last one") {
     notify.status("c");
     CHECK(manager.messages() == strings{"READY=1\nSTATUS=a", "STATUS=b", "STATUS=a", "STOPPING=1\nSTATUS=c"});
 
-    notify.ready("c"); // ends a reload: never left out
+    notify.ready("c"); // ends a reload: always sent
     CHECK(manager.messages() == strings{"READY=1\nSTATUS=c"});
 }
 
-TEST_CASE("a newline in a status does not make an assignment of its own") {
+TEST_CASE("a newline in a status starts no new assignment") {
     temp_dir const dir;
     no_service const clean;
     auto const address = (dir / "notify").string();
@@ -188,7 +119,7 @@ TEST_CASE("a reload carries the monotonic time at which it began") {
     CHECK(std::stoll(time) <= after);
 }
 
-TEST_CASE("without a manager nothing is sent and nothing is said") {
+TEST_CASE("without a manager nothing is sent or logged") {
     no_service const clean;
     auto const text = stderr_of([] {
         service_notify notify;
@@ -201,7 +132,7 @@ TEST_CASE("without a manager nothing is sent and nothing is said") {
     CHECK(text.empty());
 }
 
-TEST_CASE("a manager that can not be reached is one warning") {
+TEST_CASE("an unreachable manager causes one warning") {
     temp_dir const dir;
     no_service const clean;
     scoped_variable const variable("NOTIFY_SOCKET", (dir / "nobody").string());
@@ -217,12 +148,12 @@ TEST_CASE("a manager that can not be reached is one warning") {
     CHECK(text.find('\n') == text.size() - 1);
 }
 
-TEST_CASE("the watchdog's timeout is the one that is meant for this process") {
+TEST_CASE("the watchdog's timeout counts if it is meant for this process") {
     no_service const clean;
     CHECK_FALSE(service_notify().watchdog_timeout());
 
     scoped_variable const interval("WATCHDOG_USEC", "30000000");
-    CHECK(service_notify().watchdog_timeout() == std::chrono::seconds(30)); // no WATCHDOG_PID: anyone's
+    CHECK(service_notify().watchdog_timeout() == std::chrono::seconds(30)); // no WATCHDOG_PID: any process
     {
         scoped_variable const process("WATCHDOG_PID", std::to_string(::getpid()));
         CHECK(service_notify().watchdog_timeout() == std::chrono::seconds(30));
@@ -233,7 +164,7 @@ TEST_CASE("the watchdog's timeout is the one that is meant for this process") {
     }
 }
 
-TEST_CASE("a watchdog variable that is no number is a warning and no watchdog") {
+TEST_CASE("an invalid watchdog variable causes a warning and no watchdog") {
     no_service const clean;
     scoped_variable const interval("WATCHDOG_USEC", "soon");
     std::optional<std::chrono::microseconds> timeout;

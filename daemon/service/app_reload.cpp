@@ -1,0 +1,227 @@
+// How app applies a changed configuration. A reload is a transaction: the files are read and everything is checked
+// before anything changes.
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/post.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include "core/foundation/byte_size.hpp"
+#include "core/image/image_torrent.hpp"
+#include "daemon/log/logging.hpp"
+#include "daemon/service/app.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// Replaces the settings that a running daemon cannot change by those in force, so that the next reload compares with
+/// these.
+void keep_unchangeable(settings const& running, settings& wanted) {
+    wanted.network.shards = running.network.shards;
+    wanted.memory.cache_shards = running.memory.cache_shards;
+    wanted.memory.huge_pages = running.memory.huge_pages;
+    wanted.hashing.ahead = running.hashing.ahead;
+    for (std::size_t i = 0; i < wanted.profiles.size(); ++i) {
+        wanted.profiles[i].direct_io = running.profiles[i].direct_io;
+        wanted.profiles[i].io_engine = running.profiles[i].io_engine;
+    }
+}
+
+/// An image's .torrent file as a reload finds it.
+struct changed_torrent {
+    file_stamp stamp;
+    result<std::string> info_hash;
+};
+
+/// Reads a .torrent file if its stamp is not \p known any more. Blocks.
+std::optional<changed_torrent> look_at_torrent(std::string const& file, file_stamp const& known,
+                                               torrent_limits const& limits) {
+    auto const stamp = stamp_of(file);
+    if (stamp == known) {
+        return std::nullopt;
+    }
+    auto const torrent = load_image_torrent(file, limits);
+    return changed_torrent{stamp, torrent ? result<std::string>(torrent->info_hash)
+                                          : result<std::string>(tl::unexpected(torrent.error()))};
+}
+
+} // namespace
+
+/// What a reload reads on a worker.
+struct app::reload_input {
+    result<settings, config_errors> outcome;
+    std::map<std::string, changed_torrent> changed_torrents; ///< of running images, by name
+};
+
+void app::reload() {
+    if (m_stopping) {
+        return;
+    }
+    if (m_reloading) {
+        m_reload_again = true;
+        return;
+    }
+    m_reloading = true;
+    log_info({}, "reloading " + m_config_file.string());
+    m_notify.reloading();
+
+    std::map<std::string, std::pair<std::string, file_stamp>> torrents;
+    for (auto const& [name, job] : m_images) {
+        torrents[name] = {job->settings().torrent, job->torrent_stamp()};
+    }
+    torrent_limits limits;
+    limits.file_size = m_node.in_force().memory.max_torrent;
+    m_node.setup().submit(
+        [this, limits, file = m_config_file, required = m_config_required, torrents = std::move(torrents)] {
+            auto const input = std::make_shared<reload_input>(reload_input{load_settings(file, required), {}});
+            for (auto const& [name, torrent] : torrents) {
+                if (auto changed = look_at_torrent(torrent.first, torrent.second, limits)) {
+                    input->changed_torrents.emplace(name, std::move(*changed));
+                }
+            }
+            boost::asio::post(m_node.main(), [this, input] { on_reload_input(*input); });
+        });
+}
+
+void app::on_reload_input(reload_input& input) {
+    if (m_stopping) {
+        return;
+    }
+    if (!input.outcome) {
+        refuse_reload(input.outcome.error().lines);
+        return;
+    }
+    auto& wanted = *input.outcome;
+    auto with_running_shards = wanted.network;
+    with_running_shards.shards = m_node.in_force().network.shards;
+    if (auto const why = why_no_shards(with_running_shards)) {
+        refuse_reload({fmt::format("network.listen: {} (with the number of shards that run; another number takes a "
+                                   "restart)",
+                                   *why)});
+        return;
+    }
+    auto const plan = plan_reload(m_node.in_force(), look_at_images(input), wanted);
+    apply(plan, std::move(wanted));
+}
+
+std::vector<running_image> app::look_at_images(reload_input const& input) {
+    std::vector<running_image> running;
+    for (auto const& [name, job] : m_images) {
+        running_image image{job->settings(), job->state() == image_state::failed, false};
+        auto const changed = input.changed_torrents.find(name);
+        if (changed != input.changed_torrents.end() && !image.failed) {
+            auto const& [stamp, info_hash] = changed->second;
+            if (!info_hash) {
+                log_warning({name, {}, {}},
+                            "cannot read " + info_hash.error().message + "; still serving the torrent that is loaded");
+            } else if (*info_hash == job->info_hash()) {
+                job->set_torrent_stamp(stamp);
+            } else {
+                image.torrent_changed = true;
+            }
+        }
+        running.push_back(std::move(image));
+    }
+    return running;
+}
+
+void app::refuse_reload(std::vector<std::string> const& errors) {
+    for (auto const& line : errors) {
+        log_error({}, line);
+    }
+    log_error({}, "reload: nothing was changed");
+    finish_reload();
+}
+
+void app::apply(reload_plan const& plan, settings wanted) {
+    if (!plan.needs_restart.empty()) {
+        std::string keys;
+        for (auto const& key : plan.needs_restart) {
+            keys += (keys.empty() ? "" : ", ") + key;
+        }
+        log_warning({}, "reload: restart needed to change: " + keys);
+    }
+    if (plan.log_level) {
+        set_log_level(wanted.log.level);
+    }
+    keep_unchangeable(m_node.in_force(), wanted);
+    m_node.set_in_force(std::move(wanted));
+    apply_memory(plan);
+    apply_services(plan);
+    apply_images(plan);
+}
+
+void app::apply_memory(reload_plan const& plan) {
+    auto const& in_force = m_node.in_force();
+    if (plan.memory) {
+        m_node.apply_memory();
+        auto const& [pool, cache] = std::pair(in_force.memory.pool, in_force.memory.cache);
+        log_info({}, fmt::format("reload: {} of memory for blocks, {}", format_byte_size(pool),
+                                 cache ? format_byte_size(*cache) + " of them to keep" : "any of it to keep"));
+    }
+    if (plan.hashing) {
+        m_node.apply_hashing();
+        log_info({}, fmt::format("reload: {} hash threads", hash_threads(in_force)));
+    }
+}
+
+void app::apply_services(reload_plan const& plan) {
+    auto const& in_force = m_node.in_force();
+    if (plan.network) {
+        m_node.swarm().apply(in_force.network);
+    }
+    if (plan.resume) {
+        m_node.apply_checkpoint_folder();
+        for (auto const& [name, job] : m_images) {
+            job->apply_resume();
+        }
+    }
+    if (plan.tracker || plan.network) {
+        if (auto const opened = m_tracker.apply(in_force.tracker, in_force.network); !opened) {
+            log_error({}, opened.error().message);
+        }
+    }
+    m_control.apply(in_force.control, in_force.metrics); // always: listeners that failed are tried again
+}
+
+void app::apply_images(reload_plan const& plan) {
+    if (plan.profiles) {
+        for (auto const& [name, job] : m_images) {
+            job->apply_profile();
+        }
+    }
+    for (auto const& image : plan.update) {
+        m_images.at(image.name).update(image);
+    }
+    sync_tracker();
+    log_info({}, fmt::format("reload: {} image{} closed, {} opened, {} changed in use{}", plan.close.size(),
+                             plan.close.size() == 1 ? "" : "s", plan.open.size(), plan.update.size(),
+                             plan.empty() ? ": nothing differs" : ""));
+    m_images.close(plan.close, [this, open = plan.open] {
+        if (m_stopping) {
+            return;
+        }
+        for (auto const& image : open) {
+            open_image(image);
+        }
+        finish_reload();
+    });
+}
+
+void app::finish_reload() {
+    m_reloading = false;
+    m_ready = false; // reported again when the new images are open
+    report_ready();
+    if (std::exchange(m_reload_again, false)) {
+        reload();
+    }
+}
+
+} // namespace seedbed

@@ -1,0 +1,94 @@
+#include "daemon/service/image_set.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <spdlog/fmt/fmt.h>
+
+namespace seedbed {
+
+namespace {
+
+constexpr std::size_t max_images_in_line = 8;
+
+} // namespace
+
+image_set::image_set(boost::asio::io_context& main, std::function<void()> on_removed)
+    : m_main(main)
+    , m_on_removed(std::move(on_removed)) {}
+
+void image_set::open(image_settings const& image, image_services const& services) {
+    auto const job = std::make_shared<image_job>(image, services);
+    m_images[image.name] = job;
+    job->start();
+}
+
+void image_set::close(std::vector<std::string> const& names, std::function<void()> closed) {
+    // One more than there are names: images that close at once must not call closed() while others are still to be
+    // closed.
+    auto const left = std::make_shared<std::size_t>(names.size() + 1);
+    auto const one_less = [left, closed = std::move(closed)] {
+        if (--*left == 0) {
+            closed();
+        }
+    };
+    for (auto const& name : names) {
+        m_images.at(name)->close([this, name, one_less] {
+            // Posted: the image is still running this.
+            boost::asio::post(m_main, [this, name, one_less] {
+                m_images.erase(name);
+                one_less();
+                m_on_removed();
+            });
+        });
+    }
+    one_less();
+}
+
+void image_set::close_all() {
+    std::vector<std::string> names;
+    for (auto const& [name, job] : m_images) {
+        if (job->state() != image_state::closing && job->state() != image_state::closed) {
+            names.push_back(name);
+        }
+    }
+    close(names, [] {});
+}
+
+image_job* image_set::find(std::string const& name) const noexcept {
+    auto const found = m_images.find(name);
+    return found != m_images.end() ? found->second.get() : nullptr;
+}
+
+bool image_set::any_opening() const {
+    return std::ranges::any_of(m_images,
+                               [](auto const& entry) { return entry.second->state() == image_state::opening; });
+}
+
+bool image_set::any_moving() const {
+    return std::ranges::any_of(m_images, [](auto const& entry) { return entry.second->is_moving(); });
+}
+
+std::string image_set::status_line() const {
+    if (m_images.empty()) {
+        return "no images";
+    }
+    std::string text;
+    if (m_images.size() <= max_images_in_line) {
+        for (auto const& [name, job] : m_images) {
+            text += (text.empty() ? "" : "; ") + job->status_line();
+        }
+        return text;
+    }
+    std::map<std::string, int> counts;
+    for (auto const& [name, job] : m_images) {
+        ++counts[to_string(job->state())];
+    }
+    for (auto const& [state, count] : counts) {
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, state);
+    }
+    return fmt::format("{} images: {}", m_images.size(), text);
+}
+
+} // namespace seedbed

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "config/settings.hpp"
+#include "daemon/image/image_job.hpp"
+
+namespace seedbed {
+
+/// The images of the daemon, by name, from open() until their device is closed.
+///
+/// Threads: confined to the main thread. The io_context outlives it.
+class image_set {
+public:
+    using map = std::map<std::string, std::shared_ptr<image_job>>;
+
+    /// \param on_removed is called after each image that is gone.
+    image_set(boost::asio::io_context& main, std::function<void()> on_removed);
+
+    /// No image of this name may be open.
+    void open(image_settings const& image, image_services const& services);
+    /// Closes images. \p closed is called when the last one is gone; at once if there are none.
+    void close(std::vector<std::string> const& names, std::function<void()> closed);
+    /// Closes those that are not being closed already.
+    void close_all();
+
+    [[nodiscard]] bool empty() const noexcept { return m_images.empty(); }
+    [[nodiscard]] map::const_iterator begin() const noexcept { return m_images.begin(); }
+    [[nodiscard]] map::const_iterator end() const noexcept { return m_images.end(); }
+    /// Throws std::out_of_range if there is no such image.
+    [[nodiscard]] image_job& at(std::string const& name) const { return *m_images.at(name); }
+    /// Null if there is no such image.
+    [[nodiscard]] image_job* find(std::string const& name) const noexcept;
+
+    [[nodiscard]] bool any_opening() const;
+    [[nodiscard]] bool any_moving() const;
+    /// All of them in one line; more than eight are counted by state.
+    [[nodiscard]] std::string status_line() const;
+
+private:
+    boost::asio::io_context& m_main;
+    std::function<void()> const m_on_removed;
+    map m_images;
+};
+
+} // namespace seedbed

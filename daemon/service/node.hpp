@@ -1,0 +1,86 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "config/settings.hpp"
+#include "core/backend/backend.hpp"
+#include "core/foundation/worker_pool.hpp"
+#include "daemon/fleet/report_sender.hpp"
+#include "daemon/image/image_job.hpp"
+#include "daemon/image/resume_store.hpp"
+#include "daemon/swarm/sharded_session.hpp"
+
+namespace seedbed {
+
+/// The number of hash workers that \p wanted asks for; by default one per processor.
+[[nodiscard]] int hash_threads(settings const& wanted);
+
+/// What the daemon and a deployment in the foreground are both built from: the event loop, the backend, the libtorrent
+/// sessions and the services that images share.
+///
+/// Threads: everything is confined to the main thread, the one that calls run(). Owns all parts; the images are the
+/// caller's and must be destroyed first.
+class node {
+public:
+    /// \param in_force its images are ignored. \param checkpoints the folder for checkpoints. \param on_activity is
+    /// called when a peer connects.
+    node(settings in_force, std::string checkpoints, std::function<void()> on_activity);
+    node(node const&) = delete;
+    node& operator=(node const&) = delete;
+    ~node();
+
+    [[nodiscard]] boost::asio::io_context& main() noexcept { return m_main; }
+    /// For whatever takes longer than a millisecond.
+    [[nodiscard]] worker_pool& setup() noexcept { return m_setup; }
+    [[nodiscard]] backend& storage() const noexcept { return *m_backend; }
+    [[nodiscard]] sharded_session& swarm() noexcept { return m_swarm; }
+    [[nodiscard]] sharded_session const& swarm() const noexcept { return m_swarm; }
+
+    [[nodiscard]] settings const& in_force() const noexcept { return m_settings; }
+    void set_in_force(settings wanted) { m_settings = std::move(wanted); }
+    /// Applies the sizes of pool and cache that are in force.
+    void apply_memory();
+    /// Applies the number of hash threads that is in force.
+    void apply_hashing();
+    /// Applies the folder for checkpoints that is in force.
+    void apply_checkpoint_folder();
+
+    /// What an image needs; without a port for reports. \param on_change is called after every change of its state.
+    [[nodiscard]] image_services services(std::function<void()> on_change);
+
+    /// The signals to wait for: the caller adds them, then calls wait_for_signals().
+    [[nodiscard]] boost::asio::signal_set& signals() noexcept { return m_signals; }
+    /// Calls \p handler with the number of each signal that arrives, until shut_down().
+    void wait_for_signals(std::function<void(int)> handler);
+
+    /// Releases the termination signals, then runs the event loop until nothing is left to do, which takes a
+    /// shut_down().
+    void run();
+
+    /// The images are about to be closed: warns if that takes longer than 5 s.
+    void begin_stop();
+    /// Ends the sessions, then everything that keeps run() running, and calls \p done. To be called once, after
+    /// begin_stop() and after all images have left the swarm.
+    void shut_down(std::function<void()> done);
+
+private:
+    settings m_settings;
+    boost::asio::io_context m_main{1};
+    resume_store m_checkpoints; ///< outlives the workers that write to it
+    std::shared_ptr<backend> m_backend;
+    worker_pool m_setup{"setup", 2}; ///< posts to m_main, which outlives it
+    sharded_session m_swarm;
+    report_sender m_reports;
+    boost::asio::signal_set m_signals;
+    boost::asio::steady_timer m_stop_timer;
+    std::function<void(int)> m_on_signal;
+};
+
+} // namespace seedbed
