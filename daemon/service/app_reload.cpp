@@ -116,7 +116,8 @@ std::vector<running_image> app::look_at_images(reload_input const& input) {
     for (auto const& [name, job] : m_images) {
         running_image image{job->settings(), job->state() == image_state::failed, false};
         auto const changed = input.changed_torrents.find(name);
-        if (changed != input.changed_torrents.end() && !image.failed) {
+        // One that is being opened reads its .torrent now.
+        if (changed != input.changed_torrents.end() && !image.failed && !job->info_hash().empty()) {
             auto const& [stamp, info_hash] = changed->second;
             if (!info_hash) {
                 log_warning({name, {}, {}},

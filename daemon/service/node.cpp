@@ -81,7 +81,7 @@ image_services node::services(std::function<void()> on_change) {
 void node::wait_for_signals(std::function<void(int)> handler) {
     m_on_signal = std::move(handler);
     m_signals.async_wait([this](boost::system::error_code const& ec, int signal) {
-        if (!ec) {
+        if (!ec && !m_ended) {
             wait_for_signals(m_on_signal);
             m_on_signal(signal);
         }
@@ -104,6 +104,7 @@ void node::begin_stop() {
 
 void node::shut_down(std::function<void()> done) {
     m_swarm.shut_down(m_setup, [this, done = std::move(done)] {
+        m_ended = true;
         m_stop_timer.cancel();
         m_signals.cancel();
         done();

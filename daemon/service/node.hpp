@@ -81,6 +81,7 @@ private:
     boost::asio::signal_set m_signals;
     boost::asio::steady_timer m_stop_timer;
     std::function<void(int)> m_on_signal;
+    bool m_ended = false; ///< a signal that was on its way must not be followed by another wait
 };
 
 } // namespace seedbed

@@ -1,10 +1,11 @@
 #include "unit/daemon/service/running_app.hpp"
 
 #include <algorithm>
-#include <array>
+#include <cctype>
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -31,6 +32,16 @@ constexpr auto deadline = 20s;
 
 std::string content(std::string const& name) {
     return std::string(image_size, name.back());
+}
+
+/// Whether a line has a text that starts at the start of a word: "already" is not "ready".
+bool has(std::string_view line, std::string_view text) {
+    for (auto at = line.find(text); at != std::string_view::npos; at = line.find(text, at + 1)) {
+        if (at == 0 || std::isalpha(static_cast<unsigned char>(line[at - 1])) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 } // namespace
@@ -148,7 +159,7 @@ std::string running_app::await(std::string const& text) {
     std::string found;
     auto const come = m_changed.wait_for(lock, deadline, [&] {
         while (m_seen < m_lines.size()) {
-            if (auto const& line = m_lines[m_seen++]; line.find(text) != std::string::npos) {
+            if (auto const& line = m_lines[m_seen++]; has(line, text)) {
                 found = line;
                 return true;
             }
@@ -174,7 +185,7 @@ std::vector<std::string> running_app::lines(std::string const& text) {
     std::scoped_lock const lock(m_mutex);
     std::vector<std::string> some;
     std::ranges::copy_if(m_lines, std::back_inserter(some),
-                         [&text](std::string const& line) { return line.find(text) != std::string::npos; });
+                         [&text](std::string const& line) { return has(line, text); });
     return some;
 }
 
@@ -210,13 +221,25 @@ std::vector<std::string> running_app::names_in(image_state state) const {
     }
 }
 
+std::vector<std::string> running_app::notifications() {
+    std::scoped_lock const lock(m_mutex);
+    take_notifications_locked();
+    return std::exchange(m_notifications, {});
+}
+
+void running_app::take_notifications_locked() {
+    auto more = m_manager.messages();
+    std::ranges::move(more, std::back_inserter(m_notifications));
+}
+
 void running_app::on_line(std::string_view line) {
     std::vector<int> signals;
     {
         std::scoped_lock const lock(m_mutex);
         m_lines.emplace_back(line);
+        take_notifications_locked();
         m_changed.notify_all();
-        if (m_raise && line.find(m_raise->first) != std::string_view::npos) {
+        if (m_raise && has(line, m_raise->first)) {
             signals = m_raise->second;
             m_raise.reset();
         }

@@ -71,10 +71,12 @@ public:
     /// The images' names, each with its state, when all are \p state or 20 s are over.
     [[nodiscard]] std::vector<std::string> names_in(image_state state) const;
     /// The messages to the service manager since the last call.
-    [[nodiscard]] std::vector<std::string> notifications() { return m_manager.messages(); }
+    [[nodiscard]] std::vector<std::string> notifications();
 
 private:
     void on_line(std::string_view line);
+    /// Empties the socket: a full one blocks the daemon.
+    void take_notifications_locked();
 
     temp_dir const m_folder;
     no_service const m_clean;
@@ -85,6 +87,7 @@ private:
     std::mutex m_mutex; ///< guards these
     std::condition_variable m_changed;
     std::vector<std::string> m_lines;
+    std::vector<std::string> m_notifications;
     std::size_t m_seen = 0;
     bool m_ended = false;
     std::optional<std::pair<std::string, std::vector<int>>> m_raise;
