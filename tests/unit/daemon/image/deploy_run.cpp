@@ -42,7 +42,7 @@ TEST_CASE("a deployment is checked, downloaded, flushed and verified before it i
     image.start_download();
     CHECK(image.swarm.spec.pieces == std::nullopt);
     CHECK_FALSE(image.swarm.spec.hash_before_serving);
-    CHECK(image.logged("checked 43.9 KiB in "));
+    CHECK(image.logged("checked 44 KiB in "));
     image.swarm.spec.on_report_port("10.0.0.1", 80);
     image.swarm.spec.on_report_port("fd00::1", 81);
     device.clear_accesses();
@@ -62,7 +62,7 @@ TEST_CASE("a deployment is checked, downloaded, flushed and verified before it i
     CHECK(status.verified);
     CHECK(status.failed_at == failure_kind::none);
     CHECK(image.logged("durable: flushed in "));
-    CHECK(image.logged("done: 43.9 KiB, of which "));
+    CHECK(image.logged("done: 44 KiB, of which "));
 
     auto const accesses = device.accesses();
     auto const flushed = std::ranges::find(accesses, operation::flush, &fake_block_device::access::op);
@@ -115,7 +115,7 @@ TEST_CASE("check = none: all of the image is downloaded") {
     image.wanted.check = target_check::none;
     image.start_download();
     CHECK(image.swarm.spec.pieces == std::vector<bool>(image_fixture::piece_count, false));
-    CHECK(image.logged("not checked (check = \"none\"): 43.9 KiB to fetch"));
+    CHECK(image.logged("not checked (check = \"none\"): 44 KiB to fetch"));
     image.close();
 }
 

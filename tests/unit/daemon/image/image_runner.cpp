@@ -59,7 +59,7 @@ TEST_CASE("an image tells how far it is, in numbers and in one line") {
     CHECK_FALSE(status.durable);
     CHECK(status.age_seconds >= status.phase_seconds);
     image.job->log_summary();
-    CHECK(image.logged("sda1: downloading 43%, 2.0 MiB/s, 2 peers, 25.4 KiB left, about 0 s"));
+    CHECK(image.logged("sda1: downloading 43%, 2.0 MiB/s, 2 peers, 25 KiB left, about 0 s"));
 
     image.complete_download();
     image.run_until(seeding);
