@@ -50,13 +50,13 @@ void backend::resize(std::int64_t pool_bytes, std::optional<std::int64_t> cache_
     m_starving.retry();
 }
 
-std::vector<std::shared_ptr<image_storage>> backend::images() const {
-    std::vector<std::shared_ptr<image_storage>> all;
+std::vector<std::shared_ptr<served_image>> backend::images() const {
+    std::vector<std::shared_ptr<served_image>> all;
     std::scoped_lock const lock(m_mutex);
     for (auto const& [key, image] : m_images) {
         all.push_back(image);
     }
-    std::erase_if(m_removed, [&all](std::weak_ptr<image_storage> const& each) {
+    std::erase_if(m_removed, [&all](std::weak_ptr<served_image> const& each) {
         if (auto image = each.lock()) {
             all.push_back(std::move(image));
             return false;
@@ -126,49 +126,37 @@ libtorrent::sha1_hash backend::key_of(image_torrent const& torrent) {
     return torrent.info->info_hashes().get_best();
 }
 
-result<void> backend::add_image(std::shared_ptr<image_storage> image) {
+result<std::unique_ptr<served_image>> backend::make_image(image_torrent torrent, std::unique_ptr<block_device> device,
+                                                          io_profile const& profile) {
+    auto const path = device->path();
+    try {
+        engine_options engine;
+        if (m_options.register_memory && wants_ring(*device, profile)) {
+            engine.registered_memory = m_pool.pin();
+        }
+        engine.on_dirty = [this](clock::time_point due) { wake_by(due); };
+        engine.on_freed = [this] { m_starving.retry(); };
+        return std::make_unique<served_image>(
+            std::move(torrent), std::move(device), profile,
+            image_environment{m_next_number++, m_cache, m_hash_workers, std::move(engine), m_options.hashing});
+    } catch (std::exception const& failed) { // no more threads, or no memory
+        return tl::unexpected(error{path + ": cannot be served: " + failed.what()});
+    }
+}
+
+result<void> backend::add_image(std::shared_ptr<served_image> image) {
     auto const key = key_of(image->torrent());
-    auto const refuse_locked = [&]() -> std::optional<error> {
-        if (auto const there = m_images.find(key); there != m_images.end()) {
-            return error{"the torrent " + image->torrent().info_hash + " is already served from " +
-                         there->second->device().path()};
-        }
-        return std::nullopt;
-    };
-    std::uint32_t number = 0;
-    {
-        std::scoped_lock const lock(m_mutex);
-        if (auto refused = refuse_locked()) {
-            return tl::unexpected(std::move(*refused));
-        }
-        number = m_next_number++;
-    }
-    // Without the lock: registering the pool with a ring pins all of it, which takes a while, and sessions look for
-    // their images meanwhile.
-    if (!image->attached()) { // it was, where it comes back after it was removed
-        engine_options options;
-        if (m_options.register_memory && wants_ring(image->device(), image->profile())) {
-            options.registered_memory = m_pool.pin();
-        }
-        options.on_dirty = [this](clock::time_point due) { wake_by(due); };
-        options.on_freed = [this] { m_starving.retry(); };
-        try {
-            image->attach(number, m_cache, std::move(options));
-            image->start_hasher(image, m_hash_workers, m_options.hashing);
-        } catch (std::exception const& failed) { // no more threads, or no memory
-            return tl::unexpected(error{image->device().path() + ": can not be served: " + failed.what()});
-        }
-    }
     std::scoped_lock const lock(m_mutex);
-    if (auto refused = refuse_locked()) {
-        return tl::unexpected(std::move(*refused));
+    if (auto const known = m_images.find(key); known != m_images.end()) {
+        return tl::unexpected(error{"the torrent " + image->torrent().info_hash + " is already served from " +
+                                    known->second->device().path()});
     }
     m_images.emplace(key, std::move(image));
     return {};
 }
 
 void backend::remove_image(libtorrent::sha1_hash const& info_hash) {
-    std::shared_ptr<image_storage> removed; // closed after the lock
+    std::shared_ptr<served_image> removed; // closed after the lock
     std::scoped_lock const lock(m_mutex);
     if (auto const at = m_images.find(info_hash); at != m_images.end()) {
         removed = std::move(at->second);
@@ -177,7 +165,7 @@ void backend::remove_image(libtorrent::sha1_hash const& info_hash) {
     }
 }
 
-std::shared_ptr<image_storage> backend::find_image(libtorrent::sha1_hash const& info_hash) const {
+std::shared_ptr<served_image> backend::find_image(libtorrent::sha1_hash const& info_hash) const {
     std::scoped_lock const lock(m_mutex);
     auto const at = m_images.find(info_hash);
     return at != m_images.end() ? at->second : nullptr;

@@ -16,11 +16,14 @@
 #include <libtorrent/io_context.hpp>
 #include <libtorrent/sha1_hash.hpp>
 
-#include "core/backend/image_storage.hpp"
 #include "core/backend/memory_queue.hpp"
+#include "core/backend/served_image.hpp"
 #include "core/cache/block_pool.hpp"
 #include "core/cache/piece_cache.hpp"
+#include "core/device/io_profile.hpp"
+#include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "core/image/image_torrent.hpp"
 
 namespace seedbed {
 
@@ -47,13 +50,18 @@ public:
     backend& operator=(backend const&) = delete;
     ~backend();
 
-    /// Makes an image known, so that a torrent of the same info-hash finds its device. Fails where one of that
-    /// info-hash is there. The image must not outlive the backend, in whose cache its blocks are.
-    [[nodiscard]] result<void> add_image(std::shared_ptr<image_storage> image);
+    /// Builds an image for this backend, which it must not outlive: its blocks are in the backend's cache. Takes as
+    /// long as it takes to pin the pool's memory, if the image uses a ring. Fails if the system gives no threads or no
+    /// memory. \param device at least torrent.extents.device_end() bytes long.
+    [[nodiscard]] result<std::unique_ptr<served_image>>
+    make_image(image_torrent torrent, std::unique_ptr<block_device> device, io_profile const& profile);
+    /// Makes an image of make_image() known, so that a torrent of the same info-hash finds its device. Fails if an
+    /// image of that info-hash is known already.
+    [[nodiscard]] result<void> add_image(std::shared_ptr<served_image> image);
     /// Forgets an image; sessions that use it keep it until their torrent is gone.
     void remove_image(libtorrent::sha1_hash const& info_hash);
     /// The image, or null.
-    [[nodiscard]] std::shared_ptr<image_storage> find_image(libtorrent::sha1_hash const& info_hash) const;
+    [[nodiscard]] std::shared_ptr<served_image> find_image(libtorrent::sha1_hash const& info_hash) const;
 
     /// The key of an image: its info-hash as libtorrent's storage_params names it.
     [[nodiscard]] static libtorrent::sha1_hash key_of(image_torrent const& torrent);
@@ -80,7 +88,7 @@ public:
 private:
     using clock = image_io::clock;
 
-    [[nodiscard]] std::vector<std::shared_ptr<image_storage>> images() const;
+    [[nodiscard]] std::vector<std::shared_ptr<served_image>> images() const;
     /// The flusher has something to do at that time.
     void wake_by(clock::time_point due);
     void run_flusher();
@@ -93,9 +101,9 @@ private:
     memory_queue m_starving;
     worker_pool m_hash_workers;
     mutable std::mutex m_mutex;
-    std::map<libtorrent::sha1_hash, std::shared_ptr<image_storage>> m_images;
-    mutable std::vector<std::weak_ptr<image_storage>> m_removed; ///< may still be used: their blocks leave, too
-    std::uint32_t m_next_number = 0;
+    std::map<libtorrent::sha1_hash, std::shared_ptr<served_image>> m_images;
+    mutable std::vector<std::weak_ptr<served_image>> m_removed; ///< may still be used: their blocks leave, too
+    std::atomic<std::uint32_t> m_next_number{0};
 
     std::atomic<clock::rep> m_wake_at; ///< when the flusher wakes by itself
     std::mutex m_flusher_mutex;        ///< guards these two

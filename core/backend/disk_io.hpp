@@ -126,7 +126,7 @@ private:
     [[nodiscard]] static bool take_block(job& what);
     /// Waits for memory. It is away already.
     void starve(job_ptr what);
-    [[nodiscard]] bool ask_again(io_waiter& waiter) override;
+    [[nodiscard]] bool try_again(io_waiter& waiter) override;
     /// Reads of a torrent (of all, if null) that wait for memory will not run any more.
     void abort_starving(storage const* only);
     void finish_read(job_ptr what);

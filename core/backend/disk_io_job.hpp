@@ -15,8 +15,8 @@
 #include <libtorrent/time.hpp>
 
 #include "core/backend/disk_io.hpp"
-#include "core/backend/image_io.hpp"
-#include "core/backend/piece_hasher.hpp"
+#include "core/backend/io_waiter.hpp"
+#include "core/backend/served_image.hpp"
 #include "core/cache/back_pressure.hpp"
 #include "core/cache/drain_meter.hpp"
 
@@ -48,7 +48,7 @@ struct disk_io::job : io_waiter {
     std::function<void(libtorrent::storage_error const&)> write_handler;
     std::function<void(job&)> handler;
 
-    [[nodiscard]] image_storage& image() const;
+    [[nodiscard]] served_image& image() const;
     [[nodiscard]] std::int32_t first_block() const noexcept { return offset / block_size; }
     [[nodiscard]] std::int32_t last_block() const noexcept { return (offset + length - 1) / block_size; }
     [[nodiscard]] bool spans_two() const noexcept { return first_block() != last_block(); }
@@ -80,7 +80,7 @@ struct disk_io::job : io_waiter {
 
 /// A torrent of this session. The image is shared with other sessions, the fence is this session's own.
 struct disk_io::storage {
-    std::shared_ptr<image_storage> image; ///< null for a torrent that the backend does not know
+    std::shared_ptr<served_image> image; ///< null for a torrent that the backend does not know
     job_fence<job> fence;
     std::atomic<std::uint32_t> stops{0}; ///< counts stops: a check that was posted before the last one need not run
     libtorrent::time_point last_use = libtorrent::clock_type::now();
@@ -89,7 +89,7 @@ struct disk_io::storage {
     drain_meter drain;
     bool pressed = false; ///< as disk_io::m_pressed
 
-    storage(disk_io& owner, std::shared_ptr<image_storage> found)
+    storage(disk_io& owner, std::shared_ptr<served_image> found)
         : image(std::move(found))
         , fence([&owner](job_ptr what) {
             auto const start = what->start;
@@ -97,7 +97,7 @@ struct disk_io::storage {
         }) {}
 };
 
-inline image_storage& disk_io::job::image() const {
+inline served_image& disk_io::job::image() const {
     return *target->image;
 }
 

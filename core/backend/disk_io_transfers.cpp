@@ -13,7 +13,6 @@
 #include <libtorrent/torrent_info.hpp>
 
 #include "core/backend/disk_io_job.hpp"
-#include "core/backend/piece_hasher.hpp"
 
 namespace seedbed {
 
@@ -21,27 +20,27 @@ namespace lt = libtorrent;
 
 namespace {
 
-bool within_piece(image_storage const& image, lt::peer_request const& request) {
+bool within_piece(served_image const& image, lt::peer_request const& request) {
     auto const piece = static_cast<std::int32_t>(request.piece);
     return piece >= 0 && piece < image.torrent().piece_count && request.start >= 0 && request.length > 0 &&
            request.length <= block_size && request.length <= image.piece_size(piece) - request.start;
 }
 
 /// libtorrent writes whole blocks and no others; the cache relies on it.
-bool is_whole_block(image_storage const& image, lt::peer_request const& request) {
+bool is_whole_block(served_image const& image, lt::peer_request const& request) {
     return within_piece(image, request) && request.start % block_size == 0 &&
            request.length ==
                std::min(block_size, image.piece_size(static_cast<std::int32_t>(request.piece)) - request.start);
 }
 
 /// Hashes a piece, unless that was done for another session already.
-result<void, io_error> hash_of(image_storage& image, piece_hash_request const& request, lt::sha1_hash& sha1) {
+result<void, io_error> hash_of(served_image& image, piece_hash_request const& request, lt::sha1_hash& sha1) {
     // A full check asks the device each time.
     if (!image.device().read_only() || !request.v1 || !request.keep || !request.block_hashes.empty()) {
         return image.hasher().hash(request, sha1);
     }
     auto const wanted = image.torrent().info->hash_for_piece(lt::piece_index_t{request.piece});
-    hashed_once::turn turn(image.hashed(), request.piece);
+    verified_pieces::turn turn(image.verified(), request.piece);
     if (turn.known_good()) {
         sha1 = wanted;
         return {};
@@ -170,7 +169,7 @@ void disk_io::starve(job_ptr what) {
     m_backend->starving().wait(*what.release());
 }
 
-bool disk_io::ask_again(io_waiter& waiter) {
+bool disk_io::try_again(io_waiter& waiter) {
     auto what = job_ptr(static_cast<job*>(&waiter));
     if (what->kind == job_kind::hash) {
         auto const start = what->start;
@@ -315,7 +314,7 @@ void disk_io::start_write(job_ptr what) {
     auto memory = std::move(what->memory);
     m_away.fetch_add(1, std::memory_order_relaxed);
     image.io().write_block(piece, block, std::move(memory), length, *what.release());
-    image.hasher().block_written(piece, block);
+    image.hasher().ahead().block_written(piece, block);
     if (m_aborted.load(std::memory_order_relaxed)) {
         image.io().expedite(); // it was behind a fence; the session waits for it
     }
@@ -367,7 +366,7 @@ void disk_io::hash(job& what) {
         return; // it was cancelled
     }
     if (outcome) {
-        m_counters.inc_stats_counter(lt::counters::num_blocks_hashed, image.io().blocks_in_piece(what.piece));
+        m_counters.inc_stats_counter(lt::counters::num_blocks_hashed, image.blocks_in_piece(what.piece));
         return;
     }
     what.fail(outcome.error().code, lt::operation_t::file_read);
@@ -376,9 +375,9 @@ void disk_io::hash(job& what) {
 
 void disk_io::run_on_worker(job_ptr what, void (disk_io::*run)(job&)) {
     if (!cancelled(*what)) {
-        auto& hasher = what->image().hasher();
+        auto& waits = what->image().hasher().waits();
         auto* const waiter = what.release();
-        if (hasher.park(*waiter)) {
+        if (waits.park(*waiter)) {
             return;
         }
         what.reset(waiter);

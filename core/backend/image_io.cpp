@@ -7,7 +7,6 @@
 #include <new>
 #include <utility>
 
-#include "core/backend/image_storage.hpp"
 #include "core/device/uring_io_queue.hpp"
 #include "core/foundation/persist.hpp"
 
@@ -152,14 +151,14 @@ private:
         }
         auto piece = m_run.piece;
         while (!items.empty() && static_cast<std::int32_t>(items.size()) < longest) {
-            if (next == m_owner.blocks_in_piece(piece)) {
+            if (next == m_owner.m_image.blocks_in_piece(piece)) {
                 next = 0;
                 if (++piece == m_owner.m_image.torrent().piece_count) {
                     break;
                 }
             }
             auto const room = std::min(longest - static_cast<std::int32_t>(items.size()), taken_at_once);
-            auto const end = std::min(m_owner.blocks_in_piece(piece), next + room);
+            auto const end = std::min(m_owner.m_image.blocks_in_piece(piece), next + room);
             make_room(end - next);
             auto const stopped = take(piece, next, end);
             if (stopped > next) {
@@ -213,14 +212,14 @@ private:
     block_run m_run;
 };
 
-image_io::image_io(image_storage& image, std::uint32_t number, piece_cache& cache, io_profile const& profile,
+image_io::image_io(image_device& image, std::uint32_t number, piece_cache& cache, io_profile const& profile,
                    engine_options options)
     : m_image(image)
     , m_number(number)
     , m_cache(cache)
     , m_options(std::move(options))
     , m_coalescer(image.torrent().piece_count, (image.torrent().piece_length + block_size - 1) / block_size,
-                  blocks_in_piece(image.torrent().piece_count - 1), policy_of(profile))
+                  image.blocks_in_piece(image.torrent().piece_count - 1), policy_of(profile))
     , m_read_ahead(to_blocks(profile.read_ahead))
     , m_longest(to_blocks(profile.coalesce))
     , m_delay(policy_of(profile).delay)
@@ -244,10 +243,6 @@ image_io::image_io(image_storage& image, std::uint32_t number, piece_cache& cach
 image_io::~image_io() {
     m_queue.reset();
     m_cache.drop_clean(m_number);
-}
-
-std::int32_t image_io::blocks_in_piece(std::int32_t piece) const noexcept {
-    return (m_image.piece_size(piece) + block_size - 1) / block_size;
 }
 
 void image_io::set_profile(io_profile const& profile) {
@@ -310,7 +305,8 @@ read_answer image_io::read_block(std::int32_t piece, std::int32_t block, io_wait
     auto const left = std::max((share - m_cache.filling()) / read_ahead_part, std::min(least_read_ahead, share));
     ahead = static_cast<std::int32_t>(std::clamp<std::int64_t>(std::min(left, m_cache.clean_limit()), 1, ahead));
     auto const begin = block / ahead * ahead;
-    return read_block(piece, block, begin, std::min(begin + ahead, blocks_in_piece(piece)), waiter, found, true);
+    return read_block(piece, block, begin, std::min(begin + ahead, m_image.blocks_in_piece(piece)), waiter, found,
+                      true);
 }
 
 read_answer image_io::read_block(std::int32_t piece, std::int32_t block, std::int32_t begin, std::int32_t end,

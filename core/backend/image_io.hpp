@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+#include "core/backend/image_device.hpp"
+#include "core/backend/io_waiter.hpp"
 #include "core/cache/piece_cache.hpp"
 #include "core/cache/write_coalescer.hpp"
 #include "core/device/io_profile.hpp"
@@ -18,40 +20,6 @@
 #include "core/foundation/error.hpp"
 
 namespace seedbed {
-
-class image_storage;
-struct io_waiter;
-
-/// Told when what its waiters wait for has happened.
-class waiter_sink {
-public:
-    /// Takes the waiters back: they are done, or have failed with \p failed. Called on any thread, without a lock. Must
-    /// not throw.
-    virtual void deliver(waiter_list waiters, io_error const* failed) = 0;
-    /// There may be memory for a waiter that was given to memory_queue::wait(), or a worker for one that was given to
-    /// piece_hasher::park(). Called on any thread. \return false where there is none: then the waiter is the queue's
-    /// still. Must not throw.
-    [[nodiscard]] virtual bool ask_again(io_waiter& /*waiter*/) { return true; }
-
-protected:
-    ~waiter_sink() = default;
-};
-
-/// Waits for one block of an image.
-struct io_waiter : block_waiter {
-    waiter_sink* sink = nullptr;
-    std::int32_t wanted_piece = 0;
-    std::int32_t wanted_block = 0;
-    std::uint64_t epoch = 0;                 ///< of a write: see image_io::when_written()
-    memory_share share = memory_share::read; ///< what a read may take of the pool
-};
-
-/// What becomes of a read.
-enum class read_answer : std::uint8_t {
-    there,    ///< the block is in memory
-    later,    ///< the waiter is handed to its sink when it is
-    no_memory ///< nothing was done
-};
 
 /// How the images' transfers are run; from the configuration.
 struct engine_options {
@@ -71,7 +39,7 @@ public:
     using clock = std::chrono::steady_clock;
 
     /// \param number the image's in the cache. The image and the cache must outlive this.
-    image_io(image_storage& image, std::uint32_t number, piece_cache& cache, io_profile const& profile,
+    image_io(image_device& image, std::uint32_t number, piece_cache& cache, io_profile const& profile,
              engine_options options);
     image_io(image_io const&) = delete;
     image_io& operator=(image_io const&) = delete;
@@ -111,14 +79,13 @@ public:
     [[nodiscard]] int memory_refused() const noexcept { return m_queue->memory_refused(); }
     [[nodiscard]] piece_cache& cache() noexcept { return m_cache; }
     [[nodiscard]] std::uint32_t number() const noexcept { return m_number; }
-    [[nodiscard]] image_storage& image() noexcept { return m_image; }
+    [[nodiscard]] image_device& image() noexcept { return m_image; }
     [[nodiscard]] io_queue& queue() noexcept { return *m_queue; }
 
     /// Whether transfers run in the order of the device, since it has a head to move.
     [[nodiscard]] bool in_device_order() const noexcept { return m_elevator.load(std::memory_order_relaxed); }
     /// Of the profile, in blocks.
     [[nodiscard]] std::int32_t read_ahead() const noexcept { return m_read_ahead.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::int32_t blocks_in_piece(std::int32_t piece) const noexcept;
 
 private:
     class fill_job;
@@ -157,7 +124,7 @@ private:
     template <class Job>
     void give_back(job_store<Job>& to, Job& job) noexcept;
 
-    image_storage& m_image;
+    image_device& m_image;
     std::uint32_t const m_number;
     piece_cache& m_cache;
     engine_options const m_options;

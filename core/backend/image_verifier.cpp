@@ -14,6 +14,7 @@
 #include <libtorrent/hasher.hpp>
 #include <libtorrent/torrent_info.hpp>
 
+#include "core/cache/block_pool.hpp"
 #include "core/foundation/persist.hpp"
 
 namespace seedbed {
@@ -98,7 +99,7 @@ private:
 
 /// Whether a piece is on the medium as the torrent says; nothing where \p cancelled was set before all of it was read.
 /// \param reader where it is locked, all is read before anything is hashed, and it is unlocked in between.
-result<std::optional<bool>, io_error> piece_matches(image_storage& image, std::int32_t piece,
+result<std::optional<bool>, io_error> piece_matches(image_device& image, std::int32_t piece,
                                                     std::atomic<bool> const& cancelled,
                                                     std::unique_lock<std::mutex>& reader) {
     auto const& info = *image.torrent().info;
@@ -131,16 +132,18 @@ result<std::optional<bool>, io_error> piece_matches(image_storage& image, std::i
 
 } // namespace
 
-image_verifier::image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done)
+image_verifier::image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads,
+                               handler done)
     : m_image(std::move(image))
     , m_workers(workers)
     , m_done(std::move(done))
-    , m_has_head(m_image->profile().elevator) {}
+    , m_one_reads(one_reads) {}
 
-std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_storage> image, worker_pool& workers,
-                                                      int parallel, handler done) {
-    auto verifier = std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, std::move(done));
-    auto const count = std::max(parallel, 1);
+std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_device> image, worker_pool& workers,
+                                                      pace how, handler done) {
+    auto verifier =
+        std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, how.one_reads, std::move(done));
+    auto const count = std::max(how.parallel, 1);
     verifier->m_running.store(count, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
         // Reads wait, as long as the device takes: others are to have as many workers as without.
@@ -156,7 +159,7 @@ void image_verifier::submit() {
 
 void image_verifier::verify_next() {
     std::unique_lock<std::mutex> reader(m_reader, std::defer_lock);
-    if (m_has_head) {
+    if (m_one_reads) {
         reader.lock(); // before the piece is chosen: the disk is to see them in order
     }
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {

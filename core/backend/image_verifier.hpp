@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/backend/image_storage.hpp"
+#include "core/backend/image_device.hpp"
 #include "core/foundation/worker_pool.hpp"
 
 namespace seedbed {
@@ -34,13 +34,18 @@ public:
     };
     using handler = std::function<void(outcome const&)>;
 
-    /// \param workers must outlive the work. \param parallel pieces to read at once, at least 1; they are taken in
-    /// order. Of a disk with a head only one worker at a time reads, a whole piece, which it hashes while the next one
-    /// reads: the head goes once from the beginning to the end, and each worker takes memory for a piece. Those workers
-    /// are lent: other work of the pool has as many as before, also while a device hangs. \param done is called once,
-    /// also after cancel(); again, where it throws std::bad_alloc, before which it must have done nothing.
-    static std::shared_ptr<image_verifier> start(std::shared_ptr<image_storage> image, worker_pool& workers,
-                                                 int parallel, handler done);
+    struct pace {
+        int parallel = 1; ///< pieces that are worked on at once, at least 1; they are taken in order
+        /// For a disk with a head: one worker at a time reads, a whole piece, and hashes it while the next one reads.
+        /// The head crosses the disk once, and each worker takes memory for a piece.
+        bool one_reads = false;
+    };
+
+    /// \param workers must outlive the work. Its workers are lent: the pool's other work has as many as before, also
+    /// while a device hangs. \param done is called once, also after cancel(); again if it throws std::bad_alloc, before
+    /// which it must have done nothing.
+    static std::shared_ptr<image_verifier> start(std::shared_ptr<image_device> image, worker_pool& workers, pace how,
+                                                 handler done);
 
     /// The work ends soon, with outcome::cancelled.
     void cancel() noexcept { m_cancelled.store(true, std::memory_order_relaxed); }
@@ -48,7 +53,8 @@ public:
     /// Bytes of the stream that were read and hashed so far.
     [[nodiscard]] std::int64_t verified_bytes() const noexcept { return m_verified.load(std::memory_order_relaxed); }
 
-    image_verifier(private_tag, std::shared_ptr<image_storage> image, worker_pool& workers, handler done);
+    image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads,
+                   handler done);
 
 private:
     void submit();
@@ -58,11 +64,11 @@ private:
     void leave();
     void list_differing();
 
-    std::shared_ptr<image_storage> const m_image;
+    std::shared_ptr<image_device> const m_image;
     worker_pool& m_workers;
     handler const m_done;
-    bool const m_has_head;
-    std::mutex m_reader; ///< held by the one who reads, where there is one
+    bool const m_one_reads;
+    std::mutex m_reader; ///< held by the worker that reads, if only one does
     std::atomic<std::int32_t> m_next{0};
     std::atomic<int> m_running{0};
     std::atomic<std::int64_t> m_verified{0};

@@ -5,7 +5,7 @@
 #include <functional>
 #include <mutex>
 
-#include "core/backend/image_io.hpp"
+#include "core/backend/io_waiter.hpp"
 
 namespace seedbed {
 
@@ -20,7 +20,7 @@ public:
     explicit memory_queue(std::function<void()> first_came)
         : m_first_came(std::move(first_came)) {}
 
-    /// Takes a read that waits: its sink is asked to try again by waiter_sink::ask_again().
+    /// Takes a read that waits: its sink is asked to try again by waiter_sink::try_again().
     void wait(io_waiter& waiter);
     /// Memory may have come free. Costs next to nothing where nobody waits for it.
     void retry() {

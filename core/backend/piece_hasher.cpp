@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <new>
+#include <mutex>
 #include <utility>
-#include <vector>
 
 #include <libtorrent/hasher.hpp>
 
 #include "core/backend/piece_reader.hpp"
-#include "core/image/sha1.hpp"
 
 namespace seedbed {
 
@@ -18,15 +15,6 @@ namespace lt = libtorrent;
 
 namespace {
 
-/// Blocks that come before a worker is woken for them: 256 KiB, little enough to be still in the CPU's cache, and
-/// enough to be worth waking somebody.
-constexpr std::int32_t ahead_batch = 16;
-/// Blocks that a worker takes at a time.
-constexpr std::int32_t ahead_chunk = 64;
-/// Blocks of another piece for which it is worth hashing it along.
-constexpr std::int32_t partner_batch = 8;
-/// Two pieces wait in at most this part of the pool.
-constexpr std::int64_t waiting_share = 4;
 /// Blocks that are read at a time: 1 MiB, with the next as many under way.
 constexpr std::int32_t read_chunk = 64;
 
@@ -42,43 +30,46 @@ std::array<piece_reader, 2>& worker_readers() {
 
 /// However its life ends, nothing is read into the worker's buffers any more, and they hold no blocks.
 struct finished_readers {
-    finished_readers() = default;
+    explicit finished_readers(device_wait& used)
+        : waits(used) {}
     finished_readers(finished_readers const&) = delete;
     finished_readers& operator=(finished_readers const&) = delete;
     ~finished_readers() {
         for (auto& reader : worker_readers()) {
-            reader.stop();
+            reader.stop(waits);
         }
     }
+
+    device_wait& waits;
 };
 
 /// Calls \p consume(number, bytes) for the blocks [begin, end) of a piece, in order, the last one cut to the piece's
 /// end. The next chunk is read while one is consumed.
 template <class Consume>
-result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, std::int32_t begin, std::int32_t end,
-                                      bool keep, Consume const& consume) {
+result<void, io_error> for_each_block(image_io& io, device_wait& waits, std::int32_t piece, std::int32_t begin,
+                                      std::int32_t end, bool keep, Consume const& consume) {
     if (begin >= end) {
         return {};
     }
-    auto const chunk = std::clamp(image.io().read_ahead(), read_chunk, piece_reader::most_blocks);
-    auto const& cache = image.io().cache();
+    auto const chunk = std::clamp(io.read_ahead(), read_chunk, piece_reader::most_blocks);
+    auto const& cache = io.cache();
     // Several workers who each read a piece chunk by chunk would send a head to and fro: all of a piece at once, where
     // there is room for two.
-    bool const whole = keep && image.io().in_device_order() &&
-                       cache.filling() + (end - begin) <= cache.capacity() / 2 && end - begin <= cache.clean_limit();
+    bool const whole = keep && io.in_device_order() && cache.filling() + (end - begin) <= cache.capacity() / 2 &&
+                       end - begin <= cache.clean_limit();
     auto const start = [&](piece_reader& reader, std::int32_t from) {
         auto const until = std::min(end, from + chunk);
-        reader.begin(image, piece, from, until, keep, whole ? end : until);
+        reader.begin(io, piece, from, until, keep, whole ? end : until);
     };
-    auto const size = image.piece_size(piece);
+    auto const size = io.image().piece_size(piece);
     auto* current = &worker_readers()[0];
     auto* next = &worker_readers()[1];
-    finished_readers const finished;
+    finished_readers const finished(waits);
     start(*current, begin);
     result<void, io_error> outcome;
     for (auto at = begin; at < end; at += chunk) {
         auto const until = std::min(end, at + chunk);
-        outcome = current->end();
+        outcome = current->end(waits);
         if (!outcome) {
             return outcome;
         }
@@ -97,384 +88,47 @@ result<void, io_error> for_each_block(image_storage& image, std::int32_t piece, 
 
 } // namespace
 
-struct piece_hasher::piece_state {
-    explicit piece_state(std::int32_t which)
-        : piece(which) {}
-
-    std::int32_t const piece;
-    clock::time_point const began = clock::now();
-
-    // Guarded by the hasher's mutex:
-    std::vector<bool> arrived;
-    std::int32_t announced = 0; ///< value of ready for which a worker was woken, or would have been
-
-    std::atomic<std::int32_t> ready{0};  ///< blocks from the start of the piece that have arrived
-    std::atomic<std::int32_t> hashed{0}; ///< and have been hashed; changes under the mutex
-    std::atomic<bool> scheduled{false};  ///< a worker will look at ready
-    std::atomic<bool> retired{false};    ///< nobody wants what is hashed ahead
-    std::atomic<bool> stopped{false};    ///< a block was no longer in memory: the rest is hashed at the end
-
-    std::mutex mutex; ///< guards what follows
-    sha1_sum sha1;
-
-    [[nodiscard]] bool has_more() const noexcept {
-        return hashed.load() < ready.load() && !stopped.load() && !retired.load(std::memory_order_relaxed);
-    }
-};
-
-/// What is hashed together.
-struct piece_hasher::sha1_parts {
-    std::array<sha1_part, most_sha1_lanes> part;
-    std::size_t count = 0;
-};
-
-/// A piece that is hashed together with others: what has arrived of it, up to ahead_chunk blocks.
-class piece_hasher::lane {
-public:
-    lane() = default;
-    lane(image_storage& image, piece_state& state, std::int32_t limit)
-        : m_state(&state)
-        , m_begin(state.hashed.load(std::memory_order_relaxed))
-        , m_end(std::min(state.ready.load(), m_begin + limit))
-        , m_size(image.piece_size(state.piece)) {
-        static_cast<void>(image.io().cache().collect(image.io().number(), state.piece, m_begin, m_end, m_blocks));
-    }
-
-    /// Adds its next block to \p parts; none where there is none left.
-    void add_next(sha1_parts& parts) {
-        auto const block = m_begin + m_done;
-        if (block >= m_end) {
-            return;
-        }
-        auto const& memory = m_blocks[static_cast<std::size_t>(m_done)];
-        if (!memory) {
-            m_state->stopped.store(true);
-            m_end = block;
-            return;
-        }
-        auto const length = std::min(block_size, m_size - block * block_size);
-        parts.part[parts.count++] = {&m_state->sha1, memory.bytes().first(static_cast<std::size_t>(length))};
-        ++m_done;
-    }
-    void commit() { m_state->hashed.store(m_begin + m_done); }
-
-private:
-    piece_state* m_state = nullptr;
-    std::int32_t m_begin = 0;
-    std::int32_t m_end = 0;
-    std::int32_t m_size = 0;
-    std::int32_t m_done = 0;
-    std::array<block_ref, ahead_chunk> m_blocks;
-};
-
-piece_hasher::piece_hasher(std::shared_ptr<image_storage> const& image, worker_pool& workers, hasher_options options)
-    : m_weak(image)
-    , m_image(*image)
-    , m_workers(workers)
-    , m_options{options.ahead && image->torrent().v1, options.longest_wait} {}
-
-piece_hasher::~piece_hasher() = default;
-
-piece_hasher::state_ptr piece_hasher::make_state(std::int32_t piece) const {
-    auto state = std::make_shared<piece_state>(piece);
-    state->arrived.resize(static_cast<std::size_t>(m_image.io().blocks_in_piece(piece)));
-    return state;
-}
-
-/// Whether a new piece is to wait for the next one. Both must still be in memory then.
-bool piece_hasher::may_wait(piece_state const& state) const {
-    auto const room = m_image.io().cache().capacity() / waiting_share;
-    return m_arrives_fast && !m_waiting && 2 * static_cast<std::int64_t>(state.arrived.size()) <= room &&
-           sha1_in_lanes();
-}
-
-void piece_hasher::block_written(std::int32_t piece, std::int32_t block) {
-    if (!m_options.ahead) {
-        return;
-    }
-    state_ptr wake;
-    try {
-        wake = note_written(piece, block);
-    } catch (std::bad_alloc const&) {
-        // What is not hashed ahead is hashed when the piece is complete; what was hashed of old content must go.
-        forget(piece);
-    }
-    if (wake) {
-        static_cast<void>(wake_worker(wake));
-    }
-}
-
-piece_hasher::state_ptr piece_hasher::note_written(std::int32_t piece, std::int32_t block) {
-    std::scoped_lock const lock(m_mutex);
-    auto const at = m_states.find(piece);
-    auto state = at == m_states.end() ? nullptr : at->second;
-    // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had arrived:
-    // whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
-    if (!state || block < state->ready.load(std::memory_order_relaxed)) {
-        auto begun = make_state(piece);
-        m_states.insert_or_assign(piece, begun);
-        if (state) {
-            state->retired.store(true, std::memory_order_relaxed);
-            if (m_waiting == state) {
-                m_waiting.reset();
-            }
-        }
-        state = std::move(begun);
-        if (may_wait(*state)) {
-            m_waiting = state;
-        }
-    }
-    state->arrived[static_cast<std::size_t>(block)] = true;
-    auto const count = static_cast<std::int32_t>(state->arrived.size());
-    auto ready = state->ready.load(std::memory_order_relaxed);
-    while (ready < count && state->arrived[static_cast<std::size_t>(ready)]) {
-        ++ready;
-    }
-    state->ready.store(ready); // before scheduled is looked at: a worker does it the other way round
-    if (ready - state->announced >= ahead_batch || (ready == count && state->announced < count)) {
-        state->announced = ready;
-        if (m_waiting) {
-            m_arrived.notify_one();
-        } else if (!state->scheduled.exchange(true)) {
-            return state;
-        }
-    }
-    return nullptr;
-}
-
-/// \return false where there was no memory for it: the piece is hashed at its end.
-bool piece_hasher::wake_worker(state_ptr const& state) {
-    try {
-        m_workers.submit([weak = m_weak, state] {
-            if (auto const image = weak.lock()) {
-                image->hasher().run_ahead(state);
-            }
-        });
-        return true;
-    } catch (std::bad_alloc const&) {
-        state->scheduled.store(false);
-        return false;
-    }
-}
-
-piece_hasher::state_ptr piece_hasher::find_partner(std::span<state_ptr const> taken) const {
-    for (auto const& [piece, state] : m_states) {
-        auto const there = state->ready.load() - state->hashed.load();
-        if (there >= partner_batch && state->has_more() && std::ranges::find(taken, state) == taken.end()) {
-            return state;
-        }
-    }
-    return nullptr;
-}
-
-/// Hashes some of what has arrived of a piece, together with others where more is there of them, too. \return false
-/// where there is nothing left of it. Its mutex is given up in between, for whoever wants the hash. \param together no
-/// more of one than of another.
-bool piece_hasher::advance(state_ptr const& state, bool together) {
-    std::array<state_ptr, most_sha1_lanes> states{state};
-    std::array<std::unique_lock<std::mutex>, most_sha1_lanes> locks;
-    std::size_t count = 1;
-    locks[0] = std::unique_lock(state->mutex);
-    if (!state->has_more()) {
-        return false;
-    }
-    if (sha1_in_lanes()) {
-        std::scoped_lock const lock(m_mutex);
-        while (count < states.size()) {
-            auto const partner = find_partner(std::span(states).first(count));
-            if (!partner) {
-                break;
-            }
-            // Only tried: another worker may be at it, and want this one's.
-            locks[count] = std::unique_lock(partner->mutex, std::try_to_lock);
-            if (!locks[count]) {
-                break;
-            }
-            states[count++] = partner;
-        }
-    }
-    auto limit = ahead_chunk;
-    if (together) {
-        for (auto const& each : std::span(states).first(count)) {
-            limit = std::min(limit, each->ready.load() - each->hashed.load());
-        }
-    }
-    std::array<lane, most_sha1_lanes> lanes;
-    for (std::size_t i = 0; i < count; ++i) {
-        lanes[i] = lane(m_image, *states[i], limit);
-    }
-    sha1_parts parts;
-    do {
-        parts.count = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            lanes[i].add_next(parts);
-        }
-        sha1_update(std::span(parts.part).first(parts.count));
-    } while (parts.count > 0);
-    for (std::size_t i = 0; i < count; ++i) {
-        lanes[i].commit();
-    }
-    return true;
-}
-
-void piece_hasher::run_ahead(state_ptr const& state) {
-    for (;;) {
-        while (advance(state, false)) {
-        }
-        state->scheduled.store(false);
-        if (!state->has_more() || state->scheduled.exchange(true)) {
-            return;
-        }
-    }
-}
-
-/// The piece is complete, as far as it will be: hashes the rest of what is in memory. Where it has waited for the next
-/// one, it does so still, for a little.
-void piece_hasher::finish_ahead(state_ptr const& state) {
-    auto const deadline = clock::now() + m_options.longest_wait;
-    {
-        std::unique_lock lock(m_mutex);
-        while (m_waiting == state && state->has_more()) {
-            auto const taken = std::array{state};
-            if (!find_partner(taken) && m_arrived.wait_until(lock, deadline) == std::cv_status::timeout) {
-                break;
-            }
-            lock.unlock();
-            if (!advance(state, true)) {
-                lock.lock();
-                break;
-            }
-            lock.lock();
-        }
-    }
-    while (advance(state, false)) {
-    }
-    {
-        std::scoped_lock const lock(m_mutex);
-        m_arrives_fast = clock::now() - state->began <= 2 * m_options.longest_wait;
-    }
-    stop_waiting_for(state);
-}
-
-/// The next pieces are hashed as they come again.
-void piece_hasher::stop_waiting_for(state_ptr const& state) {
-    {
-        std::scoped_lock const lock(m_mutex);
-        auto const stuck = m_waiting && clock::now() - m_waiting->began > 10 * m_options.longest_wait;
-        if (m_waiting != state && !stuck) {
-            return;
-        }
-        m_waiting.reset();
-    }
-    auto const next = [this]() -> state_ptr {
-        std::scoped_lock const lock(m_mutex);
-        for (auto const& [piece, other] : m_states) {
-            if (other->has_more() && !other->scheduled.exchange(true)) {
-                return other;
-            }
-        }
-        return nullptr;
-    };
-    for (auto other = next(); other && wake_worker(other); other = next()) {
-    }
-}
-
-piece_hasher::state_ptr piece_hasher::take(std::int32_t piece) {
-    std::scoped_lock const lock(m_mutex);
-    auto const at = m_states.find(piece);
-    if (at == m_states.end()) {
-        return nullptr;
-    }
-    auto state = std::move(at->second);
-    m_states.erase(at);
-    return state;
-}
-
-void piece_hasher::forget(std::int32_t piece) {
-    if (auto const state = take(piece)) {
-        state->retired.store(true, std::memory_order_relaxed);
-        stop_waiting_for(state);
-    }
-}
-
-bool piece_hasher::park(io_waiter& job) {
-    if (m_waiting_long.load(std::memory_order_relaxed) == 0) {
-        return false;
-    }
-    std::scoped_lock const lock(m_parked_mutex);
-    if (m_waiting_long.load(std::memory_order_relaxed) == 0) {
-        return false;
-    }
-    m_parked.push(&job);
-    return true;
-}
-
-void piece_hasher::begin_long_wait() noexcept {
-    {
-        std::scoped_lock const lock(m_parked_mutex);
-        m_waiting_long.fetch_add(1, std::memory_order_relaxed);
-    }
-    m_workers.lend_thread();
-}
-
-void piece_hasher::end_long_wait() noexcept {
-    m_workers.return_thread();
-    waiter_list parked;
-    {
-        std::scoped_lock const lock(m_parked_mutex);
-        if (m_waiting_long.fetch_sub(1, std::memory_order_relaxed) == 1) {
-            parked = std::exchange(m_parked, {});
-        }
-    }
-    while (!parked.empty()) {
-        auto* const job = static_cast<io_waiter*>(parked.pop());
-        static_cast<void>(job->sink->ask_again(*job));
-    }
-}
+piece_hasher::piece_hasher(image_io& io, worker_pool& workers, hasher_options options)
+    : m_io(io)
+    , m_waits(workers)
+    , m_ahead(io, workers, options) {}
 
 result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt::sha1_hash& sha1) {
-    auto const v1_size = request.v1 ? m_image.piece_size(request.piece) : 0;
+    auto const v1_size = request.v1 ? m_io.image().piece_size(request.piece) : 0;
     auto const v2_size = request.block_hashes.empty() ? 0 : request.v2_size;
     auto const to_blocks = [](std::int32_t bytes) { return (bytes + block_size - 1) / block_size; };
 
-    sha1_sum whole;
-    std::int32_t done = 0;
-    if (auto const state = take(request.piece)) {
-        // A full check asks the device. And once a write has failed, something may be in it that never reached that.
-        auto const use = request.keep && !m_image.write_failure();
-        if (use) {
-            finish_ahead(state);
-        }
-        state->retired.store(true, std::memory_order_relaxed);
-        std::scoped_lock const lock(state->mutex);
-        if (use) {
-            whole = state->sha1;
-            done = state->hashed.load();
-        } else {
-            stop_waiting_for(state);
-        }
+    hash_ahead::beginning ahead;
+    // A full check asks the device. And once a write has failed, what was hashed may never have reached that.
+    if (request.keep && !m_io.image().write_failure()) {
+        ahead = m_ahead.finish(request.piece);
+    } else {
+        m_ahead.forget(request.piece);
     }
+    auto& whole = ahead.sha1;
+    auto const done = ahead.blocks;
     auto const begin = v2_size > 0 ? 0 : done;
     auto const end = std::max(to_blocks(v1_size), to_blocks(v2_size));
     // A full check of a disk with a head: one piece after another. A worker hashes faster than such a disk reads.
     std::unique_lock in_turn(m_device_order, std::defer_lock);
-    if (!request.keep && m_image.io().in_device_order()) {
+    if (!request.keep && m_io.in_device_order()) {
         in_turn.lock();
         if (request.cancelled && request.cancelled()) {
             return {};
         }
     }
-    auto outcome = for_each_block(
-        m_image, request.piece, begin, end, request.keep, [&](std::int32_t block, std::span<std::byte const> bytes) {
-            if (request.v1 && block >= done) {
-                whole.update(bytes);
-            }
-            auto const left = v2_size - block * block_size;
-            if (left > 0) {
-                auto const part = bytes.first(static_cast<std::size_t>(std::min(block_size, left)));
-                request.block_hashes[static_cast<std::size_t>(block)] = sha256_of(part);
-            }
-        });
+    auto outcome = for_each_block(m_io, m_waits, request.piece, begin, end, request.keep,
+                                  [&](std::int32_t block, std::span<std::byte const> bytes) {
+                                      if (request.v1 && block >= done) {
+                                          whole.update(bytes);
+                                      }
+                                      auto const left = v2_size - block * block_size;
+                                      if (left > 0) {
+                                          auto const part =
+                                              bytes.first(static_cast<std::size_t>(std::min(block_size, left)));
+                                          request.block_hashes[static_cast<std::size_t>(block)] = sha256_of(part);
+                                      }
+                                  });
     if (outcome && request.v1) {
         sha1 = lt::sha1_hash(whole.final().data());
     }
@@ -483,9 +137,10 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
 
 result<void, io_error> piece_hasher::hash_block(std::int32_t piece, std::int32_t block, std::int32_t length,
                                                 lt::sha256_hash& sha256) {
-    return for_each_block(m_image, piece, block, block + 1, true, [&](std::int32_t, std::span<std::byte const> bytes) {
-        sha256 = sha256_of(bytes.first(static_cast<std::size_t>(length)));
-    });
+    return for_each_block(m_io, m_waits, piece, block, block + 1, true,
+                          [&](std::int32_t, std::span<std::byte const> bytes) {
+                              sha256 = sha256_of(bytes.first(static_cast<std::size_t>(length)));
+                          });
 }
 
 } // namespace seedbed

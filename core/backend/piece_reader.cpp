@@ -5,8 +5,6 @@
 #include <new>
 #include <utility>
 
-#include "core/backend/piece_hasher.hpp"
-
 namespace seedbed {
 
 namespace {
@@ -29,8 +27,9 @@ public:
         , m_buffer(static_cast<std::byte*>(::operator new(buffer_size, buffer_alignment))) {}
 
     /// Throws std::bad_alloc, and has not begun then.
-    void start(image_storage& image, std::int64_t stream_offset, std::int64_t length) {
+    void start(image_io& io, std::int64_t stream_offset, std::int64_t length) {
         clear();
+        auto& image = io.image();
         set_position(image.device_offset(stream_offset));
         auto* memory = m_buffer.get();
         image.torrent().extents.for_each_slice(stream_offset, length, [&](extent const& slice) {
@@ -43,7 +42,7 @@ public:
             memory += size;
         });
         image.count_read(length);
-        image.io().queue().submit(this);
+        io.queue().submit(this);
     }
 
     void end(result<void, io_error> const& ended) override {
@@ -64,9 +63,9 @@ private:
 piece_reader::piece_reader() = default;
 piece_reader::~piece_reader() = default;
 
-void piece_reader::begin(image_storage& image, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
+void piece_reader::begin(image_io& io, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
                          std::int32_t ahead) noexcept {
-    m_image = &image;
+    m_io = &io;
     m_piece = piece;
     m_begin = begin;
     m_end = end;
@@ -81,6 +80,7 @@ void piece_reader::begin(image_storage& image, std::int32_t piece, std::int32_t 
         }
     } catch (std::bad_alloc const&) {
         std::scoped_lock const lock(m_mutex);
+        auto const& image = io.image();
         m_failed = make_io_error(io_operation::read, image.device().path(),
                                  image.device_offset(image.stream_offset(piece, begin * block_size)),
                                  std::int64_t{end - begin} * block_size, ENOMEM);
@@ -92,7 +92,7 @@ void piece_reader::begin_cached(std::int32_t ahead) {
         auto const slot = static_cast<std::size_t>(number - m_begin);
         m_waiters[slot].sink = this;
         m_waiters[slot].share = memory_share::read; // it may have read alone before
-        switch (m_image->io().read_block(m_piece, number, m_begin, ahead, m_waiters[slot], m_refs[slot], false)) {
+        switch (m_io->read_block(m_piece, number, m_begin, ahead, m_waiters[slot], m_refs[slot], false)) {
         case read_answer::there:
             break;
         case read_answer::later:
@@ -106,7 +106,7 @@ void piece_reader::begin_cached(std::int32_t ahead) {
 }
 
 void piece_reader::begin_private(std::int32_t from) {
-    auto& io = m_image->io();
+    auto& io = *m_io;
     auto const count = m_end - from;
     auto const refs = std::span(m_refs).subspan(static_cast<std::size_t>(from - m_begin));
     if (io.cache().collect(io.number(), m_piece, from, m_end, refs) == count) {
@@ -115,22 +115,15 @@ void piece_reader::begin_private(std::int32_t from) {
     if (!m_read) {
         m_read = std::make_unique<range_read>();
     }
-    auto const length = std::min(count * block_size, m_image->piece_size(m_piece) - from * block_size);
-    m_read->start(*m_image, m_image->stream_offset(m_piece, from * block_size), length);
+    auto const length = std::min(count * block_size, io.image().piece_size(m_piece) - from * block_size);
+    m_read->start(io, io.image().stream_offset(m_piece, from * block_size), length);
     m_private_begin = from;
     m_reading = true;
 }
 
-template <class Semaphore>
-void piece_reader::await(Semaphore& semaphore) noexcept {
-    if (!semaphore.try_acquire_for(piece_hasher::longest_wait)) {
-        m_image->hasher().wait_on(semaphore);
-    }
-}
-
-result<void, io_error> piece_reader::end() noexcept {
+result<void, io_error> piece_reader::end(device_wait& waits) noexcept {
     for (; m_awaited > 0; --m_awaited) {
-        await(m_delivered);
+        waits.wait_for(m_delivered);
     }
     for (std::int32_t slot = 0; slot < m_end - m_begin; ++slot) {
         auto& waiter = m_waiters[static_cast<std::size_t>(slot)];
@@ -140,7 +133,7 @@ result<void, io_error> piece_reader::end() noexcept {
     }
     result<void, io_error> outcome;
     if (std::exchange(m_reading, false)) {
-        await(m_read->done());
+        waits.wait_for(m_read->done());
         outcome = m_read->take_outcome();
     }
     std::scoped_lock const lock(m_mutex);
@@ -158,9 +151,9 @@ std::span<std::byte const> piece_reader::block(std::int32_t number) const {
     return {m_read->data() + slot * static_cast<std::size_t>(block_size), static_cast<std::size_t>(block_size)};
 }
 
-void piece_reader::stop() noexcept {
+void piece_reader::stop(device_wait& waits) noexcept {
     if (m_awaited > 0 || m_reading) {
-        static_cast<void>(end());
+        static_cast<void>(end(waits));
     }
     release();
 }

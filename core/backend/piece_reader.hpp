@@ -8,8 +8,8 @@
 #include <semaphore>
 #include <span>
 
+#include "core/backend/device_wait.hpp"
 #include "core/backend/image_io.hpp"
-#include "core/backend/image_storage.hpp"
 
 namespace seedbed {
 
@@ -32,29 +32,27 @@ public:
     /// Starts reading the blocks [begin, end) of a piece, at most most_blocks. \param keep put into the cache what is
     /// read. \param ahead where that is so: the blocks up to this one will be wanted, too, and are read along with
     /// these where one of these has to be read; they stay in the cache.
-    void begin(image_storage& image, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
+    void begin(image_io& io, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
                std::int32_t ahead) noexcept;
     /// Waits for them.
-    [[nodiscard]] result<void, io_error> end() noexcept;
+    [[nodiscard]] result<void, io_error> end(device_wait& waits) noexcept;
     /// One of them, after end(): a whole block, also at the end of the piece.
     [[nodiscard]] std::span<std::byte const> block(std::int32_t number) const;
     /// Gives the blocks back.
     void release() noexcept;
     /// The same, after waiting for what was begun and not ended.
-    void stop() noexcept;
+    void stop(device_wait& waits) noexcept;
 
     void deliver(waiter_list waiters, io_error const* failed) noexcept override;
 
 private:
     class range_read;
 
-    template <class Semaphore>
-    void await(Semaphore& semaphore) noexcept;
     void begin_cached(std::int32_t ahead);
     /// Reads those from \p from on into the buffer, unless all are in memory.
     void begin_private(std::int32_t from);
 
-    image_storage* m_image = nullptr;
+    image_io* m_io = nullptr;
     std::int32_t m_piece = 0;
     std::int32_t m_begin = 0;
     std::int32_t m_end = 0;

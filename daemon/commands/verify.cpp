@@ -16,7 +16,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/program_options.hpp>
 
-#include "core/backend/image_storage.hpp"
+#include "core/backend/image_device.hpp"
 #include "core/backend/image_verifier.hpp"
 #include "core/device/device_guards.hpp"
 #include "core/device/file_block_device.hpp"
@@ -66,18 +66,18 @@ int pieces_at_a_time(io_profile const& profile) {
 }
 
 /// Verifies in the foreground; a signal that asks the program to end cancels it.
-verify_result verify_image(std::shared_ptr<image_storage> const& image, console& shown) {
+verify_result verify_image(std::shared_ptr<image_device> const& image, io_profile const& profile, console& shown) {
     using namespace std::chrono_literals;
     boost::asio::io_context main{1};
     boost::asio::signal_set signals(main);
     add_termination_signals(signals);
     boost::asio::steady_timer timer(main);
-    auto const parallel = pieces_at_a_time(image->profile());
+    auto const parallel = pieces_at_a_time(profile);
     worker_pool workers("verify", parallel);
     auto const total = image->torrent().extents.total_size();
     auto const began = clock::now();
     verify_result result;
-    auto const verifier = image_verifier::start(image, workers, parallel, [&](image_verifier::outcome const& outcome) {
+    auto const verifier = image_verifier::start(image, workers, {parallel, profile.elevator}, [&](auto const& outcome) {
         boost::asio::post(main, [&, outcome] {
             result.outcome = outcome;
             signals.cancel();
@@ -145,9 +145,9 @@ int verify(verify_options const& options) {
     }
     auto const cls =
         options.profile.empty() ? detect_storage_class(options.device).cls : *parse_storage_class(options.profile);
-    auto const image = std::make_shared<image_storage>(std::move(*torrent), std::move(*device), default_profile(cls));
+    auto const image = std::make_shared<image_device>(std::move(*torrent), std::move(*device));
     console shown;
-    return report(options, image->torrent(), verify_image(image, shown));
+    return report(options, image->torrent(), verify_image(image, default_profile(cls), shown));
 }
 
 } // namespace

@@ -53,7 +53,7 @@ bool is_block_device(std::string const& path) {
     return ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
 }
 
-std::string describe_engine(image_storage& image, io_profile const& profile) {
+std::string describe_engine(served_image& image, io_profile const& profile) {
     auto const raw = image.writable_device().raw();
     std::string const way = raw && raw->direct >= 0 ? "direct I/O" : "page cache";
     if (image.io().engine() == std::string_view("io_uring")) {
@@ -111,7 +111,7 @@ device_requirements requirements_of(image_settings const& settings, image_torren
 }
 
 struct image_job::opened_image {
-    std::shared_ptr<image_storage> image;
+    std::shared_ptr<served_image> image;
     file_stamp stamp;
     storage_class_decision decision;
     device_identity identity;
@@ -178,21 +178,25 @@ void image_job::start() {
                 tl::make_unexpected(failure{failure_kind::guard, device.error().message, device.error().guard})));
             return;
         }
-        // Whoever lets go of the image last, be it the network thread: the device is closed by a worker.
-        found.image =
-            std::shared_ptr<image_storage>(new image_storage(std::move(*torrent), std::move(*device), profile),
-                                           [&setup, closed](image_storage* image) {
-                                               setup.submit([image, closed] {
-                                                   delete image;
-                                                   closed();
-                                               });
-                                           });
+        // Here and not on the main thread: registering the pool with a ring pins all of it.
+        auto made = shared->make_image(std::move(*torrent), std::move(*device), profile);
+        if (!made) {
+            opened(result<opened_image, failure>(
+                tl::make_unexpected(failure{failure_kind::internal, made.error().message})));
+            return;
+        }
+        // The last owner may be the network thread: a worker closes the device.
+        found.image = std::shared_ptr<served_image>(made->release(), [&setup, closed](served_image* image) {
+            setup.submit([image, closed] {
+                delete image;
+                closed();
+            });
+        });
         // What can not be looked at is not known again: no checkpoint fits it, and no change of it is seen.
         found.identity = identify_device(settings.device).value_or(device_identity{});
         if (resume) {
             found.resume = find_resume_point(store, found.image->torrent(), settings.device);
         }
-        // Here and not on the main thread: registering the pool with a ring pins all of it.
         if (auto const added = shared->add_image(found.image); !added) {
             opened(result<opened_image, failure>(
                 tl::make_unexpected(failure{failure_kind::internal, added.error().message})));
@@ -423,7 +427,7 @@ void image_job::begin_verify() {
     auto const profile = present_profile();
     auto const parallel = std::min(profile.threads, m_services.shared->hash_workers().threads());
     m_verifier = image_verifier::start(
-        m_image, m_services.shared->hash_workers(), parallel,
+        m_image, m_services.shared->hash_workers(), {parallel, profile.elevator},
         on_main([](image_job& self, image_verifier::outcome const& outcome) { self.on_verified(outcome); }));
 }
 

@@ -213,7 +213,7 @@ private:
     std::string m_info_hash;
     file_stamp m_stamp;
     storage_class m_detected = storage_class::hdd;
-    std::shared_ptr<image_storage> m_image;
+    std::shared_ptr<served_image> m_image;
     std::int64_t m_device_read = 0; ///< bytes, when the image was released
     std::int64_t m_device_written = 0;
     std::int64_t m_fetched = 0;

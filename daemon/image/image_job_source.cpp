@@ -36,9 +36,10 @@ void image_job::join_as_seed() {
 void image_job::check_source() {
     log_info(fields(), "verifying: all of the source is read before it is served");
     set_state(image_state::verifying);
-    auto const parallel = std::min(present_profile().threads, m_services.shared->hash_workers().threads());
+    auto const profile = present_profile();
+    auto const parallel = std::min(profile.threads, m_services.shared->hash_workers().threads());
     m_verifier = image_verifier::start(
-        m_image, m_services.shared->hash_workers(), parallel,
+        m_image, m_services.shared->hash_workers(), {parallel, profile.elevator},
         on_main([](image_job& self, image_verifier::outcome const& outcome) { self.on_source_checked(outcome); }));
 }
 

@@ -129,7 +129,11 @@ void side::open(lt::session_params& params, image_torrent const& torrent, std::s
     for (auto at = std::optional<std::size_t>(0); at;) {
         at = m_backend->pool().populate(*at); // as in a daemon that runs: what is measured is not its start
     }
-    m_image = std::make_shared<image_storage>(torrent, std::move(*opened), profile);
+    auto made = m_backend->make_image(torrent, std::move(*opened), profile);
+    if (!made) {
+        die(made.error().message);
+    }
+    m_image = std::move(*made);
     if (auto const added = m_backend->add_image(m_image); !added) {
         die(added.error().message);
     }

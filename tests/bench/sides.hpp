@@ -45,7 +45,7 @@ public:
 
     /// Ours, after open().
     [[nodiscard]] backend* shared() const noexcept { return m_backend.get(); }
-    [[nodiscard]] image_storage* image() const noexcept { return m_image.get(); }
+    [[nodiscard]] served_image* image() const noexcept { return m_image.get(); }
 
 private:
     std::string m_name;
@@ -57,7 +57,7 @@ private:
     bool m_direct = true;
     bool m_malloc = false;
     std::shared_ptr<backend> m_backend;
-    std::shared_ptr<image_storage> m_image;
+    std::shared_ptr<served_image> m_image;
 };
 
 /// Image and torrent for a bench: `size` bytes of noise in one or several extents.

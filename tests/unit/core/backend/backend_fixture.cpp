@@ -154,7 +154,7 @@ lt::sha256_hash sha256_of(std::span<std::byte const> data) {
 
 // --- test_image
 
-test_image::test_image(image_plan made_as)
+test_image::test_image(image_plan made_as, backend* shared)
     : plan(std::move(made_as)) {
     std::int64_t end = 0;
     for (auto const& part : plan.extents) {
@@ -164,13 +164,23 @@ test_image::test_image(image_plan made_as)
     auto made = std::make_unique<fake_block_device>(end + 4 * kib, "fake", plan.read_only);
     made->set_contents(0, initial);
     device = made.get();
-    storage = std::make_shared<image_storage>(make_torrent(plan, initial), std::move(made), plan.profile());
+    auto torrent = make_torrent(plan, initial);
+    if (shared == nullptr) {
+        storage = std::make_shared<image_device>(std::move(torrent), std::move(made));
+        return;
+    }
+    auto built = shared->make_image(std::move(torrent), std::move(made), plan.profile());
+    if (!built) {
+        FAIL(built.error().message);
+    }
+    served = std::move(*built);
+    storage = served;
 }
 
 void test_image::set_threads(int threads) const {
     auto profile = plan.profile();
     profile.threads = threads;
-    storage->set_profile(profile);
+    served->set_profile(profile);
 }
 
 void test_image::put(std::int64_t stream_offset, std::span<std::byte const> data) const {
@@ -297,8 +307,8 @@ bool gaps_untouched(test_image const& image) {
 }
 
 test_image& test_backend::add(image_plan const& plan) {
-    images.push_back(std::make_unique<test_image>(plan));
-    REQUIRE(shared->add_image(images.back()->storage));
+    images.push_back(std::make_unique<test_image>(plan, shared.get()));
+    REQUIRE(shared->add_image(images.back()->served));
     return *images.back();
 }
 

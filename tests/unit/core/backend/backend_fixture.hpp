@@ -20,7 +20,7 @@
 #include <libtorrent/storage_defs.hpp>
 
 #include "core/backend/backend.hpp"
-#include "core/backend/image_storage.hpp"
+#include "core/backend/served_image.hpp"
 #include "support/fake_block_device.hpp"
 
 namespace seedbed::test {
@@ -80,7 +80,8 @@ void eventually(std::function<bool()> const& condition);
 /// An image on a fake device that is full of a pattern, gaps included; its torrent has the true hashes of that.
 /// The device ends 4 KiB behind the last extent.
 struct test_image {
-    explicit test_image(image_plan made_as);
+    /// \param shared serves it; without one there is only the image on its device.
+    explicit test_image(image_plan made_as, backend* shared = nullptr);
 
     /// The torrent's stream as the device holds it; padding is zeros.
     [[nodiscard]] bytes stream() const;
@@ -88,7 +89,7 @@ struct test_image {
     [[nodiscard]] std::vector<extent> slices(std::int64_t stream_offset, std::int64_t length) const;
     /// Writes to the device, past the engine; padding is left out. What a flush has not made durable.
     void put(std::int64_t stream_offset, std::span<std::byte const> data) const;
-    [[nodiscard]] image_io& io() const { return storage->io(); }
+    [[nodiscard]] image_io& io() const { return served->io(); }
     [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
     [[nodiscard]] std::int32_t piece_size(int piece) const { return storage->piece_size(piece); }
     [[nodiscard]] lt::sha1_hash key() const { return backend::key_of(storage->torrent()); }
@@ -97,9 +98,10 @@ struct test_image {
     void set_threads(int threads) const;
 
     image_plan plan;
-    bytes initial; ///< the device's first content
-    std::shared_ptr<image_storage> storage;
-    fake_block_device* device = nullptr; ///< the storage's
+    bytes initial;                         ///< the device's first content
+    std::shared_ptr<served_image> served;  ///< null without a backend
+    std::shared_ptr<image_device> storage; ///< the same, if there is one
+    fake_block_device* device = nullptr;   ///< the storage's
 
     /// A v1 image with gaps, extents that are no multiple of a block, some shorter than a block, one larger than a
     /// piece, and a short last piece.
@@ -202,7 +204,7 @@ struct test_backend {
     [[nodiscard]] bool all_given_back() const;
 
     std::shared_ptr<backend> shared;
-    std::vector<std::unique_ptr<test_image>> images; ///< gone before the backend: see backend::add_image()
+    std::vector<std::unique_ptr<test_image>> images; ///< gone before the backend: see backend::make_image()
 };
 
 /// One image, one session.

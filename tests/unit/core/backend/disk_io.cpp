@@ -101,7 +101,7 @@ TEST_CASE("after an abort writes still reach the device, and what has not begun 
 TEST_CASE("a session may go with jobs outstanding: its writes are done, its handlers are dropped") {
     test_backend shared;
     auto& image = shared.add(test_image::awkward());
-    std::weak_ptr<image_storage> const watch = image.storage;
+    std::weak_ptr<image_device> const watch = image.storage;
     test_session session(shared.shared);
     auto storage = session.add(image);
     auto const data = pattern(block_size, 9);
@@ -178,7 +178,7 @@ TEST_CASE("an image that was removed serves the torrents that have it, and no ne
     plan.coalesce = 1024 * kib;
     plan.delay = std::chrono::milliseconds(20);
     disk_io_test t(plan);
-    auto const duplicate = t.shared.shared->add_image(t.image.storage);
+    auto const duplicate = t.shared.shared->add_image(t.image.served);
     REQUIRE_FALSE(duplicate);
     CHECK(duplicate.error().message ==
           "the torrent " + t.image.storage->torrent().info_hash + " is already served from fake");
@@ -197,7 +197,7 @@ TEST_CASE("an image that was removed serves the torrents that have it, and no ne
     // It may come back while it is in use.
     auto held = t.image.device->hold(operation::read);
     auto const during = t.session.read(t.storage, 3, 0, 100);
-    CHECK(t.shared.shared->add_image(t.image.storage));
+    CHECK(t.shared.shared->add_image(t.image.served));
     held.release();
     t.session.run_all();
     CHECK(during->ok());

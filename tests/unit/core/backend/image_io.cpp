@@ -378,7 +378,7 @@ TEST_CASE("a complete piece leaves, also the last and short one") {
     plan.extents = {{4096, 256 * kib + 20'000}};
     io_test t(plan);
     int const piece = GENERATE(2, 4);
-    int const count = t.io.blocks_in_piece(piece);
+    int const count = t.image.storage->blocks_in_piece(piece);
     CHECK(count == (piece == 4 ? 2 : 4));
     request* last = nullptr;
     for (int block = count - 1; block >= 0; --block) {

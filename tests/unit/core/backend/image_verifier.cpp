@@ -25,11 +25,12 @@ public:
         , workers("hash", hash_threads) {}
 
     void start(int parallel) {
-        verifier = image_verifier::start(image.storage, workers, parallel, [this](auto const& got) {
-            ++calls;
-            m_outcome = got;
-            m_done.release();
-        });
+        verifier =
+            image_verifier::start(image.storage, workers, {parallel, image.plan.elevator}, [this](auto const& got) {
+                ++calls;
+                m_outcome = got;
+                m_done.release();
+            });
     }
     image_verifier::outcome const& wait() {
         m_done.acquire();

@@ -22,8 +22,8 @@ struct recorder {
     std::string started;
     job_fence<named_job> fence{[this](std::unique_ptr<named_job> job) { started += job->name; }};
 
-    void post(std::string const& name) { fence.post(std::make_unique<named_job>(name)); }
-    void post_fence(std::string const& name) { fence.post_fence(std::make_unique<named_job>(name)); }
+    void post(std::string const& name) { fence.post(std::make_unique<named_job>(named_job{name})); }
+    void post_fence(std::string const& name) { fence.post_fence(std::make_unique<named_job>(named_job{name})); }
     /// What starts when one job ends.
     std::string end() {
         started.clear();

@@ -323,7 +323,7 @@ public:
         for (auto const& each : {test_image::awkward(2), other, test_image::with_padding(torrent_kind::hybrid)}) {
             auto plan_of_one = each;
             plan_of_one.delay = random_profile().delay;
-            m_shared.add(plan_of_one).storage->set_profile(random_profile());
+            m_shared.add(plan_of_one).served->set_profile(random_profile());
         }
         m_sessions.push_back(std::make_unique<test_session>(m_shared.shared));
         m_sessions.push_back(std::make_unique<test_session>(m_shared.shared));
@@ -438,7 +438,7 @@ private:
             }
             break;
         case 5:
-            m_shared.images[which]->storage->set_profile(random_profile());
+            m_shared.images[which]->served->set_profile(random_profile());
             break;
         case 7:
             m_shared.shared->resize(std::int64_t{6 + pick(40)} * block_size, random_options().cache_bytes);

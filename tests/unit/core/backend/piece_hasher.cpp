@@ -71,7 +71,7 @@ lt::sha1_hash hash_now(test_image& image, bool keep = true) {
     piece_hash_request request;
     request.v1 = true;
     request.keep = keep;
-    REQUIRE(image.storage->hasher().hash(request, digest));
+    REQUIRE(image.served->hasher().hash(request, digest));
     return digest;
 }
 
@@ -109,7 +109,7 @@ TEST_CASE("nothing asked for, nothing read") {
     test_backend shared;
     auto& image = shared.add(one_extent(chunk_bytes));
     lt::sha1_hash digest;
-    REQUIRE(image.storage->hasher().hash({}, digest));
+    REQUIRE(image.served->hasher().hash({}, digest));
     CHECK(digest == lt::sha1_hash{});
     CHECK(image.device->accesses().empty());
 }
@@ -124,7 +124,7 @@ TEST_CASE("block hashes alone read no further than the file goes") {
     request.v2_size = size;
     request.keep = GENERATE(false, true);
     lt::sha1_hash digest;
-    REQUIRE(image.storage->hasher().hash(request, digest));
+    REQUIRE(image.served->hasher().hash(request, digest));
     CHECK(image.storage->bytes_read() == chunk_bytes + 2 * block_size);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
         auto const at = static_cast<std::int64_t>(i) * block_size;
@@ -137,7 +137,7 @@ TEST_CASE("blocks that are in memory are not read, holes are") {
     auto profile = h.t.image.plan.profile();
     profile.coalesce = 16 * chunk_bytes;
     profile.delay = std::chrono::minutes(10);
-    h.t.image.storage->set_profile(profile); // they stay dirty
+    h.t.image.served->set_profile(profile); // they stay dirty
     auto expected = h.t.image.stream();
     std::vector<int> missing;
     SECTION("the whole first chunk") {}
@@ -189,7 +189,7 @@ TEST_CASE("an error ends the hash at once and leaves nothing behind for the next
     request.v1 = true;
     request.keep = keep;
     lt::sha1_hash digest;
-    auto const failed = image.storage->hasher().hash(request, digest);
+    auto const failed = image.served->hasher().hash(request, digest);
     REQUIRE_FALSE(failed);
     CHECK(failed.error().code == EIO);
     CHECK(failed.error().offset == 4096 + chunk_bytes);
@@ -202,7 +202,7 @@ TEST_CASE("an error ends the hash at once and leaves nothing behind for the next
 
 TEST_CASE("one block's hash") {
     disk_io_test t(test_image::awkward(8));
-    auto& hasher = t.image.storage->hasher();
+    auto& hasher = t.image.served->hasher();
     lt::sha256_hash digest;
     REQUIRE(hasher.hash_block(0, 1, 100, digest));
     CHECK(digest == sha256_of(t.image.stream(block_size, 100)));
@@ -330,8 +330,8 @@ TEST_CASE("what is forgotten is hashed from the device") {
     h.t.write_piece(0, 7);
     h.settle();
     h.evict();
-    h.t.image.storage->hasher().forget(0);
-    h.t.image.storage->hasher().forget(0);
+    h.t.image.served->hasher().ahead().forget(0);
+    h.t.image.served->hasher().ahead().forget(0);
     CHECK(h.hash() == sha1_of(h.t.written_piece(0, 7)));
     CHECK(h.bytes_read() == 2 * chunk_bytes);
 }
@@ -414,7 +414,7 @@ TEST_CASE("of pieces that come fast one after another, every second one waits to
     SECTION("one that never gets complete, or is written anew, keeps no other one waiting") {
         t.write(1, 0, 2);
         t.session.run_all();
-        t.image.storage->hasher().forget(1);
+        t.image.served->hasher().ahead().forget(1);
         write(2, 3);
         write(3, 4);
         CHECK(hash(3) == sha1_of(t.written_piece(3, 4)));

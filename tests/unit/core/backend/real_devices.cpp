@@ -63,7 +63,9 @@ public:
         profile.coalesce = 256 * kib;
         profile.delay = std::chrono::milliseconds(2);
         profile.read_ahead = read_ahead;
-        storage = std::make_shared<image_storage>(torrent_of.storage->torrent(), std::move(*opened), profile);
+        auto built = shared->make_image(torrent_of.storage->torrent(), std::move(*opened), profile);
+        REQUIRE(built);
+        storage = std::move(*built);
         REQUIRE(shared->add_image(storage));
         session = std::make_unique<test_session>(shared);
         holder = session->add(backend::key_of(storage->torrent()));
@@ -71,7 +73,7 @@ public:
     }
 
     [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
-    [[nodiscard]] int blocks(int piece) const { return storage->io().blocks_in_piece(piece); }
+    [[nodiscard]] int blocks(int piece) const { return storage->blocks_in_piece(piece); }
     [[nodiscard]] int length(int piece, int block) const {
         return std::min(block_size, storage->piece_size(piece) - block * block_size);
     }
@@ -108,7 +110,7 @@ private:
 public:
     std::shared_ptr<backend> shared;
     block_device* device = nullptr;
-    std::shared_ptr<image_storage> storage;
+    std::shared_ptr<served_image> storage;
     std::unique_ptr<test_session> session;
     lt::storage_holder holder;
     bytes expected; ///< of the whole device

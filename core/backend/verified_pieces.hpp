@@ -8,21 +8,21 @@
 
 namespace seedbed {
 
-/// Which pieces of an image that nobody writes have been hashed and are what the torrent says. libtorrent hashes each
-/// piece before a session serves it the first time (torrent_flags::seed_mode): where several sessions serve the image,
-/// the first one that asks has it done for all.
+/// The pieces of a read-only image whose hashes have been found to match the torrent. libtorrent hashes each piece
+/// before a session serves it for the first time (torrent_flags::seed_mode): if several sessions serve the image, the
+/// first one to ask has the piece hashed for all.
 ///
-/// Threads: any. A turn's beginning blocks while another thread has one for the same piece: both are hash workers, and
-/// the one that is waited for never waits for the other.
-class hashed_once {
+/// Threads: any. The constructor of a turn blocks while another thread holds one for the same piece: both are hash
+/// workers, and the holder never waits for the other.
+class verified_pieces {
 public:
-    explicit hashed_once(std::int32_t pieces)
+    explicit verified_pieces(std::int32_t pieces)
         : m_good(static_cast<std::size_t>(pieces)) {}
 
-    /// The only one to hash a piece, as long as it lives.
+    /// Exclusive right to hash one piece, for as long as it lives.
     class turn {
     public:
-        turn(hashed_once& owner, std::int32_t piece)
+        turn(verified_pieces& owner, std::int32_t piece)
             : m_owner(owner)
             , m_piece(piece) {
             std::unique_lock lock(m_owner.m_mutex);
@@ -46,7 +46,7 @@ public:
         void set_good() noexcept { m_good = true; }
 
     private:
-        hashed_once& m_owner;
+        verified_pieces& m_owner;
         std::int32_t const m_piece;
         bool m_good = false;
     };

@@ -1,4 +1,4 @@
-#include "core/backend/image_storage.hpp"
+#include "core/backend/image_device.hpp"
 
 #include <cerrno>
 #include <memory>

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "core/device/block_device.hpp"
+#include "core/image/image_torrent.hpp"
+
+namespace seedbed {
+
+/// One image on one device: where the bytes of the torrent's stream lie, the image's errors, and how much was
+/// transferred. The lowest class of the data path: it knows nothing of caches, queues or sessions.
+///
+/// Owns the device. Threads: every member may be called from any thread. read_medium() and flush() block: they belong
+/// on a worker.
+class image_device {
+public:
+    /// \param device at least torrent.extents.device_end() bytes long.
+    image_device(image_torrent torrent, std::unique_ptr<block_device> device);
+    image_device(image_device const&) = delete;
+    image_device& operator=(image_device const&) = delete;
+
+    [[nodiscard]] image_torrent const& torrent() const noexcept { return m_torrent; }
+    [[nodiscard]] block_device const& device() const noexcept { return *m_device; }
+    /// For the queue that runs the transfers.
+    [[nodiscard]] block_device& writable_device() noexcept { return *m_device; }
+
+    // --- layout
+
+    /// Offset in the stream of a piece's byte.
+    [[nodiscard]] std::int64_t stream_offset(std::int32_t piece, std::int32_t offset) const noexcept {
+        return std::int64_t{piece} * m_torrent.piece_length + offset;
+    }
+    /// Bytes of the stream in a piece.
+    [[nodiscard]] std::int32_t piece_size(std::int32_t piece) const noexcept;
+    [[nodiscard]] std::int32_t blocks_in_piece(std::int32_t piece) const noexcept;
+    /// Where the stream's byte lies on the device, in bytes; 0 for padding.
+    [[nodiscard]] std::int64_t device_offset(std::int64_t stream_offset) const;
+
+    // --- transfers that block
+
+    /// Reads from the medium, past the page cache, to verify what is on it; padding reads as zeros.
+    [[nodiscard]] result<void, io_error> read_medium(std::int64_t stream_offset, std::span<std::byte> target);
+    /// Makes the written data durable. An error fails the image; every later flush of a failed image fails.
+    [[nodiscard]] result<void, io_error> flush();
+
+    // --- errors
+
+    /// \p handler is called once, with the first error of the image, on the thread on which it happened; again if it
+    /// throws std::bad_alloc, before which it must have done nothing. To be set before the first job.
+    void set_error_handler(std::function<void(io_error const&)> handler) { m_on_error = std::move(handler); }
+    /// A write has failed, so the image has: nothing is written any more.
+    void fail_writes(io_error const& error) noexcept;
+    /// The error after which nothing is written any more, if there was one.
+    [[nodiscard]] std::optional<io_error> write_failure() const noexcept;
+    /// Reports an error of a read or a hash: the error handler sees it, later writes are not stopped.
+    void report(io_error const& error) noexcept;
+    [[nodiscard]] std::optional<io_error> first_error() const;
+
+    // --- counters: sums since the image was opened
+
+    void count_read(std::int64_t bytes) noexcept { m_bytes_read.fetch_add(bytes, std::memory_order_relaxed); }
+    void count_taken(std::int64_t bytes) noexcept { m_bytes_taken.fetch_add(bytes, std::memory_order_relaxed); }
+    void count_written(std::int64_t bytes, std::int64_t runs) noexcept {
+        m_bytes_written.fetch_add(bytes, std::memory_order_relaxed);
+        m_runs_written.fetch_add(runs, std::memory_order_relaxed);
+    }
+    /// Bytes of the stream that arrived to be written, whether or not they have reached the device.
+    [[nodiscard]] std::int64_t bytes_taken() const noexcept { return m_bytes_taken.load(std::memory_order_relaxed); }
+    /// Bytes of the device.
+    [[nodiscard]] std::int64_t bytes_read() const noexcept { return m_bytes_read.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::int64_t bytes_written() const noexcept {
+        return m_bytes_written.load(std::memory_order_relaxed);
+    }
+    /// Consecutive bytes of the device that were written at once.
+    [[nodiscard]] std::int64_t runs_written() const noexcept { return m_runs_written.load(std::memory_order_relaxed); }
+
+private:
+    image_torrent const m_torrent;
+    std::unique_ptr<block_device> const m_device;
+    std::function<void(io_error const&)> m_on_error;
+
+    mutable std::mutex m_error_mutex; ///< guards these two
+    std::optional<io_error> m_first_error;
+    std::optional<io_error> m_write_error; ///< set once; from then on nothing is written
+
+    std::atomic<std::int64_t> m_bytes_read{0};
+    std::atomic<std::int64_t> m_bytes_taken{0};
+    std::atomic<std::int64_t> m_bytes_written{0};
+    std::atomic<std::int64_t> m_runs_written{0};
+};
+
+} // namespace seedbed
