@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds retry_interval{20};
 backend::backend(std::int64_t pool_bytes, int hash_threads, backend_options options)
     : m_options(options)
     , m_pool(pool_bytes, options.huge_pages)
-    , m_cache(m_pool, options.cache_shards)
+    , m_cache(m_pool, options.cache_stripes)
     , m_starving([this] { wake_by(clock::now() + retry_interval); })
     , m_hash_workers("hash", hash_threads)
     , m_wake_at(never)

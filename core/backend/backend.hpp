@@ -29,7 +29,7 @@ namespace seedbed {
 
 /// How the backend works; what is here can be switched off to find out what it is good for.
 struct backend_options {
-    int cache_shards = 32; ///< a power of two
+    int cache_stripes = 32; ///< a power of two
     std::optional<std::int64_t>
         cache_bytes; ///< clean blocks that are kept; by default as many as the pool has room for
     hasher_options hashing;

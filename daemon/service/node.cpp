@@ -20,7 +20,7 @@ constexpr auto stop_patience = 5s;
 
 backend_options to_backend_options(settings const& wanted) {
     backend_options options;
-    options.cache_shards = wanted.memory.cache_shards;
+    options.cache_stripes = wanted.memory.cache_shards;
     options.cache_bytes = wanted.memory.cache;
     options.huge_pages = wanted.memory.huge_pages;
     options.hashing.ahead = wanted.hashing.ahead;

@@ -370,7 +370,7 @@ private:
 
     backend_options random_options() {
         backend_options made;
-        made.cache_shards = 1 << pick(4);
+        made.cache_stripes = 1 << pick(4);
         made.hashing.ahead = pick(2) == 0;
         if (pick(2) == 0) {
             made.cache_bytes = std::int64_t{pick(8)} * block_size;

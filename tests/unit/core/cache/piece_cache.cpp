@@ -13,9 +13,9 @@ namespace {
 constexpr std::uint32_t image = 7;
 
 struct fixture {
-    explicit fixture(std::int64_t blocks = 16, int shards = 4)
+    explicit fixture(std::int64_t blocks = 16, int stripes = 4)
         : pool(blocks * block_size)
-        , cache(pool, shards) {}
+        , cache(pool, stripes) {}
     ~fixture() { CHECK(cache.invariant_holds()); }
 
     block_ref filled(char content) {
@@ -71,7 +71,7 @@ int count(waiter_list const& list) {
 
 } // namespace
 
-TEST_CASE("a block that is nowhere must be read, with its neighbours, and is there afterwards") {
+TEST_CASE("an absent block is read together with its neighbours, and found afterwards") {
     fixture f;
     block_waiter waiter;
     REQUIRE(f.read(1, 5, 4, 8, &waiter) == piece_cache::lookup::must_fill);
@@ -89,7 +89,7 @@ TEST_CASE("a block that is nowhere must be read, with its neighbours, and is the
     CHECK(f.cache.stats().misses == 1);
 }
 
-TEST_CASE("whoever comes while a block is read waits for that read") {
+TEST_CASE("a request for a block that is being read waits for that read") {
     fixture f;
     block_waiter first;
     block_waiter second;
@@ -105,7 +105,7 @@ TEST_CASE("whoever comes while a block is read waits for that read") {
     CHECK(second.block.index() == fill.blocks[2].index());
 }
 
-TEST_CASE("a read that has failed leaves nothing behind") {
+TEST_CASE("a failed read leaves nothing behind") {
     fixture f;
     block_waiter waiter;
     REQUIRE(f.read(0, 0, 0, 4, &waiter) == piece_cache::lookup::must_fill);
@@ -117,7 +117,7 @@ TEST_CASE("a read that has failed leaves nothing behind") {
     static_cast<void>(f.cache.end_fill(f.wanted, true));
 }
 
-TEST_CASE("read-ahead stops at what is there") {
+TEST_CASE("read-ahead stops at blocks that are in memory") {
     fixture f;
     f.make_clean(0, 1, 2, 'a');
     f.make_clean(0, 6, 7, 'a');
@@ -127,7 +127,7 @@ TEST_CASE("read-ahead stops at what is there") {
     static_cast<void>(f.cache.end_fill(f.wanted, true));
 }
 
-TEST_CASE("read-ahead takes no more memory than there is, the block itself comes all the same") {
+TEST_CASE("read-ahead takes free memory only, the block itself is read in any case") {
     fixture f(3);
     auto const taken = std::vector{f.filled('a'), f.filled('b')};
     block_waiter waiter;
@@ -141,7 +141,7 @@ TEST_CASE("read-ahead takes no more memory than there is, the block itself comes
     waiter.block = {};
 }
 
-TEST_CASE("what was written is found at once, and its writer is told when it is on the device") {
+TEST_CASE("a written block is found at once, and its waiter is handed back when it is on the device") {
     fixture f;
     block_waiter waiter;
     CHECK(f.write(0, 3, 'w', &waiter));
@@ -160,7 +160,7 @@ TEST_CASE("what was written is found at once, and its writer is told when it is 
     CHECK(f.read(0, 3, 0, 8) == piece_cache::lookup::hit);
 }
 
-TEST_CASE("only dirty blocks are taken to be written") {
+TEST_CASE("only dirty blocks are taken for a write") {
     fixture f;
     f.make_clean(0, 0, 1, 'c');
     f.write(0, 1, 'd');
@@ -173,7 +173,7 @@ TEST_CASE("only dirty blocks are taken to be written") {
     static_cast<void>(f.end_flush(0, items, true));
 }
 
-TEST_CASE("a dirty block that is written again goes out once, with the new content, for both writers") {
+TEST_CASE("a dirty block that is written again is flushed once, with the new content, for both writers") {
     fixture f;
     block_waiter first;
     block_waiter second;
@@ -188,7 +188,7 @@ TEST_CASE("a dirty block that is written again goes out once, with the new conte
     CHECK(waited.pop() == &second);
 }
 
-TEST_CASE("a block that is written while it is on its way goes out again") {
+TEST_CASE("a block that is written while it is being flushed is flushed again") {
     fixture f;
     block_waiter first;
     block_waiter second;
@@ -215,7 +215,7 @@ TEST_CASE("a block that is written while it is on its way goes out again") {
     CHECK(f.cache.dirty() == 0);
 }
 
-TEST_CASE("a write while the block is read wins, and the reader gets what it read") {
+TEST_CASE("a write during a read wins, and the reader gets the bytes it read") {
     fixture f;
     block_waiter reader;
     REQUIRE(f.read(0, 0, 0, 1, &reader) == piece_cache::lookup::must_fill);
@@ -230,7 +230,7 @@ TEST_CASE("a write while the block is read wins, and the reader gets what it rea
     CHECK(f.pool.in_use() == 1);
 }
 
-TEST_CASE("a write that has failed leaves nothing that looks written") {
+TEST_CASE("a failed write leaves no block that looks written") {
     fixture f;
     block_waiter waiter;
     f.write(0, 0, 'a', &waiter);
@@ -243,7 +243,7 @@ TEST_CASE("a write that has failed leaves nothing that looks written") {
     CHECK(f.pool.in_use() == 0);
 }
 
-TEST_CASE("clean blocks make room, the least recently used first, and dirty ones never") {
+TEST_CASE("clean blocks are evicted, the least recently used first, dirty ones never") {
     fixture f(4, 1);
     f.make_clean(0, 0, 3, 'c');
     f.write(0, 9, 'd');
@@ -264,7 +264,7 @@ TEST_CASE("clean blocks make room, the least recently used first, and dirty ones
     CHECK(f.content(0, 9) == 'd');
 }
 
-TEST_CASE("what was read and not asked for yet stays longer than what somebody has had") {
+TEST_CASE("a block that no peer has had yet stays longer than one that a peer has had") {
     fixture f(4, GENERATE(1, 8));
     block_waiter waiter;
     REQUIRE(f.read(0, 1, 0, 3, &waiter) == piece_cache::lookup::must_fill); // 0 and 2 are read along
@@ -287,7 +287,7 @@ TEST_CASE("what was read and not asked for yet stays longer than what somebody h
     CHECK(f.cache.invariant_holds());
 }
 
-TEST_CASE("a hash has not had the block: it is made for who comes later") {
+TEST_CASE("a hash does not count as a peer that has had the block") {
     fixture f(2, 1);
     REQUIRE(f.cache.read({image, 0, 0}, 0, 1, nullptr, f.found, f.wanted, false) == piece_cache::lookup::must_fill);
     static_cast<void>(f.cache.end_fill(f.wanted, true));
@@ -300,7 +300,7 @@ TEST_CASE("a hash has not had the block: it is made for who comes later") {
     CHECK_FALSE(f.in_memory(0, 1));
 }
 
-TEST_CASE("what nobody comes for is evicted in the end") {
+TEST_CASE("a block that no peer asks for is evicted in the end") {
     fixture f(4, 1);
     REQUIRE(f.read(0, 0, 0, 2) == piece_cache::lookup::must_fill);
     static_cast<void>(f.cache.end_fill(f.wanted, true));
@@ -312,7 +312,7 @@ TEST_CASE("what nobody comes for is evicted in the end") {
     CHECK(f.in_memory(0, 11));
 }
 
-TEST_CASE("across shards, the oldest block goes") {
+TEST_CASE("the oldest block of all stripes is evicted") {
     fixture f(64, 8);
     for (std::int32_t piece = 0; piece < 64; ++piece) {
         f.make_clean(piece, 0, 1, 'c');
@@ -334,7 +334,7 @@ TEST_CASE("a clean block that is being sent is passed over") {
     CHECK_FALSE(f.in_memory(0, 1));
 }
 
-TEST_CASE("memory is found in every shard") {
+TEST_CASE("memory is found in every stripe") {
     fixture f(64, 8);
     for (std::int32_t piece = 0; piece < 64; ++piece) {
         f.make_clean(piece, 0, 1, 'c');
@@ -399,7 +399,7 @@ TEST_CASE("the pool shrinks and grows under the cache") {
     CHECK(f.cache.stats().clean == 816);
 }
 
-TEST_CASE("an image's clean blocks are forgotten with it, others are not") {
+TEST_CASE("dropping an image's clean blocks leaves those of others") {
     fixture f;
     f.make_clean(0, 0, 2, 'c');
     REQUIRE(f.cache.write({image + 1, 0, 0}, f.filled('o'), block_size, nullptr));
@@ -413,7 +413,7 @@ TEST_CASE("an image's clean blocks are forgotten with it, others are not") {
     CHECK(f.cache.stats().clean == 1);
 }
 
-TEST_CASE("threads that read, write and flush the same pieces leave tables that agree") {
+TEST_CASE("threads that read, write and flush the same pieces leave consistent tables") {
     constexpr int threads = 4;
     fixture f(256, 8);
     std::vector<std::thread> all;
