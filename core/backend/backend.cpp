@@ -24,7 +24,7 @@ backend::backend(std::int64_t pool_bytes, int hash_threads, backend_options opti
     : m_options(options)
     , m_pool(pool_bytes, options.huge_pages)
     , m_cache(m_pool, options.cache_stripes)
-    , m_starving([this] { wake_by(clock::now() + retry_interval); })
+    , m_waiting_for_memory([this] { wake_by(clock::now() + retry_interval); })
     , m_hash_workers("hash", hash_threads)
     , m_wake_at(never)
     , m_flusher([this] { run_flusher(); }) {
@@ -47,7 +47,7 @@ void backend::resize(std::int64_t pool_bytes, std::optional<std::int64_t> cache_
     m_pool.set_capacity(pool_bytes);
     m_cache.set_clean_limit(cache_bytes.value_or(std::numeric_limits<std::int64_t>::max()));
     m_cache.pool_resized();
-    m_starving.retry();
+    m_waiting_for_memory.retry();
 }
 
 std::vector<std::shared_ptr<served_image>> backend::images() const {
@@ -118,8 +118,8 @@ backend::clock::time_point backend::flush_due() {
     } catch (std::bad_alloc const&) {
         next = clock::now() + retry_interval;
     }
-    m_starving.retry();
-    return m_starving.waiting() ? std::min(next, clock::now() + retry_interval) : next;
+    m_waiting_for_memory.retry();
+    return m_waiting_for_memory.waiting() ? std::min(next, clock::now() + retry_interval) : next;
 }
 
 libtorrent::sha1_hash backend::key_of(image_torrent const& torrent) {
@@ -135,7 +135,7 @@ result<std::unique_ptr<served_image>> backend::make_image(image_torrent torrent,
             engine.registered_memory = m_pool.pin();
         }
         engine.on_dirty = [this](clock::time_point due) { wake_by(due); };
-        engine.on_freed = [this] { m_starving.retry(); };
+        engine.on_freed = [this] { m_waiting_for_memory.retry(); };
         return std::make_unique<served_image>(
             std::move(torrent), std::move(device), profile,
             image_environment{m_next_number++, m_cache, m_hash_workers, std::move(engine), m_options.hashing});

@@ -77,12 +77,12 @@ public:
 
     /// Where reads wait that find no memory. What peers are slow to take stays in memory: without a bound a hundred of
     /// them would fill the machine.
-    [[nodiscard]] memory_queue& starving() noexcept { return m_starving; }
+    [[nodiscard]] memory_queue& waiting_for_memory() noexcept { return m_waiting_for_memory; }
 
     /// libtorrent's way to give a block back. \p block may point anywhere into it.
     void free_disk_buffer(char* block) override {
         m_pool.release(m_pool.index_of(block));
-        m_starving.retry();
+        m_waiting_for_memory.retry();
     }
 
 private:
@@ -98,7 +98,7 @@ private:
     backend_options const m_options;
     block_pool m_pool;
     piece_cache m_cache;
-    memory_queue m_starving;
+    memory_queue m_waiting_for_memory;
     worker_pool m_hash_workers;
     mutable std::mutex m_mutex;
     std::map<libtorrent::sha1_hash, std::shared_ptr<served_image>> m_images;

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "core/cache/piece_cache.hpp"
-#include "core/foundation/persist.hpp"
+#include "core/foundation/retry_on_bad_alloc.hpp"
 
 namespace seedbed {
 
@@ -32,7 +32,7 @@ public:
                 return; // and not yet taken
             }
         }
-        persist(m_wake); // whoever comes next relies on it
+        retry_on_bad_alloc(m_wake); // whoever comes next relies on it
     }
 
     /// Takes all ended jobs, in the order in which they were pushed.

@@ -103,6 +103,7 @@ std::vector<lt::open_file_state> disk_io::get_status(lt::storage_index_t index) 
 // --- a job's way
 
 disk_io::job_ptr disk_io::make_job(lt::storage_index_t index, job_kind kind) {
+    m_network_thread.check();
     job_ptr made;
     if (m_free_jobs.empty()) {
         made = std::make_unique<job>();
@@ -148,14 +149,15 @@ void disk_io::finish_at_once(job_ptr what) {
 }
 
 void disk_io::hand_over(job_ptr what, void (disk_io::*run)(job_ptr)) {
-    m_away.fetch_add(1, std::memory_order_relaxed);
+    if (!what->flight) { // else it was parked
+        what->flight = m_in_flight.begin();
+    }
     try {
         m_backend->hash_workers().submit([this, run, waits = what.get()] { (this->*run)(job_ptr(waits)); });
         static_cast<void>(what.release()); // it is the worker's since it was submitted
     } catch (std::bad_alloc const&) {
         fail_for_memory(*what);
         finish(std::move(what));
-        came_back(1);
     }
 }
 
@@ -169,17 +171,10 @@ bool disk_io::cancelled(job& what) const {
 }
 
 void disk_io::finish(job_ptr what) {
+    auto const flight = std::move(what->flight); // ends last
     waiter_list one;
     one.push(what.release());
     m_completions.push(one);
-}
-
-void disk_io::came_back(std::int64_t count) {
-    // Under the lock, so that whoever waits for the last one can not destroy this before the notification is out.
-    std::scoped_lock const lock(m_away_mutex);
-    if (m_away.fetch_sub(count, std::memory_order_acq_rel) == count) {
-        m_none_away.notify_all();
-    }
 }
 
 void disk_io::call_handler(job& done) {
@@ -199,6 +194,7 @@ void disk_io::call_handler(job& done) {
 }
 
 void disk_io::call_handlers() {
+    m_network_thread.check();
     auto batch = m_completions.take();
     storage_ptr drains; // the torrent of the last writes
     std::int64_t written = 0;
@@ -267,13 +263,11 @@ void disk_io::recycle(job_ptr done) {
 
 void disk_io::abort(bool wait) {
     m_aborted.store(true, std::memory_order_relaxed);
-    abort_starving(nullptr);
+    abort_waiting_for_memory(nullptr);
     m_backend->expedite();
-    if (!wait) {
-        return;
+    if (wait) {
+        m_in_flight.wait();
     }
-    std::unique_lock lock(m_away_mutex);
-    m_none_away.wait(lock, [this] { return m_away.load(std::memory_order_acquire) == 0; });
 }
 
 std::atomic<std::int64_t>& disk_io::gauge_of(job_kind kind) {
@@ -289,7 +283,7 @@ void disk_io::update_stats_counters(lt::counters& counters) const {
     counters.set_value(lt::counters::num_read_jobs, reads);
     counters.set_value(lt::counters::num_write_jobs, writes);
     counters.set_value(lt::counters::num_jobs, reads + writes + jobs(job_kind::hash) + jobs(job_kind::fence));
-    counters.set_value(lt::counters::queued_disk_jobs, m_away.load(std::memory_order_relaxed));
+    counters.set_value(lt::counters::queued_disk_jobs, m_in_flight.count());
     counters.set_value(lt::counters::disk_blocks_in_use, static_cast<std::int64_t>(m_backend->pool().in_use()));
 }
 

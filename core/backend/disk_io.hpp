@@ -2,7 +2,6 @@
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -18,8 +17,10 @@
 
 #include "core/backend/backend.hpp"
 #include "core/backend/completion_queue.hpp"
+#include "core/backend/in_flight_count.hpp"
 #include "core/backend/job_fence.hpp"
 #include "core/cache/back_pressure.hpp"
+#include "core/foundation/thread_confinement.hpp"
 
 namespace seedbed {
 
@@ -124,11 +125,11 @@ private:
     [[nodiscard]] read_answer continue_read(job_ptr& what, memory_share share);
     /// Takes what has come for a read. \return whether that was all of it.
     [[nodiscard]] static bool take_block(job& what);
-    /// Waits for memory. It is away already.
-    void starve(job_ptr what);
+    /// Puts a read, which is in flight, into the queue for memory.
+    void wait_for_memory(job_ptr what);
     [[nodiscard]] bool try_again(io_waiter& waiter) override;
-    /// Reads of a torrent (of all, if null) that wait for memory will not run any more.
-    void abort_starving(storage const* only);
+    /// Aborts the reads of a torrent (of all, if null) that wait for memory.
+    void abort_waiting_for_memory(storage const* only);
     void finish_read(job_ptr what);
     /// Hands a job to the hash workers; \p run ends with finish().
     void hand_over(job_ptr what, void (disk_io::*run)(job_ptr));
@@ -145,10 +146,9 @@ private:
 
     /// Of the cache: the blocks of these jobs are there, or on the device.
     void deliver(waiter_list jobs, io_error const* failed) override;
-    /// Any thread: the job has ended; its handler will be called on the network thread.
+    /// Any thread: the job has ended; its handler will be called on the network thread. If the job is in flight, this
+    /// may be gone afterwards.
     void finish(job_ptr what);
-    /// Any thread: so many jobs are no longer away. The last access to this of whoever calls it.
-    void came_back(std::int64_t count);
     void call_handlers();
     /// How many bytes of writes of a torrent may wait, as fast as its device is.
     [[nodiscard]] std::int64_t most_queued(storage const& of) const;
@@ -177,9 +177,8 @@ private:
 
     std::atomic<bool> m_aborted{false};
     std::array<std::atomic<std::int64_t>, 4> m_jobs{}; ///< outstanding, by job_kind; for the counters
-    std::atomic<std::int64_t> m_away{0};               ///< jobs that are with a worker or the cache
-    std::mutex m_away_mutex;
-    std::condition_variable m_none_away; ///< abort() and the destructor wait for m_away to fall to 0
+    in_flight_count m_in_flight; ///< jobs that a worker or the cache has; abort() and the destructor wait for them
+    [[no_unique_address]] thread_confinement m_network_thread;
     std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for what was posted and runs after this is gone
     completion_queue m_completions;
 };

@@ -56,7 +56,7 @@ void disk_io::async_check_files(lt::storage_index_t index, lt::add_torrent_param
 void disk_io::async_stop_torrent(lt::storage_index_t index, std::function<void()> handler) {
     auto what = make_job(index, job_kind::fence);
     what->target->stops.fetch_add(1, std::memory_order_relaxed);
-    abort_starving(what->target.get()); // the memory may be with the peers of others
+    abort_waiting_for_memory(what->target.get()); // the memory may be with the peers of others
     what->handler = [handler = std::move(handler)](job&) {
         if (handler) {
             handler();
@@ -81,7 +81,7 @@ void disk_io::async_delete_files(lt::storage_index_t index, lt::remove_flags_t,
                                  std::function<void(lt::storage_error const&)> handler) {
     auto what = make_job(index, job_kind::fence);
     what->target->stops.fetch_add(1, std::memory_order_relaxed);
-    abort_starving(what->target.get());
+    abort_waiting_for_memory(what->target.get());
     what->fail(EOPNOTSUPP, lt::operation_t::file_remove);
     what->handler = [handler = std::move(handler)](job& done) { handler(done.error); };
     post_fence(std::move(what));

@@ -36,8 +36,9 @@ struct disk_io::job : io_waiter {
     std::int32_t offset = 0; ///< within the piece, in bytes
     std::int32_t length = 0; ///< bytes
     libtorrent::storage_error error;
-    block_ref memory;        ///< what to write, or what was read, from offset within its block on
-    std::int32_t copied = 0; ///< of a read that spans two blocks: bytes of it that are in memory
+    in_flight_count::token flight; ///< while a worker or the cache has it
+    block_ref memory;              ///< what to write, or what was read, from offset within its block on
+    std::int32_t copied = 0;       ///< of a read that spans two blocks: bytes of it that are in memory
     std::span<libtorrent::sha256_hash> block_hashes; ///< libtorrent's memory, valid until the handler has run
     libtorrent::sha1_hash sha1;
     libtorrent::sha256_hash sha256;

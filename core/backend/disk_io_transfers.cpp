@@ -96,20 +96,18 @@ void disk_io::start_read(job_ptr what) {
         finish(std::move(what));
         return;
     }
-    // Whoever waits for memory is not overtaken.
-    auto const share = m_backend->starving().waiting() ? memory_share::nothing : memory_share::read;
+    // Reads that wait for memory are not overtaken.
+    auto const share = m_backend->waiting_for_memory().waiting() ? memory_share::nothing : memory_share::read;
+    what->flight = m_in_flight.begin();
     switch (continue_read(what, share)) {
     case read_answer::there:
+        what->flight.end_on_owner();
         finish_read(std::move(what));
         break;
     case read_answer::later:
-        // Perhaps it is back already: the count is right all the same, and nobody looks at it before this thread is
-        // done.
-        m_away.fetch_add(1, std::memory_order_relaxed);
         break;
     case read_answer::no_memory:
-        m_away.fetch_add(1, std::memory_order_relaxed);
-        starve(std::move(what));
+        wait_for_memory(std::move(what));
         break;
     }
 }
@@ -165,28 +163,25 @@ bool disk_io::take_block(job& what) {
     return true;
 }
 
-void disk_io::starve(job_ptr what) {
-    m_backend->starving().wait(*what.release());
+void disk_io::wait_for_memory(job_ptr what) {
+    m_backend->waiting_for_memory().wait(*what.release());
 }
 
 bool disk_io::try_again(io_waiter& waiter) {
     auto what = job_ptr(static_cast<job*>(&waiter));
     if (what->kind == job_kind::hash) {
         auto const start = what->start;
-        (this->*start)(std::move(what)); // once more away
-        came_back(1);
+        (this->*start)(std::move(what));
         return true;
     }
     if (cancelled(*what) || what->stops != what->target->stops.load(std::memory_order_relaxed)) {
         what->abort();
         finish(std::move(what));
-        came_back(1);
         return true;
     }
     switch (continue_read(what, memory_share::read)) {
     case read_answer::there:
         finish_read(std::move(what));
-        came_back(1);
         break;
     case read_answer::later:
         break;
@@ -197,20 +192,20 @@ bool disk_io::try_again(io_waiter& waiter) {
     return true;
 }
 
-void disk_io::abort_starving(storage const* only) {
-    if (!m_backend->starving().waiting()) {
+void disk_io::abort_waiting_for_memory(storage const* only) {
+    if (!m_backend->waiting_for_memory().waiting()) {
         return;
     }
-    auto taken = m_backend->starving().take(*this, [only](io_waiter const& waiter) {
+    auto taken = m_backend->waiting_for_memory().take(*this, [only](io_waiter const& waiter) {
         return only == nullptr || static_cast<job const&>(waiter).target.get() == only;
     });
-    std::int64_t count = 0;
+    in_flight_count::token flight; // of all: ends last
     for (auto* waiter = taken.first; waiter != nullptr; waiter = waiter->next) {
-        static_cast<job*>(waiter)->abort();
-        ++count;
+        auto& aborted = *static_cast<job*>(waiter);
+        aborted.abort();
+        flight.join(std::move(aborted.flight));
     }
     m_completions.push(taken);
-    came_back(count);
 }
 
 void disk_io::finish_read(job_ptr what) {
@@ -220,43 +215,39 @@ void disk_io::finish_read(job_ptr what) {
 }
 
 void disk_io::deliver(waiter_list jobs, io_error const* failed) {
+    in_flight_count::token flight; // of all: ends last, since this may be gone then
     waiter_list ended;
-    std::int64_t count = 0;
     std::int64_t written = 0;
     while (!jobs.empty()) {
         auto what = job_ptr(static_cast<job*>(jobs.pop()));
-        ++count;
         if (failed != nullptr) {
             what->fail(failed->code,
                        what->kind == job_kind::read ? lt::operation_t::file_read : lt::operation_t::file_write);
-            ended.push(what.release());
         } else if (what->kind == job_kind::read) {
             if (!take_block(*what)) {
-                m_away.fetch_add(1, std::memory_order_relaxed); // for another time: this one is counted already
+                flight.join(m_in_flight.begin()); // this call's own: the job takes its token along
                 auto const answer = continue_read(what, memory_share::passing);
                 if (answer == read_answer::later) {
                     continue;
                 }
                 if (answer == read_answer::no_memory) {
-                    starve(std::move(what));
+                    wait_for_memory(std::move(what));
                     continue;
                 }
-                static_cast<void>(m_away.fetch_sub(1, std::memory_order_relaxed)); // the first time is left
             }
             m_counters.inc_stats_counter(lt::counters::num_blocks_read);
             m_counters.inc_stats_counter(lt::counters::num_read_ops);
-            ended.push(what.release());
         } else {
             m_counters.inc_stats_counter(lt::counters::num_blocks_written);
             ++written;
-            ended.push(what.release());
         }
+        flight.join(std::move(what->flight));
+        ended.push(what.release());
     }
     if (written > 0) {
         m_counters.inc_stats_counter(lt::counters::num_write_ops); // those of one run come together
     }
     m_completions.push(ended);
-    came_back(count);
 }
 
 // --- writes
@@ -312,7 +303,7 @@ void disk_io::start_write(job_ptr what) {
     auto const block = what->first_block();
     auto const length = what->length;
     auto memory = std::move(what->memory);
-    m_away.fetch_add(1, std::memory_order_relaxed);
+    what->flight = m_in_flight.begin();
     image.io().write_block(piece, block, std::move(memory), length, *what.release());
     image.hasher().ahead().block_written(piece, block);
     if (m_aborted.load(std::memory_order_relaxed)) {
@@ -389,7 +380,6 @@ void disk_io::run_on_worker(job_ptr what, void (disk_io::*run)(job&)) {
         }
     }
     finish(std::move(what));
-    came_back(1);
 }
 
 void disk_io::fail_for_memory(job& what) {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "core/cache/block_pool.hpp"
-#include "core/foundation/persist.hpp"
+#include "core/foundation/retry_on_bad_alloc.hpp"
 
 namespace seedbed {
 
@@ -100,7 +100,7 @@ void image_device::report(io_error const& error) noexcept {
         m_first_error = copy_of(error);
     }
     if (m_on_error) {
-        persist([&] { m_on_error(error); });
+        retry_on_bad_alloc([&] { m_on_error(error); });
     }
 }
 

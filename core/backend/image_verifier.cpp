@@ -15,7 +15,7 @@
 #include <libtorrent/torrent_info.hpp>
 
 #include "core/cache/block_pool.hpp"
-#include "core/foundation/persist.hpp"
+#include "core/foundation/retry_on_bad_alloc.hpp"
 
 namespace seedbed {
 
@@ -154,7 +154,7 @@ std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_devi
 }
 
 void image_verifier::submit() {
-    persist([this] { m_workers.submit([self = shared_from_this()] { self->verify_next(); }); });
+    retry_on_bad_alloc([this] { m_workers.submit([self = shared_from_this()] { self->verify_next(); }); });
 }
 
 void image_verifier::verify_next() {
@@ -220,8 +220,8 @@ void image_verifier::leave() {
     auto const pieces_left = m_next.load(std::memory_order_relaxed) < m_image->torrent().piece_count;
     m_outcome.cancelled = !m_outcome.read_failed && (m_outcome.cancelled || pieces_left);
     std::ranges::sort(m_outcome.pieces);
-    persist([this] { list_differing(); });
-    persist([this] { m_done(m_outcome); });
+    retry_on_bad_alloc([this] { list_differing(); });
+    retry_on_bad_alloc([this] { m_done(m_outcome); });
 }
 
 void image_verifier::list_differing() {

@@ -104,7 +104,7 @@ void write_coalescer::add(std::int32_t piece, std::int32_t block, clock::time_po
         return;
     }
     auto const run = run_around(piece, blocks, block, count);
-    if (m_policy.delay.count() == 0 || run.end - run.begin >= m_policy.longest) {
+    if (m_policy.delay.count() == 0 || run.end - run.begin >= m_policy.coalesce) {
         leaving.push_back(run);
         m_waiting -= run.end - run.begin;
         clear_run(blocks, run);

@@ -31,7 +31,7 @@ public:
     using clock = std::chrono::steady_clock;
 
     struct policy {
-        std::int32_t longest = 1;           ///< blocks in a run that need not wait for more, at least 1
+        std::int32_t coalesce = 1;          ///< blocks in a run that need not wait for more, at least 1
         std::chrono::milliseconds delay{0}; ///< 0: nothing waits
     };
 

@@ -52,6 +52,7 @@ io_profile default_profile(storage_class cls) noexcept {
     case storage_class::hdd:
         return {.threads = 2,
                 .coalesce = 4LL << 20,
+                .backlog_runs = 4,
                 .delay = milliseconds(50),
                 .read_ahead = 16LL << 20,
                 .queue_depth = 2,

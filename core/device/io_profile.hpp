@@ -20,10 +20,10 @@ enum class io_engine_kind : std::uint8_t { automatic, threads, io_uring };
 /// The numbers that a device of one class gets; each lies within io_profile_limits. All but direct_io and io_engine can
 /// change while the device is in use.
 struct io_profile {
-    int threads = 2;                   ///< workers of the device's queue
-    std::int64_t coalesce = 4LL << 20; ///< bytes of neighbouring blocks that are written without waiting for more; a
-                                       ///< disk with a head takes up to four times as many at once where they are there
-    std::chrono::milliseconds delay{50};  ///< how long a block may wait for its neighbours
+    int threads = 2;                     ///< workers of the device's queue
+    std::int64_t coalesce = 4LL << 20;   ///< bytes of neighbouring blocks that are written without waiting for more
+    int backlog_runs = 1;                ///< so many times coalesce are written at once if the device has fallen behind
+    std::chrono::milliseconds delay{50}; ///< how long a block may wait for its neighbours
     std::int64_t read_ahead = 16LL << 20; ///< bytes read at once for a peer, from one block to one piece
     int queue_depth = 2;                  ///< transfers at a time with io_uring
     direct_io_mode direct_io = direct_io_mode::automatic;

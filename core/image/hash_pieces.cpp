@@ -18,7 +18,7 @@
 #include "core/device/io_queue.hpp"
 #include "core/device/uring_io_queue.hpp"
 #include "core/foundation/lazy_array.hpp"
-#include "core/foundation/persist.hpp"
+#include "core/foundation/retry_on_bad_alloc.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/sha1.hpp"
 
@@ -210,7 +210,7 @@ private:
             std::scoped_lock const lock(m_mutex);
             m_read.push_back(which);
         }
-        persist([this] { m_workers.submit([this] { hash_some(); }); });
+        retry_on_bad_alloc([this] { m_workers.submit([this] { hash_some(); }); });
     }
 
     /// Hashes what has been read, in no more than a worker's share: all of them are to have something to do.

@@ -242,6 +242,7 @@ io_engine = "auto"
     using std::chrono::milliseconds;
     CHECK(loaded.profile(storage_class::hdd) == io_profile{.threads = 1,
                                                            .coalesce = 16 << 10,
+                                                           .backlog_runs = 4,
                                                            .delay = milliseconds(0),
                                                            .read_ahead = 16 << 10,
                                                            .queue_depth = 1,

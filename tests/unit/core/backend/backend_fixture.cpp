@@ -200,6 +200,7 @@ io_profile image_plan::profile() const {
     made.delay = delay;
     made.read_ahead = read_ahead;
     made.elevator = elevator;
+    made.backlog_runs = elevator ? 4 : 1;
     made.io_engine = io_engine_kind::threads; // a fake device has no other
     return made;
 }

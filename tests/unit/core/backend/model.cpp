@@ -385,6 +385,7 @@ private:
         made.delay = std::chrono::milliseconds(pick(3));
         made.read_ahead = std::int64_t{1 + pick(5)} * block_size;
         made.elevator = pick(2) == 0;
+        made.backlog_runs = made.elevator ? 4 : 1;
         return made;
     }
 

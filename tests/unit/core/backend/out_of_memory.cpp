@@ -66,7 +66,7 @@ struct slow_peers {
         t.session.run_until([&] { return answered >= count; });
     }
     [[nodiscard]] std::size_t in_use() const { return t.shared.shared->pool().in_use(); }
-    [[nodiscard]] bool starving() const { return t.shared.shared->starving().waiting(); }
+    [[nodiscard]] bool waiting() const { return t.shared.shared->waiting_for_memory().waiting(); }
 
     disk_io_test t;
     int asked = 0;
@@ -90,7 +90,7 @@ TEST_CASE("reads wait in their order while slow peers have all memory, and none 
         peers.ask(std::int64_t{i} * block_size);
     }
     peers.run_until_answered(most);
-    eventually([&] { return peers.in_use() == most && peers.starving(); });
+    eventually([&] { return peers.in_use() == most && peers.waiting(); });
     peers.t.session.poll();
     CHECK(peers.answered == most);
     CHECK(peers.errors.empty());
@@ -103,7 +103,7 @@ TEST_CASE("reads wait in their order while slow peers have all memory, and none 
     }
     std::vector<std::int64_t> waited(peers.order.begin() + most, peers.order.end());
     CHECK(std::ranges::is_sorted(waited));
-    eventually([&] { return !peers.starving(); }); // the last one is answered before it is struck off
+    eventually([&] { return !peers.waiting(); }); // the last one is answered before it is struck off
     CHECK(peers.answered == all);
     CHECK(peers.errors.empty());
     CHECK(peers.wrong == 0);
@@ -117,7 +117,7 @@ TEST_CASE("whoever asks for what is in memory gets it while others wait for memo
         peers.ask(std::int64_t{i} * block_size);
     }
     peers.run_until_answered(64 + lent_to_reads);
-    eventually([&] { return peers.starving(); });
+    eventually([&] { return peers.waiting(); });
     peers.ask(0);
     peers.run_until_answered(64 + lent_to_reads + 1);
     CHECK(peers.order.back() == 0);
@@ -135,7 +135,7 @@ TEST_CASE("reads of two blocks each wait, too, and take no more than they may") 
         peers.ask(step * (i + i / 255) * block_size + 100); // within a piece
     }
     peers.run_until_answered(64 + lent_to_reads - 2);
-    eventually([&] { return peers.starving(); });
+    eventually([&] { return peers.waiting(); });
     while (peers.answered < all) {
         CHECK(peers.in_use() <= 64 + lent_in_passing);
         peers.kept.erase(peers.kept.begin());
@@ -154,7 +154,7 @@ TEST_CASE("writes, hashes, fences and an abort go on while slow peers have all m
         peers.ask(std::int64_t{i} * block_size);
     }
     peers.run_until_answered(64 + lent_to_reads);
-    eventually([&] { return peers.starving(); });
+    eventually([&] { return peers.waiting(); });
 
     auto const written = t.write(3, 255 * block_size, 7);
     t.session.run_until(written);
@@ -163,13 +163,13 @@ TEST_CASE("writes, hashes, fences and an abort go on while slow peers have all m
     t.session.run_until(hash);
     CHECK(hash->ok());
     CHECK(hash->sha1 == sha1_of(t.piece(2)));
-    CHECK(peers.starving());
+    CHECK(peers.waiting());
 
     SECTION("a torrent that stops takes its reads along") {
         auto const stopped = t.session.stop(t.storage);
         t.session.run_until(stopped);
         CHECK(peers.answered == peers.asked);
-        CHECK_FALSE(peers.starving());
+        CHECK_FALSE(peers.waiting());
         CHECK(peers.errors.size() == static_cast<std::size_t>(peers.asked - 64 - lent_to_reads));
     }
     SECTION("one that stops waits for no peer of another") {
@@ -180,7 +180,7 @@ TEST_CASE("writes, hashes, fences and an abort go on while slow peers have all m
         t.session.run_until(t.session.stop(other));
         CHECK(waits->calls == 1);
         CHECK(waits->error.ec == boost::asio::error::operation_aborted);
-        CHECK(peers.starving());
+        CHECK(peers.waiting());
     }
     SECTION("an abort ends them") {
         t.session.io->abort(true);

@@ -12,7 +12,7 @@ TEST_CASE("each class has its number of threads") {
 }
 
 TEST_CASE("the defaults are as documented and valid") {
-    CHECK(default_profile(storage_class::hdd) == io_profile{.elevator = true});
+    CHECK(default_profile(storage_class::hdd) == io_profile{.backlog_runs = 4, .elevator = true});
     CHECK(default_profile(storage_class::sata_ssd) == io_profile{8, 1 << 20, milliseconds(100), 512 << 10, 16});
     CHECK(default_profile(storage_class::nvme) == io_profile{32, 1 << 20, milliseconds(10), 1 << 20, 64});
     CHECK(io_profile{} == io_profile{2, 4 << 20, milliseconds(50), 16 << 20, 2});

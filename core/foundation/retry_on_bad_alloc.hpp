@@ -6,13 +6,13 @@
 
 namespace seedbed {
 
-/// Calls \p what until there is memory for it: for what must not be lost on a thread that can tell nobody. It must have
-/// done nothing where it throws std::bad_alloc.
+/// Calls \p call, again every millisecond until there is memory for it: for work that must not be lost, on a thread
+/// that cannot report a failure. If \p call throws std::bad_alloc, it must have done nothing.
 template <class Call>
-void persist(Call const& what) {
+void retry_on_bad_alloc(Call const& call) {
     for (;;) {
         try {
-            what();
+            call();
             return;
         } catch (std::bad_alloc const&) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
