@@ -15,7 +15,7 @@ namespace seedbed {
 namespace {
 
 constexpr auto never = std::numeric_limits<image_io::clock::rep>::max();
-/// Reads that wait for memory are tried again at least so often.
+/// Reads that wait for memory are retried at least this often.
 constexpr std::chrono::milliseconds retry_interval{20};
 
 } // namespace
@@ -74,7 +74,7 @@ void backend::expedite() {
 
 void backend::wake_by(clock::time_point due) {
     if (due.time_since_epoch().count() >= m_wake_at.load()) {
-        return; // the flusher looks in time by itself
+        return; // the flusher wakes in time by itself
     }
     {
         std::scoped_lock const lock(m_flusher_mutex);
@@ -87,7 +87,7 @@ void backend::run_flusher() {
     auto populated = m_options.populate ? std::optional<std::size_t>(0) : std::nullopt;
     std::unique_lock lock(m_flusher_mutex);
     while (!m_stop) {
-        // First never, then the look: a block that comes after the look finds never, and pokes.
+        // First never, then the look: a block that comes after the look finds never, and wakes the flusher again.
         m_wake_at.store(never);
         m_poked = false;
         lock.unlock();

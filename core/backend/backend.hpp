@@ -27,15 +27,15 @@
 
 namespace seedbed {
 
-/// How the backend works; what is here can be switched off to find out what it is good for.
+/// How the backend works. Each part can be switched off to measure its effect.
 struct backend_options {
     int cache_stripes = 32; ///< a power of two
     std::optional<std::int64_t>
         cache_bytes; ///< clean blocks that are kept; by default as many as the pool has room for
     hasher_options hashing;
-    bool huge_pages = true;      ///< ask for them for the pool
-    bool populate = true;        ///< have the system give the pool's memory at the start, in the background
-    bool register_memory = true; ///< pin the pool for io_uring, where one is used
+    bool huge_pages = true;      ///< for the pool, if the kernel has any
+    bool populate = true;        ///< back the pool with memory at the start, in the background
+    bool register_memory = true; ///< pin the pool, if a device uses io_uring
 };
 
 /// All that sessions share: the block pool, the cache, the hash workers and the images on their devices. It outlives
@@ -58,7 +58,7 @@ public:
     /// Makes an image of make_image() known, so that a torrent of the same info-hash finds its device. Fails if an
     /// image of that info-hash is known already.
     [[nodiscard]] result<void> add_image(std::shared_ptr<served_image> image);
-    /// Forgets an image; sessions that use it keep it until their torrent is gone.
+    /// Forgets an image; sessions that use it keep it until they have removed its torrent.
     void remove_image(libtorrent::sha1_hash const& info_hash);
     /// The image, or null.
     [[nodiscard]] std::shared_ptr<served_image> find_image(libtorrent::sha1_hash const& info_hash) const;
@@ -70,16 +70,16 @@ public:
     [[nodiscard]] piece_cache& cache() noexcept { return m_cache; }
     [[nodiscard]] worker_pool& hash_workers() noexcept { return m_hash_workers; }
 
-    /// Memory runs short, or a session ends: the dirty blocks of all images leave now.
+    /// Makes the dirty blocks of all images leave now: memory runs short, or a session ends.
     void expedite();
     /// Changes the size of the pool, in bytes, and of what the cache keeps.
     void resize(std::int64_t pool_bytes, std::optional<std::int64_t> cache_bytes);
 
-    /// Where reads wait that find no memory. What peers are slow to take stays in memory: without a bound a hundred of
-    /// them would fill the machine.
+    /// Reads for which there is no memory. Blocks stay in memory until their peers have taken them: without a bound, a
+    /// hundred slow peers would fill the machine.
     [[nodiscard]] memory_queue& waiting_for_memory() noexcept { return m_waiting_for_memory; }
 
-    /// libtorrent's way to give a block back. \p block may point anywhere into it.
+    /// Called by libtorrent to give a block back. \p block may point anywhere into it.
     void free_disk_buffer(char* block) override {
         m_pool.release(m_pool.index_of(block));
         m_waiting_for_memory.retry();
@@ -89,10 +89,10 @@ private:
     using clock = image_io::clock;
 
     [[nodiscard]] std::vector<std::shared_ptr<served_image>> images() const;
-    /// The flusher has something to do at that time.
+    /// The flusher must look at the images at that time.
     void wake_by(clock::time_point due);
     void run_flusher();
-    /// \return when there is something to do again.
+    /// \return when the next block is due.
     [[nodiscard]] clock::time_point flush_due();
 
     backend_options const m_options;
@@ -102,7 +102,7 @@ private:
     worker_pool m_hash_workers;
     mutable std::mutex m_mutex;
     std::map<libtorrent::sha1_hash, std::shared_ptr<served_image>> m_images;
-    mutable std::vector<std::weak_ptr<served_image>> m_removed; ///< may still be used: their blocks leave, too
+    mutable std::vector<std::weak_ptr<served_image>> m_removed; ///< those still in use: their blocks leave, too
     std::atomic<std::uint32_t> m_next_number{0};
 
     std::atomic<clock::rep> m_wake_at; ///< when the flusher wakes by itself
@@ -110,7 +110,7 @@ private:
     std::condition_variable m_flusher_wake;
     bool m_poked = false;
     bool m_stop = false;
-    std::thread m_flusher; ///< last: makes blocks leave that have waited long enough
+    std::thread m_flusher; ///< last: makes blocks leave that are due
 };
 
 /// Makes a session's adapter to \p shared, for lt::session_params::disk_io_constructor. The backend must outlive it.

@@ -10,13 +10,13 @@
 namespace seedbed {
 
 /// Brings ended jobs back to one thread in batches: however many end while that thread is busy, it is woken once for
-/// all of them. Jobs are linked through themselves: nothing is allocated.
+/// all of them. Allocates nothing: jobs are linked through themselves.
 ///
 /// Threads: push() from any; take() on the consumer's.
 class completion_queue {
 public:
-    /// \param wake tells the consumer that there is something to take(); called from the pushing thread, without a
-    /// lock. Where it throws std::bad_alloc it must have done nothing, and is called again.
+    /// \param wake makes the consumer call take(); called on the pushing thread, without a lock. If it throws
+    /// std::bad_alloc it must have done nothing, and is called again.
     explicit completion_queue(std::function<void()> wake)
         : m_wake(std::move(wake)) {}
 
@@ -32,7 +32,7 @@ public:
                 return; // and not yet taken
             }
         }
-        retry_on_bad_alloc(m_wake); // whoever comes next relies on it
+        retry_on_bad_alloc(m_wake); // later pushes rely on it
     }
 
     /// Takes all ended jobs, in the order in which they were pushed.

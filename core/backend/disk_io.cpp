@@ -50,8 +50,7 @@ disk_io::~disk_io() {
 
 void disk_io::settings_updated() {
     auto const queued = std::int64_t{m_settings.get_int(lt::settings_pack::max_queued_disk_bytes)};
-    // libtorrent's number ends at 2 GiB: what is as large as that is no limit. A sixteenth of the pool is kept for
-    // reads.
+    // libtorrent's number ends at 2 GiB: that value means no limit. A sixteenth of the pool is kept for reads.
     auto const wanted = queued == std::numeric_limits<int>::max() ? std::numeric_limits<std::int64_t>::max() : queued;
     m_pool_blocks = m_backend->pool().capacity();
     auto const most = static_cast<std::int64_t>(m_pool_blocks) * block_size / 16 * 15;
@@ -91,7 +90,7 @@ std::vector<lt::open_file_state> disk_io::get_status(lt::storage_index_t index) 
     if (!target || !target->image) {
         return open;
     }
-    // The files are extents of one device: when it is open, all of them are.
+    // The files are extents of one device, and so all open.
     auto const mode =
         target->image->device().read_only() ? lt::file_open_mode::read_only : lt::file_open_mode::read_write;
     for (auto const file : target->image->torrent().info->files().file_range()) {
@@ -224,7 +223,7 @@ void disk_io::call_handlers() {
 }
 
 std::int64_t disk_io::most_queued(storage const& of) const {
-    // A device that was fast and hangs leaves something to the others.
+    // Leaves memory for other images if a device that was fast hangs.
     auto const alone = m_storages.size() - m_free_storages.size() < 2;
     return std::min(alone ? m_most_queued : m_most_queued / 4 * 3, of.drain.limit());
 }

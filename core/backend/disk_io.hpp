@@ -26,8 +26,8 @@ namespace seedbed {
 
 /// One session's view of the backend: lt::disk_interface of libtorrent 2.0.
 ///
-/// A torrent finds its image by info-hash; one that the backend does not know gets a storage on which everything fails
-/// with ENODEV. Devices have no files: rename, move and delete fail with operation_not_supported.
+/// A torrent finds its image by info-hash; a torrent without an image gets a storage on which everything fails with
+/// ENODEV. Devices have no files: rename, move and delete fail with operation_not_supported.
 ///
 /// Contract with libtorrent, kept for every operation: it is called on the network thread; its handler is posted to the
 /// session's io_context, exactly once, never from within the call, also after abort(); fences run in posting order.
@@ -95,9 +95,9 @@ public:
     get_status(libtorrent::storage_index_t storage) const override;
 
     /// From now on reads and checks that no worker has begun end with operation_aborted; writes still reach the device.
-    /// \param wait returns when no job is with a worker any more.
+    /// \param wait returns when no job is in flight any more.
     void abort(bool wait) override;
-    /// Nothing is held back for it: jobs go to the workers when they are posted.
+    /// Does nothing: jobs go to the workers when they are posted.
     void submit_jobs() override {}
     /// Takes over max_queued_disk_bytes, the high watermark of waiting writes.
     void settings_updated() override;
@@ -121,9 +121,9 @@ private:
     void start_hash2(job_ptr what);
     void finish_at_once(job_ptr what);
 
-    /// Any thread: asks for the next block of a read until all are there, or one is not.
+    /// Any thread: asks for the blocks of a read, until one is not in memory.
     [[nodiscard]] read_answer continue_read(job_ptr& what, memory_share share);
-    /// Takes what has come for a read. \return whether that was all of it.
+    /// Takes the block that has come for a read. \return whether the read is complete.
     [[nodiscard]] static bool take_block(job& what);
     /// Puts a read, which is in flight, into the queue for memory.
     void wait_for_memory(job_ptr what);
@@ -137,22 +137,22 @@ private:
     void run_hash2(job_ptr what);
     /// \param run may throw std::bad_alloc: the job then fails with ENOMEM.
     void run_on_worker(job_ptr what, void (disk_io::*run)(job&));
-    /// Any thread: there was no memory to hash the job's piece; its image is told.
+    /// Any thread: there was no memory to hash the job's piece; reports that to its image.
     static void fail_for_memory(job& what);
     void hash(job& what);
     void hash_block(job& what);
-    /// True where the job must not run any more; it is then failed.
+    /// Whether the job must not run any more; it has been aborted then.
     [[nodiscard]] bool cancelled(job& what) const;
 
-    /// Of the cache: the blocks of these jobs are there, or on the device.
+    /// From the cache: the blocks of these jobs are in memory, or on the device.
     void deliver(waiter_list jobs, io_error const* failed) override;
     /// Any thread: the job has ended; its handler will be called on the network thread. If the job is in flight, this
     /// may be gone afterwards.
     void finish(job_ptr what);
     void call_handlers();
-    /// How many bytes of writes of a torrent may wait, as fast as its device is.
+    /// How many bytes of a torrent's writes may wait, given the speed of its device.
     [[nodiscard]] std::int64_t most_queued(storage const& of) const;
-    /// Bytes of writes of a torrent that are done: those who were told to pause may go on.
+    /// Bytes of a torrent's writes are done: senders that pause may continue.
     void drained(storage& of, std::int64_t written);
     static void wake(std::vector<std::weak_ptr<libtorrent::disk_observer>> const& observers);
     void call_handler(job& done);
@@ -166,10 +166,10 @@ private:
     std::vector<storage_ptr> m_storages;
     std::vector<std::uint32_t> m_free_storages;
     std::vector<job_ptr> m_free_jobs;
-    back_pressure<libtorrent::disk_observer> m_back_pressure; ///< of all images together; each has one of its own
+    back_pressure<libtorrent::disk_observer> m_back_pressure; ///< of all images together; each also has one of its own
     std::int64_t m_most_queued = 0;                           ///< bytes that settings and pool allow to wait
     std::size_t m_pool_blocks = 0;                            ///< the pool's size when the watermark was set
-    bool m_pressed = false; ///< peers are paused, and everything dirty was told to leave
+    bool m_pressed = false; ///< peers are paused, and all dirty blocks have been made to leave
 
     /// Jobs whose handler was not called yet; while there is one, m_work keeps the io_context running.
     std::size_t m_outstanding = 0;
@@ -179,7 +179,7 @@ private:
     std::array<std::atomic<std::int64_t>, 4> m_jobs{}; ///< outstanding, by job_kind; for the counters
     in_flight_count m_in_flight; ///< jobs that a worker or the cache has; abort() and the destructor wait for them
     [[no_unique_address]] thread_confinement m_network_thread;
-    std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for what was posted and runs after this is gone
+    std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for handlers that run after this is gone
     completion_queue m_completions;
 };
 

@@ -38,8 +38,8 @@ void disk_io::async_check_files(lt::storage_index_t index, lt::add_torrent_param
                                 lt::aux::vector<std::string, lt::file_index_t>,
                                 std::function<void(lt::status_t, lt::storage_error const&)> handler) {
     auto what = make_job(index, job_kind::fence);
-    // Read now: libtorrent's pointer is valid during this call only. Whoever adds a torrent as a seed or with a
-    // bitfield answers for it; anything else is found out by reading the device.
+    // Read now: libtorrent's pointer is valid during this call only. A torrent that is added as a seed or with a
+    // bitfield is trusted; otherwise the device is read.
     auto const trusted =
         resume_data != nullptr &&
         (static_cast<bool>(resume_data->flags & lt::torrent_flags::seed_mode) || !resume_data->have_pieces.empty());
@@ -56,7 +56,7 @@ void disk_io::async_check_files(lt::storage_index_t index, lt::add_torrent_param
 void disk_io::async_stop_torrent(lt::storage_index_t index, std::function<void()> handler) {
     auto what = make_job(index, job_kind::fence);
     what->target->stops.fetch_add(1, std::memory_order_relaxed);
-    abort_waiting_for_memory(what->target.get()); // the memory may be with the peers of others
+    abort_waiting_for_memory(what->target.get()); // the memory may be in use for another torrent's peers
     what->handler = [handler = std::move(handler)](job&) {
         if (handler) {
             handler();

@@ -24,7 +24,7 @@ namespace seedbed {
 
 /// One operation from its posting to its handler. It has one owner at any time: the network thread, then a worker or
 /// the cache, then the network thread again; so the storage's last reference is never dropped by a worker of its own
-/// device. Used again when its handler has run: an operation allocates nothing.
+/// device. Reused when its handler has run: an operation allocates nothing.
 struct disk_io::job : io_waiter {
     storage_ptr target;
     void (disk_io::*start)(job_ptr) = nullptr; ///< called when its fence lets it run
@@ -37,7 +37,7 @@ struct disk_io::job : io_waiter {
     std::int32_t length = 0; ///< bytes
     libtorrent::storage_error error;
     in_flight_count::token flight; ///< while a worker or the cache has it
-    block_ref memory;              ///< what to write, or what was read, from offset within its block on
+    block_ref memory;              ///< the block to write, or that was read; the data is at offset within its block
     std::int32_t copied = 0;       ///< of a read that spans two blocks: bytes of it that are in memory
     std::span<libtorrent::sha256_hash> block_hashes; ///< libtorrent's memory, valid until the handler has run
     libtorrent::sha1_hash sha1;
@@ -85,7 +85,7 @@ struct disk_io::storage {
     job_fence<job> fence;
     std::atomic<std::uint32_t> stops{0}; ///< counts stops: a check that was posted before the last one need not run
     libtorrent::time_point last_use = libtorrent::clock_type::now();
-    /// Of this device alone: a slow one does not hold back who writes to others.
+    /// Of this device alone: a slow one does not hold back senders to others.
     back_pressure<libtorrent::disk_observer> pressure{1};
     drain_meter drain;
     bool pressed = false; ///< as disk_io::m_pressed

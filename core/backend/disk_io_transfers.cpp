@@ -26,14 +26,14 @@ bool within_piece(served_image const& image, lt::peer_request const& request) {
            request.length <= block_size && request.length <= image.piece_size(piece) - request.start;
 }
 
-/// libtorrent writes whole blocks and no others; the cache relies on it.
+/// libtorrent writes whole blocks only; the cache relies on it.
 bool is_whole_block(served_image const& image, lt::peer_request const& request) {
     return within_piece(image, request) && request.start % block_size == 0 &&
            request.length ==
                std::min(block_size, image.piece_size(static_cast<std::int32_t>(request.piece)) - request.start);
 }
 
-/// Hashes a piece, unless that was done for another session already.
+/// Hashes a piece, unless it was found good for another session already.
 result<void, io_error> hash_of(served_image& image, piece_hash_request const& request, lt::sha1_hash& sha1) {
     // A full check asks the device each time.
     if (!image.device().read_only() || !request.v1 || !request.keep || !request.block_hashes.empty()) {
@@ -115,7 +115,7 @@ void disk_io::start_read(job_ptr what) {
 read_answer disk_io::continue_read(job_ptr& what, memory_share share) {
     auto const keep = what->target; // the image must outlive this call; the job need not
     if (what->spans_two() && !what->memory) {
-        // What a peer wants of two blocks lies in one piece of memory, which is what it keeps: it comes first.
+        // A peer gets one piece of memory with its part of both blocks, and keeps that: it is allocated first.
         if (share != memory_share::nothing) {
             what->memory = m_backend->cache().allocate_block(share);
         }
@@ -123,7 +123,7 @@ read_answer disk_io::continue_read(job_ptr& what, memory_share share) {
             return read_answer::no_memory;
         }
     }
-    // Blocks on their way into that piece go on their own. There must be memory for them, whoever waits for it.
+    // The two blocks are only copied into it: there must be memory for them, even if other reads wait.
     what->share = what->memory ? memory_share::passing : share;
     for (;;) {
         auto const block = what->copied == 0 ? what->first_block() : what->last_block();
@@ -159,7 +159,7 @@ bool disk_io::take_block(job& what) {
     if (what.copied < what.length) {
         return false;
     }
-    what.offset = 0; // of what is handed out
+    what.offset = 0; // of the memory that is handed out
     return true;
 }
 
@@ -287,7 +287,7 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
     auto const of_session = m_back_pressure.add(what->length, of_torrent ? nullptr : observer,
                                                 what->memory && m_backend->cache().overdrawn());
     post(std::move(what), &disk_io::start_write);
-    // Memory runs short: nothing waits for neighbours now.
+    // Memory runs short: no block waits for neighbours now.
     if (of_session && !std::exchange(m_pressed, true)) {
         m_backend->expedite();
     } else if (of_torrent && !std::exchange(target->pressed, true) && target->image) {

@@ -13,8 +13,8 @@ namespace seedbed {
 
 namespace {
 
-/// Blocks that come before a worker is woken for them: 256 KiB, little enough to be still in the CPU's cache, and
-/// enough to be worth waking somebody.
+/// Blocks that arrive before a worker is woken for them: 256 KiB, few enough to be still in the CPU's cache, and enough
+/// to be worth the wake-up.
 constexpr std::int32_t ahead_batch = 16;
 /// Blocks that a worker takes at a time.
 constexpr std::int32_t ahead_chunk = 64;
@@ -39,7 +39,7 @@ struct hash_ahead::piece_state {
     std::atomic<std::int32_t> ready{0};  ///< blocks from the start of the piece that have arrived
     std::atomic<std::int32_t> hashed{0}; ///< and have been hashed; changes under the mutex
     std::atomic<bool> scheduled{false};  ///< a worker will look at ready
-    std::atomic<bool> retired{false};    ///< nobody wants what is hashed ahead
+    std::atomic<bool> retired{false};    ///< its hash is no longer wanted
     std::atomic<bool> stopped{false};    ///< a block was no longer in memory: the rest is hashed at the end
 
     std::mutex mutex; ///< guards what follows
@@ -50,13 +50,13 @@ struct hash_ahead::piece_state {
     }
 };
 
-/// What is hashed together.
+/// The blocks that are hashed together.
 struct hash_ahead::sha1_parts {
     std::array<sha1_part, most_sha1_lanes> part;
     std::size_t count = 0;
 };
 
-/// A piece that is hashed together with others: what has arrived of it, up to ahead_chunk blocks.
+/// A piece that is hashed together with others: its blocks that have arrived, up to ahead_chunk.
 class hash_ahead::lane {
 public:
     lane() = default;
@@ -68,7 +68,7 @@ public:
         static_cast<void>(io.cache().collect(io.number(), state.piece, m_begin, m_end, m_blocks));
     }
 
-    /// Adds its next block to \p parts; none where there is none left.
+    /// Adds its next block to \p parts, if one is left.
     void add_next(sha1_parts& parts) {
         auto const block = m_begin + m_done;
         if (block >= m_end) {
@@ -110,7 +110,7 @@ hash_ahead::state_ptr hash_ahead::make_state(std::int32_t piece) const {
     return state;
 }
 
-/// Whether a new piece is to wait for the next one. Both must still be in memory then.
+/// Whether a new piece waits for the next one. Both must still be in memory then.
 bool hash_ahead::may_wait(piece_state const& state) const {
     auto const room = m_io.cache().capacity() / waiting_share;
     return m_arrives_fast && !m_waiting && 2 * static_cast<std::int64_t>(state.arrived.size()) <= room &&
@@ -125,7 +125,7 @@ void hash_ahead::block_written(std::int32_t piece, std::int32_t block) {
     try {
         wake = note_written(piece, block);
     } catch (std::bad_alloc const&) {
-        // What is not hashed ahead is hashed when the piece is complete; what was hashed of old content must go.
+        // The piece is hashed when it is complete; a hash of its old content must go.
         forget(piece);
     }
     if (wake) {
@@ -137,8 +137,8 @@ hash_ahead::state_ptr hash_ahead::note_written(std::int32_t piece, std::int32_t 
     std::scoped_lock const lock(m_mutex);
     auto const at = m_states.find(piece);
     auto state = at == m_states.end() ? nullptr : at->second;
-    // Written a second time: what was hashed of it may be the old content. All over again, as if nothing had arrived:
-    // whoever sends the whole piece once more would otherwise have it hashed with each of its blocks.
+    // Written a second time: its old content may have been hashed. Starts over, as if nothing had arrived: a piece that
+    // is sent once more as a whole would otherwise be hashed anew with each of its blocks.
     if (!state || block < state->ready.load(std::memory_order_relaxed)) {
         auto begun = make_state(piece);
         m_states.insert_or_assign(piece, begun);
@@ -159,7 +159,7 @@ hash_ahead::state_ptr hash_ahead::note_written(std::int32_t piece, std::int32_t 
     while (ready < count && state->arrived[static_cast<std::size_t>(ready)]) {
         ++ready;
     }
-    state->ready.store(ready); // before scheduled is looked at: a worker does it the other way round
+    state->ready.store(ready); // before scheduled is read: a worker does it the other way round
     if (ready - state->announced >= ahead_batch || (ready == count && state->announced < count)) {
         state->announced = ready;
         if (m_waiting) {
@@ -171,7 +171,7 @@ hash_ahead::state_ptr hash_ahead::note_written(std::int32_t piece, std::int32_t 
     return nullptr;
 }
 
-/// \return false where there was no memory for it: the piece is hashed at its end.
+/// \return false if there was no memory for it: the piece is hashed when it is complete.
 bool hash_ahead::wake_worker(state_ptr const& state) {
     try {
         m_workers.submit([this, gate = m_gate, state] { gate->enter([this, &state] { run_ahead(state); }); });
@@ -192,9 +192,9 @@ hash_ahead::state_ptr hash_ahead::find_partner(std::span<state_ptr const> taken)
     return nullptr;
 }
 
-/// Hashes some of what has arrived of a piece, together with others where more is there of them, too. \return false
-/// where there is nothing left of it. Its mutex is given up in between, for whoever wants the hash. \param together no
-/// more of one than of another.
+/// Hashes some blocks of a piece that have arrived, together with those of other pieces. \return false if none are
+/// left. The piece's mutex is released in between, for a thread that wants the hash. \param together the same number of
+/// blocks of each piece.
 bool hash_ahead::advance(state_ptr const& state, bool together) {
     std::array<state_ptr, most_sha1_lanes> states{state};
     std::array<std::unique_lock<std::mutex>, most_sha1_lanes> locks;
@@ -253,8 +253,8 @@ void hash_ahead::run_ahead(state_ptr const& state) {
     }
 }
 
-/// The piece is complete, as far as it will be: hashes the rest of what is in memory. Where it has waited for the next
-/// one, it does so still, for a little.
+/// Hashes the rest of the piece that is in memory. If the piece has waited for the next one, it keeps waiting, for a
+/// little.
 void hash_ahead::finish_ahead(state_ptr const& state) {
     auto const deadline = clock::now() + m_options.longest_wait;
     {

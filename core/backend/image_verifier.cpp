@@ -63,7 +63,7 @@ std::span<std::byte> chunk_buffer() {
     return {memory.get(), chunk_size};
 }
 
-/// The hashes of a piece, which it is fed with in order.
+/// Hashes a piece, which is passed to it in order.
 class piece_check {
 public:
     piece_check(lt::torrent_info const& info, std::int32_t piece)
@@ -97,8 +97,8 @@ private:
     std::vector<lt::sha256_hash> m_blocks;
 };
 
-/// Whether a piece is on the medium as the torrent says; nothing where \p cancelled was set before all of it was read.
-/// \param reader where it is locked, all is read before anything is hashed, and it is unlocked in between.
+/// Whether a piece on the medium matches the torrent; nothing if \p cancelled was set before all of it was read. \param
+/// reader if it is locked, the whole piece is read before it is hashed, and it is unlocked in between.
 result<std::optional<bool>, io_error> piece_matches(image_device& image, std::int32_t piece,
                                                     std::atomic<bool> const& cancelled,
                                                     std::unique_lock<std::mutex>& reader) {
@@ -112,7 +112,7 @@ result<std::optional<bool>, io_error> piece_matches(image_device& image, std::in
     };
     for (std::int32_t done = 0; done < size; done += chunk_size) {
         if (cancelled.load(std::memory_order_relaxed)) {
-            return std::nullopt; // whoever stops has no time for the rest of a piece on a slow disk
+            return std::nullopt; // the rest of a piece takes too long on a slow disk
         }
         auto const bytes = whole.empty() ? chunk_buffer().first(chunk_of(done))
                                          : std::span(whole).subspan(static_cast<std::size_t>(done), chunk_of(done));
@@ -146,7 +146,7 @@ std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_devi
     auto const count = std::max(how.parallel, 1);
     verifier->m_running.store(count, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
-        // Reads wait, as long as the device takes: others are to have as many workers as without.
+        // Reads wait for as long as the device takes: other work keeps as many workers as before.
         workers.lend_thread();
         verifier->submit();
     }
@@ -160,7 +160,7 @@ void image_verifier::submit() {
 void image_verifier::verify_next() {
     std::unique_lock<std::mutex> reader(m_reader, std::defer_lock);
     if (m_one_reads) {
-        reader.lock(); // before the piece is chosen: the disk is to see them in order
+        reader.lock(); // before the piece is chosen: the disk gets them in order
     }
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {
         auto const piece = m_next.fetch_add(1, std::memory_order_relaxed);

@@ -15,7 +15,7 @@ namespace seedbed {
 
 /// Reads an image back from the medium, past the page cache, and hashes every piece against the torrent.
 ///
-/// Nothing must be written to the image meanwhile, and what was written must have been flushed before.
+/// The image must have been flushed, and must not be written meanwhile.
 ///
 /// Threads: start(), cancel() and verified_bytes() from any; the work runs on the pool's workers, and so does the
 /// handler.
@@ -24,12 +24,12 @@ class image_verifier : public std::enable_shared_from_this<image_verifier> {
 
 public:
     struct outcome {
-        std::vector<extent> differing;    ///< of the device, in order, one a slice of a piece whose hash does not match
-        std::vector<std::int32_t> pieces; ///< the pieces that do not match, in order
-        std::optional<io_error> read_failed; ///< the first read that failed; what lies behind it was not looked at
+        std::vector<extent> differing; ///< of the device, in order: one for each slice of a piece that does not match
+        std::vector<std::int32_t> pieces;    ///< the pieces that do not match, in order
+        std::optional<io_error> read_failed; ///< the first read that failed; the pieces after it were not checked
         bool cancelled = false;
 
-        /// True where every byte is as the torrent says.
+        /// Whether every byte matches the torrent.
         [[nodiscard]] bool ok() const noexcept { return pieces.empty() && !read_failed && !cancelled; }
     };
     using handler = std::function<void(outcome const&)>;
@@ -50,7 +50,7 @@ public:
     /// The work ends soon, with outcome::cancelled.
     void cancel() noexcept { m_cancelled.store(true, std::memory_order_relaxed); }
 
-    /// Bytes of the stream that were read and hashed so far.
+    /// Bytes of the stream that have been read and hashed.
     [[nodiscard]] std::int64_t verified_bytes() const noexcept { return m_verified.load(std::memory_order_relaxed); }
 
     image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads,

@@ -28,7 +28,7 @@ std::array<piece_reader, 2>& worker_readers() {
     return readers;
 }
 
-/// However its life ends, nothing is read into the worker's buffers any more, and they hold no blocks.
+/// When it goes, nothing is read into the worker's buffers any more, and they hold no blocks.
 struct finished_readers {
     explicit finished_readers(device_wait& used)
         : waits(used) {}
@@ -53,7 +53,7 @@ result<void, io_error> for_each_block(image_io& io, device_wait& waits, std::int
     }
     auto const chunk = std::clamp(io.read_ahead(), read_chunk, piece_reader::most_blocks);
     auto const& cache = io.cache();
-    // Several workers who each read a piece chunk by chunk would send a head to and fro: all of a piece at once, where
+    // Several workers that each read a piece chunk by chunk would send a head to and fro: the whole piece at once, if
     // there is room for two.
     bool const whole = keep && io.in_device_order() && cache.filling() + (end - begin) <= cache.capacity() / 2 &&
                        end - begin <= cache.clean_limit();
@@ -99,7 +99,7 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     auto const to_blocks = [](std::int32_t bytes) { return (bytes + block_size - 1) / block_size; };
 
     hash_ahead::beginning ahead;
-    // A full check asks the device. And once a write has failed, what was hashed may never have reached that.
+    // A full check asks the device. And after a failed write, blocks that were hashed may never have reached it.
     if (request.keep && !m_io.image().write_failure()) {
         ahead = m_ahead.finish(request.piece);
     } else {

@@ -27,8 +27,8 @@ struct piece_hash_request {
     bool keep = true; ///< blocks that have to be read stay in the cache: a peer is about to ask for them
 };
 
-/// Hashes the pieces of one image: takes over what was hashed while the piece arrived (hash_ahead), hashes the rest
-/// from memory, and reads back what is no longer in memory.
+/// Hashes the pieces of one image: continues the hash that hash_ahead has made while the piece arrived, from memory,
+/// and reads back blocks that are no longer in memory.
 ///
 /// Threads: every member may be called from any thread; hash() and hash_block() block, on a hash worker.
 class piece_hasher {
@@ -38,7 +38,7 @@ public:
     piece_hasher(piece_hasher const&) = delete;
     piece_hasher& operator=(piece_hasher const&) = delete;
 
-    /// To be told of the blocks that arrive.
+    /// Hashes blocks as they arrive.
     [[nodiscard]] hash_ahead& ahead() noexcept { return m_ahead; }
     /// How workers wait for the device.
     [[nodiscard]] device_wait& waits() noexcept { return m_waits; }

@@ -13,11 +13,11 @@
 
 namespace seedbed {
 
-/// Some consecutive blocks of a piece, as every write before begin() left them: from the cache where they are in
-/// memory, else from the device. Kept and used again, since it holds a large buffer.
+/// Some consecutive blocks of a piece, as every write before begin() left them: from the cache if they are in memory,
+/// else from the device. Reused, since it holds a large buffer.
 ///
-/// Where the pool has no room for what is to be read, it goes into that buffer. Lack of memory is an error of end()
-/// (ENOMEM), nothing throws.
+/// If the pool has no room, blocks are read into that buffer. Lack of memory is an error of end() (ENOMEM), nothing
+/// throws.
 ///
 /// Threads: confined to one, a hash worker, which waits in end(). Between begin() and end() it must not be destroyed.
 class piece_reader final : public waiter_sink {
@@ -29,9 +29,8 @@ public:
     piece_reader& operator=(piece_reader const&) = delete;
     ~piece_reader();
 
-    /// Starts reading the blocks [begin, end) of a piece, at most most_blocks. \param keep put into the cache what is
-    /// read. \param ahead where that is so: the blocks up to this one will be wanted, too, and are read along with
-    /// these where one of these has to be read; they stay in the cache.
+    /// Starts reading the blocks [begin, end) of a piece, at most most_blocks. \param keep the blocks stay in the
+    /// cache. \param ahead with \p keep: if one of these blocks has to be read, those up to this one are read along.
     void begin(image_io& io, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
                std::int32_t ahead) noexcept;
     /// Waits for them.
@@ -40,7 +39,7 @@ public:
     [[nodiscard]] std::span<std::byte const> block(std::int32_t number) const;
     /// Gives the blocks back.
     void release() noexcept;
-    /// The same, after waiting for what was begun and not ended.
+    /// The same, after waiting for a read that has been begun and not ended.
     void stop(device_wait& waits) noexcept;
 
     void deliver(waiter_list waiters, io_error const* failed) noexcept override;

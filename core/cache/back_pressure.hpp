@@ -8,11 +8,11 @@
 
 namespace seedbed {
 
-/// When to ask a sender to pause and when to let it go on: two watermarks over the bytes that wait to be written.
+/// When to ask a sender to pause and when to let it continue: two watermarks over the bytes that wait to be written.
 ///
-/// Above the high one senders are told to pause and their observers are kept; once the bytes have fallen to the low one
-/// all kept observers are handed out to be called, each once however often it was told. The gap between the two keeps
-/// senders from stuttering.
+/// Above the high one senders must pause and their observers are kept; once the bytes have fallen to the low one all
+/// kept observers are handed out to be called, each once however often its sender was paused. The gap between the two
+/// keeps senders from stuttering.
 ///
 /// Threads: confined to one, the network thread.
 template <class Observer>
@@ -28,8 +28,8 @@ public:
     [[nodiscard]] std::int64_t high_watermark() const noexcept { return m_high; }
     [[nodiscard]] std::int64_t low_watermark() const noexcept { return m_low; }
 
-    /// Adds bytes that wait. \return true where the sender must pause; \p observer is then kept (null is allowed).
-    /// \param full it must pause however few they are, and is told to go on when some are done.
+    /// Adds bytes that wait. \return true if the sender must pause; \p observer is then kept (null is allowed).
+    /// \param full it must pause however few they are; its observer is called when some are done.
     [[nodiscard]] bool add(std::int64_t bytes, std::shared_ptr<Observer> const& observer, bool full = false) {
         m_bytes += bytes;
         if (m_bytes <= m_high && !full) {

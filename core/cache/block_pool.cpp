@@ -16,7 +16,7 @@ namespace {
 constexpr auto block_bytes = static_cast<std::size_t>(block_size);
 constexpr std::uint32_t nothing = 0xffff'ffffU;
 
-/// Address space for the machine's memory: a pool larger than that makes no sense.
+/// Address space for the machine's memory: a larger pool makes no sense.
 std::size_t reservation(std::size_t wanted) {
     auto const pages = ::sysconf(_SC_PHYS_PAGES);
     auto const page = ::sysconf(_SC_PAGESIZE);
@@ -67,7 +67,7 @@ block_pool::block_pool(std::int64_t bytes, bool huge_pages)
     }
     m_memory = static_cast<char*>(memory);
     if (huge_pages) {
-        // A wish: where the kernel has none to give, small pages do.
+        // A hint: without huge pages, small ones do.
         static_cast<void>(::madvise(memory, m_reserved * block_bytes, MADV_HUGEPAGE));
     }
 }
@@ -149,7 +149,7 @@ void block_pool::release(block_index index) noexcept {
         return;
     }
     if (in_use() > capacity()) {
-        give_back(index); // its content is of no use to anybody
+        give_back(index); // its content is of no further use
     }
     push(index);
     m_in_use.fetch_sub(1, std::memory_order_relaxed);
@@ -158,7 +158,7 @@ void block_pool::release(block_index index) noexcept {
 void block_pool::give_back(block_index index) noexcept {
     m_giving_back.fetch_add(1); // before m_pinned is looked at: pin() does it the other way round
     if (number(index) >= m_pinned.load()) {
-        // The next owner finds zeros. Where this fails, the block keeps its memory.
+        // The next owner finds zeros. If this fails, the block keeps its memory.
         static_cast<void>(::madvise(data(index), block_bytes, MADV_DONTNEED));
     }
     m_giving_back.fetch_sub(1);

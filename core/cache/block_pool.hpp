@@ -11,7 +11,7 @@
 
 namespace seedbed {
 
-/// BitTorrent's block: what peers ask for and what the pool hands out, in bytes.
+/// BitTorrent's block: the unit that peers ask for and the pool hands out, in bytes.
 inline constexpr int block_size = 16 * 1024;
 
 /// A block's number within its pool.
@@ -56,24 +56,24 @@ private:
 };
 
 /// The memory of all blocks, whether they are read, written or cached: one reservation of address space, made once, cut
-/// into blocks of 16 KiB aligned to 4 KiB. Allocating is a pop from a list without a lock; nothing is allocated a
-/// block.
+/// into blocks of 16 KiB aligned to 4 KiB. Allocating is a pop from a list without a lock; the system is not asked for
+/// memory per block.
 ///
-/// The size is a limit that can change while blocks are in use. Behind it lies an overdraft for what cannot wait, above
-/// all a block that a peer has already sent: allocate_beyond(). What is given back above the limit returns to the
-/// system.
+/// The size is a limit that can change while blocks are in use. Beyond it there is an overdraft for blocks that cannot
+/// wait, above all those that a peer has already sent: allocate_beyond(). Blocks that are released above the limit
+/// return to the system.
 ///
 /// Threads: any.
 class block_pool {
 public:
     /// \param bytes the size; rounded down to whole blocks, at least one. \param huge_pages ask the kernel for them.
-    /// Throws std::bad_alloc where the address space cannot be reserved.
+    /// Throws std::bad_alloc if the address space cannot be reserved.
     explicit block_pool(std::int64_t bytes, bool huge_pages = true);
     block_pool(block_pool const&) = delete;
     block_pool& operator=(block_pool const&) = delete;
     ~block_pool();
 
-    /// A block with undefined content and one reference, or an empty ref where the limit is reached.
+    /// A block with undefined content and one reference, or an empty ref if the limit is reached.
     [[nodiscard]] block_ref allocate() noexcept;
     /// The same, beyond the limit if need be, by up to \p most blocks; empty also where the reservation is used up.
     [[nodiscard]] block_ref allocate_beyond(std::size_t most = any) noexcept;
@@ -93,20 +93,20 @@ public:
     [[nodiscard]] std::size_t in_use() const noexcept { return m_in_use.load(std::memory_order_relaxed); }  ///< blocks
     /// Blocks that fit the reservation: every block_index is below it.
     [[nodiscard]] std::size_t reserved() const noexcept { return m_reserved; }
-    /// Has the system give memory to some blocks from number \p from on, so that they cost no page fault when they are
-    /// first used. Blocks may be in use meanwhile. \return where to go on, or nothing where all have theirs, or will
-    /// get it when they are used since the kernel cannot do this.
+    /// Makes the system back some blocks from number \p from on with memory, so that their first use costs no page
+    /// fault. Blocks may be in use meanwhile. \return where to continue, or nothing if all are backed, or the kernel
+    /// cannot do this: the rest is backed on first use then.
     [[nodiscard]] std::optional<std::size_t> populate(std::size_t from) const noexcept;
-    /// The memory of the first blocks, as many as the size is now, for the kernel to pin. From here on it never returns
-    /// to the system: a page that is given back leaves its address to a fresh one, while the kernel goes on with the
-    /// old.
+    /// The memory of the first blocks, as many as the size is now, for the kernel to pin. It never returns to the
+    /// system afterwards: the address of a returned page gets a fresh page, while the kernel would keep using the old
+    /// one.
     [[nodiscard]] std::span<std::byte> pin() noexcept;
 
 private:
     [[nodiscard]] block_index pop() noexcept;
     [[nodiscard]] block_index pop_fresh() noexcept;
     void push(block_index index) noexcept;
-    /// Returns the memory of a block that nobody has to the system, unless it is pinned.
+    /// Returns the memory of a block without references to the system, unless it is pinned.
     void give_back(block_index index) noexcept;
     [[nodiscard]] block_ref take() noexcept;
 

@@ -47,7 +47,7 @@ struct block_entry {
     block_state state = block_state::absent;
     bool detached = false; ///< filling, but no longer found: it was written meanwhile
     bool has_newer = false;
-    bool fresh = false;           ///< read, and nobody has had it yet
+    bool fresh = false;           ///< read, and no peer has had it yet
     block_index newer{};          ///< the dirty block behind a flushing one
     std::uint32_t next = 0;       ///< in its bucket, plus one; 0 ends
     std::uint32_t lru_prev = 0;   ///< plus one

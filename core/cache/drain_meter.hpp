@@ -6,25 +6,26 @@
 
 namespace seedbed {
 
-/// How fast what waits to be written leaves, and so how much may wait: a stop has to write all of it in a few seconds.
+/// Measures how fast waiting bytes are written, and so how many may wait: a stop has to write all of them in a few
+/// seconds.
 ///
-/// Only the time counts in which something waits, so that a slow network does not look like a slow disk.
+/// Only the time counts in which bytes wait, so that a slow network does not look like a slow disk.
 ///
 /// Threads: confined to one, the network thread.
 class drain_meter {
 public:
     using clock = std::chrono::steady_clock;
 
-    /// So much may always wait, in bytes: a disk of 10 MB/s writes it in 3 seconds, and at 10 GbE it comes in a
-    /// fortieth of one.
+    /// This much may always wait, in bytes: a disk of 10 MB/s writes it in 3 seconds, and it arrives over 10 GbE in a
+    /// fortieth of a second.
     static constexpr std::int64_t floor = std::int64_t{32} << 20;
-    /// What waits may take this long to be written.
+    /// Waiting bytes may take this long to be written.
     static constexpr std::chrono::milliseconds longest{2000};
 
-    /// Something waits from now on, where nothing did.
+    /// Bytes wait from now on; before, there were none.
     void begin(clock::time_point now) noexcept { m_since = now; }
 
-    /// \p bytes have left that waited since begin() or the call before.
+    /// \p bytes that waited have been written since begin() or the last call.
     void drained(clock::time_point now, std::int64_t bytes) noexcept {
         m_busy += now - m_since;
         m_since = now;
@@ -38,7 +39,7 @@ public:
         m_busy = {};
     }
 
-    /// Bytes a second; 0 where too little has left to tell.
+    /// Bytes a second; 0 until enough has been written to know.
     [[nodiscard]] double rate() const noexcept { return m_rate; }
     /// Bytes that may wait.
     [[nodiscard]] std::int64_t limit() const noexcept {

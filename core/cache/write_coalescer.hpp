@@ -19,13 +19,13 @@ struct block_run {
 };
 
 /// Decides when dirty blocks of an image leave for the device: a run leaves when it is long enough, when its piece is
-/// complete, when its oldest block has waited for the delay, or when it is asked for (memory, a fence, a stop).
+/// complete, when its oldest block has waited for the delay, or when take_all() is called (memory, a fence, a stop).
 ///
 /// It knows numbers only: blocks and their content are the cache's. Neighbours in a piece are neighbours on the device,
 /// but for the ends of extents.
 ///
-/// Threads: every member may be called from any thread. What throws std::bad_alloc has lost nothing: what it did not
-/// append waits still.
+/// Threads: every member may be called from any thread. A function that throws std::bad_alloc loses no block: those
+/// that it did not append still wait.
 class write_coalescer {
 public:
     using clock = std::chrono::steady_clock;
@@ -46,10 +46,10 @@ public:
     void take_due(clock::time_point now, std::vector<block_run>& leaving);
     /// Appends all runs.
     void take_all(std::vector<block_run>& leaving);
-    /// These blocks have left without being asked: somebody who wrote their neighbours took them along.
+    /// These blocks have left along with their neighbours: they wait no longer.
     void taken(block_run const& run);
 
-    /// When take_due() will have something; nothing while no block waits.
+    /// When take_due() will append a run; nothing while no block waits.
     [[nodiscard]] std::optional<clock::time_point> next_due() const;
 
 private:
