@@ -34,9 +34,9 @@ struct engine_options {
 /// Blocks of one image by way of the cache: reads each chunk once however many ask for it, and writes dirty blocks in
 /// runs, in the order of the device.
 ///
-/// What a write needs while it is with the device is reserved when the image opens, for as many writes as the device
-/// works on at a time, each of the longest run. A write that was taken therefore never fails for lack of memory but on
-/// an image of very many tiny extents; if a small job cannot be allocated, the thread retries until it can.
+/// The blocks that a write takes along go into memory that is reserved when the image opens, for as many writes as the
+/// device works on at a time, each of the longest run. No step between taking a write and handing it to the device
+/// fails for lack of memory: the few small allocations that are left are retried until they succeed.
 ///
 /// Threads: every member may be called from any thread. Waiters are handed to their sinks on the threads of the queue.
 class image_io {

@@ -76,7 +76,7 @@ public:
 
     void begin(block_run const& run, std::int64_t position) noexcept;
     /// Takes the blocks of the run that are dirty now: some may have left with another one, and more may have come
-    /// behind it. May throw std::bad_alloc: the queue then ends the job with ENOMEM.
+    /// behind it. Does not throw.
     void prepare() override;
     void end(result<void, io_error> const& outcome) override { m_owner.end_write(*this, outcome); }
 

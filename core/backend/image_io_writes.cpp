@@ -35,7 +35,10 @@ void image_io::write_job::prepare() {
     }
     take_following(m_run.end, most);
     if (!failed) {
-        add_segments();
+        retry_on_bad_alloc([this] {
+            clear();
+            add_segments();
+        });
     }
 }
 

@@ -67,7 +67,7 @@ TEST_CASE("each image's blocks leave after its own delay") {
     CHECK(session.all_ended_well());
 }
 
-TEST_CASE("an image that is no longer served still has its blocks leave in time") {
+TEST_CASE("the blocks of an image that is no longer served leave in time") {
     test_backend shared;
     auto& image = shared.add(large(1, milliseconds(20)));
     test_session session(shared.shared);
@@ -78,7 +78,7 @@ TEST_CASE("an image that is no longer served still has its blocks leave in time"
     CHECK(write->ok());
 }
 
-TEST_CASE("a backend goes while its images have read-ahead under way") {
+TEST_CASE("a backend is destroyed while its images are reading ahead") {
     auto plan = large(1, milliseconds(0));
     plan.read_ahead = 1024 * kib;
     test_backend shared;
@@ -95,7 +95,7 @@ TEST_CASE("a backend goes while its images have read-ahead under way") {
 
 // --- the pool
 
-TEST_CASE("writes alone fill seven eighths of the pool before a peer is told to pause") {
+TEST_CASE("writes alone fill seven eighths of the pool before a peer must pause") {
     constexpr int blocks = 64;
     disk_io_test t(large(1, milliseconds(600'000), 8192 * kib), blocks * block_size);
     t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, std::numeric_limits<int>::max());
@@ -141,7 +141,7 @@ TEST_CASE("reads alone fill the whole pool, and writes take it from them") {
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("a slow disk holds back who writes to it, and no other") {
+TEST_CASE("a slow disk holds back the peers that write to it, and no others") {
     test_backend shared;
     auto plan = large(1, milliseconds(0), 40 * 1024 * kib);
     auto& slow = shared.add(plan);
@@ -165,7 +165,7 @@ TEST_CASE("a slow disk holds back who writes to it, and no other") {
     CHECK(session.write(to_slow, 9, 255 * block_size, pattern(block_size, 1))->pause);
 }
 
-TEST_CASE("a disk that hangs leaves a quarter of what may wait to the others, however fast it was") {
+TEST_CASE("a disk that hangs leaves a quarter of the bytes that may wait to others, however fast it was") {
     constexpr int blocks = 64;
     test_backend shared(blocks * block_size);
     auto plan = large(1, milliseconds(0), 8192 * kib);
@@ -265,7 +265,7 @@ TEST_CASE("pool and cache change their size under load") {
     CHECK(shared.shared->cache().invariant_holds());
 }
 
-TEST_CASE("a session that ends makes blocks leave that would wait for long") {
+TEST_CASE("a session that ends makes waiting blocks leave") {
     test_backend shared;
     auto& image = shared.add(large(1, milliseconds(600'000)));
     {

@@ -52,7 +52,7 @@ TEST_CASE("one wake for all jobs that end before they are taken, in their order"
     CHECK(numbers(queue.take()) == std::vector{4});
 }
 
-TEST_CASE("nothing pushed, nobody woken") {
+TEST_CASE("an empty push wakes nothing") {
     int wakes = 0;
     completion_queue queue([&wakes] { ++wakes; });
     queue.push({});

@@ -46,7 +46,7 @@ std::jthread release_when_waiting(fake_block_device::held_operations& held, int 
 
 // --- abort and destruction
 
-TEST_CASE("after an abort writes still reach the device, and what has not begun ends aborted") {
+TEST_CASE("after an abort writes still reach the device, and jobs that have not begun end aborted") {
     bool const wait = GENERATE(false, true);
     auto const delay = GENERATE(0, 600'000);
     auto plan = test_image::awkward(1);
@@ -98,7 +98,7 @@ TEST_CASE("after an abort writes still reach the device, and what has not begun 
     CHECK(t.session.all_ended_well());
 }
 
-TEST_CASE("a session may go with jobs outstanding: its writes are done, its handlers are dropped") {
+TEST_CASE("a session may be destroyed with jobs outstanding: its writes are done, its handlers are dropped") {
     test_backend shared;
     auto& image = shared.add(test_image::awkward());
     std::weak_ptr<image_device> const watch = image.storage;
@@ -294,7 +294,7 @@ TEST_CASE("a sixteenth of the pool is kept from writes, whatever the session ask
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("counters tell what was done and what waits") {
+TEST_CASE("counters of finished and waiting jobs") {
     backend_options options;
     options.cache_bytes = 0;
     disk_io_test t(test_image::awkward(8), 64LL << 20, 2, options);
@@ -360,7 +360,7 @@ struct two_sessions {
 
 } // namespace
 
-TEST_CASE("a session sees what another one has posted") {
+TEST_CASE("a session sees the writes that another one has posted") {
     two_sessions t(4);
     auto held = t.image.device->hold(operation::write);
     auto const data = pattern(block_size, 3);
@@ -374,7 +374,7 @@ TEST_CASE("a session sees what another one has posted") {
     CHECK(t.first.all_ended_well());
 }
 
-TEST_CASE("each session's handlers run on its own context, also where its write waited for another's") {
+TEST_CASE("each session's handlers run on its own context, even if its write waited for another's") {
     two_sessions t(4);
     auto held = t.image.device->hold(operation::write);
     auto const a = t.first.write(t.first_storage, 1, 0, pattern(block_size, 1));
@@ -399,7 +399,7 @@ TEST_CASE("each session's handlers run on its own context, also where its write 
     CHECK(t.second.all_ended_well());
 }
 
-TEST_CASE("a session that goes waits for its write that waits for another session's") {
+TEST_CASE("a session's destructor waits for its write that waits for another session's") {
     two_sessions t(4);
     auto held = t.image.device->hold(operation::write);
     auto const a = t.first.write(t.first_storage, 1, 0, pattern(block_size, 1));

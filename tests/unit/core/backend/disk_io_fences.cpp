@@ -208,7 +208,7 @@ TEST_CASE("devices are not moved, renamed or deleted") {
     CHECK(read->ok());
 }
 
-TEST_CASE("operations that do nothing here say so") {
+TEST_CASE("operations that do nothing here succeed") {
     disk_io_test t;
     auto const priorities = t.session.priorities(t.storage);
     auto const clear = t.session.clear(t.storage, 3);
@@ -225,7 +225,7 @@ TEST_CASE("operations that do nothing here say so") {
     CHECK(t.image.device->accesses().empty());
 }
 
-TEST_CASE("a torrent is checked unless its resume data says what is there") {
+TEST_CASE("a torrent is checked unless its resume data names its pieces") {
     disk_io_test t;
     auto const status = [&t](lt::add_torrent_params const* resume) {
         auto const check = t.session.check(t.storage, resume);

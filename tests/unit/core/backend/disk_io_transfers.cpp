@@ -39,7 +39,7 @@ image_plan plan_of(std::string const& name) {
 
 } // namespace
 
-TEST_CASE("what is only read is hashed once for all sessions, where it is what the torrent says", "[disk_io]") {
+TEST_CASE("a piece of a read-only image that matches the torrent is hashed once for all sessions", "[disk_io]") {
     test_backend shared;
     auto& image = shared.add(test_image::awkward(2, true));
     test_session first(shared.shared);
@@ -75,7 +75,7 @@ TEST_CASE("what is only read is hashed once for all sessions, where it is what t
     }
 }
 
-TEST_CASE("what was written is on the device and is read back") {
+TEST_CASE("written data is on the device and is read back") {
     auto const way = GENERATE(from_range(engine_ways()));
     CAPTURE(way);
     disk_io_test t(plan_of(GENERATE(as<std::string>(), "v1", "hybrid", "v2", "pieces shorter than a block",
@@ -136,7 +136,7 @@ TEST_CASE("reads need no alignment and see clean and dirty bytes alike") {
     CHECK(read->data == bytes(expected.begin() + start, expected.begin() + start + length));
 }
 
-TEST_CASE("a read sees every write posted before it while the device holds them, and none behind it") {
+TEST_CASE("a read sees every write posted before it while the device holds them, and none after it") {
     disk_io_test t(test_image::awkward(4));
     auto held = t.image.device->hold(operation::write);
     auto const first = t.write(0, 0, 5);
@@ -203,7 +203,7 @@ TEST_CASE("a write ends when it has reached the device, not before") {
     CHECK(write->ok());
 }
 
-TEST_CASE("a hash has every write posted before it") {
+TEST_CASE("a hash includes every write posted before it") {
     auto way = GENERATE(from_range(engine_ways()));
     CAPTURE(way);
     way.threads = 8; // some are held
@@ -227,7 +227,7 @@ TEST_CASE("a hash has every write posted before it") {
         t.session.run_until(hash);
         CHECK(hash->sha1 == sha1_of(expected));
     }
-    SECTION("and of its blocks what was written last") {
+    SECTION("and of its blocks the last content") {
         t.write_piece(1, 50);
         t.write_piece(1, 60);
         auto const hash = t.session.hash(t.storage, 1);
@@ -323,7 +323,7 @@ TEST_CASE("padding is dropped when written and reads as zeros") {
 
 // --- errors
 
-TEST_CASE("the errno of a failed read reaches its handler, and the image's once") {
+TEST_CASE("the errno of a failed read reaches its handler, and the image's handler once") {
     disk_io_test t;
     std::vector<io_error> reported;
     t.image.storage->set_error_handler([&reported](io_error const& e) { reported.push_back(e); });
@@ -392,7 +392,7 @@ TEST_CASE("the first error of a write fails every later one") {
     CHECK(t.shared.shared->cache().dirty() == 0);
 }
 
-TEST_CASE("a failed write does not keep the next one of its block from ending") {
+TEST_CASE("a failed write does not hold up the next write of its block") {
     disk_io_test t(test_image::awkward(2));
     auto held = t.image.device->hold(operation::write);
     t.image.device->fail(operation::write, EIO);
@@ -407,7 +407,7 @@ TEST_CASE("a failed write does not keep the next one of its block from ending") 
     CHECK(t.session.all_ended_well());
 }
 
-TEST_CASE("a read-only device refuses writes with EROFS and is not asked") {
+TEST_CASE("writes to a read-only device fail with EROFS before they reach it") {
     disk_io_test t(test_image::awkward(2, true));
     auto const write = t.write(0, 0, 1);
     t.session.run_all();
@@ -418,7 +418,7 @@ TEST_CASE("a read-only device refuses writes with EROFS and is not asked") {
     CHECK(t.session.all_ended_well());
 }
 
-TEST_CASE("a torrent that the backend does not know fails with ENODEV") {
+TEST_CASE("operations on an unknown torrent fail with ENODEV") {
     disk_io_test t;
     auto const unknown = t.session.add(lt::sha1_hash("abcdefghijklmnopqrst"));
     std::vector<outcome_ptr> const failing{
@@ -438,7 +438,7 @@ TEST_CASE("a torrent that the backend does not know fails with ENODEV") {
     CHECK(t.session.all_ended_well());
 }
 
-TEST_CASE("requests beyond the piece or the torrent fail with EINVAL and leave everything alone") {
+TEST_CASE("requests beyond the piece or the torrent fail with EINVAL and change nothing") {
     disk_io_test t;
     int const pieces = t.image.pieces();
     int const last = t.image.piece_size(pieces - 1);

@@ -39,7 +39,7 @@ TEST_CASE("where bytes of the stream lie on the device") {
     CHECK(padded.storage->device_offset(64 * kib) == 16 * kib);
 }
 
-TEST_CASE("the medium is read past what was written and not flushed") {
+TEST_CASE("read_medium() does not see data that has not been flushed") {
     test_image const image(test_image::awkward());
     auto const before = image.stream(0, 5000);
     auto const data = pattern(5000, 9);
@@ -62,7 +62,7 @@ TEST_CASE("padding is zeros on the medium, and is never touched") {
     CHECK(image.storage->bytes_read() == 0);
 }
 
-TEST_CASE("an error names its place on the device, and what lies behind it is not touched") {
+TEST_CASE("an error names its place on the device, and nothing after it is read") {
     test_image const image(test_image::awkward());
     image.device->fail(operation::read_medium, EIO, 4096, 1);
     bytes buffer(60 * kib);
@@ -109,7 +109,7 @@ TEST_CASE("a failed flush fails the image for good") {
     CHECK(image.storage->first_error()->operation == io_operation::flush);
 }
 
-TEST_CASE("the first error of an image is the one that is kept") {
+TEST_CASE("the first error of an image is kept") {
     test_image const image(test_image::awkward());
     int calls = 0;
     image.storage->set_error_handler([&calls](io_error const&) { ++calls; });

@@ -147,7 +147,7 @@ TEST_CASE("a chunk is read once however many ask for it at the same time") {
     CHECK(t.image.storage->bytes_read() == 64 * kib);
 }
 
-TEST_CASE("a chunk is read once though threads ask for all of its blocks") {
+TEST_CASE("a chunk is read once though several threads ask for all of its blocks") {
     io_test t(io_test::plan(block_size, never, 64 * kib));
     auto held = t.image.device->hold(operation::read);
     std::vector<std::vector<std::unique_ptr<collecting_sink>>> sinks(4);
@@ -181,7 +181,7 @@ TEST_CASE("a chunk is read once though threads ask for all of its blocks") {
     CHECK(t.reads().size() == 4);
 }
 
-TEST_CASE("read-ahead stays within its chunk and what is there already is not read") {
+TEST_CASE("read-ahead stays within its chunk and skips blocks that are in memory") {
     io_test t(io_test::plan(block_size, std::chrono::milliseconds(0), 2 * block_size));
     auto& written = t.write(0, 3, 5);
     t.sink.wait_for(written);
@@ -201,7 +201,7 @@ TEST_CASE("no more is read ahead than the cache may keep") {
                                    {operation::read, io_test::at(2, 0), 2 * block_size}});
 }
 
-TEST_CASE("a bad place fails the block in which it is and no other of its chunk") {
+TEST_CASE("a bad sector fails its own block and no other of its chunk") {
     io_test t(io_test::plan(block_size, never, 64 * kib));
     std::vector<io_error> reported;
     t.image.storage->set_error_handler([&reported](io_error const& e) { reported.push_back(e); });
@@ -225,7 +225,7 @@ TEST_CASE("a bad place fails the block in which it is and no other of its chunk"
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("a block that is written while it is read: earlier reads get what was there, later ones the new content") {
+TEST_CASE("a block is written while it is read: earlier reads get the old content, later ones the new") {
     io_test t(io_test::plan(block_size, std::chrono::milliseconds(0), 64 * kib));
     auto const before = t.image.stream(0, block_size);
     auto held = t.image.device->hold(operation::read);
@@ -243,7 +243,7 @@ TEST_CASE("a block that is written while it is read: earlier reads get what was 
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("reads go on in a pool that is all dirty") {
+TEST_CASE("reads continue while the whole pool is dirty") {
     io_test t(io_test::plan(1024 * kib, never, 64 * kib), 3 * block_size);
     for (int i = 0; i < 3; ++i) {
         t.write(i, 0, static_cast<std::uint32_t>(i));
@@ -260,7 +260,7 @@ TEST_CASE("reads go on in a pool that is all dirty") {
 TEST_CASE("neighbours leave in one write, across blocks, pieces and extents") {
     auto plan = io_test::plan(1024 * kib, never);
     std::vector<request*> written;
-    SECTION("of a piece, in whatever order they came") {
+    SECTION("of a piece, in any order of arrival") {
         io_test t(plan);
         for (int const block : {2, 0, 1}) {
             written.push_back(&t.write(1, block, static_cast<std::uint32_t>(block)));
@@ -301,7 +301,7 @@ TEST_CASE("neighbours leave in one write, across blocks, pieces and extents") {
         CHECK(got == access_list{{operation::write, io_test::at(0, 0), block_size},
                                  {operation::write, io_test::at(0, 2), block_size}});
     }
-    SECTION("one access an extent, and the gaps are left alone") {
+    SECTION("one access per extent, and the gaps are left alone") {
         plan.extents = {{512, 20'000}, {24 * kib + 1, 70'001}, {96 * kib, 40'000}};
         io_test t(plan);
         for (int i = 0; i < 4; ++i) {
@@ -333,7 +333,7 @@ TEST_CASE("neighbours leave in one write, across blocks, pieces and extents") {
     }
 }
 
-TEST_CASE("no run is longer than it may be") {
+TEST_CASE("a run is cut at its longest") {
     io_test t(io_test::plan(3 * block_size, never));
     auto& first = t.write(0, 0, 1);
     t.write(0, 1, 1);
@@ -389,7 +389,7 @@ TEST_CASE("a complete piece leaves, also the last and short one") {
     CHECK(t.writes() == access_list{{operation::write, io_test::at(piece, 0), t.image.piece_size(piece)}});
 }
 
-TEST_CASE("the delay makes blocks leave, and none before") {
+TEST_CASE("blocks leave after the delay, and not before") {
     io_test t(io_test::plan(1024 * kib, std::chrono::milliseconds(30)));
     auto const begin = std::chrono::steady_clock::now();
     auto& first = t.write(0, 0, 1);
@@ -399,7 +399,7 @@ TEST_CASE("the delay makes blocks leave, and none before") {
     CHECK(t.writes() == access_list{{operation::write, io_test::at(0, 0), 2 * block_size}});
 }
 
-TEST_CASE("memory that runs short makes the blocks of all images leave") {
+TEST_CASE("a shortage of memory makes the blocks of all images leave") {
     auto const plan = io_test::plan(1024 * kib, never);
     io_test t(plan);
     auto other = plan;
@@ -416,7 +416,7 @@ TEST_CASE("memory that runs short makes the blocks of all images leave") {
     CHECK(second.stream(0, block_size) == pattern(block_size, 7));
 }
 
-TEST_CASE("one block or no delay: each block leaves when it comes") {
+TEST_CASE("without coalescing or without a delay each block leaves when it comes") {
     auto const coalesce = GENERATE(as<int>{}, block_size, 1024 * kib);
     io_test t(io_test::plan(coalesce, coalesce == block_size ? never : std::chrono::milliseconds(0)));
     for (int block = 0; block < 3; ++block) {
@@ -427,7 +427,7 @@ TEST_CASE("one block or no delay: each block leaves when it comes") {
 
 // --- when_written
 
-TEST_CASE("when_written calls at once where nothing waits, and after the last write otherwise") {
+TEST_CASE("when_written calls at once if no write waits, and after the last write otherwise") {
     io_test t(io_test::plan(1024 * kib, never));
     int calls = 0;
     t.io.when_written([&calls] { ++calls; });
@@ -488,7 +488,7 @@ TEST_CASE("every when_written is called once, in their order, under a steady str
 
 // --- blocks that are written again
 
-TEST_CASE("a block that is written again while it waits is written once, and all who wait are told") {
+TEST_CASE("a block that is written again while it waits is written once, and all its waiters are handed out") {
     io_test t(io_test::plan(1024 * kib, never));
     std::vector<request*> written;
     for (std::uint32_t seed = 1; seed <= 3; ++seed) {
@@ -533,7 +533,7 @@ TEST_CASE("a block that is written again while it is on its way goes once more, 
 
 // --- errors
 
-TEST_CASE("a write that fails fails the image, every waiter of its run, and all later writes") {
+TEST_CASE("a failed write fails the image, every waiter of its run, and all later writes") {
     io_test t(io_test::plan(1024 * kib, never));
     std::vector<io_error> reported;
     t.image.storage->set_error_handler([&reported](io_error const& e) { reported.push_back(e); });
@@ -569,7 +569,7 @@ TEST_CASE("a write that fails fails the image, every waiter of its run, and all 
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("an image that fails stops no other") {
+TEST_CASE("a failed image does not stop others") {
     auto const plan = io_test::plan(block_size, never);
     io_test t(plan);
     auto other = plan;
@@ -586,7 +586,7 @@ TEST_CASE("an image that fails stops no other") {
     CHECK(good.code == 0);
 }
 
-TEST_CASE("a new profile counts from the next block on") {
+TEST_CASE("a new profile applies from the next block on") {
     io_test t(io_test::plan(1024 * kib, never, block_size));
     auto& waits = t.write(0, 0, 1);
     CHECK(t.writes().empty());

@@ -83,7 +83,7 @@ image_plan plan_of(int kind) {
 
 } // namespace
 
-TEST_CASE("an image that is as its torrent says") {
+TEST_CASE("an image that matches its torrent passes") {
     verifier_test t(with_head(plan_of(GENERATE(range(0, 5))), GENERATE(false, true)));
     auto const& outcome = t.verify(GENERATE(1, 4, 0));
     CHECK(outcome.ok());
@@ -94,7 +94,7 @@ TEST_CASE("an image that is as its torrent says") {
     CHECK(t.calls == 1);
 }
 
-TEST_CASE("any differing byte of the medium is found, though the page cache is right") {
+TEST_CASE("any differing byte of the medium is found, even if the page cache is right") {
     auto const kind = GENERATE(range(0, 5));
     auto const parallel = GENERATE(1, 4);
     verifier_test t(with_head(plan_of(kind), GENERATE(false, true)));
@@ -133,7 +133,7 @@ TEST_CASE("several differing pieces are reported in order") {
     CHECK(outcome.differing.front() == extent{512, 1000});
 }
 
-TEST_CASE("what is in a gap does not matter") {
+TEST_CASE("the content of a gap does not matter") {
     verifier_test t(test_image::awkward());
     t.spoil(0);
     t.spoil(511);
@@ -142,7 +142,7 @@ TEST_CASE("what is in a gap does not matter") {
     CHECK(t.verify(1).ok());
 }
 
-TEST_CASE("what was written and not flushed is not verified") {
+TEST_CASE("data that has not been flushed does not pass") {
     verifier_test t(test_image::awkward());
     auto const right = t.image.stream(0, block_size);
     t.image.device->set_contents(512, bytes(1000));
@@ -152,7 +152,7 @@ TEST_CASE("what was written and not flushed is not verified") {
     CHECK(t.verify(1).ok());
 }
 
-TEST_CASE("a read that fails is reported and ends the work") {
+TEST_CASE("a failed read is reported and ends the work") {
     verifier_test t(test_image::awkward());
     auto const parallel = GENERATE(1, 4);
     auto const place = t.image.slices(64 * kib, 1).front().device_offset;
@@ -216,7 +216,7 @@ TEST_CASE("pieces are taken in order, as many at once as asked for") {
     CHECK(std::ranges::is_sorted(t.image.device->accesses(), {}, &fake_block_device::access::offset));
 }
 
-TEST_CASE("one reader goes over the disk once from its beginning to its end, whoever hashes") {
+TEST_CASE("one reader crosses the disk once, whichever worker hashes") {
     image_plan plan;
     plan.piece_length = 4096 * kib;
     plan.extents = {{4096, 9 * 4096 * kib + 5}}; // ten pieces, of four reads all but the last
@@ -227,7 +227,7 @@ TEST_CASE("one reader goes over the disk once from its beginning to its end, who
     CHECK(std::ranges::is_sorted(reads, {}, &fake_block_device::access::offset));
 }
 
-TEST_CASE("a read that fails ends the work of one reader, and those who wait for it") {
+TEST_CASE("a failed read ends the work of the one reader and of the workers that wait for it") {
     verifier_test t(with_head(test_image::awkward(), true));
     t.image.device->fail(operation::read_medium, EIO, t.image.slices(64 * kib, 1).front().device_offset, 1);
     auto const& outcome = t.verify(4);
@@ -237,7 +237,7 @@ TEST_CASE("a read that fails ends the work of one reader, and those who wait for
     CHECK(t.verifier->verified_bytes() == 64 * kib);
 }
 
-TEST_CASE("a device that hangs while it is verified leaves the workers to others") {
+TEST_CASE("a device that hangs during verification leaves the workers to others") {
     verifier_test t(with_head(test_image::awkward(), GENERATE(false, true)), GENERATE(1, 2));
     auto const threads = t.workers.threads();
     auto held = t.image.device->hold(operation::read_medium);

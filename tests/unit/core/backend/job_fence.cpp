@@ -100,7 +100,7 @@ TEST_CASE("a job posted while a fence waits does not overtake it") {
     CHECK(r.end() == "cd");
 }
 
-TEST_CASE("jobs that wait are dropped unstarted, also where they own their fence") {
+TEST_CASE("waiting jobs are dropped unstarted, even if they own their fence") {
     struct owning_job {
         std::shared_ptr<job_fence<owning_job>> fence;
     };

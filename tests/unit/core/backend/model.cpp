@@ -529,7 +529,7 @@ void run_all_seeds(run_plan plan) {
 
 } // namespace
 
-TEST_CASE("random operations give what the model says") {
+TEST_CASE("random operations agree with the model") {
     run_all_seeds({});
 }
 

@@ -111,7 +111,7 @@ TEST_CASE("reads wait in their order while slow peers have all memory, and none 
     CHECK(peers.t.shared.all_given_back());
 }
 
-TEST_CASE("whoever asks for what is in memory gets it while others wait for memory") {
+TEST_CASE("a block in memory is served while other reads wait for memory") {
     slow_peers peers(64, 4);
     for (int i = 0; i < 64 + lent_to_reads + 10; ++i) {
         peers.ask(std::int64_t{i} * block_size);
@@ -147,7 +147,7 @@ TEST_CASE("reads of two blocks each wait, too, and take no more than they may") 
     CHECK(peers.t.shared.all_given_back());
 }
 
-TEST_CASE("writes, hashes, fences and an abort go on while slow peers have all memory") {
+TEST_CASE("writes, hashes, fences and an abort work while slow peers have all memory") {
     slow_peers peers(64, 4);
     auto& t = peers.t;
     for (int i = 0; i < 2 * (64 + lent_to_reads) - 200; ++i) {
@@ -165,14 +165,14 @@ TEST_CASE("writes, hashes, fences and an abort go on while slow peers have all m
     CHECK(hash->sha1 == sha1_of(t.piece(2)));
     CHECK(peers.waiting());
 
-    SECTION("a torrent that stops takes its reads along") {
+    SECTION("stopping a torrent aborts its reads") {
         auto const stopped = t.session.stop(t.storage);
         t.session.run_until(stopped);
         CHECK(peers.answered == peers.asked);
         CHECK_FALSE(peers.waiting());
         CHECK(peers.errors.size() == static_cast<std::size_t>(peers.asked - 64 - lent_to_reads));
     }
-    SECTION("one that stops waits for no peer of another") {
+    SECTION("stopping a torrent does not wait for the peers of another") {
         auto const other = t.session.add(t.shared.add(test_image::awkward()));
         auto const waits = t.session.read(other, 0, 0, block_size);
         t.session.poll();
@@ -197,7 +197,7 @@ TEST_CASE("writes, hashes, fences and an abort go on while slow peers have all m
     peers.kept.clear();
 }
 
-TEST_CASE("a peer that sends pauses when the pool lends too much, however little of that is to be written") {
+TEST_CASE("a sender pauses when the pool lends too much, however little of that is dirty") {
     constexpr int pool_blocks = 2048;
     slow_peers peers(pool_blocks, 16);
     auto& t = peers.t;
@@ -227,7 +227,7 @@ TEST_CASE("a peer that sends pauses when the pool lends too much, however little
 
 // --- the system has none
 
-TEST_CASE("an allocation that fails on a worker fails a job at most, and each handler is called once") {
+TEST_CASE("an allocation that fails on a worker fails at most a job, and each handler is called once") {
     auto const way = GENERATE(from_range(engine_ways()));
     CAPTURE(way);
     int rounds_with_failures = 0;
@@ -277,7 +277,7 @@ TEST_CASE("an allocation that fails on a worker fails a job at most, and each ha
     CHECK(rounds_with_failures > 5);
 }
 
-TEST_CASE("a hash worker that gets no buffer fails the hash with ENOMEM, and the image's error names the piece") {
+TEST_CASE("without a buffer for its worker a hash fails with ENOMEM, and the image's error names the piece") {
     backend_options options;
     options.cache_bytes = 0;
     disk_io_test t(test_image::awkward(), 64LL << 20, 2, options);

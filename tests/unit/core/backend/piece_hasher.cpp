@@ -93,7 +93,7 @@ TEST_CASE("pieces around the size of a chunk") {
     CHECK(shared.all_given_back());
 }
 
-TEST_CASE("of a disk with a head a piece is read at once, where there is memory for two") {
+TEST_CASE("a piece is read at once from a disk with a head, if there is memory for two") {
     bool const head = GENERATE(false, true);
     auto const pool = GENERATE(64LL << 20, 5LL << 20);
     auto plan = one_extent(3 * chunk_bytes);
@@ -105,7 +105,7 @@ TEST_CASE("of a disk with a head a piece is read at once, where there is memory 
     CHECK(image.storage->bytes_read() == 3 * chunk_bytes);
 }
 
-TEST_CASE("nothing asked for, nothing read") {
+TEST_CASE("an empty request reads nothing") {
     test_backend shared;
     auto& image = shared.add(one_extent(chunk_bytes));
     lt::sha1_hash digest;
@@ -166,7 +166,7 @@ TEST_CASE("blocks that are in memory are not read, holes are") {
     h.t.session.run_all();
 }
 
-TEST_CASE("a volatile hash mixes what is in memory with what it reads past the cache") {
+TEST_CASE("a volatile hash takes blocks in memory from there and reads the others past the cache") {
     disk_io_test t(one_extent(chunk_bytes));
     auto held = t.image.device->hold(operation::write);
     auto expected = t.image.stream();
@@ -218,7 +218,7 @@ TEST_CASE("one block's hash") {
 
 // --- hashing ahead
 
-TEST_CASE("a piece that arrives in order is hashed when it is complete, though nothing of it is in memory any more") {
+TEST_CASE("a piece that arrives in order has its hash when it is complete, even if it is no longer in memory") {
     bool const ahead = GENERATE(false, true);
     auto const length = GENERATE(2 * chunk_bytes, chunk_bytes + 100, 16 * block_size, 5);
     hasher_test h(length, 64LL << 20, ahead);
@@ -233,7 +233,7 @@ TEST_CASE("a piece that arrives in order is hashed when it is complete, though n
     CHECK(h.bytes_read() == (ahead ? length : 2 * length));
 }
 
-TEST_CASE("a full check asks the device, whatever was hashed ahead") {
+TEST_CASE("a full check reads the device, even if the piece was hashed ahead") {
     hasher_test h(2 * chunk_bytes);
     h.t.write_piece(0, 7);
     h.settle();
@@ -311,7 +311,7 @@ TEST_CASE("a piece that is sent twice is hashed ahead the second time, too") {
     CHECK(h.bytes_read() == 0);
 }
 
-TEST_CASE("what is evicted before it is hashed is read back") {
+TEST_CASE("blocks that are evicted before they are hashed are read back") {
     // A pool of 8 blocks cannot hold what 16 blocks would wake a worker for.
     hasher_test h(2 * chunk_bytes, 8 * block_size);
     std::binary_semaphore go(0);
@@ -325,7 +325,7 @@ TEST_CASE("what is evicted before it is hashed is read back") {
     CHECK(h.t.shared.all_given_back());
 }
 
-TEST_CASE("what is forgotten is hashed from the device") {
+TEST_CASE("a forgotten piece is hashed from the device") {
     hasher_test h(2 * chunk_bytes);
     h.t.write_piece(0, 7);
     h.settle();
@@ -336,7 +336,7 @@ TEST_CASE("what is forgotten is hashed from the device") {
     CHECK(h.bytes_read() == 2 * chunk_bytes);
 }
 
-TEST_CASE("what never reached the device is in no hash once the image has failed") {
+TEST_CASE("after a failed write a hash includes only data on the device") {
     hasher_test h(2 * chunk_bytes);
     auto const before = h.t.image.stream();
     h.t.image.device->fail(operation::write, EIO);
@@ -368,7 +368,7 @@ TEST_CASE("pieces arrive, are hashed and arrive again while workers come and go"
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("of pieces that come fast one after another, every second one waits to be hashed with the next") {
+TEST_CASE("if pieces arrive fast one after another, every second one waits to be hashed with the next") {
     if (!sha1_in_lanes()) {
         return; // nothing is gained by it here
     }
@@ -396,7 +396,7 @@ TEST_CASE("of pieces that come fast one after another, every second one waits to
     CHECK(hash(0) == sha1_of(t.written_piece(0, 1)));
     auto const none = t.image.storage->bytes_read();
 
-    SECTION("neither is hashed before both are there") {
+    SECTION("neither is hashed before both have arrived") {
         write(1, 2);
         write(2, 3);
         evict();
@@ -411,7 +411,7 @@ TEST_CASE("of pieces that come fast one after another, every second one waits to
         CHECK(hash(2) == sha1_of(t.written_piece(2, 3)));
         CHECK(t.image.storage->bytes_read() == none);
     }
-    SECTION("one that never gets complete, or is written anew, keeps no other one waiting") {
+    SECTION("a piece that never gets complete, or is written anew, keeps no other one waiting") {
         t.write(1, 0, 2);
         t.session.run_all();
         t.image.served->hasher().ahead().forget(1);

@@ -222,7 +222,7 @@ TEST_CASE("whole pieces in random order on real devices") {
     CHECK(t.shared->cache().invariant_holds());
 }
 
-TEST_CASE("memory that the ring has pinned stays what it is when the pool lends and shrinks") {
+TEST_CASE("the ring's pinned memory stays valid while the pool lends and shrinks") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const way = GENERATE(from_range(real_ways()));
     CAPTURE(name_of(way));

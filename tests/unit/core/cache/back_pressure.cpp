@@ -33,13 +33,13 @@ TEST_CASE("observers are handed out at the low watermark, seven eighths of the h
     CHECK(p.bytes() == 0);
 }
 
-TEST_CASE("a sender that was not told to pause is not woken") {
+TEST_CASE("a sender that was not paused is not woken") {
     pressure p(800);
     CHECK_FALSE(p.add(700, std::make_shared<observer>()));
     CHECK(p.remove(700).empty());
 }
 
-TEST_CASE("each observer is handed out once, however often it was told to pause") {
+TEST_CASE("each observer is handed out once, however often its sender was paused") {
     pressure p(100);
     auto const a = std::make_shared<observer>();
     auto const b = std::make_shared<observer>();

@@ -57,7 +57,7 @@ TEST_CASE("blocks are aligned, apart, and writable to their ends") {
     }
 }
 
-TEST_CASE("a block goes back with its last owner") {
+TEST_CASE("a block returns to the pool with its last owner") {
     block_pool pool(2 * block_size);
     auto first = pool.allocate();
     auto const index = first.index();
@@ -73,7 +73,7 @@ TEST_CASE("a block goes back with its last owner") {
     CHECK(pool.in_use() == 0);
 }
 
-TEST_CASE("any address within a block tells its number") {
+TEST_CASE("any address within a block yields its number") {
     block_pool pool(3 * block_size);
     auto const taken = take(pool, 3);
     for (auto const& block : taken) {
@@ -82,7 +82,7 @@ TEST_CASE("any address within a block tells its number") {
     }
 }
 
-TEST_CASE("a reference that was given up is released by its number") {
+TEST_CASE("a released reference is given back by its number") {
     block_pool pool(block_size);
     auto block = pool.allocate();
     auto* const data = block.data();
@@ -92,7 +92,7 @@ TEST_CASE("a reference that was given up is released by its number") {
     CHECK(pool.in_use() == 0);
 }
 
-TEST_CASE("beyond its size the pool lends, and is itself again afterwards") {
+TEST_CASE("the pool lends blocks beyond its size, and returns to it afterwards") {
     block_pool pool(2 * block_size);
     auto taken = take(pool, 2);
     auto extra = pool.allocate_beyond();

@@ -68,7 +68,7 @@ TEST_CASE("the census counts the blocks of a stripe by state") {
     CHECK(found.filling == 0);
 }
 
-TEST_CASE("the census finds what does not agree") {
+TEST_CASE("the census finds each inconsistency") {
     fixture f;
     SECTION("a block without a reference") {
         f.blocks[0] = {};

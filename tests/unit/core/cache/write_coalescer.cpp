@@ -56,7 +56,7 @@ TEST_CASE("a block that closes a gap makes one run of two") {
     CHECK(f.add(0, 65) == runs{{0, 60, 70}});
 }
 
-TEST_CASE("a piece leaves when it is complete, whatever is left of it") {
+TEST_CASE("a piece leaves when it is complete, however short its last run") {
     fixture f({1000, 1000ms});
     for (std::int32_t block = per_piece - 1; block > 0; --block) {
         CHECK(f.add(2, block).empty());
@@ -69,7 +69,7 @@ TEST_CASE("a piece leaves when it is complete, whatever is left of it") {
     CHECK_FALSE(f.coalescer.next_due());
 }
 
-TEST_CASE("of a complete piece only what has not left yet leaves") {
+TEST_CASE("only the blocks of a complete piece that have not left yet leave") {
     fixture f({50, 1000ms});
     runs left;
     for (std::int32_t block = 0; block < per_piece; block += 2) {
@@ -108,7 +108,7 @@ TEST_CASE("without a delay nothing waits") {
     CHECK_FALSE(f.coalescer.next_due());
 }
 
-TEST_CASE("everything leaves when it is asked for, in the order of the device") {
+TEST_CASE("take_all appends every run, in the order of the device") {
     fixture f;
     static_cast<void>(f.add(2, 50));
     static_cast<void>(f.add(0, 99));
@@ -137,7 +137,7 @@ TEST_CASE("a block that is written again waits again") {
     CHECK(f.all() == runs{{0, 0, 1}});
 }
 
-TEST_CASE("words of 64 blocks are no border for a run") {
+TEST_CASE("a run crosses the words of 64 blocks") {
     fixture f({100, 1000ms});
     static_cast<void>(f.add(0, 62));
     static_cast<void>(f.add(0, 63));
@@ -146,7 +146,7 @@ TEST_CASE("words of 64 blocks are no border for a run") {
     CHECK(f.all() == runs{{0, 62, 66}});
 }
 
-TEST_CASE("a changed policy holds for what comes next") {
+TEST_CASE("a changed policy applies to the next block") {
     fixture f({10, 1000ms});
     CHECK(f.add(0, 0).empty());
     f.coalescer.set_policy({2, 1000ms});
