@@ -161,7 +161,7 @@ public:
             m_lock.lock();
         }
         [[maybe_unused]] auto const count = which.locks.fetch_add(1, std::memory_order_relaxed);
-#ifdef SEEDBED_ASSERTIONS
+#ifndef NDEBUG
         constexpr std::size_t small = 128; // buckets: looked at each time
         assert(count % (which.buckets.size() / small + 1) != 0 || which.take_census(table, pool).good);
 #endif
