@@ -12,7 +12,6 @@
 #include <numeric>
 #include <optional>
 #include <random>
-#include <ranges>
 #include <set>
 #include <string>
 #include <vector>
@@ -54,7 +53,8 @@ struct block_model {
     [[nodiscard]] bool may_read(int sequence, int fence, std::size_t at, std::span<std::byte const> data) const {
         std::vector<bytes const*> allowed;
         bool decided = false;
-        for (auto const& each : versions | std::views::reverse) {
+        for (auto latest = versions.rbegin(); latest != versions.rend(); ++latest) {
+            auto const& each = *latest;
             bool const before = each.sequence < sequence;
             if (each.sequence < fence && (!before || !decided)) {
                 allowed.push_back(&each.data);
