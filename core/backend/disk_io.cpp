@@ -11,8 +11,6 @@
 #include <libtorrent/performance_counters.hpp>
 #include <libtorrent/torrent_info.hpp>
 
-#include "core/backend/disk_io_job.hpp"
-
 namespace seedbed {
 
 namespace lt = libtorrent;
@@ -61,7 +59,10 @@ void disk_io::settings_updated() {
 // --- storages
 
 lt::storage_holder disk_io::new_torrent(lt::storage_params const& params, std::shared_ptr<void> const&) {
-    auto added = std::make_shared<storage>(*this, m_backend->find_image(params.info_hash));
+    auto added = std::make_shared<storage>(m_backend->find_image(params.info_hash), [this](job_ptr what) {
+        auto const start = what->start;
+        (this->*start)(std::move(what));
+    });
     std::uint32_t index = 0;
     if (m_free_storages.empty()) {
         index = static_cast<std::uint32_t>(m_storages.size());

@@ -17,8 +17,8 @@
 
 #include "core/backend/backend.hpp"
 #include "core/backend/completion_queue.hpp"
+#include "core/backend/disk_job.hpp"
 #include "core/backend/in_flight_count.hpp"
-#include "core/backend/job_fence.hpp"
 #include "core/cache/back_pressure.hpp"
 #include "core/foundation/thread_confinement.hpp"
 
@@ -103,11 +103,11 @@ public:
     void settings_updated() override;
 
 private:
-    struct storage;
-    struct job;
+    using storage = disk_storage;
+    using job = disk_job;
+    using job_kind = disk_job_kind;
     using storage_ptr = std::shared_ptr<storage>;
     using job_ptr = std::unique_ptr<job>;
-    enum class job_kind : std::uint8_t { read, write, hash, fence };
 
     [[nodiscard]] storage_ptr const& find(libtorrent::storage_index_t index) const;
     [[nodiscard]] job_ptr make_job(libtorrent::storage_index_t index, job_kind kind);

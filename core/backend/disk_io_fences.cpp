@@ -6,7 +6,7 @@
 #include <libtorrent/add_torrent_params.hpp>
 #include <libtorrent/operations.hpp>
 
-#include "core/backend/disk_io_job.hpp"
+#include "core/backend/disk_io.hpp"
 
 namespace seedbed {
 

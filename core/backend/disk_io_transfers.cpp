@@ -12,7 +12,7 @@
 #include <libtorrent/performance_counters.hpp>
 #include <libtorrent/torrent_info.hpp>
 
-#include "core/backend/disk_io_job.hpp"
+#include "core/backend/disk_io.hpp"
 
 namespace seedbed {
 

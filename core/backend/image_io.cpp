@@ -3,13 +3,21 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/backend/image_io_jobs.hpp"
 #include "core/device/uring_io_queue.hpp"
-#include "core/foundation/retry_on_bad_alloc.hpp"
 
 namespace seedbed {
 
 namespace {
+
+/// As many whole blocks as \p bytes are, at least one.
+std::int32_t to_blocks(std::int64_t bytes) {
+    return static_cast<std::int32_t>(std::max<std::int64_t>(bytes / block_size, 1));
+}
+
+/// The blocks that one write takes at most.
+std::int32_t most_blocks(io_profile const& profile) {
+    return profile.coalesce > block_size ? to_blocks(profile.coalesce) * profile.backlog_runs : 1;
+}
 
 write_coalescer::policy policy_of(io_profile const& profile) {
     return {to_blocks(profile.coalesce), profile.coalesce > block_size ? profile.delay : std::chrono::milliseconds(0)};
@@ -48,6 +56,10 @@ image_io::image_io(image_device& image, std::uint32_t number, piece_cache& cache
 image_io::~image_io() {
     m_queue.reset();
     m_cache.drop_clean(m_number);
+}
+
+void image_io::reserve_batches(io_profile const& profile) {
+    m_batches.reserve(static_cast<std::size_t>(std::max(profile.threads, profile.queue_depth)), most_blocks(profile));
 }
 
 void image_io::set_profile(io_profile const& profile) {

@@ -13,6 +13,8 @@
 
 #include "core/backend/image_device.hpp"
 #include "core/backend/io_waiter.hpp"
+#include "core/backend/transfer_jobs.hpp"
+#include "core/backend/write_batch.hpp"
 #include "core/backend/write_epochs.hpp"
 #include "core/cache/piece_cache.hpp"
 #include "core/cache/write_coalescer.hpp"
@@ -39,7 +41,7 @@ struct engine_options {
 /// fails for lack of memory: the few small allocations that are left are retried until they succeed.
 ///
 /// Threads: every member may be called from any thread. Waiters are handed to their sinks on the threads of the queue.
-class image_io {
+class image_io final : private transfer_owner {
 public:
     using clock = std::chrono::steady_clock;
 
@@ -94,37 +96,19 @@ public:
     [[nodiscard]] std::int32_t read_ahead() const noexcept { return m_read_ahead.load(std::memory_order_relaxed); }
 
 private:
-    class fill_job;
-    class write_job;
-    struct write_batch;
-
     void start_fill(piece_cache::fill& wanted) noexcept;
-    void end_fill(fill_job& done, result<void, io_error> const& outcome) noexcept;
+    void end_fill(fill_job& done, result<void, io_error> const& outcome) noexcept override;
     /// Somewhere in the chunk is a bad place: each waiter has its own block read alone, which may well be good.
     void read_alone(waiter_list waiters) noexcept;
     void clear_padding(std::int32_t piece, std::int32_t block, std::span<std::byte> bytes) const noexcept;
     void start_writes(std::span<block_run const> runs) noexcept;
-    void end_write(write_job& done, result<void, io_error> const& outcome) noexcept;
+    void end_write(write_job& done, result<void, io_error> const& outcome) noexcept override;
     /// Hands the waiters of the written content out; blocks that were written again leave at once.
     void end_flush(write_batch& done, io_error const* failed) noexcept;
     static void hand_out(waiter_list waiters, io_error const* failed) noexcept;
 
-    /// Has as many batches as transfers may run, and in each room for the longest run. Throws std::bad_alloc.
+    /// As many as transfers may run, each with room for the longest run. Throws std::bad_alloc.
     void reserve_batches(io_profile const& profile);
-    [[nodiscard]] std::unique_ptr<write_batch> take_batch(std::int32_t blocks) noexcept;
-    void give_back(std::unique_ptr<write_batch> batch) noexcept;
-
-    /// Jobs that are not in use. There is always room for all that were made.
-    template <class Job>
-    struct job_store {
-        std::vector<std::unique_ptr<Job>> free;
-        std::size_t made = 0;
-    };
-    /// Retries until there is memory, if it has to make one.
-    template <class Job>
-    [[nodiscard]] Job& take_job(job_store<Job>& from) noexcept;
-    template <class Job>
-    void give_back(job_store<Job>& to, Job& job) noexcept;
 
     image_device& m_image;
     std::uint32_t const m_number;
@@ -140,11 +124,10 @@ private:
     int m_ring_refused = 0;
     write_epochs m_epochs;
 
-    std::mutex m_jobs_mutex; ///< guards what follows, up to the queue
-    job_store<fill_job> m_fills;
-    job_store<write_job> m_writes;
-    std::vector<std::unique_ptr<write_batch>> m_batches; ///< those not in use; has room for all
-    std::size_t m_batches_made = 0;
+    write_batches m_batches;
+    transfer_context const m_parts{*this, m_image, m_number, m_cache, m_coalescer, m_batches, m_most};
+    job_store<fill_job> m_fills{m_parts};
+    job_store<write_job> m_writes{m_parts};
 
     std::unique_ptr<io_queue> m_queue; ///< last: its threads end before what they use goes
 };

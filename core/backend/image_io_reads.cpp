@@ -5,7 +5,7 @@
 #include <new>
 #include <utility>
 
-#include "core/backend/image_io_jobs.hpp"
+#include "core/backend/image_io.hpp"
 #include "core/foundation/retry_on_bad_alloc.hpp"
 
 namespace seedbed {
@@ -26,32 +26,6 @@ io_error no_memory(image_device const& image, std::int32_t piece, std::int32_t b
 }
 
 } // namespace
-
-void image_io::fill_job::begin(piece_cache::fill& wanted, std::int64_t position) noexcept {
-    clear();
-    set_position(position);
-    fill.first = wanted.first;
-    fill.blocks.swap(wanted.blocks);
-}
-
-void image_io::fill_job::prepare() {
-    auto const& image = m_owner.m_image;
-    for (std::size_t i = 0; i < fill.blocks.size(); ++i) {
-        auto const block = fill.first.block + static_cast<std::int32_t>(i);
-        auto const length = std::min(block_size, image.piece_size(fill.first.piece) - block * block_size);
-        auto memory = fill.blocks[i].bytes();
-        image.torrent().extents.for_each_slice(image.stream_offset(fill.first.piece, block * block_size), length,
-                                               [&](extent const& slice) {
-                                                   auto const size = static_cast<std::size_t>(slice.length);
-                                                   if (slice.device_offset == extent::padding) {
-                                                       std::ranges::fill(memory.first(size), std::byte{0});
-                                                   } else {
-                                                       add(slice.device_offset, memory.data(), size);
-                                                   }
-                                                   memory = memory.subspan(size);
-                                               });
-    }
-}
 
 read_answer image_io::read_block(std::int32_t piece, std::int32_t block, io_waiter& waiter, block_ref& found) noexcept {
     auto ahead = m_read_ahead.load(std::memory_order_relaxed);
@@ -92,7 +66,7 @@ read_answer image_io::read_block(std::int32_t piece, std::int32_t block, std::in
 
 void image_io::start_fill(piece_cache::fill& wanted) noexcept {
     auto const first = wanted.first;
-    auto& job = take_job(m_fills);
+    auto& job = m_fills.take();
     job.begin(wanted, m_image.device_offset(m_image.stream_offset(first.piece, first.block * block_size)));
     retry_on_bad_alloc([&] { m_queue->submit(&job); });
 }
@@ -109,7 +83,7 @@ void image_io::end_fill(fill_job& done, result<void, io_error> const& outcome) n
         }
         m_image.count_read(bytes);
     }
-    give_back(m_fills, done);
+    m_fills.give_back(done);
     if (outcome) {
         hand_out(waiters, nullptr);
     } else if (blocks == 1) {

@@ -1,34 +1,42 @@
 #pragma once
 
-// Private to disk_io: included by its .cpp files only.
-
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include <boost/asio/error.hpp>
+#include <libtorrent/disk_buffer_holder.hpp>
 #include <libtorrent/disk_interface.hpp>
+#include <libtorrent/disk_observer.hpp>
 #include <libtorrent/error_code.hpp>
+#include <libtorrent/sha1_hash.hpp>
 #include <libtorrent/time.hpp>
 
-#include "core/backend/disk_io.hpp"
+#include "core/backend/in_flight_count.hpp"
 #include "core/backend/io_waiter.hpp"
+#include "core/backend/job_fence.hpp"
 #include "core/backend/served_image.hpp"
 #include "core/cache/back_pressure.hpp"
 #include "core/cache/drain_meter.hpp"
 
 namespace seedbed {
 
-/// One operation from its posting to its handler. It has one owner at any time: the network thread, then a worker or
-/// the cache, then the network thread again; so the storage's last reference is never dropped by a worker of its own
-/// device. Reused when its handler has run: an operation allocates nothing.
-struct disk_io::job : io_waiter {
-    storage_ptr target;
-    void (disk_io::*start)(job_ptr) = nullptr; ///< called when its fence lets it run
-    job_kind kind = job_kind::fence;
+class disk_io;
+struct disk_storage;
+
+enum class disk_job_kind : std::uint8_t { read, write, hash, fence };
+
+/// One operation of a disk_io from its posting to its handler. It has one owner at any time: the network thread, then a
+/// worker or the cache, then the network thread again; so the storage's last reference is never dropped by a worker of
+/// its own device. Reused when its handler has run: an operation allocates nothing.
+struct disk_job : io_waiter {
+    std::shared_ptr<disk_storage> target;
+    void (disk_io::*start)(std::unique_ptr<disk_job>) = nullptr; ///< called when its fence lets it run
+    disk_job_kind kind = disk_job_kind::fence;
     bool volatile_read = false; ///< part of a full check, which need not finish when the torrent stops
     bool v1 = false;
     std::uint32_t stops = 0; ///< value of the storage's when it was posted
@@ -47,7 +55,7 @@ struct disk_io::job : io_waiter {
     // libtorrent's own, not wrapped, since wrapping allocates.
     std::function<void(libtorrent::disk_buffer_holder, libtorrent::storage_error const&)> read_handler;
     std::function<void(libtorrent::storage_error const&)> write_handler;
-    std::function<void(job&)> handler;
+    std::function<void(disk_job&)> handler;
 
     [[nodiscard]] served_image& image() const;
     [[nodiscard]] std::int32_t first_block() const noexcept { return offset / block_size; }
@@ -80,9 +88,9 @@ struct disk_io::job : io_waiter {
 };
 
 /// A torrent of this session. The image is shared with other sessions, the fence is this session's own.
-struct disk_io::storage {
+struct disk_storage {
     std::shared_ptr<served_image> image; ///< null for a torrent that the backend does not know
-    job_fence<job> fence;
+    job_fence<disk_job> fence;
     std::atomic<std::uint32_t> stops{0}; ///< counts stops: a check that was posted before the last one need not run
     libtorrent::time_point last_use = libtorrent::clock_type::now();
     /// Of this device alone: a slow one does not hold back senders to others.
@@ -90,15 +98,13 @@ struct disk_io::storage {
     drain_meter drain;
     bool pressed = false; ///< as disk_io::m_pressed
 
-    storage(disk_io& owner, std::shared_ptr<served_image> found)
+    /// \param start is called with each job when the fence lets it run.
+    disk_storage(std::shared_ptr<served_image> found, std::function<void(std::unique_ptr<disk_job>)> start)
         : image(std::move(found))
-        , fence([&owner](job_ptr what) {
-            auto const start = what->start;
-            (owner.*start)(std::move(what));
-        }) {}
+        , fence(std::move(start)) {}
 };
 
-inline served_image& disk_io::job::image() const {
+inline served_image& disk_job::image() const {
     return *target->image;
 }
 
