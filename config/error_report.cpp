@@ -16,7 +16,7 @@ bool is_control(char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
-/// With control characters written as TOML does, so that one error stays one line of a log.
+/// Escapes control characters as TOML does, so that an error stays one line of a log.
 std::string printable(std::string const& text) {
     std::string out;
     out.reserve(text.size());
@@ -33,7 +33,7 @@ std::string printable(std::string const& text) {
     return out;
 }
 
-/// The longest beginning of \p text with at most \p limit bytes that cuts no UTF-8 character.
+/// The longest prefix of \p text of at most \p limit bytes that splits no UTF-8 character.
 std::string_view cut(std::string_view text, std::size_t limit) {
     while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) {
         --limit;

@@ -22,20 +22,20 @@ struct config_place {
     [[nodiscard]] std::string text() const;
 };
 
-/// Collects all that is wrong with a configuration.
+/// Collects the errors of a configuration.
 ///
 /// Threads: one at a time.
 class error_report {
 public:
     /// "file:line: key: reason".
     void add(config_place const& place, std::string_view key, std::string_view reason);
-    /// About a file as a whole; \p message says which.
+    /// About a file as a whole, which \p message names.
     void add(config_source const& source, std::string message);
 
     [[nodiscard]] bool empty() const noexcept { return m_entries.empty(); }
 
-    /// The errors, by file and line; in one line, in the order in which they were added. No line holds a control
-    /// character, whatever the configuration held. Leaves the report empty.
+    /// The errors by file and line; those of one line in the order in which they were added. Control characters of the
+    /// configuration are escaped. Leaves the report empty.
     [[nodiscard]] std::vector<std::string> take_lines();
 
 private:
@@ -47,7 +47,7 @@ private:
     std::vector<entry> m_entries;
 };
 
-/// \p text between single quotes, cut if it is long: for a value that a message repeats.
+/// \p text in single quotes, truncated if it is long: for a value that a message quotes.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
 } // namespace seedbed

@@ -10,23 +10,23 @@
 
 namespace seedbed {
 
-/// All that is wrong with a configuration, one line each: "file:line: key: reason".
+/// The errors of a configuration, one line each: "file:line: key: reason".
 struct config_errors {
     std::vector<std::string> lines; ///< never empty
 };
 
-/// Reads \p file and then, in the order of their names, images.d/*.toml beside it (these may hold [[image]] only).
+/// Reads \p file and then, by name, images.d/*.toml beside it, which may hold [[image]] only.
 ///
-/// \param required false: a missing \p file means the defaults, and images.d is still read.
-/// Relative paths in a file are taken from that file's folder. Everything is checked before anything is returned:
-/// unknown keys, types, ranges, duplicate names and devices. Opens no device.
+/// \param required false: if \p file is missing, the defaults apply; images.d is read nonetheless.
+/// Relative paths start at the folder of the file that holds them. Reports every error: unknown keys, types, ranges,
+/// duplicate names and devices. Opens no device.
 [[nodiscard]] result<settings, config_errors> load_settings(std::filesystem::path const& file, bool required = true);
 
 /// The same for a text, reported as \p name; for tests and fuzzing. No images.d.
 [[nodiscard]] result<settings, config_errors> parse_settings(std::string const& text, std::string const& name);
 
-/// Why as many shards as \p network says can not listen: each has a port of its own, that of the first one and so many
-/// more. Nothing where they can.
+/// Why the shards of \p network cannot listen, or nothing. Each uses a port of its own: those of listen, and the ones
+/// that follow.
 [[nodiscard]] std::optional<std::string> why_no_shards(network_settings const& network);
 
 } // namespace seedbed

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "config/ip_endpoint.hpp"
 #include "core/device/io_profile.hpp"
 #include "core/device/storage_class.hpp"
 
@@ -15,111 +16,109 @@ namespace seedbed {
 enum class image_mode : std::uint8_t { seed, deploy };
 [[nodiscard]] char const* to_string(image_mode mode) noexcept;
 
-/// When the pieces of an image that is seeded are hashed.
+/// When the pieces of a seeded image are hashed.
 enum class source_check : std::uint8_t {
-    lazy, ///< each one before it is served the first time
-    full, ///< all of them before the first one is served
+    lazy, ///< each before it is first served
+    full, ///< all before the first is served
     none  ///< never
 };
 [[nodiscard]] char const* to_string(source_check check) noexcept;
 
-/// How it is found out what a device that is deployed to holds already.
+/// How a deployment finds out what its device already holds.
 enum class target_check : std::uint8_t {
-    resume, ///< by a checkpoint that fits, or else as full
-    full,   ///< by reading all of it
-    none    ///< not at all: everything is fetched
+    resume, ///< by a checkpoint that matches; otherwise as full
+    full,   ///< by reading the whole device
+    none    ///< not at all: downloads everything
 };
 [[nodiscard]] char const* to_string(target_check check) noexcept;
-/// Whom an image is deployed to, and what is done when all of them have it.
+
+/// The hosts that an image is deployed to, and the program that runs when all have it.
 struct fleet_settings {
-    std::optional<int> expect;             ///< how many hosts; nothing where nobody has said it
-    std::vector<std::string> expect_hosts; ///< or which: literal addresses, as inet_ntop(3) writes them
-    std::vector<std::string> on_complete;  ///< an absolute path and arguments; empty for nothing
+    std::optional<int> expect;            ///< number of hosts; nothing: unknown
+    std::vector<ip_address> expect_hosts; ///< their addresses, in place of a number
+    std::vector<std::string> on_complete; ///< absolute path and arguments; empty: none
     std::chrono::milliseconds on_complete_timeout{60'000};
     friend bool operator==(fleet_settings const&, fleet_settings const&) = default;
 };
 
 /// One [[image]] table.
 struct image_settings {
-    std::string name;    ///< unique; names the image in logs
+    std::string name;    ///< unique; names the image in the log and the status
     std::string torrent; ///< absolute path of the .torrent file
     std::string device;  ///< absolute path of the block device or regular file; unique
     image_mode mode = image_mode::seed;
     std::optional<storage_class> profile; ///< overrides detection
-    std::vector<std::string> peers;       ///< "ADDRESS:PORT" to connect to
+    std::vector<ip_endpoint> peers;       ///< to connect to
     std::vector<std::string> trackers;    ///< announce URLs, besides the torrent's own
     std::optional<std::string> serial;    ///< the disk must have this serial number
     std::optional<std::int64_t> size;     ///< the device must have this size, in bytes
-    bool allow_mounted = false;           ///< seed although the device is mounted read-write
-    bool verify = true;                   ///< deploy: read everything back and hash it before it counts as done
+    bool allow_mounted = false;           ///< seed: accept a device that is mounted read-write
+    bool verify = true;                   ///< deploy: read the device back and hash it before the image is done
     source_check verify_source = source_check::lazy; ///< seed
     target_check check = target_check::resume;       ///< deploy
     std::int64_t upload_limit = 0;                   ///< bytes a second to all its peers; 0: no limit
-    bool super_seeding = false;                      ///< seed: offers each peer a few pieces at a time, at first
+    bool super_seeding = false;                      ///< seed: offer each peer a few pieces at a time, at first
     fleet_settings fleet;
     std::string origin; ///< "file:line" of the table, for messages; not part of comparison
 
-    /// Whether the daemon follows who gets it. What a machine is written from is nobody's fleet, unless somebody says
-    /// so.
+    /// Whether the daemon follows the hosts that download it. A deployed image has a fleet only if it expects hosts.
     [[nodiscard]] bool has_fleet() const noexcept {
         return mode == image_mode::seed || fleet.expect || !fleet.expect_hosts.empty();
     }
 
-    /// Equal in everything that matters while running: all but origin.
+    /// Compares every key; origin is none.
     friend bool operator==(image_settings const& a, image_settings const& b);
 };
 
 struct network_settings {
-    std::vector<std::string> listen{"0.0.0.0:6881", "[::]:6881"}; ///< "ADDRESS:PORT" each
-    bool local_discovery = true;                                  ///< BEP 14 multicast on the LAN
-    std::int64_t upload_limit = 0;                                ///< bytes a second to all peers; 0: no limit
-    std::int64_t download_limit = 0;                              ///< bytes a second from all peers; 0: no limit
-    int connections = 4000;                                       ///< peers at a time
-    int upload_slots = 0;                                         ///< peers that are sent to at a time; 0: all
-    bool slow_start = false; ///< begins with few upload slots where nobody was connected
-    bool read_once = true;   ///< a seed larger than memory takes back what peers can fetch from each other
-    int shards = 1;          ///< libtorrent sessions that share the peers of seeds, on consecutive ports
+    std::vector<ip_endpoint> listen = any_address(6881);
+    bool local_discovery = true;     ///< BEP 14 multicast on the LAN
+    std::int64_t upload_limit = 0;   ///< bytes a second to all peers; 0: no limit
+    std::int64_t download_limit = 0; ///< bytes a second from all peers; 0: no limit
+    int connections = 4000;          ///< peers at a time
+    int upload_slots = 0;            ///< peers that are sent to at a time; 0: no limit
+    bool slow_start = false;         ///< start with few upload slots when the first peers connect
+    bool read_once = true;           ///< larger seeds than the pool: withdraw pieces that peers can get from each other
+    int shards = 1;                  ///< libtorrent sessions that share the peers of seeds, on consecutive ports
     friend bool operator==(network_settings const&, network_settings const&) = default;
 };
 
 struct memory_settings {
-    std::int64_t pool = 256LL << 20; ///< bytes for all blocks in memory
-    std::optional<std::int64_t>
-        cache;              ///< bytes that are kept in case somebody asks again; nothing: what the pool has room for
-    int cache_shards = 32;  ///< a power of two
-    bool huge_pages = true; ///< ask the kernel for them
-    std::int64_t max_torrent = 256LL << 20; ///< bytes that a .torrent file may have
+    std::int64_t pool = 256LL << 20;        ///< bytes for all blocks in memory
+    std::optional<std::int64_t> cache;      ///< bytes of it that may keep clean blocks; nothing: whatever is free
+    int cache_shards = 32;                  ///< a power of two
+    bool huge_pages = true;                 ///< ask the kernel for huge pages
+    std::int64_t max_torrent = 256LL << 20; ///< largest .torrent file, in bytes
     friend bool operator==(memory_settings const&, memory_settings const&) = default;
 };
 
 struct hashing_settings {
-    std::optional<int> threads; ///< nothing: as many as processors
-    bool ahead = true;          ///< hash a piece while it arrives
+    std::optional<int> threads; ///< nothing: one for each processor
+    bool ahead = true;          ///< hash a piece while it arrives, not when it is complete
     friend bool operator==(hashing_settings const&, hashing_settings const&) = default;
 };
 
 struct resume_settings {
-    std::chrono::milliseconds interval{30'000}; ///< between two checkpoints of a download; 0: none, and none is used
-    std::string folder; ///< absolute path; empty: the one that the service manager names, or /var/lib/seedbed
+    std::chrono::milliseconds interval{30'000}; ///< between checkpoints of a download; 0: writes and reads none
+    std::string folder; ///< absolute path; empty: the service manager's state folder, or /var/lib/seedbed
     friend bool operator==(resume_settings const&, resume_settings const&) = default;
 };
 
 /// The tracker for the daemon's own images.
 struct tracker_settings {
     bool enabled = true;
-    /// "ADDRESS:PORT" each; nothing: those of default_listen() that are to be had.
-    std::optional<std::vector<std::string>> listen;
-    std::chrono::milliseconds interval{30'000};     ///< at which clients are to announce
-    std::chrono::milliseconds min_interval{10'000}; ///< more often they must not
-    int peers_per_image = 4096;                     ///< that are kept
-    int peers = 16384;                              ///< that are kept, of all images
-    int numwant = 200;                              ///< the most that an answer names
-    std::int64_t max_request = 8 << 10;             ///< bytes
-    [[nodiscard]] static std::vector<std::string> default_listen() { return {"0.0.0.0:6969", "[::]:6969"}; }
+    std::optional<std::vector<ip_endpoint>> listen; ///< nothing: those of default_listen() that are free
+    std::chrono::milliseconds interval{30'000};     ///< between announces, as clients are asked to keep
+    std::chrono::milliseconds min_interval{10'000}; ///< shortest time between announces
+    int peers_per_image = 4096;                     ///< kept for each image
+    int peers = 16384;                              ///< kept for all images together
+    int numwant = 200;                              ///< most peers in an answer
+    std::int64_t max_request = 8 << 10;             ///< longest request, in bytes
+    [[nodiscard]] static std::vector<ip_endpoint> default_listen() { return any_address(6969); }
     friend bool operator==(tracker_settings const&, tracker_settings const&) = default;
 };
 
-/// How the daemon is asked what it does.
+/// Where the daemon answers "seedbed status".
 struct control_settings {
     std::string socket = "/run/seedbed/seedbed.sock"; ///< absolute path of a Unix socket; empty: none
     friend bool operator==(control_settings const&, control_settings const&) = default;
@@ -127,7 +126,7 @@ struct control_settings {
 
 /// Where /metrics and /healthz are served over TCP.
 struct metrics_settings {
-    std::vector<std::string> listen; ///< "ADDRESS:PORT" each; empty: nowhere
+    std::vector<ip_endpoint> listen; ///< empty: nowhere
     friend bool operator==(metrics_settings const&, metrics_settings const&) = default;
 };
 
@@ -158,9 +157,5 @@ struct settings {
         return profiles[static_cast<std::size_t>(cls)];
     }
 };
-
-/// The dotted keys ("hashing.ahead") in which \p wanted differs from \p running although a running daemon cannot change
-/// them: what has been set up with them is in use. Empty if a reload can apply everything.
-[[nodiscard]] std::vector<std::string> unchangeable_differences(settings const& running, settings const& wanted);
 
 } // namespace seedbed

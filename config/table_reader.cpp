@@ -11,7 +11,7 @@ namespace seedbed {
 
 namespace {
 
-/// Longer than any size or duration is written, and short enough to be repeated in a message.
+/// Longer than any valid size, and short enough to be quoted in a message.
 constexpr std::size_t longest_number = 64;
 
 char const* describe(toml::node_type type) {
@@ -38,12 +38,6 @@ char const* describe(toml::node_type type) {
     return "nothing";
 }
 
-/// A size in which no digit is lost.
-std::string exact_size(std::int64_t bytes) {
-    auto const text = format_byte_size(bytes);
-    return parse_byte_size(text) == bytes ? text : std::to_string(bytes) + " B";
-}
-
 template <class T, class Format>
 std::optional<std::string> outside(T value, value_range<T> range, Format format) {
     if (value >= range.min && value <= range.max) {
@@ -58,6 +52,11 @@ std::string unknown_key(std::string_view key, std::vector<std::string> const& kn
 }
 
 } // namespace
+
+std::string exact_size(std::int64_t bytes) {
+    auto const text = format_byte_size(bytes);
+    return parse_byte_size(text) == bytes ? text : std::to_string(bytes) + " B";
+}
 
 table_reader::table_reader(toml::table const& table, std::string path, config_place place, error_report& report)
     : m_table(&table)
@@ -194,6 +193,26 @@ std::optional<std::vector<std::string>> table_reader::texts(std::string_view key
     return valid ? std::optional(std::move(values)) : std::nullopt;
 }
 
+std::optional<std::vector<ip_endpoint>> table_reader::endpoints(std::string_view key, single_text single) {
+    std::vector<ip_endpoint> parsed;
+    std::vector<std::string> seen; // as written, one for each of parsed
+    auto const check = [&](std::string const& text) -> std::optional<error> {
+        auto const endpoint = parse_ip_endpoint(text);
+        if (!endpoint) {
+            return endpoint.error();
+        }
+        auto const same = std::ranges::find(parsed, *endpoint);
+        if (same != parsed.end()) {
+            auto const& first = seen[static_cast<std::size_t>(same - parsed.begin())];
+            return error{in_quotes(text) + " is the same as " + in_quotes(first)};
+        }
+        parsed.push_back(*endpoint);
+        seen.push_back(text);
+        return std::nullopt;
+    };
+    return texts(key, check, single) ? std::optional(std::move(parsed)) : std::nullopt;
+}
+
 bool table_reader::take_text(std::string_view key, toml::node const& element, text_check const& check,
                              std::vector<std::string>& into) {
     auto const* text = element.as_string();
@@ -250,6 +269,12 @@ void table_reader::require(std::string_view key, std::string_view expected) {
 
 bool table_reader::has(std::string_view key) const {
     return m_table->contains(key);
+}
+
+std::optional<std::string> table_reader::peek_text(std::string_view key) const {
+    auto const* const node = m_table->get(key);
+    auto const* const text = node != nullptr ? node->as_string() : nullptr;
+    return text != nullptr ? std::optional(text->get()) : std::nullopt;
 }
 
 bool table_reader::has_list(std::string_view key) const {

@@ -11,19 +11,23 @@
 #include <toml++/toml.h>
 
 #include "config/error_report.hpp"
+#include "config/ip_endpoint.hpp"
 #include "core/foundation/error.hpp"
 
 namespace seedbed {
 
-/// The values that a key may have, both ends included.
+/// The values that a key may have; both ends are included.
 template <class T>
 struct value_range {
     T min;
     T max;
 };
 
-/// Reads the keys of one table. Whatever is wrong with a value goes into the report, and the value counts as absent;
-/// so one pass finds every error. The keys asked for are the known ones: finish() reports all others.
+/// A size in which no digit is lost: "16 MiB", "16777215 B".
+[[nodiscard]] std::string exact_size(std::int64_t bytes);
+
+/// Reads the keys of one table. A wrong value is reported and then counts as absent, so one pass finds every error. The
+/// keys asked for are the known ones: finish() reports all others.
 ///
 /// Threads: one at a time. Table, source and report outlive the reader.
 class table_reader {
@@ -34,7 +38,7 @@ public:
     [[nodiscard]] std::optional<bool> boolean(std::string_view key);
     [[nodiscard]] std::optional<std::int64_t> integer(std::string_view key, value_range<std::int64_t> range);
     [[nodiscard]] std::optional<std::string> text(std::string_view key);
-    /// A boolean, or the text "auto": as "true", "false" or "auto".
+    /// A boolean, or the text "auto", as "true", "false" or "auto".
     [[nodiscard]] std::optional<std::string> boolean_or_auto(std::string_view key);
     /// An integer, in bytes, or a text for parse_byte_size().
     [[nodiscard]] std::optional<std::int64_t> byte_size(std::string_view key, value_range<std::int64_t> range);
@@ -42,32 +46,39 @@ public:
     [[nodiscard]] std::optional<std::chrono::milliseconds> duration(std::string_view key,
                                                                     value_range<std::chrono::milliseconds> range);
 
-    /// Why a text is not valid; nothing if it is.
+    /// Why a text is invalid, or nothing.
     using text_check = std::function<std::optional<error>(std::string const&)>;
     enum class single_text : bool { refused, allowed };
-    /// A list of texts, each of which passes \p check. \param single whether one text may stand for a list of one.
+    /// A list of texts that pass \p check. \param single whether a text may stand for a list of one.
     [[nodiscard]] std::optional<std::vector<std::string>> texts(std::string_view key, text_check const& check,
                                                                 single_text single = single_text::refused);
+
+    /// A list of "ADDRESS:PORT" that differ from each other.
+    [[nodiscard]] std::optional<std::vector<ip_endpoint>> endpoints(std::string_view key,
+                                                                    single_text single = single_text::refused);
 
     [[nodiscard]] std::optional<table_reader> table(std::string_view key);
     /// The tables of a [[key]] array, in the file's order.
     [[nodiscard]] std::vector<table_reader> tables(std::string_view key);
 
-    /// Reports \p key if the table does not have it. \param expected what it should hold.
+    /// Reports \p key as missing if the table does not have it. \param expected what it should hold.
     void require(std::string_view key, std::string_view expected);
     [[nodiscard]] bool has(std::string_view key) const;
+    /// The text that \p key holds, if it holds one; does not count as asking for the key.
+    [[nodiscard]] std::optional<std::string> peek_text(std::string_view key) const;
     /// Whether \p key holds a list.
     [[nodiscard]] bool has_list(std::string_view key) const;
 
     /// Reports an error of \p key, at its line.
     void fail(std::string_view key, std::string_view reason);
 
-    /// Reports each key that was not asked for: with \p reason, or as unknown and with the known key that it resembles.
+    /// Reports each key that was not asked for: with \p reason or, without one, as unknown and with a known key that it
+    /// resembles.
     void finish(std::string_view reason = {});
 
     /// The table's first line.
     [[nodiscard]] config_place place() const noexcept { return m_place; }
-    /// The line of \p key; the table's if it has no such key.
+    /// The line of \p key, or the table's if the key is missing.
     [[nodiscard]] config_place place_of(std::string_view key) const;
 
 private:
@@ -75,7 +86,7 @@ private:
     [[nodiscard]] config_place place_of(toml::node const& node) const;
     [[nodiscard]] std::string path_of(std::string_view key) const;
     void wrong_type(std::string_view key, std::string_view expected, toml::node const& found);
-    /// False, and reported, if \p element is no valid text.
+    /// Reports \p element and returns false if it is no valid text.
     bool take_text(std::string_view key, toml::node const& element, text_check const& check,
                    std::vector<std::string>& into);
 

@@ -9,15 +9,15 @@ namespace {
 
 constexpr int max_key_parts = 32;
 
-/// Finds keys of more parts than any sensible one has ("a.b.c" has three). toml++ limits how deep values nest but not
-/// keys, and takes one stack frame a level to free its tables: a long enough key overflows the stack. The scan follows
-/// strings and comments, so dots in them do not count; what else holds dots (numbers, dates) holds few.
+/// Finds keys with too many parts ("a.b.c" has three). toml++ limits the nesting of values but not of keys, and frees
+/// tables recursively, so a long enough key overflows the stack. The scan skips strings and comments; other values with
+/// dots (numbers, dates) have few.
 class key_scan {
 public:
     explicit key_scan(std::string_view text)
         : m_text(text) {}
 
-    /// The line of the first such key; 0 if there is none.
+    /// The line of the first such key, or 0.
     [[nodiscard]] std::size_t line_of_long_key() {
         int parts = 1;
         while (m_at < m_text.size()) {
@@ -47,7 +47,7 @@ private:
         ++m_at;
     }
 
-    /// Goes behind the string that begins here. One that is not closed ends with its line, or with the text.
+    /// Moves past the string that begins here. An unclosed one ends with its line, or with the text.
     void skip_string(char quote) {
         std::string const delimiter(3, quote);
         bool const multiline = m_text.substr(m_at).starts_with(delimiter);

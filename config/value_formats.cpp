@@ -1,18 +1,33 @@
 #include "config/value_formats.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <limits>
-
-#include <arpa/inet.h>
+#include <cstdint>
+#include <system_error>
 
 #include "config/error_report.hpp"
+#include "config/host_port.hpp"
+#include "config/ip_endpoint.hpp"
 
 namespace seedbed {
 
 namespace {
 
 constexpr std::size_t longest_name = 64;
+
+struct duration_unit {
+    std::string_view name;
+    std::chrono::milliseconds length;
+};
+constexpr std::array<duration_unit, 4> duration_units{{
+    {"h", std::chrono::hours(1)},
+    {"min", std::chrono::minutes(1)},
+    {"s", std::chrono::seconds(1)},
+    {"ms", std::chrono::milliseconds(1)},
+}};
+/// In nanoseconds, which clocks count, it fits 63 bits many times.
+constexpr std::chrono::milliseconds longest_duration = std::chrono::hours(24 * 366);
 
 bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -22,47 +37,10 @@ bool is_alphanumeric(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-    std::uint16_t port = 0;
-    auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (ec != std::errc{} || end != text.data() + text.size() || text.front() == '0') {
-        return std::nullopt;
-    }
-    return port;
-}
-
-/// inet_pton stops at a NUL, so a text that holds one must not reach it.
-bool parse_address(std::string_view text, endpoint& into) {
-    if (text.find('\0') != std::string_view::npos) {
-        return false;
-    }
-    return ::inet_pton(into.v6 ? AF_INET6 : AF_INET, std::string(text).c_str(), into.address.data()) == 1;
-}
-
-/// Splits "HOST", "HOST:PORT", "[V6]" or "[V6]:PORT". The host keeps its brackets; a port is nothing if there is no
-/// colon after the host.
-struct authority {
-    std::string_view host;
-    std::optional<std::string_view> port;
-};
-
-authority split_authority(std::string_view text) {
-    auto const host_end = text.starts_with('[') ? text.find(']') : 0;
-    auto const colon = host_end == std::string_view::npos ? host_end : text.find(':', host_end);
-    if (colon == std::string_view::npos) {
-        return {text, std::nullopt};
-    }
-    return {text.substr(0, colon), text.substr(colon + 1)};
-}
-
-bool is_bracketed(std::string_view host) {
-    return host.size() >= 2 && host.front() == '[' && host.back() == ']';
-}
-
 bool is_host(std::string_view host) {
     if (host.starts_with('[')) {
-        endpoint ignored{.v6 = true};
-        return is_bracketed(host) && parse_address(host.substr(1, host.size() - 2), ignored);
+        auto const address = is_bracketed(host) ? host.substr(1, host.size() - 2) : std::string_view();
+        return address.find(':') != std::string_view::npos && parse_ip_address(address).has_value();
     }
     return !host.empty() && std::all_of(host.begin(), host.end(),
                                         [](char c) { return is_alphanumeric(c) || c == '.' || c == '-' || c == '_'; });
@@ -70,72 +48,49 @@ bool is_host(std::string_view host) {
 
 } // namespace
 
-result<endpoint> parse_endpoint(std::string_view text) {
-    auto const [host, port_text] = split_authority(text);
-    endpoint parsed{.v6 = is_bracketed(host)};
-    auto const address = parsed.v6 ? host.substr(1, host.size() - 2) : host;
-    if (!parse_address(address, parsed)) {
-        return tl::unexpected(error{
-            in_quotes(text) + " does not start with a literal address: expected 192.0.2.1:6881 or [2001:db8::1]:6881"});
-    }
-    auto const port = port_text ? parse_port(*port_text) : std::nullopt;
-    if (!port) {
-        return tl::unexpected(error{in_quotes(text) + " does not end with a port, 1 to 65535"});
-    }
-    parsed.port = *port;
-    return parsed;
-}
-
-result<std::string> parse_host_address(std::string_view text) {
-    endpoint parsed{.v6 = text.find(':') != std::string_view::npos};
-    std::array<char, INET6_ADDRSTRLEN> written{};
-    if (!parse_address(text, parsed) ||
-        ::inet_ntop(parsed.v6 ? AF_INET6 : AF_INET, parsed.address.data(), written.data(), written.size()) == nullptr) {
-        return tl::unexpected(
-            error{in_quotes(text) + " is not a literal address: expected 192.0.2.11 or 2001:db8::11"});
-    }
-    return std::string(written.data());
-}
-
 result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     std::int64_t number = 0;
-    auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
-    auto unit = text.substr(static_cast<std::size_t>(end - text.data()));
-    if (unit.starts_with(' ')) {
-        unit.remove_prefix(1);
+    auto const* const text_end = text.data() + text.size();
+    auto const [end, ec] = std::from_chars(text.data(), text_end, number);
+    auto name = std::string_view(end, static_cast<std::size_t>(text_end - end));
+    if (name.starts_with(' ')) {
+        name.remove_prefix(1);
     }
-    auto const factor = unit == "ms" ? 1 : unit == "s" ? 1'000 : 0;
-    if (ec != std::errc{} || factor == 0 || text.front() == '-' ||
-        number > std::numeric_limits<std::int64_t>::max() / factor) {
-        return tl::unexpected(
-            error{in_quotes(text) + " is not a duration: expected milliseconds, \"100 ms\" or \"1 s\""});
+    auto const* const unit = std::ranges::find(duration_units, name, &duration_unit::name);
+    if (ec == std::errc::invalid_argument || unit == duration_units.end() || text.front() == '-') {
+        return tl::unexpected(error{
+            in_quotes(text) + " is not a duration: expected a whole number with ms, s, min or h, such as \"90 s\""});
     }
-    return std::chrono::milliseconds(number * factor);
+    if (ec != std::errc{} || number > longest_duration / unit->length) {
+        return tl::unexpected(error{in_quotes(text) + " is longer than a year"});
+    }
+    return number * unit->length;
 }
 
 std::string format_duration(std::chrono::milliseconds duration) {
-    auto const count = duration.count();
-    if (count != 0 && count % 1'000 == 0) {
-        return std::to_string(count / 1'000) + " s";
+    for (auto const& [name, length] : duration_units) {
+        if (duration.count() != 0 && duration % length == std::chrono::milliseconds(0)) {
+            return std::to_string(duration / length) + " " + std::string(name);
+        }
     }
-    return std::to_string(count) + " ms";
+    return std::to_string(duration.count()) + " ms";
 }
 
 std::optional<error> check_tracker_url(std::string_view url) {
     auto const separator = url.find("://");
     auto const scheme = url.substr(0, separator);
     if (separator == std::string_view::npos || (scheme != "http" && scheme != "https" && scheme != "udp")) {
-        return error{in_quotes(url) + " is not a tracker: expected an URL with http://, https:// or udp://"};
+        return error{in_quotes(url) + " is not a tracker: expected a URL with http://, https:// or udp://"};
     }
     if (!std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; })) {
-        return error{in_quotes(url) + " holds a character that no URL may hold"};
+        return error{in_quotes(url) + " contains a character that is not allowed in a URL"};
     }
     auto text = url.substr(separator + 3);
     text = text.substr(0, text.find_first_of("/?#"));
     if (auto const at = text.rfind('@'); at != std::string_view::npos) {
         text.remove_prefix(at + 1);
     }
-    auto const [host, port] = split_authority(text);
+    auto const [host, port] = split_host_port(text);
     if (!is_host(host)) {
         return error{in_quotes(url) + " names no host"};
     }

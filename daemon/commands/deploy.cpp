@@ -63,8 +63,7 @@ void apply_network(deploy_options const& options, network_settings& network) {
     if (!options.listen.empty()) {
         network.listen = options.listen;
     } else if (network.listen == network_settings{}.listen) {
-        auto const port = std::to_string(port_to_listen_on());
-        network.listen = {"0.0.0.0:" + port, "[::]:" + port};
+        network.listen = any_address(port_to_listen_on());
     }
     network.local_discovery = network.local_discovery && options.local_discovery;
 }

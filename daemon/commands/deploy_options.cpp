@@ -36,6 +36,8 @@ struct raw_options {
     std::string seed_until_idle;
     std::string ratio;
     std::string timeout;
+    std::vector<std::string> peers;
+    std::vector<std::string> listen;
     bool no_local_discovery = false;
     bool verify = false;
     bool no_verify = false;
@@ -48,12 +50,12 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("yes,y", po::bool_switch(&options.yes), "overwrite the device without asking");
     add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk with another serial number");
     add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device of another size, for example \"20 GiB\"");
-    add("peer", po::value(&options.image.peers)->value_name("ADDRESS:PORT"),
+    add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"),
         "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
         "ask this tracker for peers, in addition to those of the .torrent; may be repeated");
     add("no-local-discovery", po::bool_switch(&raw.no_local_discovery), "do not look for peers by multicast");
-    add("listen", po::value(&options.listen)->value_name("ADDRESS:PORT"),
+    add("listen", po::value(&raw.listen)->value_name("ADDRESS:PORT"),
         "accept peers on this address; may be repeated (default: port 6881 of all addresses, or a free port if 6881 is "
         "taken)");
     add("timeout", po::value(&raw.timeout)->value_name("TIME"),
@@ -90,7 +92,7 @@ result<void> read_time(char const* name, std::string const& text, std::optional<
     if (text.empty()) {
         return {};
     }
-    auto const time = parse_waiting_time(text);
+    auto const time = parse_duration(text);
     if (!time) {
         return refuse(std::string(name) + " " + time.error().message);
     }
@@ -153,15 +155,19 @@ result<void> read_device_options(raw_options const& raw, image_settings& image) 
     return {};
 }
 
-result<void> check_network(deploy_options const& options) {
-    for (auto const& [name, list] :
-         {std::pair{"--peer ", &options.image.peers}, std::pair{"--listen ", &options.listen}}) {
-        for (auto const& address : *list) {
-            if (auto const parsed = parse_endpoint(address); !parsed) {
-                return refuse(name + parsed.error().message);
-            }
+result<void> read_endpoints(std::string const& name, std::vector<std::string> const& texts,
+                            std::vector<ip_endpoint>& into) {
+    for (auto const& text : texts) {
+        auto const endpoint = parse_ip_endpoint(text);
+        if (!endpoint) {
+            return refuse(name + " " + endpoint.error().message);
         }
+        into.push_back(*endpoint);
     }
+    return {};
+}
+
+result<void> check_trackers(deploy_options const& options) {
     for (auto const& url : options.image.trackers) {
         if (auto const wrong = check_tracker_url(url)) {
             return refuse("--tracker " + wrong->message);
@@ -190,8 +196,10 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     if (ec) {
         return refuse("cannot determine the current folder: " + ec.message());
     }
-    for (auto const& step : {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),
-                             read_device_options(raw, options.image), check_network(options)}) {
+    for (auto const& step :
+         {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),
+          read_device_options(raw, options.image), read_endpoints("--peer", raw.peers, options.image.peers),
+          read_endpoints("--listen", raw.listen, options.listen), check_trackers(options)}) {
         if (!step) {
             return step;
         }
@@ -200,23 +208,6 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
 }
 
 } // namespace
-
-result<std::chrono::milliseconds> parse_waiting_time(std::string const& text) {
-    struct unit {
-        std::string_view name;
-        int seconds;
-    };
-    for (auto const& [name, seconds] : {unit{"min", 60}, unit{"h", 3600}}) {
-        if (text.ends_with(name)) {
-            auto const number = parse_duration(text.substr(0, text.size() - name.size()) + "s");
-            if (number && *number <= std::chrono::hours(24 * 366) / seconds) {
-                return *number * seconds;
-            }
-        }
-    }
-    auto const time = parse_duration(text);
-    return time ? time : refuse("\"" + text + "\" is not a time: expected a whole number of ms, s, min or h");
-}
 
 std::string usual_state_folder() {
     if (::geteuid() == 0) {

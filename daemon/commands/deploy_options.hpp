@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "config/ip_endpoint.hpp"
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
 #include "daemon/commands/command_help.hpp"
@@ -15,9 +16,9 @@ namespace seedbed {
 
 /// The command line of `seedbed deploy`.
 struct deploy_options {
-    image_settings image; ///< torrent and device are absolute; has no name yet
-    std::string config;   ///< profiles, network and the like; empty: the defaults
-    std::vector<std::string> listen;
+    image_settings image;            ///< torrent and device are absolute; has no name yet
+    std::string config;              ///< profiles, network and the like; empty: the defaults
+    std::vector<ip_endpoint> listen; ///< empty: as the configuration says
     bool local_discovery = true;
     seed_limits seeding;
     std::optional<std::chrono::milliseconds> timeout;
@@ -33,9 +34,6 @@ struct deploy_options {
 /// The default folder of checkpoints: /var/lib/seedbed for root, for others $XDG_STATE_HOME/seedbed (by default
 /// ~/.local/state/seedbed).
 [[nodiscard]] std::string usual_state_folder();
-
-/// A time with the unit ms, s, min or h: "90s", "2 h".
-[[nodiscard]] result<std::chrono::milliseconds> parse_waiting_time(std::string const& text);
 
 [[nodiscard]] command_help deploy_help();
 

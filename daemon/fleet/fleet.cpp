@@ -7,6 +7,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "daemon/http/query_string.hpp"
+#include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
@@ -118,14 +119,8 @@ fleet::host& fleet::add(address const& where, std::uint16_t port) {
     return added;
 }
 
-std::string fleet::expected_text(address const& where) {
-    // The configuration knows no scopes.
-    auto const plain = where.is_v6() ? address(boost::asio::ip::address_v6(where.to_v6().to_bytes())) : where;
-    return plain.to_string();
-}
-
 bool fleet::is_expected(address const& where) const {
-    return std::ranges::find(m_settings.expect_hosts, expected_text(where)) != m_settings.expect_hosts.end();
+    return std::ranges::find(m_settings.expect_hosts, to_ip_address(where)) != m_settings.expect_hosts.end();
 }
 
 bool fleet::is_expected(host const& which) const {

@@ -134,8 +134,6 @@ private:
     [[nodiscard]] bool is_expected(boost::asio::ip::address const& where) const;
     [[nodiscard]] bool is_expected(host const& which) const;
     [[nodiscard]] bool is_wanted(host const& which) const;
-    /// How an address would stand in the configuration.
-    [[nodiscard]] static std::string expected_text(boost::asio::ip::address const& where);
     [[nodiscard]] std::string name_of(host const& which) const;
     [[nodiscard]] static std::string name_of(host const& which, bool shared_address);
     [[nodiscard]] std::string count() const;

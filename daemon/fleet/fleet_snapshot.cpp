@@ -4,12 +4,13 @@
 #include <cmath>
 #include <map>
 #include <set>
-#include <string_view>
 
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "config/ip_endpoint.hpp"
 #include "daemon/fleet/fleet.hpp"
+#include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
@@ -87,8 +88,8 @@ fleet_status fleet::status(clock::time_point now, std::chrono::system_clock::tim
         told.started = wall - std::chrono::duration_cast<std::chrono::system_clock::duration>(now - *m_first_start);
         told.seconds = to_seconds((m_deployed ? m_ended : now) - *m_first_start);
     }
-    std::set<std::string_view> const wanted(m_settings.expect_hosts.begin(), m_settings.expect_hosts.end());
-    std::set<std::string> seen; // of these
+    std::set<ip_address> const wanted(m_settings.expect_hosts.begin(), m_settings.expect_hosts.end());
+    std::set<ip_address> seen; // of these
     std::map<address, int> at_address;
     for (auto const& each : m_hosts) {
         ++at_address[each.addresses.front()];
@@ -102,16 +103,19 @@ fleet_status fleet::status(clock::time_point now, std::chrono::system_clock::tim
         shown.name = name_of(each, at_address[each.addresses.front()] > 1);
         shown.expected = wanted.empty();
         for (auto const& where : each.addresses) {
-            if (auto text = expected_text(where); wanted.contains(text)) {
+            if (auto const plain = to_ip_address(where); wanted.contains(plain)) {
                 shown.expected = true;
-                seen.insert(std::move(text));
+                seen.insert(plain);
             }
         }
         expected_and_seen += shown.expected ? 1 : 0;
     }
     if (!wanted.empty()) {
-        std::ranges::copy_if(m_settings.expect_hosts, std::back_inserter(told.not_seen),
-                             [&seen](std::string const& each) { return !seen.contains(each); });
+        for (auto const& each : m_settings.expect_hosts) {
+            if (!seen.contains(each)) {
+                told.not_seen.push_back(to_string(each));
+            }
+        }
         told.missing = told.not_seen.size();
     } else if (told.expected && *told.expected > expected_and_seen) {
         told.missing = *told.expected - expected_and_seen;
@@ -124,16 +128,16 @@ std::size_t fleet::complete() const {
         return static_cast<std::size_t>(std::ranges::count(m_hosts, state_kind::complete, &host::state));
     }
     // An address counts once, whoever else is behind it.
-    std::set<std::string> there;
+    std::set<ip_address> there;
     for (auto const& each : m_hosts) {
         if (each.state == state_kind::complete) {
             for (auto const& where : each.addresses) {
-                there.insert(expected_text(where));
+                there.insert(to_ip_address(where));
             }
         }
     }
     return static_cast<std::size_t>(
-        std::ranges::count_if(m_settings.expect_hosts, [&there](auto const& text) { return there.contains(text); }));
+        std::ranges::count_if(m_settings.expect_hosts, [&there](auto const& each) { return there.contains(each); }));
 }
 
 std::optional<std::size_t> fleet::expected() const {

@@ -41,7 +41,7 @@ constexpr std::size_t longest_answer = 4096;
 class report_sender::delivery : public std::enable_shared_from_this<delivery> {
 public:
     delivery(asio::io_context& context, std::string image, report_url to, std::string info_hash, host_report report,
-             std::vector<std::string> const& listeners)
+             std::vector<ip_endpoint> const& listeners)
         : m_image(std::move(image))
         , m_to(std::move(to))
         , m_info_hash(std::move(info_hash))
@@ -220,7 +220,7 @@ private:
     bool m_ended = false;
 };
 
-report_sender::report_sender(asio::io_context& context, std::function<std::vector<std::string>()> listeners)
+report_sender::report_sender(asio::io_context& context, std::function<std::vector<ip_endpoint>()> listeners)
     : m_context(context)
     , m_listeners(std::move(listeners)) {}
 

@@ -9,6 +9,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "config/ip_endpoint.hpp"
 #include "daemon/fleet/report_sink.hpp"
 
 namespace seedbed {
@@ -20,9 +21,9 @@ namespace seedbed {
 /// Threads: confined to the one that runs the io_context.
 class report_sender final : public report_sink {
 public:
-    /// \param listeners the "ADDRESS:PORT" on which this daemon listens for peers. Where they name an address, the
+    /// \param listeners the addresses on which this daemon listens for peers. Where they name an address, the
     /// report comes from it, as announces do.
-    report_sender(boost::asio::io_context& context, std::function<std::vector<std::string>()> listeners);
+    report_sender(boost::asio::io_context& context, std::function<std::vector<ip_endpoint>()> listeners);
     report_sender(report_sender const&) = delete;
     report_sender& operator=(report_sender const&) = delete;
     ~report_sender();
@@ -35,7 +36,7 @@ public:
 private:
     class delivery;
     boost::asio::io_context& m_context;
-    std::function<std::vector<std::string>()> m_listeners;
+    std::function<std::vector<ip_endpoint>()> m_listeners;
     std::map<std::string, std::vector<std::shared_ptr<delivery>>> m_deliveries; ///< by image
 };
 

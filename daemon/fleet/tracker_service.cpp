@@ -50,16 +50,16 @@ result<void> tracker_service::apply(tracker_settings const& wanted, network_sett
     m_limits.header_bytes = static_cast<std::size_t>(wanted.max_request);
 
     auto const addresses =
-        wanted.enabled ? wanted.listen.value_or(tracker_settings::default_listen()) : std::vector<std::string>();
+        wanted.enabled ? wanted.listen.value_or(tracker_settings::default_listen()) : std::vector<ip_endpoint>();
     std::erase_if(m_servers,
                   [&](auto const& server) { return std::ranges::find(addresses, server.first) == addresses.end(); });
     result<void> outcome;
-    for (auto const& text : addresses) {
-        if (auto const open = m_servers.find(text); open != m_servers.end()) {
+    for (auto const& address : addresses) {
+        if (auto const open = m_servers.find(address); open != m_servers.end()) {
             open->second->set_limits(m_limits);
             continue;
         }
-        auto const opened = listen(text);
+        auto const opened = listen(address);
         if (!opened && wanted.listen) {
             outcome = tl::unexpected(error{"tracker: " + opened.error().message});
         } else if (!opened) {
@@ -69,19 +69,15 @@ result<void> tracker_service::apply(tracker_settings const& wanted, network_sett
     return outcome;
 }
 
-result<void> tracker_service::listen(std::string const& text) {
-    auto const endpoint = to_tcp_endpoint(text);
-    if (!endpoint) {
-        return tl::unexpected(error{"listen on " + text + ": no address"});
-    }
+result<void> tracker_service::listen(ip_endpoint const& address) {
     auto server = std::make_unique<http_server>(
         m_context, [this](http_request const& request) { return answer(request); }, m_limits);
-    auto const opened = server->listen_tcp(endpoint->address().to_string(), endpoint->port());
+    auto const opened = server->listen_tcp(to_string(address.address), address.port);
     if (!opened) {
         return tl::unexpected(opened.error());
     }
-    log_debug({}, "tracker: listening on " + text);
-    m_servers[text] = std::move(server);
+    log_debug({}, "tracker: listening on " + to_string(address));
+    m_servers[address] = std::move(server);
     return {};
 }
 
@@ -91,12 +87,11 @@ void tracker_service::set_images(std::vector<tracker::image> const& images) {
 
 std::uint16_t tracker_service::port() const {
     std::uint16_t found = 0;
-    for (auto const& [text, server] : m_servers) {
-        auto const endpoint = to_tcp_endpoint(text);
-        if (endpoint && endpoint->address().is_unspecified()) {
-            return endpoint->port();
+    for (auto const& [endpoint, server] : m_servers) {
+        if (endpoint.address.is_any()) {
+            return endpoint.port;
         }
-        found = endpoint ? endpoint->port() : found;
+        found = endpoint.port;
     }
     return found;
 }

@@ -45,14 +45,14 @@ public:
 private:
     [[nodiscard]] http_response answer(http_request const& request);
     [[nodiscard]] http_response take_report(http_request const& request);
-    result<void> listen(std::string const& address);
+    result<void> listen(ip_endpoint const& address);
 
     boost::asio::io_context& m_context;
     std::string const m_own_prefix;
     events m_told;
     tracker m_tracker;
     http_limits m_limits;
-    std::map<std::string, std::unique_ptr<http_server>> m_servers; ///< by "ADDRESS:PORT"
+    std::map<ip_endpoint, std::unique_ptr<http_server>> m_servers;
 };
 
 } // namespace seedbed

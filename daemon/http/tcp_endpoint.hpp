@@ -1,16 +1,20 @@
 #pragma once
 
-#include <optional>
-#include <string>
 #include <vector>
 
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
+
+#include "config/ip_endpoint.hpp"
 
 namespace seedbed {
 
-/// What parse_endpoint() of the configuration reads, for Asio; nothing for what it refuses.
-[[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> to_tcp_endpoint(std::string const& text);
-/// Those of them that are endpoints.
-[[nodiscard]] std::vector<boost::asio::ip::tcp::endpoint> to_tcp_endpoints(std::vector<std::string> const& texts);
+// The configuration's addresses, for Asio.
+
+[[nodiscard]] boost::asio::ip::tcp::endpoint to_tcp_endpoint(ip_endpoint const& endpoint);
+[[nodiscard]] std::vector<boost::asio::ip::tcp::endpoint> to_tcp_endpoints(std::vector<ip_endpoint> const& endpoints);
+
+/// The scope of a link-local address is dropped: the configuration has none.
+[[nodiscard]] ip_address to_ip_address(boost::asio::ip::address const& address);
 
 } // namespace seedbed

@@ -1,7 +1,6 @@
 // How app applies a changed configuration. A reload is a transaction: the files are read and everything is checked
 // before anything changes.
 
-#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "config/key.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/log/logging.hpp"
@@ -20,19 +20,6 @@
 namespace seedbed {
 
 namespace {
-
-/// Replaces the settings that a running daemon cannot change by those in force, so that the next reload compares with
-/// these.
-void keep_unchangeable(settings const& running, settings& wanted) {
-    wanted.network.shards = running.network.shards;
-    wanted.memory.cache_shards = running.memory.cache_shards;
-    wanted.memory.huge_pages = running.memory.huge_pages;
-    wanted.hashing.ahead = running.hashing.ahead;
-    for (std::size_t i = 0; i < wanted.profiles.size(); ++i) {
-        wanted.profiles[i].direct_io = running.profiles[i].direct_io;
-        wanted.profiles[i].io_engine = running.profiles[i].io_engine;
-    }
-}
 
 /// An image's .torrent file as a reload finds it.
 struct changed_torrent {
@@ -152,7 +139,7 @@ void app::apply(reload_plan const& plan, settings wanted) {
     if (plan.log_level) {
         set_log_level(wanted.log.level);
     }
-    keep_unchangeable(m_node.in_force(), wanted);
+    keep_restart_keys(m_node.in_force(), wanted);
     m_node.set_in_force(std::move(wanted));
     apply_memory(plan);
     apply_services(plan);

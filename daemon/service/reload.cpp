@@ -1,28 +1,36 @@
 #include "daemon/service/reload.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string>
+
+#include "config/key.hpp"
 
 namespace seedbed {
 
 namespace {
 
-/// Whether nothing differs but what can change while the image is in use.
-bool same_in_use(image_settings running, image_settings const& wanted) {
-    running.peers = wanted.peers;
-    running.trackers = wanted.trackers;
-    running.profile = wanted.profile;
-    running.verify = wanted.verify;
-    running.check = wanted.check; // looked at when it is opened
-    running.upload_limit = wanted.upload_limit;
-    running.super_seeding = wanted.super_seeding;
-    running.fleet = wanted.fleet;
-    return running == wanted;
+/// Whether no key differs for which the image has to be opened again.
+bool may_stay_open(image_settings const& running, image_settings const& wanted) {
+    return std::ranges::all_of(
+        image_keys(), [&](auto const& key) { return key.change != key_change::reopen || key.equal(running, wanted); });
+}
+
+/// The tables with a key that differs and that a reload applies.
+std::set<std::string> changed_tables(settings const& running, settings const& wanted) {
+    std::set<std::string> tables;
+    for (auto const& key : daemon_keys()) {
+        if (key.change == key_change::live && !key.equal(running, wanted)) {
+            tables.insert(key.table);
+        }
+    }
+    return tables;
 }
 
 void plan_image(reload_plan& plan, running_image const& image, image_settings const* wanted) {
     if (wanted == nullptr) {
         plan.close.push_back(image.settings.name);
-    } else if (image.failed || image.torrent_changed || !same_in_use(image.settings, *wanted)) {
+    } else if (image.failed || image.torrent_changed || !may_stay_open(image.settings, *wanted)) {
         plan.close.push_back(image.settings.name);
         plan.open.push_back(*wanted);
     } else if (!(image.settings == *wanted)) {
@@ -44,17 +52,16 @@ reload_plan plan_reload(settings const& running, std::vector<running_image> cons
             plan.open.push_back(image);
         }
     }
-    auto changeable = wanted.network;
-    changeable.shards = running.network.shards;
-    plan.network = !(running.network == changeable);
-    plan.resume = !(running.resume == wanted.resume);
-    plan.tracker = !(running.tracker == wanted.tracker);
-    plan.memory = running.memory.pool != wanted.memory.pool || running.memory.cache != wanted.memory.cache;
-    plan.hashing = running.hashing.threads != wanted.hashing.threads;
-    plan.control = !(running.control == wanted.control) || !(running.metrics == wanted.metrics);
-    plan.profiles = running.profiles != wanted.profiles;
-    plan.log_level = running.log.level != wanted.log.level;
-    plan.needs_restart = unchangeable_differences(running, wanted);
+    auto const tables = changed_tables(running, wanted);
+    plan.network = tables.contains("network");
+    plan.resume = tables.contains("resume");
+    plan.tracker = tables.contains("tracker");
+    plan.memory = tables.contains("memory");
+    plan.hashing = tables.contains("hashing");
+    plan.control = tables.contains("control") || tables.contains("metrics");
+    plan.profiles = std::ranges::any_of(tables, [](auto const& table) { return table.starts_with("profile."); });
+    plan.log_level = tables.contains("log");
+    plan.needs_restart = restart_differences(running, wanted);
     return plan;
 }
 

@@ -7,28 +7,29 @@
 
 namespace seedbed {
 
-/// An image as it runs when a reload looks at it.
+/// A running image, as a reload finds it.
 struct running_image {
     image_settings settings;
     bool failed = false;
-    bool torrent_changed = false; ///< its .torrent file describes another image now
+    bool torrent_changed = false; ///< its .torrent file now has another info-hash
 };
 
-/// What has to be done so that what runs is what the configuration says. Images that are in none of the lists are not
-/// touched.
+/// What makes the daemon run as the configuration says. Images in none of the lists are not touched. What a key needs
+/// stands in its row (config_key::change).
 struct reload_plan {
     std::vector<std::string> close;     ///< images to close: removed, or to be opened again
     std::vector<image_settings> open;   ///< images to open when those are closed: new, changed, or failed before
-    std::vector<image_settings> update; ///< images with keys that change while they run
-    bool network = false;               ///< listeners, local discovery or limits
-    bool resume = false;                ///< checkpoints
-    bool tracker = false;               ///< its listeners, intervals or limits
-    bool memory = false;                ///< sizes of pool and cache
-    bool hashing = false;               ///< number of hash threads
-    bool control = false;               ///< the control socket, or where metrics are served
-    bool profiles = false;              ///< numbers of a profile
+    std::vector<image_settings> update; ///< images with changed keys that an open image takes over
+    // Tables with a changed key that a running daemon takes over:
+    bool network = false;
+    bool resume = false;
+    bool tracker = false;
+    bool memory = false;
+    bool hashing = false;
+    bool control = false;  ///< control or metrics
+    bool profiles = false; ///< one or more of them
     bool log_level = false;
-    std::vector<std::string> needs_restart; ///< keys that differ but cannot change in a running daemon
+    std::vector<std::string> needs_restart; ///< changed keys that take effect at the next start, each once
 
     [[nodiscard]] bool empty() const noexcept {
         return close.empty() && open.empty() && update.empty() && !network && !resume && !tracker && !memory &&
@@ -36,7 +37,7 @@ struct reload_plan {
     }
 };
 
-/// Compares what runs with what is wanted. \param running the settings in force, of which images are not looked at.
+/// Compares the running daemon with \p wanted. \param running the settings in force; its images are ignored.
 [[nodiscard]] reload_plan plan_reload(settings const& running, std::vector<running_image> const& images,
                                       settings const& wanted);
 

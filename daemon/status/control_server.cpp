@@ -15,7 +15,6 @@
 
 #include <boost/asio/post.hpp>
 
-#include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/status/metrics.hpp"
 #include "daemon/status/status_document.hpp"
@@ -133,11 +132,11 @@ void control_server::apply_socket(std::string const& path) {
     m_path = path;
 }
 
-void control_server::apply_tcp(std::vector<std::string> const& addresses) {
+void control_server::apply_tcp(std::vector<ip_endpoint> const& addresses) {
     std::erase_if(m_tcp, [&addresses](tcp_listener const& each) {
         auto const goes = std::ranges::find(addresses, each.address) == addresses.end();
         if (goes) {
-            log_info({}, "metrics are no longer served at " + each.address);
+            log_info({}, "metrics are no longer served at " + to_string(each.address));
         }
         return goes;
     });
@@ -145,21 +144,17 @@ void control_server::apply_tcp(std::vector<std::string> const& addresses) {
         if (std::ranges::find(m_tcp, address, &tcp_listener::address) != m_tcp.end()) {
             continue;
         }
-        auto const endpoint = to_tcp_endpoint(address);
-        if (!endpoint) {
-            continue; // checked by the configuration
-        }
         auto server = std::make_unique<http_server>(
             m_main,
             [this](http_request const& request, http_server::respond const& respond) {
                 handle(source::tcp, request, respond);
             },
             limits());
-        if (auto const opened = server->listen_tcp(endpoint->address().to_string(), endpoint->port()); !opened) {
+        if (auto const opened = server->listen_tcp(to_string(address.address), address.port); !opened) {
             log_error({}, "metrics: " + opened.error().message);
             continue;
         }
-        log_info({}, "metrics are served at " + address);
+        log_info({}, "metrics are served at " + to_string(address));
         m_tcp.push_back({address, std::move(server)});
     }
 }

@@ -43,7 +43,7 @@ private:
     enum class source : bool { socket, tcp };
 
     void apply_socket(std::string const& path);
-    void apply_tcp(std::vector<std::string> const& addresses);
+    void apply_tcp(std::vector<ip_endpoint> const& addresses);
     void handle(source from, http_request const& request, http_server::respond const& respond);
     void answer(status_collector::clock::duration patience, http_server::respond const& respond,
                 std::function<http_response(status_snapshot const&)> make);
@@ -53,7 +53,7 @@ private:
     std::unique_ptr<http_server> m_socket;
     std::string m_path; ///< of the socket; empty if there is none
     struct tcp_listener {
-        std::string address;
+        ip_endpoint address;
         std::unique_ptr<http_server> server;
     };
     std::vector<tcp_listener> m_tcp;

@@ -25,7 +25,7 @@ public:
     /// after on_pieces() if the torrent is being deployed.
     virtual void remove(id torrent) = 0;
     /// Replaces the peers and trackers of the configuration; connections stay.
-    virtual void update(id torrent, std::vector<std::string> const& peers,
+    virtual void update(id torrent, std::vector<ip_endpoint> const& peers,
                         std::vector<std::string> const& trackers) = 0;
 
     /// \param bytes_a_second 0: no limit.

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "daemon/http/tcp_endpoint.hpp"
-
 namespace seedbed {
 
 namespace {
@@ -27,15 +25,6 @@ std::uint64_t number_of(boost::asio::ip::address const& address) {
     }
     auto const bytes = v6.to_bytes();
     return big_endian(bytes.data()) + big_endian(bytes.data() + 8);
-}
-
-/// "ADDRESS:PORT" with the port of a shard.
-std::string shifted(std::string const& listener, int shard) {
-    auto const endpoint = to_tcp_endpoint(listener);
-    if (!endpoint || shard == 0) {
-        return listener;
-    }
-    return listener.substr(0, listener.rfind(':') + 1) + std::to_string(port_of_shard(endpoint->port(), shard));
 }
 
 } // namespace
@@ -75,7 +64,7 @@ std::vector<network_settings> divide_network(network_settings const& network, in
         auto const index = static_cast<std::size_t>(shard);
         auto own = network;
         for (auto& listener : own.listen) {
-            listener = shifted(listener, shard);
+            listener.port = port_of_shard(listener.port, shard);
         }
         own.upload_limit = uploads[index];
         own.upload_slots = static_cast<int>(slot_parts[index]);
@@ -88,9 +77,9 @@ std::vector<network_settings> divide_network(network_settings const& network, in
 
 std::vector<std::uint16_t> all_ports(network_settings const& network) {
     std::vector<std::uint16_t> ports;
-    for (auto const& listener : to_tcp_endpoints(network.listen)) {
+    for (auto const& listener : network.listen) {
         for (int shard = 0; shard < network.shards; ++shard) {
-            ports.push_back(port_of_shard(listener.port(), shard));
+            ports.push_back(port_of_shard(listener.port, shard));
         }
     }
     return ports;

@@ -32,7 +32,7 @@ std::string const& own_peer_id_prefix() {
 void set_network_settings(lt::settings_pack& pack, network_settings const& network) {
     std::string listen;
     for (auto const& address : network.listen) {
-        listen += (listen.empty() ? "" : ",") + address;
+        listen += (listen.empty() ? "" : ",") + to_string(address);
     }
     pack.set_str(lt::settings_pack::listen_interfaces, listen);
     pack.set_bool(lt::settings_pack::enable_lsd, network.local_discovery);

@@ -28,11 +28,10 @@ constexpr auto ramp_step = std::chrono::seconds(5);
 constexpr auto time_to_come_home = std::chrono::seconds(1);
 
 /// Those that belong to a shard; all where \p shards is 1.
-std::vector<std::string> peers_of_shard(std::vector<std::string> const& peers, int shard, int shards) {
-    std::vector<std::string> own;
-    std::ranges::copy_if(peers, std::back_inserter(own), [&](std::string const& peer) {
-        auto const endpoint = to_tcp_endpoint(peer);
-        return endpoint && shard_of(endpoint->address(), shards) == shard;
+std::vector<ip_endpoint> peers_of_shard(std::vector<ip_endpoint> const& peers, int shard, int shards) {
+    std::vector<ip_endpoint> own;
+    std::ranges::copy_if(peers, std::back_inserter(own), [&](ip_endpoint const& peer) {
+        return shard_of(to_tcp_endpoint(peer).address(), shards) == shard;
     });
     return own;
 }
@@ -361,7 +360,7 @@ void sharded_session::remove(id torrent) {
     m_impl->remove(torrent);
 }
 
-void sharded_session::update(id torrent, std::vector<std::string> const& peers,
+void sharded_session::update(id torrent, std::vector<ip_endpoint> const& peers,
                              std::vector<std::string> const& trackers) {
     auto const parts = static_cast<int>(m_impl->torrents.at(torrent).parts.size());
     m_impl->for_each_session(torrent, [&](torrent_session& session, std::size_t shard) {

@@ -41,7 +41,7 @@ public:
 
     id add(torrent_spec const& entry, torrent_listener& listener) override;
     void remove(id torrent) override;
-    void update(id torrent, std::vector<std::string> const& peers, std::vector<std::string> const& trackers) override;
+    void update(id torrent, std::vector<ip_endpoint> const& peers, std::vector<std::string> const& trackers) override;
     void set_upload_limit(id torrent, std::int64_t bytes_a_second) override;
     void set_super_seeding(id torrent, bool on) override;
     void request_pieces(id torrent) override;

@@ -122,7 +122,7 @@ struct torrent_session::implementation : std::enable_shared_from_this<torrent_se
         torrent_listener* listener = nullptr;
         std::string name;
         image_mode mode = image_mode::seed;
-        std::vector<std::string> peers;
+        std::vector<ip_endpoint> peers;
         std::vector<std::string> trackers;            ///< of the configuration
         std::vector<lt::announce_entry> own_trackers; ///< of the .torrent
         lt::torrent_handle handle;                    ///< valid once libtorrent has added it
@@ -254,9 +254,7 @@ struct torrent_session::implementation : std::enable_shared_from_this<torrent_se
 
     static void connect_peers(torrent const& which) {
         for (auto const& peer : which.peers) {
-            if (auto const endpoint = to_tcp_endpoint(peer)) {
-                which.handle.connect_peer(*endpoint);
-            }
+            which.handle.connect_peer(to_tcp_endpoint(peer));
         }
     }
 };
@@ -294,10 +292,9 @@ void torrent_session::implementation::on_listen_failed(lt::listen_failed_alert c
     if (alert.socket_type != lt::socket_type_t::tcp) {
         return; // uTP is off; libtorrent opens its sockets all the same
     }
-    auto const address = to_text({alert.address, static_cast<std::uint16_t>(alert.port)});
-    auto const reason = "listen on " + address + ": " + alert.error.message();
-    auto const configured =
-        std::find(own.network.listen.begin(), own.network.listen.end(), address) != own.network.listen.end();
+    boost::asio::ip::tcp::endpoint const address(alert.address, static_cast<std::uint16_t>(alert.port));
+    auto const reason = "listen on " + to_text(address) + ": " + alert.error.message();
+    auto const configured = std::ranges::find(own.network.listen, address, to_tcp_endpoint) != own.network.listen.end();
     if (listening_known) {
         log_error({}, reason);
     } else if (configured) {
@@ -556,7 +553,7 @@ void torrent_session::remove(id which) {
     }
 }
 
-void torrent_session::update(id which, std::vector<std::string> const& peers,
+void torrent_session::update(id which, std::vector<ip_endpoint> const& peers,
                              std::vector<std::string> const& trackers) {
     auto& updated = m_impl->torrents.at(which);
     updated.peers = peers;

@@ -54,7 +54,7 @@ public:
     /// \param which a new one. \param shards places is null where it is not sharded.
     void add(id which, torrent_spec const& entry, torrent_listener& listener, sharding shards);
     void remove(id which);
-    void update(id which, std::vector<std::string> const& peers, std::vector<std::string> const& trackers);
+    void update(id which, std::vector<ip_endpoint> const& peers, std::vector<std::string> const& trackers);
     void connect(id which, boost::asio::ip::tcp::endpoint const& peer);
     void set_upload_limit(id which, std::int64_t bytes_a_second);
     void set_super_seeding(id which, bool on);

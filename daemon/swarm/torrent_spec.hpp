@@ -17,7 +17,7 @@ struct torrent_spec {
     std::shared_ptr<image_torrent const> torrent;
     image_mode mode = image_mode::seed;
     std::string name;                  ///< of the image, for log messages
-    std::vector<std::string> peers;    ///< "ADDRESS:PORT", to connect to at once
+    std::vector<ip_endpoint> peers;    ///< to connect to at once
     std::vector<std::string> trackers; ///< announce URLs in addition to the torrent's own
     /// The pieces known to be on the device; nothing: libtorrent reads and checks the device.
     std::optional<std::vector<bool>> pieces = {};

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/endpoints.hpp"
+
 using namespace seedbed;
 using namespace std::chrono_literals;
 using boost::asio::ip::make_address;
@@ -22,9 +24,9 @@ fleet_settings expect(int count) {
     return made;
 }
 
-fleet_settings expect(lines hosts) {
+fleet_settings expect(lines const& hosts) {
     fleet_settings made;
-    made.expect_hosts = std::move(hosts);
+    made.expect_hosts = test::addresses(hosts);
     return made;
 }
 

@@ -6,6 +6,7 @@
 
 #include "daemon/fleet/report_sender.hpp"
 #include "daemon/http/query_string.hpp"
+#include "support/endpoints.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
@@ -26,11 +27,11 @@ struct fixture {
                                  reports.emplace_back(hash, report);
                                  return known;
                              }}};
-    report_sender sender{context, [] { return std::vector<std::string>{"127.0.0.9:7000"}; }};
+    report_sender sender{context, [] { return test::endpoints({"127.0.0.9:7000"}); }};
 
     std::string listen(std::string const& text) {
         tracker_settings wanted;
-        wanted.listen = std::vector<std::string>{text};
+        wanted.listen = test::endpoints({text});
         auto const opened = service.apply(wanted, {});
         return opened ? "" : opened.error().message;
     }

@@ -40,7 +40,7 @@ public:
             boost::asio::post(m_main, [this] { finish_removal(); });
         }
     }
-    void update(id torrent, std::vector<std::string> const& peers, std::vector<std::string> const& trackers) override {
+    void update(id torrent, std::vector<ip_endpoint> const& peers, std::vector<std::string> const& trackers) override {
         calls_for("update", torrent);
         spec.peers = peers;
         spec.trackers = trackers;

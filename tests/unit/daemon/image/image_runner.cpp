@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "image_fixture.hpp"
+#include "support/endpoints.hpp"
 
 using namespace seedbed;
 using test::image_fixture;
@@ -107,7 +108,7 @@ TEST_CASE("a reload changes peers, trackers, upload limit and profile of an imag
     image.run_until(seeding);
     auto const changes = image.changes;
     auto changed = image.wanted;
-    changed.peers = {"10.0.0.1:6881"};
+    changed.peers = test::endpoints({"10.0.0.1:6881"});
     changed.trackers = {"http://other/announce"};
     changed.upload_limit = 1 << 20;
     changed.profile = storage_class::hdd;
@@ -132,7 +133,7 @@ TEST_CASE("what a reload changes before the swarm is joined is there when it is"
     image_fixture image(image_mode::seed);
     image.start();
     auto changed = image.wanted;
-    changed.peers = {"10.0.0.1:6881"};
+    changed.peers = test::endpoints({"10.0.0.1:6881"});
     image.job->update(changed);
     image.run_until(seeding);
     CHECK(image.swarm.spec.peers == changed.peers);

@@ -9,6 +9,7 @@
 #include "core/image/torrent_file.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/service/seed_until.hpp"
+#include "support/endpoints.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -71,7 +72,7 @@ TEST_CASE("a deployment without peers warns once and names the remedies") {
     options.image.mode = image_mode::deploy;
     options.image.torrent = (folder / "sda1.torrent").string();
     options.image.device = (folder / "target").string();
-    options.in_force.network.listen = {"127.0.0.1:0"};
+    options.in_force.network.listen = {{test::addresses({"127.0.0.1"}).front(), 0}};
     options.in_force.network.local_discovery = false;
     options.in_force.memory.pool = 16 << 20;
     options.state_folder = folder.path().string();

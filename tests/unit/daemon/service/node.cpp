@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
 
+#include "support/endpoints.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -17,7 +18,7 @@ namespace {
 
 settings small_settings() {
     settings wanted;
-    wanted.network.listen = {"127.0.0.1:0"};
+    wanted.network.listen = {{test::addresses({"127.0.0.1"}).front(), 0}};
     wanted.network.local_discovery = false;
     wanted.memory.pool = 16 << 20;
     wanted.hashing.threads = 2;

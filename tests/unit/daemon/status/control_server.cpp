@@ -14,6 +14,7 @@
 #include <catch2/catch.hpp>
 
 #include "daemon/status/status_document.hpp"
+#include "support/endpoints.hpp"
 #include "support/sample_status.hpp"
 #include "support/temp_dir.hpp"
 
@@ -42,7 +43,7 @@ public:
     }
 
     void apply(std::string const& socket, std::vector<std::string> const& listen = {}) {
-        m_server.apply({socket}, {listen});
+        m_server.apply({socket}, {test::endpoints(listen)});
     }
 
     /// Asks, and runs the server until the answer is there.

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "daemon/swarm/shard_placement.hpp"
+#include "support/endpoints.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
@@ -60,7 +61,7 @@ TEST_CASE("shards: a limit is parted by peers, and nothing of it is lost", "[sha
 
 TEST_CASE("shards: each one has ports of its own and its part of the limits", "[shards]") {
     network_settings network;
-    network.listen = {"10.0.0.1:6881", "[::]:7000"};
+    network.listen = test::endpoints({"10.0.0.1:6881", "[::]:7000"});
     network.upload_limit = 1000;
     network.download_limit = 500;
     network.connections = 5;
@@ -68,7 +69,7 @@ TEST_CASE("shards: each one has ports of its own and its part of the limits", "[
     auto const both = divide_network(network, 8, {3, 1});
     REQUIRE(both.size() == 2);
     CHECK(both[0].listen == network.listen);
-    CHECK(both[1].listen == std::vector<std::string>{"10.0.0.1:6882", "[::]:7001"});
+    CHECK(both[1].listen == test::endpoints({"10.0.0.1:6882", "[::]:7001"}));
     CHECK(both[0].upload_limit == 750);
     CHECK(both[1].upload_limit == 250);
     CHECK(both[0].upload_slots == 6);

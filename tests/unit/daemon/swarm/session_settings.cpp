@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "support/endpoints.hpp"
+
 using namespace seedbed;
 using sp = libtorrent::settings_pack;
 
@@ -29,7 +31,7 @@ TEST_CASE("plain TCP, several peers on one address, and no other port than the o
 
 TEST_CASE("the configuration's addresses become libtorrent's list") {
     network_settings network;
-    network.listen = {"10.0.0.1:6881", "[::1]:7000"};
+    network.listen = test::endpoints({"10.0.0.1:6881", "[::1]:7000"});
     network.local_discovery = false;
     auto const pack = make_session_settings(network, 1 << 20);
     CHECK(pack.get_str(sp::listen_interfaces) == "10.0.0.1:6881,[::1]:7000");

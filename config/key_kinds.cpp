@@ -1,0 +1,207 @@
+#include "config/key_kinds.hpp"
+
+#include <bit>
+
+#include "config/value_formats.hpp"
+#include "core/foundation/byte_size.hpp"
+
+namespace seedbed::kind {
+
+namespace {
+
+/// What sun_path holds, less the suffix of the name under which a socket is made first.
+constexpr std::size_t max_socket_path = 96;
+
+std::string from_to(std::string const& min, std::string const& max) {
+    return min + " to " + max;
+}
+
+std::string range_text(value_range<int> range) {
+    return from_to(std::to_string(range.min), std::to_string(range.max));
+}
+
+/// Why a path cannot be used, or nothing.
+std::optional<std::string> wrong_path(std::string const& text, std::filesystem::path const& path) {
+    if (text.find('\0') != std::string::npos || text.find('\n') != std::string::npos) {
+        return "a path may hold neither NUL nor newline";
+    }
+    if (text.empty() || !path.has_filename()) {
+        return in_quotes(text) + " is not the path of a file";
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
+std::string any_of(std::vector<std::string> const& words) {
+    std::string text;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        text += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+    }
+    return text;
+}
+
+// --- flag
+
+std::optional<bool> flag::read(table_reader& table, std::string_view key,
+                               std::filesystem::path const& /*folder*/) const {
+    return table.boolean(key);
+}
+
+key_form flag::form() const {
+    return {"true or false", {}};
+}
+
+std::string flag::text(bool value) const {
+    return value ? "true" : "false";
+}
+
+// --- numbers
+
+std::optional<int> number::read(table_reader& table, std::string_view key,
+                                std::filesystem::path const& /*folder*/) const {
+    auto const value = table.integer(key, {range.min, range.max});
+    return value ? std::optional(static_cast<int>(*value)) : std::nullopt;
+}
+
+key_form number::form() const {
+    return {"number", range_text(range)};
+}
+
+std::string number::text(int value) const {
+    return std::to_string(value);
+}
+
+std::optional<int> number_or_zero::read(table_reader& table, std::string_view key,
+                                        std::filesystem::path const& /*folder*/) const {
+    auto const value = table.integer(key, {0, range.max});
+    if (value && *value != 0 && *value < range.min) {
+        table.fail(key, std::to_string(*value) + " is out of range: " + form().range);
+        return std::nullopt;
+    }
+    return value ? std::optional(static_cast<int>(*value)) : std::nullopt;
+}
+
+key_form number_or_zero::form() const {
+    return {"number", "0 (no limit) or " + range_text(range)};
+}
+
+std::optional<int> power_of_two::read(table_reader& table, std::string_view key,
+                                      std::filesystem::path const& folder) const {
+    auto const value = number::read(table, key, folder);
+    if (value && !std::has_single_bit(static_cast<unsigned>(*value))) {
+        table.fail(key, std::to_string(*value) + " is not a power of two");
+        return std::nullopt;
+    }
+    return value;
+}
+
+key_form power_of_two::form() const {
+    return {"power of two", range_text(range)};
+}
+
+// --- sizes and durations
+
+std::optional<std::int64_t> size::read(table_reader& table, std::string_view key,
+                                       std::filesystem::path const& /*folder*/) const {
+    return table.byte_size(key, range);
+}
+
+key_form size::form() const {
+    return {"size", from_to(exact_size(range.min), exact_size(range.max))};
+}
+
+std::string size::text(std::int64_t value) const {
+    return value == 0 ? "0" : exact_size(value);
+}
+
+key_form rate::form() const {
+    return {"size a second", "0 (no limit) to " + exact_size(range.max)};
+}
+
+std::optional<std::chrono::milliseconds> duration::read(table_reader& table, std::string_view key,
+                                                        std::filesystem::path const& /*folder*/) const {
+    return table.duration(key, range);
+}
+
+key_form duration::form() const {
+    return {"duration", from_to(format_duration(range.min), format_duration(range.max))};
+}
+
+std::string duration::text(std::chrono::milliseconds value) const {
+    return format_duration(value);
+}
+
+// --- addresses and paths
+
+std::optional<std::vector<ip_endpoint>> listeners::read(table_reader& table, std::string_view key,
+                                                        std::filesystem::path const& /*folder*/) const {
+    auto listen = table.endpoints(key, table_reader::single_text::allowed);
+    if (listen && listen->empty()) {
+        table.fail(key, "empty: expected at least one ADDRESS:PORT");
+        return std::nullopt;
+    }
+    return listen;
+}
+
+key_form listeners::form() const {
+    return {"ADDRESS:PORT, one or a list", {}};
+}
+
+std::string listeners::text(std::vector<ip_endpoint> const& value) const {
+    std::string text;
+    for (auto const& each : value) {
+        text += (text.empty() ? "" : ", ") + to_string(each);
+    }
+    return text;
+}
+
+std::optional<std::string> path::read(table_reader& table, std::string_view key,
+                                      std::filesystem::path const& folder) const {
+    if (required) {
+        table.require(key, "a path");
+    }
+    auto const text = table.text(key);
+    if (!text) {
+        return std::nullopt;
+    }
+    auto const absolute = (folder / *text).lexically_normal();
+    if (auto const wrong = wrong_path(*text, absolute)) {
+        table.fail(key, *wrong);
+        return std::nullopt;
+    }
+    return absolute.string();
+}
+
+key_form path::form() const {
+    return {"path", {}};
+}
+
+std::optional<std::string> socket_path::read(table_reader& table, std::string_view key,
+                                             std::filesystem::path const& folder) const {
+    auto const text = table.text(key);
+    if (!text || text->empty()) {
+        return text;
+    }
+    auto const absolute = (folder / *text).lexically_normal();
+    if (auto const wrong = wrong_path(*text, absolute)) {
+        table.fail(key, *wrong);
+        return std::nullopt;
+    }
+    if (absolute.string().size() > max_socket_path) {
+        table.fail(key, in_quotes(absolute.string()) + " is too long: a socket's path has at most " +
+                            std::to_string(max_socket_path) + " bytes");
+        return std::nullopt;
+    }
+    return absolute.string();
+}
+
+key_form socket_path::form() const {
+    return {"path", {}};
+}
+
+std::string socket_path::text(std::string const& value) const {
+    return value;
+}
+
+} // namespace seedbed::kind
