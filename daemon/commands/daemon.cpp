@@ -2,6 +2,8 @@
 
 #include <exception>
 #include <iostream>
+#include <map>
+#include <string>
 
 #include <boost/program_options.hpp>
 
@@ -43,8 +45,11 @@ po::options_description describe(daemon_options& options) {
     return description;
 }
 
+/// The images checked so far, by the info-hash of their torrent.
+using checked_torrents = std::map<std::string, image_settings const*>;
+
 /// Prints a line on what an image would do, or why it would fail. Opens its device for reading only.
-bool check_image(image_settings const& image, settings const& configured) {
+bool check_image(image_settings const& image, settings const& configured, checked_torrents& checked_before) {
     auto const refuse = [&](std::string const& reason) {
         std::cout << image.name << ": would fail: " << reason << '\n';
         return false;
@@ -54,6 +59,11 @@ bool check_image(image_settings const& image, settings const& configured) {
     auto const torrent = load_image_torrent(image.torrent, limits);
     if (!torrent) {
         return refuse(torrent.error().message);
+    }
+    // The daemon serves a torrent from one device.
+    if (auto const [first, is_new] = checked_before.try_emplace(torrent->info_hash, &image); !is_new) {
+        return refuse(image.torrent + " has the same info-hash as " + first->second->torrent + " of image " +
+                      first->second->name);
     }
     if (auto const checked = check_block_device(image.device, requirements_of(image, *torrent)); !checked) {
         return refuse(checked.error().message);
@@ -70,8 +80,9 @@ bool check_image(image_settings const& image, settings const& configured) {
 
 int check_config(settings const& configured, std::string const& file) {
     std::size_t refused = 0;
+    checked_torrents checked_before;
     for (auto const& image : configured.images) {
-        refused += check_image(image, configured) ? 0 : 1;
+        refused += check_image(image, configured, checked_before) ? 0 : 1;
     }
     std::cout << file << ": " << format_count(configured.images.size(), "image");
     if (refused == 0) {

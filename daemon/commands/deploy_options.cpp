@@ -50,8 +50,7 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("yes,y", po::bool_switch(&options.yes), "overwrite the device without asking");
     add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk with another serial number");
     add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device of another size, for example \"20 GiB\"");
-    add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"),
-        "download from this machine; may be repeated");
+    add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"), "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
         "ask this tracker for peers, in addition to those of the .torrent; may be repeated");
     add("no-local-discovery", po::bool_switch(&raw.no_local_discovery), "do not look for peers by multicast");

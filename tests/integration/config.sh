@@ -1,6 +1,6 @@
 #!/bin/bash
-# What `seedbed daemon` says of its command line and configuration, with which exit status: a mistake is one line,
-# "FILE:LINE: KEY: REASON", and nothing is started; --check-config tells what a good one would do, and writes nothing.
+# Messages and exit status of `seedbed daemon` for its command line and configuration: an error is one line,
+# "FILE:LINE: KEY: REASON", and nothing starts; --check-config shows what a valid one would do, and writes nothing.
 # SEEDBED is the program.
 # Labels: once
 set -euo pipefail
@@ -9,23 +9,23 @@ set -euo pipefail
 
 need ss
 
-# run STATUS ARGUMENT...: seedbed daemon; what it says is in stdout and stderr. It has 20 s: nothing here runs on.
+# run STATUS ARGUMENT...: seedbed daemon, with its output in stdout and stderr; at most 20 s, as nothing here keeps running.
 run() {
     local want=$1 status=0
     shift
     timeout -k 5 20 "$seedbed" daemon "$@" >stdout 2>stderr </dev/null || status=$?
     ((status == want)) || fail "seedbed daemon $*: exit status $status instead of $want: $(cat stdout stderr)"
 }
-# said FILE PATTERN: the extended regular expression matches one whole line.
+# said FILE PATTERN: FILE has a line that the extended regular expression matches as a whole.
 said() {
     grep -qxE -e "$2" "$1" || fail "$1 has no line '$2': $(<"$1")"
 }
-# only FILE LINES: it has as many lines.
+# only FILE LINES: FILE has exactly as many lines.
 only() {
-    (($(wc -l <"$1") == $2)) || fail "$1 has not $2 lines: $(<"$1")"
+    (($(wc -l <"$1") == $2)) || fail "$1 does not have $2 lines: $(<"$1")"
 }
 
-# An image of a megabyte, as partclone would describe it.
+# An image of one megabyte, as partclone describes it.
 head -c 1M /dev/urandom >source.img
 {
     printf 'block_size: 512\nblocks_total: 2048\n'
@@ -51,7 +51,7 @@ said stderr 'seedbed daemon: too many arguments.*'
 run 2 --config
 said stderr "seedbed daemon: .*'--config'.*"
 
-# --- files that cannot be read
+# --- unreadable files
 for option in "" --check-config; do
     # shellcheck disable=SC2086 # none, or one
     run 2 --config missing.toml $option
@@ -64,8 +64,8 @@ run 2 --config folder.toml
 said stderr 'folder.toml: .*'
 only stderr 1
 
-# --- bad ones: each by itself, with the daemon and with --check-config, and nothing is started
-# bad PLACE KEY REASON LINE...: the configuration of these lines is refused with "bad.toml:PLACE: KEY: REASON".
+# --- invalid configurations, with and without --check-config: nothing starts
+# bad PLACE KEY REASON LINE...: a configuration of these lines is refused with "bad.toml:PLACE: KEY: REASON".
 bad() {
     local place=$1 key=$2 reason=$3 option
     shift 3
@@ -103,7 +103,7 @@ bad 2 profile.nvme.direct_io 'expected true, false or "auto", found a string' '[
 bad 2 profile.nvme.io_engine "'aio' is not known: expected auto, threads or io_uring" '[profile.nvme]' 'io_engine = "aio"'
 bad 1 profile.floppy '.*' '[profile.floppy]' 'threads = 1'
 bad 1 image.mode 'missing: .*' "${image[@]:0:4}"
-bad 5 image.mode "'clone' is not a mode: .*" "${image[@]:0:4}" 'mode = "clone"'
+bad 5 image.mode "'clone' is not known: expected seed or deploy" "${image[@]:0:4}" 'mode = "clone"'
 bad 2 image.name "'a/b' is not a name: .*" '[[image]]' 'name = "a/b"' "${image[@]:2}"
 bad 6 image.size '.*' "${image[@]}" 'size = "much"'
 bad 6 image.allow_mounted 'only for mode "seed"' "${image[@]}" 'allow_mounted = true'
@@ -115,7 +115,7 @@ bad 7 image.name "'sda1' is already at bad.toml:2" "${image[@]}" '[[image]]' 'na
 bad 9 image.device "'$work/target.img' is already at bad.toml:4" "${image[@]}" '[[image]]' 'name = "b"' 'torrent = "b.torrent"' \
     "device = \"$work/target.img\"" 'mode = "deploy"'
 
-# All mistakes are told at once, in their order, those of images.d by their own file.
+# All errors are reported at once, by file and line.
 mkdir -p etc/images.d
 printf '%s\n' '[network]' 'listen = "nonsense"' '[memory]' 'pool = 1' '[log]' 'levle = "info"' >etc/seedbed.toml
 printf '%s\n' "${image[@]:0:4}" 'mode = 3' >etc/images.d/one.toml
@@ -129,7 +129,7 @@ said stderr 'etc/images.d/one.toml:5: image.mode: .*'
 said stderr 'etc/images.d/two.toml:[0-9]+: log: .*only \[\[image\]\] may stand in this folder.*'
 only stdout 0
 
-# --- good ones, checked: told, and nothing done
+# --- valid ones: --check-config shows what they would do, and does nothing
 before=$(sha1sum target.img source.img sda1.torrent)
 write_config good.toml "$port"
 add_image good.toml sda1 sda1.torrent target.img deploy
@@ -142,7 +142,7 @@ write_config none.toml "$port"
 run 0 --check-config --config none.toml
 said stdout 'none.toml: 0 images, the configuration is valid'
 
-# The whole engine switched off.
+# With every part of the engine off.
 write_config off.toml "$port" '[memory]' 'cache = "0"' 'huge_pages = false' '[hashing]' 'ahead = false'
 printf '[profile.%s]\ncoalesce = "16 KiB"\nread_ahead = "16 KiB"\ndirect_io = false\nio_engine = "threads"\n' \
     hdd sata_ssd nvme >>off.toml
@@ -150,13 +150,17 @@ run 0 --config off.toml --check-config
 said stdout 'off.toml: 0 images, the configuration is valid'
 only stderr 0
 
-# Valid, but an image would fail: status 3, and the others are told all the same.
+# Valid, but some images would fail: status 3, and a line for each of the others, too.
+# torrent_of NAME: NAME.torrent, of an image of the same size with an info-hash of its own.
+torrent_of() {
+    "$seedbed" create --partclone sda1.info --name "$1" -o "$1.torrent" >created
+}
 truncate -s 1048064 small.img
 add_image good.toml small small.torrent small.img deploy
 add_image good.toml lost lost.torrent lost.img seed
 add_image good.toml missing missing.torrent missing.img deploy
-cp sda1.torrent small.torrent
-cp sda1.torrent missing.torrent
+torrent_of small
+torrent_of missing
 run 3 -c good.toml --check-config
 said stdout "sda1: deploy to $work/target.img: .*"
 said stdout "small: would fail: $work/small.img: too small: it has 1048064 bytes, the image needs 1048576"
@@ -164,11 +168,28 @@ said stdout "lost: would fail: $work/lost.torrent: No such file.*"
 said stdout "missing: would fail: $work/missing.img: No such file.*"
 said stdout 'good.toml: 4 images, 3 would fail'
 only stderr 0
-[[ ! -e missing.img && ! -e lost.img && ! -e lost.torrent ]] || fail "--check-config has made a file"
-[[ $(stat -c %s small.img) == 1048064 ]] || fail "--check-config has changed the size of a file"
-[[ $(sha1sum target.img source.img sda1.torrent) == "$before" ]] || fail "--check-config has written"
+[[ ! -e missing.img && ! -e lost.img && ! -e lost.torrent ]] || fail "--check-config created a file"
+[[ $(stat -c %s small.img) == 1048064 ]] || fail "--check-config changed the size of a file"
+[[ $(sha1sum target.img source.img sda1.torrent) == "$before" ]] || fail "--check-config wrote to a file"
 
-# --check-config in a full disk's place: what cannot be told is no success.
+# Two images with one torrent, in two files: the check refuses the second one, in one line.
+cp sda1.torrent again.torrent
+noise_file again.img 1
+write_config twice.toml "$port"
+add_image twice.toml sda1 sda1.torrent target.img deploy
+add_image twice.toml again again.torrent again.img deploy
+run 3 -c twice.toml --check-config
+said stdout "sda1: deploy to $work/target.img: .*"
+said stdout "again: would fail: $work/again.torrent has the same info-hash as $work/sda1.torrent of image sda1"
+said stdout 'twice.toml: 2 images, 1 would fail'
+only stdout 3
+only stderr 0
+# The daemon serves the one that it opens first, and logs why the other one fails.
+start_daemon twice twice.toml
+expect_line twice.log " error (sda1|again): .*the torrent $hash is already served from $work/(target|again).img"
+stop_daemon twice
+
+# Output that cannot be written is a failure.
 status=0
 "$seedbed" daemon -c none.toml --check-config >/dev/full 2>stderr || status=$?
 ((status == 1)) || fail "standard output is full: exit status $status"
@@ -183,7 +204,7 @@ for arguments in --help --version {daemon,deploy,status,verify,create,probe}\ --
     [[ -s stdout && ! -s stderr ]] || fail "seedbed $arguments prints nothing, or complains: $(<stderr)"
 done
 
-# --- an address that is taken: status 1, one line
+# --- an address that is in use: status 1, one line
 exec {taken}< <(exec /usr/bin/python3 -c '
 import signal, socket, sys
 s = socket.socket()
@@ -194,12 +215,12 @@ signal.pause()' "$port")
 defer taken kill "$!"
 read -r -t 20 -u "$taken" answer && [[ $answer == listens ]]
 run 1 -c none.toml
-(($(grep -c ' error ' stderr) == 1)) || fail "a taken port is not told in one line: $(<stderr)"
-grep -q " error listen on 127.0.0.1:$port: " stderr || fail "a taken port is not told: $(<stderr)"
+(($(grep -c ' error ' stderr) == 1)) || fail "a port in use is not reported in one line: $(<stderr)"
+grep -q " error listen on 127.0.0.1:$port: " stderr || fail "a port in use is not reported: $(<stderr)"
 
-# The same for an address that this machine has not.
+# The same for an address of another machine.
 write_config away.toml "$port"
 sed -i 's/127.0.0.1/192.0.2.1/' away.toml
 run 1 -c away.toml
-grep -q " error listen on 192.0.2.1:$port: " stderr || fail "an address that is not here is not told: $(<stderr)"
+grep -q " error listen on 192.0.2.1:$port: " stderr || fail "an address of another machine is not reported: $(<stderr)"
 pass
