@@ -1,5 +1,5 @@
-// Makes a manual page of a template: a line of it that is one of the comments below gives way to what is made of the
-// program's own texts or of the SOURCE.
+// Makes a manual page from a template: replaces the comment lines named below by text made from the help texts, the
+// table of keys, or the SOURCE.
 
 #include <exception>
 #include <fstream>
@@ -23,7 +23,7 @@ std::string read(char const* path) {
     return text;
 }
 
-/// Each mark that is there once gives way; \return whether it was there.
+/// Replaces the line that holds \p mark. \return whether the page has one.
 bool replace(std::string& page, std::string const& mark, std::string const& text) {
     auto const at = page.find("\n.\\\" " + mark + "\n");
     if (at == std::string::npos) {
@@ -43,12 +43,13 @@ void make(char const* from, char const* to, char const* source_file) {
     if (replace(page, "MESSAGES", messages)) {
         any = true;
         if (messages.empty()) {
-            throw std::runtime_error(std::string(from) + ": its source has no messages");
+            throw std::runtime_error(std::string(from) + ": the source has no messages");
         }
     }
     any |= replace(page, "KEYS", manual::keys_section(source));
+    any |= replace(page, "TABLE", manual::key_table());
     if (!any) {
-        throw std::runtime_error(std::string(from) + ": nothing is to be put in");
+        throw std::runtime_error(std::string(from) + ": has no mark to replace");
     }
     std::ofstream out(to, std::ios::binary | std::ios::trunc);
     if (!(out << page) || !out.flush()) {

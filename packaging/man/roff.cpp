@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "config/key.hpp"
+
 namespace seedbed::manual {
 
 namespace {
@@ -28,13 +30,13 @@ std::string bold(std::string_view text) {
     return "\\fB" + literal(text) + "\\fR";
 }
 
-/// "SOURCE -o FILE [OPTION]...": options in bold, what stands for something in italics.
+/// "SOURCE -o FILE [OPTION]...": options in bold, placeholders in italics.
 std::string usage_words(std::string_view usage) {
     std::string text;
     while (!usage.empty()) {
         auto const end = std::min(usage.find(' '), usage.size());
         auto const word = usage.substr(0, end);
-        // Brackets and dots say what may be left out or repeated; they are no part of it.
+        // Brackets and dots mark what is optional or may be repeated: they belong to no word.
         auto const begin = std::min(word.find_first_not_of('['), word.size());
         auto const tail = word.substr(0, std::min(word.find("..."), word.size())).find_last_not_of(']') + 1;
         auto const core = word.substr(begin, tail - begin);
@@ -57,13 +59,13 @@ void add_exit_status(std::string& page, command_help const& help) {
     }
 }
 
-/// \p text, which is escaped, in lines that editors and mandoc's lint like.
+/// \p text, already escaped, in lines short enough for mandoc's lint.
 std::string folded(std::string_view text) {
     constexpr std::size_t width = 78;
     std::string lines;
     std::string line;
     auto const end_line = [&] {
-        // A line that begins like a request is text all the same.
+        // Not a request, although it begins like one.
         lines += (line.starts_with('.') ? "\\&" : "") + line + '\n';
         line.clear();
     };
@@ -107,8 +109,8 @@ std::string inline_text(std::string_view markdown) {
     return text;
 }
 
-/// A comment as paragraphs, the first of which begins with \p first. A line "name   text", with what is indented below
-/// it, is an item of a list.
+/// A comment as paragraphs, of which the first begins with \p first. A line "name   text" and the indented lines below
+/// it are an item of a list.
 std::string comment_text(std::vector<std::string_view> const& comment, std::string const& first) {
     std::string page;
     std::string text;
@@ -132,6 +134,33 @@ std::string comment_text(std::vector<std::string_view> const& comment, std::stri
         }
     }
     end_paragraph();
+    return page;
+}
+
+/// One key: the name in the left column, everything else in the right one.
+template <class Whole>
+std::string key_row(config_key<Whole> const& key) {
+    auto text = key.form.type;
+    text += key.form.range.empty() ? "" : ", " + key.form.range;
+    text += key.preset == "required" ? "; required" : "; default " + (key.preset.empty() ? "none" : key.preset);
+    text += std::string("; ") + to_string(key.change);
+    if (key.only) {
+        text += std::string("; only for mode \"") + to_string(*key.only) + "\"";
+    }
+    return ".TP 22n\n" + bold(key.name) + "\n" + paragraph(text);
+}
+
+template <class Whole>
+std::string key_rows(std::vector<config_key<Whole>> const& keys, std::string const& open, std::string const& close) {
+    std::string page;
+    std::string table;
+    for (auto const& key : keys) {
+        if (key.table != table) {
+            table = key.table;
+            page += ".SS " + literal(open + table + close) + "\n";
+        }
+        page += key_row(key);
+    }
     return page;
 }
 
@@ -181,10 +210,10 @@ std::string literal(std::string_view text) {
             escaped += "\\(ti";
             break;
         case '"':
-            escaped += "\\(dq"; // also as an argument of a macro
+            escaped += "\\(dq"; // safe in an argument of a macro, too
             break;
         default:
-            // The one character of the README that is not ASCII: what stands for something else.
+            // The only character of the sources that is not ASCII: the ellipsis, for a variable part.
             if (text.substr(i).starts_with("\xe2\x80\xa6")) {
                 escaped += "...";
                 i += 2;
@@ -229,11 +258,11 @@ std::string commands_section(std::vector<subcommand> const& all) {
 
 std::string keys_section(std::string_view toml) {
     std::string page;
-    bool at_heading = true; // nothing has been written below it
+    bool at_heading = true; // nothing is written below it yet
     bool in_table = false;
-    std::vector<std::string_view> comment; // said, and not written yet
+    std::vector<std::string_view> comment; // read, not written yet
     bool comment_ended = false;            // by an empty line
-    std::vector<std::string_view> keys;    // that the comment explains, one below the other
+    std::vector<std::string_view> keys;    // explained by the comment, one below the other
 
     auto const write_comment = [&] {
         if (!comment.empty()) {
@@ -278,7 +307,7 @@ std::string keys_section(std::string_view toml) {
         } else if (is_comment) {
             write_keys();
             if (comment_ended) {
-                write_comment(); // it belonged to no key and to no table
+                write_comment(); // it belongs to no key or table
             }
             comment.push_back(line.substr(std::min<std::size_t>(2, line.size())));
             comment_ended = false;
@@ -289,6 +318,10 @@ std::string keys_section(std::string_view toml) {
     write_keys();
     write_comment();
     return page;
+}
+
+std::string key_table() {
+    return key_rows(daemon_keys(), "[", "]") + key_rows(image_keys(), "[[", "]]");
 }
 
 std::string messages_section(std::string_view readme, std::string_view title) {

@@ -8,15 +8,15 @@
 
 namespace seedbed::manual {
 
-// What the manual pages are made of, as man(7) macros. Pure.
+// The parts of manual pages, as man(7) macros. All functions are pure.
 
-/// \p text as it stands, with nothing in it that means something to roff.
+/// \p text, escaped so that roff prints it literally.
 [[nodiscard]] std::string literal(std::string_view text);
 
-/// The same, for a paragraph: never a control line.
+/// The same for a paragraph: no line of it is a control line.
 [[nodiscard]] std::string paragraph(std::string_view text);
 
-/// Each subcommand: a section of usage, text, options and exit status.
+/// A section for each subcommand: text, options and exit status.
 [[nodiscard]] std::string commands_section(std::vector<subcommand> const& all);
 /// The lines of the synopsis.
 [[nodiscard]] std::string synopsis(std::vector<subcommand> const& all);
@@ -24,7 +24,10 @@ namespace seedbed::manual {
 /// The keys of a commented configuration file, table by table: the comment above a key explains it.
 [[nodiscard]] std::string keys_section(std::string_view toml);
 
-/// The tables of messages in the section \p title of a README: message, cause, cure.
+/// Every key with its type, range and default, and when a change takes effect, by table.
+[[nodiscard]] std::string key_table();
+
+/// The tables of messages in the section \p title of a Markdown text: message, cause, cure.
 [[nodiscard]] std::string messages_section(std::string_view readme, std::string_view title);
 
 } // namespace seedbed::manual
