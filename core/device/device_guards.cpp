@@ -94,8 +94,8 @@ std::optional<mounted_file_system> find_mounted(std::vector<dev_t> const& device
         if (!device) {
             continue;
         }
-        // btrfs and others have a device number of their own, so the source is asked too; only below /dev, because a
-        // stat of anything else can hang on a dead server.
+        // btrfs and others have a device number of their own, so check the source, too; only below /dev, because stat()
+        // of anything else can hang on a dead server.
         struct ::stat st = {};
         if (!contains(devices, *device) && source.starts_with("/dev/") && ::stat(unescape(source).c_str(), &st) == 0 &&
             S_ISBLK(st.st_mode)) {
@@ -166,7 +166,7 @@ std::vector<std::string> device_serials(dev_t device, system_paths const& paths)
         add(serial_of_vpd_page(read_text(disk / "device" / "vpd_pg80"))); // SCSI, SATA, SAS
     }
 
-    // What udev found out, which is also what the names in /dev/disk/by-id are made of.
+    // udev's properties, from which the names in /dev/disk/by-id are made, too.
     std::ifstream in(paths.udev_data / ("b" + number_pair(device)));
     for (std::string line; std::getline(in, line);) {
         for (std::string_view const key : {"E:ID_SERIAL_SHORT=", "E:ID_SERIAL=", "E:ID_SCSI_SERIAL="}) {

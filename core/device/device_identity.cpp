@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t sector = 512; ///< bytes, of sysfs, whatever the disk's are
+constexpr std::int64_t sector = 512; ///< bytes; the unit of sysfs, whatever the disk's sectors are
 
 std::string read_line(fs::path const& path) {
     return trimmed(read_text(path));
@@ -125,7 +125,7 @@ std::optional<std::string> why_other_device(device_identity const& then, device_
         return std::nullopt;
     }
     return same_boot(then, now) && then.disk_sequence != 0 ? "it is another disk"
-                                                           : "it has no serial number to know it by";
+                                                           : "it has no serial number that identifies it";
 }
 
 device_change changed_since(device_identity const& then, device_identity const& now) {

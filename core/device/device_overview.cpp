@@ -19,9 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t sector = 512; ///< bytes, of sysfs, whatever the disk's are
+constexpr std::int64_t sector = 512; ///< bytes; the unit of sysfs, whatever the disk's sectors are
 
-/// Below /dev: sysfs has "!" where that has "/".
+/// Its name below /dev: sysfs has "!" for "/".
 std::string device_name(fs::path const& folder) {
     auto name = folder.filename().string();
     std::ranges::replace(name, '!', '/');
@@ -35,14 +35,14 @@ std::int64_t number_in(fs::path const& file) {
     return ec == std::errc{} && end == text.data() + text.size() ? value : 0;
 }
 
-/// The first of these that is not empty.
+/// The first that is not empty.
 template <std::size_t N>
 std::string first_of(std::array<std::string, N> const& texts) {
     auto const found = std::ranges::find_if(texts, [](auto const& text) { return !text.empty(); });
     return found == texts.end() ? "" : *found;
 }
 
-/// What udev keeps as "E:KEY=value" about a device.
+/// A property that udev keeps about a device as "E:KEY=value".
 std::string udev_property(dev_t device, std::string_view key, system_paths const& paths) {
     auto const prefix = "E:" + std::string(key) + "=";
     std::ifstream in(paths.udev_data / ("b" + number_pair(device)));
@@ -54,7 +54,7 @@ std::string udev_property(dev_t device, std::string_view key, system_paths const
     return {};
 }
 
-/// "ATA" stands where a SATA disk has no vendor.
+/// A SATA disk has "ATA" for a vendor.
 std::string model_of(fs::path const& disk, dev_t device, system_paths const& paths) {
     auto model = first_of(std::array{trimmed(read_text(disk / "device" / "model")),
                                      trimmed(read_text(disk / "device" / "name")), // MMC
@@ -64,10 +64,10 @@ std::string model_of(fs::path const& disk, dev_t device, system_paths const& pat
     return is_name && !model.empty() && !model.starts_with(vendor) ? vendor + " " + model : model;
 }
 
-/// Of a disk's links the one with the most to read: those that begin with a world-wide name tell nothing to people.
+/// The most readable of a disk's links: those that start with a world-wide name mean nothing to an operator.
 std::string by_id_link(dev_t device, fs::path const& folder) {
     constexpr std::array<std::string_view, 5> numbers{"wwn-", "nvme-eui.", "nvme-nvme.", "scsi-3", "dm-uuid-"};
-    std::vector<std::pair<bool, std::string>> found; // those to read first
+    std::vector<std::pair<bool, std::string>> found; // the readable ones first
     std::error_code ec;
     for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
         struct ::stat st = {};
@@ -87,7 +87,7 @@ std::string mount_point_of(dev_t device, system_paths const& paths) {
 }
 
 std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths const& paths) {
-    std::vector<std::pair<std::int64_t, partition_overview>> found; // by where they begin
+    std::vector<std::pair<std::int64_t, partition_overview>> found; // by their start
     for (auto const& folder : subfolders(disk)) {
         auto const number = parse_number_pair(read_text(folder / "dev"));
         if (!is_partition(folder) || !number) {
@@ -96,8 +96,8 @@ std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths
         partition_overview partition;
         partition.path = "/dev/" + device_name(folder);
         partition.size = number_in(folder / "size") * sector;
-        partition.content =
-            probe_content(partition.path).value_or(disk_content{}); // what can not be read is empty: it is for people
+        partition.content = probe_content(partition.path)
+                                .value_or(disk_content{}); // empty if it cannot be read: it is for display only
         partition.mount_point = mount_point_of(*number, paths);
         found.emplace_back(number_in(folder / "start"), std::move(partition));
     }

@@ -34,7 +34,7 @@ result<disk_content> probe_content(std::string const& path) {
         return tl::unexpected(errno_error(path, ENOMEM));
     }
     auto const failed = [&] { return tl::unexpected(errno_error(path, errno != 0 ? errno : EIO)); };
-    errno = 0; // libblkid sets it where a system call has failed, and only then
+    errno = 0; // libblkid sets it only if a system call has failed
     if (::blkid_probe_set_device(probe.get(), fd.get(), 0, 0) != 0 ||
         ::blkid_probe_enable_superblocks(probe.get(), 1) != 0 ||
         ::blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID) !=

@@ -30,7 +30,7 @@ constexpr std::array all_classes{
     class_names{storage_class::nvme, "nvme", "NVMe"},
 };
 
-/// Devices lie on each other at most this deep; more is a loop of links.
+/// How many devices may lie on each other; more are a loop of links.
 constexpr int max_depth = 16;
 
 storage_class_decision unknown(std::string const& why) {
@@ -42,7 +42,7 @@ storage_class_decision beneath(std::string const& step, storage_class_decision d
     return decision;
 }
 
-/// A sysfs attribute without the newline that ends it; nothing where it cannot be read.
+/// A sysfs attribute without its newline; nothing if it cannot be read.
 std::optional<std::string> read_attribute(fs::path const& file) {
     std::ifstream stream(file, std::ios::binary);
     std::string text{std::istreambuf_iterator<char>(stream), {}};
@@ -55,7 +55,7 @@ std::optional<std::string> read_attribute(fs::path const& file) {
     return text;
 }
 
-/// What a folder's links lead to, in the order of their names; empty where there is no such folder.
+/// The targets of a folder's links, in the order of their names; empty if the folder does not exist.
 std::vector<fs::path> linked_devices(fs::path const& folder) {
     std::vector<fs::path> links;
     std::error_code error;
@@ -117,7 +117,7 @@ storage_class_decision classify_disk(fs::path const& disk) {
                                                                 : storage_class_decision{storage_class::nvme, place};
     }
     if (bus == "virtio" || bus == "xen") {
-        return {storage_class::sata_ssd, place + ", which does not tell (treated as SATA SSD)"};
+        return {storage_class::sata_ssd, place + ", which does not report its kind (treated as SATA SSD)"};
     }
     if (bus == "mmc" && read_attribute(folder / "type") == "SD") {
         return {storage_class::hdd, name + " is an SD card (treated as HDD)"};
@@ -169,7 +169,7 @@ std::optional<mount> find_mount(fs::path const& mountinfo, std::uint64_t id) {
     return std::nullopt;
 }
 
-/// The value of a mount option "key=value"; empty where it is not given.
+/// The value of a mount option "key=value"; empty if it is not given.
 std::string option_value(mount const& from, std::string const& key) {
     for (auto const& option : from.options) {
         if (option.starts_with(key + "=")) {
@@ -287,7 +287,7 @@ private:
         return on_file_system(*device, depth);
     }
 
-    /// The device that a mount names; by its name where /dev has no node for it, as in a chroot.
+    /// The device that a mount names; by its name if /dev has no node for it, as in a chroot.
     std::optional<fs::path> find_source(std::string const& source) const {
         struct statx status {};
         if (::statx(AT_FDCWD, source.c_str(), 0, STATX_TYPE, &status) == 0 && S_ISBLK(status.stx_mode)) {

@@ -13,7 +13,7 @@ void io_order::push(io_job* job) noexcept {
             m_by_offset.emplace(job->position(), job);
             return;
         } catch (std::bad_alloc const&) {
-            // it goes without a place
+            // fall back to the order of arrival
         }
     }
     job->m_behind = nullptr;
@@ -50,7 +50,7 @@ public:
         , m_workers("disk", profile.threads) {}
 
     void submit(io_job* job) override {
-        // With the lock, so that the call finds the job; first the call, which can be refused.
+        // Under the lock, so that the call finds the job; the call comes first, as it can be refused.
         std::scoped_lock const lock(m_mutex);
         m_workers.submit([this] { run_next(); });
         (m_one_writer && job->way() == io_job::direction::write ? m_writes : m_order).push(job);
@@ -67,8 +67,8 @@ public:
     [[nodiscard]] char const* engine() const noexcept override { return "threads"; }
 
 private:
-    /// Runs a job. There is one call for each; a call that finds nothing but writes, while the only writer is busy,
-    /// leaves its own to him.
+    /// Runs a job. Each job has one call; a call that finds only writes while the one writer is busy leaves its job to
+    /// that writer.
     void run_next() {
         for (bool again = true; again;) {
             io_job* job = nullptr;
@@ -86,7 +86,7 @@ private:
         }
     }
 
-    /// The writer has ended: whether a job waits that has no call of its own.
+    /// Ends the writer's turn. \return whether a job without a call of its own waits.
     [[nodiscard]] bool has_left_one() {
         std::scoped_lock const lock(m_mutex);
         m_writing = false;
@@ -130,12 +130,12 @@ private:
     block_device& m_device;
     bool const m_one_writer;
     std::mutex m_mutex;        ///< guards what follows
-    io_order m_order;          ///< all jobs, or all but writes where there is one writer
-    io_order m_writes;         ///< where there is one writer
-    bool m_writing = false;    ///< he is busy
-    bool m_wrote_last = false; ///< the last job taken was a write: a read that waits is next
-    std::size_t m_left = 0;    ///< jobs that wait for the writer and have no call of their own any more
-    worker_pool m_workers;     ///< last: its threads end before what they use goes
+    io_order m_order;          ///< all jobs, or all but writes if the device has one writer
+    io_order m_writes;         ///< if the device has one writer
+    bool m_writing = false;    ///< the writer is busy
+    bool m_wrote_last = false; ///< the last job taken was a write: a waiting read is next
+    std::size_t m_left = 0;    ///< jobs that wait for the writer without a call of their own
+    worker_pool m_workers;     ///< last: its threads end before the members they use
 };
 
 } // namespace

@@ -23,17 +23,17 @@ namespace seedbed {
 
 namespace {
 
-/// A part of a job that is one request of the ring: its memory pieces are copied, since a short transfer eats into
+/// A part of a job that is one request of the ring. It has a copy of the memory pieces, since a short transfer shortens
 /// them.
 struct request {
     struct running_job* owner = nullptr;
     int fd = -1;
-    bool write_back = false; ///< starts that, and transfers nothing
+    bool write_back = false; ///< starts write-back, and transfers nothing
     std::int64_t offset = 0;
     std::int64_t left = 0; ///< bytes
     std::vector<iovec> memory;
-    std::size_t first = 0;   ///< of the memory that is left
-    request* next = nullptr; ///< in the list in which it is
+    std::size_t first = 0;   ///< index of the first remaining piece of memory
+    request* next = nullptr; ///< in its list
 };
 
 /// A job whose requests are in the ring.
@@ -42,18 +42,18 @@ struct running_job {
     int left = 0; ///< requests that have not ended
     std::int64_t through_cache = 0;
     result<void, io_error> outcome;
-    running_job* next = nullptr; ///< in the list in which it is
+    running_job* next = nullptr; ///< in its list
 };
 
 constexpr std::size_t most_pieces = 1024; // IOV_MAX of Linux
 constexpr int ring_entries = io_profile_limits::max_queue_depth;
-constexpr int most_in_ring = ring_entries - 1; // one is the event's
+constexpr int most_in_ring = ring_entries - 1; // one entry is for the event
 
-/// What the ring's thread may do is what cannot block: system calls on the device are the kernel's own threads' to wait
-/// for.
+/// The ring's thread makes only calls that cannot block: the kernel's own threads wait for system calls on the
+/// device.
 ///
-/// Where the ring itself breaks down, each job ends all the same: what the kernel had not taken fails, what it had
-/// taken is waited for, since until then its memory may still be written to; and whatever comes later fails at once.
+/// If the ring itself breaks down, each job still ends: requests that the kernel had not taken fail, those it had taken
+/// are awaited, since until then their memory may still be written to, and later jobs fail at once.
 class uring_io_queue final : public io_queue {
 public:
     uring_io_queue(block_device& device, raw_device const& raw, io_profile const& profile, std::span<std::byte> memory)
@@ -77,7 +77,7 @@ public:
         }
     }
 
-    /// 0, or why there can be no ring here.
+    /// 0, or errno if the kernel gives no ring.
     int open() {
         if (int const code = ::io_uring_queue_init(ring_entries, &m_ring, 0); code < 0) {
             return -code;
@@ -88,7 +88,7 @@ public:
             return errno;
         }
         register_memory();
-        m_ended.reserve(std::size_t{2} * ring_entries); // as many as there is room for ends
+        m_ended.reserve(std::size_t{2} * ring_entries); // as many as the ring has room for completions
         if (!grow()) {
             return ENOMEM;
         }
@@ -137,8 +137,8 @@ private:
         static_cast<void>(::write(m_event.get(), &one, sizeof one));
     }
 
-    /// Pins the pool's memory, so that the kernel need not look its pages up for each transfer. Where the limit on
-    /// locked memory is too low the ring does without.
+    /// Pins the pool's memory, so that the kernel need not look up its pages for each transfer. If the limit on locked
+    /// memory is too low, the ring works without.
     void register_memory() {
         constexpr std::size_t largest = std::size_t{1} << 30; // the kernel's limit for one buffer
         std::vector<iovec> buffers;
@@ -161,7 +161,7 @@ private:
             }
             bool const idle = m_in_flight == 0;
             if (idle) {
-                m_most_jobs = ring_entries; // there may be memory again
+                m_most_jobs = ring_entries; // memory may be available again
             }
             {
                 std::scoped_lock const lock(m_mutex);
@@ -178,7 +178,7 @@ private:
                 drain_event();
                 continue;
             }
-            // One system call hands over all that was queued and waits for the first to end, or for wake().
+            // One system call submits all queued requests and waits for the first completion, or for wake().
             int const code = ::io_uring_submit_and_wait(&m_ring, 1);
             if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY) {
                 break_down(-code);
@@ -188,7 +188,7 @@ private:
         }
     }
 
-    /// The job that runs next, while there is room for one; null otherwise.
+    /// The next job, if the ring has room for one; null otherwise.
     io_job* take() {
         std::scoped_lock const lock(m_mutex);
         return m_in_flight < std::min(m_depth, m_most_jobs) ? m_order.pop() : nullptr;
@@ -209,7 +209,7 @@ private:
         running.left = 1; // held until all requests are in
         ++m_in_flight;
         try {
-            job->prepare(); // also where it can only fail: it may have something to give back at its end
+            job->prepare(); // even if it can only fail: its end() may release something
             start_parts(running);
         } catch (std::bad_alloc const&) {
             running.outcome = failure(running, job->position(), 0, ENOMEM);
@@ -268,8 +268,8 @@ private:
         }
     }
 
-    /// Puts a request into the ring, or lets it wait for a place: no more are in it than it has entries, so that there
-    /// is always one to be had, and the ends of all have room.
+    /// Puts a request into the ring, or lets it wait for a place: the ring never holds more requests than it has
+    /// entries, so that an entry is always available and all completions have room.
     void enqueue(request& wanted) {
         if (m_broken != 0) {
             fail(wanted, m_broken);
@@ -356,7 +356,7 @@ private:
             return;
         }
         if (outcome > 0 && outcome < ended.left) {
-            // Short: the rest is asked for again.
+            // Short: request the rest.
             ended.offset += outcome;
             ended.left -= outcome;
             auto eaten = static_cast<std::size_t>(outcome);
@@ -370,14 +370,14 @@ private:
             return;
         }
         if (outcome <= 0) {
-            fail(ended, outcome == 0 ? EIO : -outcome); // no progress is how the end of a device looks
+            fail(ended, outcome == 0 ? EIO : -outcome); // no progress marks the end of a device
             return;
         }
         m_free_requests.push(ended);
         finish_one(running);
     }
 
-    /// A request that is not in the ring, or no longer, ends with an error.
+    /// Ends a request that is not, or no longer, in the ring with an error.
     void fail(request& failed, int code) {
         auto& running = *failed.owner;
         if (running.outcome) {
@@ -406,7 +406,7 @@ private:
         m_last_progress = std::chrono::steady_clock::now();
     }
 
-    /// False where it can not be: then the kernel writes back when it likes, until the next time.
+    /// False on failure: then the kernel writes back at its own pace until the next time.
     bool start_write_back(running_job& running, std::int64_t bytes) {
         if (m_broken != 0 || (m_free_requests.empty() && !grow())) {
             return false;
@@ -422,8 +422,8 @@ private:
         return true;
     }
 
-    /// The ring itself has broken down. What the kernel has taken still ends, and tells so in memory that is shared
-    /// with it, whether it can be called or not.
+    /// The ring itself has broken down. Requests that the kernel has taken still complete, and it reports that in
+    /// shared memory, even if it can no longer be called.
     void break_down(int code) {
         m_broken = code;
         auto const& queue = m_ring.sq;
@@ -443,7 +443,7 @@ private:
         }
     }
 
-    /// Waits until a descriptor can be read, or a moment where that can not be found out.
+    /// Waits until a descriptor can be read, or a moment if poll(2) fails.
     static void await(int fd) {
         pollfd readable{fd, POLLIN, 0};
         if (::poll(&readable, 1, -1) != 1 || (readable.revents & POLLIN) == 0) {
@@ -465,10 +465,10 @@ private:
 
     void drain_event() {
         std::uint64_t count = 0;
-        static_cast<void>(::read(m_event.get(), &count, sizeof count)); // EAGAIN: somebody has drained it
+        static_cast<void>(::read(m_event.get(), &count, sizeof count)); // EAGAIN: already drained
     }
 
-    /// A request that is free, and stays so until it is popped.
+    /// A free request, which stays free until it is popped.
     request& peek_request() {
         if (m_free_requests.empty() && !grow()) {
             throw std::bad_alloc();
@@ -476,7 +476,7 @@ private:
         return m_free_requests.front();
     }
 
-    /// One more job, and one more request, that may run at a time. \return false where there is no memory for them.
+    /// Makes room for one more job and one more request at a time. \return false if memory is short.
     [[nodiscard]] bool grow() noexcept {
         try {
             m_jobs.emplace_front();
@@ -498,25 +498,25 @@ private:
     raw_device const m_raw;
     int m_memory_refused = 0; ///< set by open()
 
-    mutable std::mutex m_mutex; ///< guards these six
+    mutable std::mutex m_mutex; ///< guards the next six members
     int m_depth;
     io_order m_order;
-    bool m_asleep = false; ///< the ring's thread is about to wait: wake() it
+    bool m_asleep = false; ///< the ring's thread is about to wait: call wake()
     bool m_stop = false;
     std::size_t m_pending = 0;
     std::uint64_t m_completed = 0;
     std::chrono::steady_clock::time_point m_last_progress{};
 
-    // The ring's thread alone uses what follows, once it runs.
+    // Once the ring's thread runs, it alone uses the members below.
     std::span<std::byte> m_registered;
     io_uring m_ring{};
     bool m_ring_open = false;
     unique_fd m_event;
-    int m_broken = 0;                      ///< errno of the call after which the ring is used no more
-    int m_most_jobs = ring_entries;        ///< less, where there was no memory for more
+    int m_broken = 0;                      ///< errno of the call after which the ring is no longer used
+    int m_most_jobs = ring_entries;        ///< fewer, while memory is short
     int m_in_flight = 0;                   ///< jobs
     int m_in_ring = 0;                     ///< requests
-    linked_queue<request> m_waiting;       ///< those for which the ring has no room
+    linked_queue<request> m_waiting;       ///< requests for which the ring has no room
     std::forward_list<request> m_requests; ///< the memory of all
     linked_queue<request> m_free_requests;
     std::forward_list<running_job> m_jobs; ///< the memory of all

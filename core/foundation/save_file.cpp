@@ -15,8 +15,8 @@ namespace seedbed {
 
 namespace {
 
-/// A new file in the folder of another, so that it can be renamed to it; whatever still has its name when the scope
-/// ends is removed.
+/// A new file in the folder of the target, so that it can be renamed to it; removed at the end of the scope unless it
+/// was renamed.
 class temporary_file {
 public:
     temporary_file(std::filesystem::path const& target, mode_t mode) {
@@ -30,11 +30,11 @@ public:
     temporary_file& operator=(temporary_file const&) = delete;
     ~temporary_file() {
         if (m_fd) {
-            static_cast<void>(::unlink(m_path.c_str())); // ENOENT where it was renamed
+            static_cast<void>(::unlink(m_path.c_str())); // ENOENT if it was renamed
         }
     }
 
-    /// Negative, with errno set, where the file could not be made.
+    /// Negative, with errno set, if the file could not be created.
     [[nodiscard]] int fd() const noexcept { return m_fd.get(); }
     [[nodiscard]] char const* path() const noexcept { return m_path.c_str(); }
 
@@ -43,8 +43,8 @@ private:
     unique_fd m_fd;
 };
 
-/// Renames without ever replacing: errno EEXIST. Where the file system cannot do that in one step (NFS, for example), a
-/// second link does the same.
+/// Renames and never replaces: errno EEXIST. If the file system cannot do that in one step (NFS, for example), a second
+/// link does the same.
 bool rename_to_new(char const* from, char const* to) {
     if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
         return true;
@@ -59,7 +59,7 @@ std::filesystem::path folder_of(std::filesystem::path const& path) {
     return path.has_parent_path() ? path.parent_path() : ".";
 }
 
-/// Whether there may be a new file of this name.
+/// Whether a new file may have this name.
 result<void> check_name(std::filesystem::path const& path, bool replace) {
     if (!path.has_filename()) {
         return tl::unexpected(error{"'" + path.string() + "' is not the name of a file"});

@@ -67,7 +67,7 @@ void worker_pool::lend_thread() {
 void worker_pool::return_thread() {
     std::scoped_lock const lock(m_mutex);
     --m_lent;
-    m_work.notify_all(); // one that has nothing to do ends
+    m_work.notify_all(); // an idle thread ends
 }
 
 int worker_pool::threads() const {
@@ -114,7 +114,7 @@ void worker_pool::run(std::list<std::thread>::iterator self) {
         ++m_running;
         lock.unlock();
         work();
-        work = nullptr; // what the job holds is released before it counts as ended
+        work = nullptr; // the job's resources are released before it counts as ended
         lock.lock();
         --m_running;
         ++m_completed;

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/image/block_layout.hpp"
+
 namespace seedbed {
 
 namespace {
@@ -28,7 +30,7 @@ tl::unexpected<error> failure(block_device const& source, std::string const& rea
     return tl::unexpected(error{source.path() + ": " + reason});
 }
 
-/// Makes ranges begin and end on multiples of \p unit, but for \p size, and joins those that meet.
+/// Makes ranges begin and end at multiples of \p unit, or at \p size, and joins those that meet.
 std::vector<byte_range> rounded(std::vector<byte_range> const& ranges, std::int64_t unit, std::int64_t size) {
     std::vector<byte_range> made;
     for (auto const& range : ranges) {
@@ -43,7 +45,7 @@ std::vector<byte_range> rounded(std::vector<byte_range> const& ranges, std::int6
     return made;
 }
 
-/// The ranges of a file that are not holes, or errno. A file system that cannot tell says that all is data.
+/// The ranges of a file that are not holes, or errno. A file system without holes reports that all is data.
 result<std::vector<byte_range>, int> find_data(int fd, std::int64_t size) {
     std::vector<byte_range> found;
     for (std::int64_t at = 0; at < size;) {
@@ -56,7 +58,7 @@ result<std::vector<byte_range>, int> find_data(int fd, std::int64_t size) {
             return tl::make_unexpected(errno);
         }
         found.push_back({begin, std::min<std::int64_t>(end, size)});
-        // So that a file of millions of fragments takes no memory for all of them.
+        // A file of millions of fragments must not take memory for all of them.
         if (found.size() % most_extents == 0) {
             found = rounded(found, least_unit, size);
         }
@@ -75,7 +77,7 @@ std::vector<extent> to_extents(std::vector<byte_range> const& ranges) {
     return extents;
 }
 
-/// What shows that a source has changed.
+/// Shows whether a source has changed.
 struct source_state {
     std::int64_t size = 0;
     std::int64_t modified_seconds = 0;
@@ -148,10 +150,11 @@ result<std::optional<captured_image>, capture_error> capture_raw(block_device& s
         return tl::make_unexpected(capture_error{extents.error().message, true});
     }
     auto const total = extents->total_size();
-    if (auto const pieces = (total - 1) / options.hashing.piece_length + 1; pieces > most_pieces) {
+    block_layout const layout(byte_count{total}, byte_count{options.hashing.piece_length});
+    if (auto const pieces = layout.piece_count(); pieces > most_pieces) {
         return tl::make_unexpected(capture_error{source.path() + ": " + std::to_string(pieces) +
-                                                     " pieces are more than clients take (" +
-                                                     std::to_string(most_pieces) + "): longer ones are fewer",
+                                                     " pieces are more than clients accept (" +
+                                                     std::to_string(most_pieces) + "); use longer pieces",
                                                  true});
     }
     auto how = options.hashing;
@@ -159,9 +162,9 @@ result<std::optional<captured_image>, capture_error> capture_raw(block_device& s
         how.progress = [&](std::int64_t hashed) { options.progress(hashed, total); };
     }
     auto hashes = hash_pieces(source, *extents, how);
-    // First: the end of a file that has become shorter looks like an error of the disk.
+    // Check this first: the end of a truncated file looks like an error of the disk.
     if (auto const after = look_at(source); !after || *after != *before) {
-        return tl::make_unexpected(capture_error{source.path() + ": was changed while it was read"});
+        return tl::make_unexpected(capture_error{source.path() + ": was changed while it was being read"});
     }
     if (!hashes) {
         return tl::make_unexpected(capture_error{hashes.error().message()});

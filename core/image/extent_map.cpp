@@ -29,7 +29,7 @@ result<extent_map> extent_map::make(std::vector<extent> extents) {
             return refuse(i, e, "has no length");
         }
         if (e.length > max_offset - map.m_total_size) {
-            return refuse(i, e, "makes the image larger than 63 bits can tell");
+            return refuse(i, e, "makes the image larger than 63 bits can express");
         }
         map.m_stream_offsets.push_back(map.m_total_size);
         map.m_total_size += e.length;

@@ -20,6 +20,7 @@
 #include "core/foundation/lazy_array.hpp"
 #include "core/foundation/retry_on_bad_alloc.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "core/image/block_layout.hpp"
 #include "core/image/sha1.hpp"
 
 namespace seedbed {
@@ -29,14 +30,14 @@ namespace {
 constexpr std::int64_t mib = 1 << 20;
 /// Pieces shorter than this are read and hashed several at a time.
 constexpr std::int64_t least_unit = 4 * mib;
-/// What is in memory at a time, in bytes: enough for the device to be kept busy, and little enough for the machine.
+/// Memory for pieces, in bytes: enough to keep the device busy, and little enough for the machine.
 constexpr std::int64_t least_memory = 96 * mib;
 constexpr std::int64_t most_memory = 1024 * mib;
-/// More requests of this size at a time make no disk faster that is read in order.
+/// Larger requests than most_request, or more of them, do not speed up reading in order.
 constexpr std::int64_t least_request = mib;
 constexpr std::int64_t most_request = 4 * mib;
 constexpr int most_requests = 32;
-/// Threads that read through the page cache: they only copy, since the kernel has been told what comes.
+/// Threads that read through the page cache: they only copy, since the kernel reads ahead.
 constexpr int most_readers = 4;
 constexpr std::chrono::milliseconds progress_interval{100};
 
@@ -66,10 +67,11 @@ public:
         , m_unit(options.piece_length * std::max<std::int64_t>(least_unit / options.piece_length, 1))
         , m_request(std::clamp(options.profile.read_ahead, least_request, most_request))
         , m_memory(static_cast<std::size_t>(unit_count() * m_unit))
-        , m_digests(static_cast<std::size_t>((extents.total_size() - 1) / options.piece_length + 1))
+        , m_layout(byte_count{extents.total_size()}, byte_count{options.piece_length})
+        , m_digests(static_cast<std::size_t>(m_layout.piece_count()))
         , m_workers("hash", m_threads)
         , m_queue(make_queue(device, for_reading_in_order(options.profile))) {
-        // Fewer pages for the kernel to look up at each transfer; does without where there are none.
+        // Huge pages save look-ups at each transfer; the memory works without them.
         static_cast<void>(::madvise(&m_memory[0], m_memory.size(), MADV_HUGEPAGE));
         auto const count = static_cast<std::size_t>(unit_count());
         m_units.reserve(count);
@@ -98,7 +100,7 @@ public:
             return tl::make_unexpected(first_unreadable(*m_failed));
         }
         if (stopping()) {
-            return std::nullopt; // also where the last piece is hashed by now: the caller wants to stop
+            return std::nullopt; // even if the last piece is hashed by now: the caller wants to stop
         }
         return std::move(m_digests);
     }
@@ -141,7 +143,7 @@ private:
         std::int64_t m_length = 0;
     };
 
-    /// Consecutive pieces that are read and then hashed by one thread; used again and again.
+    /// Consecutive pieces that are read and then hashed by one thread; reused.
     class unit {
     public:
         unit(hashing& owner, std::byte* memory)
@@ -180,11 +182,13 @@ private:
         /// Calls \p call(number, bytes) for each of its pieces.
         template <class Call>
         void for_each_piece(Call const& call) const {
-            std::int64_t const piece_length = m_hashing.m_options.piece_length;
-            for (std::int64_t begin = 0; begin < m_length; begin += piece_length) {
-                auto const length = std::min(piece_length, m_length - begin);
-                call(static_cast<std::size_t>((m_stream_offset + begin) / piece_length),
-                     std::span<std::byte const>(m_memory + begin, static_cast<std::size_t>(length)));
+            auto const& layout = m_hashing.m_layout;
+            auto const pieces = layout.pieces_of(stream_offset{m_stream_offset}, byte_count{m_length});
+            for (auto piece = pieces.begin; piece < pieces.end; ++piece) {
+                auto const within = layout.begin_of(piece).value() - m_stream_offset;
+                auto const length = layout.piece_size(piece).value();
+                call(static_cast<std::size_t>(piece.value()),
+                     std::span<std::byte const>(m_memory + within, static_cast<std::size_t>(length)));
             }
         }
 
@@ -204,7 +208,7 @@ private:
         sha1_sum sum;
     };
 
-    /// What the device gave is to be hashed.
+    /// Hands a unit that was read to the hash workers.
     void read(unit* which) {
         {
             std::scoped_lock const lock(m_mutex);
@@ -213,7 +217,7 @@ private:
         retry_on_bad_alloc([this] { m_workers.submit([this] { hash_some(); }); });
     }
 
-    /// Hashes what has been read, in no more than a worker's share: all of them are to have something to do.
+    /// Hashes units that were read, at most a worker's share of them, so that all workers have something to do.
     void hash_some() {
         std::array<unit*, most_sha1_lanes> taken{};
         std::size_t count = 0;
@@ -268,7 +272,7 @@ private:
             more = count > 0;
         }
         for (auto& each : lanes) {
-            m_digests[each.piece] = each.sum.final(); // of no meaning, and of no use, where it was stopped
+            m_digests[each.piece] = each.sum.final(); // meaningless, and not used, if it was stopped
         }
     }
 
@@ -278,7 +282,7 @@ private:
         return std::min(all, std::clamp<std::int64_t>(most_memory / m_unit, 2, wanted));
     }
 
-    /// Tells the kernel what will be read, where that goes through the page cache. No more than a hint.
+    /// Tells the kernel what will be read through the page cache. Only a hint.
     void advise(std::int64_t stream_offset, std::int64_t length, int advice) const {
         if (m_cached < 0) {
             return;
@@ -292,7 +296,7 @@ private:
         });
     }
 
-    /// The next unit that is free; null where there is nothing more to do.
+    /// The next free unit; null if nothing is left to do.
     [[nodiscard]] unit* wait_for_unit() {
         std::unique_lock lock(m_mutex);
         wait(lock, [this] { return !m_free.empty() || stopping(); });
@@ -324,7 +328,7 @@ private:
         }
     }
 
-    /// What has not begun need not be done any more.
+    /// Whether work that has not begun is no longer needed.
     [[nodiscard]] bool stopping() const {
         return m_has_failed.load(std::memory_order_relaxed) ||
                (m_options.cancelled != nullptr && m_options.cancelled->load(std::memory_order_relaxed));
@@ -345,7 +349,7 @@ private:
         m_changed.notify_one();
     }
 
-    /// Reads a page at a time where a large request has failed. Nothing is running any more.
+    /// After a large request has failed: reads it a page at a time. Nothing else is running.
     [[nodiscard]] io_error first_unreadable(io_error const& failed) const {
         constexpr std::int64_t page = 4096;
         auto const end = failed.offset + failed.length;
@@ -364,8 +368,9 @@ private:
     int const m_threads;
     std::int64_t const m_unit;    ///< bytes
     std::int64_t const m_request; ///< bytes
-    int m_cached = -1;            ///< descriptor, where reads go through the page cache
+    int m_cached = -1;            ///< descriptor, if reads go through the page cache
     lazy_array<std::byte> const m_memory;
+    block_layout const m_layout;
     std::vector<sha1_digest> m_digests; ///< each written by the one worker that hashes its piece
     std::atomic<std::int64_t> m_hashed{0};
     std::atomic<bool> m_has_failed{false}; ///< m_failed is set
@@ -377,7 +382,7 @@ private:
     std::vector<unit*> m_read; ///< to be hashed, the first one first
     std::optional<io_error> m_failed;
     worker_pool m_workers;
-    std::unique_ptr<io_queue> m_queue; ///< last: its threads end before what they use goes
+    std::unique_ptr<io_queue> m_queue; ///< last: its threads end before the members they use
 };
 
 } // namespace

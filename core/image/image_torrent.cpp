@@ -9,19 +9,24 @@
 
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/file_storage.hpp>
+#include <libtorrent/hasher.hpp>
+#include <libtorrent/sha1_hash.hpp>
+#include <libtorrent/span.hpp>
 #include <libtorrent/torrent_info.hpp>
 
+#include "core/foundation/block_size.hpp"
 #include "core/foundation/hex_number.hpp"
+#include "core/image/block_layout.hpp"
 #include "core/image/input_file.hpp"
 
 namespace seedbed {
 
 namespace {
 
-/// libtorrent cuts file names of 240 bytes and more, so that a longer one is not what the torrent says.
+/// libtorrent truncates file names of 240 bytes and more.
 constexpr std::size_t max_name_length = 239;
 
-/// A name as a message shows it: never long, no control characters.
+/// A name for a message: never long, without control characters.
 std::string quoted(std::string_view name) {
     std::string text = "'" + std::string(name.substr(0, 64)) + (name.size() > 64 ? "...'" : "'");
     std::replace_if(
@@ -65,19 +70,66 @@ result<extent_map> extents_of(lt::file_storage const& files) {
     return extent_map::make(std::move(extents));
 }
 
-/// Whether every hash is there that a v2 file's pieces are checked with; a .torrent may lack them, as a magnet link
-/// does.
-bool has_piece_layers(lt::torrent_info const& info) {
-    auto const& files = info.files();
-    for (auto const file : files.file_range()) {
-        if (!files.pad_file_at(file) && files.file_size(file) > 0 && info.piece_layer(file).empty()) {
-            return false;
-        }
-    }
-    return true;
+lt::sha256_hash parent_of(lt::sha256_hash const& left, lt::sha256_hash const& right) {
+    lt::hasher256 hash;
+    hash.update(left.data(), static_cast<int>(lt::sha256_hash::size()));
+    hash.update(right.data(), static_cast<int>(lt::sha256_hash::size()));
+    return hash.final();
 }
 
-/// libtorrent's words for what is wrong with the file, or the parsed file.
+/// The root of a file's hash tree, computed from its piece layer (BEP 52): blocks beyond the end of the file are zeros.
+/// \param layer 32 bytes a piece.
+lt::sha256_hash root_of_layer(lt::span<char const> layer, int piece_length) {
+    lt::sha256_hash padding; // of the level at hand
+    for (int blocks = piece_length / block_size; blocks > 1; blocks /= 2) {
+        padding = parent_of(padding, padding);
+    }
+    std::vector<lt::sha256_hash> level;
+    level.reserve(static_cast<std::size_t>(layer.size() / lt::sha256_hash::size()) + 1);
+    for (auto rest = layer; !rest.empty(); rest = rest.subspan(lt::sha256_hash::size())) {
+        level.emplace_back(rest.data());
+    }
+    while (level.size() > 1) {
+        if (level.size() % 2 != 0) {
+            level.push_back(padding);
+        }
+        for (std::size_t i = 0; i < level.size() / 2; ++i) {
+            level[i] = parent_of(level[2 * i], level[2 * i + 1]);
+        }
+        level.resize(level.size() / 2);
+        padding = parent_of(padding, padding);
+    }
+    return level.front();
+}
+
+/// Checks the hashes of a v2 torrent's pieces. libtorrent does not before it adds the torrent to a session: a .torrent
+/// may lack them, as a magnet link does, and hashes that do not lead to the root of their file's tree are damaged.
+result<void> check_piece_layers(lt::torrent_info const& info) {
+    auto const& files = info.orig_files();
+    for (auto const file : files.file_range()) {
+        if (files.pad_file_at(file) || files.file_size(file) == 0) {
+            continue;
+        }
+        auto const layer = info.piece_layer(file);
+        if (layer.empty()) {
+            return tl::unexpected(error{"a v2 torrent without piece layers"});
+        }
+        if (files.file_size(file) <= files.piece_length()) {
+            continue; // its only hash is the root
+        }
+        auto const pieces =
+            block_layout(byte_count{files.file_size(file)}, byte_count{files.piece_length()}).piece_count();
+        if (layer.size() != pieces * lt::sha256_hash::size() ||
+            root_of_layer(layer, files.piece_length()) != files.root(file)) {
+            auto const name = files.file_name(file);
+            return tl::unexpected(
+                error{"a v2 torrent whose piece layer of file " + quoted({name.data(), name.size()}) + " is damaged"});
+        }
+    }
+    return {};
+}
+
+/// The parsed file, or libtorrent's reason.
 result<std::shared_ptr<lt::torrent_info>> parse(std::string const& bytes, torrent_limits const& limits) {
     lt::load_torrent_limits libtorrent_limits;
     libtorrent_limits.max_buffer_size = std::numeric_limits<int>::max();
@@ -105,8 +157,10 @@ result<image_torrent> read(std::string const& bytes, torrent_limits const& limit
     if (!torrent.is_valid()) {
         return tl::unexpected(error{"no metadata, only a magnet link"});
     }
-    if (torrent.info_hashes().has_v2() && !has_piece_layers(torrent)) {
-        return tl::unexpected(error{"a v2 torrent without piece layers"});
+    if (torrent.info_hashes().has_v2()) {
+        if (auto const checked = check_piece_layers(torrent); !checked) {
+            return tl::unexpected(checked.error());
+        }
     }
     // The names as the torrent has them: libtorrent renames duplicates.
     auto extents = extents_of(torrent.orig_files());

@@ -35,7 +35,7 @@ result<std::string> read_input_file(std::filesystem::path const& path, std::int6
             return tl::unexpected(errno_error(path.string(), errno));
         }
         if (got == 0) {
-            return tl::unexpected(error{path.string() + ": became shorter while it was read"});
+            return tl::unexpected(error{path.string() + ": was truncated while it was being read"});
         }
         filled += static_cast<std::size_t>(got);
     }

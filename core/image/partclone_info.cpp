@@ -7,7 +7,9 @@
 #include <system_error>
 #include <utility>
 
+#include "core/foundation/counted.hpp"
 #include "core/foundation/hex_number.hpp"
+#include "core/image/block_layout.hpp"
 #include "core/image/input_file.hpp"
 
 namespace seedbed {
@@ -75,10 +77,10 @@ public:
             return refuse_whole(map.error().message);
         }
         auto const total = map->total_size();
-        auto const pieces = (total - 1) / partclone_piece_length + 1;
+        auto const pieces = block_layout(byte_count{total}, byte_count{partclone_piece_length}).piece_count();
         if (static_cast<std::int64_t>(m_hashes.size()) != pieces) {
-            return refuse_whole(std::to_string(m_hashes.size()) + " sha1 lines, but " + std::to_string(total) +
-                                " bytes make " + std::to_string(pieces) + " pieces of 16 MiB");
+            return refuse_whole(counted(static_cast<std::int64_t>(m_hashes.size()), "sha1 line") + ", but " +
+                                counted(total, "byte") + " in pieces of 16 MiB need " + std::to_string(pieces));
         }
         return partclone_info{std::move(*map), std::move(m_hashes)};
     }
@@ -174,7 +176,7 @@ private:
     std::int64_t m_line = 0;
     std::optional<std::int64_t> m_block_size;   ///< bytes
     std::optional<std::int64_t> m_blocks_total; ///< blocks of the file system
-    std::optional<std::int64_t> m_offset;       ///< of the extent whose length has not come yet
+    std::optional<std::int64_t> m_offset;       ///< of the extent whose length is still missing
     std::vector<extent> m_extents;
     std::vector<sha1_digest> m_hashes;
     std::int64_t m_end = 0; ///< of the last extent

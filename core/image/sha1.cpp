@@ -21,7 +21,7 @@ using sha1_state = std::array<std::uint32_t, 5>;
 /// One sum by OpenSSL, which has the fastest code for each processor.
 void compress_one(sha1_state& state, std::byte const* bytes, std::size_t steps) {
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // its replacement can not be given a state
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // its replacement cannot be given a state
     SHA_CTX context;
     SHA1_Init(&context);
     context.h0 = state[0];
@@ -36,8 +36,8 @@ void compress_one(sha1_state& state, std::byte const* bytes, std::size_t steps) 
 
 #if defined(__x86_64__)
 
-/// Lanes sums at a time with the instructions for SHA-1, interleaved: while one waits for its last step, the others go
-/// on (Intel, "Intel SHA Extensions", 2013).
+/// Lanes sums at a time with the instructions for SHA-1, interleaved: while one waits for its last step, the others
+/// continue (Intel, "Intel SHA Extensions", 2013).
 template <std::size_t Lanes>
 [[gnu::target("sha,sse4.1")]] void compress_lanes(std::array<sha1_state*, Lanes> const& states,
                                                   std::array<std::byte const*, Lanes> bytes, std::size_t steps) {
@@ -57,7 +57,7 @@ template <std::size_t Lanes>
         lanes[i].e_even = _mm_set_epi32(static_cast<int>(state[4]), 0, 0, 0);
     }
 
-// Four of the 80 rounds: Number is a multiple of them, Function what a quarter of all rounds has in common.
+// Four of the 80 rounds: Number counts these fours, Function is that of a quarter of all rounds.
 #define SEEDBED_SHA1_ROUNDS(Number, Function)                                                                          \
     _Pragma("GCC unroll 4") for (auto& x : lanes) {                                                                    \
         auto const word = x.words[(Number) % 4];                                                                       \
@@ -142,7 +142,7 @@ bool const in_lanes =
 
 } // namespace
 
-/// Parts whose sums have nothing left of an earlier one: they go on in whole steps.
+/// Parts whose sums have no partial step left: they continue in whole steps.
 class sha1_lanes {
 public:
     static std::size_t partial(sha1_sum const& sum) { return sum.m_length % step_size; }

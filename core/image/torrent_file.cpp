@@ -11,13 +11,15 @@
 #include <libtorrent/file_storage.hpp>
 #include <libtorrent/hasher.hpp>
 
+#include "core/foundation/counted.hpp"
 #include "core/foundation/hex_number.hpp"
+#include "core/image/block_layout.hpp"
 
 namespace seedbed {
 
 namespace {
 
-/// libtorrent shortens longer ones.
+/// libtorrent truncates longer ones.
 constexpr std::size_t max_component_length = 239;
 
 torrent_bytes make_with_libtorrent(extent_map const& extents, std::vector<sha1_digest> const& hashes,
@@ -88,12 +90,12 @@ result<torrent_bytes> make_torrent(extent_map const& extents, std::vector<sha1_d
         return tl::unexpected(name.error());
     }
     if (details.piece_length <= 0) {
-        return tl::unexpected(error{"a piece length of " + std::to_string(details.piece_length)});
+        return tl::unexpected(error{"a piece length of " + counted(details.piece_length, "byte")});
     }
-    auto const pieces = (extents.total_size() - 1) / details.piece_length + 1;
+    auto const pieces = block_layout(byte_count{extents.total_size()}, byte_count{details.piece_length}).piece_count();
     if (pieces != static_cast<std::int64_t>(hashes.size())) {
-        return tl::unexpected(
-            error{std::to_string(hashes.size()) + " hashes for " + std::to_string(pieces) + " pieces"});
+        return tl::unexpected(error{std::to_string(hashes.size()) + (hashes.size() == 1 ? " hash" : " hashes") +
+                                    " for " + counted(pieces, "piece")});
     }
     try {
         return make_with_libtorrent(extents, hashes, details);

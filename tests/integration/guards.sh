@@ -82,9 +82,9 @@ flock -n "$lock"
 refused locked "$work/locked.img" "locked by another program" locked.img
 
 loop=$(noise_loop size)
-refused size "$loop" "its size is 33554432 bytes, but 16777216 are asked for" size.img 'size = "16 MiB"'
+refused size "$loop" "its size is 33554432 bytes; expected 16777216" size.img 'size = "16 MiB"'
 loop=$(noise_loop serial)
-refused serial "$loop" 'no serial number is known of it, but "ABC" is asked for' serial.img 'serial = "ABC"'
+refused serial "$loop" 'no known serial number; expected "ABC"' serial.img 'serial = "ABC"'
 
 refused full /dev/full "a character device, neither a block device nor a regular file"
 mkdir folder

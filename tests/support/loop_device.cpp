@@ -82,7 +82,7 @@ loop_device::loop_device(options const& wanted)
             m_path = path;
             return;
         }
-        // Another process took this one since it was free: ask for the next.
+        // Another process has taken it in the meantime: ask for the next one.
         if (errno != EBUSY) {
             throw_errno("LOOP_CONFIGURE " + path);
         }

@@ -80,7 +80,7 @@ std::string refusal(std::string const& path, device_requirements const& requirem
     return message;
 }
 
-/// Why a device is refused; empty where it is opened.
+/// Why a device is refused; empty if it is opened.
 std::string opened(std::string const& path, device_requirements const& requirements) {
     auto const device = open_block_device(path, requirements);
     return device ? "" : device.error().message;
@@ -153,7 +153,7 @@ void mount_or_throw(std::string const& source, std::string const& target, char c
     }
 }
 
-/// What opening says where udev knows \p properties of the device.
+/// The result of opening when udev knows \p properties of the device.
 std::string opened_with_udev(std::string const& path, std::string const& properties, device_requirements requirements) {
     auto const file = "/run/udev/data/b" + number_pair(number_of(path));
     return with_own_mounts([&]() -> std::string {
@@ -347,14 +347,14 @@ TEST_CASE("a regular file is locked to write, and shared to seed") {
     CHECK(opened(path, deploy).empty());
 }
 
-TEST_CASE("guard read-only: a device that can not be written") {
+TEST_CASE("guard read-only: a device that cannot be written") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib, .read_only = true});
     CHECK(has(refusal(loop.path(), deploy, device_guard::read_only), "read-only"));
     CHECK(opened(loop.path(), seed).empty());
 }
 
-TEST_CASE("guard read-only: a file on a file system that can not be written") {
+TEST_CASE("guard read-only: a file on a read-only file system") {
     SEEDBED_REQUIRE_LOOP_DEVICES(); // root, that is
     temp_dir const folder;
     mounted const mount("none", folder.path(), "tmpfs");
@@ -381,7 +381,7 @@ TEST_CASE("guard too small: a file that ends before the image, and never grows")
     CHECK(opened(path, {.writable = true, .min_size = 8}).empty());
 }
 
-TEST_CASE("guard sector size: 4096-byte sectors and extents of 512 bytes, where direct I/O is asked for") {
+TEST_CASE("guard sector size: 4096-byte sectors and extents of 512 bytes, and direct I/O is required") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const native_4k({.size = mib, .block_size = 4096});
     loop_device const of_512({.size = mib});
@@ -391,7 +391,7 @@ TEST_CASE("guard sector size: 4096-byte sectors and extents of 512 bytes, where 
             "sectors of 4096 bytes"));
         CHECK(opened(of_512.path(), {.writable = true, .direct_io_alignment = alignment}).empty());
     }
-    for (std::int64_t const alignment : {0, 4096, 65'536}) { // 0: not asked for
+    for (std::int64_t const alignment : {0, 4096, 65'536}) { // 0: not required
         CHECK(opened(native_4k.path(), {.writable = true, .direct_io_alignment = alignment}).empty());
     }
     refusal(of_512.path(), {.writable = true, .direct_io_alignment = 256}, device_guard::sector_size);
@@ -403,16 +403,16 @@ TEST_CASE("guard wrong identity: another size than the configuration names") {
     loop_device const loop({.size = mib});
     for (std::int64_t const size : {mib - 1, mib + 512, std::int64_t{0}}) {
         CHECK(has(refusal(loop.path(), {.writable = writable, .size = size}, device_guard::wrong_identity),
-                  "its size is 1048576 bytes, but " + std::to_string(size) + " are asked for"));
+                  "its size is 1048576 bytes; expected " + std::to_string(size)));
     }
     CHECK(opened(loop.path(), {.writable = writable, .size = mib}).empty());
 }
 
-TEST_CASE("guard wrong identity: a serial number where none is known") {
+TEST_CASE("guard wrong identity: a serial number is expected and none is known") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib});
     CHECK(has(refusal(loop.path(), {.writable = true, .serial = "S1"}, device_guard::wrong_identity),
-              "no serial number is known of it, but \"S1\" is asked for"));
+              "no known serial number; expected \"S1\""));
     temp_dir const folder;
     CHECK(has(refusal(new_file(folder / "image", "contents"), {.serial = "S1"}, device_guard::wrong_identity),
               "a regular file has no serial number"));
@@ -426,8 +426,8 @@ TEST_CASE("guard wrong identity: another serial number than the configuration na
     CHECK(opened_with_udev(loop.path(), properties, {.writable = true, .serial = "Maker_Disk_S2"}) == "opened");
     for (std::string const serial : {"S1", "S", "S22", "s2", ""}) {
         auto const said = opened_with_udev(loop.path(), properties, {.writable = true, .serial = serial});
-        CHECK(said == "wrong_identity " + loop.path() + ": its serial number is \"Maker_Disk_S2\", but \"" + serial +
-                          "\" is asked for");
+        CHECK(said == "wrong_identity " + loop.path() + ": its serial number is \"Maker_Disk_S2\"; expected \"" +
+                          serial + "\"");
     }
 }
 
@@ -553,7 +553,7 @@ TEST_CASE("the holders of a disk and of its partitions are named in order") {
     CHECK(find_holders({makedev(9, 127)}, paths).empty());
 }
 
-TEST_CASE("serial numbers come from where each kind of disk and udev tell them") {
+TEST_CASE("serial numbers come from each kind of disk's place in sysfs and from udev") {
     using serials = std::vector<std::string>;
     sysfs_tree sysfs;
     temp_dir const udev;

@@ -56,13 +56,13 @@ TEST_CASE("a disk without one is known as long as the system runs") {
     CHECK(why_other_device(then, now) == "it is another disk");
     now = then;
     now.boot = "later";
-    CHECK(why_other_device(then, now) == "it has no serial number to know it by");
+    CHECK(why_other_device(then, now) == "it has no serial number that identifies it");
     now = then;
     now.block_device = false;
     CHECK(why_other_device(then, now) == "it is no block device now");
 }
 
-TEST_CASE("what was written is told by the kernel's counter, while the system runs") {
+TEST_CASE("the kernel's counter shows writes until the next boot") {
     auto const then = disk();
     auto now = then;
     CHECK(changed_since(then, now) == device_change::none);
@@ -103,7 +103,7 @@ TEST_CASE("a file is another one after it was replaced, and written to after it 
     CHECK(why_other_device(then, identify_device(file).value()) == "it is another file");
 }
 
-TEST_CASE("a real device counts what is written to it, and no reads") {
+TEST_CASE("a real device counts writes to it, and no reads") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     test::loop_device device({.partitions = true});
     auto const partition = device.add_partition(1, 1 << 20, 1 << 20);

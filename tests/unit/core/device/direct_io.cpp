@@ -46,7 +46,7 @@ struct StringMaker<part> {
 };
 } // namespace Catch
 
-TEST_CASE("whole pages in aligned memory go directly") {
+TEST_CASE("whole pages in aligned memory are direct") {
     CHECK(plan(8192, {piece(0x10000, 16384)}) == std::vector<part>{{8192, 0, 16384, true}});
     CHECK(plan(0, {piece(0x10000, 4096), piece(0x80000, 8192)}) == std::vector<part>{{0, 0, 12288, true}});
 }

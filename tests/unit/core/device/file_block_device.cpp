@@ -82,7 +82,7 @@ std::int64_t sectors_written(std::string const& device) {
 
 } // namespace
 
-TEST_CASE("a deploy device gives back what was written, at any offset") {
+TEST_CASE("a deploy device returns written data, at any offset") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const block_size = GENERATE(512U, 4096U);
     loop_device const loop({.size = 4 * mib, .block_size = block_size});
@@ -107,7 +107,7 @@ TEST_CASE("a deploy device gives back what was written, at any offset") {
     CHECK((medium == expected));
 }
 
-TEST_CASE("flush makes durable what was only in the page cache") {
+TEST_CASE("flush makes data in the page cache durable") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib});
     auto const device = open_or_fail(loop.path(), {.writable = true});
@@ -242,7 +242,7 @@ TEST_CASE("a disk that loses what it was given fails the flush, and every later 
     loop_device const loop({.size = 8 * mib, .folder = folder / "small"});
     auto const device = open_or_fail(loop.path(), {.writable = true});
     REQUIRE(device->write(6 * mib, pattern(64 * kib, 7)));
-    REQUIRE(device->flush()); // what is durable is no suspect
+    REQUIRE(device->flush()); // durable data is not suspect
     REQUIRE(device->write(3 * mib, pattern(mib, 7)));
     REQUIRE(device->write(mib, pattern(mib, 7))); // the page cache takes them
     auto const flushed = device->flush();
@@ -259,13 +259,13 @@ TEST_CASE("a disk that loses what it was given fails the flush, and every later 
     CHECK(again.error().length == 3 * mib);
 }
 
-TEST_CASE("write-back starts with the write that completes 8 MiB, and the count goes on from there") {
+TEST_CASE("write-back starts with the write that completes 8 MiB, and counting continues from there") {
     SEEDBED_REQUIRE_SECCOMP();
     temp_dir const folder;
     auto const path = new_file(folder / "image", bytes(mib));
     auto const device = open_or_fail(path, {.writable = true});
     auto const run = pattern(mib, 8);
-    // The failure tells which writes start it.
+    // The failure shows which writes start it.
     auto const written = with_failing_system_calls({SYS_sync_file_range}, EIO, [&] {
         std::vector<int> failed;
         for (int i = 0; i < 64; ++i) {
@@ -296,7 +296,7 @@ TEST_CASE("write-back of 8 MiB needs no flush") {
     CHECK(sectors_written(loop.path()) > before);
 }
 
-TEST_CASE("of the writes that run at the same time only one in 8 MiB starts write-back, whose failure is its own") {
+TEST_CASE("of concurrent writes only one in 8 MiB starts write-back, and only it fails with it") {
     SEEDBED_REQUIRE_SECCOMP();
     temp_dir const folder;
     auto const path = new_file(folder / "image", bytes(mib));
@@ -341,7 +341,7 @@ TEST_CASE("a page that is lost on its way fails the write that waits for it, and
     }
     REQUIRE_FALSE(written);
     CHECK(written.error().operation == io_operation::write);
-    CHECK(taken <= 16 * mib); // what was started after 8 MiB is waited for after 16
+    CHECK(taken <= 16 * mib); // the write-back started after 8 MiB is awaited after 16
     auto const flushed = device->flush();
     REQUIRE_FALSE(flushed);
     CHECK(flushed.error().code == written.error().code);
@@ -412,12 +412,12 @@ TEST_CASE("the geometry of a regular file is its length and what direct I/O want
     CHECK(4096 % geometry->logical_block_size == 0);
 }
 
-TEST_CASE("what is neither device nor file has no geometry") {
+TEST_CASE("a path that is neither device nor file has no geometry") {
     CHECK(query_device_geometry("/dev/full").error().guard == device_guard::wrong_type);
     CHECK(query_device_geometry("/nowhere").error().guard == device_guard::missing);
 }
 
-TEST_CASE("looking at a device does not disturb who uses it") {
+TEST_CASE("inspecting a device does not disturb its users") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib});
     auto const device = open_or_fail(loop.path(), {.writable = true});

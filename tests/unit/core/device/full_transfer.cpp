@@ -18,7 +18,7 @@ class scripted_read {
 public:
     struct step {
         ssize_t bytes; ///< what it transfers; -1 fails
-        int code = 0;  ///< errno where it fails
+        int code = 0;  ///< errno if it fails
     };
     using asked = std::pair<std::size_t, std::int64_t>; ///< count and offset
 
@@ -108,7 +108,7 @@ TEST_CASE("nothing to transfer takes no call") {
     CHECK(read.calls.empty());
 }
 
-TEST_CASE("what is written is continued likewise, beyond 4 GiB too") {
+TEST_CASE("a short write is continued likewise, also beyond 4 GiB") {
     auto const bytes = numbers_from(1);
     std::vector<std::byte> written;
     std::int64_t const start = (std::int64_t{1} << 32) - 4;

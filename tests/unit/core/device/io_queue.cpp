@@ -89,7 +89,7 @@ std::unique_ptr<block_device> open_loop(loop_device const& loop, bool direct) {
     return std::move(*device);
 }
 
-/// A device whose writes exclude each other in the kernel, as a regular file's do; counts how many there are at a time.
+/// A device whose writes exclude each other in the kernel, as a regular file's do; counts how many run at a time.
 class one_writer_device final : public block_device {
 public:
     explicit one_writer_device(fake_block_device& device)
@@ -148,7 +148,7 @@ aligned_memory allocate(std::size_t size) {
 
 } // namespace
 
-TEST_CASE("what was written by either engine is read by either, at any place, in any pieces") {
+TEST_CASE("either engine reads the data written by either, at any place, in any pieces") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const engine = GENERATE(std::string("threads"), std::string("io_uring"));
     auto const direct = GENERATE(false, true);
@@ -303,7 +303,7 @@ TEST_CASE("a job that finds nothing to do ends well") {
     CHECK(nothing.wait());
 }
 
-TEST_CASE("a queue that is destroyed has ended every job, and its numbers may change meanwhile") {
+TEST_CASE("a destroyed queue has ended every job, and its numbers may change in the meantime") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const engine = GENERATE(std::string("threads"), std::string("io_uring"));
     CAPTURE(engine);
@@ -335,7 +335,7 @@ TEST_CASE("a queue that is destroyed has ended every job, and its numbers may ch
     }
 }
 
-TEST_CASE("progress tells of jobs that wait and of those that have ended") {
+TEST_CASE("progress counts waiting and ended jobs") {
     fake_block_device device(1 * mib);
     auto held = device.hold(fake_block_device::operation::write);
     auto const queue = make_thread_io_queue(device, {});

@@ -25,7 +25,7 @@ namespace {
 constexpr std::int64_t kib = 1024;
 constexpr std::int64_t mib = 1024 * kib;
 
-/// No bounce buffer suits such a sector, so that a reader told of it can only drop what is cached.
+/// No bounce buffer suits such a sector, so that a reader with it can only drop cached pages.
 constexpr int sector_too_great_for_direct_io = 2 * mib;
 
 using bytes = std::vector<std::byte>;
@@ -52,7 +52,7 @@ bytes from_medium(medium_reader& reader, std::int64_t offset, std::int64_t lengt
     return buffer;
 }
 
-/// Ranges around every edge there is: of a sector, a page, the bounce buffer of 1 MiB, and the end.
+/// Ranges around every edge: of a sector, a page, the bounce buffer of 1 MiB, and the end.
 std::vector<std::pair<std::int64_t, std::int64_t>> ranges(std::int64_t size) {
     return {{0, 1},
             {0, 512},
@@ -133,7 +133,7 @@ TEST_CASE("a medium reader sees the medium and not the page cache") {
     }
 }
 
-TEST_CASE("a medium reader sees what was written and flushed") {
+TEST_CASE("a medium reader sees flushed writes") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const direct = GENERATE(true, false);
     loop_device const device({.size = mib});

@@ -102,7 +102,7 @@ struct file_on_disk {
     temp_dir folder;
     fs::path path = folder / "disk image";
     std::string device; ///< of its file system
-    std::string mount;  ///< id of the mount; empty where the kernel is too old to tell
+    std::string mount;  ///< id of the mount; empty if the kernel is too old to report it
 
     file_on_disk() {
         std::ofstream(path) << "data";
@@ -114,7 +114,7 @@ struct file_on_disk {
         }
     }
 
-    /// A mountinfo where the file's mount is of \p type, among others. Format: proc(5).
+    /// A mountinfo in which the file's mount, among others, is of \p type. Format: proc(5).
     fs::path mountinfo(std::string const& type, std::string const& source, std::string const& options = "rw") const {
         auto const file = folder / "mountinfo";
         std::ofstream(file) << "1" << mount << " 1 0:99 / / rw - ext4 /dev/sdz9 rw\n"
@@ -321,7 +321,7 @@ TEST_CASE("virtual disks that cannot tell are SATA SSDs") {
         sysfs.add_device(pci / "0000:00:06.0/virtio0", "bus/virtio");
         sysfs.add_disk(pci / "0000:00:06.0/virtio0/block/vda", "254:0", rotational);
         check(classify_block_device("vda", sysfs.root()), storage_class::sata_ssd,
-              "vda is on virtio (virtio0), which does not tell (treated as SATA SSD)");
+              "vda is on virtio (virtio0), which does not report its kind (treated as SATA SSD)");
     }
     // Source: drivers/xen/xenbus/xenbus_probe.c (xenbus_probe_node), drivers/block/xen-blkfront.c.
     SECTION("Xen") {
@@ -329,7 +329,7 @@ TEST_CASE("virtual disks that cannot tell are SATA SSDs") {
         sysfs.add_disk("devices/vbd-51712/block/xvda", "202:0", 0);
         CHECK(classify_block_device("xvda", sysfs.root()).cls == storage_class::sata_ssd);
     }
-    // Source: Linux 6.1 under QEMU, `scsi-hd` on `virtio-scsi-pci`: the SCSI disk tells its rotation rate.
+    // Source: Linux 6.1 under QEMU, `scsi-hd` on `virtio-scsi-pci`: the SCSI disk reports its rotation rate.
     SECTION("a SCSI disk on virtio tells") {
         auto const rotational = GENERATE(0, 1);
         auto const host = pci / "0000:00:09.0/virtio1/host6";
@@ -368,7 +368,7 @@ TEST_CASE("a block device that sysfs does not know") {
           "no block device 8:0 in " + sysfs.root().string() + " (unknown, treated as HDD)");
 }
 
-TEST_CASE("a loop device is what is beneath its file") {
+TEST_CASE("a loop device has the class of the disk beneath its file") {
     sysfs_tree sysfs;
     file_on_disk file;
     add_sata_disk(sysfs, "sda", "8:0", 0, 0);
@@ -458,7 +458,7 @@ TEST_CASE("a file on a file system without a number of a block device is what it
     }
 }
 
-TEST_CASE("what is no disk at all") {
+TEST_CASE("paths that are not on a disk") {
     sysfs_tree sysfs;
     check(detect_storage_class("/nowhere/disk", sysfs.root()), storage_class::hdd,
           "/nowhere/disk: No such file or directory (unknown, treated as HDD)");

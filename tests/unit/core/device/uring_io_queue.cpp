@@ -118,7 +118,7 @@ struct broken_ring {
         };
     }
 
-    /// Breaks it while the kernel reads for `taken`, and before it is told of `never_taken`.
+    /// Breaks it while the kernel reads for `taken`, and before it knows of `never_taken`.
     void break_down() {
         queue->submit(&taken);
         queue->submit(&signal); // a write: what came before it is with the kernel, too
@@ -155,7 +155,7 @@ TEST_CASE("where a ring breaks down, each job ends once, with an error, and late
     CHECK(ring.never_taken.ended_with.error().device == "socket");
     CHECK(ring.never_taken.prepared == 1);
 
-    // Half of what was wanted comes, and the other half can not be asked for.
+    // Half of the read completes, and the other half cannot be requested.
     ring.device.send(bytes(500, std::byte{7}));
     REQUIRE(ring.taken.wait());
     CHECK(ring.taken.code() == EPERM);
@@ -284,7 +284,7 @@ TEST_CASE("a page that is lost while a ring waits for write-back fails that writ
         code = job.code();
     }
     CHECK((code == EIO || code == ENOSPC));
-    CHECK(taken <= 16 * mib); // what was started after 8 MiB is waited for after 16
+    CHECK(taken <= 16 * mib); // the write-back started after 8 MiB is awaited after 16
     auto const flushed = (*device)->flush();
     REQUIRE_FALSE(flushed);
     CHECK(flushed.error().code == code);

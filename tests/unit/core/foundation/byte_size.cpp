@@ -84,7 +84,7 @@ TEST_CASE("a size that is not whole in its unit has a decimal below ten only") {
     CHECK(format_byte_size(1024 * tib - 1) == "1024 TiB");
 }
 
-TEST_CASE("a size that is shown in whole units reads back as the same") {
+TEST_CASE("a size in whole units reads back unchanged") {
     for (std::int64_t const size : {std::int64_t{1}, std::int64_t{1000}, 16 * kib, 32 * mib, 7 * gib, 3 * tib}) {
         CHECK(parse_byte_size(format_byte_size(size)) == size);
     }

@@ -12,7 +12,7 @@ TEST_CASE("an I/O error names operation, device, place and errno") {
     CHECK(failed.message() == "write /dev/sda1: offset 1048576, length 16384: Input/output error (EIO)");
 }
 
-TEST_CASE("the offset is named also where it is 0") {
+TEST_CASE("an offset of 0 is named, too") {
     io_error const failed{io_operation::read, "/dev/sda", 0, 512, EIO};
     CHECK(failed.message() == "read /dev/sda: offset 0, length 512: Input/output error (EIO)");
 }
@@ -31,7 +31,7 @@ TEST_CASE("each operation has its verb") {
     CHECK(std::string(to_string(io_operation::hash)) == "hash");
 }
 
-TEST_CASE("an errno has its symbol, or its number where there is none") {
+TEST_CASE("an errno is named by its symbol, or by its number if it has none") {
     CHECK(errno_name(ENOENT) == "ENOENT");
     CHECK(errno_name(EBUSY) == "EBUSY");
     CHECK(errno_name(99'999) == "99999");

@@ -4,7 +4,7 @@
 
 using namespace seedbed;
 
-TEST_CASE("what is not printable ASCII is a question mark a byte") {
+TEST_CASE("each byte that is not printable ASCII becomes a question mark") {
     CHECK(printable("").empty());
     CHECK(printable(" A~") == " A~");
     CHECK(printable("a\x1b[2Jb\xc3\xa4\n\x7f") == "a?[2Jb????");

@@ -43,7 +43,7 @@ concept can_count_on = requires(A a) {
     ++a;
 };
 
-/// Neither becomes the other where the code does not say so.
+/// Neither converts implicitly to the other.
 template <class A, class B>
 constexpr bool apart = !std::is_convertible_v<A, B> && !std::is_convertible_v<B, A>;
 
@@ -94,7 +94,7 @@ static_assert(std::same_as<decltype(byte_count{} / byte_count{1}), std::int64_t>
 
 } // namespace
 
-TEST_CASE("an index is 0 until it is set, counts on and tells how far apart two are") {
+TEST_CASE("an index is 0 by default, counts up, and subtracts to a distance") {
     CHECK(piece_index{}.value() == 0);
     auto at = piece_index{6};
     CHECK((++at).value() == 7);

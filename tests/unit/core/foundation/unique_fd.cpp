@@ -62,7 +62,7 @@ TEST_CASE("a moved descriptor has one owner") {
     CHECK_FALSE(is_open(raw));
 }
 
-TEST_CASE("assignment closes what was owned and takes the other") {
+TEST_CASE("assignment closes the old descriptor and takes the other") {
     int const old_raw = open_null();
     int const new_raw = open_null();
     unique_fd from(new_raw);
@@ -83,7 +83,7 @@ TEST_CASE("assignment to itself changes nothing") {
     CHECK(is_open(raw));
 }
 
-TEST_CASE("reset closes what was owned and takes another, or none") {
+TEST_CASE("reset closes the old descriptor and takes another, or none") {
     int const first = open_null();
     int const second = open_null();
     unique_fd fd(first);

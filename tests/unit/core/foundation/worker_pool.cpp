@@ -149,7 +149,7 @@ TEST_CASE("a pool that shrinks while jobs run waits for none, and keeps all that
                 --at_once;
             });
         }
-        pool.set_threads(1); // returns although four jobs wait for what comes after it
+        pool.set_threads(1); // returns although four jobs wait for the next line
         CHECK(pool.threads() == 1);
         release.count_down();
     }
@@ -161,7 +161,7 @@ TEST_CASE("idle threads that are too many leave no job behind") {
     worker_pool pool("test", 8);
     for (int round = 0; round < 50; ++round) {
         pool.set_threads(round % 2 == 0 ? 1 : 8);
-        // Right after the change, so that a thread about to end can be the one that is told of the job.
+        // Right after the change, so that the job can be signalled to a thread that is about to end.
         std::promise<void> ran;
         pool.submit([&] { ran.set_value(); });
         ran.get_future().wait();
@@ -314,7 +314,7 @@ TEST_CASE("a job counts as ended when what it holds is released") {
     CHECK(progress.pending == 1);
 }
 
-TEST_CASE("a pool that is refused more threads goes on with those it has") {
+TEST_CASE("a pool that is refused more threads works with those it has") {
     SEEDBED_REQUIRE_SECCOMP();
     journal ran;
     worker_pool pool("test", 1);
@@ -327,7 +327,7 @@ TEST_CASE("a pool that is refused more threads goes on with those it has") {
     CHECK(ran.wait_for(1).size() == 1);
 
     std::latch all_run(4);
-    pool.set_threads(4); // as many as asked for, once they are to be had
+    pool.set_threads(4); // as many as requested, once available
     for (int i = 0; i < 4; ++i) {
         pool.submit([&] {
             all_run.arrive_and_wait();

@@ -23,7 +23,7 @@ constexpr piece_range pieces(std::int32_t begin, std::int32_t end) {
     return {piece_index{begin}, piece_index{end}};
 }
 
-// Usable where a constant is needed.
+// Usable in constant expressions.
 static_assert(block_layout(3 * mib, mib).block_count(piece_index{2}) == 64);
 
 /// What must hold of every layout, seen block by block.
@@ -61,7 +61,7 @@ TEST_CASE("a layout of an exact multiple has pieces and blocks of one size") {
     check_tiling(layout);
 }
 
-TEST_CASE("the last piece and its last block have what is left") {
+TEST_CASE("the last piece and its last block have the rest") {
     block_layout const layout(2 * mib + byte_count{block_size + 1}, mib);
     CHECK(layout.piece_count() == 3);
     CHECK(layout.piece_size(piece_index{1}) == mib);

@@ -84,7 +84,7 @@ TEST_CASE("what no extent has cannot be read, and nothing can be written") {
     auto const written = (*device)->write(0, bytes(1));
     REQUIRE_FALSE(written);
     CHECK(written.error().code == EROFS);
-    // A file that goes or becomes shorter later.
+    // A file that is removed or truncated later.
     REQUIRE(std::filesystem::remove(all.file(0)));
     auto const gone = (*device)->read(0, to);
     REQUIRE_FALSE(gone);

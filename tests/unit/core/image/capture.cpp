@@ -122,7 +122,7 @@ TEST_CASE("a very large source") {
     auto const refused = capture_raw(*source, how);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().refused);
-    CHECK_THAT(refused.error().message, Catch::Contains(": 37748737 pieces are more than clients take"));
+    CHECK_THAT(refused.error().message, Catch::Contains(": 37748737 pieces are more than clients accept"));
 }
 
 TEST_CASE("a raw image of a file") {
@@ -162,7 +162,7 @@ TEST_CASE("a source that changes while it is read is no image") {
         return image;
     };
     CHECK(capture_while([] {}));
-    auto const expected = file.path() + ": was changed while it was read";
+    auto const expected = file.path() + ": was changed while it was being read";
     auto const written = capture_while([&] { file.put(100, 1); });
     REQUIRE_FALSE(written);
     CHECK(written.error().message == expected);

@@ -93,7 +93,7 @@ TEST_CASE("one extent that reaches the last offset of 63 bits") {
     CHECK(slices(largest, max_offset - 1, 1) == list{{max_offset - 1, 1}});
 }
 
-TEST_CASE("an extent map refuses what is no image") {
+TEST_CASE("an extent map refuses extents that are no image") {
     CHECK(refusal({}) == "no extent on the device");
     CHECK(refusal({{pad, 10}}) == "no extent on the device");
     CHECK(refusal({{0, 0}}) == "extent 1 (offset 0, length 0) has no length");
@@ -109,7 +109,7 @@ TEST_CASE("an extent map refuses what is no image") {
           "extent 3 (offset 4600, length 512) overlaps the one before it, which ends at 4608");
     CHECK(refusal({{max_offset - 10, 11}}) == "extent 1 (offset 9223372036854775797, length 11) ends beyond 63 bits");
     CHECK(refusal({{0, 1}, {pad, max_offset}}) ==
-          "extent 2 (offset -1, length 9223372036854775807) makes the image larger than 63 bits can tell");
+          "extent 2 (offset -1, length 9223372036854775807) makes the image larger than 63 bits can express");
 }
 
 TEST_CASE("slices agree with a model that knows every byte") {

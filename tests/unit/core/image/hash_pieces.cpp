@@ -132,7 +132,7 @@ TEST_CASE("an error of a read names the first page that cannot be read") {
     CHECK(failed.error().offset <= 9 * mib + 12345);
     CHECK(failed.error().offset + failed.error().length > 9 * mib + 12345);
 
-    // One that does not come again stays what it was.
+    // An error that does not recur is reported as it was.
     device.clear_faults();
     device.fail(operation::read, ENOMEM, size - 1, 1, 1);
     auto const once = hash_pieces(device, extents, options(mib));
@@ -173,7 +173,7 @@ TEST_CASE("hashing says how far it is") {
     CHECK(told.back() <= size);
 }
 
-TEST_CASE("a block device is read past the page cache, also where it does not end with a page") {
+TEST_CASE("a block device is read past the page cache, even if it does not end with a page") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     test::loop_device::options wanted;
     wanted.size = 9 * mib + 512;

@@ -93,10 +93,10 @@ TEST_CASE("the number of hashes must fit the sum of the lengths") {
     CHECK(parse(extent_lines(0, piece) + hash_line()).hashes.size() == 1);
     CHECK(parse(extent_lines(0, piece + 1) + hash_line() + hash_line()).hashes.size() == 2);
     CHECK(refusal(extent_lines(0, piece) + hash_line() + hash_line()) ==
-          " 2 sha1 lines, but 16777216 bytes make 1 pieces of 16 MiB");
+          " 2 sha1 lines, but 16777216 bytes in pieces of 16 MiB need 1");
     CHECK(refusal(extent_lines(0, piece + 1) + hash_line()) ==
-          " 1 sha1 lines, but 16777217 bytes make 2 pieces of 16 MiB");
-    CHECK(refusal(extent_lines(0, 512)) == " 0 sha1 lines, but 512 bytes make 1 pieces of 16 MiB");
+          " 1 sha1 line, but 16777217 bytes in pieces of 16 MiB need 2");
+    CHECK(refusal(extent_lines(0, 512)) == " 0 sha1 lines, but 512 bytes in pieces of 16 MiB need 1");
 }
 
 TEST_CASE("a capture of nothing") {

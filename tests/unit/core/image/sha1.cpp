@@ -96,7 +96,7 @@ TEST_CASE("several sums at a time are those of each by itself", "[sha1]") {
     }
 }
 
-TEST_CASE("a copy of a sum goes on by itself", "[sha1]") {
+TEST_CASE("a copy of a sum continues by itself", "[sha1]") {
     auto const bytes = noise(300, 3);
     sha1_sum sum;
     sum.update(std::span(bytes).first(100));

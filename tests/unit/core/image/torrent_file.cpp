@@ -61,7 +61,7 @@ TEST_CASE("one extent makes a multi-file torrent too") {
           std::string::npos);
 }
 
-TEST_CASE("what is created loads as the same image") {
+TEST_CASE("a created torrent loads as the same image") {
     test::temp_dir const folder;
     auto const extents = map_of({{0, 20 * mib}, {32 * mib + 1024, 1024}, {1LL << 44, 30 * mib}});
     auto name = GENERATE(as<std::string>{}, "sda1", "vg/root", "a/b/c", "nvme0n1p3", "with space", "abc123", "...",
@@ -147,14 +147,14 @@ TEST_CASE("hashes and piece lengths that make no torrent") {
         REQUIRE_FALSE(made);
         return made.error().message;
     };
-    CHECK(refusal(1, 16 << 20) == "1 hashes for 2 pieces");
+    CHECK(refusal(1, 16 << 20) == "1 hash for 2 pieces");
     CHECK(refusal(3, 16 << 20) == "3 hashes for 2 pieces");
-    CHECK(refusal(1, 0) == "a piece length of 0");
-    CHECK(refusal(1, -1) == "a piece length of -1");
+    CHECK(refusal(1, 0) == "a piece length of 0 bytes");
+    CHECK(refusal(1, -1) == "a piece length of -1 bytes");
     CHECK(refusal(2, 20'000'000) == "libtorrent cannot make the torrent: invalid piece size");
     auto const huge = make_torrent(map_of({{0, 1LL << 45}}), digests(1), {"x", 1 << 30, {}, ""});
     REQUIRE_FALSE(huge);
-    CHECK(huge.error().message == "1 hashes for 32768 pieces");
+    CHECK(huge.error().message == "1 hash for 32768 pieces");
     auto const larger = make_torrent(map_of({{0, 1LL << 45}}), digests(32768), {"x", 1 << 30, {}, ""});
     REQUIRE_FALSE(larger);
     CHECK(larger.error().message == "libtorrent cannot make the torrent: File too large");
