@@ -41,7 +41,7 @@ private:
 
 template <>
 struct std::hash<seedbed::info_hash> {
-    [[nodiscard]] std::size_t operator()(seedbed::info_hash const& hash) const noexcept {
-        return std::hash<std::string_view>{}(hash.bytes());
+    [[nodiscard]] std::size_t operator()(seedbed::info_hash const& key) const noexcept {
+        return std::hash<std::string_view>{}(key.bytes());
     }
 };
