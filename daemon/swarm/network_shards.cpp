@@ -1,13 +1,16 @@
 #include "daemon/swarm/network_shards.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
+
+#include "daemon/http/tcp_endpoint.hpp"
 
 namespace seedbed {
 
 namespace {
 
-/// libtorrent gives one of them to each peer in turn: with a single one, nobody would have it for long.
+/// libtorrent gives one slot to each peer in turn (optimistic unchoke): with a single slot, no peer would keep it.
 constexpr std::int64_t least_slots = 2;
 
 std::uint64_t big_endian(unsigned char const* bytes) {
@@ -44,7 +47,7 @@ std::vector<std::int64_t> divide_limit(std::int64_t limit, std::vector<int> cons
                                   [](std::int64_t sum, int each) { return sum + std::max(each, 1); });
     std::vector<std::int64_t> parts;
     for (auto const each : peers) {
-        // Of what is left, so that nothing of it is lost in rounding. Divided first: the product could overflow.
+        // A part of what is left, so that rounding loses nothing. Divides first because the product could overflow.
         auto const own = std::max(each, 1);
         auto const part = left / weight * own + left % weight * own / weight;
         parts.push_back(std::max(part, least));
@@ -68,7 +71,7 @@ std::vector<network_settings> divide_network(network_settings const& network, in
         }
         own.upload_limit = uploads[index];
         own.upload_slots = static_cast<int>(slot_parts[index]);
-        // Evenly, whatever there is now: who is above a limit that becomes lower is hung up on.
+        // Evenly, whatever the peers are now: a limit that falls disconnects peers.
         own.connections = (network.connections + shards - 1) / shards;
         all.push_back(std::move(own));
     }
@@ -83,6 +86,14 @@ std::vector<std::uint16_t> all_ports(network_settings const& network) {
         }
     }
     return ports;
+}
+
+std::vector<ip_endpoint> peers_of_shard(std::vector<ip_endpoint> const& peers, int shard, int shards) {
+    std::vector<ip_endpoint> own;
+    std::ranges::copy_if(peers, std::back_inserter(own), [shard, shards](ip_endpoint const& peer) {
+        return shard_of(to_tcp_endpoint(peer).address(), shards) == shard;
+    });
+    return own;
 }
 
 } // namespace seedbed

@@ -8,13 +8,14 @@ namespace seedbed {
 
 namespace {
 
-/// A second in which a peer asks for nothing counts four where it gets no piece from others, either.
+/// How long a peer waits for an offer, in seconds. A second in which it neither requests nor receives a piece counts
+/// as four.
 constexpr int patience = 8;
 constexpr int most_generosity = 16; ///< doublings
-/// More peers are told each second only of what has been taken.
+/// With more peers than this, changes are sent once per second.
 constexpr int most_told_at_once = 64;
-/// What a peer is told of at a time, of 10 bytes each.
-constexpr std::size_t most_news = 512;
+/// Changes sent to a peer at a time, of 10 bytes each.
+constexpr std::size_t most_changes = 512;
 
 std::size_t bit(int piece) {
     return static_cast<std::size_t>(piece);
@@ -26,8 +27,8 @@ piece_offers::piece_offers(int pieces, callbacks call)
     : m_call(std::move(call))
     , m_pieces(static_cast<std::size_t>(pieces)) {}
 
-void piece_offers::set_first_help(int pieces) {
-    if (std::exchange(m_first_help, pieces) == 0 || pieces != 0) {
+void piece_offers::set_first_offer(int pieces) {
+    if (std::exchange(m_first_offer, pieces) == 0 || pieces != 0) {
         return;
     }
     auto all = no_pieces();
@@ -36,41 +37,40 @@ void piece_offers::set_first_help(int pieces) {
 }
 
 piece_offers::peer piece_offers::joined() {
-    auto const free = std::ranges::find(m_members, false, &member::here);
+    auto const free = std::ranges::find(m_members, false, &member::connected);
     auto const which = static_cast<peer>(free - m_members.begin());
     if (free == m_members.end()) {
         m_members.emplace_back();
     }
     auto& added = m_members[which];
-    added.there = no_pieces();
-    added.kept = no_pieces();
+    added.pieces = no_pieces();
+    added.withheld = no_pieces();
     added.told = no_pieces();
-    added.here = true;
-    ++m_here;
+    added.connected = true;
+    ++m_connected;
     return which;
 }
 
-void piece_offers::can_be_told(peer who) {
-    auto& told = m_members[who];
-    if (std::exchange(told.can_be_told, true)) {
+void piece_offers::understands(peer who) {
+    if (std::exchange(m_members[who].understands, true)) {
         return;
     }
     for (int piece = 0; known(piece); ++piece) {
-        if (at(piece).taken_back) {
-            keep_from(who, piece);
+        if (at(piece).withheld) {
+            withhold(who, piece);
         }
     }
-    tell(who);
+    send(who);
 }
 
 void piece_offers::has(peer who, int piece) {
     auto& holder = m_members[who];
-    if (!known(piece) || holder.there.test(bit(piece))) {
+    if (!known(piece) || holder.pieces.test(bit(piece))) {
         return;
     }
-    holder.there.set(bit(piece));
-    holder.kept.reset(bit(piece));
-    holder.told.reset(bit(piece)); // of no interest to it any more
+    holder.pieces.set(bit(piece));
+    holder.withheld.reset(bit(piece));
+    holder.told.reset(bit(piece)); // of no interest any more
     holder.progressed = true;
     at(piece).holders += holder.seed ? 0 : 1;
 }
@@ -79,7 +79,7 @@ void piece_offers::is_seed(peer who) {
     if (!m_members[who].seed) {
         release(who, true);
         m_members[who].seed = true;
-        m_members[who].kept.reset();
+        m_members[who].withheld.reset();
         m_members[who].told.reset();
     }
 }
@@ -91,22 +91,22 @@ void piece_offers::set_interested(peer who, bool interested) {
 void piece_offers::set_choked(peer who, bool choked) {
     m_members[who].choked = choked;
     if (choked) {
-        release(who, false); // what it has asked for is refused
+        release(who, false); // libtorrent rejects its requests
     }
 }
 
 void piece_offers::requested(peer who, int piece) {
     auto& asks = m_members[who];
     asks.asked = true;
-    if (known(piece) && m_first_help > 0 && !asks.seed && !asks.choked && !at(piece).taken_back) {
+    if (known(piece) && m_first_offer > 0 && !asks.seed && !asks.choked && !at(piece).withheld) {
         give(piece, who);
     }
 }
 
 void piece_offers::left(peer who) {
-    m_members[who].here = false;
-    m_members[who].can_be_told = false;
-    --m_here;
+    m_members[who].connected = false;
+    m_members[who].understands = false;
+    --m_connected;
     release(who, true);
     m_members[who] = {};
 }
@@ -115,76 +115,76 @@ void piece_offers::second_passed() {
     for (peer who = 0; who < m_members.size(); ++who) {
         auto& each = m_members[who];
         auto const progressed = std::exchange(each.progressed, false);
-        if (!each.here) {
+        if (!each.connected) {
             continue;
         }
         if (std::exchange(each.asked, false)) {
             each.waited = 0;
-        } else if (!each.interested || !each.choked) { // or else it waits for its turn, and not for an offer
+        } else if (!each.interested || !each.choked) { // a choked peer waits for its turn, not for an offer
             each.waited += progressed ? 1 : 4;
         }
         if (each.waited >= patience) {
             each.waited = 0;
-            if (each.kept.any() && !m_call.is_served(who)) {
+            if (each.withheld.any() && !m_call.is_served(who)) {
                 offer_more(who);
             }
         }
-        tell(who);
+        send(who);
     }
 }
 
 void piece_offers::give(int piece, peer owner) {
-    at(piece).taken_back = true;
+    at(piece).withheld = true;
     at(piece).owner = owner;
     for (peer who = 0; who < m_members.size(); ++who) {
-        if (who != owner && m_members[who].can_be_told) {
-            keep_from(who, piece);
-            if (m_here <= most_told_at_once) {
-                tell(who);
+        if (who != owner && m_members[who].understands) {
+            withhold(who, piece);
+            if (m_connected <= most_told_at_once) {
+                send(who);
             }
         }
     }
 }
 
-void piece_offers::keep_from(peer who, int piece) {
-    auto& from = m_members[who];
-    if (!from.seed && !from.there.test(bit(piece))) {
-        from.kept.set(bit(piece));
-        from.has_news = true;
+void piece_offers::withhold(peer from, int piece) {
+    auto& lacking = m_members[from];
+    if (!lacking.seed && !lacking.pieces.test(bit(piece))) {
+        lacking.withheld.set(bit(piece));
+        lacking.has_news = true;
     }
 }
 
 void piece_offers::offer_to_all(piece_set const& pieces) {
     for (auto piece = pieces.find_first(); piece != piece_set::npos; piece = pieces.find_next(piece)) {
-        m_pieces[piece].taken_back = false;
-        m_pieces[piece].owner = nobody;
+        m_pieces[piece].withheld = false;
+        m_pieces[piece].owner = no_peer;
     }
     for (peer who = 0; who < m_members.size(); ++who) {
         auto& each = m_members[who];
-        if (!each.here) {
+        if (!each.connected) {
             continue;
         }
-        each.has_news = each.has_news || each.kept.intersects(pieces);
-        each.kept -= pieces;
-        if (m_here <= most_told_at_once) {
-            tell(who);
+        each.has_news = each.has_news || each.withheld.intersects(pieces);
+        each.withheld -= pieces;
+        if (m_connected <= most_told_at_once) {
+            send(who);
         }
     }
 }
 
-void piece_offers::release(peer who, bool its_own) {
+void piece_offers::release(peer who, bool leaves) {
     auto freed = no_pieces();
     auto& from = m_members[who];
     for (int piece = 0; known(piece); ++piece) {
         auto& state = at(piece);
-        auto const had = from.there.test(bit(piece));
-        if (its_own && had && !from.seed) {
+        auto const had = from.pieces.test(bit(piece));
+        if (leaves && had && !from.seed) {
             --state.holders;
         }
-        if (state.owner == who && (its_own || !had)) {
-            state.owner = nobody;
+        if (state.owner == who && (leaves || !had)) {
+            state.owner = no_peer;
         }
-        if (state.taken_back && state.holders == 0 && state.owner == nobody) {
+        if (state.withheld && state.holders == 0 && state.owner == no_peer) {
             freed.set(bit(piece));
         }
     }
@@ -193,37 +193,38 @@ void piece_offers::release(peer who, bool its_own) {
     }
 }
 
-void piece_offers::offer_more(peer who) {
-    auto& to = m_members[who];
-    auto left = std::int64_t{m_first_help} << to.generosity;
-    to.generosity = std::min(to.generosity + 1, most_generosity);
-    // The first ones of the image: others that wait get the same ones, which are then read once for all.
-    for (auto piece = to.kept.find_first(); piece != piece_set::npos && left > 0; piece = to.kept.find_next(piece)) {
-        to.kept.reset(piece);
-        to.has_news = true;
+void piece_offers::offer_more(peer to) {
+    auto& waiting = m_members[to];
+    auto left = std::int64_t{m_first_offer} << waiting.generosity;
+    waiting.generosity = std::min(waiting.generosity + 1, most_generosity);
+    // From the start of the image: all waiting peers are offered the same pieces, each of which is read once.
+    for (auto piece = waiting.withheld.find_first(); piece != piece_set::npos && left > 0;
+         piece = waiting.withheld.find_next(piece)) {
+        waiting.withheld.reset(piece);
+        waiting.has_news = true;
         --left;
     }
 }
 
-void piece_offers::tell(peer who) {
-    auto& to = m_members[who];
-    if (!to.has_news || !to.can_be_told) {
+void piece_offers::send(peer to) {
+    auto& informed = m_members[to];
+    if (!informed.has_news || !informed.understands) {
         return;
     }
-    m_news.clear();
-    to.has_news = false;
-    m_differing = to.kept;
-    m_differing ^= to.told;
+    m_changes.clear();
+    informed.has_news = false;
+    m_differing = informed.withheld;
+    m_differing ^= informed.told;
     for (auto piece = m_differing.find_first(); piece != piece_set::npos; piece = m_differing.find_next(piece)) {
-        if (m_news.size() == most_news) {
-            to.has_news = true;
+        if (m_changes.size() == most_changes) {
+            informed.has_news = true;
             break;
         }
-        m_news.push_back({static_cast<int>(piece), !to.kept.test(piece)});
-        to.told.flip(piece);
+        m_changes.push_back({static_cast<int>(piece), !informed.withheld.test(piece)});
+        informed.told.flip(piece);
     }
-    if (!m_news.empty()) {
-        m_call.tell(who, m_news);
+    if (!m_changes.empty()) {
+        m_call.send(to, m_changes);
     }
 }
 

@@ -10,76 +10,78 @@
 
 namespace seedbed {
 
-/// Which pieces a seed offers to whom, so that a source that does not fit into memory is read about once, and not once
-/// more for each piece that two peers ask for at different times.
+/// Which pieces a seed offers to which peer, so that a source that does not fit into memory is read about once, and not
+/// again for each pair of peers that request a piece at different times (network.read_once; read_once_policy decides
+/// when this is used).
 ///
-/// A piece that a peer asks for is its own: it is taken back from all others who lack it, who fetch it from each other.
-/// It is offered again when that peer leaves, or is choked, and nobody has it, and to a peer that waits for two seconds
-/// (eight, while pieces come to it from others), more of them each time: whoever has nobody else to fetch from is not
-/// held up for long.
+/// The first peer that requests a piece becomes its owner. The piece is withheld from all other peers that lack it:
+/// they download it from each other. It is offered to all again when no peer has it and its owner leaves or is choked.
+/// A peer that waits for two seconds (eight while it receives pieces from others) is offered some withheld pieces, and
+/// twice as many each time, so that a peer without other sources does not wait for long.
 ///
-/// Peers are told at once where they are few. Else, and where there is much to tell, they are told each second, so much
-/// at a time that the network thread is not held up.
+/// Few peers are told of changes at once. Many peers, or many changes, are served once per second and in portions, so
+/// that the network thread is not held up.
 ///
-/// Not thread-safe.
+/// Threads: not thread-safe; used on libtorrent's network thread.
 class piece_offers {
 public:
-    /// Of a connection, as long as it is there.
+    /// Number of a connection, valid until left().
     using peer = std::size_t;
     struct change {
         int piece;
-        bool offered; ///< it is here; or else it is not
+        bool offered; ///< false: withheld
     };
     struct callbacks {
-        std::function<void(peer to, std::span<change const> news)> tell;
-        /// Whether something is still on its way to a peer: it does not wait for an offer.
+        /// Sends changes to a peer.
+        std::function<void(peer to, std::span<change const> changes)> send;
+        /// Whether data is still on its way to a peer: such a peer does not wait for an offer.
         std::function<bool(peer who)> is_served;
     };
 
     piece_offers(int pieces, callbacks call);
 
-    /// How many pieces a peer that waits is offered the first time. 0: everybody is offered everything.
-    void set_first_help(int pieces);
+    /// \param pieces how many withheld pieces a waiting peer is offered the first time; 0: nothing is withheld.
+    void set_first_offer(int pieces);
 
     [[nodiscard]] peer joined();
-    /// It understands that a piece is not here any more: others are offered everything.
-    void can_be_told(peer who);
-    /// It has \p piece; numbers that there are none of are ignored, here and below.
+    /// The peer understands that a piece is withheld. Other peers are offered everything.
+    void understands(peer who);
+    /// The peer has \p piece. Unknown numbers are ignored, here and below.
     void has(peer who, int piece);
-    /// It has had everything from the start: somebody else's seed, or one that has come back.
+    /// The peer had every piece when it connected.
     void is_seed(peer who);
-    /// Whether it is interested, and choked; at first it is choked, and not interested.
+    /// A new peer is choked and not interested.
     void set_interested(peer who, bool interested);
     void set_choked(peer who, bool choked);
     void requested(peer who, int piece);
     void left(peer who);
-    /// To be called each second.
+    /// To be called every second.
     void second_passed();
 
 private:
-    static constexpr peer nobody = static_cast<peer>(-1);
+    static constexpr peer no_peer = static_cast<peer>(-1);
 
     using piece_set = boost::dynamic_bitset<>;
 
     struct member {
-        bool here = false;
-        bool can_be_told = false;
+        bool connected = false;
+        bool understands = false;
         bool seed = false;
         bool interested = false;
         bool choked = true;
-        bool asked = true;       ///< since second_passed()
-        bool progressed = false; ///< likewise
-        bool has_news = false;   ///< kept and told may differ
+        bool asked = true;       ///< since the last second_passed()
+        bool progressed = false; ///< likewise: it has received a piece
+        bool has_news = false;   ///< `withheld` and `told` may differ
         int waited = 0;          ///< see patience
         int generosity = 0;      ///< how often it was offered more
-        piece_set there;
-        piece_set kept; ///< what it is not to ask for
-        piece_set told; ///< what it has been told so of
+        piece_set pieces;        ///< that it has
+        piece_set withheld;      ///< from this peer
+        piece_set told;          ///< withheld pieces that it knows of
     };
     struct piece_state {
-        int holders = 0;         ///< peers that have it, but for seeds
-        bool taken_back = false; ///< from all but its owner
-        peer owner = nobody;     ///< who asked for it first
+        int holders = 0;       ///< peers that have it, without seeds
+        bool withheld = false; ///< from all but its owner
+        peer owner = no_peer;  ///< the first peer that requested it
     };
 
     [[nodiscard]] bool known(int piece) const noexcept {
@@ -88,22 +90,22 @@ private:
     [[nodiscard]] piece_state& at(int piece) { return m_pieces[static_cast<std::size_t>(piece)]; }
     [[nodiscard]] piece_set no_pieces() const { return piece_set(m_pieces.size()); }
     void give(int piece, peer owner);
-    void keep_from(peer who, int piece);
+    void withhold(peer from, int piece);
     void offer_to_all(piece_set const& pieces);
-    void offer_more(peer who);
-    /// It owns none any more; where \p its_own is set, those that it has are not with it, either.
-    void release(peer who, bool its_own);
-    /// Of what it does not know yet, or of a part of it.
-    void tell(peer who);
+    void offer_more(peer to);
+    /// Takes away what the peer owns; if it leaves, also what it has.
+    void release(peer who, bool leaves);
+    /// Sends what the peer does not know yet, or a portion of it.
+    void send(peer to);
 
     callbacks m_call;
     std::vector<piece_state> m_pieces;
     std::vector<member> m_members;
-    // Memory for the next ones.
+    int m_connected = 0;
+    int m_first_offer = 0;
+    // Reused memory.
     piece_set m_differing;
-    std::vector<change> m_news;
-    int m_here = 0;
-    int m_first_help = 0;
+    std::vector<change> m_changes;
 };
 
 } // namespace seedbed

@@ -11,6 +11,8 @@
 #include <libtorrent/peer_connection_handle.hpp>
 #include <libtorrent/peer_connection_interface.hpp>
 
+#include "daemon/swarm/handshake_port.hpp"
+
 namespace seedbed {
 
 namespace lt = libtorrent;
@@ -22,7 +24,7 @@ constexpr char const* key = "sb_report";
 struct shared_state {
     std::uint16_t port;
     std::vector<std::uint16_t> own_ports;
-    std::function<void(std::string, std::uint16_t)> heard;
+    std::function<void(std::string, std::uint16_t)> on_report_port;
 };
 
 class peer_extension final : public lt::peer_plugin {
@@ -33,7 +35,7 @@ public:
 
     [[nodiscard]] lt::string_view type() const override { return key; }
 
-    /// Of an outgoing connection only.
+    /// Only outgoing connections.
     void on_connected() override {
         auto const& to = m_peer.remote();
         if (to.address() == m_peer.local_endpoint().address() &&
@@ -50,9 +52,8 @@ public:
     }
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
-        auto const port = handshake.type() == lt::bdecode_node::dict_t ? handshake.dict_find_int_value(key) : 0;
-        if (port > 0 && port <= 65535) {
-            m_state->heard(m_peer.remote().address().to_string(), static_cast<std::uint16_t>(port));
+        if (auto const port = handshake_port(handshake, key); port != 0 && !std::exchange(m_reported, true)) {
+            m_state->on_report_port(m_peer.remote().address().to_string(), port);
         }
         return true;
     }
@@ -60,6 +61,7 @@ public:
 private:
     std::shared_ptr<shared_state const> m_state;
     lt::peer_connection_handle m_peer;
+    bool m_reported = false; ///< on_report_port was called
 };
 
 class torrent_extension final : public lt::torrent_plugin {
@@ -77,10 +79,11 @@ private:
 
 } // namespace
 
-std::shared_ptr<lt::torrent_plugin> make_report_extension(std::uint16_t port, std::vector<std::uint16_t> own_ports,
-                                                          std::function<void(std::string, std::uint16_t)> heard) {
+std::shared_ptr<lt::torrent_plugin>
+make_report_extension(std::uint16_t port, std::vector<std::uint16_t> own_ports,
+                      std::function<void(std::string, std::uint16_t)> on_report_port) {
     return std::make_shared<torrent_extension>(
-        std::make_shared<shared_state const>(shared_state{port, std::move(own_ports), std::move(heard)}));
+        std::make_shared<shared_state const>(shared_state{port, std::move(own_ports), std::move(on_report_port)}));
 }
 
 } // namespace seedbed

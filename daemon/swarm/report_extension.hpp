@@ -10,18 +10,19 @@
 
 namespace seedbed {
 
-/// Tells peers in the extension handshake (BEP 10) under the key "sb_report" on which TCP port this daemon takes
-/// reports (host_report) about the torrent, and hears it of them: so a target that has found the server by multicast,
-/// without a tracker, can tell it that the image is on its disk. Clients that do not know the key ignore it.
+/// Exchanges report ports: tells peers in the extension handshake (BEP 10), under the key "sb_report", on which TCP
+/// port this daemon accepts reports (host_report) about the torrent, and learns theirs. So a target that has found the
+/// server by multicast, without a tracker, can report that the image is on its disk. Other clients ignore the key.
 ///
-/// Besides, a connection that leads back to this daemon ends as a failure: peers that have its address from the tracker
-/// tell it back (PEX), and libtorrent would try it again every second, since it sees an orderly end only.
+/// Also ends a connection that leads back to this daemon, as a failure. Peers that know its address from the tracker
+/// send it back (PEX), and libtorrent itself treats the end of such a connection as orderly and tries again every
+/// second.
 ///
-/// \param own_ports on which this daemon listens for peers. \param port 0: takes none. \param heard called on
-/// libtorrent's network thread for each peer that takes reports, with its address, a literal without brackets, and that
-/// port.
+/// \param port where this daemon accepts reports; 0: nowhere. \param own_ports where this daemon listens for peers.
+/// \param on_report_port called on libtorrent's network thread with the address (a literal without brackets) and the
+/// report port of a peer, at most once per connection, however often the peer repeats its handshake.
 [[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin>
 make_report_extension(std::uint16_t port, std::vector<std::uint16_t> own_ports,
-                      std::function<void(std::string, std::uint16_t)> heard);
+                      std::function<void(std::string, std::uint16_t)> on_report_port);
 
 } // namespace seedbed

@@ -51,13 +51,12 @@ void set_queued_bytes_setting(lt::settings_pack& pack, std::int64_t queued_bytes
                  static_cast<int>(std::min<std::int64_t>(queued_bytes, std::numeric_limits<int>::max())));
 }
 
-void set_reconnect_setting(lt::settings_pack& pack, bool fetching) {
-    pack.set_int(lt::settings_pack::min_reconnect_time, fetching ? 1 : 10);
+void set_reconnect_setting(lt::settings_pack& pack, bool fast) {
+    pack.set_int(lt::settings_pack::min_reconnect_time, fast ? 1 : 10);
 }
 
 void set_send_buffer_settings(lt::settings_pack& pack, std::int64_t pool_bytes, std::int64_t peers) {
-    // A peer keeps what it took in one and a half seconds, within these two. Blocks that wait to be sent are the
-    // pool's.
+    // libtorrent keeps one and a half seconds' worth of a peer's rate, within these limits, as blocks of the pool.
     auto const share = std::clamp<std::int64_t>(pool_bytes / 2 / std::max<std::int64_t>(peers, 1), 64 << 10, 4 << 20);
     pack.set_int(lt::settings_pack::send_buffer_low_watermark,
                  static_cast<int>(std::min<std::int64_t>(share, 1 << 20)));
@@ -76,7 +75,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_bool(sp::enable_upnp, false);
     pack.set_bool(sp::enable_natpmp, false);
 
-    // The port that is configured or none: a peer that is told another one looks in vain.
+    // The configured port or none: peers would not find another one.
     pack.set_int(sp::max_retry_port_bind, 0);
     pack.set_bool(sp::listen_system_port_fallback, false);
     pack.set_int(sp::listen_queue_size, 128); // a room of machines boots at the same moment
@@ -89,11 +88,11 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_int(sp::mixed_mode_algorithm, sp::prefer_tcp);
     pack.set_bool(sp::rate_limit_ip_overhead, false);
 
-    // Several machines behind one address are several peers.
+    // Machines that share an address are separate peers.
     pack.set_bool(sp::allow_multiple_connections_per_ip, true);
 
-    // Every torrent is active. A peer that is connected stays so, also where there are as many as may be; one that
-    // waits for an upload slot does not wait long.
+    // Every torrent is active. A connected peer stays connected even at the limit, and a peer that waits for an upload
+    // slot does not wait long.
     pack.set_int(sp::peer_turnover, 0);
     pack.set_int(sp::peer_turnover_cutoff, 100);
     pack.set_int(sp::unchoke_interval, 5);
@@ -103,8 +102,8 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
         pack.set_int(limit, std::numeric_limits<std::uint16_t>::max());
     }
 
-    // A target that boots before its server, or comes back after a power cut, must find it: peers are tried for ever,
-    // at most half a minute apart (failures are counted up to 31).
+    // A target that boots before its server, or after a power cut, must find it: peers are tried forever, at most half
+    // a minute apart (libtorrent counts failures up to 31).
     pack.set_int(sp::max_failcount, 100);
     set_reconnect_setting(pack, true);
     pack.set_int(sp::connection_speed, 200);
@@ -113,7 +112,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_int(sp::tracker_backoff, 50);
     pack.set_int(sp::stop_tracker_timeout, 1);
 
-    // Depths for 10 GbE: about 16 MiB on the way to and from a peer.
+    // Depths for 10 GbE: about 16 MiB in flight to and from a peer.
     pack.set_int(sp::max_out_request_queue, 1500);
     pack.set_int(sp::max_allowed_in_request_queue, 4000);
     pack.set_int(sp::request_queue_time, 3);
@@ -121,7 +120,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_int(sp::send_buffer_watermark_factor, 150);
     set_queued_bytes_setting(pack, queued_bytes);
 
-    // Checking reads whole pieces: four of partclone's in flight.
+    // Checking reads whole pieces: four of partclone's 16 MiB in flight.
     pack.set_int(sp::checking_mem_usage, 4096);
 
     pack.set_int(sp::alert_queue_size, 100'000);
@@ -134,7 +133,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
 
 void keep_freed_memory() {
     constexpr int kept = 32 << 20; // bytes
-    // Where this fails, it is slower and nothing else.
+    // A failure only costs speed.
     static_cast<void>(::mallopt(M_MMAP_THRESHOLD, kept));
     static_cast<void>(::mallopt(M_TRIM_THRESHOLD, kept));
     static_cast<void>(::mallopt(M_TOP_PAD, 1 << 20));

@@ -1,6 +1,5 @@
 #include "daemon/swarm/shard_extension.hpp"
 
-#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -17,27 +16,24 @@
 #include <libtorrent/peer_info.hpp>
 #include <libtorrent/peer_request.hpp>
 
+#include "daemon/swarm/handshake_port.hpp"
 #include "daemon/swarm/network_shards.hpp"
 
 namespace seedbed {
 
 namespace lt = libtorrent;
 
+// Threads: everything here is confined to libtorrent's network thread, except shard_placement.
+
 namespace {
 
 constexpr char const* key = "sb_shard";
-/// A refused peer that says nothing, or can not be told, is waited for so many ticks, of a second each.
+/// How many ticks, of a second each, a refused peer has to exchange extension handshakes before it is disconnected.
 constexpr int most_ticks = 5;
 
-/// Of libtorrent's reasons the one that comes nearest: another port is meant for this peer.
+/// The nearest of libtorrent's reasons: this peer belongs to another port.
 lt::error_code refused() {
     return lt::errors::banned_by_port_filter;
-}
-
-/// The key's value, or a port of BEP 10's "p"; 0 for none.
-std::uint16_t find_port(lt::bdecode_node const& handshake, char const* name) {
-    auto const port = handshake.type() == lt::bdecode_node::dict_t ? handshake.dict_find_int_value(name) : 0;
-    return port > 0 && port <= 65535 ? static_cast<std::uint16_t>(port) : std::uint16_t{0};
 }
 
 // --- at the seed
@@ -63,14 +59,13 @@ public:
 
     [[nodiscard]] lt::string_view type() const override { return key; }
 
-    /// Of an outgoing connection only.
+    /// Only outgoing connections.
     void on_connected() override {
         knock();
         if (m_admitted) {
             return;
         }
-        // What is the error for a connection to oneself bans the endpoint. Where this is the peer's home, it may be
-        // tried again.
+        // The error for a connection to oneself bans the endpoint. If this is the peer's home, it may be tried again.
         auto const elsewhere = m_state->places->place_of(m_remote) != m_state->shard;
         m_peer.disconnect(elsewhere ? lt::error_code(lt::errors::self_connection) : refused(),
                           lt::operation_t::bittorrent, lt::peer_connection_interface::failure);
@@ -95,16 +90,16 @@ public:
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
         if (!m_admitted) {
-            if (auto const port = find_port(handshake, "p"); port != 0) {
+            auto const port = handshake_port(handshake, "p"); // BEP 10
+            if (!std::exchange(m_heard, true) && port != 0) {
                 m_state->on_refused({m_remote, port});
             }
-            m_heard = true;
             refuse_when_told();
         }
         return true;
     }
 
-    /// Nothing more is put in front of the end.
+    /// A refused peer is sent nothing that would delay the end of the connection.
     bool on_request(lt::peer_request const&) override { return !m_admitted; }
 
     void tick() override {
@@ -130,7 +125,7 @@ private:
             m_state->places->leave(m_remote);
         }
     }
-    /// Where the rate is limited, this side's handshake may still wait to be sent.
+    /// If the rate is limited, this side's handshake may still wait to be sent.
     void refuse_when_told() {
         lt::peer_info info;
         m_peer.get_peer_info(info);
@@ -144,7 +139,7 @@ private:
     lt::peer_connection_handle m_peer;
     boost::asio::ip::address m_remote;
     bool m_admitted = false;
-    bool m_heard = false; ///< the peer's handshake
+    bool m_heard = false; ///< the peer's extension handshake
     int m_ticks = 0;
 };
 
@@ -163,25 +158,25 @@ private:
 
 // --- at the target
 
-/// Of one torrent; its session's network thread.
+/// Of one torrent.
 struct guest_state {
     endpoint_handler on_referred;
     std::set<lt::tcp::endpoint> refusers;
-    std::map<lt::address, int> talking; ///< connections with those that have not refused
+    std::map<lt::address, int> talking; ///< connections with shards that admit this peer
 };
 
-class host_peer final : public lt::peer_plugin {
+class guest_peer final : public lt::peer_plugin {
 public:
-    host_peer(std::shared_ptr<guest_state> state, lt::peer_connection_handle peer)
+    guest_peer(std::shared_ptr<guest_state> state, lt::peer_connection_handle peer)
         : m_state(std::move(state))
         , m_peer(std::move(peer)) {}
-    host_peer(host_peer const&) = delete;
-    host_peer& operator=(host_peer const&) = delete;
-    ~host_peer() override { leave(); }
+    guest_peer(guest_peer const&) = delete;
+    guest_peer& operator=(guest_peer const&) = delete;
+    ~guest_peer() override { leave(); }
 
     [[nodiscard]] lt::string_view type() const override { return key; }
 
-    /// Of an outgoing connection only.
+    /// Only outgoing connections.
     void on_connected() override {
         auto const& to = m_peer.remote();
         if (m_state->refusers.contains(to) && m_state->talking.contains(to.address())) {
@@ -191,12 +186,14 @@ public:
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
         auto const& to = m_peer.remote();
-        if (auto const port = find_port(handshake, key); port != 0) {
-            // The other side ends the connection, when it has heard where this one listens.
+        if (auto const port = handshake_port(handshake, key); port != 0) {
+            // The other side ends the connection once it knows where this side listens.
             if (m_peer.is_outgoing()) {
                 m_state->refusers.insert(to);
             }
-            m_state->on_referred({to.address(), port});
+            if (!std::exchange(m_referred, true)) {
+                m_state->on_referred({to.address(), port});
+            }
         } else if (!m_talking) {
             m_state->refusers.erase(to);
             m_talking = to.address();
@@ -220,6 +217,7 @@ private:
 
     std::shared_ptr<guest_state> m_state;
     lt::peer_connection_handle m_peer;
+    bool m_referred = false; ///< on_referred was called
     std::optional<lt::address> m_talking;
 };
 
@@ -231,7 +229,7 @@ public:
     }
 
     std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
-        return std::make_shared<host_peer>(m_state, peer);
+        return std::make_shared<guest_peer>(m_state, peer);
     }
 
 private:

@@ -6,7 +6,7 @@ namespace seedbed {
 
 namespace {
 
-/// So many addresses that may never come again are kept before the old ones go.
+/// With this many addresses, the old ones that are not connected are forgotten.
 constexpr std::size_t most_places = 8192;
 
 } // namespace

@@ -9,47 +9,47 @@
 
 namespace seedbed {
 
-/// Which network shard has the peers of one torrent: each address is at one of them at a time.
+/// Which network shard serves which peers of one torrent. All peers of one address are at one shard at a time.
 ///
-/// A peer belongs to the shard that shard_of() tells, its home. Who comes to another one is refused; the home connects
-/// to him meanwhile (see sharded_session). Who comes again after some seconds, and is not at home by then, can not be
-/// reached there, since he knows one of the ports only and takes no connections himself: he stays where he came, as
-/// long as he is there.
+/// A peer belongs to its home, the shard that shard_of() names. Another shard refuses it, and the home connects to it
+/// meanwhile (see sharded_session). A peer that comes again after some seconds and is not at home by then cannot be
+/// reached there: it knows only one of the ports and accepts no connections. It stays where it came as long as it is
+/// connected.
 ///
-/// Threads: any; the network threads of all sessions ask here once for each connection.
+/// Threads: any; the network threads of all sessions ask here once per connection.
 class shard_placement {
 public:
     using address = boost::asio::ip::address;
     using clock = std::chrono::steady_clock;
 
-    /// For so long after it was refused a peer is waited for at home.
+    /// How long after a refusal a peer is expected at home.
     static constexpr std::chrono::seconds patience{3};
-    /// What was refused so long ago begins anew.
+    /// A refusal that is older than this no longer counts.
     static constexpr std::chrono::seconds memory{300};
 
     explicit shard_placement(int shards)
         : m_shards(shards) {}
 
     [[nodiscard]] int home_of(address const& peer) const;
-    /// Which shard admits a peer: the one where others of its address are, else its home.
+    /// The shard that admits a peer: the one that has others of its address, else its home.
     [[nodiscard]] int place_of(address const& peer) const;
 
-    /// A peer has connected to \p shard, or has been connected to from there. \return whether it may stay; then leave()
-    /// is to be called when it has gone.
+    /// \p shard has a new connection, incoming or outgoing, with a peer. \return whether the peer may stay; if so,
+    /// call leave() when the connection has ended.
     [[nodiscard]] bool admit(int shard, address const& peer, clock::time_point now);
     void leave(address const& peer);
 
-    /// Whether any shard has a peer of that address.
+    /// Whether any shard is connected to a peer of that address.
     [[nodiscard]] bool has(address const& peer) const;
 
-    /// Addresses that are remembered.
+    /// The number of remembered addresses.
     [[nodiscard]] std::size_t known() const;
 
 private:
     struct place {
         int shard = 0; ///< where its connections are
         int connections = 0;
-        clock::time_point refused{}; ///< first; the epoch: it was not, since it was there last
+        clock::time_point refused{}; ///< first refusal since it was last connected; the epoch: none
     };
 
     void forget_old(clock::time_point now);

@@ -20,50 +20,54 @@
 
 namespace seedbed {
 
-/// The torrents of all images, in one libtorrent session or, with network shards, in several: images that are seeded
-/// are in all of them, and each peer is at one. Images that are deployed are in the first one, for several sessions
-/// that write the same image would have to agree about every piece.
+/// The torrents of all images, in one libtorrent session or, with network shards, in several. An image that is seeded
+/// is in every session, and each of its peers is connected to one of them. An image that is deployed is in the first
+/// session only: several sessions that write the same image would have to agree about every piece.
 ///
-/// Threads: confined to the main thread. libtorrent's network threads only wake it; alerts are taken there, nothing
-/// polls.
+/// Threads: confined to the main thread, which must be the one that constructs it. libtorrent's network threads only
+/// post wake-ups to the main thread, which takes the alerts. Nothing polls.
+///
+/// Lifetime: remove every torrent and call shut_down() before destruction. A torrent's listener must live until its
+/// on_removed().
 class sharded_session final : public image_swarm {
 public:
-    /// \param on_activity called when a peer connects: there may be progress to ask for.
+    /// \param queued_bytes see set_queued_bytes(). \param on_activity called when a peer connects: request_progress()
+    /// may have news.
     sharded_session(boost::asio::io_context& main, std::shared_ptr<backend> shared, network_settings const& network,
                     std::int64_t queued_bytes, std::function<void()> on_activity);
     sharded_session(sharded_session const&) = delete;
     sharded_session& operator=(sharded_session const&) = delete;
     ~sharded_session();
 
-    /// Calls \p handler once when libtorrent has tried every listener: with the reason where a configured address could
-    /// not be opened, or none at all; of the first shard to which that happens.
+    /// Calls \p handler once, when libtorrent has tried to open every listener: with an error if a configured address
+    /// failed, or if a session has none at all. The first shard that fails decides.
     void when_listening(std::function<void(result<void>)> handler);
 
-    id add(torrent_spec const& entry, torrent_listener& listener) override;
+    id add(torrent_spec const& spec, torrent_listener& listener) override;
     void remove(id torrent) override;
     void update(id torrent, std::vector<ip_endpoint> const& peers, std::vector<std::string> const& trackers) override;
-    void set_upload_limit(id torrent, std::int64_t bytes_a_second) override;
+    void set_upload_limit(id torrent, std::int64_t bytes_per_second) override;
     void set_super_seeding(id torrent, bool on) override;
     void request_pieces(id torrent) override;
     void request_progress() override;
     void request_peers(id torrent, worker_pool& worker,
                        std::function<void(std::vector<peer_status>)> call) const override;
 
-    /// Applies changed settings, all but the number of shards; connections stay, but for those that are more than the
-    /// new limit.
+    /// Applies changed settings except the number of shards. Connections stay, except those above a lower limit.
     void apply(network_settings const& network);
 
-    /// Changes how much may wait to be written before peers are paused, in bytes.
+    /// Sets how many bytes may wait to be written before peers are paused. To be called, too, when the pool's size has
+    /// changed.
     void set_queued_bytes(std::int64_t bytes);
 
-    /// Asks the network threads for a sign of life. \param answered called when the next one has come from each. Not to
-    /// be called after shut_down().
+    /// Asks each network thread for a sign of life. Not allowed after shut_down(). \param answered called when all have
+    /// answered.
     void ping(std::function<void()> answered = {});
-    /// When they last gave one: the one that did so the longest ago.
+    /// The time of the last sign of life, of the network thread that has been silent for the longest.
     [[nodiscard]] std::chrono::steady_clock::time_point last_pong() const noexcept;
 
-    /// Ends the sessions on \p worker, which may take a second (trackers are told), then calls \p done on the main
-    /// thread. To be called once, after every torrent is removed.
+    /// Ends the sessions on \p worker, which may take a second because trackers are told, then calls \p done on the
+    /// main thread. To be called once.
     void shut_down(worker_pool& worker, std::function<void()> done);
 
 private:

@@ -7,11 +7,11 @@
 
 namespace seedbed {
 
-/// The announce URLs that a .torrent names.
+/// The announce URLs in a .torrent.
 [[nodiscard]] std::vector<std::string> announce_urls(image_torrent const& torrent);
 
-/// The info-hashes under which its clients announce themselves, 40 hex digits each: two of a hybrid torrent (BEP 52),
-/// the second one cut off after 20 bytes.
+/// The info-hashes under which clients announce the torrent, 40 hex digits each. A hybrid torrent has two (BEP 52); the
+/// second one is truncated to 20 bytes.
 [[nodiscard]] std::vector<std::string> announced_hashes(image_torrent const& torrent);
 
 } // namespace seedbed

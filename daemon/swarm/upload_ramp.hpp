@@ -6,17 +6,16 @@
 
 namespace seedbed {
 
-/// How many peers are sent to at a time while a room of machines boots (network.slow_start): few at first, so that they
-/// soon have whole pieces to give to each other, then twice as many at each step, then all. When everybody has gone, it
-/// is few again.
+/// How many peers are served at a time while a room of machines boots (network.slow_start): few at first, so that they
+/// soon have whole pieces to pass on, then twice as many at each step, then all. Starts over when all peers have left.
 ///
-/// Threads: one at a time.
+/// Threads: not thread-safe.
 class upload_ramp {
 public:
     static constexpr int first = 4;
     static constexpr int last = 128;
 
-    /// Somebody is connected. \return true where step() is to be called from now on, every few seconds.
+    /// A peer is connected. \return whether to call step() from now on, every few seconds.
     bool begin() noexcept {
         if (m_running || m_open) {
             return false;
@@ -25,7 +24,7 @@ public:
         return true;
     }
 
-    /// \return true where it is to be called again.
+    /// \return whether to call it again.
     bool step() noexcept {
         if (!m_running) {
             return false;
@@ -36,7 +35,7 @@ public:
         return m_running;
     }
 
-    /// Nobody is connected any more. \return true where something has changed.
+    /// No peer is connected any more. \return whether anything has changed.
     bool reset() noexcept {
         auto const changed = m_running || m_open;
         m_running = false;
@@ -45,7 +44,7 @@ public:
         return changed;
     }
 
-    /// As in the configuration: 0 is no limit.
+    /// As in the configuration, 0 means no limit.
     [[nodiscard]] int slots(network_settings const& network) const noexcept {
         if (!network.slow_start || m_open) {
             return network.upload_slots;

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Other BitTorrent clients and trackers: aria2 and Transmission fetch an image from `seedbed daemon`, which they know from an
-# HTTP tracker (named in the torrent) and a UDP tracker (named in the configuration) alone, and get the very files that
-# partclone writes as BT image directory; then each of them seeds such a directory to a block device. SEEDBED is the program.
+# Other BitTorrent clients and trackers: aria2 and Transmission download an image from `seedbed daemon`, which they know only from
+# an HTTP tracker (named in the torrent) or a UDP tracker (named in the configuration), and get exactly the files that partclone
+# writes as a BT image directory. Then each of them seeds such a directory to a block device. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -28,13 +28,13 @@ make_file_system ext4 "$source" 8 # two pieces
 capture_files "$source"
 cp -a files/sda1 files/sda2
 extents=$(find files/sda1 -type f | wc -l)
-((extents > 100)) || fail "the image has $extents extents only"
-# As the README tells to serve such a folder: in one sparse file.
+((extents > 100)) || fail "the image has only $extents extents"
+# Serves such a folder as the README says: as one sparse file.
 truncate -s 64M sda1.img
 for file in files/sda1/0*; do
     dd if="$file" of=sda1.img bs=16M oflag=seek_bytes seek=$((16#${file##*/})) conv=notrunc status=none
 done
-(($(du -k sda1.img | cut -f 1) < 40 << 10)) || fail "the sparse file has become one without holes"
+(($(du -k sda1.img | cut -f 1) < 40 << 10)) || fail "the sparse file has no holes"
 source_again=$(attach_loop source -r)
 
 tracker=${address[server]}:6969
@@ -46,11 +46,11 @@ tracker=${address[server]}:6969
 mkdir tracker
 chmod 755 "$work" tracker # opentracker runs as nobody
 sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >tracker/hashes # Debian's serves no others
-[[ $(wc -l <tracker/hashes) -eq 2 ]] || fail "--json tells no info-hash: $(<sda1.json)"
+[[ $(wc -l <tracker/hashes) -eq 2 ]] || fail "--json contains no info-hash: $(<sda1.json)"
 
 aria=(aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false
     --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0)
-# transmission FOLDER: its settings, which have switches that the command line has not; it makes FOLDER/complete.
+# transmission FOLDER: writes its settings, some of which are no command-line options; at the end it creates FOLDER/complete.
 transmission() {
     mkdir -p "$1"
     echo '{ "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false, "encryption": 0,
@@ -75,7 +75,7 @@ add_image seed.toml sda2 sda2.torrent "$source_again" seed "trackers = [\"udp://
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
 
-# The other way, at the same time and apart from the tracker: clients that have partclone's files, block devices that get them.
+# At the same time, without the tracker, the other way: clients that have partclone's files seed them to block devices.
 noise_file target.1 64
 noise_file target.2 64
 target1=$(attach_loop target.1)

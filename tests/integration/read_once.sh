@@ -1,7 +1,7 @@
 #!/bin/bash
-# A seed whose image does not fit into its pool: what one machine has asked for is taken back from the others, who get it from
-# each other. Nobody waits for long for one that is slow, or gone; clients that cannot be told get everything. SEEDBED is the
-# program.
+# read_once: a seed whose image does not fit into its pool withholds the pieces that one machine has requested from the others,
+# which get them from each other. A slow or lost machine does not hold up the others; clients that do not understand the message
+# are offered everything. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -33,7 +33,7 @@ deploy_to() {
     start_daemon "$1" "$1.toml" $(on_host "$1")
     expect_line "$1.log" ' sda1: downloading$'
 }
-# status HOST FILTER: whether jq finds FILTER true of the status.
+# status HOST FILTER: whether the jq FILTER is true for the status.
 status() {
     curl -s --max-time 10 --unix-socket "$work/$1.sock" http://localhost/status |
         jq -e --arg server "${address[server]}" "$2" >/dev/null
@@ -45,12 +45,12 @@ expect_status() {
         ! status "$@" || return 0
         sleep 0.05
     done
-    fail "the status of $1 does not come to: $2"
+    fail "the status of $1 does not reach: $2"
 }
 lacks='any(.images[0].peers[]; .address == $server and .progress < 1)'
 has='any(.images[0].peers[]; .address == $server and .progress == 1)'
 
-# --- a slow machine takes pieces, and holds nobody up: it needs minutes, and gives next to nothing away
+# --- a slow machine owns pieces and holds no other machine up: it needs minutes, and uploads next to nothing
 
 tc -n "$net-switch" qdisc add dev "port${address[slow]##*.}" root tbf rate 4mbit burst 64k latency 200ms
 deploy_to slow 'upload_limit = "1 KiB"'
@@ -62,7 +62,7 @@ never_line slow.log ' sda1: (downloaded|done)'
 cmp source fast.img
 stop_daemon fast
 
-# --- one is killed, with pieces that nobody else has
+# --- the owner of pieces that no other machine has is killed
 
 deploy_to other
 expect_status other "$lacks"
@@ -70,7 +70,7 @@ kill_daemon slow
 expect_line other.log ' sda1: done: '
 cmp source other.img
 
-# --- a client that does not know the message, beside two that do; then nothing is taken back any more
+# --- a client that does not understand the message, beside two that do; then read_once is switched off
 
 deploy_to slow
 start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
@@ -81,7 +81,7 @@ sed -i 's/^local_discovery.*/&\nread_once = false/' server.toml
 kill -HUP "${daemon_pid[server]}"
 expect_line server.log ' reload: 0 images closed, 0 opened, 0 changed in use'
 expect_status slow "$has"
-kill -0 "${process_pid[aria]}" || fail "aria2 has left: that its pieces are offered says nothing"
+kill -0 "${process_pid[aria]}" || fail "aria2 has ended: that its pieces are offered proves nothing"
 timeout 60 tail --pid="${process_pid[aria]}" -s 0.1 -f /dev/null || fail "aria2 has not finished within 60 s"
 cmp source got/sda1/*
 tc -n "$net-switch" qdisc delete dev "port${address[slow]##*.}" root

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Network shards: one server with two sessions, on two ports. Machines that know it from its tracker, by multicast, or by one of
-# the ports, be it the wrong one, each end up with one connection to the port that serves them, which lasts; the same goes for
-# libtorrent as EZIO sets it up, and aria2, which is told both ports by another tracker, finishes. SEEDBED is the program.
+# Network shards: one server with two sessions, on two ports. Machines that know it from its tracker, by multicast, or by only one
+# port, even the wrong one, each end with one lasting connection to the port that serves them. So does libtorrent with EZIO's
+# settings; aria2, which learns both ports from another tracker, finishes. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: threads
 set -euo pipefail
@@ -19,7 +19,7 @@ targets=(tracked1 tracked2 found1 found2 referred1 referred2)
 for host in server tracked1 tracked2 found1 referred1 found2 referred2 foreign aria; do
     add_host "$host"
 done
-# shard_of HOST: 0 or 1, as an address is to be understood.
+# shard_of HOST: 0 or 1, by its address.
 shard_of() {
     /usr/bin/python3 -c 'import ipaddress, sys
 print(((int(ipaddress.ip_address(sys.argv[1])) * 0x9E3779B97F4A7C15 % 2**64 >> 32) * 2) >> 32)' "${address[$1]}"
@@ -28,12 +28,12 @@ declare -A port=()
 for host in "${targets[@]}" foreign aria; do
     port[$host]=$((6881 + $(shard_of "$host")))
 done
-# other_port HOST: the one that does not serve it.
+# other_port HOST: the port that does not serve it.
 other_port() {
     echo $((6881 + 6882 - port[$1]))
 }
 for pair in tracked found; do
-    [[ ${port[${pair}1]} != "${port[${pair}2]}" ]] || fail "both machines of $pair belong to one shard"
+    [[ ${port[${pair}1]} != "${port[${pair}2]}" ]] || fail "both machines of $pair belong to the same shard"
 done
 
 truncate -s 64M source
@@ -47,7 +47,7 @@ create --tracker "http://${address[server]}:6969/announce" -o tracked.torrent >c
 create -o plain.torrent >created.json
 create --tracker "http://${address[server]}:6970/announce" -o other.torrent >created.json
 
-# --- serve, slowly until everybody is seen to be where he belongs
+# --- serve, slowly until every machine is connected to its shard
 
 mkdir tracker
 chmod 755 "$work" tracker # opentracker runs as nobody
@@ -92,46 +92,46 @@ END_OF_CLIENT
 mkdir got-foreign got-aria
 start_process foreign $(on_host foreign) /usr/bin/python3 foreign.py "${address[server]}" "$(other_port foreign)"
 
-# connections HOST: those that the server has with it, but for the tracker's: "LOCAL_PORT REMOTE_PORT" each.
+# connections HOST: the server's connections with it, except the tracker's: "LOCAL_PORT REMOTE_PORT" each.
 connections() {
     on server ss -Htn state established "dst ${address[$1]}" |
         sed -n 's/.*:\([0-9]*\) *[0-9.]*:\([0-9]*\) *$/\1 \2/p' | { grep -Ev '^69(69|70) ' || true; } | sort
 }
-# look: what there is now, in connected[HOST]; status 1 unless everybody has one connection, and that with his own shard. One who
-# is at the wrong port is told so after a moment, and has two for another one.
+# look: fills connected[HOST]; status 1 unless every machine has exactly one connection, and that with its own shard. A machine at
+# the wrong port has two connections for a moment.
 declare -A connected=() placed=()
 look() {
     local host status=0
     for host in "${targets[@]}" foreign; do
         connected[$host]=$(connections "$host" | paste -sd ,)
-        # Whoever was connected to by the server has its own port at the other end: who knows the wrong port only always is.
+        # The server connected to a machine that has its own listening port at the other end: one that knows only the wrong port.
         [[ ${connected[$host]} =~ ^[0-9]+\ [0-9]+$ && (${connected[$host]} == *' 6881' ||
             ($host != foreign && ${connected[$host]} == "${port[$host]} "*)) ]] || status=1
     done
     return $status
 }
-everybody() {
+all_connections() {
     local host
     for host in "${targets[@]}" foreign; do
-        echo "$host, of port ${port[$host]}: ${connected[$host]}${placed[$host]:+, before: ${placed[$host]}}"
+        echo "$host, port ${port[$host]}: ${connected[$host]}${placed[$host]:+, before: ${placed[$host]}}"
     done
 }
 for ((i = 0; i < 100; i++)); do
     ! look || break
     sleep 0.2
 done
-((i < 100)) || fail "not everybody has one connection, with his own shard: $(everybody)"
+((i < 100)) || fail "not every machine has one connection, with its own shard: $(all_connections)"
 for host in "${targets[@]}" foreign; do
     placed[$host]=${connected[$host]}
 done
-sleep 2 # what is tried again, is so after a second
+sleep 2 # further attempts come after a second
 for ((i = 0; i < 50; i++)); do
     ! look || break
     sleep 0.2
 done
-((i < 50)) || fail "not everybody has one connection any more: $(everybody)"
+((i < 50)) || fail "not every machine still has one connection: $(all_connections)"
 for host in "${targets[@]}" foreign; do
-    [[ ${connected[$host]} == "${placed[$host]}" ]] || fail "$host has not kept its connection: $(everybody)"
+    [[ ${connected[$host]} == "${placed[$host]}" ]] || fail "$host has not kept its connection: $(all_connections)"
 done
 "$seedbed" status --socket "$work/server.sock" --json >status.json
 jq -e '.images[0] | [.peers[].address] | length == (unique | length) and length == 7' status.json >/dev/null ||
@@ -139,7 +139,7 @@ jq -e '.images[0] | [.peers[].address] | length == (unique | length) and length 
 tried=$(grep -c " peer ${address[referred1]} belongs to network shard" seed.log || true)
 ((tried >= 1 && tried <= 6)) || fail "referred1 was told $tried times where it belongs"
 
-# --- the two that run need two ports, whatever the file says of the next start
+# --- the two running shards need two ports, whatever the file says about the next start
 
 cp seed.toml kept.toml
 sed -i -e '/^listen/s/:6881/:65535/' -e 's/^shards = 2/shards = 1/' seed.toml
@@ -148,7 +148,7 @@ expect_line seed.log ' error network.listen: no 2 consecutive ports from 65535 '
 expect_line seed.log ' error reload: nothing was changed$'
 cp kept.toml seed.toml
 
-# --- faster, and to the end
+# --- without a limit, to the end
 
 sed -i -e '/^upload_limit/d' -e 's/^shards = 2/shards = 3/' seed.toml
 kill -HUP "${daemon_pid[seed]}"
@@ -159,7 +159,7 @@ start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-
     --seed-time=0 --dir=got-aria other.torrent
 for host in "${targets[@]}"; do
     expect_line "$host.log" ' sda1: done: '
-    expect_line "$host.log" 'sda1: network shards serve seeds only: this image, in mode "deploy", uses the first of 2$' 1
+    expect_line "$host.log" 'sda1: network shards only serve images in mode "seed"; using the first of 2$' 1
     never_line "$host.log" 'failed:|came damaged'
 done
 for client in foreign aria; do
@@ -167,7 +167,7 @@ for client in foreign aria; do
     diff -rq files/sda1 "got-$client/sda1" || fail "$client: the files differ from partclone's"
 done
 never_line seed.log 'failed:|came damaged'
-# The two sessions find each other, and themselves: each is tried once or twice, not once a second.
+# The two sessions find each other and themselves: each is tried once or twice, not every second.
 own=$(grep -cE "peer (${address[server]}|127\.0\.0\.1):[0-9]+ connected" seed.log || true)
 ((own <= 12)) || fail "the server has connected to itself $own times"
 for host in "${targets[@]}"; do

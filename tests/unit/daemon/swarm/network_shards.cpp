@@ -5,11 +5,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "daemon/swarm/shard_placement.hpp"
-#include "support/endpoints.hpp"
-
 using namespace seedbed;
-using namespace std::chrono_literals;
 using boost::asio::ip::make_address;
 using boost::asio::ip::make_address_v4;
 using parts = std::vector<std::int64_t>;
@@ -27,7 +23,7 @@ std::vector<int> spread(std::uint32_t step, int shards) {
 
 } // namespace
 
-TEST_CASE("shards: an address has one, whatever it is written in", "[shards]") {
+TEST_CASE("network shards: an address has one shard, however it is written", "[shards]") {
     auto const address = make_address("10.77.0.5");
     CHECK(shard_of(address, 1) == 0);
     CHECK(shard_of(address, 16) == shard_of(make_address("::ffff:10.77.0.5"), 16));
@@ -36,7 +32,7 @@ TEST_CASE("shards: an address has one, whatever it is written in", "[shards]") {
     CHECK(shard_of(make_address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), 16) < 16);
 }
 
-TEST_CASE("shards: the addresses of a room spread evenly, also those at a distance", "[shards]") {
+TEST_CASE("network shards: consecutive addresses and those at a distance spread evenly", "[shards]") {
     for (std::uint32_t const step : {1U, 2U, 10U, 256U}) {
         for (int const shards : {2, 3, 4, 16}) {
             auto const counts = spread(step, shards);
@@ -47,19 +43,19 @@ TEST_CASE("shards: the addresses of a room spread evenly, also those at a distan
     }
 }
 
-TEST_CASE("shards: a limit is parted by peers, and nothing of it is lost", "[shards]") {
+TEST_CASE("network shards: a limit is divided by peers, and nothing of it is lost", "[shards]") {
     CHECK(divide_limit(0, {3, 1}, 1) == parts{0, 0});
     CHECK(divide_limit(100, {7}, 1) == parts{100});
     CHECK(divide_limit(100, {3, 1}, 1) == parts{75, 25});
     CHECK(divide_limit(100, {0, 0, 0}, 1) == parts{33, 33, 34});
-    CHECK(divide_limit(100, {9, 0}, 1) == parts{90, 10}); // for the first that comes
+    CHECK(divide_limit(100, {9, 0}, 1) == parts{90, 10}); // for the first peer
     CHECK(divide_limit(1, {1, 1}, 1) == parts{1, 1});     // 0 would be no limit
     CHECK(divide_limit(3, {1, 1}, 2) == parts{2, 2});
     auto const large = divide_limit(2'147'483'647, {4000, 3999, 1}, 1);
     CHECK(std::accumulate(large.begin(), large.end(), std::int64_t{0}) == 2'147'483'647);
 }
 
-TEST_CASE("shards: each one has ports of its own and its part of the limits", "[shards]") {
+TEST_CASE("network shards: each has its own ports and its part of the limits", "[shards]") {
     network_settings network;
     network.listen = test::endpoints({"10.0.0.1:6881", "[::]:7000"});
     network.upload_limit = 1000;
@@ -76,75 +72,28 @@ TEST_CASE("shards: each one has ports of its own and its part of the limits", "[
     CHECK(both[1].upload_slots == 2);
     CHECK(both[0].connections == 3);
     CHECK(both[1].connections == 3);
-    CHECK(both[0].download_limit == 500); // only the first one downloads
+    CHECK(both[0].download_limit == 500); // only the first shard downloads
     CHECK(divide_network(network, 0, {3, 1})[1].upload_slots == 0);
     CHECK(all_ports(network) == std::vector<std::uint16_t>{6881, 6882, 7000, 7001});
 }
 
-TEST_CASE("shards: a single one is as it was configured", "[shards]") {
+TEST_CASE("network shards: a single one has the configured settings", "[shards]") {
     network_settings network;
     network.upload_limit = 3;
     CHECK(divide_network(network, network.upload_slots, {7}) == std::vector<network_settings>{network});
 }
 
-namespace {
-
-struct placed {
-    shard_placement places{2};
-    boost::asio::ip::address peer = make_address("10.77.0.5");
-    int home = places.home_of(peer);
-    int other = 1 - home;
-    shard_placement::clock::time_point now{1h};
-};
-
-} // namespace
-
-TEST_CASE("placement: a peer is at home, however many machines have its address", "[shards]") {
-    placed p;
-    CHECK_FALSE(p.places.has(p.peer));
-    CHECK(p.places.admit(p.home, p.peer, p.now));
-    CHECK(p.places.admit(p.home, p.peer, p.now));
-    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now));
-    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 10s)); // it is at home
-    p.places.leave(p.peer);
-    CHECK(p.places.has(p.peer));
-    p.places.leave(p.peer);
-    CHECK_FALSE(p.places.has(p.peer));
-}
-
-TEST_CASE("placement: who can not be brought home stays where it came, as long as it is there", "[shards]") {
-    placed p;
-    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now));
-    CHECK_FALSE(p.places.has(p.peer));
-    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 2s)); // it is being brought home
-    CHECK(p.places.place_of(p.peer) == p.home);
-    CHECK(p.places.admit(p.other, p.peer, p.now + 3s));
-    CHECK(p.places.place_of(p.peer) == p.other); // where the next machine of that address is sent
-    CHECK_FALSE(p.places.admit(p.home, p.peer, p.now + 3s));
-    CHECK(p.places.admit(p.other, p.peer, p.now + 3s));
-    p.places.leave(p.peer);
-    p.places.leave(p.peer);
-    CHECK(p.places.place_of(p.peer) == p.home);
-    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 4s)); // all over again
-    CHECK(p.places.admit(p.home, p.peer, p.now + 4s));
-}
-
-TEST_CASE("placement: a refusal of long ago does not count", "[shards]") {
-    placed p;
-    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now));
-    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 301s));
-    CHECK(p.places.admit(p.other, p.peer, p.now + 305s));
-}
-
-TEST_CASE("placement: addresses that never come again do not pile up", "[shards]") {
-    placed p;
-    REQUIRE(p.places.admit(p.home, p.peer, p.now));
-    for (std::uint32_t i = 0; i < 100'000; ++i) {
-        static_cast<void>(p.places.admit(0, make_address_v4(0x0b000000 + i), p.now + std::chrono::milliseconds(i)));
-        if (p.places.has(make_address_v4(0x0b000000 + i))) {
-            p.places.leave(make_address_v4(0x0b000000 + i));
-        }
+TEST_CASE("network shards: each configured peer is connected to by its own shard", "[shards]") {
+    std::vector<ip_endpoint> peers;
+    for (int i = 1; i < 30; ++i) {
+        peers.push_back(test::endpoint("10.77.0." + std::to_string(i) + ":6881"));
     }
-    CHECK(p.places.known() < 20'000);
-    CHECK(p.places.has(p.peer));
+    auto const first = peers_of_shard(peers, 0, 2);
+    auto const second = peers_of_shard(peers, 1, 2);
+    CHECK(first.size() + second.size() == peers.size());
+    for (auto const& peer : first) {
+        CHECK(shard_of(make_address(to_string(peer.address)), 2) == 0);
+        CHECK(std::ranges::find(second, peer) == second.end());
+    }
+    CHECK(peers_of_shard(peers, 0, 1) == peers);
 }

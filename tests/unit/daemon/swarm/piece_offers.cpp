@@ -13,32 +13,32 @@ using seedbed::piece_offers;
 
 namespace {
 
-/// What each peer thinks that the seed has.
+/// A seed's peers, and which pieces each of them believes to be withheld.
 struct swarm {
-    explicit swarm(int count, int first_help = 2)
-        : offers(count, {[this](piece_offers::peer to, std::span<piece_offers::change const> news) {
-                             CHECK(news.size() <= 512);
-                             for (auto const& [piece, offered] : news) {
+    explicit swarm(int count, int first_offer = 2)
+        : offers(count, {[this](piece_offers::peer to, std::span<piece_offers::change const> changes) {
+                             CHECK(changes.size() <= 512);
+                             for (auto const& [piece, offered] : changes) {
                                  CHECK((offered ? hidden[to].erase(piece) == 1 : hidden[to].insert(piece).second));
                                  ++told;
                              }
                          },
                          [this](piece_offers::peer who) { return served.contains(who); }}) {
-        offers.set_first_help(first_help);
+        offers.set_first_offer(first_offer);
     }
 
-    piece_offers::peer join(bool can_be_told = true) {
+    piece_offers::peer join(bool understands = true) {
         auto const who = offers.joined();
         hidden[who].clear();
-        if (can_be_told) {
-            offers.can_be_told(who);
+        if (understands) {
+            offers.understands(who);
         }
         offers.set_interested(who, true);
         offers.set_choked(who, false);
         return who;
     }
     void has(piece_offers::peer who, int piece) {
-        hidden[who].erase(piece); // it does not matter any more
+        hidden[who].erase(piece); // of no interest any more
         offers.has(who, piece);
     }
     void pass(int seconds) {
@@ -57,7 +57,7 @@ using set = std::set<int>;
 
 } // namespace
 
-TEST_CASE("piece offers: a piece that one asks for is taken back from the others") {
+TEST_CASE("piece offers: a requested piece is withheld from the other peers") {
     swarm t(8);
     auto const a = t.join();
     auto const b = t.join();
@@ -67,7 +67,7 @@ TEST_CASE("piece offers: a piece that one asks for is taken back from the others
     CHECK(t.hidden[a].empty());
     CHECK(t.hidden[b] == set{3});
     CHECK(t.hidden[c] == set{3});
-    t.offers.requested(b, 3); // was on its way
+    t.offers.requested(b, 3); // sent before the news arrived
     t.offers.requested(b, 4);
     CHECK(t.hidden[a] == set{4});
     CHECK(t.hidden[b] == set{3});
@@ -75,7 +75,7 @@ TEST_CASE("piece offers: a piece that one asks for is taken back from the others
     CHECK(t.told == 4);
 }
 
-TEST_CASE("piece offers: nobody is told of what he has, cannot hear of, or does not need") {
+TEST_CASE("piece offers: a peer is not told of a piece that it has, cannot understand, or does not need") {
     swarm t(4);
     auto const a = t.join();
     auto const deaf = t.join(false);
@@ -88,12 +88,12 @@ TEST_CASE("piece offers: nobody is told of what he has, cannot hear of, or does 
     CHECK(t.hidden[b] == set{2});
     CHECK(t.hidden[deaf].empty());
     CHECK(t.hidden[seed].empty());
-    // One that cannot be told owns what it asks for first all the same.
+    // A peer that cannot be told becomes an owner all the same.
     t.offers.requested(deaf, 3);
     CHECK(t.hidden[a] == set{3});
 }
 
-TEST_CASE("piece offers: who comes later, or can be told later, hears of all that is taken") {
+TEST_CASE("piece offers: a peer that connects or understands later is told of all withheld pieces") {
     swarm t(4);
     auto const a = t.join();
     t.offers.requested(a, 0);
@@ -101,13 +101,13 @@ TEST_CASE("piece offers: who comes later, or can be told later, hears of all tha
     auto const b = t.offers.joined();
     t.has(b, 2);
     CHECK(t.hidden[b].empty());
-    t.offers.can_be_told(b);
+    t.offers.understands(b);
     CHECK(t.hidden[b] == set{0});
-    t.offers.can_be_told(b); // a second handshake
+    t.offers.understands(b); // a second handshake
     CHECK(t.told == 1);
 }
 
-TEST_CASE("piece offers: a piece is offered to all when its owner leaves and nobody has it") {
+TEST_CASE("piece offers: a piece is offered to all when its owner leaves and no peer has it") {
     swarm t(4);
     auto const a = t.join();
     auto const b = t.join();
@@ -121,12 +121,12 @@ TEST_CASE("piece offers: a piece is offered to all when its owner leaves and nob
     CHECK(t.hidden[c] == set{1}); // b has it
     t.offers.left(b);
     CHECK(t.hidden[c].empty());
-    t.offers.requested(c, 1); // and may be taken again
+    t.offers.requested(c, 1); // and may get a new owner
     auto const d = t.join();
     CHECK(t.hidden[d] == set{1});
 }
 
-TEST_CASE("piece offers: others who have a piece do not free it while its owner is there") {
+TEST_CASE("piece offers: a piece stays withheld while its owner is connected, whoever else had it") {
     swarm t(2);
     auto const a = t.join();
     auto const b = t.join();
@@ -137,7 +137,7 @@ TEST_CASE("piece offers: others who have a piece do not free it while its owner 
     CHECK(t.hidden[c] == set{0});
 }
 
-TEST_CASE("piece offers: a peer that waits is offered more and more, one that is served is not") {
+TEST_CASE("piece offers: a waiting peer is offered twice as much each time") {
     swarm t(32, 2);
     auto const a = t.join();
     auto const b = t.join();
@@ -146,7 +146,7 @@ TEST_CASE("piece offers: a peer that waits is offered more and more, one that is
     }
     CHECK(t.hidden[b].size() == 32);
     t.pass(1);
-    t.offers.requested(b, 40); // of no meaning, but it asks
+    t.offers.requested(b, 40); // unknown, but a request
     t.pass(2);
     CHECK(t.hidden[b].size() == 32);
     t.pass(1);
@@ -162,7 +162,7 @@ TEST_CASE("piece offers: a peer that waits is offered more and more, one that is
     CHECK(t.hidden[a].empty());
 }
 
-TEST_CASE("piece offers: a peer that gets pieces from others waits four times as long") {
+TEST_CASE("piece offers: a peer that receives pieces from others waits four times as long") {
     swarm t(32, 2);
     auto const a = t.join();
     auto const b = t.join();
@@ -180,7 +180,7 @@ TEST_CASE("piece offers: a peer that gets pieces from others waits four times as
     CHECK(t.hidden[b].size() == 32 - 8 - 2);
 }
 
-TEST_CASE("piece offers: who is choked owns nothing, waits for no offer, and gives up what it has asked for") {
+TEST_CASE("piece offers: a choked peer owns nothing, waits for no offer, and loses what it owned") {
     swarm t(4);
     auto const a = t.join();
     auto const b = t.join();
@@ -193,17 +193,17 @@ TEST_CASE("piece offers: who is choked owns nothing, waits for no offer, and giv
     t.has(b, 1);
     CHECK(t.hidden[a] == set{0, 1});
     t.pass(100);
-    CHECK(t.hidden[a] == set{0, 1});   // it waits for its turn
-    t.offers.set_interested(a, false); // since there is nothing for it
+    CHECK(t.hidden[a] == set{0, 1});   // it waits to be unchoked
+    t.offers.set_interested(a, false); // because nothing is offered to it
     t.pass(3);
     CHECK(t.hidden[a].empty());
     t.offers.set_choked(b, true);
-    CHECK(t.hidden[c].empty()); // it has been helped, too
+    CHECK(t.hidden[c].empty()); // it has been offered more, too
     auto const d = t.join();
     CHECK(t.hidden[d] == set{1}); // b has that one
 }
 
-TEST_CASE("piece offers: who is being served is offered nothing more") {
+TEST_CASE("piece offers: a peer that is being served is offered nothing more") {
     swarm t(4);
     auto const a = t.join();
     auto const b = t.join();
@@ -216,7 +216,7 @@ TEST_CASE("piece offers: who is being served is offered nothing more") {
     CHECK(t.hidden[b].empty());
 }
 
-TEST_CASE("piece offers: a seed owns nothing, though it asks") {
+TEST_CASE("piece offers: a seed owns nothing, even if it requests") {
     swarm t(2);
     auto const a = t.join();
     auto const b = t.join();
@@ -225,7 +225,7 @@ TEST_CASE("piece offers: a seed owns nothing, though it asks") {
     CHECK(t.hidden[b].empty());
 }
 
-TEST_CASE("piece offers: many peers, and many pieces, are told of each second") {
+TEST_CASE("piece offers: many peers, and many changes, are served once per second") {
     swarm t(2000, 1);
     auto const a = t.join();
     for (int piece = 0; piece < 2000; ++piece) {
@@ -248,25 +248,25 @@ TEST_CASE("piece offers: many peers, and many pieces, are told of each second") 
     CHECK(t.hidden[c] == set{7});
     t.offers.requested(c, 1500);
     CHECK_FALSE(t.hidden[b].contains(1500));
-    t.pass(2); // one for the other half
+    t.pass(2); // the first second covers the other half
     CHECK(t.hidden[b] == set{1500});
 }
 
-TEST_CASE("piece offers: switched off, all is offered again, and nothing is taken back") {
+TEST_CASE("piece offers: switched off, everything is offered again and nothing withheld") {
     swarm t(8);
     auto const a = t.join();
     auto const b = t.join();
     t.offers.requested(a, 1);
-    t.offers.set_first_help(0);
+    t.offers.set_first_offer(0);
     CHECK(t.hidden[b].empty());
     t.offers.requested(a, 2);
     CHECK(t.hidden[b].empty());
-    t.offers.set_first_help(1);
+    t.offers.set_first_offer(1);
     t.offers.requested(a, 2);
     CHECK(t.hidden[b] == set{2});
 }
 
-TEST_CASE("piece offers: numbers that there are none of are ignored") {
+TEST_CASE("piece offers: unknown piece numbers are ignored") {
     swarm t(2);
     auto const a = t.join();
     for (int const piece : {-1, 2, 1 << 30}) {
@@ -278,8 +278,7 @@ TEST_CASE("piece offers: numbers that there are none of are ignored") {
     t.offers.left(a);
 }
 
-TEST_CASE(
-    "piece offers: whatever happens, what is kept from somebody is with somebody, or with who asked for it first") {
+TEST_CASE("piece offers: whatever happens, a withheld piece has a holder or an owner") {
     constexpr int pieces = 12;
     std::mt19937 random(7); // NOLINT(cert-msc51-cpp): the same every time
     auto const below = [&random](int end) { return static_cast<int>(random() % static_cast<unsigned>(end)); };
@@ -288,7 +287,7 @@ TEST_CASE(
         bool seed = false;
         bool choked = false;
         set there;
-        set asked; ///< while it was not choked
+        set asked; ///< while not choked
     };
     std::map<piece_offers::peer, known> here;
     for (int step = 0; step < 20'000; ++step) {

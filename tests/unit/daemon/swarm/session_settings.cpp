@@ -18,7 +18,7 @@ TEST_CASE("nothing leaves the LAN by default") {
     CHECK(pack.get_bool(sp::enable_lsd));
 }
 
-TEST_CASE("plain TCP, several peers on one address, and no other port than the one asked for") {
+TEST_CASE("plain TCP, several peers per address, and only the configured port") {
     auto const pack = make_session_settings({}, 1 << 20);
     CHECK_FALSE(pack.get_bool(sp::enable_outgoing_utp));
     CHECK_FALSE(pack.get_bool(sp::enable_incoming_utp));
@@ -29,7 +29,7 @@ TEST_CASE("plain TCP, several peers on one address, and no other port than the o
     CHECK_FALSE(pack.get_bool(sp::listen_system_port_fallback));
 }
 
-TEST_CASE("the configuration's addresses become libtorrent's list") {
+TEST_CASE("the configured addresses become libtorrent's list") {
     network_settings network;
     network.listen = test::endpoints({"10.0.0.1:6881", "[::1]:7000"});
     network.local_discovery = false;
@@ -38,7 +38,7 @@ TEST_CASE("the configuration's addresses become libtorrent's list") {
     CHECK_FALSE(pack.get_bool(sp::enable_lsd));
 }
 
-TEST_CASE("limits become libtorrent's, and 0 becomes none") {
+TEST_CASE("limits become libtorrent's, and 0 means no limit") {
     network_settings network;
     auto pack = make_session_settings(network, 1 << 20);
     CHECK(pack.get_int(sp::upload_rate_limit) == 0);
@@ -56,18 +56,18 @@ TEST_CASE("limits become libtorrent's, and 0 becomes none") {
     CHECK(pack.get_int(sp::unchoke_slots_limit) == 3);
 }
 
-TEST_CASE("a pool larger than libtorrent's numbers is cut to them") {
+TEST_CASE("the bytes that may be queued are capped at libtorrent's largest number") {
     CHECK(make_session_settings({}, 1LL << 40).get_int(sp::max_queued_disk_bytes) == std::numeric_limits<int>::max());
     CHECK(make_session_settings({}, 1LL << 20).get_int(sp::max_queued_disk_bytes) == 1 << 20);
 }
 
-TEST_CASE("the process has a prefix of its own for its peer ids") {
+TEST_CASE("the process has its own prefix for peer ids") {
     CHECK(own_peer_id_prefix().starts_with("-SB0100-"));
     CHECK(own_peer_id_prefix().size() == 14);
     CHECK(make_session_settings({}, 1 << 20).get_str(sp::peer_fingerprint) == own_peer_id_prefix());
 }
 
-TEST_CASE("many peers have less waiting for each, few as much as one can take") {
+TEST_CASE("the send buffers of many peers share half of the pool, within limits") {
     auto const of = [](std::int64_t pool, std::int64_t peers) {
         lt::settings_pack pack;
         set_send_buffer_settings(pack, pool, peers);
@@ -82,12 +82,12 @@ TEST_CASE("many peers have less waiting for each, few as much as one can take") 
     CHECK(of(64 * mib, 10'000) == std::pair(64 << 10, 64 << 10));
 }
 
-TEST_CASE("who has everything tries peers again less often than who fetches") {
-    lt::settings_pack fetching;
-    lt::settings_pack complete;
-    set_reconnect_setting(fetching, true);
-    set_reconnect_setting(complete, false);
+TEST_CASE("a session reconnects slowly only if it has nothing to download") {
+    lt::settings_pack fast;
+    lt::settings_pack slow;
+    set_reconnect_setting(fast, true);
+    set_reconnect_setting(slow, false);
     constexpr auto seconds = lt::settings_pack::min_reconnect_time;
-    CHECK(make_session_settings({}, 1 << 20).get_int(seconds) == fetching.get_int(seconds));
-    CHECK(complete.get_int(seconds) >= 10 * fetching.get_int(seconds));
+    CHECK(make_session_settings({}, 1 << 20).get_int(seconds) == fast.get_int(seconds));
+    CHECK(slow.get_int(seconds) >= 10 * fast.get_int(seconds));
 }

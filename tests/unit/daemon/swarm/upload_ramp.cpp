@@ -4,13 +4,13 @@
 
 using namespace seedbed;
 
-TEST_CASE("a ramp goes from few peers to all, and back when everybody has gone") {
+TEST_CASE("a ramp goes from few peers to all, and starts over when all have left") {
     network_settings network;
     upload_ramp ramp;
-    CHECK(ramp.slots(network) == 0); // all of them: it is not asked for
+    CHECK(ramp.slots(network) == 0); // no limit: slow_start is off
     network.slow_start = true;
     CHECK(ramp.slots(network) == 4);
-    CHECK_FALSE(ramp.step()); // nobody is there
+    CHECK_FALSE(ramp.step()); // no peer is connected
     CHECK(ramp.slots(network) == 4);
 
     CHECK(ramp.begin());

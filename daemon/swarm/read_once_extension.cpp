@@ -1,6 +1,7 @@
-#include "daemon/swarm/offer_extension.hpp"
+#include "daemon/swarm/read_once_extension.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <utility>
@@ -27,14 +28,16 @@ constexpr char msg_extended = 20; // BEP 10
 
 class peer_extension;
 
-/// All of a torrent's connections.
+/// All connections of a torrent.
+///
+/// Threads: this and the classes below are confined to libtorrent's network thread.
 class connections {
 public:
-    connections(int pieces, std::function<int()> first_help)
-        : m_first_help(std::move(first_help))
-        , m_offers(pieces, {[this](piece_offers::peer to, auto news) { tell(to, news); },
+    connections(int pieces, std::shared_ptr<std::atomic<int> const> first_offer)
+        : m_first_offer(std::move(first_offer))
+        , m_offers(pieces, {[this](piece_offers::peer to, auto changes) { send(to, changes); },
                             [this](piece_offers::peer who) { return is_served(who); }}) {
-        m_offers.set_first_help(m_first_help());
+        apply_first_offer();
     }
 
     [[nodiscard]] piece_offers& offers() noexcept { return m_offers; }
@@ -49,17 +52,18 @@ public:
         m_offers.left(number);
     }
     void tick() {
-        m_offers.set_first_help(m_first_help());
+        apply_first_offer();
         m_offers.second_passed();
     }
 
 private:
-    void tell(piece_offers::peer to, std::span<piece_offers::change const> news);
+    void apply_first_offer() { m_offers.set_first_offer(m_first_offer->load(std::memory_order_relaxed)); }
+    void send(piece_offers::peer to, std::span<piece_offers::change const> changes);
     [[nodiscard]] bool is_served(piece_offers::peer who);
 
-    std::function<int()> m_first_help;
+    std::shared_ptr<std::atomic<int> const> m_first_offer;
     piece_offers m_offers;
-    std::vector<peer_extension*> m_connections; ///< by their number; null: ended
+    std::vector<peer_extension*> m_connections; ///< by number; null: ended
 };
 
 class peer_extension final : public lt::peer_plugin {
@@ -80,17 +84,17 @@ public:
         if (!messages) {
             return true;
         }
-        // A later handshake may name a part of them (BEP 10).
+        // A later handshake may contain a part of the numbers (BEP 10).
         auto const set = [&messages](char const* name, char& number) {
             auto const wanted = messages.dict_find_int_value(name, -1);
             number = wanted < 0 ? number : wanted < 256 ? static_cast<char>(wanted) : char{0};
         };
         set("lt_donthave", m_dont_have);
         set("upload_only", m_upload_only);
-        // Who fetches nothing (BEP 21), or has got everything by now, need not know.
-        auto const fetches = handshake.dict_find_int_value("upload_only", 0) == 0;
-        if (m_dont_have != 0 && m_upload_only != 0 && fetches && m_number) {
-            m_all->offers().can_be_told(*m_number);
+        // A peer that downloads nothing (BEP 21) has no use for offers.
+        auto const downloads = handshake.dict_find_int_value("upload_only", 0) == 0;
+        if (m_dont_have != 0 && m_upload_only != 0 && downloads && m_number) {
+            m_all->offers().understands(*m_number);
         }
         return true;
     }
@@ -98,12 +102,12 @@ public:
     bool on_not_interested() override { return set_interested(false); }
     void sent_choke() override { set_choked(true); }
     void sent_unchoke() override { set_choked(false); }
-    bool on_bitfield(lt::bitfield const& there) override {
-        if (m_number && there.all_set()) {
+    bool on_bitfield(lt::bitfield const& pieces) override {
+        if (m_number && pieces.all_set()) {
             m_all->offers().is_seed(*m_number);
         } else if (m_number) {
-            for (int piece = 0; piece < there.size(); ++piece) {
-                if (there.get_bit(piece)) {
+            for (int piece = 0; piece < pieces.size(); ++piece) {
+                if (pieces.get_bit(piece)) {
                     m_all->offers().has(*m_number, piece);
                 }
             }
@@ -130,9 +134,9 @@ public:
     }
     void on_disconnect(lt::error_code const&) override { leave(); }
 
-    void tell(std::span<piece_offers::change const> news) {
+    void send(std::span<piece_offers::change const> changes) {
         m_message.clear();
-        for (auto const& [piece, offered] : news) {
+        for (auto const& [piece, offered] : changes) {
             auto const number = static_cast<std::uint32_t>(piece);
             auto const byte = [number](int shift) { return static_cast<char>(number >> shift & 0xff); };
             if (offered) {
@@ -141,7 +145,7 @@ public:
                 m_message.insert(m_message.end(),
                                  {0, 0, 0, 6, msg_extended, m_dont_have, byte(24), byte(16), byte(8), byte(0)});
                 if (!std::exchange(m_is_no_seed, true)) {
-                    // libtorrent hangs up on a seed that has nothing of use, and tries it again after a minute.
+                    // libtorrent disconnects a seed that has no useful piece, and tries it again after a minute.
                     m_message.insert(m_message.end(), {0, 0, 0, 3, msg_extended, m_upload_only, 0});
                 }
             }
@@ -174,17 +178,17 @@ private:
 
     std::shared_ptr<connections> m_all;
     lt::peer_connection_handle m_peer;
-    // Numbers of messages, as the peer wants them (BEP 10); 0: it does not know them.
+    // Numbers of extended messages, as the peer chose them (BEP 10); 0: not supported.
     char m_dont_have = 0;
     char m_upload_only = 0;
-    bool m_is_no_seed = false;                  ///< it was told so
-    std::vector<char> m_message;                ///< memory for the next one
-    std::optional<piece_offers::peer> m_number; ///< nothing once it has ended
+    bool m_is_no_seed = false;                  ///< the peer has been told that this side is no seed
+    std::vector<char> m_message;                ///< reused memory
+    std::optional<piece_offers::peer> m_number; ///< nothing once the connection has ended
 };
 
-void connections::tell(piece_offers::peer to, std::span<piece_offers::change const> news) {
+void connections::send(piece_offers::peer to, std::span<piece_offers::change const> changes) {
     if (auto* const connection = m_connections[to]) {
-        connection->tell(news);
+        connection->send(changes);
     }
 }
 
@@ -195,8 +199,8 @@ bool connections::is_served(piece_offers::peer who) {
 
 class torrent_extension final : public lt::torrent_plugin {
 public:
-    torrent_extension(int pieces, std::function<int()> first_help)
-        : m_all(std::make_shared<connections>(pieces, std::move(first_help))) {}
+    torrent_extension(int pieces, std::shared_ptr<std::atomic<int> const> first_offer)
+        : m_all(std::make_shared<connections>(pieces, std::move(first_offer))) {}
 
     std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
         return std::make_shared<peer_extension>(m_all, peer);
@@ -209,8 +213,9 @@ private:
 
 } // namespace
 
-std::shared_ptr<lt::torrent_plugin> make_offer_extension(int pieces, std::function<int()> first_help) {
-    return std::make_shared<torrent_extension>(pieces, std::move(first_help));
+std::shared_ptr<lt::torrent_plugin> make_read_once_extension(int pieces,
+                                                             std::shared_ptr<std::atomic<int> const> first_offer) {
+    return std::make_shared<torrent_extension>(pieces, std::move(first_offer));
 }
 
 } // namespace seedbed

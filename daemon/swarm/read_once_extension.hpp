@@ -1,0 +1,19 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include <libtorrent/fwd.hpp>
+
+namespace seedbed {
+
+/// Carries out network.read_once for one seed: feeds the events of its peers to piece_offers and sends them what that
+/// decides. Peers are told with lt_donthave (BEP 54), upload_only (BEP 21) and HAVE (BEP 3). A peer that does not
+/// understand the first two is offered every piece.
+///
+/// \param pieces of the torrent. \param first_offer see read_once_policy::first_offer(); any thread may change it, and
+/// libtorrent's network thread reads it every second.
+[[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin>
+make_read_once_extension(int pieces, std::shared_ptr<std::atomic<int> const> first_offer);
+
+} // namespace seedbed

@@ -1,0 +1,125 @@
+#include "daemon/swarm/session_core.hpp"
+
+#include <pthread.h>
+
+#include <string>
+#include <utility>
+
+#include <libtorrent/extensions.hpp>
+#include <libtorrent/ip_filter.hpp>
+#include <libtorrent/session_params.hpp>
+#include <libtorrent/torrent_flags.hpp>
+#include <libtorrent/torrent_info.hpp>
+
+#include "daemon/swarm/libtorrent_types.hpp"
+#include "daemon/swarm/read_once_extension.hpp"
+#include "daemon/swarm/report_extension.hpp"
+#include "daemon/swarm/session_settings.hpp"
+
+namespace seedbed {
+
+namespace lt = libtorrent;
+
+namespace {
+
+/// Names the network thread, which calls added().
+class thread_namer final : public lt::plugin {
+public:
+    explicit thread_namer(std::string name)
+        : m_name(std::move(name)) {}
+    void added(lt::session_handle const&) override {
+        // An unnamed thread is no reason to fail.
+        static_cast<void>(pthread_setname_np(pthread_self(), m_name.c_str()));
+    }
+
+private:
+    std::string const m_name;
+};
+
+void add_extension(lt::add_torrent_params& params, std::shared_ptr<lt::torrent_plugin> extension) {
+    params.extensions.emplace_back([extension = std::move(extension)](auto const&, auto) { return extension; });
+}
+
+} // namespace
+
+session_core::session_core(boost::asio::io_context& main_context, std::shared_ptr<backend> shared_backend,
+                           session_options wanted)
+    : main(main_context)
+    , shared(std::move(shared_backend))
+    , own(std::move(wanted)) {}
+
+void session_core::open() {
+    lt::session_params params(make_session_settings(own.network, own.queued_bytes));
+    params.disk_io_constructor = [of = shared](lt::io_context& context, lt::settings_interface const& settings,
+                                               lt::counters& counters) {
+        return make_disk_io(of, context, settings, counters);
+    };
+    session = std::make_unique<lt::session>(std::move(params));
+    session->add_extension(std::make_shared<thread_namer>(own.thread));
+    session->set_peer_class_filter(global_limits_for_all());
+    session->set_alert_notify([weak = weak_from_this()] {
+        if (auto const self = weak.lock()) {
+            self->wake();
+        }
+    });
+    session->post_session_stats(); // the answer settles `listeners`
+}
+
+lt::add_torrent_params session_core::make_params(id which, torrent_spec const& spec) const {
+    lt::add_torrent_params params;
+    params.ti = spec.torrent->info;
+    params.save_path = "/"; // libtorrent requires one; the backend finds the device by the info-hash
+    params.trackers = spec.trackers;
+    params.flags = lt::torrent_flags::update_subscribe | lt::torrent_flags::apply_ip_filter;
+    params.upload_limit = to_limit(spec.upload_limit);
+    if (spec.mode == image_mode::seed) {
+        // Keeps libtorrent from requesting pieces that turn out to be missing from the source.
+        params.flags |= lt::torrent_flags::upload_mode;
+    }
+    if (spec.super_seeding) {
+        params.flags |= lt::torrent_flags::super_seeding;
+    }
+    if (spec.hash_before_serving) {
+        params.flags |= lt::torrent_flags::seed_mode;
+    } else if (spec.pieces) {
+        params.have_pieces = to_bitfield(*spec.pieces); // libtorrent and our disk_io trust them
+    }
+    params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
+    return params;
+}
+
+void session_core::add_extensions(lt::add_torrent_params& params, id which, torrent_spec const& spec,
+                                  torrent_sharding shards) {
+    auto const on_report = [](session_torrent const& torrent, std::string const& peer, std::uint16_t port) {
+        if (torrent.on_report_port) {
+            torrent.on_report_port(peer, port);
+        }
+    };
+    add_extension(params, make_report_extension(spec.report_port, own.own_ports, on_main(which, on_report)));
+    if (shards.places) {
+        add_extension(params, make_shard_gate(std::move(shards.places), own.shard, std::move(shards.on_refused)));
+    } else if (spec.mode == image_mode::deploy) {
+        auto const on_referred = [](session_torrent const& torrent, lt::tcp::endpoint const& shard) {
+            if (torrent.accepts_peers()) {
+                torrent.handle.connect_peer(shard);
+            }
+        };
+        add_extension(params, make_shard_guest(on_main(which, on_referred)));
+    }
+    // After the gate: a peer that it refuses must not reserve pieces.
+    if (spec.mode == image_mode::seed) {
+        add_extension(params, make_read_once_extension(spec.torrent->piece_count, torrents.at(which).first_offer));
+    }
+}
+
+std::int64_t session_core::pool_bytes() const {
+    return static_cast<std::int64_t>(shared->pool().capacity()) * block_size;
+}
+
+void session_core::apply_read_once() {
+    for (auto& [which, torrent] : torrents) {
+        torrent.apply_read_once(own.network.read_once, pool_bytes());
+    }
+}
+
+} // namespace seedbed

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <libtorrent/announce_entry.hpp>
+#include <libtorrent/fwd.hpp>
+#include <libtorrent/torrent_handle.hpp>
+
+#include "daemon/swarm/rate_meter.hpp"
+#include "daemon/swarm/read_once_policy.hpp"
+#include "daemon/swarm/torrent_listener.hpp"
+#include "daemon/swarm/torrent_spec.hpp"
+
+namespace seedbed {
+
+/// The state of one torrent in one session.
+///
+/// libtorrent adds a torrent asynchronously: until added, there is no handle, and what is asked of the torrent is kept
+/// here.
+///
+/// Threads: confined to the main thread, except `first_offer`.
+struct session_torrent {
+    session_torrent(torrent_spec const& spec, torrent_listener& to);
+
+    /// libtorrent's answer to the addition: hands over what was asked for meanwhile.
+    void start(libtorrent::torrent_handle const& with);
+    [[nodiscard]] bool accepts_peers() const noexcept { return added && !removing; }
+    void connect_peers() const;
+    void replace_trackers() const;
+    void apply_super_seeding() const;
+    /// Logs a tracker's answer if it differs from the last one: announces are repeated forever.
+    /// \param failure empty if the tracker accepted the announce.
+    void log_tracker(std::string const& url, std::string const& failure);
+    /// Includes the rates since earlier calls.
+    [[nodiscard]] torrent_progress take_progress(libtorrent::torrent_status const& status);
+    /// Decides anew what is withheld from peers.
+    void apply_read_once(bool enabled, std::int64_t pool_bytes);
+
+    torrent_listener* listener;
+    std::string name;
+    image_mode mode;
+    std::vector<ip_endpoint> peers;
+    std::vector<std::string> trackers;                    ///< of the configuration
+    std::vector<libtorrent::announce_entry> own_trackers; ///< of the .torrent
+    libtorrent::torrent_handle handle;                    ///< valid once added
+    bool added = false;
+    bool removing = false;         ///< asked for; takes effect once added
+    bool trackers_changed = false; ///< before it was added
+    bool hash_before_serving;
+    bool complete; ///< libtorrent has been told, or has said, that every piece is present
+    bool checked = false;
+    bool super_seeding;
+    std::int64_t upload_limit;
+    std::int64_t image_bytes;
+    std::int32_t piece_length;
+    int connected = 0;        ///< peers, as of the last state_update_alert
+    rate_meter download_rate; ///< of the payload
+    rate_meter upload_rate;
+    std::string tracker_failure;
+    std::function<void(std::string const&, std::uint16_t)> on_report_port;
+    /// See read_once_policy::first_offer(). The network thread reads it.
+    std::shared_ptr<std::atomic<int>> first_offer = std::make_shared<std::atomic<int>>(0);
+};
+
+} // namespace seedbed

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <libtorrent/entry.hpp>
+
+#include "core/image/image_torrent.hpp"
+
+namespace seedbed::test {
+
+/// A new peer id: "-XX0001-" and a number.
+[[nodiscard]] std::string unique_peer_id();
+
+/// A BitTorrent peer that does what a test tells it, and nothing else: it sends, and records what it receives.
+///
+/// Threads: everything runs on the thread of the io_context. Lives in a std::shared_ptr.
+class wire_peer : public std::enable_shared_from_this<wire_peer> {
+public:
+    using tcp = boost::asio::ip::tcp;
+    // Message types of BEP 3, 6 and 10.
+    static constexpr int unchoke = 1;
+    static constexpr int interested = 2;
+    static constexpr int have = 4;
+    static constexpr int request = 6;
+    static constexpr int piece = 7;
+    static constexpr int extended = 20;
+
+    struct message {
+        int type = 0;
+        std::string payload;
+    };
+
+    /// \param peer_id 20 characters.
+    [[nodiscard]] static std::shared_ptr<wire_peer>
+    create(boost::asio::io_context& context, image_torrent const& torrent, std::string peer_id = unique_peer_id());
+    /// Connects from address \p from, and sends a handshake.
+    void connect(boost::asio::ip::address const& from, tcp::endpoint const& to);
+    /// Accepts one connection on \p at, and sends a handshake.
+    void accept(tcp::endpoint const& at);
+    void close();
+
+    void send(int type, std::string const& payload = {});
+    void send_extension_handshake(libtorrent::entry const& handshake);
+    /// Requests the whole of a piece in blocks.
+    void request_piece(int piece, int piece_length);
+
+    [[nodiscard]] int count(int type) const;
+    /// The payloads of received extended messages with this number.
+    [[nodiscard]] std::vector<std::string> extended_payloads(int number) const;
+    /// Whether the last word on \p piece_number was that it is withheld: lt_donthave as number \p dont_have, or HAVE.
+    [[nodiscard]] bool is_withheld(int piece_number, int dont_have) const;
+
+    bool connected = false; ///< the other side's handshake came
+    bool closed = false;    ///< by the other side
+    std::vector<message> messages;
+    std::optional<libtorrent::entry> extension_handshake; ///< the other side's
+
+private:
+    wire_peer(boost::asio::io_context& context, image_torrent const& torrent, std::string peer_id);
+    void begin();
+    void read_length();
+    void read_message(std::uint32_t length);
+    void take(std::string const& bytes);
+    void write(std::string const& bytes);
+
+    tcp::socket m_socket;
+    tcp::acceptor m_acceptor;
+    std::string m_handshake;
+    std::string m_in;
+};
+
+/// A 4-byte big-endian number.
+[[nodiscard]] std::string big_endian(std::uint32_t number);
+
+} // namespace seedbed::test
