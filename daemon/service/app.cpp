@@ -9,6 +9,7 @@
 
 #include "core/foundation/byte_size.hpp"
 #include "daemon/http/query_string.hpp"
+#include "daemon/image/status_line.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/swarm/session_settings.hpp"
 #include "daemon/text/version.hpp"

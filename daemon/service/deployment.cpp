@@ -56,7 +56,7 @@ deployment_report deployment::run() {
     m_node.swarm().when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     auto services = m_node.services([this] { on_change(); });
     services.trust_proof = false; // a receipt is about what was read this time
-    m_job = std::make_shared<image_job>(m_options.image, services);
+    m_job = std::make_shared<image_runner>(m_options.image, services);
     m_state_began = clock::now();
     m_job->start();
     arm_timer();

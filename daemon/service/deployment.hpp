@@ -12,7 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "config/settings.hpp"
-#include "daemon/image/image_job.hpp"
+#include "daemon/image/image_runner.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/node.hpp"
 #include "daemon/service/seed_until.hpp"
@@ -77,7 +77,7 @@ private:
     deployment_report m_report;
 
     node m_node;
-    std::shared_ptr<image_job> m_job;
+    std::shared_ptr<image_runner> m_job;
 
     boost::asio::steady_timer m_timer;
     clock::time_point m_state_began = clock::now();

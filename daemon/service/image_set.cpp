@@ -1,4 +1,5 @@
 #include "daemon/service/image_set.hpp"
+#include "daemon/image/status_line.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -19,7 +20,7 @@ image_set::image_set(boost::asio::io_context& main, std::function<void()> on_rem
     , m_on_removed(std::move(on_removed)) {}
 
 void image_set::open(image_settings const& image, image_services const& services) {
-    auto const job = std::make_shared<image_job>(image, services);
+    auto const job = std::make_shared<image_runner>(image, services);
     m_images[image.name] = job;
     job->start();
 }
@@ -56,7 +57,7 @@ void image_set::close_all() {
     close(names, [] {});
 }
 
-image_job* image_set::find(std::string const& name) const noexcept {
+image_runner* image_set::find(std::string const& name) const noexcept {
     auto const found = m_images.find(name);
     return found != m_images.end() ? found->second.get() : nullptr;
 }
@@ -77,7 +78,7 @@ std::string image_set::status_line() const {
     std::string text;
     if (m_images.size() <= max_images_in_line) {
         for (auto const& [name, job] : m_images) {
-            text += (text.empty() ? "" : "; ") + job->status_line();
+            text += (text.empty() ? "" : "; ") + seedbed::status_line(job->status());
         }
         return text;
     }

@@ -10,7 +10,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "config/settings.hpp"
-#include "daemon/image/image_job.hpp"
+#include "daemon/image/image_runner.hpp"
 
 namespace seedbed {
 
@@ -19,7 +19,7 @@ namespace seedbed {
 /// Threads: confined to the main thread. The io_context outlives it.
 class image_set {
 public:
-    using map = std::map<std::string, std::shared_ptr<image_job>>;
+    using map = std::map<std::string, std::shared_ptr<image_runner>>;
 
     /// \param on_removed is called after each image that is gone.
     image_set(boost::asio::io_context& main, std::function<void()> on_removed);
@@ -35,9 +35,9 @@ public:
     [[nodiscard]] map::const_iterator begin() const noexcept { return m_images.begin(); }
     [[nodiscard]] map::const_iterator end() const noexcept { return m_images.end(); }
     /// Throws std::out_of_range if there is no such image.
-    [[nodiscard]] image_job& at(std::string const& name) const { return *m_images.at(name); }
+    [[nodiscard]] image_runner& at(std::string const& name) const { return *m_images.at(name); }
     /// Null if there is no such image.
-    [[nodiscard]] image_job* find(std::string const& name) const noexcept;
+    [[nodiscard]] image_runner* find(std::string const& name) const noexcept;
 
     [[nodiscard]] bool any_opening() const;
     [[nodiscard]] bool any_moving() const;

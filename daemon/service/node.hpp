@@ -13,8 +13,8 @@
 #include "core/backend/backend.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/fleet/report_sender.hpp"
-#include "daemon/image/image_job.hpp"
-#include "daemon/image/resume_store.hpp"
+#include "daemon/image/image_runner.hpp"
+#include "daemon/image/checkpoint_store.hpp"
 #include "daemon/swarm/sharded_session.hpp"
 
 namespace seedbed {
@@ -73,7 +73,7 @@ public:
 private:
     settings m_settings;
     boost::asio::io_context m_main{1};
-    resume_store m_checkpoints; ///< outlives the workers that write to it
+    checkpoint_store m_checkpoints; ///< outlives the workers that write to it
     std::shared_ptr<backend> m_backend;
     worker_pool m_setup{"setup", 2}; ///< posts to m_main, which outlives it
     sharded_session m_swarm;

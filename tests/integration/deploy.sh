@@ -134,7 +134,7 @@ receipt first "$done_and_verified" ".bytes.image == $bytes and .bytes.fetched ==
     '(.started | fromdate) <= (.ended | fromdate) and (.ended | fromdate) <= now and (.started | fromdate) > now - 120' \
     '.seconds.total >= ([.seconds | .checking, .downloading, .flushing, .verifying] | add)'
 expect_line first.log '^good: verified '
-expect_line first.log '^good: done: .* fetched, written, durable and verified'
+expect_line first.log '^good: done: .* downloaded, written, durable and verified'
 
 # Again: nothing to download, but it is read back again. Without reading back, it is not reported as verified.
 deploy again 0 --yes "$target"

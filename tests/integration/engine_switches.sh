@@ -43,7 +43,7 @@ with() {
     stop_daemon "seed-$name"
     expect_line "deploy-$name.log" "; $engine\$"
     ((${#wrapper[@]})) || expect_line "seed-$name.log" "; $engine\$"
-    never_line "deploy-$name.log" ' (error|warning) |came damaged'
+    never_line "deploy-$name.log" ' (error|warning) |failed its hash check'
     compare_extents sda1.info "$source" "$target"
     gaps_are_noise sda1.info "$target"
     echo "$name: right"
@@ -80,10 +80,10 @@ else
     wrapper=(setpriv --bounding-set=-ipc_lock prlimit --memlock=4194304:4194304)
     with no-locked-memory "$ring, memory not locked \(ENOMEM\)"
     wrapper=(setpriv --bounding-set=-ipc_lock prlimit --memlock=16384:16384)
-    with no-memory-for-a-ring "$threads, since io_uring is refused \(ENOMEM\)"
+    with no-memory-for-a-ring "$threads, io_uring unavailable \(ENOMEM\)"
     if have_strace; then
         wrapper=("${strace[@]}" -o trace -e trace=io_uring_setup -e inject=io_uring_setup:error=EPERM)
-        with no-ring-given "$threads, since io_uring is refused \(EPERM\)"
+        with no-ring-given "$threads, io_uring unavailable \(EPERM\)"
     else
         echo "SKIP a kernel that refuses io_uring: strace cannot be used"
     fi

@@ -126,7 +126,7 @@ failed deploy flush "flush ${disk_of[flush]}: offset [0-9]+, length [1-9][0-9]*:
 failed deploy read_back "read ${disk_of[read_back]}: offset [0-9]+, length [0-9]+: .*$errno"
 failed deploy lie "${disk_of[lie]}: not verified: 1 of [0-9]+ pieces differ on the device, the first one at offset [0-9]+"
 failed seed bad_source "read ${disk_of[bad_source]}: offset [0-9]+, length [0-9]+: .*$errno"
-failed seed differs "$differs: does not hold what the torrent says"
+failed seed differs "$differs: does not match the torrent"
 
 # The offsets are where the disk is bad.
 # within NAME LOG: "offset O, length L" of its line reaches the bad place or what is after it.
@@ -144,7 +144,7 @@ within bad_source seed
 never_line deploy.log ' (write|late_write|flush|read_back|lie|bad_source|differs): done: '
 never_line deploy.log ' (write|late_write|flush): durable'
 never_line deploy.log ' (bad_source|differs): downloaded'
-never_line deploy.log 'came damaged'
+never_line deploy.log 'failed its hash check'
 expect_line deploy.log ' read_back: durable'
 expect_line deploy.log ' lie: durable'
 stop_daemon deploy 30

@@ -63,9 +63,9 @@ deploy_room() {
     for host in "${room[@]}"; do
         wait_for_line "$how-$host.log" ' sda1: done: ' $((seconds - SECONDS + began)) >/dev/null ||
             fail "$how: $host is not done within $seconds s: $(tail -n 1 "$how-$host.log")"
-        never_line "$how-$host.log" 'failed:|came damaged|nothing had to be fetched'
+        never_line "$how-$host.log" 'failed:|failed its hash check|nothing was missing'
     done
-    never_line "$how-server.log" 'failed:|came damaged'
+    never_line "$how-server.log" 'failed:|failed its hash check'
     for host in "${room[@]}" server; do
         stop_daemon "$how-$host"
         echo "$how: $host sent $((($(sent "$host") - before[$host]) * 100 / total))% of the image"

@@ -88,7 +88,7 @@ tc -n "$net-switch" qdisc delete dev "port${address[slow]##*.}" root
 expect_line slow.log ' sda1: done: '
 cmp source slow.img
 for host in slow other server; do
-    never_line "$host.log" 'failed:|came damaged'
+    never_line "$host.log" 'failed:|failed its hash check'
     stop_daemon "$host"
 done
 pass

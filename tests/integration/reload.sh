@@ -339,7 +339,7 @@ never_line target.log "peer ${address[slow]}:6881 disconnected"
 tc -n "$net-slow" qdisc delete dev eth0 root
 expect_line target.log ' steady: done: ' 60
 compare_extents first.info first "${disk[steady]}"
-never_line target.log 'came damaged'
+never_line target.log 'failed its hash check'
 [[ $(grep -c ' steady: deploy to' target.log) -eq 1 ]] || fail "steady was opened more than once"
 
 # --- a reload that the end overtakes

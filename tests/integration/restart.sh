@@ -48,7 +48,7 @@ finish() {
     expect_line "$name.log" ' sda1: done: '
     stop_daemon "$name"
     never_line "$name.log" ' (error|warning) '
-    fetched=$(tenths ": $number to fetch" "$name.log")
+    fetched=$(tenths ": $number to download" "$name.log")
     downloaded=$(tenths "downloaded $number" "$name.log")
     # A tenth of a MiB may be lost to rounding.
     ((fetched * 104858 >= expected - 104858 && fetched * 104858 <= expected + 104858)) ||
@@ -86,7 +86,7 @@ before=$(sha1sum <target.img)
 start_daemon again deploy.toml
 expect_line again.log ' sda1: done: '
 stop_daemon again
-expect_line again.log 'downloaded: nothing had to be fetched'
+expect_line again.log 'downloaded: nothing was missing'
 [[ $(sha1sum <target.img) == "$before" ]] || fail "a device that was done is another one now"
 
 # Damaged: this piece is fetched again.

@@ -91,7 +91,7 @@ read_bytes() {
     awk '$1 == "rchar:" { print $2 }' "/proc/${daemon_pid[$1]}/io"
 }
 resumes() {
-    expect_line "$1.log" " sda1: resumed: $(mib "$noted") of $(mib "$total") were there: $(mib $((total - noted))) to fetch"
+    expect_line "$1.log" " sda1: resumed: $(mib "$noted") of $(mib "$total") present; $(mib $((total - noted))) to download"
     expect_line "$1.log" ' sda1: done: '
     never_line "$1.log" ' sda1: check'
 }
@@ -123,7 +123,7 @@ stop_daemon seed
 
 # Done: it is at once, without a seeder, and nothing is read.
 start_daemon done deploy.toml
-expect_line done.log ' sda1: done: .*durable and verified at .*; nothing was written to the device since' 5
+expect_line done.log ' sda1: done: .*durable and verified at .*; the device was not written to since' 5
 read=$(read_bytes done)
 ((read < piece)) || fail "it has read $read bytes of an image that is done"
 stop_daemon done
@@ -132,23 +132,23 @@ cp "$(checkpoint)" done.resume
 
 # --- what does not fit
 
-# refused NAME REASON [FETCHED]: starts it: the checkpoint is not used, with this reason, and the device is read.
+# refused NAME REASON [FETCHED]: starts it: ignoring the checkpoint, with this reason, and the device is read.
 refused() {
     local name=$1 reason=$2 missing=${3:-0 B}
     start_daemon "$name" deploy.toml
-    expect_line "$name.log" " sda1: the checkpoint is not used: .*$reason" 10
-    expect_line "$name.log" " sda1: checked .*: $missing to fetch"
+    expect_line "$name.log" " sda1: ignoring the checkpoint: .*$reason" 10
+    expect_line "$name.log" " sda1: checked .*: $missing to download"
     expect_line "$name.log" ' sda1: done: '
     stop_daemon "$name"
     compare_extents sda1.info source.img "$target"
     cp done.resume "$(checkpoint)"
 }
 sed -i 's/"verified": true/"verified": false/' "$(checkpoint)"
-refused damaged 'damaged: its checksum is wrong'
+refused damaged 'damaged: wrong checksum'
 
 "$seedbed" create --partclone sda1.info --name other -o other.torrent >created-other
 sed -i 's/sda1\.torrent/other.torrent/' deploy.toml
-refused torrent "it is of the torrent $(grep -o 'info-hash [0-9a-f]*' done.log | head -n 1 | cut -d ' ' -f 2)"
+refused torrent "it belongs to torrent $(grep -o 'info-hash [0-9a-f]*' done.log | head -n 1 | cut -d ' ' -f 2)"
 sed -i 's/other\.torrent/sda1.torrent/' deploy.toml
 
 # Something else has written to the device: the piece is fetched again, and no other.
@@ -156,12 +156,12 @@ read -r offset length <<<"$(extent sda1.info 2)"
 printf '\xa5' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek=$((offset + length / 2)) status=none
 seed 0
 start_daemon seed seed.toml
-refused written 'something else has written to the device since' "$(mib $piece)"
+refused written 'another program has written to the device since' "$(mib $piece)"
 
 # The same name, another disk.
 detach_loop "$(readlink disk)"
 insert_disk
-refused disk 'the device is not the same: it is another disk'
+refused disk 'it belongs to another device: it is another disk'
 stop_daemon seed
 
 # --- what was there before is verified as well: here a piece that is damaged after the checkpoint in which it stands
@@ -172,8 +172,8 @@ place=$(/usr/bin/python3 "$here/lib_extents.py" place sda1.info $((first * piece
 printf '\x5a\xa5\x5a' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek="$place" status=none
 start_daemon repaired deploy.toml
 expect_line repaired.log ' sda1: resumed: '
-expect_line repaired.log ' warning sda1: .*: 1 of [0-9]+ pieces differ on the device: checking all of it'
-expect_line repaired.log " sda1: checked .*: $(mib $piece) to fetch"
+expect_line repaired.log ' warning sda1: .*: 1 of [0-9]+ pieces differ on the device; checking all of it'
+expect_line repaired.log " sda1: checked .*: $(mib $piece) to download"
 expect_line repaired.log ' sda1: done: '
 stop_daemon repaired
 compare_extents sda1.info source.img "$target"
@@ -182,12 +182,12 @@ compare_extents sda1.info source.img "$target"
 
 deploy 'check = "full"'
 start_daemon full deploy.toml
-expect_line full.log ' sda1: checked .*: 0 B to fetch'
+expect_line full.log ' sda1: checked .*: 0 B to download'
 expect_line full.log ' sda1: done: '
 stop_daemon full
 deploy 'check = "none"' 'verify = false'
 start_daemon none deploy.toml
-expect_line none.log " sda1: not checked .*: $(mib "$total") to fetch"
+expect_line none.log " sda1: not checked .*: $(mib "$total") to download"
 expect_line none.log " sda1: downloaded $(mib "$total")" 20
 expect_line none.log ' sda1: done: '
 stop_daemon none
@@ -203,7 +203,7 @@ deploy 'verify = false'
 start_daemon nowhere deploy.toml
 expect_line nowhere.log ' sda1: done: '
 stop_daemon nowhere
-[[ $(grep -c ' warning .*/file: .*: deployments can not be resumed$' nowhere.log) -eq 1 ]] || fail "not one warning"
+[[ $(grep -c ' warning .*/file: .*: deployments cannot be resumed$' nowhere.log) -eq 1 ]] || fail "not one warning"
 compare_extents sda1.info source.img "$target"
 stop_daemon seed
 pass

@@ -48,16 +48,16 @@ start_daemon lazy seed.toml
 expect_line lazy.log ' ready$'
 new_target
 start_daemon fed_lazily deploy.toml
-expect_line lazy.log ' error sda1: failed: .*/damaged.img: does not hold what the torrent says; not served any more' 20
+expect_line lazy.log ' error sda1: failed: .*/damaged.img: does not match the torrent; seeding stopped' 20
 stop_daemon lazy
 stop_daemon fed_lazily
-never_line fed_lazily.log 'came damaged|done:'
+never_line fed_lazily.log 'failed its hash check|done:'
 
 # --- full: before anything is served
 
 server "$work/damaged.img" 'verify = "full"'
 start_daemon full seed.toml
-expect_line full.log " error sda1: failed: .*/damaged.img: does not hold what the torrent says: 1 of [0-9]+ pieces differ, the first one at offset [0-9]+" 20
+expect_line full.log " error sda1: failed: .*/damaged.img: does not match the torrent: 1 of [0-9]+ pieces differ, the first one at offset [0-9]+" 20
 stop_daemon full
 never_line full.log ' sda1: seeding'
 server "$source" 'verify = "full"'
@@ -78,7 +78,7 @@ start_daemon unlooked seed.toml
 expect_line unlooked.log ' sda1: seeding' 5
 new_target
 start_daemon fed_damage deploy.toml
-expect_line fed_damage.log " warning sda1: piece $damaged came damaged" 20
+expect_line fed_damage.log " warning sda1: piece $damaged failed its hash check" 20
 stop_daemon fed_damage
 stop_daemon unlooked
 never_line unlooked.log ' (warning|error) '
@@ -157,10 +157,10 @@ touch touched.img
 rm gone.img
 truncate -s +1 shorter.img
 printf '\xa5' | dd of="$source" conv=notrunc,fsync status=none
-expect_line changing.log ' error touched: failed: .*/touched.img: the source has changed; not served any more' 15
+expect_line changing.log ' error touched: failed: .*/touched.img: the source has changed; seeding stopped' 15
 expect_line changing.log ' error gone: failed: the source is gone: .*/gone.img: No such file' 15
 expect_line changing.log ' error shorter: failed: .*: the source has changed: its size was' 15
-expect_line changing.log ' error written: failed: .*: something else writes to the source; not served any more' 15
+expect_line changing.log ' error written: failed: .*: another program writes to the source; seeding stopped' 15
 never_line changing.log ' steady: failed'
 stop_daemon changing
 pass

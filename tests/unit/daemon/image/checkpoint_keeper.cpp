@@ -149,7 +149,7 @@ TEST_CASE("a deployment continues from a partial checkpoint") {
     image.start_download();
     CHECK(image.swarm.spec.pieces == pieces{false, true, false});
     CHECK_FALSE(image.swarm.spec.hash_before_serving);
-    CHECK(image.logged("resumed: 16 KiB of 44 KiB were there: 28 KiB to fetch"));
+    CHECK(image.logged("resumed: 16 KiB of 43.9 KiB present; 27.9 KiB to download"));
     CHECK(image.job->status().bytes_left == image_fixture::total - image_fixture::piece_length);
     image.complete_download();
     image.run_until(seeding);
@@ -163,15 +163,15 @@ TEST_CASE("a checkpoint that does not fit is not used, and the log says why") {
     std::string why;
     SECTION("of another torrent") {
         change_saved(image, [](checkpoint& what) { what.info_hash = std::string(40, 'a'); });
-        why = "it is of the torrent aaaa";
+        why = "it belongs to torrent aaaa";
     }
     SECTION("the device was written to since") {
         image.touch_device();
-        why = "something else has written to the device since";
+        why = "another program has written to the device since";
     }
     SECTION("of another device") {
         change_saved(image, [](checkpoint& what) { ++what.identity.size; });
-        why = "the device is not the same: its size was ";
+        why = "it belongs to another device: its size was ";
     }
     SECTION("damaged") {
         std::ofstream(image.store.file_of(image.device_path())) << "{}";
@@ -180,8 +180,8 @@ TEST_CASE("a checkpoint that does not fit is not used, and the log says why") {
     image.start();
     image.run_until(checking);
     CHECK(image.swarm.spec.pieces == std::nullopt);
-    CHECK(image.logged("the checkpoint is not used: " + why));
-    CHECK(image.logged("checking what the device holds"));
+    CHECK(image.logged("ignoring the checkpoint: " + why));
+    CHECK(image.logged("checking the data on the device"));
     image.close();
 }
 
@@ -214,7 +214,7 @@ TEST_CASE("a deployment that was verified before, on a device that was not writt
     CHECK(image.swarm.spec.hash_before_serving);
     CHECK(image.job->status().durable);
     CHECK(image.job->status().verified);
-    CHECK(image.logged("nothing was written to the device since"));
+    CHECK(image.logged("the device was not written to since"));
     CHECK(image.reports.sent.empty());
     auto const before = *image.saved();
     image.close();
@@ -238,7 +238,7 @@ TEST_CASE("a complete checkpoint is read back where that is wanted, and not down
     image.run_until(seeding);
     CHECK(image.states == std::vector<image_state>{opening, flushing, verifying, seeding});
     CHECK(image.swarm.spec.hash_before_serving);
-    CHECK(image.logged("resumed: 44 KiB of 44 KiB were there: nothing to fetch"));
+    CHECK(image.logged("resumed: 43.9 KiB of 43.9 KiB present; 0 B to download"));
     CHECK(image.job->status().verified);
     CHECK(image.reports.sent.size() == 1);
     image.close();
@@ -263,7 +263,7 @@ TEST_CASE("verify = false: a complete checkpoint counts only when certainly noth
         image.run_until(checking);
         CHECK(image.swarm.spec.pieces == std::nullopt);
         CHECK_FALSE(image.swarm.spec.hash_before_serving);
-        CHECK(image.logged("it may have been written to since, and verify = false"));
+        CHECK(image.logged("the device may have been written to since, and verify = false"));
     }
     image.close();
 }
@@ -286,8 +286,8 @@ TEST_CASE("a complete checkpoint that is wrong is found by reading, and the imag
     }
     image.run_until([&] { return image.swarm.count("add") == 2; });
     CHECK(image.state() == checking);
-    CHECK(image.logged(by_the_swarm ? "does not hold what the checkpoint says: checking all of it"
-                                    : "1 of 3 pieces differ on the device: checking all of it"));
+    CHECK(image.logged(by_the_swarm ? "does not match the checkpoint; checking all of it"
+                                    : "1 of 3 pieces differ on the device; checking all of it"));
     CHECK(image.swarm.spec.pieces == std::nullopt);
     CHECK_FALSE(image.swarm.spec.hash_before_serving);
     CHECK_FALSE(image.job->status().durable);

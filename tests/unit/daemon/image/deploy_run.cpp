@@ -106,7 +106,7 @@ TEST_CASE("a device that holds the image already is not downloaded to") {
     image.complete_download(); // the swarm says so without on_checked()
     image.run_until(seeding);
     CHECK(image.states == states{opening, checking, downloading, flushing, verifying, seeding});
-    CHECK(image.logged("nothing had to be fetched"));
+    CHECK(image.logged("nothing was missing"));
     image.close();
 }
 
@@ -115,7 +115,7 @@ TEST_CASE("check = none: all of the image is downloaded") {
     image.wanted.check = target_check::none;
     image.start_download();
     CHECK(image.swarm.spec.pieces == std::vector<bool>(image_fixture::piece_count, false));
-    CHECK(image.logged("not checked (check = \"none\"): 44 KiB to fetch"));
+    CHECK(image.logged("not checked (check = \"none\"): 43.9 KiB to download"));
     image.close();
 }
 
@@ -165,7 +165,7 @@ TEST_CASE("a damaged piece is the peer's fault when the disk flushes well, and t
     image.start_download();
     SECTION("well") {
         image.swarm.listener().on_piece_damaged(1);
-        image.run_until([&] { return image.logged("piece 1 came damaged and is fetched again"); });
+        image.run_until([&] { return image.logged("piece 1 failed its hash check; downloading it again"); });
         CHECK(image.state() == downloading);
         CHECK(device.accesses(operation::flush).size() == 1);
         image.close();
@@ -317,7 +317,7 @@ TEST_CASE("a failure of the last flush is told at the end") {
     device.fail(operation::flush, EIO);
     image.close();
     CHECK(image.job->status().failed_at == failure_kind::flush);
-    CHECK(image.logged("what was written last may be lost"));
+    CHECK(image.logged("the last writes may be lost"));
     CHECK_FALSE(image.saved());
 }
 

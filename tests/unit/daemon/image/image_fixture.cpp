@@ -119,7 +119,7 @@ image_services image_fixture::services() {
 }
 
 void image_fixture::start() {
-    job = std::make_shared<image_job>(wanted, services());
+    job = std::make_shared<image_runner>(wanted, services());
     job->start();
 }
 

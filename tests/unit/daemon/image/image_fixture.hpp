@@ -16,8 +16,9 @@
 #include "config/settings.hpp"
 #include "core/backend/backend.hpp"
 #include "core/foundation/worker_pool.hpp"
-#include "daemon/image/image_job.hpp"
-#include "daemon/image/resume_store.hpp"
+#include "daemon/image/checkpoint_store.hpp"
+#include "daemon/image/image_runner.hpp"
+#include "daemon/image/status_line.hpp"
 #include "fake_swarm.hpp"
 #include "support/fake_block_device.hpp"
 #include "support/temp_dir.hpp"
@@ -75,7 +76,7 @@ public:
     void touch_device() const;
 
     [[nodiscard]] image_state state() const { return job->state(); }
-    [[nodiscard]] std::string line() const { return job->status_line(); }
+    [[nodiscard]] std::string line() const { return status_line(job->status()); }
     [[nodiscard]] std::string device_path() const { return wanted.device; }
     /// Whether nobody holds the device any more: the guards of a new deployment pass.
     [[nodiscard]] bool device_is_free() const;
@@ -96,7 +97,7 @@ public:
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{main.get_executor()};
     fake_swarm swarm{main};
     fake_reports reports;
-    resume_store store;
+    checkpoint_store store;
     std::shared_ptr<backend> shared;
     worker_pool setup{"setup", 2};
     std::function<std::uint16_t()> report_port;
@@ -104,7 +105,7 @@ public:
     std::chrono::milliseconds source_interval{3'600'000};
     int changes = 0;                 ///< calls of on_change
     std::vector<image_state> states; ///< every one that on_change saw
-    std::shared_ptr<image_job> job;
+    std::shared_ptr<image_runner> job;
 
 private:
     std::unique_ptr<fake_block_device> m_next_device;

@@ -69,7 +69,7 @@ TEST_CASE("a second image of the same torrent fails, and the first one is not to
     other.name = "sda2";
     other.device = (image.folder / "other").string();
     std::filesystem::copy_file(image.wanted.device, other.device);
-    auto const second = std::make_shared<image_job>(other, image.services());
+    auto const second = std::make_shared<image_runner>(other, image.services());
     second->start();
     image.run_until([&] { return second->state() == image_state::failed; });
     CHECK(second->status().failed_at == failure_kind::internal);
@@ -114,9 +114,9 @@ TEST_CASE("an engine or a way that the device does not have is a warning") {
     static_cast<void>(image.use_fake_device()); // has no descriptor, which both need
     image.start();
     image.run_until(image_state::checking);
-    CHECK(image.logged("(EOPNOTSUPP), using threads"));
-    CHECK(image.logged("direct I/O is not to be had here, using the page cache"));
-    CHECK(image.job->status().engine == "2 threads, page cache, since io_uring is refused (EOPNOTSUPP)");
+    CHECK(image.logged("io_uring is unavailable (EOPNOTSUPP); using threads"));
+    CHECK(image.logged("direct I/O is unavailable; using the page cache"));
+    CHECK(image.job->status().engine == "2 threads, page cache, io_uring unavailable (EOPNOTSUPP)");
     image.close();
 }
 

@@ -87,18 +87,18 @@ TEST_CASE("the summary of a seed is logged when something was sent since the las
     CHECK(image.line() == "sda1: seeding");
     CHECK_FALSE(image.job->is_moving());
     image.job->log_summary();
-    CHECK(image.count_lines("sent so far") == 0);
+    CHECK(image.count_lines("uploaded") == 0);
     auto progress = moving(torrent_progress::phase::complete);
     progress.peers = 1;
     image.swarm.tell(progress);
     CHECK(image.job->is_moving());
     image.job->log_summary();
     image.job->log_summary();
-    CHECK(image.count_lines("sda1: seeding, 3.0 MiB/s to 1 peer, 4.9 KiB sent so far") == 1);
+    CHECK(image.count_lines("sda1: seeding, 3.0 MiB/s to 1 peer, 4.9 KiB uploaded") == 1);
     ++progress.uploaded;
     image.swarm.tell(progress);
     image.job->log_summary();
-    CHECK(image.count_lines("sent so far") == 2);
+    CHECK(image.count_lines("uploaded") == 2);
     image.close();
 }
 

@@ -79,7 +79,7 @@ TEST_CASE("verify = full: the source is read before the swarm is joined") {
         image.run_until(failed);
         CHECK(image.job->status().failed_at == failure_kind::content);
         CHECK(image.job->status().failure == image.device_path() +
-                                                 ": does not hold what the torrent says: 1 of 3 pieces differ, the "
+                                                 ": does not match the torrent: 1 of 3 pieces differ, the "
                                                  "first one at offset 53728, length 12232");
         CHECK(image.swarm.calls.empty());
         image.close();

@@ -40,16 +40,16 @@ TEST_CASE("a source that changes is not served any more") {
     }
     SECTION("longer") {
         std::filesystem::resize_file(file, image_fixture::device_size + 1);
-        image.expect_failed("the source has changed: its size was 81920 bytes and is 81921; not served any more");
+        image.expect_failed("the source has changed: its size was 81920 bytes and is 81921; seeding stopped");
     }
     SECTION("another file in its place") {
         std::filesystem::copy_file(file, image.folder / "other");
         std::filesystem::rename(image.folder / "other", file);
-        image.expect_failed("the source has changed: it is another file; not served any more");
+        image.expect_failed("the source has changed: it is another file; seeding stopped");
     }
     SECTION("written to") {
         image.touch_device();
-        image.expect_failed(file.string() + ": the source has changed; not served any more");
+        image.expect_failed(file.string() + ": the source has changed; seeding stopped");
     }
 }
 

@@ -9,7 +9,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "core/backend/image_storage.hpp"
+#include "core/backend/served_image.hpp"
 #include "core/foundation/error.hpp"
 #include "daemon/swarm/torrent_session.hpp"
 #include "swarm_fixture.hpp"

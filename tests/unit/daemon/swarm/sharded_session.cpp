@@ -14,7 +14,7 @@
 #include <catch2/catch.hpp>
 #include <libtorrent/entry.hpp>
 
-#include "core/backend/image_storage.hpp"
+#include "core/backend/served_image.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/swarm/network_shards.hpp"
 #include "session_fixture.hpp"

@@ -12,7 +12,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "core/backend/image_storage.hpp"
+#include "core/backend/served_image.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/io_profile.hpp"
 #include "core/image/sha1.hpp"
@@ -135,8 +135,9 @@ test_store::test_store(test_image const& image, image_mode as, std::filesystem::
     wanted.min_size = image.torrent().extents.device_end();
     auto device = open_block_device(file.string(), wanted);
     REQUIRE(device);
-    storage =
-        std::make_shared<image_storage>(image.torrent(), std::move(*device), default_profile(storage_class::nvme));
+    auto made = shared->make_image(image.torrent(), std::move(*device), default_profile(storage_class::nvme));
+    REQUIRE(made);
+    storage = std::move(*made);
     REQUIRE(shared->add_image(storage));
 }
 

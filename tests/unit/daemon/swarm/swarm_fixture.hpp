@@ -81,7 +81,7 @@ struct test_store {
     [[nodiscard]] torrent_spec checked_spec() const;
 
     std::shared_ptr<backend> shared;
-    std::shared_ptr<image_storage> storage;
+    std::shared_ptr<served_image> storage;
     image_mode mode;
 };
 

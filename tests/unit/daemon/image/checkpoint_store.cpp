@@ -1,4 +1,4 @@
-#include "daemon/image/resume_store.hpp"
+#include "daemon/image/checkpoint_store.hpp"
 
 #include <array>
 #include <cerrno>
@@ -80,21 +80,21 @@ TEST_CASE("a checkpoint comes back from its text as it was") {
     }
 }
 
-TEST_CASE("a text that is damaged, cut short or of a later version is no checkpoint") {
+TEST_CASE("a damaged, truncated or newer text is not a checkpoint") {
     auto const text = format_checkpoint(sample());
-    CHECK(why(replaced(text, "\"pieces\": \"b18\"", "\"pieces\": \"f18\"")) == "damaged: its checksum is wrong");
-    CHECK(why(replaced(text, "\"verified\": false", "\"verified\": true")) == "damaged: its checksum is wrong");
-    CHECK(why(replaced(text, "\"version\": 1", "\"version\": 2")) == "of version 2, and not 1");
-    CHECK(why(replaced(text, "\"checksum\"", "\"sum\"")) == "damaged: a key is missing, or of another type");
-    CHECK(why("") == "damaged: it is no JSON object");
-    CHECK(why("[]") == "damaged: it is no JSON object");
-    CHECK(why(std::string(10'000, '\0')) == "damaged: it is no JSON object");
+    CHECK(why(replaced(text, "\"pieces\": \"b18\"", "\"pieces\": \"f18\"")) == "damaged: wrong checksum");
+    CHECK(why(replaced(text, "\"verified\": false", "\"verified\": true")) == "damaged: wrong checksum");
+    CHECK(why(replaced(text, "\"version\": 1", "\"version\": 2")) == "its version is 2, expected 1");
+    CHECK(why(replaced(text, "\"checksum\"", "\"sum\"")) == "damaged: a key is missing or has the wrong type");
+    CHECK(why("") == "damaged: not a JSON object");
+    CHECK(why("[]") == "damaged: not a JSON object");
+    CHECK(why(std::string(10'000, '\0')) == "damaged: not a JSON object");
     for (std::size_t length = 0; length + 2 < text.size(); ++length) {
         REQUIRE_FALSE(parse_checkpoint(text.substr(0, length)));
     }
 }
 
-TEST_CASE("a checkpoint of something else does not fit") {
+TEST_CASE("a checkpoint of another torrent, device or time does not fit") {
     auto const what = sample();
     auto const unfit = [](checkpoint const& found, device_identity const& present) {
         return why_unfit(found, std::string(40, 'a'), 9, "/dev/disk/by-id/x-part1", present).value_or("");
@@ -102,17 +102,17 @@ TEST_CASE("a checkpoint of something else does not fit") {
     CHECK(unfit(what, disk()).empty());
     auto other = what;
     other.info_hash = std::string(40, 'b');
-    CHECK(unfit(other, disk()) == "it is of the torrent " + other.info_hash);
+    CHECK(unfit(other, disk()) == "it belongs to torrent " + other.info_hash);
     other = what;
     other.pieces.resize(8);
-    CHECK(unfit(other, disk()) == "it has 8 pieces and the torrent 9");
+    CHECK(unfit(other, disk()) == "it has 8 pieces, the torrent has 9");
     other = what;
     other.device = "/dev/sdb";
-    CHECK(unfit(other, disk()) == "it is of /dev/sdb");
-    CHECK(unfit(what, disk("S2")) == "the device is not the same: its disk has the serial number S2 instead of S1");
+    CHECK(unfit(other, disk()) == "it belongs to /dev/sdb");
+    CHECK(unfit(what, disk("S2")) == "it belongs to another device: its disk has the serial number S2 instead of S1");
     auto smaller = disk();
     smaller.size -= 1;
-    CHECK(unfit(what, smaller) == "the device is not the same: its size was 32768 bytes and is 32767");
+    CHECK(unfit(what, smaller) == "it belongs to another device: its size was 32768 bytes and is 32767");
 
     // What the daemon itself wrote after a checkpoint in the middle of a download is no reason.
     auto written = disk();
@@ -121,14 +121,14 @@ TEST_CASE("a checkpoint of something else does not fit") {
     other = what;
     other.at_rest = true;
     CHECK(unfit(other, disk()).empty());
-    CHECK(unfit(other, written) == "something else has written to the device since");
+    CHECK(unfit(other, written) == "another program has written to the device since");
 }
 
-TEST_CASE("a store keeps one checkpoint a device") {
+TEST_CASE("a store keeps one checkpoint per device") {
     test::temp_dir const folder;
     std::vector<std::string> warnings;
     auto const place = (folder.path() / "state" / "seedbed").string();
-    resume_store store(place, [&](std::string const& text) { warnings.push_back(text); });
+    checkpoint_store store(place, [&](std::string const& text) { warnings.push_back(text); });
     auto const what = sample();
     CHECK(store.load(what.device).value() == std::nullopt);
     store.remove(what.device);
@@ -154,25 +154,25 @@ TEST_CASE("a store keeps one checkpoint a device") {
 
     auto const file = store.file_of("/dev/sdb");
     write(file, replaced(content(file), "\"at_rest\": false", "\"at_rest\": true"));
-    CHECK(store.load("/dev/sdb").error().message == file + ": damaged: its checksum is wrong");
+    CHECK(store.load("/dev/sdb").error().message == file + ": damaged: wrong checksum");
 
     store.set_folder(folder.path().string());
     CHECK(store.load("/dev/sdb").value() == std::nullopt);
 }
 
-TEST_CASE("a folder that can not be written is warned about once") {
+TEST_CASE("a folder that cannot be written is warned about once") {
     test::temp_dir const folder;
     write(folder.path() / "file", "");
     std::vector<std::string> warnings;
     auto const place = (folder.path() / "file").string();
-    resume_store store(place, [&](std::string const& text) { warnings.push_back(text); });
+    checkpoint_store store(place, [&](std::string const& text) { warnings.push_back(text); });
     store.save(sample());
     store.save(sample());
     store.remove(sample().device);
     CHECK(store.load(sample().device).value() == std::nullopt);
     REQUIRE(warnings.size() == 1);
     CHECK(warnings[0].starts_with(place + ": "));
-    CHECK(warnings[0].ends_with(": deployments can not be resumed"));
+    CHECK(warnings[0].ends_with(": deployments cannot be resumed"));
     store.set_folder(place + "/x");
     store.save(sample());
     CHECK(warnings.size() == 2);
@@ -180,7 +180,7 @@ TEST_CASE("a folder that can not be written is warned about once") {
 
 TEST_CASE("no checkpoint claims a piece that a power cut takes away") {
     test::temp_dir const folder;
-    resume_store store(folder.path().string(), [](std::string const& text) { FAIL(text); });
+    checkpoint_store store(folder.path().string(), [](std::string const& text) { FAIL(text); });
     fake_block_device device(8 * piece_size);
     std::array<std::byte, piece_size> piece{};
     piece.fill(std::byte{0x5a});

@@ -1,0 +1,177 @@
+#include "daemon/image/checkpoint.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include <libtorrent/hasher.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/foundation/hex_number.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int version = 1;
+
+/// A hex digit for four pieces, the first one in its highest bit.
+std::string format_pieces(std::vector<bool> const& pieces) {
+    std::string text((pieces.size() + 3) / 4, '0');
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        unsigned digit = 0;
+        for (std::size_t bit = 0; bit < 4; ++bit) {
+            auto const at = 4 * i + bit;
+            digit = digit << 1 | static_cast<unsigned>(at < pieces.size() && pieces[at]);
+        }
+        text[i] = "0123456789abcdef"[digit];
+    }
+    return text;
+}
+
+std::optional<std::vector<bool>> parse_pieces(std::string const& text, std::size_t count) {
+    if (count > 4 * largest_checkpoint || text.size() != (count + 3) / 4 || (count > 0 && !is_hex(text))) {
+        return std::nullopt;
+    }
+    std::vector<bool> pieces(count);
+    for (std::size_t at = 0; at < count; ++at) {
+        auto const digit = static_cast<unsigned>(*parse_hex_number(std::string_view(text).substr(at / 4, 1)));
+        pieces[at] = (digit >> (3 - at % 4) & 1) != 0;
+    }
+    return pieces;
+}
+
+json to_json(device_identity const& device) {
+    return {{"block_device", device.block_device},
+            {"size", device.size},
+            {"serials", device.serials},
+            {"start", device.start},
+            {"disk_sequence", device.disk_sequence},
+            {"boot", device.boot},
+            {"sectors_written", device.sectors_written},
+            {"file_system", device.file_system},
+            {"inode", device.inode},
+            {"born", device.born},
+            {"changed", device.changed}};
+}
+
+/// Throws json::exception.
+device_identity to_identity(json const& from) {
+    device_identity device;
+    from.at("block_device").get_to(device.block_device);
+    from.at("size").get_to(device.size);
+    from.at("serials").get_to(device.serials);
+    from.at("start").get_to(device.start);
+    from.at("disk_sequence").get_to(device.disk_sequence);
+    from.at("boot").get_to(device.boot);
+    from.at("sectors_written").get_to(device.sectors_written);
+    from.at("file_system").get_to(device.file_system);
+    from.at("inode").get_to(device.inode);
+    from.at("born").get_to(device.born);
+    from.at("changed").get_to(device.changed);
+    return device;
+}
+
+/// Does not throw for bytes that are not UTF-8, which a path may contain.
+std::string dump(json const& what) {
+    return what.dump(1, ' ', true, json::error_handler_t::replace);
+}
+
+std::string checksum_of(json const& document) {
+    return sha1_text(dump(document)); // keys are sorted: the same content gives the same text
+}
+
+} // namespace
+
+std::string sha1_text(std::string const& text) {
+    auto const hash = libtorrent::hasher(text.data(), static_cast<int>(text.size())).final();
+    return to_hex({hash.data(), static_cast<std::size_t>(hash.size())});
+}
+
+bool checkpoint::complete() const {
+    return !pieces.empty() && std::ranges::find(pieces, false) == pieces.end();
+}
+
+result<void, io_error> flush_then_save(std::function<result<void, io_error>()> const& flush,
+                                       std::function<void()> const& save) {
+    auto flushed = flush();
+    if (flushed) {
+        save();
+    }
+    return flushed;
+}
+
+std::string format_checkpoint(checkpoint const& what) {
+    json document = {{"version", version},
+                     {"info_hash", what.info_hash},
+                     {"device", what.device},
+                     {"identity", to_json(what.identity)},
+                     {"piece_count", what.pieces.size()},
+                     {"pieces", format_pieces(what.pieces)},
+                     {"verified", what.verified},
+                     {"at_rest", what.at_rest},
+                     {"time", what.time}};
+    document["checksum"] = checksum_of(document);
+    return dump(document) + "\n";
+}
+
+result<checkpoint> parse_checkpoint(std::string const& text) {
+    auto document = json::parse(text, nullptr, false);
+    if (!document.is_object()) {
+        return tl::unexpected(error{"damaged: not a JSON object"});
+    }
+    try {
+        auto const written = document.at("version").get<int>();
+        if (written != version) {
+            return tl::unexpected(
+                error{"its version is " + std::to_string(written) + ", expected " + std::to_string(version)});
+        }
+        auto const checksum = document.at("checksum").get<std::string>();
+        document.erase("checksum");
+        if (checksum_of(document) != checksum) {
+            return tl::unexpected(error{"damaged: wrong checksum"});
+        }
+        checkpoint found;
+        document.at("info_hash").get_to(found.info_hash);
+        document.at("device").get_to(found.device);
+        found.identity = to_identity(document.at("identity"));
+        auto pieces =
+            parse_pieces(document.at("pieces").get<std::string>(), document.at("piece_count").get<std::size_t>());
+        if (!pieces) {
+            return tl::unexpected(error{"damaged: wrong number of pieces"});
+        }
+        found.pieces = std::move(*pieces);
+        document.at("verified").get_to(found.verified);
+        document.at("at_rest").get_to(found.at_rest);
+        document.at("time").get_to(found.time);
+        return found;
+    } catch (json::exception const&) {
+        return tl::unexpected(error{"damaged: a key is missing or has the wrong type"});
+    }
+}
+
+std::optional<std::string> why_unfit(checkpoint const& found, std::string const& info_hash, std::int32_t piece_count,
+                                     std::string const& device, device_identity const& present) {
+    if (found.info_hash != info_hash) {
+        return "it belongs to torrent " + found.info_hash;
+    }
+    if (found.pieces.size() != static_cast<std::size_t>(piece_count)) {
+        return "it has " + std::to_string(found.pieces.size()) + " pieces, the torrent has " +
+               std::to_string(piece_count);
+    }
+    if (found.device != device) {
+        return "it belongs to " + found.device;
+    }
+    if (auto other = why_other_device(found.identity, present)) {
+        return "it belongs to another device: " + *other;
+    }
+    if (found.at_rest && changed_since(found.identity, present) == device_change::written) {
+        return "another program has written to the device since";
+    }
+    return std::nullopt;
+}
+
+} // namespace seedbed

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/device/device_identity.hpp"
+#include "core/foundation/error.hpp"
+
+namespace seedbed {
+
+/// The pieces of an image that are durably on its device: a later start
+/// continues from it.
+struct checkpoint {
+    std::string info_hash;    ///< 40 hex digits
+    std::string device;       ///< the path
+    device_identity identity; ///< of the device when the checkpoint was made
+    std::vector<bool> pieces; ///< true: on the device
+    bool verified = false;    ///< all of them are, and were read back and hashed
+    /// Seedbed writes nothing to the device after the identity was taken: later
+    /// writes come from another program.
+    bool at_rest = false;
+    std::int64_t time = 0; ///< when it was made, in seconds since 1970
+
+    [[nodiscard]] bool complete() const;
+    friend bool operator==(checkpoint const&, checkpoint const&) = default;
+};
+
+/// Bytes: many times the size of a checkpoint with the most pieces that a
+/// torrent can have.
+inline constexpr std::size_t largest_checkpoint = 64 << 20;
+
+/// Calls \p flush, and then \p save unless the flush fails: a checkpoint names
+/// only pieces that a flush has covered. So they must have been determined
+/// before. Blocks. \return the outcome of the flush; \p save handles its own
+/// errors.
+[[nodiscard]] result<void, io_error> flush_then_save(std::function<result<void, io_error>()> const& flush,
+                                                     std::function<void()> const& save);
+
+/// A checkpoint as text, and back. The text has a version, and a checksum over
+/// the rest.
+[[nodiscard]] std::string format_checkpoint(checkpoint const& what);
+[[nodiscard]] result<checkpoint> parse_checkpoint(std::string const& text);
+
+/// Why \p found must not be used to deploy this torrent to this device; nothing
+/// if it fits.
+[[nodiscard]] std::optional<std::string> why_unfit(checkpoint const& found, std::string const& info_hash,
+                                                   std::int32_t piece_count, std::string const& device,
+                                                   device_identity const& present);
+
+/// The SHA-1 of \p text, 40 hex digits.
+[[nodiscard]] std::string sha1_text(std::string const& text);
+
+} // namespace seedbed

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "core/foundation/error.hpp"
+#include "daemon/image/image_context.hpp"
+#include "daemon/image/main_calls.hpp"
+
+namespace seedbed {
+
+/// Keeps the checkpoint of one deployment: at each interval of a download, when
+/// the image is complete, and at the end. The device is flushed before a
+/// checkpoint is saved, on the image's own worker, one after another.
+///
+/// Threads: confined to the main thread.
+class checkpoint_keeper {
+public:
+    explicit checkpoint_keeper(image_context& image);
+
+    /// Starts or stops the timer as the image's state, the swarm and
+    /// `resume.interval` ask for. To be called after each change of one of them.
+    void arm();
+    /// The swarm's answer: the pieces on the device; none while it is checked.
+    void on_pieces(std::vector<bool> const& written);
+    /// The image is complete and durable.
+    void save_complete();
+    /// The deployment is done. Until remove(), no later checkpoint can say more.
+    void save_done(bool verified);
+    /// The same, for one that was done when it was opened: its checkpoint stays.
+    void keep_done() { m_phase = phase::done; }
+    /// Flushes, and saves the pieces of the last on_pieces(). \p then is called
+    /// with the outcome of the flush.
+    void save_last(std::function<void(result<void, io_error> const&)> then);
+    void remove();
+
+private:
+    enum class phase : std::uint8_t {
+        idle,
+        saving, ///< a periodic one: a slow disk gets no queue of flushes
+        done
+    };
+    using handler = std::function<void(result<void, io_error> const&)>;
+
+    [[nodiscard]] std::vector<bool> all_pieces() const;
+    void save(std::vector<bool> pieces, bool verified, bool at_rest, handler then);
+
+    image_context& m_context;
+    phase m_phase = phase::idle;
+    std::vector<bool> m_written; ///< pieces on the device, by the last on_pieces()
+    boost::asio::steady_timer m_timer;
+    main_calls m_calls;
+};
+
+/// Whether the image's deployment keeps and uses checkpoints.
+[[nodiscard]] bool keeps_checkpoints(image_settings const& image, settings const& in_force);
+
+} // namespace seedbed

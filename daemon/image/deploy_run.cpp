@@ -1,0 +1,345 @@
+#include "daemon/image/deploy_run.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <memory>
+#include <utility>
+
+#include <spdlog/fmt/chrono.h>
+#include <spdlog/fmt/fmt.h>
+
+#include "core/foundation/byte_size.hpp"
+#include "daemon/image/image_text.hpp"
+#include "daemon/swarm/torrent_trackers.hpp"
+
+namespace seedbed {
+
+namespace {
+
+std::string local_time(std::int64_t seconds) {
+    return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(static_cast<std::time_t>(seconds)));
+}
+
+std::int64_t bytes_of(std::vector<bool> const& pieces, served_image const& image) {
+    std::int64_t sum = 0;
+    for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
+        sum += pieces[piece] ? image.piece_size(static_cast<std::int32_t>(piece)) : 0;
+    }
+    return sum;
+}
+
+double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+}
+
+char const* verified_text(bool verified) {
+    return verified ? "verified" : "not verified (verify = false)";
+}
+
+} // namespace
+
+deploy_run::deploy_run(image_context& image, resume_point resume)
+    : m_context(image)
+    , m_resume(std::move(resume))
+    , m_checkpoints(image)
+    , m_verification(image)
+    , m_calls(image.services().main) {}
+
+std::int64_t deploy_run::total_bytes() const {
+    return m_context.image()->torrent().extents.total_size();
+}
+
+// --- what the device holds
+
+void deploy_run::begin() {
+    auto& found = m_resume.found;
+    auto const verify = m_context.settings().verify;
+    if (found && found->complete() && m_resume.change != device_change::none && !verify) {
+        m_resume.unused = "the device may have been written to since, and verify = false";
+        found.reset();
+    }
+    if (!m_resume.unused.empty()) {
+        log_info(m_context.fields(), "ignoring the checkpoint: " + m_resume.unused);
+    }
+    if (found) {
+        m_basis = basis::checkpoint;
+    } else if (m_context.settings().check == target_check::none) {
+        m_basis = basis::nothing;
+    }
+    m_context.join(make_spec());
+    if (found && found->complete()) {
+        resume_complete();
+        return;
+    }
+    if (m_basis == basis::check) {
+        log_info(m_context.fields(), "checking the data on the device");
+    }
+    m_context.enter(image_state::checking);
+}
+
+torrent_spec deploy_run::make_spec() {
+    auto spec = m_context.make_spec();
+    spec.on_report_port = m_calls.guarded([this](std::string const& host, std::uint16_t port) {
+        auto const literal = host.find(':') == std::string::npos ? host : "[" + host + "]";
+        m_report_urls.insert("http://" + literal + ":" + std::to_string(port) + "/announce");
+    });
+    switch (m_basis) {
+    case basis::check:
+        break;
+    case basis::checkpoint:
+        spec.hash_before_serving = m_resume.found->complete();
+        if (!spec.hash_before_serving) {
+            spec.pieces = m_resume.found->pieces;
+        }
+        break;
+    case basis::nothing:
+        spec.pieces = std::vector<bool>(static_cast<std::size_t>(spec.torrent->piece_count), false);
+        break;
+    }
+    return spec;
+}
+
+void deploy_run::resume_complete() {
+    auto const total = format_byte_size(total_bytes());
+    auto const& found = *m_resume.found;
+    auto const proven = found.verified || !m_context.settings().verify;
+    if (m_context.services().trust_proof && m_resume.change == device_change::none && proven) {
+        log_info(
+            m_context.fields(),
+            fmt::format("done: {}, durable and {} at {}; the device was not written to since, not reading it again",
+                        total, verified_text(found.verified), local_time(found.time)));
+        m_checkpoints.keep_done();
+        m_proof = found.verified ? image_proof::verified : image_proof::durable;
+        log_info(m_context.fields(), "seeding");
+        m_context.enter(image_state::seeding);
+        return;
+    }
+    log_info(m_context.fields(), fmt::format("resumed: {0} of {0} present; 0 B to download", total));
+    m_transfer_began = clock::now();
+    begin_flush();
+}
+
+void deploy_run::on_checked() {
+    if (m_context.state() == image_state::checking) {
+        m_numbers_awaited = true;
+        m_context.services().swarm.request_progress();
+    }
+}
+
+void deploy_run::on_progress() {
+    auto const downloading = m_context.progress().current == torrent_progress::phase::downloading;
+    if (m_context.state() == image_state::checking && downloading && m_numbers_awaited) {
+        report_check();
+    }
+}
+
+void deploy_run::report_check() {
+    m_numbers_awaited = false;
+    auto const total = total_bytes();
+    auto& missing = m_context.progress().bytes_left;
+    switch (m_basis) {
+    case basis::checkpoint: {
+        auto const present = bytes_of(m_resume.found->pieces, *m_context.image());
+        missing = total - present;
+        log_info(m_context.fields(), fmt::format("resumed: {} of {} present; {} to download", format_byte_size(present),
+                                                 format_byte_size(total), format_byte_size(missing)));
+        break;
+    }
+    case basis::nothing:
+        log_info(m_context.fields(),
+                 fmt::format("not checked (check = \"none\"): {} to download", format_byte_size(total)));
+        break;
+    case basis::check: {
+        auto const seconds = m_context.phase_seconds();
+        log_info(m_context.fields(),
+                 fmt::format("checked {} in {} ({}): {} to download", format_byte_size(total), seconds_text(seconds),
+                             rate_text(total, seconds), format_byte_size(missing)));
+        break;
+    }
+    }
+    if (missing > 0) {
+        log_info(m_context.fields(), "downloading");
+    }
+    m_transfer_began = clock::now();
+    m_context.enter(image_state::downloading);
+}
+
+// --- downloading
+
+void deploy_run::on_complete() {
+    if (m_context.state() == image_state::checking) {
+        m_context.progress().bytes_left = m_context.image()->bytes_taken(); // all that had been missing
+        report_check();
+    }
+    if (m_context.state() != image_state::downloading) {
+        return;
+    }
+    auto const fetched = m_context.image()->bytes_taken();
+    auto const seconds = m_context.phase_seconds();
+    log_info(m_context.fields(), fetched == 0 ? "downloaded: nothing was missing"
+                                              : fmt::format("downloaded {} in {} ({})", format_byte_size(fetched),
+                                                            seconds_text(seconds), rate_text(fetched, seconds)));
+    begin_flush();
+}
+
+void deploy_run::on_piece_damaged(int piece) {
+    auto const& image = m_context.image();
+    if (!image) {
+        return;
+    }
+    // Either a peer sent wrong data, or this disk lost it: the kernel drops pages
+    // that it could not write, and only a flush reports that.
+    auto flushed = m_calls.posted([this, piece](result<void, io_error> const& outcome) {
+        if (!outcome) {
+            m_context.fail(to_failure(outcome.error()));
+        } else {
+            log_warning(m_context.fields(), fmt::format("piece {} failed its hash check; downloading it again", piece));
+        }
+    });
+    image->calls().submit([image, flushed = std::move(flushed)] { flushed(image->flush()); });
+}
+
+void deploy_run::on_content_differs() {
+    auto const state = m_context.state();
+    if (state == image_state::flushing || state == image_state::verifying || state == image_state::seeding) {
+        check_again("does not match the checkpoint");
+    }
+}
+
+void deploy_run::check_again(std::string const& why) {
+    log_warning(m_context.fields(), m_context.settings().device + ": " + why + "; checking all of it");
+    m_verification.cancel();
+    m_checkpoints.remove();
+    m_resume = {};
+    m_basis = basis::check;
+    m_proof = image_proof::none;
+    m_context.membership().begin_to_rejoin();
+    m_context.enter(image_state::checking);
+}
+
+// --- from the last block to done
+
+void deploy_run::begin_flush() {
+    m_context.enter(image_state::flushing);
+    auto flushed = m_calls.posted(
+        [this](result<void, io_error> const& outcome, clock::time_point written) { on_flushed(outcome, written); });
+    auto const& image = m_context.image();
+    // Weak, since the image owns the queue's jobs and dirty blocks, and so this
+    // handler.
+    image->io().when_written([weak = std::weak_ptr(image), flushed = std::move(flushed)] {
+        auto const alive = weak.lock();
+        if (!alive) {
+            return;
+        }
+        auto const written = clock::now();
+        alive->calls().submit([alive, written, flushed] { flushed(alive->flush(), written); });
+    });
+}
+
+void deploy_run::on_flushed(result<void, io_error> const& outcome, clock::time_point written) {
+    if (m_context.state() != image_state::flushing) {
+        return;
+    }
+    if (!outcome) {
+        m_context.fail(to_failure(outcome.error()));
+        return;
+    }
+    m_proof = image_proof::durable;
+    auto const now = clock::now();
+    auto const to_durable = seconds_between(written, now);
+    auto const to_written = std::max(m_context.phase_seconds() - to_durable, 0.0);
+    auto const to_all = seconds_between(m_transfer_began, now);
+    auto const bytes = m_context.image()->bytes_written();
+    log_info(m_context.fields(), fmt::format("written: the last block {} after it arrived", seconds_text(to_written)));
+    log_info(m_context.fields(),
+             fmt::format("durable: flushed in {}; {} from peer to disk in {} ({})", seconds_text(to_durable),
+                         format_byte_size(bytes), seconds_text(to_all), rate_text(bytes, to_all)));
+    m_checkpoints.save_complete();
+    if (m_context.settings().verify) {
+        begin_verify();
+    } else {
+        finish_deployment();
+    }
+}
+
+void deploy_run::begin_verify() {
+    log_info(m_context.fields(), "verifying: reading everything back from the device");
+    m_context.enter(image_state::verifying);
+    m_verification.start([this](image_verifier::outcome const& outcome) { on_verified(outcome); });
+}
+
+void deploy_run::on_verified(image_verifier::outcome const& outcome) {
+    if (outcome.read_failed) {
+        m_context.fail({failure_kind::verify, outcome.read_failed->message()});
+        return;
+    }
+    if (!outcome.ok()) {
+        on_different(outcome);
+        return;
+    }
+    m_proof = image_proof::verified;
+    auto const total = total_bytes();
+    auto const seconds = m_context.phase_seconds();
+    log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(total), seconds_text(seconds),
+                                             rate_text(total, seconds)));
+    finish_deployment();
+}
+
+void deploy_run::on_different(image_verifier::outcome const& outcome) {
+    auto const pieces = m_context.image()->torrent().piece_count;
+    if (m_basis == basis::checkpoint) {
+        check_again(fmt::format("{} of {} pieces differ on the device", outcome.pieces.size(), pieces));
+        return;
+    }
+    m_checkpoints.remove(); // the next start must not continue from it
+    auto const& first = outcome.differing.front();
+    m_context.fail(
+        {failure_kind::verify,
+         fmt::format("{}: not verified: {} of {} pieces differ on the device, the first one at offset {}, length {}",
+                     m_context.settings().device, outcome.pieces.size(), pieces, first.device_offset, first.length)});
+}
+
+void deploy_run::finish_deployment() {
+    auto const verified = m_proof == image_proof::verified;
+    auto const total = total_bytes();
+    auto const seconds = m_context.age_seconds();
+    log_info(m_context.fields(),
+             fmt::format("done: {}, of which {} downloaded, written, durable and {} in {} ({})",
+                         format_byte_size(total), format_byte_size(m_context.image()->bytes_written()),
+                         verified_text(verified), seconds_text(seconds), rate_text(total, seconds)));
+    m_checkpoints.save_done(verified);
+    using outcome = host_report::outcome_kind;
+    send_report(verified ? outcome::verified : outcome::durable, "");
+    log_info(m_context.fields(), "seeding");
+    m_context.enter(image_state::seeding);
+}
+
+void deploy_run::on_failed(std::string const& reason) {
+    send_report(host_report::outcome_kind::failed, reason);
+}
+
+void deploy_run::send_report(host_report::outcome_kind outcome, std::string const& reason) {
+    auto* const reports = m_context.services().reports;
+    auto const& image = m_context.image();
+    if (reports == nullptr || !image) {
+        return;
+    }
+    host_report report;
+    report.outcome = outcome;
+    report.reason = reason;
+    report.taken =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(m_context.age_seconds()));
+    report.bytes = image->bytes_taken();
+    auto urls = announce_urls(image->torrent());
+    auto const& trackers = m_context.settings().trackers;
+    urls.insert(urls.end(), trackers.begin(), trackers.end());
+    urls.insert(urls.end(), m_report_urls.begin(), m_report_urls.end());
+    reports->send(m_context.settings().name, image->torrent().info_hash, urls, report);
+}
+
+void deploy_run::finish(std::function<void(result<void, io_error> const&)> then) {
+    auto written = m_calls.posted([this, then = std::move(then)] { m_checkpoints.save_last(then); });
+    m_context.image()->io().when_written([written = std::move(written)] { written(); });
+}
+
+} // namespace seedbed

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/foundation/error.hpp"
+#include "daemon/fleet/host_report.hpp"
+#include "daemon/image/checkpoint_keeper.hpp"
+#include "daemon/image/image_context.hpp"
+#include "daemon/image/image_run.hpp"
+#include "daemon/image/main_calls.hpp"
+#include "daemon/image/resume_point.hpp"
+#include "daemon/image/verification.hpp"
+
+namespace seedbed {
+
+/// Deploys an image: finds out what the device holds, downloads the rest,
+/// flushes it, reads all of it back, and calls the image done after that and
+/// not before. It reports the outcome to the image's trackers.
+class deploy_run final : public image_run {
+public:
+    deploy_run(image_context& image, resume_point resume);
+
+    void begin() override;
+    void on_state() override { m_checkpoints.arm(); }
+    void on_settings() override {}
+    void on_resume_interval() override { m_checkpoints.arm(); }
+    void rejoin() override { m_context.join(make_spec()); }
+    void on_checked() override;
+    void on_complete() override;
+    void on_content_differs() override;
+    void on_pieces(std::vector<bool> const& written) override { m_checkpoints.on_pieces(written); }
+    void on_piece_damaged(int piece) override;
+    void on_progress() override;
+    void on_failed(std::string const& reason) override;
+    void cancel() override { m_verification.cancel(); }
+    void finish(std::function<void(result<void, io_error> const&)> then) override;
+    [[nodiscard]] image_proof proof() const override { return m_proof; }
+    [[nodiscard]] std::int64_t verified_bytes() const override { return m_verification.verified_bytes(); }
+
+private:
+    using clock = std::chrono::steady_clock;
+    /// By what it is known which pieces the device holds.
+    enum class basis : std::uint8_t {
+        check,      ///< libtorrent reads the device
+        checkpoint, ///< of an earlier start
+        nothing     ///< all of it is downloaded
+    };
+
+    [[nodiscard]] torrent_spec make_spec();
+    void resume_complete();
+    void report_check();
+    void begin_flush();
+    void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
+    void begin_verify();
+    void on_verified(image_verifier::outcome const& outcome);
+    void on_different(image_verifier::outcome const& outcome);
+    void finish_deployment();
+    /// The device differs although the image was complete: leaves the swarm to
+    /// join it again with a full check. libtorrent's own recheck would not
+    /// reconnect to peers that were complete when this torrent was.
+    void check_again(std::string const& why);
+    void send_report(host_report::outcome_kind outcome, std::string const& reason);
+    [[nodiscard]] std::int64_t total_bytes() const;
+
+    image_context& m_context;
+    resume_point m_resume;
+    basis m_basis = basis::check;
+    image_proof m_proof = image_proof::none;
+    bool m_numbers_awaited = false; ///< the check is over; the next progress tells what it found
+    clock::time_point m_transfer_began{};
+    std::set<std::string> m_report_urls; ///< where peers accept reports, in the
+                                         ///< form of announce URLs
+    checkpoint_keeper m_checkpoints;
+    verification m_verification;
+    main_calls m_calls;
+};
+
+} // namespace seedbed

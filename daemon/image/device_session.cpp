@@ -1,0 +1,46 @@
+#include "daemon/image/device_session.hpp"
+
+#include <utility>
+
+namespace seedbed {
+
+void device_session::open(image_settings const& settings, bool use_checkpoint, opened_handler opened,
+                        std::function<void()> closed) {
+    m_phase = phase::opening;
+    m_on_closed = std::move(closed);
+    auto const& in_force = m_services.settings();
+    image_opener opener{settings,          in_force.memory.max_torrent,
+                        in_force.profiles, use_checkpoint,
+                        m_services,        m_calls.posted([this] { on_closed(); })};
+    auto done = m_calls.posted([this, opened = std::move(opened)](result<opened_image, image_failure> const& outcome) {
+        m_phase = outcome ? phase::open : phase::closed;
+        m_image = outcome ? outcome->image : nullptr;
+        opened(outcome);
+    });
+    m_services.setup.submit([opener = std::move(opener), done = std::move(done)] { done(opener.open()); });
+}
+
+void device_session::release() {
+    if (m_phase != phase::open) {
+        return;
+    }
+    m_phase = phase::closing;
+    m_last = moved();
+    m_services.shared->remove_image(backend::key_of(m_image->torrent()));
+    m_image.reset();
+}
+
+device_session::traffic device_session::moved() const {
+    return m_image ? traffic{m_image->bytes_read(), m_image->bytes_written(), m_image->bytes_taken()} : m_last;
+}
+
+void device_session::on_closed() {
+    if (m_phase != phase::closing) {
+        return; // an image that the backend has refused: it was never open here
+    }
+    m_phase = phase::closed;
+    auto const closed = std::move(m_on_closed);
+    closed(); // may destroy this
+}
+
+} // namespace seedbed

@@ -1,0 +1,129 @@
+#include "daemon/image/image_opener.hpp"
+
+#include <string_view>
+#include <utility>
+
+#include <sys/stat.h>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "core/foundation/byte_size.hpp"
+#include "daemon/image/image_text.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// "auto" bypasses the page cache of block devices only: a file's blocks belong
+/// to its file system.
+bool is_block_device(std::string const& path) {
+    struct ::stat st = {};
+    return ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+bool has_direct_io(served_image& image) {
+    auto const raw = image.writable_device().raw();
+    return raw && raw->direct >= 0;
+}
+
+tl::unexpected<image_failure> failed(failure_kind kind, std::string reason, std::optional<device_guard> guard = {}) {
+    return tl::unexpected(image_failure{kind, std::move(reason), guard});
+}
+
+} // namespace
+
+file_stamp stamp_of(std::string const& path) {
+    struct ::stat st = {};
+    if (::stat(path.c_str(), &st) != 0) {
+        return {};
+    }
+    return {st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec};
+}
+
+device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent) {
+    device_requirements requirements;
+    requirements.writable = settings.mode == image_mode::deploy;
+    requirements.min_size = torrent.extents.device_end();
+    requirements.allow_mounted = settings.allow_mounted;
+    requirements.serial = settings.serial;
+    requirements.size = settings.size;
+    return requirements;
+}
+
+result<opened_image, image_failure> image_opener::open() const {
+    opened_image opened;
+    opened.stamp = stamp_of(settings.torrent);
+    torrent_limits limits;
+    limits.file_size = max_torrent;
+    auto torrent = load_image_torrent(settings.torrent, limits);
+    if (!torrent) {
+        return failed(failure_kind::torrent, torrent.error().message);
+    }
+    opened.decision = detect_storage_class(settings.device);
+    auto const& profile = profiles[static_cast<std::size_t>(settings.profile.value_or(opened.decision.cls))];
+    auto requirements = requirements_of(settings, *torrent);
+    requirements.direct_io = profile.direct_io == direct_io_mode::on ||
+                             (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
+    auto device = services.open_device(settings.device, requirements);
+    if (!device) {
+        return failed(failure_kind::guard, device.error().message, device.error().guard);
+    }
+    auto made = services.shared->make_image(std::move(*torrent), std::move(*device), profile);
+    if (!made) {
+        return failed(failure_kind::internal, made.error().message);
+    }
+    // The last owner may be the network thread: a worker closes the device.
+    opened.image = std::shared_ptr<served_image>(made->release(),
+                                                 [&setup = services.setup, closed = on_closed](served_image* image) {
+                                                     setup.submit([image, closed] {
+                                                         delete image;
+                                                         closed();
+                                                     });
+                                                 });
+    // A device that cannot be identified has no fitting checkpoint, and its
+    // changes are not seen.
+    opened.identity = identify_device(settings.device).value_or(device_identity{});
+    if (use_checkpoint) {
+        opened.resume = find_resume_point(services.checkpoints, opened.image->torrent(), settings.device);
+    }
+    if (auto const added = services.shared->add_image(opened.image); !added) {
+        return failed(failure_kind::internal, added.error().message);
+    }
+    return opened;
+}
+
+std::string describe_engine(served_image& image, io_profile const& profile) {
+    auto const* const way = has_direct_io(image) ? "direct I/O" : "page cache";
+    if (image.io().engine() == std::string_view("io_uring")) {
+        auto const refused = image.io().memory_refused();
+        return fmt::format("io_uring, depth {}, {}{}", profile.queue_depth, way,
+                           refused != 0 ? ", memory not locked (" + errno_name(refused) + ")" : "");
+    }
+    auto const refused = image.io().ring_refused();
+    return fmt::format("{} threads, {}{}", profile.threads, way,
+                       refused != 0 ? ", io_uring unavailable (" + errno_name(refused) + ")" : "");
+}
+
+void log_opened(log_fields const& fields, image_settings const& settings, opened_image const& opened,
+                io_profile const& profile) {
+    auto& image = *opened.image;
+    auto const& extents = image.torrent().extents;
+    auto const detected = opened.decision.cls;
+    log_info(fields,
+             fmt::format("{} {}: {} in {}, info-hash {}", settings.mode == image_mode::seed ? "seed from" : "deploy to",
+                         settings.device, format_byte_size(extents.total_size()),
+                         count_text(extents.extents().size(), "extent"), image.torrent().info_hash));
+    auto const configured = settings.profile && *settings.profile != detected
+                                ? fmt::format("; configured profile: {}", display_name(*settings.profile))
+                                : "";
+    log_info(fields, fmt::format("{}: {}, because {}{}; {}", settings.device, display_name(detected),
+                                 opened.decision.evidence, configured, describe_engine(image, profile)));
+    if (int const code = image.io().ring_refused(); code != 0 && profile.io_engine == io_engine_kind::io_uring) {
+        log_warning(fields, "io_uring is unavailable (" + errno_name(code) + "); using threads");
+    }
+    if (profile.direct_io == direct_io_mode::on && !has_direct_io(image)) {
+        log_warning(fields, "direct I/O is unavailable; using the page cache");
+    }
+}
+
+} // namespace seedbed

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "config/settings.hpp"
+#include "core/backend/served_image.hpp"
+#include "core/device/device_identity.hpp"
+#include "core/device/file_block_device.hpp"
+#include "core/device/io_profile.hpp"
+#include "core/device/storage_class.hpp"
+#include "core/foundation/error.hpp"
+#include "core/image/image_torrent.hpp"
+#include "daemon/image/image_failure.hpp"
+#include "daemon/image/image_services.hpp"
+#include "daemon/image/resume_point.hpp"
+#include "daemon/log/logging.hpp"
+
+namespace seedbed {
+
+/// The file that a path named when it was read; a different value means that it
+/// may have changed.
+struct file_stamp {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::int64_t size = -1;    ///< bytes; -1 if the file does not exist
+    std::int64_t modified = 0; ///< nanoseconds
+    friend bool operator==(file_stamp const&, file_stamp const&) = default;
+};
+[[nodiscard]] file_stamp stamp_of(std::string const& path);
+
+/// The requirements for an image's device.
+[[nodiscard]] device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent);
+
+/// An image whose torrent is loaded, whose device is open, and which the
+/// backend knows.
+struct opened_image {
+    std::shared_ptr<served_image> image;
+    file_stamp stamp; ///< of the .torrent
+    storage_class_decision decision;
+    device_identity identity; ///< of the device when it was opened; empty if it
+                              ///< could not be identified
+    resume_point resume;
+};
+
+/// Opens images. Copied to the worker on which it runs.
+struct image_opener {
+    image_settings settings;
+    std::int64_t max_torrent = 0;       ///< bytes of the .torrent
+    std::array<io_profile, 3> profiles; ///< indexed by storage_class
+    bool use_checkpoint = false;        ///< look for one
+    image_services services;
+    std::function<void()> on_closed; ///< called by a worker when the last owner
+                                     ///< of the image has closed its device
+
+    /// Blocks. Threads: a worker of image_services::setup, where registering the
+    /// pool with a ring may pin all of it.
+    [[nodiscard]] result<opened_image, image_failure> open() const;
+};
+
+/// The way the image's transfers run, for example "io_uring, depth 64, direct
+/// I/O".
+[[nodiscard]] std::string describe_engine(served_image& image, io_profile const& profile);
+
+/// Logs what was opened, and what the device or the kernel does not have of the
+/// profile that it should get.
+void log_opened(log_fields const& fields, image_settings const& settings, opened_image const& opened,
+                io_profile const& profile);
+
+} // namespace seedbed

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/settings.hpp"
+#include "core/foundation/error.hpp"
+#include "core/foundation/worker_pool.hpp"
+#include "daemon/image/image_context.hpp"
+#include "daemon/image/device_session.hpp"
+#include "daemon/image/image_failure.hpp"
+#include "daemon/image/image_opener.hpp"
+#include "daemon/image/image_run.hpp"
+#include "daemon/image/image_services.hpp"
+#include "daemon/image/image_state.hpp"
+#include "daemon/image/image_status.hpp"
+#include "daemon/image/main_calls.hpp"
+#include "daemon/image/swarm_membership.hpp"
+#include "daemon/swarm/torrent_listener.hpp"
+
+namespace seedbed {
+
+/// One image's life, from opening its device to closing it. It holds the state
+/// and moves between the parts: device_session opens and closes, deploy_run or
+/// seed_run does the work between, swarm_membership joins and leaves.
+///
+/// Threads: confined to the main thread; what blocks runs on workers.
+class image_runner final : public torrent_listener, private image_context {
+public:
+    image_runner(image_settings wanted, image_services services);
+    image_runner(image_runner const&) = delete;
+    image_runner& operator=(image_runner const&) = delete;
+    ~image_runner();
+
+    /// Opens the device and joins the swarm. To be called once.
+    void start();
+    /// Leaves the swarm, flushes, closes the device. \p closed is called after
+    /// that, at once if nothing is open. To be called once; the image must not be
+    /// destroyed from within \p closed.
+    void close(std::function<void()> closed);
+
+    /// Takes over settings that can change while the image is in use: peers,
+    /// trackers, limits and profile.
+    void update(image_settings const& wanted);
+    /// Applies the present numbers of its profile.
+    void apply_profile();
+    /// Applies the present interval between checkpoints.
+    void apply_resume();
+
+    [[nodiscard]] image_settings const& settings() const override { return m_settings; }
+    [[nodiscard]] image_state state() const override { return m_state; }
+    /// 40 hex digits; empty until the torrent is loaded.
+    [[nodiscard]] std::string const& info_hash() const noexcept { return m_info_hash; }
+    /// The info-hashes that its clients announce; empty while the device is not
+    /// open.
+    [[nodiscard]] std::vector<std::string> announced_hashes() const;
+    /// The .torrent file when it was loaded.
+    [[nodiscard]] file_stamp const& torrent_stamp() const noexcept { return m_stamp; }
+    void set_torrent_stamp(file_stamp const& stamp) { m_stamp = stamp; }
+
+    /// Whether bytes move or are about to: the status changes every second.
+    [[nodiscard]] bool is_moving() const;
+    [[nodiscard]] image_status status() const;
+    /// Calls \p call on the main thread with the connected peers, or with none if
+    /// the image is not in the swarm; never if the image is gone by then.
+    void request_peers(std::function<void(std::vector<peer_status> const&)> call) {
+        request_peers(m_services.setup, std::move(call));
+    }
+    /// The same; \p worker waits for libtorrent.
+    void request_peers(worker_pool& worker, std::function<void(std::vector<peer_status> const&)> call);
+    /// Logs the progress. Nothing if the image is idle, or a seed that has
+    /// uploaded nothing since the last call.
+    void log_summary();
+
+    /// Of the device's queue, for the watchdog; nothing while the device is not
+    /// open.
+    [[nodiscard]] std::optional<worker_pool::progress> queue_progress() const;
+
+    void on_checked() override;
+    void on_complete() override;
+    void on_content_differs() override;
+    void on_pieces(std::vector<bool> const& written) override;
+    void on_piece_damaged(int piece) override;
+    void on_torrent_error(std::string const& reason) override;
+    void on_progress(torrent_progress const& progress) override;
+    void on_removed() override;
+
+private:
+    using clock = std::chrono::steady_clock;
+
+    // image_context, for the parts.
+    [[nodiscard]] image_services const& services() const override { return m_services; }
+    [[nodiscard]] std::shared_ptr<served_image> const& image() const override { return m_device.image(); }
+    [[nodiscard]] double age_seconds() const override;
+    [[nodiscard]] double phase_seconds() const override;
+    [[nodiscard]] io_profile const& profile() const override;
+    [[nodiscard]] torrent_progress& progress() override { return m_progress; }
+    [[nodiscard]] swarm_membership& membership() override { return m_membership; }
+    [[nodiscard]] torrent_spec make_spec() const override;
+    void join(torrent_spec const& spec) override { m_membership.join(spec, *this); }
+    void enter(image_state next) override;
+    void fail(image_failure const& why) override;
+
+    void on_opened(result<opened_image, image_failure> const& outcome);
+    void set_state(image_state next);
+    void leave_swarm();
+    /// The image has left the swarm: flushes what was written unless it failed,
+    /// and gives up the device.
+    void wind_up();
+    void on_device_closed();
+    [[nodiscard]] double phase_fraction() const;
+
+    image_settings m_settings;
+    image_services const m_services;
+    image_state m_state = image_state::opening;
+    image_failure m_failure;
+    device_session m_device{m_services};
+    swarm_membership m_membership{m_services.swarm};
+    std::unique_ptr<image_run> m_run; ///< since the device was opened
+    std::function<void()> m_closed;   ///< while it is being closed
+
+    // Of the opened image.
+    std::string m_info_hash;
+    std::string m_engine;
+    file_stamp m_stamp;
+    storage_class m_detected = storage_class::hdd;
+
+    torrent_progress m_progress;
+    std::int64_t m_summarised = 0; ///< bytes moved until the last summary
+    clock::time_point m_started{};
+    clock::time_point m_phase_began{};
+    main_calls m_calls;
+};
+
+} // namespace seedbed

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+
+#include "config/settings.hpp"
+#include "core/backend/backend.hpp"
+#include "core/device/file_block_device.hpp"
+#include "core/foundation/error.hpp"
+#include "core/foundation/worker_pool.hpp"
+#include "daemon/fleet/report_sink.hpp"
+#include "daemon/image/checkpoint_store.hpp"
+#include "daemon/swarm/image_swarm.hpp"
+
+namespace seedbed {
+
+/// What all images share. The references outlive every image_runner.
+struct image_services {
+    boost::asio::io_context& main;
+    worker_pool& setup; ///< for work of more than a millisecond: loading
+                        ///< torrents, opening and closing devices
+    std::shared_ptr<backend> shared;
+    image_swarm& swarm;
+    std::function<seedbed::settings const&()> settings; ///< those in force
+    std::function<void()> on_change;                    ///< called after every change of state
+    checkpoint_store& checkpoints;
+    report_sink* reports = nullptr;                  ///< takes the outcome of deployments; may be null
+    std::function<std::uint16_t()> report_port = {}; ///< where this daemon accepts reports; 0: nowhere
+    /// Do not read an image back that was verified before, on a device that was
+    /// not written to since.
+    bool trust_proof = true;
+    /// Opens an image's device, on a worker.
+    std::function<result<std::unique_ptr<block_device>, device_refusal>(std::string const& path,
+                                                                        device_requirements const& requirements)>
+        open_device = open_block_device;
+    std::chrono::milliseconds source_interval{5'000}; ///< between two looks at the source of a seed
+};
+
+} // namespace seedbed

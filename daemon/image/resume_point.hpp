@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/device/device_identity.hpp"
+#include "core/image/image_torrent.hpp"
+#include "daemon/image/checkpoint.hpp"
+#include "daemon/image/checkpoint_store.hpp"
+
+namespace seedbed {
+
+/// Where a deployment can continue when its image is opened.
+struct resume_point {
+    std::optional<checkpoint> found;               ///< the checkpoint, if it fits
+    std::string unused;                            ///< why an existing one is not used; empty if none exists
+    device_change change = device_change::unknown; ///< whether the device was written to since
+};
+
+/// Looks for a checkpoint of \p device. Blocks.
+[[nodiscard]] resume_point find_resume_point(checkpoint_store const& store, image_torrent const& torrent,
+                                             std::string const& device);
+
+} // namespace seedbed

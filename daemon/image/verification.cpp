@@ -1,0 +1,28 @@
+#include "daemon/image/verification.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace seedbed {
+
+void verification::start(handler done) {
+    auto& workers = m_context.services().shared->hash_workers();
+    auto const profile = m_context.profile();
+    auto const parallel = std::min(profile.threads, workers.threads());
+    auto ended = [this, number = ++m_number, done = std::move(done)](image_verifier::outcome const& outcome) {
+        if (!m_verifier || number != m_number) {
+            return; // cancelled when it had ended, but before this call
+        }
+        m_verifier.reset();
+        done(outcome);
+    };
+    m_verifier = image_verifier::start(m_context.image(), workers, {parallel, profile.elevator}, m_calls.posted(std::move(ended)));
+}
+
+void verification::cancel() {
+    if (m_verifier) {
+        std::exchange(m_verifier, nullptr)->cancel();
+    }
+}
+
+} // namespace seedbed

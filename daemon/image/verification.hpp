@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "core/backend/image_verifier.hpp"
+#include "daemon/image/image_context.hpp"
+#include "daemon/image/main_calls.hpp"
+
+namespace seedbed {
+
+/// Reads an image back from its device, one time after another.
+///
+/// Threads: confined to the main thread; the work runs on the backend's hash
+/// workers.
+class verification {
+public:
+    using handler = std::function<void(image_verifier::outcome const&)>;
+
+    explicit verification(image_context& image)
+        : m_context(image)
+        , m_calls(image.services().main) {}
+
+    /// \param done called once, unless the verification is cancelled.
+    void start(handler done);
+    /// Does nothing if none is running.
+    void cancel();
+    /// Of the one that is running: bytes read and hashed so far.
+    [[nodiscard]] std::int64_t verified_bytes() const { return m_verifier ? m_verifier->verified_bytes() : 0; }
+
+private:
+    image_context& m_context;
+    std::shared_ptr<image_verifier> m_verifier; ///< the one that is running, or null
+    std::uint64_t m_number = 0;                 ///< of the last one
+    main_calls m_calls;
+};
+
+} // namespace seedbed
