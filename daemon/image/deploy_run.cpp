@@ -9,8 +9,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
-#include "daemon/image/image_text.hpp"
 #include "daemon/swarm/torrent_trackers.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -152,8 +152,8 @@ void deploy_run::report_check() {
     case basis::check: {
         auto const seconds = m_context.phase_seconds();
         log_info(m_context.fields(),
-                 fmt::format("checked {} in {} ({}): {} to download", format_byte_size(total), seconds_text(seconds),
-                             rate_text(total, seconds), format_byte_size(missing)));
+                 fmt::format("checked {} in {} ({}): {} to download", format_byte_size(total), format_duration(seconds),
+                             format_rate(total, seconds), format_byte_size(missing)));
         break;
     }
     }
@@ -178,7 +178,7 @@ void deploy_run::on_complete() {
     auto const seconds = m_context.phase_seconds();
     log_info(m_context.fields(), fetched == 0 ? "downloaded: nothing was missing"
                                               : fmt::format("downloaded {} in {} ({})", format_byte_size(fetched),
-                                                            seconds_text(seconds), rate_text(fetched, seconds)));
+                                                            format_duration(seconds), format_rate(fetched, seconds)));
     begin_flush();
 }
 
@@ -250,10 +250,11 @@ void deploy_run::on_flushed(result<void, io_error> const& outcome, clock::time_p
     auto const to_written = std::max(m_context.phase_seconds() - to_durable, 0.0);
     auto const to_all = seconds_between(m_transfer_began, now);
     auto const bytes = m_context.image()->bytes_written();
-    log_info(m_context.fields(), fmt::format("written: the last block {} after it arrived", seconds_text(to_written)));
     log_info(m_context.fields(),
-             fmt::format("durable: flushed in {}; {} from peer to disk in {} ({})", seconds_text(to_durable),
-                         format_byte_size(bytes), seconds_text(to_all), rate_text(bytes, to_all)));
+             fmt::format("written: the last block {} after it arrived", format_duration(to_written)));
+    log_info(m_context.fields(),
+             fmt::format("durable: flushed in {}; {} from peer to disk in {} ({})", format_duration(to_durable),
+                         format_byte_size(bytes), format_duration(to_all), format_rate(bytes, to_all)));
     m_checkpoints.save_complete();
     if (m_context.settings().verify) {
         begin_verify();
@@ -280,8 +281,8 @@ void deploy_run::on_verified(image_verifier::outcome const& outcome) {
     m_proof = image_proof::verified;
     auto const total = total_bytes();
     auto const seconds = m_context.phase_seconds();
-    log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(total), seconds_text(seconds),
-                                             rate_text(total, seconds)));
+    log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(total),
+                                             format_duration(seconds), format_rate(total, seconds)));
     finish_deployment();
 }
 
@@ -306,7 +307,7 @@ void deploy_run::finish_deployment() {
     log_info(m_context.fields(),
              fmt::format("done: {}, of which {} downloaded, written, durable and {} in {} ({})",
                          format_byte_size(total), format_byte_size(m_context.image()->bytes_written()),
-                         verified_text(verified), seconds_text(seconds), rate_text(total, seconds)));
+                         verified_text(verified), format_duration(seconds), format_rate(total, seconds)));
     m_checkpoints.save_done(verified);
     using outcome = host_report::outcome_kind;
     send_report(verified ? outcome::verified : outcome::durable, "");

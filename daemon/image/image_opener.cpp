@@ -8,7 +8,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
-#include "daemon/image/image_text.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -112,7 +112,7 @@ void log_opened(log_fields const& fields, image_settings const& settings, opened
     log_info(fields,
              fmt::format("{} {}: {} in {}, info-hash {}", settings.mode == image_mode::seed ? "seed from" : "deploy to",
                          settings.device, format_byte_size(extents.total_size()),
-                         count_text(extents.extents().size(), "extent"), image.torrent().info_hash));
+                         format_count(extents.extents().size(), "extent"), image.torrent().info_hash));
     auto const configured = settings.profile && *settings.profile != detected
                                 ? fmt::format("; configured profile: {}", display_name(*settings.profile))
                                 : "";

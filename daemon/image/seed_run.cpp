@@ -5,7 +5,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
-#include "daemon/image/image_text.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -61,8 +61,8 @@ void seed_run::on_verified(image_verifier::outcome const& outcome) {
     }
     auto const total = torrent.extents.total_size();
     auto const seconds = m_context.phase_seconds();
-    log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(total), seconds_text(seconds),
-                                             rate_text(total, seconds)));
+    log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(total),
+                                             format_duration(seconds), format_rate(total, seconds)));
     join();
 }
 

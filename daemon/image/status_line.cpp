@@ -6,7 +6,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
-#include "daemon/image/image_text.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -17,13 +17,14 @@ std::string state_text(image_status const& status) {
     switch (status.state) {
     case image_state::checking:
     case image_state::verifying:
-        return fmt::format("{} {}", to_string(status.state), percent_text(status.fraction));
+        return fmt::format("{} {}", to_string(status.state), format_percent(status.fraction));
     case image_state::downloading:
-        return fmt::format("downloading {}, {}, {}", percent_text(status.fraction), rate_text(status.download_rate),
-                           count_text(status.peers, "peer"));
+        return fmt::format("downloading {}, {}, {}", format_percent(status.fraction), format_rate(status.download_rate),
+                           format_count(status.peers, "peer"));
     case image_state::seeding:
         if (status.peers > 0) {
-            return fmt::format("seeding, {} to {}", rate_text(status.upload_rate), count_text(status.peers, "peer"));
+            return fmt::format("seeding, {} to {}", format_rate(status.upload_rate),
+                               format_count(status.peers, "peer"));
         }
         return "seeding";
     case image_state::failed:
@@ -33,8 +34,8 @@ std::string state_text(image_status const& status) {
     }
 }
 
-double percentage(std::uint64_t part, std::uint64_t all) {
-    return 100 * static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1));
+double share(std::uint64_t part, std::uint64_t all) {
+    return static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1));
 }
 
 } // namespace
@@ -51,14 +52,15 @@ std::string summary_line(image_status const& status, piece_cache::statistics con
         // peer, it says nothing.
         if (status.peers > 0 && status.download_rate > 0) {
             line += ", about " +
-                    duration_text(static_cast<double>(status.bytes_left) / static_cast<double>(status.download_rate));
+                    format_duration(static_cast<double>(status.bytes_left) / static_cast<double>(status.download_rate));
         }
     } else if (status.state == image_state::seeding) {
         line += fmt::format(", {} uploaded", format_byte_size(status.uploaded));
     }
     if (auto const reads = cache.hits + cache.misses; reads > 0) {
-        line += fmt::format("; all images: cache hit rate {:.1f}%, lock contention {:.2f}%",
-                            percentage(cache.hits, reads), percentage(cache.contended, cache.locks));
+        line += fmt::format("; all images: cache hit rate {}, lock contention {}",
+                            format_percent(share(cache.hits, reads), 1),
+                            format_percent(share(cache.contended, cache.locks), 2));
     }
     return line;
 }

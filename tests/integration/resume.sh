@@ -53,8 +53,9 @@ noted_bytes() {
 # mib BYTES: as the daemon writes it, as a pattern.
 mib() {
     local text
-    text=$(awk -v bytes="$1" 'BEGIN { printf "%.1f", bytes / 1048576 }')
-    echo "${text%.*}$([[ $text == *.0 ]] && echo '(\.0)?' || echo "\\.${text#*.}") MiB"
+    text=$(awk -v bytes="$1" 'BEGIN { mib = bytes / 1048576; printf mib < 9.95 ? "%.1f" : "%.0f", mib }')
+    text=${text%.0}
+    echo "${text/./\\.} MiB"
 }
 # cut_short NAME TERM|KILL [LINE...]: a deployment to a new target, stopped when something has been noted.
 cut_short() {

@@ -149,7 +149,7 @@ TEST_CASE("a deployment continues from a partial checkpoint") {
     image.start_download();
     CHECK(image.swarm.spec.pieces == pieces{false, true, false});
     CHECK_FALSE(image.swarm.spec.hash_before_serving);
-    CHECK(image.logged("resumed: 16 KiB of 43.9 KiB present; 27.9 KiB to download"));
+    CHECK(image.logged("resumed: 16 KiB of 44 KiB present; 28 KiB to download"));
     CHECK(image.job->status().bytes_left == image_fixture::total - image_fixture::piece_length);
     image.complete_download();
     image.run_until(seeding);
@@ -238,7 +238,7 @@ TEST_CASE("a complete checkpoint is read back where that is wanted, and not down
     image.run_until(seeding);
     CHECK(image.states == std::vector<image_state>{opening, flushing, verifying, seeding});
     CHECK(image.swarm.spec.hash_before_serving);
-    CHECK(image.logged("resumed: 43.9 KiB of 43.9 KiB present; 0 B to download"));
+    CHECK(image.logged("resumed: 44 KiB of 44 KiB present; 0 B to download"));
     CHECK(image.job->status().verified);
     CHECK(image.reports.sent.size() == 1);
     image.close();

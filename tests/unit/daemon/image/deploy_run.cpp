@@ -115,7 +115,7 @@ TEST_CASE("check = none: all of the image is downloaded") {
     image.wanted.check = target_check::none;
     image.start_download();
     CHECK(image.swarm.spec.pieces == std::vector<bool>(image_fixture::piece_count, false));
-    CHECK(image.logged("not checked (check = \"none\"): 43.9 KiB to download"));
+    CHECK(image.logged("not checked (check = \"none\"): 44 KiB to download"));
     image.close();
 }
 

@@ -47,7 +47,7 @@ TEST_CASE("an image tells how far it is, in numbers and in one line") {
     image.swarm.listener().on_checked();
     image.swarm.tell(moving(torrent_progress::phase::downloading));
     CHECK(image.state() == downloading);
-    CHECK(image.line() == "sda1: downloading 43%, 2.0 MiB/s, 2 peers");
+    CHECK(image.line() == "sda1: downloading 43%, 2 MiB/s, 2 peers");
     auto const status = image.job->status();
     CHECK(status.state == downloading);
     CHECK(status.fraction == 0.436);
@@ -60,12 +60,12 @@ TEST_CASE("an image tells how far it is, in numbers and in one line") {
     CHECK_FALSE(status.durable);
     CHECK(status.age_seconds >= status.phase_seconds);
     image.job->log_summary();
-    CHECK(image.logged("sda1: downloading 43%, 2.0 MiB/s, 2 peers, 25 KiB left, about 0 s"));
+    CHECK(image.logged("sda1: downloading 43%, 2 MiB/s, 2 peers, 25 KiB left, about 0s"));
 
     image.complete_download();
     image.run_until(seeding);
     image.swarm.tell(moving(torrent_progress::phase::complete));
-    CHECK(image.line() == "sda1: seeding, 3.0 MiB/s to 2 peers");
+    CHECK(image.line() == "sda1: seeding, 3 MiB/s to 2 peers");
     image.swarm.removes_by_itself = false;
     bool closed = false;
     image.job->close([&] { closed = true; });
@@ -94,7 +94,7 @@ TEST_CASE("the summary of a seed is logged when something was sent since the las
     CHECK(image.job->is_moving());
     image.job->log_summary();
     image.job->log_summary();
-    CHECK(image.count_lines("sda1: seeding, 3.0 MiB/s to 1 peer, 4.9 KiB uploaded") == 1);
+    CHECK(image.count_lines("sda1: seeding, 3 MiB/s to 1 peer, 4.9 KiB uploaded") == 1);
     ++progress.uploaded;
     image.swarm.tell(progress);
     image.job->log_summary();

@@ -25,7 +25,7 @@ image_status status_of(image_state state) {
 TEST_CASE("a status line has the numbers of its state") {
     CHECK(status_line(status_of(image_state::opening)) == "sda1: opening");
     CHECK(status_line(status_of(image_state::checking)) == "sda1: checking 99%");
-    CHECK(status_line(status_of(image_state::downloading)) == "sda1: downloading 99%, 1.0 MiB/s, 1 peer");
+    CHECK(status_line(status_of(image_state::downloading)) == "sda1: downloading 99%, 1 MiB/s, 1 peer");
     CHECK(status_line(status_of(image_state::flushing)) == "sda1: flushing");
     CHECK(status_line(status_of(image_state::verifying)) == "sda1: verifying 99%");
     CHECK(status_line(status_of(image_state::seeding)) == "sda1: seeding, 1.5 MiB/s to 1 peer");
@@ -39,9 +39,9 @@ TEST_CASE("a status line has the numbers of its state") {
 
 TEST_CASE("a summary adds what is left or uploaded, and the cache once it was asked") {
     auto status = status_of(image_state::downloading);
-    CHECK(summary_line(status, {}) == "downloading 99%, 1.0 MiB/s, 1 peer, 3 MiB left, about 3 s");
+    CHECK(summary_line(status, {}) == "downloading 99%, 1 MiB/s, 1 peer, 3 MiB left, about 3s");
     status.peers = 0; // the rate of peers that have left says nothing
-    CHECK(summary_line(status, {}) == "downloading 99%, 1.0 MiB/s, 0 peers, 3 MiB left");
+    CHECK(summary_line(status, {}) == "downloading 99%, 1 MiB/s, 0 peers, 3 MiB left");
     CHECK(summary_line(status_of(image_state::seeding), {}) == "seeding, 1.5 MiB/s to 1 peer, 5 MiB uploaded");
     CHECK(summary_line(status_of(image_state::verifying), {}) == "verifying 99%");
     piece_cache::statistics cache;
