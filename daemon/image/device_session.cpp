@@ -5,7 +5,7 @@
 namespace seedbed {
 
 void device_session::open(image_settings const& settings, bool use_checkpoint, opened_handler opened,
-                        std::function<void()> closed) {
+                          std::function<void()> closed) {
     m_phase = phase::opening;
     m_on_closed = std::move(closed);
     auto const& in_force = m_services.settings();

@@ -16,7 +16,8 @@ void verification::start(handler done) {
         m_verifier.reset();
         done(outcome);
     };
-    m_verifier = image_verifier::start(m_context.image(), workers, {parallel, profile.elevator}, m_calls.posted(std::move(ended)));
+    m_verifier = image_verifier::start(m_context.image(), workers, {parallel, profile.elevator},
+                                       m_calls.posted(std::move(ended)));
 }
 
 void verification::cancel() {

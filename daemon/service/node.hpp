@@ -13,8 +13,8 @@
 #include "core/backend/backend.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/fleet/report_sender.hpp"
-#include "daemon/image/image_runner.hpp"
 #include "daemon/image/checkpoint_store.hpp"
+#include "daemon/image/image_runner.hpp"
 #include "daemon/swarm/sharded_session.hpp"
 
 namespace seedbed {

@@ -9,6 +9,7 @@
 #include <libtorrent/session_stats.hpp>
 #include <libtorrent/torrent_status.hpp>
 
+#include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/session_core.hpp"
