@@ -57,7 +57,7 @@ done <keys
 # The section of all keys names each with its default and when it takes effect.
 sed -n '/^ALL KEYS/,/^FILES/p' seedbed.toml.5.txt >all_keys
 sed -n 's/^#\([a-z_]*\) = .*/\1/p' "$config" | sort -u | while read -r key; do
-    grep -qE "^ +$key +.*(; default |; required).*; (reload|restart)" all_keys || fail "seedbed.toml.5 has no row for $key"
+    grep -qE "^ +$key[[:space:]].*(; default |; required).*; (reload|restart)" all_keys || fail "seedbed.toml.5 has no row for $key"
 done
 sed -n 's/^#\?\(\[.*\]\)$/\1/p' "$config" | while read -r table; do
     grep -qxF "   $table" seedbed.toml.5.txt || fail "seedbed.toml.5 has no section $table"
