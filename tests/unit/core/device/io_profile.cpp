@@ -13,17 +13,17 @@ TEST_CASE("each class has its number of threads") {
 
 TEST_CASE("the defaults are as documented and valid") {
     CHECK(default_profile(storage_class::hdd) == io_profile{.backlog_runs = 4, .elevator = true});
-    CHECK(default_profile(storage_class::sata_ssd) == io_profile{8, 1 << 20, milliseconds(100), 512 << 10, 16});
-    CHECK(default_profile(storage_class::nvme) == io_profile{32, 1 << 20, milliseconds(10), 1 << 20, 64});
-    CHECK(io_profile{} == io_profile{2, 4 << 20, milliseconds(50), 16 << 20, 2});
+    CHECK(default_profile(storage_class::sata_ssd) == io_profile{8, 1 << 20, 1, milliseconds(100), 512 << 10, 16});
+    CHECK(default_profile(storage_class::nvme) == io_profile{32, 1 << 20, 1, milliseconds(10), 1 << 20, 64});
+    CHECK(io_profile{} == io_profile{2, 4 << 20, 1, milliseconds(50), 16 << 20, 2});
     for (auto cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
         CHECK(out_of_limits(default_profile(cls)).empty());
     }
 }
 
 TEST_CASE("both ends of every limit are allowed, one step further is not") {
-    io_profile const lowest{1, 16 << 10, milliseconds(0), 16 << 10};
-    io_profile const highest{256, 64 << 20, milliseconds(10'000), 16 << 20};
+    io_profile const lowest{1, 16 << 10, 1, milliseconds(0), 16 << 10};
+    io_profile const highest{256, 64 << 20, 1, milliseconds(10'000), 16 << 20};
     CHECK(out_of_limits(lowest).empty());
     CHECK(out_of_limits(highest).empty());
 
