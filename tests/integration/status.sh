@@ -220,7 +220,7 @@ start_daemon server server.toml
 expect_line server.log ' sda1: seeding$' 20
 for ((i = 0; i < 100; i++)); do
     screen
-    grep -q '^these numbers' screen || break
+    grep -q '^showing the status of ' screen || break
     sleep 0.1
 done
 ((i < 100)) || fail "the daemon is back, the table is not: $(<screen)"
