@@ -1,8 +1,10 @@
 #include "daemon/swarm/read_once_extension.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <libtorrent/entry.hpp>
@@ -16,18 +18,14 @@ namespace lt = libtorrent;
 namespace {
 
 constexpr int piece_length = 16 << 10;
-// The numbers of extended messages that the test's peers choose.
-constexpr int dont_have = 7;
-constexpr int upload_only = 3;
-
 lt::entry understanding_handshake() {
     lt::entry handshake;
-    handshake["m"]["lt_donthave"] = dont_have;
-    handshake["m"]["upload_only"] = upload_only;
+    handshake["m"]["lt_donthave"] = wire_peer::dont_have;
+    handshake["m"]["upload_only"] = wire_peer::upload_only;
     return handshake;
 }
 
-/// A seed whose image, 2.5 MiB, does not fit into its pool, 1 MiB.
+/// A seed whose image, 7.5 MiB, does not fit into its pool, 1 MiB.
 struct read_once_test {
     read_once_test() { seed.add(store.checked_spec()); }
     explicit read_once_test(network_settings const& network) {
@@ -51,7 +49,7 @@ struct read_once_test {
     }
 
     test_loop loop;
-    test_image image{160, piece_length};
+    test_image image{480, piece_length};
     test_store store{image, image_mode::seed, image.full_file(), 1 << 20};
     session_with_torrent seed{loop, store, 1};
 };
@@ -64,20 +62,20 @@ TEST_CASE("read_once: a requested piece is withheld from the peers that understa
     auto const other = t.connect(4);
     auto const old_client = t.connect(5, false);
     owner->request_piece(5, piece_length);
-    t.loop.run_until([&] { return other->is_withheld(5, dont_have); });
+    t.loop.run_until([&] { return other->withheld.contains(5); });
     t.read_by_seed(*old_client);
     t.read_by_seed(*owner);
-    CHECK_FALSE(owner->is_withheld(5, dont_have));
-    CHECK(old_client->extended_payloads(dont_have).empty());
+    CHECK_FALSE(owner->withheld.contains(5));
+    CHECK(old_client->extended_payloads(wire_peer::dont_have).empty());
     // A seed that lacks a piece would be disconnected: it says that it is none (BEP 21), and that once.
     other->request_piece(6, piece_length);
-    t.loop.run_until([&] { return owner->is_withheld(6, dont_have); });
+    t.loop.run_until([&] { return owner->withheld.contains(6); });
     owner->request_piece(7, piece_length);
-    t.loop.run_until([&] { return other->is_withheld(7, dont_have); });
-    CHECK(other->extended_payloads(upload_only) == std::vector<std::string>{std::string(1, '\0')});
+    t.loop.run_until([&] { return other->withheld.contains(7); });
+    CHECK(other->extended_payloads(wire_peer::upload_only) == std::vector<std::string>{std::string(1, '\0')});
 
     owner->close();
-    t.loop.run_until([&] { return !other->is_withheld(5, dont_have); });
+    t.loop.run_until([&] { return !other->withheld.contains(5); });
 }
 
 TEST_CASE("read_once: switched off by a reload, every piece is offered again") {
@@ -87,20 +85,12 @@ TEST_CASE("read_once: switched off by a reload, every piece is offered again") {
     for (int piece = 1; piece < t.image.pieces(); ++piece) {
         owner->request_piece(piece, piece_length);
     }
-    auto const withheld = [&other](int piece) { return other->is_withheld(piece, dont_have); };
-    t.loop.run_until([&] { return withheld(t.image.pieces() - 1); });
+    t.loop.run_until([&] { return other->withheld.size() == static_cast<std::size_t>(t.image.pieces()); });
     auto network = network_on(1);
     network.read_once = false;
     t.seed.session.apply(network, {});
-    auto const all_offered = [&] {
-        int piece = 0;
-        while (piece < t.image.pieces() && !withheld(piece)) {
-            ++piece;
-        }
-        return piece == t.image.pieces();
-    };
-    // As a peer that waits it would get 8 pieces after two seconds, 24 after four, 56 after six, 120 after eight.
-    t.loop.run_until(all_offered, std::chrono::seconds(7));
+    // As a waiting peer it would be offered 8 pieces after two seconds, 24 after four, and all after twelve.
+    t.loop.run_until([&] { return other->withheld.empty(); }, std::chrono::seconds(10));
 }
 
 TEST_CASE("read_once: nothing is withheld if it is off") {
@@ -112,5 +102,5 @@ TEST_CASE("read_once: nothing is withheld if it is off") {
     owner->request_piece(5, piece_length);
     t.read_by_seed(*owner);
     t.read_by_seed(*other);
-    CHECK(other->extended_payloads(dont_have).empty());
+    CHECK(other->extended_payloads(wire_peer::dont_have).empty());
 }

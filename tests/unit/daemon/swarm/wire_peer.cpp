@@ -132,9 +132,14 @@ void wire_peer::read_message(std::uint32_t length) {
 }
 
 void wire_peer::take(std::string const& bytes) {
-    messages.push_back({static_cast<unsigned char>(bytes[0]), bytes.substr(1)});
-    if (bytes[0] == extended && bytes.size() > 2 && bytes[1] == 0) {
+    auto const type = static_cast<unsigned char>(bytes[0]);
+    messages.push_back({type, bytes.substr(1)});
+    if (type == have) {
+        withheld.erase(number_at(bytes, 1));
+    } else if (type == extended && bytes.size() > 2 && bytes[1] == 0) {
         extension_handshake.emplace() = lt::bdecode(lt::span<char const>(bytes).subspan(2));
+    } else if (type == extended && bytes.at(1) == dont_have) {
+        withheld.insert(number_at(bytes, 2));
     }
 }
 
@@ -173,19 +178,6 @@ std::vector<std::string> wire_peer::extended_payloads(int number) const {
         }
     }
     return found;
-}
-
-bool wire_peer::is_withheld(int piece_number, int dont_have) const {
-    auto const number = static_cast<std::uint32_t>(piece_number);
-    bool withheld = false;
-    for (auto const& each : messages) {
-        if (each.type == have && number_at(each.payload, 0) == number) {
-            withheld = false;
-        } else if (each.type == extended && each.payload == static_cast<char>(dont_have) + big_endian(number)) {
-            withheld = true;
-        }
-    }
-    return withheld;
 }
 
 } // namespace seedbed::test

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ public:
     static constexpr int request = 6;
     static constexpr int piece = 7;
     static constexpr int extended = 20;
+    // The numbers of extended messages (BEP 10) that this peer chooses.
+    static constexpr int dont_have = 7;
+    static constexpr int upload_only = 3;
 
     struct message {
         int type = 0;
@@ -54,12 +58,10 @@ public:
     [[nodiscard]] int count(int type) const;
     /// The payloads of received extended messages with this number.
     [[nodiscard]] std::vector<std::string> extended_payloads(int number) const;
-    /// Whether the last word on \p piece_number was that it is withheld: lt_donthave as number \p dont_have, or HAVE.
-    [[nodiscard]] bool is_withheld(int piece_number, int dont_have) const;
-
     bool connected = false; ///< the other side's handshake came
     bool closed = false;    ///< by the other side
     std::vector<message> messages;
+    std::set<std::uint32_t> withheld;                     ///< pieces whose last news was lt_donthave, not HAVE
     std::optional<libtorrent::entry> extension_handshake; ///< the other side's
 
 private:
