@@ -121,10 +121,10 @@ TEST_CASE("a reload changes peers, trackers, upload limit and profile of an imag
     CHECK(image.swarm.count("remove") == 0);
     CHECK(image.changes == changes);
     auto stored = image.shared->find_image(image.swarm.key);
-    CHECK(stored->profile().coalesce == image.in_force.profile(storage_class::hdd).coalesce);
-    image.in_force.profiles[static_cast<std::size_t>(storage_class::hdd)].coalesce = 16384;
+    CHECK(stored->io().read_ahead() == image.in_force.profile(storage_class::hdd).read_ahead / block_size);
+    image.in_force.profiles[static_cast<std::size_t>(storage_class::hdd)].read_ahead = block_size;
     image.job->apply_profile();
-    CHECK(stored->profile().coalesce == 16384);
+    CHECK(stored->io().read_ahead() == 1);
     stored.reset(); // or the device would stay open
     image.close();
 }

@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "support/endpoints.hpp"
+
 using namespace seedbed;
 using boost::asio::ip::make_address;
 using boost::asio::ip::make_address_v4;
