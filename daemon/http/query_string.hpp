@@ -9,19 +9,19 @@
 
 namespace seedbed {
 
-/// The target of an HTTP request, "/path?key=value&key=value", taken apart. Values are bytes: "%xx" is decoded, and a
-/// '+' stays one, for clients leave it so in an info_hash. A key may occur several times.
+/// The parsed target of an HTTP request, "/path?key=value&key=value". Values are bytes: "%xx" is decoded, and a '+' is
+/// kept, since clients do not encode it in an info_hash. A key may occur several times.
 class query_string {
 public:
-    /// Nothing where an escape is no "%" with two hex digits.
+    /// Nothing if a "%" is not followed by two hex digits.
     [[nodiscard]] static std::optional<query_string> parse(std::string_view target);
 
-    /// What stands before the '?', as it is.
+    /// The part before the '?', not decoded.
     [[nodiscard]] std::string const& path() const noexcept { return m_path; }
     /// The first value of \p key.
     [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
     [[nodiscard]] std::vector<std::string_view> find_all(std::string_view key) const;
-    /// The first value of \p key as a whole number; nothing where it is none, or negative.
+    /// The first value of \p key as a whole number; nothing if it is none or negative.
     [[nodiscard]] std::optional<std::int64_t> number(std::string_view key) const;
 
 private:
@@ -29,10 +29,10 @@ private:
     std::vector<std::pair<std::string, std::string>> m_values;
 };
 
-/// \p bytes with all but letters, digits and "-._~" as "%XX" (RFC 3986, 2.3).
+/// Encodes all bytes but letters, digits and "-._~" as "%XX" (RFC 3986, 2.3).
 [[nodiscard]] std::string percent_encoded(std::string_view bytes);
 
-/// The bytes that 40 hex digits stand for; nothing where they are something else.
+/// The bytes that 40 hex digits stand for; nothing for any other text.
 [[nodiscard]] std::optional<std::string> bytes_of_hex(std::string_view hex);
 
 } // namespace seedbed

@@ -19,8 +19,8 @@ namespace {
 result<sockaddr_un> address_of(std::string const& path) {
     sockaddr_un address{};
     if (path.empty() || path.front() != '/' || path.size() >= sizeof(address.sun_path)) {
-        return tl::unexpected(error{path + ": expected an absolute path of at most " +
-                                    std::to_string(sizeof(address.sun_path) - 1) + " bytes for a socket"});
+        return tl::unexpected(error{path + ": the path of a socket must be absolute and at most " +
+                                    std::to_string(sizeof(address.sun_path) - 1) + " bytes long"});
     }
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, path.data(), path.size());
@@ -31,22 +31,22 @@ sockaddr const* generic(sockaddr_un const& address) {
     return reinterpret_cast<sockaddr const*>(&address);
 }
 
-/// Whether what stands at a path may be replaced, or nothing stands there.
+/// Fails unless \p path is free or a socket without a listener.
 result<void> check_free(std::string const& path, sockaddr_un const& address) {
     struct stat found {};
     if (::lstat(path.c_str(), &found) != 0) {
         return errno == ENOENT ? result<void>{} : tl::unexpected(errno_error(path, errno));
     }
     if (!S_ISSOCK(found.st_mode)) {
-        return tl::unexpected(error{path + ": is there already and is no socket"});
+        return tl::unexpected(error{path + ": exists and is not a socket"});
     }
     unique_fd const probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!probe) {
         return tl::unexpected(errno_error(path, errno));
     }
-    // EAGAIN: it listens, and its queue is full.
+    // EAGAIN: there is a listener, and its queue is full.
     if (::connect(probe.get(), generic(address), sizeof(address)) == 0 || errno == EAGAIN || errno == EINPROGRESS) {
-        return tl::unexpected(error{path + ": another program listens on this socket"});
+        return tl::unexpected(error{path + ": another program is listening on this socket"});
     }
     return errno == ECONNREFUSED || errno == ENOENT ? result<void>{} : tl::unexpected(errno_error(path, errno));
 }
@@ -63,7 +63,7 @@ result<gid_t> group_id(std::string const& name) {
         return tl::unexpected(errno_error("group " + name, code));
     }
     if (found == nullptr) {
-        return tl::unexpected(error{"group " + name + ": there is no such group"});
+        return tl::unexpected(error{"group " + name + " does not exist"});
     }
     return found->gr_gid;
 }
@@ -89,14 +89,14 @@ result<unix_listener> unix_listener::open(std::string const& path, unsigned mode
     if (!fd) {
         return tl::unexpected(errno_error(path, errno));
     }
-    if (::unlink(made.c_str()) != 0 && errno != ENOENT) { // of a process that had this number before
+    if (::unlink(made.c_str()) != 0 && errno != ENOENT) { // left by an earlier process with this process id
         return tl::unexpected(errno_error(made, errno));
     }
     if (::bind(fd.get(), generic(*made_address), sizeof(*made_address)) != 0) {
         return tl::unexpected(errno_error(path, errno));
     }
     auto const failed = [&made](error reason) {
-        ::unlink(made.c_str()); // a name that stays behind does no harm
+        ::unlink(made.c_str()); // a name left behind does no harm
         return tl::unexpected(std::move(reason));
     };
     if (group) {
@@ -105,7 +105,7 @@ result<unix_listener> unix_listener::open(std::string const& path, unsigned mode
             return failed({path + ": " + id.error().message});
         }
         if (::chown(made.c_str(), static_cast<uid_t>(-1), *id) != 0) {
-            return failed(errno_error(path + ": giving it to group " + *group, errno));
+            return failed(errno_error(path + ": change group to " + *group, errno));
         }
     }
     struct stat own {};
@@ -132,7 +132,7 @@ unix_listener::~unix_listener() {
     struct stat found {};
     if (!m_path.empty() && ::lstat(m_path.c_str(), &found) == 0 && found.st_dev == m_device &&
         found.st_ino == m_inode) {
-        ::unlink(m_path.c_str()); // one that stays behind is replaced at the next start
+        ::unlink(m_path.c_str()); // one left behind is replaced at the next start
     }
 }
 

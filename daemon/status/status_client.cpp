@@ -1,26 +1,22 @@
 #include "daemon/status/status_client.hpp"
 
 #include <cstdint>
-#include <exception>
-#include <optional>
 #include <utility>
 
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/beast/core/error.hpp>
 
 namespace seedbed {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
 using boost::system::error_code;
-using local = asio::local::stream_protocol;
 
 namespace {
 
 /// More than the document of thousands of images and peers; limited, since any program can listen on a socket.
 constexpr std::uint64_t max_answer = 256U << 20;
+constexpr unsigned http_ok = 200;
 
 std::string what_to_do(error_code const& ec) {
     if (ec == asio::error::access_denied) {
@@ -41,95 +37,28 @@ std::string what_to_do(error_code const& ec) {
 
 } // namespace
 
-struct status_client::request : std::enable_shared_from_this<status_client::request> {
-    request(asio::io_context& context, std::string path, receiver receive)
-        : stream(context)
-        , socket(std::move(path))
-        , call(std::move(receive)) {
-        parser.body_limit(max_answer);
-    }
-
-    void start(std::string const& target, std::chrono::milliseconds timeout) {
-        message.method(http::verb::get);
-        message.target(target);
-        message.version(11);
-        message.set(http::field::host, "localhost");
-        message.keep_alive(false);
-        stream.expires_after(timeout);
-        try {
-            stream.async_connect(local::endpoint(socket), [self = shared_from_this()](error_code const& ec) {
-                self->next(ec, [&] { self->send(); });
-            });
-        } catch (std::exception const&) { // thrown by the endpoint
-            finish(tl::unexpected(error{socket + ": too long for the path of a socket"}));
-        }
-    }
-
-    void send() {
-        http::async_write(stream, message, [self = shared_from_this()](error_code const& ec, std::size_t) {
-            self->next(ec, [&] { self->receive(); });
-        });
-    }
-
-    void receive() {
-        http::async_read(stream, buffer, parser, [self = shared_from_this()](error_code const& ec, std::size_t) {
-            self->next(ec, [&] { self->take(); });
-        });
-    }
-
-    void take() {
-        auto& answer = parser.get();
-        if (answer.result() != http::status::ok) {
-            auto const line = answer.body().substr(0, answer.body().find('\n'));
-            finish(
-                tl::unexpected(error{socket + ": HTTP status " + std::to_string(answer.result_int()) + ": " + line}));
-            return;
-        }
-        finish(std::move(answer.body()));
-    }
-
-    template <class Next>
-    void next(error_code const& ec, Next go_on) {
-        if (!call) {
-            return; // the client is gone
-        }
-        if (ec) {
-            auto const reason = ec == beast::error::timeout ? std::string("timed out") : ec.message();
-            finish(tl::unexpected(error{socket + ": " + reason + ": " + what_to_do(ec)}));
-            return;
-        }
-        go_on();
-    }
-
-    void finish(result<std::string> outcome) {
-        stream.close();
-        if (auto const receive = std::exchange(call, nullptr)) {
-            receive(std::move(outcome));
-        }
-    }
-
-    beast::basic_stream<local> stream;
-    std::string socket;
-    receiver call;
-    http::request<http::empty_body> message;
-    beast::flat_buffer buffer;
-    http::response_parser<http::string_body> parser;
-};
-
 status_client::status_client(asio::io_context& context, std::string socket)
-    : m_context(context)
-    , m_socket(std::move(socket)) {}
-
-status_client::~status_client() {
-    if (m_present) {
-        m_present->call = nullptr;
-        m_present->stream.close();
-    }
-}
+    : m_socket(std::move(socket))
+    , m_client(context) {}
 
 void status_client::get(std::string const& target, std::chrono::milliseconds timeout, receiver call) {
-    m_present = std::make_shared<request>(m_context, m_socket, std::move(call));
-    m_present->start(target, timeout);
+    auto const from = http_endpoint::unix_socket(m_socket);
+    if (!from) {
+        call(tl::unexpected(error{m_socket + ": too long for the path of a socket"}));
+        return;
+    }
+    m_client.get(
+        *from, {target, "localhost"}, {.timeout = timeout, .body_bytes = max_answer},
+        [socket = m_socket, call = std::move(call)](auto got) {
+            if (!got) {
+                call(tl::unexpected(error{socket + ": " + got.error().reason + ": " + what_to_do(got.error().code)}));
+            } else if (got->status != http_ok) {
+                auto const line = got->body.substr(0, got->body.find('\n'));
+                call(tl::unexpected(error{socket + ": HTTP status " + std::to_string(got->status) + ": " + line}));
+            } else {
+                call(std::move(got->body));
+            }
+        });
 }
 
 result<std::string> ask_daemon(std::string const& socket, std::string const& target,

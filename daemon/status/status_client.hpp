@@ -2,38 +2,32 @@
 
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
 
 #include "core/foundation/error.hpp"
+#include "daemon/http/http_client.hpp"
 
 namespace seedbed {
 
 /// Asks a daemon over its control socket.
 ///
-/// Threads: confined to the one that runs the io_context.
+/// Threads: confined to the one that runs the io_context. Receivers are not called after its destruction.
 class status_client {
 public:
     using receiver = std::function<void(result<std::string>)>;
 
     /// \param socket its path.
     status_client(boost::asio::io_context& context, std::string socket);
-    status_client(status_client const&) = delete;
-    status_client& operator=(status_client const&) = delete;
-    /// Receivers are not called after this.
-    ~status_client();
 
     /// Calls \p call with the body of the answer to \p target ("/status"), or with an error: one line that names the
     /// socket, the cause and the remedy. One request at a time.
     void get(std::string const& target, std::chrono::milliseconds timeout, receiver call);
 
 private:
-    struct request;
-    boost::asio::io_context& m_context;
     std::string m_socket;
-    std::shared_ptr<request> m_present;
+    http_client m_client;
 };
 
 /// The same, blocking until the answer or the error is known.

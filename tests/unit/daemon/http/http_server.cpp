@@ -298,14 +298,14 @@ TEST_CASE("a Unix socket of a dead program is replaced, a live one and a file ar
     running_server other;
     auto const refused = other.listen_unix(path);
     REQUIRE_FALSE(refused);
-    CHECK(refused.error().message == path + ": another program listens on this socket");
+    CHECK(refused.error().message == path + ": another program is listening on this socket");
     CHECK_THAT(ask(connect_unix(path), get("/", "Connection: close\r\n")), Contains(" 200 "));
 
     auto const file = (folder / "file").string();
     REQUIRE(unique_fd(::open(file.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)));
-    CHECK(other.listen_unix(file).error().message == file + ": is there already and is no socket");
+    CHECK(other.listen_unix(file).error().message == file + ": exists and is not a socket");
     CHECK_THAT(other.listen_unix((folder / "g").string(), 0600, "no-such-group").error().message,
-               Contains("no-such-group: there is no such group"));
+               Contains("no-such-group does not exist"));
     CHECK_THAT(other.listen_unix((folder / "none" / "x").string()).error().message, Contains("No such file"));
     CHECK_THAT(other.listen_unix("/" + std::string(200, 'x')).error().message, Contains("at most 107 bytes"));
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);

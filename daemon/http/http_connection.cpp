@@ -1,0 +1,241 @@
+#include "daemon/http/http_connection.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "daemon/log/logging.hpp"
+#include "daemon/text/version.hpp"
+
+namespace seedbed {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How much is read and dropped after a refused request, so that the client sees the response and not a reset
+/// connection.
+constexpr std::size_t linger_bytes = 1U << 20;
+constexpr auto linger_timeout = 2s;
+
+} // namespace
+
+// --- all of a server
+
+http_connections::http_connections(http_later_handler handler, http_limits const& limits)
+    : m_handler(std::move(handler))
+    , m_limits(limits) {}
+
+void http_connections::add(socket accepted, http_request from) {
+    auto const room = make_room();
+    auto const added = std::make_shared<http_connection>(shared_from_this(), std::move(accepted), std::move(from));
+    m_all.push_back(added);
+    if (room) {
+        added->start();
+    } else {
+        added->start_refused();
+    }
+}
+
+bool http_connections::make_room() {
+    if (m_all.size() < m_limits.connections) {
+        return true;
+    }
+    auto const idle = std::ranges::find_if(m_all, [](auto const& each) { return each->is_idle(); });
+    if (idle == m_all.end()) {
+        return false;
+    }
+    auto const ended = *idle;
+    m_all.erase(idle);
+    ended->close();
+    return true;
+}
+
+void http_connections::remove(http_connection const& ended) {
+    m_all.remove_if([&](auto const& each) { return each.get() == &ended; });
+}
+
+void http_connections::move_to_end(http_connection const& active) {
+    auto const at = std::ranges::find_if(m_all, [&](auto const& each) { return each.get() == &active; });
+    if (at != m_all.end()) {
+        m_all.splice(m_all.end(), m_all, at);
+    }
+}
+
+void http_connections::close() {
+    m_closed = true;
+    for (auto const& each : std::exchange(m_all, {})) {
+        each->close();
+    }
+}
+
+// --- one of them
+
+http_connection::http_connection(std::shared_ptr<http_connections> all, http_connections::socket socket,
+                                 http_request from)
+    : m_all(std::move(all))
+    , m_limits(m_all->limits())
+    , m_stream(std::move(socket))
+    , m_buffer(m_limits.header_bytes + m_limits.body_bytes + 1)
+    , m_request(std::move(from)) {}
+
+void http_connection::start() {
+    wait_for_request();
+}
+
+void http_connection::start_refused() {
+    refuse(http::status::service_unavailable);
+}
+
+void http_connection::wait_for_request() {
+    if (m_buffer.size() > 0) { // the client does not wait for responses
+        read_request();
+        return;
+    }
+    m_idle = true;
+    m_stream.expires_after(m_limits.idle_timeout);
+    m_stream.async_read_some(m_buffer.prepare(m_limits.header_bytes),
+                             [self = shared_from_this()](error_code const& ec, std::size_t bytes) {
+                                 self->m_idle = false;
+                                 if (ec || self->m_all->is_closed()) {
+                                     self->end();
+                                     return;
+                                 }
+                                 self->m_buffer.commit(bytes);
+                                 self->read_request();
+                             });
+}
+
+void http_connection::read_request() {
+    m_parser.emplace();
+    m_parser->header_limit(static_cast<std::uint32_t>(m_limits.header_bytes));
+    m_parser->body_limit(m_limits.body_bytes);
+    m_stream.expires_after(m_limits.request_timeout);
+    http::async_read(m_stream, m_buffer, *m_parser, [self = shared_from_this()](error_code const& ec, std::size_t) {
+        if (self->m_all->is_closed()) {
+            self->end();
+        } else if (ec) {
+            self->on_bad_request(ec);
+        } else {
+            self->answer();
+        }
+    });
+}
+
+void http_connection::on_bad_request(error_code const& ec) {
+    if (ec == http::error::header_limit || (ec == http::error::buffer_overflow && !m_parser->is_header_done())) {
+        refuse(http::status::request_header_fields_too_large);
+    } else if (ec == http::error::body_limit || ec == http::error::buffer_overflow) {
+        refuse(http::status::payload_too_large);
+    } else if (ec.category() == make_error_code(http::error::bad_method).category() &&
+               ec != http::error::end_of_stream && ec != http::error::partial_message) {
+        refuse(http::status::bad_request);
+    } else {
+        end(); // the client has closed or reset it, or is too slow
+    }
+}
+
+void http_connection::answer() {
+    auto const& message = m_parser->get();
+    auto const method = message.method();
+    auto const is_head = method == http::verb::head;
+    if (method != http::verb::get && !is_head && !(m_limits.post && method == http::verb::post)) {
+        refuse(http::status::method_not_allowed);
+        return;
+    }
+    m_request.method = is_head ? "GET" : std::string(message.method_string());
+    m_request.target = std::string(message.target());
+    m_request.body = message.body();
+    ask_handler([self = shared_from_this(), version = message.version(), keep = message.keep_alive(),
+                 is_head](http_response answered) {
+        if (self->m_all->is_closed()) {
+            self->end();
+        } else {
+            self->send(std::move(answered), version, keep, is_head);
+        }
+    });
+}
+
+void http_connection::ask_handler(http_respond const& answer) {
+    try {
+        m_all->handler()(m_request, answer);
+    } catch (std::exception const& failed) {
+        log_error({{}, {}, m_request.peer_address}, "HTTP request failed: " + std::string(failed.what()));
+        answer({500, "text/plain; charset=utf-8", "internal error\n"});
+    }
+}
+
+void http_connection::send(http_response answered, unsigned version, bool keep, bool is_head) {
+    m_response = {};
+    m_response.version(version);
+    m_response.result(static_cast<unsigned>(answered.status));
+    m_response.set(http::field::content_type, answered.content_type);
+    m_response.keep_alive(keep);
+    m_response.content_length(answered.body.size());
+    if (!is_head) {
+        m_response.body() = std::move(answered.body);
+    }
+    write(false);
+}
+
+/// Answers without the handler, and ends the connection: the end of the refused request is unknown.
+void http_connection::refuse(http::status status) {
+    m_response = {};
+    m_response.result(status);
+    m_response.set(http::field::content_type, "text/plain; charset=utf-8");
+    if (status == http::status::method_not_allowed) {
+        m_response.set(http::field::allow, m_limits.post ? "GET, HEAD, POST" : "GET, HEAD");
+    }
+    m_response.keep_alive(false);
+    m_response.body() = std::string(http::obsolete_reason(status)) + "\n";
+    m_response.prepare_payload();
+    write(true);
+}
+
+void http_connection::write(bool refused) {
+    m_response.set(http::field::server, user_agent());
+    m_stream.expires_after(m_limits.request_timeout);
+    http::async_write(m_stream, m_response, [self = shared_from_this(), refused](error_code const& ec, std::size_t) {
+        if (ec || self->m_all->is_closed()) {
+            self->end();
+        } else if (refused || self->m_response.need_eof()) {
+            self->begin_linger();
+        } else {
+            self->m_all->move_to_end(*self);
+            self->wait_for_request();
+        }
+    });
+}
+
+/// Reads on for a while: closing with unread bytes resets the connection, and the client may lose the response.
+void http_connection::begin_linger() {
+    error_code ignored; // a socket that cannot be shut down is closed already
+    m_stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    m_stream.expires_after(linger_timeout);
+    m_buffer.consume(m_buffer.size());
+    linger(0);
+}
+
+void http_connection::linger(std::size_t read) {
+    m_stream.async_read_some(m_buffer.prepare(m_limits.header_bytes),
+                             [self = shared_from_this(), read](error_code const& ec, std::size_t bytes) {
+                                 if (ec || self->m_all->is_closed() || read + bytes > linger_bytes) {
+                                     self->end();
+                                     return;
+                                 }
+                                 self->linger(read + bytes);
+                             });
+}
+
+void http_connection::end() {
+    close();
+    m_all->remove(*this);
+}
+
+} // namespace seedbed

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <optional>
+
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+#include "daemon/http/http_message.hpp"
+
+namespace seedbed {
+
+class http_connection;
+
+/// The connections of a server, with the handler and the limits that they share.
+///
+/// Threads: confined to the one that runs the io_context.
+class http_connections : public std::enable_shared_from_this<http_connections> {
+public:
+    using socket =
+        boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
+
+    http_connections(http_later_handler handler, http_limits const& limits);
+
+    /// Serves a client. If all connections are busy it gets a 503; if one is idle, the one that has been so for longest
+    /// is closed in its favour. \param from has the addresses of both sides.
+    void add(socket accepted, http_request from);
+    void remove(http_connection const& ended);
+    /// To be called when \p active has answered a request.
+    void move_to_end(http_connection const& active);
+    /// Closes all; the handler is not called any more.
+    void close();
+
+    [[nodiscard]] bool is_closed() const noexcept { return m_closed; }
+    [[nodiscard]] std::size_t size() const noexcept { return m_all.size(); }
+    [[nodiscard]] http_limits const& limits() const noexcept { return m_limits; }
+    /// For connections to come.
+    void set_limits(http_limits const& limits) { m_limits = limits; }
+    [[nodiscard]] http_later_handler const& handler() const noexcept { return m_handler; }
+
+private:
+    [[nodiscard]] bool make_room();
+
+    http_later_handler m_handler;
+    http_limits m_limits;
+    std::list<std::shared_ptr<http_connection>> m_all; ///< the least recently active first
+    bool m_closed = false;
+};
+
+/// One client: reads a request, writes its response, and so on.
+///
+/// Shared with the operations under way, which may end after the server. Threads: as http_connections.
+class http_connection : public std::enable_shared_from_this<http_connection> {
+public:
+    http_connection(std::shared_ptr<http_connections> all, http_connections::socket socket, http_request from);
+
+    void start();
+    /// Answers 503 and ends.
+    void start_refused();
+    void close() { m_stream.close(); }
+    [[nodiscard]] bool is_idle() const noexcept { return m_idle; }
+
+private:
+    void wait_for_request();
+    void read_request();
+    void on_bad_request(boost::system::error_code const& ec);
+    void answer();
+    void ask_handler(http_respond const& answer);
+    void send(http_response answered, unsigned version, bool keep, bool is_head);
+    void refuse(boost::beast::http::status status);
+    void write(bool refused);
+    void begin_linger();
+    void linger(std::size_t read);
+    void end();
+
+    std::shared_ptr<http_connections> m_all;
+    http_limits const m_limits; ///< in force when the connection was accepted
+    boost::beast::basic_stream<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type> m_stream;
+    boost::beast::flat_buffer m_buffer;
+    std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> m_parser;
+    http_request m_request;
+    boost::beast::http::response<boost::beast::http::string_body> m_response;
+    bool m_idle = false;
+};
+
+} // namespace seedbed

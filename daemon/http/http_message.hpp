@@ -1,0 +1,44 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace seedbed {
+
+/// A request. Addresses are literals without brackets, and empty on a Unix socket.
+struct http_request {
+    std::string method; ///< "GET" also for HEAD, whose response is sent without its body
+    std::string target; ///< as received: "/announce?info_hash=%12..."
+    std::string body;
+    std::string peer_address;
+    std::uint16_t peer_port = 0;
+    std::string local_address; ///< that the peer connected to
+    std::uint16_t local_port = 0;
+};
+
+struct http_response {
+    int status = 200;
+    std::string content_type = "text/plain; charset=utf-8";
+    std::string body;
+};
+
+struct http_limits {
+    std::size_t header_bytes = 8U << 10; ///< of a request, with its first line; 431 above
+    std::size_t body_bytes = 0;          ///< of a request; 413 above
+    std::size_t connections = 256;       ///< at a time; a new one closes the one that has been idle for longest
+    std::chrono::milliseconds idle_timeout{30'000};    ///< between two requests, and before the first
+    std::chrono::milliseconds request_timeout{10'000}; ///< for receiving a request, and for sending its response
+    bool post = false;                                 ///< whether the handler gets POST requests, too
+};
+
+/// Sends a response. To be called once, on the thread of the io_context, at once or later. Without effect if the
+/// connection or the server no longer exists.
+using http_respond = std::function<void(http_response)>;
+/// Responds to a request now or later; the connection waits without a limit. An exception is answered with 500 and
+/// logged.
+using http_later_handler = std::function<void(http_request const&, http_respond)>;
+
+} // namespace seedbed
