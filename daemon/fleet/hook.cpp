@@ -1,19 +1,11 @@
 #include "daemon/fleet/hook.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <optional>
-#include <string_view>
 #include <utility>
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
@@ -21,8 +13,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/error.hpp"
-#include "core/foundation/save_file.hpp"
-#include "core/foundation/unique_fd.hpp"
+#include "daemon/fleet/hook_process.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -35,133 +27,6 @@ using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 
 constexpr auto kill_delay = 5s; ///< between SIGTERM and SIGKILL
-constexpr std::size_t longest_line = 512;
-
-/// What the service manager tells one process and no other.
-constexpr std::array<std::string_view, 6> private_variables{
-    "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=", "LISTEN_PID=", "JOURNAL_STREAM="};
-
-/// A file in memory that holds \p text and is read from its beginning: a pipe would have to be filled as it is emptied.
-result<unique_fd> memory_file(std::string const& text) {
-    unique_fd file(::memfd_create("seedbed-hook", MFD_CLOEXEC));
-    if (!file) {
-        return tl::unexpected(errno_error("memfd_create", errno));
-    }
-    if (!write_all(file.get(), text)) {
-        return tl::unexpected(errno_error("standard input", errno));
-    }
-    if (::lseek(file.get(), 0, SEEK_SET) != 0) {
-        return tl::unexpected(errno_error("standard input", errno));
-    }
-    return file;
-}
-
-/// posix_spawn(3)'s attributes and actions, which are to be destroyed.
-class spawn_options {
-public:
-    /// \return errno, or 0.
-    int prepare(int input, int errors) {
-        sigset_t none;
-        sigset_t all;
-        ::sigemptyset(&none);
-        ::sigfillset(&all);
-        constexpr short flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-        for (int const code :
-             {::posix_spawnattr_setflags(&m_attributes, flags), ::posix_spawnattr_setpgroup(&m_attributes, 0),
-              ::posix_spawnattr_setsigmask(&m_attributes, &none), ::posix_spawnattr_setsigdefault(&m_attributes, &all),
-              ::posix_spawn_file_actions_adddup2(&m_actions, input, STDIN_FILENO),
-              ::posix_spawn_file_actions_addopen(&m_actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0),
-              ::posix_spawn_file_actions_adddup2(&m_actions, errors, STDERR_FILENO),
-              // libtorrent's and Asio's sockets are not closed by exec.
-              ::posix_spawn_file_actions_addclosefrom_np(&m_actions, STDERR_FILENO + 1)}) {
-            if (code != 0) {
-                return code;
-            }
-        }
-        return 0;
-    }
-
-    spawn_options() {
-        ::posix_spawnattr_init(&m_attributes);
-        ::posix_spawn_file_actions_init(&m_actions);
-    }
-    spawn_options(spawn_options const&) = delete;
-    spawn_options& operator=(spawn_options const&) = delete;
-    ~spawn_options() {
-        ::posix_spawnattr_destroy(&m_attributes);
-        ::posix_spawn_file_actions_destroy(&m_actions);
-    }
-
-    [[nodiscard]] posix_spawnattr_t const* attributes() const { return &m_attributes; }
-    [[nodiscard]] posix_spawn_file_actions_t const* actions() const { return &m_actions; }
-
-private:
-    posix_spawnattr_t m_attributes{};
-    posix_spawn_file_actions_t m_actions{};
-};
-
-/// \return the process id, or why there is none.
-result<pid_t> spawn(std::vector<std::string> const& command, int input, int errors) {
-    std::vector<char*> arguments;
-    for (auto const& each : command) {
-        arguments.push_back(const_cast<char*>(each.c_str())); // posix_spawn(3) writes to none of them
-    }
-    arguments.push_back(nullptr);
-    std::vector<char*> environment;
-    for (auto** at = environ; *at != nullptr; ++at) {
-        std::string_view const variable(*at);
-        auto const is_private = [&](std::string_view name) { return variable.starts_with(name); };
-        if (std::none_of(private_variables.begin(), private_variables.end(), is_private)) {
-            environment.push_back(*at);
-        }
-    }
-    environment.push_back(nullptr);
-    spawn_options options;
-    pid_t child = -1;
-    auto code = options.prepare(input, errors);
-    if (code == 0) {
-        code = ::posix_spawn(&child, arguments.front(), options.actions(), options.attributes(), arguments.data(),
-                             environment.data());
-    }
-    if (code != 0) {
-        return tl::unexpected(errno_error(command.front(), code));
-    }
-    return child;
-}
-
-/// pidfd_open(2), close-on-exec: the header that declares it has no C linkage in glibc 2.36.
-int open_pidfd(pid_t process) {
-    return static_cast<int>(::syscall(SYS_pidfd_open, process, 0U));
-}
-
-/// Keeps the last line that is not empty of what comes by and by.
-class last_line {
-public:
-    void add(std::string_view text) {
-        for (auto const c : text) {
-            if (c == '\n') {
-                keep();
-            } else if (m_current.size() < longest_line) {
-                m_current += c >= ' ' && c <= '~' ? c : '?';
-            }
-        }
-    }
-    [[nodiscard]] std::string take() {
-        keep();
-        return std::move(m_last);
-    }
-
-private:
-    void keep() {
-        if (m_current.find_first_not_of(' ') != std::string::npos) {
-            m_last = m_current;
-        }
-        m_current.clear();
-    }
-
-    std::string m_current;
-    std::string m_last;
-};
 
 } // namespace
 
@@ -170,12 +35,11 @@ std::string hook_outcome::text() const {
         return "not started: " + failure;
     }
     if (!unknown.empty()) {
-        return "how it ended is not known: " + unknown;
+        return "exit status unknown: " + unknown;
     }
-    auto const* const what = signal != 0 ? "ended by signal" : "exit status";
-    return fmt::format("{} {}{} after {:.1f} s{}{}", what, signal != 0 ? signal : exit_status,
-                       timed_out ? ", for it took too long," : "", std::chrono::duration<double>(taken).count(),
-                       last_line.empty() ? "" : ": ", last_line);
+    auto const* const what = signal != 0 ? "killed by signal" : "exit status";
+    return fmt::format("{}{} {} after {}{}{}", timed_out ? "timed out: " : "", what, signal != 0 ? signal : exit_status,
+                       format_duration(taken), last_line.empty() ? "" : ": ", last_line);
 }
 
 struct hook_runner::process : std::enable_shared_from_this<hook_runner::process> {
@@ -183,6 +47,20 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         : exited(context)
         , errors(context)
         , timer(context) {}
+
+    /// Takes the descriptors over.
+    error_code watch(spawned_process& spawned) {
+        error_code ec;
+        exited.assign(spawned.exited.get(), ec);
+        if (!ec) {
+            static_cast<void>(spawned.exited.release());
+            errors.assign(spawned.errors.get(), ec);
+        }
+        if (!ec) {
+            static_cast<void>(spawned.errors.release());
+        }
+        return ec;
+    }
 
     void wait_for_exit() {
         exited.async_wait(asio::posix::descriptor_base::wait_read, [self = shared_from_this()](error_code const& ec) {
@@ -219,7 +97,7 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         }
     }
 
-    /// While it has not been waited for, its number is nobody else's, and neither is its group's.
+    /// Until the process is waited for, no other process or group can get its number.
     void kill_group(int with) const {
         if (pid > 0) {
             static_cast<void>(::kill(-pid, with)); // ESRCH: it has just ended
@@ -242,7 +120,7 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         } else {
             outcome.signal = how.si_status;
         }
-        // What it left behind in the pipe; whoever has inherited its other end may keep it.
+        // The rest of the pipe, up to now: a process that has inherited the other end may keep it open.
         error_code ec;
         errors.non_blocking(true, ec);
         for (std::size_t bytes = 1; !ec && bytes > 0;) {
@@ -262,7 +140,7 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
     }
 
     void close() {
-        error_code ignored; // nothing more is expected of them
+        error_code ignored; // nothing more is read from them
         exited.close(ignored);
         errors.close(ignored);
         timer.cancel();
@@ -300,47 +178,19 @@ void hook_runner::run(std::vector<std::string> const& command, std::string const
         outcome.failure = std::move(reason);
         asio::post(m_context, [ended, outcome] { ended(outcome); });
     };
-    auto const document = memory_file(input);
-    if (!document) {
-        refuse(document.error().message);
+    auto spawned = spawn_hook(command, input);
+    if (!spawned) {
+        refuse(spawned.error().message);
         return;
     }
-    std::array<int, 2> ends{-1, -1};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-        refuse(errno_error("pipe", errno).message);
-        return;
-    }
-    unique_fd reading(ends[0]);
-    unique_fd writing(ends[1]);
-    auto const child = spawn(command, document->get(), writing.get());
-    if (!child) {
-        refuse(child.error().message);
-        return;
-    }
-    writing.reset();
     auto const started = std::make_shared<process>(m_context);
-    started->pid = *child;
-    unique_fd watched(open_pidfd(*child));
-    if (!watched) {
-        auto const code = errno;
+    started->pid = spawned->pid;
+    if (auto const ec = started->watch(*spawned)) {
         started->kill_group(SIGKILL);
-        static_cast<void>(::waitpid(*child, nullptr, 0)); // killed: at once
-        refuse(errno_error("pidfd_open", code).message);
+        static_cast<void>(::waitpid(spawned->pid, nullptr, 0)); // killed: at once
+        refuse("cannot wait for it: " + ec.message());
         return;
     }
-    error_code ec;
-    started->exited.assign(watched.get(), ec);
-    if (!ec) {
-        static_cast<void>(watched.release());
-        started->errors.assign(reading.get(), ec);
-    }
-    if (ec) {
-        started->kill_group(SIGKILL);
-        static_cast<void>(::waitpid(*child, nullptr, 0)); // killed: at once
-        refuse("waiting for it: " + ec.message());
-        return;
-    }
-    static_cast<void>(reading.release());
     started->ended = [this, weak = std::weak_ptr(started), ended](hook_outcome const& outcome) {
         std::erase(m_processes, weak.lock());
         ended(outcome);

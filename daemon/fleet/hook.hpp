@@ -11,44 +11,43 @@
 
 namespace seedbed {
 
-/// How a hook has ended.
+/// The outcome of a hook.
 struct hook_outcome {
-    std::string failure;    ///< why it could not be started; empty where it was
-    std::string unknown;    ///< why it is not known how it ended; empty where it is
-    int exit_status = 0;    ///< where it ended by itself
-    int signal = 0;         ///< the one that ended it, or 0
-    bool timed_out = false; ///< it was ended since it took too long
-    std::string last_line;  ///< of its standard error, made printable; empty where it wrote nothing
+    std::string failure;    ///< why it could not be started; empty if it was
+    std::string unknown;    ///< why its exit status is unknown; empty if it is known
+    int exit_status = 0;    ///< if it exited
+    int signal = 0;         ///< that killed it, or 0
+    bool timed_out = false; ///< it was killed at the end of its time
+    std::string last_line;  ///< of its standard error, made printable; empty if it wrote nothing
     std::chrono::milliseconds taken{0};
 
     [[nodiscard]] bool ok() const noexcept {
         return failure.empty() && unknown.empty() && exit_status == 0 && signal == 0;
     }
-    /// For example "exit status 1 after 0.2 s: no such printer".
+    /// For example "exit status 1 after 0.2s: no such printer".
     [[nodiscard]] std::string text() const;
 };
 
-/// Runs programs of the administrator's: without a shell, with a document on their standard input, in a process group
-/// of their own, for a limited time. They have the daemon's environment but for what the service manager told the
-/// daemon alone, no descriptor of it, no signal blocked or ignored, and nowhere to write but standard error, of which
-/// the last line is kept.
+/// Runs the administrator's programs: without a shell, with a document on their standard input, in a process group of
+/// their own, for a limited time. Their standard output is discarded; of their standard error the last line is kept.
+/// spawn_hook() says what they inherit.
 ///
-/// Threads: confined to the one that runs the io_context. Nothing waits for a program; each is waited for by its pidfd
-/// (pidfd_open(2)), so that no SIGCHLD is needed or taken from anybody else.
+/// Threads: confined to the one that runs the io_context, which is never blocked: the end of a program is awaited by
+/// its pidfd (pidfd_open(2)), without SIGCHLD, which other code may use.
 class hook_runner {
 public:
     explicit hook_runner(boost::asio::io_context& context);
     hook_runner(hook_runner const&) = delete;
     hook_runner& operator=(hook_runner const&) = delete;
-    /// Ends what runs with SIGKILL.
+    /// Kills what still runs (SIGKILL).
     ~hook_runner();
 
-    /// \param command an absolute path and arguments. \param timeout after which its process group gets SIGTERM, and 5
-    /// s later SIGKILL. \param ended called once, never from here.
+    /// \param command an absolute path and arguments. \param timeout after which its process group gets SIGTERM, and
+    /// SIGKILL 5 s later. \param ended called once, never from within run().
     void run(std::vector<std::string> const& command, std::string const& input, std::chrono::milliseconds timeout,
              std::function<void(hook_outcome const&)> ended);
 
-    /// Ends what runs as if its time were up.
+    /// Ends what runs as if its time were over.
     void stop();
 
     [[nodiscard]] std::size_t running() const noexcept;

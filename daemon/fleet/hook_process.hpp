@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "core/foundation/error.hpp"
+#include "core/foundation/unique_fd.hpp"
+
+namespace seedbed {
+
+/// A program that hook_runner has started.
+struct spawned_process {
+    pid_t pid = -1;
+    unique_fd exited; ///< its pidfd (pidfd_open(2)): readable when it has ended
+    unique_fd errors; ///< the reading end of the pipe that is its standard error
+};
+
+/// Starts \p command, an absolute path and arguments, in a process group of its own. Its standard input is a file in
+/// memory that holds \p input. It inherits no other descriptor, no signal that is blocked or ignored, and the
+/// environment without the variables that the service manager has set for this process alone.
+[[nodiscard]] result<spawned_process> spawn_hook(std::vector<std::string> const& command, std::string const& input);
+
+/// Keeps the last line that is not empty, made printable and cut at 512 characters.
+class last_line {
+public:
+    void add(std::string_view text);
+    [[nodiscard]] std::string take();
+
+private:
+    void keep();
+
+    std::string m_current;
+    std::string m_last;
+};
+
+} // namespace seedbed
