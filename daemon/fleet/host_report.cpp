@@ -1,8 +1,10 @@
 #include "daemon/fleet/host_report.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <string_view>
+#include <system_error>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -13,8 +15,18 @@ namespace seedbed {
 namespace {
 
 constexpr std::size_t longest_reason = 300;
-/// Of a deployment, and so that no sum overflows: a year.
+/// A year: longer than any deployment, and short enough that no sum overflows.
 constexpr std::int64_t longest_time = 366LL * 24 * 3600 * 1000;
+constexpr std::optional<std::uint16_t> http_port = 80;
+
+/// Of ":6969".
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+    std::uint16_t port = 0;
+    auto const* const end = text.data() + text.size();
+    auto const parsed = std::from_chars(text.data() + 1, end, port);
+    return text.front() == ':' && parsed.ec == std::errc{} && parsed.ptr == end && port != 0 ? std::optional(port)
+                                                                                             : std::nullopt;
+}
 
 } // namespace
 
@@ -64,7 +76,7 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
     return report;
 }
 
-std::optional<report_url> report_url_of(std::string const& announce_url) {
+std::optional<report_target> report_target_of(std::string const& announce_url) {
     std::string_view url = announce_url;
     constexpr std::string_view scheme = "http://";
     constexpr std::string_view last = "announce";
@@ -81,17 +93,36 @@ std::optional<report_url> report_url_of(std::string const& announce_url) {
     if (auto const at = authority.rfind('@'); at != std::string_view::npos) {
         authority.remove_prefix(at + 1);
     }
-    report_url made;
-    made.path = std::string(url.substr(slash, url.size() - slash - last.size())) + "report";
     auto const bracketed = authority.starts_with('[');
-    auto const host_end = bracketed ? authority.find(']') : authority.find(':');
-    if (bracketed && host_end == std::string_view::npos) {
+    auto const host_end = std::min(authority.find(bracketed ? ']' : ':'), authority.size());
+    auto const host = std::string(bracketed ? authority.substr(1, host_end - 1) : authority.substr(0, host_end));
+    auto const rest = authority.substr(std::min(host_end + (bracketed ? 1U : 0U), authority.size()));
+    auto const port = rest.empty() ? http_port : parse_port(rest);
+    if (host.empty() || !port || (bracketed && host_end == authority.size())) {
         return std::nullopt;
     }
-    made.host = std::string(bracketed ? authority.substr(1, host_end - 1) : authority.substr(0, host_end));
-    auto const colon = authority.find(':', bracketed ? host_end : 0);
-    made.port = colon == std::string_view::npos ? "80" : std::string(authority.substr(colon + 1));
-    return made.host.empty() || made.port.empty() ? std::nullopt : std::optional(made);
+    boost::system::error_code ec;
+    auto const address = boost::asio::ip::make_address(host, ec);
+    if (bracketed && (ec || !address.is_v6())) {
+        return std::nullopt;
+    }
+    report_target made{host, *port, std::string(url.substr(slash, url.size() - slash - last.size())) + "report"};
+    if (!ec) {
+        made.host = address;
+    }
+    return made;
+}
+
+report_target report_target_of(boost::asio::ip::tcp::endpoint const& peer) {
+    return {peer.address(), peer.port(), "/report"};
+}
+
+std::string authority(report_target const& target) {
+    auto const* const address = std::get_if<boost::asio::ip::address>(&target.host);
+    auto const host = address == nullptr ? std::get<std::string>(target.host)
+                      : address->is_v6() ? "[" + address->to_string() + "]"
+                                         : address->to_string();
+    return host + ":" + std::to_string(target.port);
 }
 
 } // namespace seedbed

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include <boost/asio/ip/tcp.hpp>
 
@@ -12,23 +13,22 @@
 
 namespace seedbed {
 
-/// What a Seedbed target says about its disk, for which BitTorrent has no word: a tracker's "completed" means that
-/// every piece has been there once. It goes to the trackers that the image names, beside their announce URL as scrape
-/// does (BEP 48): "GET /report?info_hash=...&port=...&state=verified&age=...&taken=...&bytes=...", with the 20 bytes of
-/// the info-hash percent-encoded, the port on which the target listens for peers, times in milliseconds, and reason=...
-/// of a failure.
+/// A Seedbed target's report on its disk. BitTorrent has no message for that: a tracker's "completed" means only that
+/// every piece was received. It is sent to the image's trackers, beside their announce URL as scrape is (BEP 48): "GET
+/// /report?info_hash=...&port=...&state=verified&age=...&taken=...&bytes=...", with the 20 bytes of the info-hash
+/// percent-encoded, the port on which the target listens for peers, times in milliseconds, and reason=... of a failure.
 struct host_report {
     enum class outcome_kind : std::uint8_t {
         verified, ///< flushed, read back and hashed
-        durable,  ///< flushed, and not read back since the target's configuration says so
+        durable,  ///< flushed; not read back, by the target's configuration
         failed
     };
-    boost::asio::ip::tcp::endpoint host; ///< where it came from, and the port on which it listens for peers
+    boost::asio::ip::tcp::endpoint host; ///< its address, and the port on which it listens for peers
     outcome_kind outcome = outcome_kind::failed;
     std::string reason;                 ///< of a failure, one line
-    std::chrono::milliseconds age{0};   ///< how long ago that was: a report is repeated
-    std::chrono::milliseconds taken{0}; ///< how long it took until then
-    std::int64_t bytes = 0;             ///< that were fetched
+    std::chrono::milliseconds age{0};   ///< of the outcome: a report is repeated
+    std::chrono::milliseconds taken{0}; ///< from the start of the deployment to its outcome
+    std::int64_t bytes = 0;             ///< fetched
 };
 
 /// For example "verified".
@@ -41,13 +41,19 @@ struct host_report {
 /// \param from where it came from.
 [[nodiscard]] result<host_report> read_host_report(query_string const& query, boost::asio::ip::address const& from);
 
-/// Where reports go that belong to a tracker.
-struct report_url {
-    std::string host; ///< a name or a literal address without brackets
-    std::string port;
+/// An HTTP server that takes reports, and the path there.
+struct report_target {
+    std::variant<boost::asio::ip::address, std::string> host; ///< an address, or a name that has to be resolved
+    std::uint16_t port = 0;
     std::string path; ///< "/report"
+
+    friend bool operator==(report_target const&, report_target const&) = default;
 };
-/// Of an announce URL; nothing where it is not HTTP, or its path does not end with "announce".
-[[nodiscard]] std::optional<report_url> report_url_of(std::string const& announce_url);
+/// The target beside an announce URL; nothing if the URL is not HTTP or its path does not end with "/announce".
+[[nodiscard]] std::optional<report_target> report_target_of(std::string const& announce_url);
+/// The target of a peer's HTTP endpoint.
+[[nodiscard]] report_target report_target_of(boost::asio::ip::tcp::endpoint const& peer);
+/// Host and port as a URL has them: "192.0.2.1:6969", "[2001:db8::1]:6969", "seed.example.org:80".
+[[nodiscard]] std::string authority(report_target const& target);
 
 } // namespace seedbed

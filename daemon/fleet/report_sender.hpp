@@ -8,35 +8,46 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "config/ip_endpoint.hpp"
 #include "daemon/fleet/report_sink.hpp"
 
 namespace seedbed {
 
-/// Tells trackers that are a Seedbed daemon's how deployments on this machine have ended (host_report). What is not
-/// delivered is tried again, and what is delivered is repeated every minute, for the server may have been started again
-/// since; a tracker that is another program is asked once.
+struct report_timing {
+    std::chrono::milliseconds attempt{5'000};     ///< for one address of a server
+    std::chrono::milliseconds last{2'000};        ///< for an attempt under way when its report is forgotten
+    std::chrono::milliseconds first_pause{2'000}; ///< after a failure; doubled with each further one
+    std::chrono::milliseconds repetition{60'000}; ///< of a delivered report, and the longest pause
+};
+
+/// Reports the outcome of this machine's deployments to trackers and peers that are Seedbed daemons (host_report). A
+/// failed delivery is retried until the report is forgotten. A delivered report is repeated, since the server may have
+/// been restarted and forgotten it. A tracker that is another program is sent one request.
 ///
 /// Threads: confined to the one that runs the io_context.
 class report_sender final : public report_sink {
 public:
-    /// \param listeners the addresses on which this daemon listens for peers. Where they name an address, the
-    /// report comes from it, as announces do.
-    report_sender(boost::asio::io_context& context, std::function<std::vector<ip_endpoint>()> listeners);
+    /// \param listeners the addresses on which this daemon listens for peers. If they name an address, the report
+    /// comes from it, as announces do.
+    report_sender(boost::asio::io_context& context, std::function<std::vector<ip_endpoint>()> listeners,
+                  report_timing const& timing = {});
     report_sender(report_sender const&) = delete;
     report_sender& operator=(report_sender const&) = delete;
+    /// Forgets all.
     ~report_sender();
 
     void send(std::string const& image, std::string const& info_hash, std::vector<std::string> const& announce_urls,
-              host_report const& report) override;
-    /// What is on its way gets 2 s.
+              std::vector<boost::asio::ip::tcp::endpoint> const& peers, host_report const& report) override;
+    /// An attempt under way may take report_timing::last.
     void forget(std::string const& image) override;
 
 private:
     class delivery;
     boost::asio::io_context& m_context;
     std::function<std::vector<ip_endpoint>()> m_listeners;
+    report_timing const m_timing;
     std::map<std::string, std::vector<std::shared_ptr<delivery>>> m_deliveries; ///< by image
 };
 

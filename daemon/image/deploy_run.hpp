@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include "core/foundation/error.hpp"
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/image/checkpoint_keeper.hpp"
@@ -20,7 +22,8 @@ namespace seedbed {
 
 /// Deploys an image: finds out what the device holds, downloads the rest,
 /// flushes it, reads all of it back, and calls the image done after that and
-/// not before. It reports the outcome to the image's trackers.
+/// not before. It reports the outcome to the image's trackers and
+/// to the peers that accept reports.
 class deploy_run final : public image_run {
 public:
     deploy_run(image_context& image, resume_point resume);
@@ -73,8 +76,7 @@ private:
     image_proof m_proof = image_proof::none;
     bool m_numbers_awaited = false; ///< the check is over; the next progress tells what it found
     clock::time_point m_transfer_began{};
-    std::set<std::string> m_report_urls; ///< where peers accept reports, in the
-                                         ///< form of announce URLs
+    std::set<boost::asio::ip::tcp::endpoint> m_report_peers; ///< where peers accept reports
     checkpoint_keeper m_checkpoints;
     verification m_verification;
     main_calls m_calls;

@@ -24,7 +24,7 @@ constexpr char const* key = "sb_report";
 struct shared_state {
     std::uint16_t port;
     std::vector<std::uint16_t> own_ports;
-    std::function<void(std::string, std::uint16_t)> on_report_port;
+    std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;
 };
 
 class peer_extension final : public lt::peer_plugin {
@@ -53,7 +53,7 @@ public:
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
         if (auto const port = handshake_port(handshake, key); port != 0 && !std::exchange(m_reported, true)) {
-            m_state->on_report_port(m_peer.remote().address().to_string(), port);
+            m_state->on_report_port({m_peer.remote().address(), port});
         }
         return true;
     }
@@ -81,7 +81,7 @@ private:
 
 std::shared_ptr<lt::torrent_plugin>
 make_report_extension(std::uint16_t port, std::vector<std::uint16_t> own_ports,
-                      std::function<void(std::string, std::uint16_t)> on_report_port) {
+                      std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port) {
     return std::make_shared<torrent_extension>(
         std::make_shared<shared_state const>(shared_state{port, std::move(own_ports), std::move(on_report_port)}));
 }

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <libtorrent/fwd.hpp>
 
 namespace seedbed {
@@ -19,10 +19,10 @@ namespace seedbed {
 /// second.
 ///
 /// \param port where this daemon accepts reports; 0: nowhere. \param own_ports where this daemon listens for peers.
-/// \param on_report_port called on libtorrent's network thread with the address (a literal without brackets) and the
-/// report port of a peer, at most once per connection, however often the peer repeats its handshake.
+/// \param on_report_port called on libtorrent's network thread with the address and the report port of
+/// a peer, at most once per connection, however often the peer repeats its handshake.
 [[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin>
 make_report_extension(std::uint16_t port, std::vector<std::uint16_t> own_ports,
-                      std::function<void(std::string, std::uint16_t)> on_report_port);
+                      std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port);
 
 } // namespace seedbed

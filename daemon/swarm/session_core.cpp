@@ -90,9 +90,9 @@ lt::add_torrent_params session_core::make_params(id which, torrent_spec const& s
 
 void session_core::add_extensions(lt::add_torrent_params& params, id which, torrent_spec const& spec,
                                   torrent_sharding shards) {
-    auto const on_report = [](session_torrent const& torrent, std::string const& peer, std::uint16_t port) {
+    auto const on_report = [](session_torrent const& torrent, lt::tcp::endpoint const& peer) {
         if (torrent.on_report_port) {
-            torrent.on_report_port(peer, port);
+            torrent.on_report_port(peer);
         }
     };
     add_extension(params, make_report_extension(spec.report_port, own.own_ports, on_main(which, on_report)));

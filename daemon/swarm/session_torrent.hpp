@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <libtorrent/announce_entry.hpp>
 #include <libtorrent/fwd.hpp>
 #include <libtorrent/torrent_handle.hpp>
@@ -62,7 +63,7 @@ struct session_torrent {
     rate_meter download_rate; ///< of the payload
     rate_meter upload_rate;
     std::string tracker_failure;
-    std::function<void(std::string const&, std::uint16_t)> on_report_port;
+    std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;
     /// See read_once_policy::first_offer(). The network thread reads it.
     std::shared_ptr<std::atomic<int>> first_offer = std::make_shared<std::atomic<int>>(0);
 };

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include "config/settings.hpp"
 #include "core/image/image_torrent.hpp"
 
@@ -27,7 +29,7 @@ struct torrent_spec {
     bool super_seeding = false;
     std::uint16_t report_port = 0; ///< where this daemon accepts reports, announced to peers; 0: nowhere
     /// Called on the main thread with the address and port where a peer accepts reports; may be empty.
-    std::function<void(std::string const&, std::uint16_t)> on_report_port;
+    std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;
 };
 
 } // namespace seedbed

@@ -16,8 +16,8 @@ result<host_report> read(std::string const& text) {
 }
 
 std::string where(std::string const& announce) {
-    auto const url = report_url_of(announce);
-    return url ? url->host + " " + url->port + " " + url->path : "none";
+    auto const target = report_target_of(announce);
+    return target ? authority(*target) + " " + target->path : "none";
 }
 
 } // namespace
@@ -63,13 +63,29 @@ TEST_CASE("host_report: what somebody else writes does no harm", "[host_report]"
 }
 
 TEST_CASE("host_report: it goes beside the announce URL", "[host_report]") {
-    CHECK(where("http://192.0.2.1:6969/announce") == "192.0.2.1 6969 /report");
-    CHECK(where("http://[2001:db8::1]:6969/a/announce?key=1") == "2001:db8::1 6969 /a/report");
-    CHECK(where("http://[::1]/announce") == "::1 80 /report");
-    CHECK(where("http://user:pass@t.example/announce") == "t.example 80 /report");
-    for (std::string const none : {"https://t.example/announce", "udp://t.example:6969/announce", "http://t.example",
-                                   "http://t.example/", "http://t.example/xannounce", "http://t.example/announce/x",
-                                   "http:///announce", "http://[::1/announce", ""}) {
+    CHECK(where("http://192.0.2.1:6969/announce") == "192.0.2.1:6969 /report");
+    CHECK(where("http://[2001:db8::1]:6969/a/announce?key=1") == "[2001:db8::1]:6969 /a/report");
+    CHECK(where("http://[::1]/announce") == "[::1]:80 /report");
+    CHECK(where("http://user:pass@t.example/announce") == "t.example:80 /report");
+    for (std::string const none :
+         {"https://t.example/announce", "udp://t.example:6969/announce", "http://t.example", "http://t.example/",
+          "http://t.example/xannounce", "http://t.example/announce/x", "http:///announce", "http://[::1/announce",
+          "http://[t.example]/announce", "http://[192.0.2.1]/announce", "http://t.example:/announce",
+          "http://t.example:0/announce", "http://t.example:65536/announce", "http://t.example:80x/announce",
+          "http://[::1]x/announce", ""}) {
         CHECK(where(none) == "none");
     }
+}
+
+TEST_CASE("host_report: an address is an address, and a name stays one", "[host_report]") {
+    using boost::asio::ip::address;
+    CHECK(std::holds_alternative<address>(report_target_of("http://192.0.2.1/announce")->host));
+    CHECK(std::holds_alternative<address>(report_target_of("http://[2001:db8::1]/announce")->host));
+    CHECK(std::holds_alternative<std::string>(report_target_of("http://192.0.2.1.example/announce")->host));
+}
+
+TEST_CASE("host_report: the target of a peer is that of a tracker at its endpoint", "[host_report]") {
+    using boost::asio::ip::make_address;
+    CHECK(report_target_of({make_address("192.0.2.1"), 6969}) == report_target_of("http://192.0.2.1:6969/announce"));
+    CHECK(report_target_of({make_address("2001:db8::1"), 7}) == report_target_of("http://[2001:db8::1]:7/announce"));
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <catch2/catch.hpp>
 
 #include "image_fixture.hpp"
@@ -43,8 +44,9 @@ TEST_CASE("a deployment is checked, downloaded, flushed and verified before it i
     CHECK(image.swarm.spec.pieces == std::nullopt);
     CHECK_FALSE(image.swarm.spec.hash_before_serving);
     CHECK(image.logged("checked 44 KiB in "));
-    image.swarm.spec.on_report_port("10.0.0.1", 80);
-    image.swarm.spec.on_report_port("fd00::1", 81);
+    using boost::asio::ip::make_address;
+    image.swarm.spec.on_report_port({make_address("10.0.0.1"), 80});
+    image.swarm.spec.on_report_port({make_address("fd00::1"), 81});
     device.clear_accesses();
     image.complete_download();
     CHECK(image.state() == flushing);
@@ -74,8 +76,9 @@ TEST_CASE("a deployment is checked, downloaded, flushed and verified before it i
     auto const& sent = image.reports.sent[0];
     CHECK(sent.image == "sda1");
     CHECK(sent.info_hash == image.job->info_hash());
-    CHECK(sent.urls == std::vector<std::string>{"http://tracker/announce", "http://other/announce",
-                                                "http://10.0.0.1:80/announce", "http://[fd00::1]:81/announce"});
+    CHECK(sent.urls == std::vector<std::string>{"http://tracker/announce", "http://other/announce"});
+    CHECK(sent.peers ==
+          std::vector<boost::asio::ip::tcp::endpoint>{{make_address("10.0.0.1"), 80}, {make_address("fd00::1"), 81}});
     CHECK(sent.report.outcome == host_report::outcome_kind::verified);
     CHECK(sent.report.reason.empty());
     image.close();

@@ -138,12 +138,13 @@ public:
         std::string image;
         std::string info_hash;
         std::vector<std::string> urls;
+        std::vector<boost::asio::ip::tcp::endpoint> peers;
         host_report report;
     };
 
     void send(std::string const& image, std::string const& info_hash, std::vector<std::string> const& announce_urls,
-              host_report const& report) override {
-        sent.push_back({image, info_hash, announce_urls, report});
+              std::vector<boost::asio::ip::tcp::endpoint> const& peers, host_report const& report) override {
+        sent.push_back({image, info_hash, announce_urls, peers, report});
     }
     void forget(std::string const& image) override { forgotten.push_back(image); }
 

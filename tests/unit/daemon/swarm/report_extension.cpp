@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <catch2/catch.hpp>
 #include <libtorrent/entry.hpp>
 
@@ -22,8 +23,8 @@ struct report_test {
     explicit report_test(std::uint16_t report_port) {
         auto spec = store.checked_spec();
         spec.report_port = report_port;
-        spec.on_report_port = [this](std::string const& address, std::uint16_t port) {
-            reports.emplace_back(address, port);
+        spec.on_report_port = [this](boost::asio::ip::tcp::endpoint const& peer) {
+            reports.emplace_back(peer.address().to_string(), peer.port());
         };
         seed.add(spec);
         seed.run_until("complete");
