@@ -17,24 +17,24 @@ namespace {
 using namespace std::chrono_literals;
 using boost::asio::ip::address;
 
-/// How often the stragglers are named while they move.
+/// How often the stragglers are logged while they make progress.
 constexpr auto summary_interval = 60s;
-/// Two looks at a host's progress that are closer give no rate.
+/// The shortest time over which a rate is measured.
 constexpr auto shortest_look = 2s;
-/// And a host that has come no further for so long has none.
+/// A host without progress for this long has a rate of 0.
 constexpr std::chrono::seconds longest_look{30};
-/// How long a host without a tracker may be away before it counts as gone: while it verifies, nothing is heard of it.
+/// How long a host that does not announce may be silent before it is lost: while it verifies it has no connection.
 constexpr auto peer_patience = 600s;
-/// By how much what a peer is known to have may be behind what it has said itself.
+/// How far the swarm's view of a peer may lag behind the peer's own announces and reports.
 constexpr auto look_delay = 30s;
-/// How many stragglers one line names.
+/// Stragglers named in a log line.
 constexpr std::size_t most_named = 5;
 
 bool is_seedbed(std::string const& id) {
     return id.starts_with("-SB");
 }
 
-/// Whether two peer ids are of one run of a client. Seedbed's begin with what is its process's own
+/// Whether two peer ids are of one run of a client. Those of a Seedbed process share their first bytes
 /// (own_peer_id_prefix()).
 bool same_run(std::string const& a, std::string const& b) {
     constexpr std::size_t own = 14;
@@ -52,13 +52,13 @@ void fleet::set_settings(fleet_settings wanted, std::size_t limit, clock::time_p
     m_limit = limit;
     auto const same = wanted.expect == m_settings.expect && wanted.expect_hosts == m_settings.expect_hosts;
     m_settings = std::move(wanted);
-    if (!same) { // what a deployment is has changed, and may be there already
+    if (!same) { // the deployment may be complete by the new rule
         m_deployed = false;
         check_deployed(now);
     }
 }
 
-// --- who is who
+// --- identity of hosts
 
 fleet::host* fleet::only_one_at(address const& where) {
     host* found = nullptr;
@@ -93,19 +93,19 @@ fleet::host* fleet::find(std::string const& id, address const& where, std::uint1
         }
         auto const here = std::ranges::find(each.addresses, where) != each.addresses.end();
         if (port != 0 && each.port == port && here) {
-            found = &each; // started again, with another id
+            found = &each; // restarted, with another id
         }
     }
     if (found != nullptr || port == 0) {
         return found != nullptr ? found : only_one_at(where);
     }
     auto* const only = only_one_at(where);
-    return only != nullptr && only->port == 0 ? only : stale_one_at(where); // or started again with another port
+    return only != nullptr && only->port == 0 ? only : stale_one_at(where); // or restarted with another port
 }
 
 fleet::host& fleet::add(address const& where, std::uint16_t port) {
     if (m_hosts.size() >= m_limit) {
-        // The one that nobody has heard of for longest, and of which nothing depends.
+        // The one that has been silent for longest, complete and connected hosts last.
         auto const least = std::ranges::min_element(m_hosts, {}, [](host const& each) {
             auto const matters = each.state == state_kind::complete || (!each.stopped && each.connected);
             return std::pair(matters, each.seen);
@@ -146,7 +146,7 @@ std::string fleet::name_of(host const& which, bool shared) {
     return where.is_v6() ? fmt::format("[{}]:{}", text, which.port) : fmt::format("{}:{}", text, which.port);
 }
 
-// --- what happens
+// --- events
 
 void fleet::say(log_level level, std::string text, host const* about) {
     m_lines.push_back({level, std::move(text), about != nullptr ? about->addresses.front().to_string() : ""});
@@ -162,7 +162,7 @@ void fleet::begin_round(host const& first, clock::time_point now) {
     m_deployed = false;
     m_first_start.reset();
     m_round_began = now;
-    say(log_level::info, fmt::format("a new round begins: {} has started", name_of(first)), &first);
+    say(log_level::info, fmt::format("new round: {} has started", name_of(first)), &first);
 }
 
 void fleet::start(host& which, std::int64_t left, clock::time_point now) {
@@ -170,7 +170,7 @@ void fleet::start(host& which, std::int64_t left, clock::time_point now) {
     if (m_deployed && !again) {
         begin_round(which, now);
     } else if (which.state == state_kind::complete) {
-        say(log_level::info, fmt::format("{} has started again", name_of(which)), &which);
+        say(log_level::info, fmt::format("{} has restarted", name_of(which)), &which);
     }
     if (!again) {
         which.started = now;
@@ -201,7 +201,7 @@ void fleet::measure(host& which, std::int64_t left, clock::time_point now) {
     }
     auto const moved = std::max<std::int64_t>(which.measured_left - left, 0);
     if (moved == 0 && now - which.measured < longest_look) {
-        return; // whole pieces are what is told: a slow host has none for a while
+        return; // progress comes in whole pieces, which a slow host completes rarely
     }
     which.rate = static_cast<double>(moved) / std::chrono::duration<double>(now - which.measured).count();
     which.measured = now;
@@ -237,7 +237,7 @@ void fleet::finish(host& which, host_state proof, clock::time_point at) {
     auto const wanted = expected();
     auto const missing = wanted && *wanted > complete() ? *wanted - complete() : 0;
     if (missing > 0 && missing <= std::max<std::size_t>(*wanted / 10, 1)) {
-        text += "; still going: " + stragglers(most_named, at);
+        text += "; remaining: " + stragglers(most_named, at);
         m_summarised = at;
         m_unsaid = false;
     }
@@ -257,11 +257,11 @@ void fleet::check_deployed(clock::time_point now) {
         fmt::format("deployment complete: {} in {}", count(), format_duration(now - m_first_start.value_or(now))));
 }
 
-void fleet::lose(host& which, std::string const& how, clock::time_point now) {
+void fleet::lose(host& which, std::string text, clock::time_point now) {
     which.stopped = now;
     which.connected = false;
     m_unsaid = true;
-    say(log_level::warning, fmt::format("{} {}", name_of(which), how), &which);
+    say(log_level::warning, std::move(text), &which);
 }
 
 void fleet::on_announce(announcement const& said, clock::duration patience, clock::time_point now) {
@@ -286,9 +286,9 @@ void fleet::on_announce(announcement const& said, clock::duration patience, cloc
     } else if (said.left > 0 && which.state == state_kind::fetching && !which.stopped) {
         measure(which, said.left, now);
     } else if (said.left > 0 && which.state == state_kind::fetching && !stops) {
-        start(which, said.left, now); // it is back
+        start(which, said.left, now); // it has come back
     } else if (said.left == 0 && which.state == state_kind::fetching) {
-        on_all_pieces(which, now); // aria2 says so with "stopped" only, where it does not seed
+        on_all_pieces(which, now); // aria2 announces it with "stopped" only, unless it seeds
     } else if (said.left == 0 && which.state == state_kind::fetched && !stops) {
         which.stopped.reset();
     } else if (said.left == 0 && which.state == state_kind::earlier &&
@@ -298,8 +298,8 @@ void fleet::on_announce(announcement const& said, clock::duration patience, cloc
     }
     if (stops && under_way && !which.stopped && which.state != state_kind::complete) {
         lose(which,
-             which.state == state_kind::fetched ? "has stopped before it was verified"
-                                                : "has stopped: " + describe(which, now),
+             name_of(which) + (which.state == state_kind::fetched ? " stopped before its image was verified"
+                                                                  : " stopped: " + describe(which, now)),
              now);
     }
 }
@@ -317,7 +317,7 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
         looked_at.insert(*id);
         auto const port = peer.incoming ? std::uint16_t{0} : peer.port;
         auto const left = peer.seed ? 0 : std::llround((1 - peer.fraction) * static_cast<double>(m_total));
-        // At first a peer that has everything has not said so yet.
+        // A new peer may be a seed whose bitfield has not arrived yet.
         auto const is_target = !peer.seed && m_looked_at.contains(*id);
         auto* known = find(*id, where, port);
         if (known == nullptr) {
@@ -343,7 +343,7 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
             measure(which, left, now);
             which.fetched = std::max<std::int64_t>(which.fetched, which.announced ? 0 : m_total - left);
         } else if (is_target && !same_run(which.id, *id) && (is_seedbed(*id) || now - which.ended > look_delay)) {
-            start(which, left, now); // otherwise it is a look that is older than its last word
+            start(which, left, now); // else the swarm's view is older than its last announce or report
         }
         if (is_target || peer.seed) {
             which.id = *id;
@@ -354,7 +354,7 @@ void fleet::on_peers(std::vector<peer_status> const& peers, clock::time_point no
         if (each.connected && std::ranges::find(connected, &each) == connected.end()) {
             each.connected = false;
             each.away = now;
-            each.rate = 0; // until it announces that it goes on elsewhere
+            each.rate = 0; // until it announces progress from other peers
             each.sent_rate = 0;
             m_unsaid = true;
         }
@@ -377,13 +377,13 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
             which.ended = at;
             which.stopped.reset();
             m_unsaid = true;
-            say(log_level::warning, fmt::format("{} has failed: {}", name_of(which), report.reason), &which);
+            say(log_level::warning, fmt::format("{} failed: {}", name_of(which), report.reason), &which);
         }
         return;
     }
     auto const later = which.state == state_kind::fetching && which.started > at;
     if (which.state == state_kind::complete || at < m_round_began || later) {
-        return; // it repeats what is known, or speaks of an earlier round or run
+        return; // a repetition, or of an earlier round or run
     }
     if (which.state != state_kind::fetching && which.state != state_kind::fetched) {
         which.started = at - report.taken;
@@ -398,7 +398,7 @@ void fleet::on_tick(clock::time_point now) {
         auto const under_way = each.state == state_kind::fetching || each.state == state_kind::fetched;
         if (under_way && !each.stopped && !each.connected && now - each.seen > each.patience) {
             lose(each,
-                 fmt::format("is gone: nothing was heard of it for {}; {}", format_duration(now - each.seen),
+                 fmt::format("lost contact with {} for {}: {}", name_of(each), format_duration(now - each.seen),
                              describe(each, now)),
                  now);
         }
@@ -407,7 +407,7 @@ void fleet::on_tick(clock::time_point now) {
         m_summarised = now;
         m_unsaid = false;
         if (auto const going = stragglers(most_named, now); !going.empty()) {
-            say(log_level::info, fmt::format("{} complete; still going: {}", count(), going));
+            say(log_level::info, fmt::format("{} complete; remaining: {}", count(), going));
         }
     }
 }

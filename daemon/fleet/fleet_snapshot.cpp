@@ -1,4 +1,4 @@
-// What a fleet tells of its present round: to the log, to displays, and to the program that runs when all are done.
+// The present round of a fleet as text for the log, as fleet_status for displays, and as the hook's JSON document.
 
 #include <algorithm>
 #include <cmath>
@@ -18,6 +18,10 @@ namespace seedbed {
 namespace {
 
 using boost::asio::ip::address;
+
+/// The number in the document's "format": raised when a key changes its meaning or is removed. New keys do not raise
+/// it.
+constexpr int document_format = 1;
 
 double to_seconds(fleet::clock::duration time) {
     return std::chrono::duration<double>(time).count();
@@ -127,7 +131,7 @@ std::size_t fleet::complete() const {
     if (m_settings.expect_hosts.empty()) {
         return static_cast<std::size_t>(std::ranges::count(m_hosts, state_kind::complete, &host::state));
     }
-    // An address counts once, whoever else is behind it.
+    // An address counts once, even if several hosts share it.
     std::set<ip_address> there;
     for (auto const& each : m_hosts) {
         if (each.state == state_kind::complete) {
@@ -182,6 +186,7 @@ std::string fleet::document(std::string const& image, std::string const& info_ha
                             std::chrono::system_clock::time_point wall) const {
     auto const told = status(now, wall);
     nlohmann::json document;
+    document["format"] = document_format;
     document["image"] = image;
     document["info_hash"] = info_hash;
     document["expected"] = told.expected ? nlohmann::json(*told.expected) : nlohmann::json();
@@ -202,7 +207,7 @@ std::string fleet::document(std::string const& image, std::string const& info_ha
         }
         hosts.push_back(std::move(entry));
     }
-    // What a target says of itself need not be UTF-8.
+    // A target's failure need not be UTF-8.
     return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

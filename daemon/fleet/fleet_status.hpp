@@ -10,15 +10,15 @@
 
 namespace seedbed {
 
-/// How far a host is with the present deployment. From pieces to verified it is complete.
+/// The progress of a host in the present deployment. It is complete in pieces, durable and verified.
 enum class host_state : std::uint8_t {
     fetching,
-    unverified, ///< has every piece, and will say when it is on its disk
-    pieces,     ///< has every piece, and can say no more
-    durable,    ///< written and flushed, and not read back since its configuration says so
+    unverified, ///< has every piece, and will report when it is on its disk
+    pieces,     ///< has every piece, and cannot report
+    durable,    ///< written and flushed; not read back, by its configuration
     verified,   ///< written, flushed, read back and hashed
     failed,
-    stopped ///< or not heard of any more, before it was complete
+    stopped ///< or lost, before it was complete
 };
 inline constexpr std::array host_states{host_state::fetching, host_state::unverified, host_state::pieces,
                                         host_state::durable,  host_state::verified,   host_state::failed,
@@ -29,42 +29,42 @@ inline constexpr std::array host_states{host_state::fetching, host_state::unveri
 
 /// A host that takes part in a deployment. A plain copy.
 struct fleet_host {
-    std::string name;    ///< as the log has it: its address, with the port where that is needed to tell it from others
-    std::string address; ///< without port; IPv6 without brackets
-    std::uint16_t port = 0; ///< on which it listens for peers; 0 while that is not known
+    std::string name;       ///< in the log: its address, with the port if another host has the same address
+    std::string address;    ///< without port; IPv6 without brackets
+    std::uint16_t port = 0; ///< on which it listens for peers; 0 while unknown
     host_state state = host_state::fetching;
-    bool expected = true;           ///< false where addresses are expected and its own is none of them
-    bool connected = false;         ///< it is a peer of this daemon
-    std::string failure;            ///< failed: why, one line
-    std::optional<double> fraction; ///< of the image that it has, 0 to 1; nothing where it has not said it
-    double rate = 0;                ///< bytes a second: by its pieces, or sent from here, if that is more
-    std::int64_t fetched = 0;       ///< bytes, as it says itself
-    double seconds = 0;             ///< that it took to complete or to fail, or has taken until now
+    bool expected = true;           ///< false if addresses are expected and its own is none of them
+    bool connected = false;         ///< to this daemon, as a peer
+    std::string failure;            ///< one line; empty unless it failed
+    std::optional<double> fraction; ///< of the image that it has, 0 to 1; nothing while unknown
+    double rate = 0;                ///< bytes a second: by its completed pieces or sent from here, whichever is more
+    std::int64_t fetched = 0;       ///< bytes, by its own account
+    double seconds = 0;             ///< until it was complete or failed, or until now
     std::optional<std::chrono::system_clock::time_point> completed;
     std::chrono::system_clock::time_point seen;
-    std::optional<double> stopped_seconds; ///< stopped: for so long
-    std::optional<double> away_seconds;    ///< it was connected, and is not so any more for so long
+    std::optional<double> stopped_seconds; ///< since it stopped
+    std::optional<double> away_seconds;    ///< since it was disconnected
 };
 
-/// Who gets an image, and how far they are: the present round of a fleet. A plain copy.
+/// The hosts that get an image and their progress: the present round of a fleet. A plain copy.
 struct fleet_status {
-    std::optional<std::size_t> expected; ///< hosts; nothing where nobody has said it
-    std::size_t complete = 0;            ///< of those that are expected by address, where some are
-    bool deployed = false;               ///< all that are expected are complete
+    std::optional<std::size_t> expected; ///< hosts; nothing if no number is expected
+    std::size_t complete = 0;            ///< if addresses are expected, only of these
+    bool deployed = false;               ///< all expected hosts are complete
     std::optional<std::chrono::system_clock::time_point> started;
-    double seconds = 0;                ///< since then, or until all were complete
-    std::vector<fleet_host> hosts;     ///< as they came
-    std::vector<std::string> not_seen; ///< addresses that are expected, and of which nothing was heard in this round
-    std::size_t missing = 0;           ///< how many that are expected were not seen: they may have no names
+    double seconds = 0;                ///< from then until all were complete, or until now
+    std::vector<fleet_host> hosts;     ///< in the order in which they were first seen
+    std::vector<std::string> not_seen; ///< expected addresses without a host in this round
+    std::size_t missing = 0;           ///< the number of expected hosts not seen, with known addresses or without
 
     [[nodiscard]] std::size_t count(host_state state) const;
-    /// Those that are expected and not complete, the worst first.
+    /// The expected hosts that are not complete, the worst first.
     [[nodiscard]] std::vector<fleet_host const*> stragglers() const;
 };
 
-/// "12/40", or "12" where nobody has said how many there are to be.
+/// "12/40", or "12" if no number is expected.
 [[nodiscard]] std::string fleet_count(fleet_status const& status);
-/// What there is to say of a host that is not complete: "61% at 3.1 MiB/s", "failed: write /dev/sda: ...".
+/// The state of a host that is not complete: "61% at 3.1 MiB/s", "failed: write /dev/sda: ...".
 [[nodiscard]] std::string describe(fleet_host const& host);
 
 } // namespace seedbed

@@ -11,19 +11,16 @@ namespace seedbed {
 
 namespace {
 
-using namespace std::chrono_literals;
-
-/// How often peers are asked for while somebody is on the way.
-constexpr auto look_interval = 3s;
-/// How often at least after somebody has connected.
+/// Requests for peers after a connection: it is not a peer before the handshake, which may take longer than one look.
 constexpr int looks_at_new = 3;
 
 } // namespace
 
 fleet_watch::fleet_watch(boost::asio::io_context& context,
-                         std::function<void(std::string const&, peers_handler)> request_peers)
-    : m_context(context)
-    , m_request_peers(std::move(request_peers))
+                         std::function<void(std::string const&, peers_handler)> request_peers,
+                         std::chrono::milliseconds look_interval)
+    : m_request_peers(std::move(request_peers))
+    , m_look_interval(look_interval)
     , m_timer(context)
     , m_hooks(context) {}
 
@@ -79,11 +76,11 @@ bool fleet_watch::on_report(std::string const& info_hash, host_report const& rep
 }
 
 void fleet_watch::wake() {
-    m_looks = looks_at_new; // a connection is not a peer before both have said hello
-    go_on();
+    m_looks = looks_at_new;
+    keep_looking();
 }
 
-void fleet_watch::go_on() {
+void fleet_watch::keep_looking() {
     if (!m_armed && !m_stopped && !m_followed.empty()) {
         arm();
     }
@@ -109,7 +106,7 @@ std::shared_ptr<fleet_status const> fleet_watch::status(std::string const& name)
 
 void fleet_watch::arm() {
     m_armed = true;
-    m_timer.expires_after(look_interval);
+    m_timer.expires_after(m_look_interval);
     m_timer.async_wait([this](boost::system::error_code const& ec) {
         if (!ec) {
             m_armed = false;
@@ -138,7 +135,7 @@ void fleet_watch::on_timer() {
         again = again || which.hosts.is_moving() || which.connected > 0;
     }
     if (again) {
-        go_on();
+        keep_looking();
     }
 }
 
@@ -150,7 +147,7 @@ void fleet_watch::after_change(followed& which) {
         run_hook(which);
     }
     if (which.hosts.is_moving()) {
-        go_on();
+        keep_looking();
     }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <cstdint>
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,65 +20,67 @@
 
 namespace seedbed {
 
-/// Follows the deployments of all images: keeps a fleet each, asks for their peers while anybody is on the way, logs
-/// what there is to say, and runs the program that an image names for when all are done.
+/// Follows the deployments of all images: keeps a fleet for each, requests their peers while a host is in progress,
+/// logs the fleets' lines, and runs an image's on_complete program when all of its hosts are complete.
 ///
 /// Threads: confined to the main thread.
 class fleet_watch {
 public:
-    /// An image that is followed.
+    /// An image to follow.
     struct image {
         std::string name;
         std::vector<std::string> hashes; ///< under which it is announced, 40 hex digits each; the first one names it;
                                          ///< none while it is not open: what is known of it is kept
         std::int64_t total_bytes = 0;
         fleet_settings settings;
-        bool takes_reports = false; ///< from peers that do not know the tracker
-        bool in_swarm = false;      ///< there may be peers to ask for
+        bool takes_reports = false; ///< from hosts that do not announce at the tracker
+        bool in_swarm = false;      ///< it may have peers
     };
     using peers_handler = std::function<void(std::vector<peer_status> const&)>;
 
-    /// \param request_peers has the peers of the image of that name given to the handler, on the main thread, or never.
-    fleet_watch(boost::asio::io_context& context, std::function<void(std::string const&, peers_handler)> request_peers);
+    /// \param request_peers passes the peers of the image of that name to the handler, on the main thread, or never.
+    /// \param look_interval the time between two requests for peers while a host is in progress.
+    fleet_watch(boost::asio::io_context& context, std::function<void(std::string const&, peers_handler)> request_peers,
+                std::chrono::milliseconds look_interval = std::chrono::seconds(3));
 
-    /// The images from now on: what is known of those that stay is kept, whatever else changes of them.
-    /// \param limit how many hosts are kept for each.
+    /// Sets the images to follow. Those that stay keep their hosts, whatever else changes.
+    /// \param limit the number of hosts that are kept for each.
     void set_images(std::vector<image> const& images, std::size_t limit);
 
     void on_announce(announcement const& said, fleet::clock::duration patience);
     /// \param info_hash 20 bytes. \return whether there is such an image.
     [[nodiscard]] bool on_report(std::string const& info_hash, host_report const& report);
-    /// Somebody has connected.
+    /// To be called when a peer has connected.
     void wake();
-    /// Asks for nothing more; programs that run are ended.
+    /// Requests no more peers, starts no more programs and ends those that run.
     void stop();
 
-    /// Nothing where the image is not followed.
+    /// Null if the image is not followed.
     [[nodiscard]] fleet const* find(std::string const& name) const;
-    /// How far the image's hosts are; null where it is not followed.
+    /// A copy for displays; null if the image is not followed.
     [[nodiscard]] std::shared_ptr<fleet_status const> status(std::string const& name) const;
 
 private:
     struct followed {
         image now;
         fleet hosts;
-        std::size_t connected = 0; ///< at the last look
+        std::size_t connected = 0; ///< peers at the last look
     };
 
     [[nodiscard]] followed* find_hash(std::string const& info_hash);
-    void go_on();
+    void keep_looking();
     void arm();
     void on_timer();
     void after_change(followed& which);
     void run_hook(followed const& which);
 
-    boost::asio::io_context& m_context;
     std::function<void(std::string const&, peers_handler)> m_request_peers;
     std::map<std::string, followed> m_followed; ///< by name
+    std::chrono::milliseconds const m_look_interval;
     boost::asio::steady_timer m_timer;
     hook_runner m_hooks;
-    std::shared_ptr<int> m_alive = std::make_shared<int>(); ///< for what comes back after the end
-    int m_looks = 0; ///< still to be made, whether somebody is known to be on the way or not
+    std::shared_ptr<int> m_alive = std::make_shared<int>(); ///< expires with this object, for peers that arrive later
+    int m_looks = 0;                                        ///< still to be made, even if no host is in progress
     bool m_armed = false;
     bool m_stopped = false;
 };

@@ -22,12 +22,12 @@ using namespace std::chrono_literals;
 using endpoint = tracker::endpoint;
 
 constexpr std::size_t hash_size = 20;
-/// How often clients announce that keep an interval of their own: five minutes is the least for libtorrent by default
-/// (settings_pack::min_announce_interval), two for Transmission.
+/// The interval of clients that do not follow the tracker's: at least five minutes in libtorrent
+/// (settings_pack::min_announce_interval), two in Transmission.
 constexpr auto foreign_interval = 300s;
-/// An announce takes its time, and clients round up.
+/// For the duration of an announce, and for clients that round up.
 constexpr auto grace = 10s;
-/// What a daemon that announces to itself is told: it does no harm, and has no use.
+/// For the daemon's announces to itself, which are of no use.
 constexpr auto own_interval = 1800s;
 
 std::string bencoded(lt::entry const& value) {
@@ -66,29 +66,28 @@ announcement::event_kind parse_event(std::string_view text) {
     if (text == "stopped") {
         return kind::stopped;
     }
-    // "paused" (BEP 21) tells of nothing that matters here, and what is not known yet will not either.
+    // "paused" (BEP 21) and unknown events do not matter here.
     return kind::none;
 }
 
-/// Why an announce is none, or what it says.
 result<announcement> read_announcement(query_string const& query, tracker::address const& peer) {
     auto const refuse = [](char const* reason) { return tl::unexpected(error{reason}); };
     announcement said;
     said.info_hash = std::string(query.find("info_hash").value_or(""));
     said.peer_id = std::string(query.find("peer_id").value_or(""));
     if (said.info_hash.size() != hash_size) {
-        return refuse("info_hash is missing or has not 20 bytes");
+        return refuse("info_hash is missing or not 20 bytes long");
     }
     if (said.peer_id.size() != hash_size) {
-        return refuse("peer_id is missing or has not 20 bytes");
+        return refuse("peer_id is missing or not 20 bytes long");
     }
     auto const port = query.number("port");
     if (!port || *port > 65535) {
-        return refuse("port is missing or no port");
+        return refuse("port is missing or not a port number");
     }
     said.peer = {peer, static_cast<std::uint16_t>(*port)};
     said.downloaded = query.number("downloaded").value_or(0);
-    // Without it nobody knows: at least it is not complete.
+    // A client that does not say it counts as incomplete.
     said.left = query.number("left").value_or(1);
     said.event = parse_event(query.find("event").value_or(""));
     return said;
@@ -141,7 +140,7 @@ std::string tracker::announce(std::string_view target, address const& peer, addr
                               clock::time_point now) {
     auto const query = query_string::parse(target);
     if (!query) {
-        return failure("the request is not percent-encoded");
+        return failure("invalid percent-encoding");
     }
     auto const said = read_announcement(*query, peer);
     if (!said) {
@@ -163,9 +162,9 @@ std::string tracker::announce(std::string_view target, address const& peer, addr
     auto const wanted = std::min<std::size_t>(
         static_cast<std::size_t>(query->number("numwant").value_or(static_cast<std::int64_t>(m_limits.numwant))),
         m_limits.numwant);
-    // A daemon that has all of it is connected to by those who have not.
+    // Clients that need pieces connect to a daemon that has all of them.
     auto const needs_none = stopped || (own && of.own_complete);
-    auto const peers = needs_none ? std::vector<std::pair<endpoint, kept_peer const*>>() : choose(of, *said, wanted);
+    auto const peers = needs_none ? chosen_peers() : choose(of, *said, wanted);
     auto const own_ones = own || stopped ? std::vector<endpoint>() : own_endpoints(local, peer);
 
     lt::entry answer;
@@ -175,25 +174,36 @@ std::string tracker::announce(std::string_view target, address const& peer, addr
     answer["interval"] = (own ? own_interval : m_limits.interval).count();
     answer["min interval"] = m_limits.min_interval.count();
     if (query->find("compact").value_or("1") == "0") {
-        auto& list = answer["peers"].list();
-        auto const with_id = query->find("no_peer_id").value_or("0") != "1";
-        for (auto const& each : own_ones) {
-            lt::entry entry;
-            entry["ip"] = each.address().to_string();
-            entry["port"] = each.port();
-            list.push_back(std::move(entry));
-        }
-        for (auto const& [where, who] : peers) {
-            lt::entry entry;
-            entry["ip"] = where.address().to_string();
-            if (with_id) {
-                entry["peer id"] = who->id;
-            }
-            entry["port"] = where.port();
-            list.push_back(std::move(entry));
-        }
-        return bencoded(answer);
+        add_peer_list(answer, own_ones, peers, query->find("no_peer_id").value_or("0") != "1");
+    } else {
+        add_compact_peers(answer, own_ones, peers, peer.is_v6());
     }
+    return bencoded(answer);
+}
+
+void tracker::add_peer_list(lt::entry& answer, std::vector<endpoint> const& own_ones, chosen_peers const& peers,
+                            bool with_id) {
+    auto& list = answer["peers"].list();
+    auto const entry_of = [](endpoint const& where) {
+        lt::entry entry;
+        entry["ip"] = where.address().to_string();
+        entry["port"] = where.port();
+        return entry;
+    };
+    for (auto const& each : own_ones) {
+        list.push_back(entry_of(each));
+    }
+    for (auto const& [where, who] : peers) {
+        auto entry = entry_of(where);
+        if (with_id) {
+            entry["peer id"] = who->id;
+        }
+        list.push_back(std::move(entry));
+    }
+}
+
+void tracker::add_compact_peers(lt::entry& answer, std::vector<endpoint> const& own_ones, chosen_peers const& peers,
+                                bool v6) {
     std::string compact;
     for (auto const& each : own_ones) {
         append_compact(compact, each);
@@ -201,11 +211,10 @@ std::string tracker::announce(std::string_view target, address const& peer, addr
     for (auto const& each : peers) {
         append_compact(compact, each.first);
     }
-    answer[peer.is_v6() ? "peers6" : "peers"] = std::move(compact);
-    if (peer.is_v6()) {
-        answer["peers"] = ""; // there are clients that look for it in every answer
+    answer[v6 ? "peers6" : "peers"] = std::move(compact);
+    if (v6) {
+        answer["peers"] = ""; // some clients require it in every answer
     }
-    return bencoded(answer);
 }
 
 void tracker::keep(swarm& of, announcement const& said, clock::time_point now) {
@@ -224,12 +233,11 @@ void tracker::keep(swarm& of, announcement const& said, clock::time_point now) {
         return;
     }
     if (said.peer.port() == 0) {
-        return; // it does not listen
+        return; // it accepts no connections
     }
     if (of.peers.size() >= m_limits.peers_per_image || m_peers >= m_limits.peers) {
         if (!std::exchange(m_full, true)) {
-            log_warning({},
-                        "the tracker knows as many peers as it may keep: more are answered, but not named to others");
+            log_warning({}, "tracker peer table is full; new peers are answered but not advertised");
         }
         return;
     }
@@ -237,9 +245,8 @@ void tracker::keep(swarm& of, announcement const& said, clock::time_point now) {
     ++m_peers;
 }
 
-std::vector<std::pair<endpoint, tracker::kept_peer const*>> tracker::choose(swarm const& of, announcement const& said,
-                                                                            std::size_t wanted) {
-    std::vector<std::pair<endpoint, kept_peer const*>> fitting;
+tracker::chosen_peers tracker::choose(swarm const& of, announcement const& said, std::size_t wanted) {
+    chosen_peers fitting;
     for (auto const& [where, who] : of.peers) {
         auto const itself = where == said.peer || who.id == said.peer_id;
         auto const both_complete = said.left == 0 && who.complete;
@@ -247,7 +254,7 @@ std::vector<std::pair<endpoint, tracker::kept_peer const*>> tracker::choose(swar
             fitting.emplace_back(where, &who);
         }
     }
-    std::vector<std::pair<endpoint, kept_peer const*>> chosen;
+    chosen_peers chosen;
     std::ranges::sample(fitting, std::back_inserter(chosen), static_cast<std::ptrdiff_t>(wanted), m_random);
     return chosen;
 }
@@ -272,7 +279,7 @@ std::vector<endpoint> tracker::own_endpoints(address const& local, address const
 std::string tracker::scrape(std::string_view target, clock::time_point now) {
     auto const query = query_string::parse(target);
     if (!query) {
-        return failure("the request is not percent-encoded");
+        return failure("invalid percent-encoding");
     }
     expire(now);
     lt::entry answer;

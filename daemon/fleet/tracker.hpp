@@ -13,35 +13,35 @@
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <libtorrent/entry.hpp>
 
 namespace seedbed {
 
-/// What a client told the tracker.
+/// A client's announce.
 struct announcement {
     enum class event_kind : std::uint8_t { none, started, completed, stopped };
     std::string info_hash;               ///< 20 bytes
     std::string peer_id;                 ///< 20 bytes
-    boost::asio::ip::tcp::endpoint peer; ///< where it came from, and the port at which it says that it listens
+    boost::asio::ip::tcp::endpoint peer; ///< its address, and the port on which it says that it listens
     std::int64_t downloaded = 0;         ///< bytes since it started
-    std::int64_t left = 0;               ///< bytes it still wants; 0: it has all that it wants
+    std::int64_t left = 0;               ///< bytes that it still wants; 0: it has all that it wants
     event_kind event = event_kind::none;
 };
 
 struct tracker_limits {
-    std::chrono::seconds interval{30};     ///< told to clients
-    std::chrono::seconds min_interval{10}; ///< told to clients
-    std::size_t peers_per_image = 4096;    ///< kept; who comes later gets answers and is not named to others
+    std::chrono::seconds interval{30};     ///< sent to clients
+    std::chrono::seconds min_interval{10}; ///< sent to clients
+    std::size_t peers_per_image = 4096;    ///< kept; more are answered but not advertised
     std::size_t peers = 16384;             ///< kept, of all images
-    std::size_t numwant = 200;             ///< in an answer, besides the daemon's own
+    std::size_t numwant = 200;             ///< in an answer, besides the daemon's own endpoints
 };
 
 /// A BitTorrent tracker without its sockets: announce (BEP 3; compact answers, BEP 23; IPv6, BEP 7) and scrape (BEP 48)
-/// for the images that it is told of, and no others.
+/// for the images of set_images(), and no others.
 ///
-/// Who asks gets peers of the address family over which it asks: a client that has both announces over both. The daemon
-/// itself is named to everybody, at the address at which the tracker was reached, for that is one that the client can
-/// reach, and it is the only peer that a target of the first minute needs. What it announces to itself is answered and
-/// not kept.
+/// A client gets peers of the address family over which it announces; a client that has both announces over both. Each
+/// answer lists the daemon itself, at the address at which the client has reached the tracker: the first targets need
+/// no other peer. The daemon's own announces are answered and not kept.
 ///
 /// Threads: one at a time.
 class tracker {
@@ -55,23 +55,24 @@ public:
         bool complete = false; ///< the daemon has all of it
     };
 
-    /// \param on_announce told of each announcement that is valid, but for the daemon's own.
+    /// \param on_announce called with each valid announcement, except the daemon's own.
     tracker(tracker_limits const& limits, std::function<void(announcement const&)> on_announce);
 
     void set_limits(tracker_limits const& limits);
-    /// What all peer ids of this daemon begin with, and where it listens for peers. \param shards who asks is told the
-    /// port of the network shard that serves him, and no other: the listener's for the first one, then the following.
+    /// Sets the prefix of this daemon's peer ids and its listeners for peers. \param shards the number of its network
+    /// shards: a client gets the port of the one that serves its address (port_of_shard()).
     void set_own(std::string peer_id_prefix, std::vector<endpoint> listeners, int shards = 1);
-    /// The images from now on: peers of those that stay are kept.
+    /// Sets the images to serve. Those that stay keep their peers.
     void set_images(std::vector<image> const& images);
 
-    /// \param target "/announce?...". \param local where the request came in. \return a bencoded dictionary.
+    /// \param target "/announce?...". \param local the address that the client connected to.
+    /// \return a bencoded dictionary.
     [[nodiscard]] std::string announce(std::string_view target, address const& peer, address const& local,
                                        clock::time_point now);
-    /// \param target "/scrape?info_hash=...&info_hash=..."; of all images where it names none.
+    /// \param target "/scrape?info_hash=...&info_hash=..."; of all images if it names none.
     [[nodiscard]] std::string scrape(std::string_view target, clock::time_point now);
 
-    /// Forgets who has not been heard of for two intervals.
+    /// Forgets peers that have not announced for two intervals.
     void expire(clock::time_point now);
     /// How long a peer may be silent before it is forgotten.
     [[nodiscard]] clock::duration patience(std::string_view peer_id) const;
@@ -91,9 +92,14 @@ private:
         std::map<endpoint, kept_peer> peers;
     };
 
+    using chosen_peers = std::vector<std::pair<endpoint, kept_peer const*>>;
+
     void keep(swarm& of, announcement const& said, clock::time_point now);
-    [[nodiscard]] std::vector<std::pair<endpoint, kept_peer const*>> choose(swarm const& of, announcement const& said,
-                                                                            std::size_t wanted);
+    [[nodiscard]] chosen_peers choose(swarm const& of, announcement const& said, std::size_t wanted);
+    static void add_peer_list(libtorrent::entry& answer, std::vector<endpoint> const& own_ones,
+                              chosen_peers const& peers, bool with_id);
+    static void add_compact_peers(libtorrent::entry& answer, std::vector<endpoint> const& own_ones,
+                                  chosen_peers const& peers, bool v6);
     [[nodiscard]] std::vector<endpoint> own_endpoints(address const& local, address const& peer) const;
     [[nodiscard]] bool is_own(std::string_view peer_id) const;
 
@@ -104,7 +110,7 @@ private:
     int m_own_shards = 1;
     std::map<std::string, swarm, std::less<>> m_swarms; ///< by info-hash
     std::size_t m_peers = 0;
-    bool m_full = false; ///< and said so
+    bool m_full = false; ///< the table is full, and that is logged
     clock::time_point m_expired{};
     std::minstd_rand m_random{std::random_device{}()};
 };

@@ -40,7 +40,7 @@ tracker_service::tracker_service(boost::asio::io_context& context, std::string o
     , m_told(std::move(told))
     , m_tracker(tracker_limits{},
                 [this](announcement const& said) { m_told.on_announce(said, m_tracker.patience(said.peer_id)); }) {
-    // A room of machines that asks at the same moment; each is done in a millisecond.
+    // A room of machines may announce at the same moment; each request takes a millisecond.
     m_limits.connections = 1024;
 }
 
@@ -104,7 +104,7 @@ http_response tracker_service::answer(http_request const& request) {
     auto const peer = parse_address(request.peer_address);
     auto const local = parse_address(request.local_address);
     auto const path = request.target.substr(0, request.target.find('?'));
-    if (!peer || !local) { // gone before it was answered
+    if (!peer || !local) { // it has disconnected
         return {400, "text/plain; charset=utf-8", "no address\n"};
     }
     auto const now = tracker::clock::now();
@@ -117,7 +117,7 @@ http_response tracker_service::answer(http_request const& request) {
     if (path == "/report") {
         return take_report(request);
     }
-    return {404, "text/plain; charset=utf-8", "this is a BitTorrent tracker: /announce and /scrape\n"};
+    return {404, "text/plain; charset=utf-8", "BitTorrent tracker: /announce, /scrape\n"};
 }
 
 http_response tracker_service::take_report(http_request const& request) {
@@ -125,7 +125,7 @@ http_response tracker_service::take_report(http_request const& request) {
     auto const query = query_string::parse(request.target);
     auto const from = parse_address(request.peer_address);
     if (!query || !from) {
-        return {400, plain, "the request is not percent-encoded\n"};
+        return {400, plain, "invalid percent-encoding\n"};
     }
     auto const report = read_host_report(*query, *from);
     if (!report) {

@@ -16,13 +16,13 @@
 
 namespace seedbed {
 
-/// The tracker on its sockets: /announce, /scrape, and /report for Seedbed targets.
+/// The tracker's HTTP server: /announce, /scrape, and /report for Seedbed targets.
 ///
 /// Threads: confined to the main thread.
 class tracker_service {
 public:
     struct events {
-        /// An announce of somebody else's, and how long that peer may be silent from now on.
+        /// An announce of another client, and how long it may be silent from now on.
         std::function<void(announcement const&, tracker::clock::duration)> on_announce;
         /// \return whether there is such an image.
         std::function<bool(std::string const&, host_report const&)> on_report;
@@ -30,14 +30,14 @@ public:
 
     tracker_service(boost::asio::io_context& context, std::string own_peer_id_prefix, events told);
 
-    /// Takes over settings and opens and closes listeners accordingly. Those that stay keep their connections, and what
-    /// is known of peers stays in any case. An address of the default that can not be had is logged as a warning.
-    /// \return the reason where one that is configured can not; all others are open then.
+    /// Applies settings and opens and closes listeners accordingly. Those that stay keep their connections, and the
+    /// tracker keeps its peers in any case. A failure to listen on a default address is logged as a warning.
+    /// \return the failure to listen on a configured address; all others are open then.
     [[nodiscard]] result<void> apply(tracker_settings const& wanted, network_settings const& network);
 
     void set_images(std::vector<tracker::image> const& images);
 
-    /// On which it listens, at every address where there is such a listener; 0 for none.
+    /// The port of the listener on all addresses, or of any other if there is none; 0 without listeners.
     [[nodiscard]] std::uint16_t port() const;
 
     void close();

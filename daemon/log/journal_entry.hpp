@@ -10,7 +10,7 @@
 
 namespace seedbed {
 
-/// The priority of syslog(3) that stands for \p level in the journal. The journal knows nothing finer than debug.
+/// The syslog(3) priority of \p level in the journal, which has nothing below debug.
 [[nodiscard]] constexpr int journal_priority(log_level level) noexcept {
     switch (level) {
     case log_level::error:
@@ -26,8 +26,8 @@ namespace seedbed {
     return LOG_DEBUG;
 }
 
-/// One journal entry as "KEY=value" each (systemd.journal-fields(7)), \p message as it is. Values of \p fields are not
-/// altered, so that they match what is searched for; the journal's protocol carries any byte in a value.
+/// The fields of a journal entry as "KEY=value" (systemd.journal-fields(7)), with \p message unchanged. The values of
+/// \p fields are unchanged, too, so that a search finds them; the journal's protocol carries any byte in a value.
 [[nodiscard]] inline std::vector<std::string> journal_entry(log_level level, log_fields const& fields,
                                                             std::string_view message) {
     std::vector<std::string> entry;

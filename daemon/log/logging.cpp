@@ -37,9 +37,9 @@ struct log_call {
     log_fields const& fields;
 };
 
-/// What log() was called with, for the sink: spdlog's messages have no room for fields. The logger is synchronous, so a
-/// sink runs on the thread that logs and within its call: a pointer for each thread needs neither lock nor copy, and
-/// what it points at is alive as long as the sink may look.
+/// The arguments of log(), for the sink: spdlog's messages have no fields. The logger is synchronous, so a sink runs
+/// within the call on the thread that logs: a pointer for each thread needs neither a lock nor a copy, and stays valid
+/// while the sink uses it.
 thread_local log_call const* current_call = nullptr;
 
 class scoped_call {
@@ -60,14 +60,13 @@ void write_to_stderr(std::string_view text) noexcept {
         if (written > 0) {
             text.remove_prefix(static_cast<std::size_t>(written));
         } else if (written == 0 || errno != EINTR) {
-            return; // there is nowhere left to tell of it
+            return; // there is no other place to report it
         }
     }
 }
 
 [[nodiscard]] bool send_to_journal(std::vector<std::string>& entry) {
-    // sd_journal_sendv reports success where the socket does not exist (ENOENT), as in a container or a chroot without
-    // a journal.
+    // sd_journal_sendv reports success if the socket does not exist (ENOENT), as in a container without a journal.
     if (::access(journal_socket, F_OK) != 0) {
         return false;
     }
@@ -79,15 +78,15 @@ void write_to_stderr(std::string_view text) noexcept {
     return sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) >= 0;
 }
 
-/// Structured entries to journald; what it does not take goes to standard error as a line with the level in front as
-/// sd-daemon(3) has it, so that no message is lost.
+/// Writes structured entries to journald. An entry that journald does not accept is written to standard error, with the
+/// level in front as in sd-daemon(3).
 ///
-/// Threads: any, one at a time by base_sink's lock, which keeps the lines on standard error whole.
+/// Threads: any; base_sink's lock keeps the lines on standard error whole.
 class journal_sink final : public spdlog::sinks::base_sink<std::mutex> {
 protected:
     void sink_it_(spdlog::details::log_msg const& message) override {
         std::string_view const text{message.payload.data(), message.payload.size()};
-        auto const& call = *current_call; // log() is the only one that uses the logger
+        auto const& call = *current_call; // only log() uses the logger
         auto entry = journal_entry(call.level, call.fields, text);
         if (!send_to_journal(entry)) {
             std::string line = "<";
@@ -95,7 +94,7 @@ protected:
             write_to_stderr(line);
         }
     }
-    void flush_() override {} // nothing is held back
+    void flush_() override {} // nothing is buffered
 };
 
 class function_sink final : public spdlog::sinks::base_sink<std::mutex> {
@@ -107,7 +106,7 @@ protected:
     void sink_it_(spdlog::details::log_msg const& message) override {
         m_write(current_call->level, {message.payload.data(), message.payload.size()});
     }
-    void flush_() override {} // nothing is held back
+    void flush_() override {} // nothing is buffered
 
 private:
     log_writer const m_write;
@@ -119,7 +118,7 @@ private:
     return sink;
 }
 
-/// Is JOURNAL_STREAM, "DEVICE:INODE" in decimal, the file that is standard error? It may be inherited from a service
+/// Whether JOURNAL_STREAM, "DEVICE:INODE" in decimal, is standard error. The variable may be inherited from a service
 /// that gave its child another standard error.
 [[nodiscard]] bool stderr_is_journal() noexcept {
     auto const* const variable = std::getenv("JOURNAL_STREAM"); // NOLINT(concurrency-mt-unsafe): no threads yet
@@ -139,13 +138,13 @@ private:
     return second.ec == std::errc{} && second.ptr == end && device == file.st_dev && inode == file.st_ino;
 }
 
-/// The one logger; until start_logging() plain lines on standard error, from info up. It is never destroyed: threads
-/// may log while the process ends.
+/// The logger of the process. Until start_logging(), it writes plain lines to standard error, from info up. It is never
+/// destroyed: threads may log while the process exits.
 [[nodiscard]] spdlog::logger& the_logger() {
     static auto& logger = *[] {
         auto* const made = new spdlog::logger("seedbed", make_stderr_sink(spdlog::color_mode::never));
         made->set_level(spdlog::level::info);
-        made->flush_on(spdlog::level::trace); // each line at once
+        made->flush_on(spdlog::level::trace); // each line
         return made;
     }();
     return logger;
@@ -167,8 +166,8 @@ private:
     return spdlog::level::trace;
 }
 
-/// Bytes of the character that \p text begins with; 0 where that is a control character (C0, DEL or C1) or no
-/// well-formed UTF-8 (RFC 3629, section 4). \p text is not empty.
+/// The length in bytes of the first character of \p text, which is not empty; 0 if that is a control character (C0, DEL
+/// or C1) or not well-formed UTF-8 (RFC 3629, section 4).
 [[nodiscard]] std::size_t character_length(std::string_view text) noexcept {
     auto const in = [text](std::size_t index, unsigned low, unsigned high) {
         return index < text.size() && static_cast<unsigned char>(text[index]) >= low &&

@@ -88,7 +88,7 @@ start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-
     --seed-time=0 --dir=got sda1.torrent
 expect_line seed.log " sda1: [12]/3 complete \(${address[target]} after [0-9.ms]+, verified\)"
 expect_line seed.log " sda1: [12]/3 complete \(${address[aria]} after [0-9.ms]+, has all pieces\)"
-expect_line seed.log " sda1: 2/3 complete \(.*; still going: ${address[straggler]} [0-9]+% at [0-9.]+ [KMG]?i?B/s"
+expect_line seed.log " sda1: 2/3 complete \(.*; remaining: ${address[straggler]} [0-9]+% at [0-9.]+ [KMG]?i?B/s"
 compare_extents sda1.info "$source" "$target"
 fleet '.complete == 2 and .verified == 1 and .failed == 0 and .missing == 0 and (.deployed | not) and (.hosts | length) == 3 and
     (host($aria) | .state == "pieces" and .progress == 1 and .fetched_bytes > 0) and
@@ -112,7 +112,7 @@ broken=$(start_nbd broken --filter=error file broken.img error=EIO error-pwrite-
 tc -n "$net-switch" qdisc delete dev "$to_straggler" root
 deploy_to straggler "$broken"
 expect_line straggler.log ' sda1: failed: '
-expect_line seed.log " warning sda1: ${address[straggler]} has failed: write .*Input/output error"
+expect_line seed.log " warning sda1: ${address[straggler]} failed: write .*Input/output error"
 never_line seed.log 'deployment complete|3/3'
 fleet '.complete == 2 and .failed == 1 and (host($straggler) | .state == "failed" and (.failure | test("^write .*Input/output error")))'
 shown "^ +${address[straggler]} +failed: write .*"
@@ -127,7 +127,7 @@ deploy_to straggler "$good"
 expect_line straggler.log ' sda1: done: '
 expect_line seed.log " sda1: 3/3 complete \(${address[straggler]} after [0-9.ms]+, verified\)"
 expect_line seed.log ' sda1: deployment complete: 3/3 in [0-9.ms]+$'
-expect_line seed.log " sda1: $work/hook: exit status 0 after [0-9.]+ s: told the printer"
+expect_line seed.log " sda1: $work/hook: exit status 0 after [0-9.]+s: told the printer"
 compare_extents sda1.info "$source" "$good"
 jq -e --arg hash "$(jq -r .info_hash <("$seedbed" create --partclone sda1.info --name sda1 -o again.torrent --json))" \
     --arg aria "${address[aria]}" --arg target "${address[target]}" --arg straggler "${address[straggler]}" '

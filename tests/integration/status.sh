@@ -82,7 +82,7 @@ write_config other.toml "$(free_port)"
 sed -i "s/other.toml.sock/target.toml.sock/" other.toml
 start_daemon other other.toml
 expect_line other.log ' ready$' 20
-expect_line other.log " warning .*$socket: another program listens on this socket" 5
+expect_line other.log " warning .*$socket: another program is listening on this socket" 5
 stop_daemon other
 [[ -S $socket ]] || fail "another daemon has taken the socket away"
 run 0 --socket "$socket"

@@ -92,7 +92,7 @@ for number in {1..6}; do
     expect_status "t$number" 0
 done
 expect_status t8 6
-expect_line server.log " warning sda1: ${address[t8]} has failed: write .*Input/output error"
+expect_line server.log " warning sda1: ${address[t8]} failed: write .*Input/output error"
 
 # --- the killed deployment resumes
 
@@ -100,7 +100,7 @@ tc -n "$net-switch" qdisc delete dev "$slow" root
 start_target t7 "${disk[t7]}" --seed-until-idle 1s
 expect_status t7 0
 jq -e '.bytes.reused > 0 and .bytes.fetched < .bytes.image' t7.json >/dev/null || fail "t7 downloaded everything again: $(<t7.json)"
-expect_line server.log " sda1: 7/8 complete \(.*; still going: ${address[t8]}"
+expect_line server.log " sda1: 7/8 complete \(.*; remaining: ${address[t8]}"
 never_line server.log 'deployment complete|8/8'
 [[ ! -e complete.json ]] || fail "the hook ran before all hosts were done"
 on server curl -sf "http://${address[server]}:9150/metrics" >metrics

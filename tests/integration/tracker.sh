@@ -93,7 +93,7 @@ expect_line seed.log " complete \(${address[target]} after [0-9.ms]+, verified\)
 expect_line seed.log " complete \(${address[aria]} after [0-9.ms]+, has all pieces\)" 20
 
 expect_line seed.log ' 4 complete \(' 20
-never_line seed.log ' still going: | 5 complete'
+never_line seed.log ' remaining: | 5 complete'
 
 # --- what the tracker says
 

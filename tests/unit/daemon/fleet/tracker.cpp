@@ -126,15 +126,16 @@ TEST_CASE("tracker: the announces of real clients are understood", "[tracker]") 
 TEST_CASE("tracker: what is no announce is refused, and nothing is heard of it", "[tracker]") {
     fixture f;
     std::string const id = "&peer_id=-AA0000-000000000000";
-    CHECK(f.raw("/announce").failure() == "info_hash is missing or has not 20 bytes");
-    CHECK(f.raw("/announce?info_hash=abc" + id + "&port=1").failure() == "info_hash is missing or has not 20 bytes");
+    CHECK(f.raw("/announce").failure() == "info_hash is missing or not 20 bytes long");
+    CHECK(f.raw("/announce?info_hash=abc" + id + "&port=1").failure() == "info_hash is missing or not 20 bytes long");
     CHECK(f.raw("/announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=b&port=1").failure() ==
-          "peer_id is missing or has not 20 bytes");
+          "peer_id is missing or not 20 bytes long");
     for (std::string const port : {"", "&port=", "&port=65536", "&port=-1", "&port=1x", "&port=99999999999999999999"}) {
-        CHECK(f.raw("/announce?info_hash=aaaaaaaaaaaaaaaaaaaa" + id + port).failure() == "port is missing or no port");
+        CHECK(f.raw("/announce?info_hash=aaaaaaaaaaaaaaaaaaaa" + id + port).failure() ==
+              "port is missing or not a port number");
     }
     for (std::string const escape : {"%", "%1", "%zz", "%+1", "%0x"}) {
-        CHECK(f.raw("/announce?info_hash=" + escape).failure() == "the request is not percent-encoded");
+        CHECK(f.raw("/announce?info_hash=" + escape).failure() == "invalid percent-encoding");
     }
     CHECK(f.raw("/announce?info_hash=aaaaaaaaaaaaaaaaaaaa" + id + "&port=1").failure() ==
           "this tracker does not serve this torrent");
@@ -305,5 +306,5 @@ TEST_CASE("tracker: scrape tells of what is asked for, or of all", "[tracker]") 
     auto const some =
         answer(f.subject.scrape("/scrape?info_hash=" + other + "&info_hash=" + std::string(20, 'n'), f.now));
     CHECK(some.root.dict_find_dict("files").dict_size() == 1);
-    CHECK(answer(f.subject.scrape("/scrape?info_hash=%", f.now)).failure() == "the request is not percent-encoded");
+    CHECK(answer(f.subject.scrape("/scrape?info_hash=%", f.now)).failure() == "invalid percent-encoding");
 }

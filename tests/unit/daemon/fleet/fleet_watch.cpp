@@ -1,0 +1,330 @@
+#include "daemon/fleet/fleet_watch.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "daemon/http/query_string.hpp"
+#include "daemon/log/logging.hpp"
+#include "support/endpoints.hpp"
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+using seedbed::test::temp_dir;
+using event = announcement::event_kind;
+using lines = std::vector<std::string>;
+
+namespace {
+
+std::string const hash_hex = "00112233445566778899aabbccddeeff00112233";
+std::string const other_hex = "ffffffffffffffffffffffffffffffffffffffff";
+
+fleet_settings expect(int hosts) {
+    fleet_settings wanted;
+    wanted.expect = hosts;
+    return wanted;
+}
+
+fleet_watch::image image_of(fleet_settings const& settings, std::string const& name = "sda1",
+                            std::string const& hash = hash_hex) {
+    fleet_watch::image made;
+    made.name = name;
+    made.hashes = {hash};
+    made.total_bytes = 1000;
+    made.settings = settings;
+    return made;
+}
+
+struct fixture {
+    boost::asio::io_context context{1};
+    lines logged;
+    std::vector<std::string> asked; ///< images whose peers were requested
+    std::vector<peer_status> peers; ///< the answer
+    std::optional<fleet_watch> subject;
+
+    fixture() {
+        start_logging(log_level::info, [this](log_level, std::string_view line) { logged.emplace_back(line); });
+        subject.emplace(
+            context,
+            [this](std::string const& name, fleet_watch::peers_handler const& call) {
+                asked.push_back(name);
+                call(peers);
+            },
+            5ms);
+    }
+    fixture(fixture const&) = delete;
+    fixture& operator=(fixture const&) = delete;
+    ~fixture() { start_logging(log_level::info); }
+
+    void follow(std::vector<fleet_watch::image> const& images) { subject->set_images(images, 100); }
+    void announce(int host, std::int64_t left, event what = event::none, std::string const& hash = hash_hex) {
+        announcement said;
+        said.info_hash = bytes_of_hex(hash).value();
+        said.peer_id = "-AA0000-host-" + std::to_string(1000000 + host);
+        said.peer = {boost::asio::ip::make_address("10.0.0." + std::to_string(host)), 6881};
+        said.left = left;
+        said.event = what;
+        subject->on_announce(said, 60s);
+    }
+    /// From its first announce to its last.
+    void deploy(int host) {
+        announce(host, 1000, event::started);
+        announce(host, 0, event::completed);
+    }
+    [[nodiscard]] std::size_t count(std::string const& part) const {
+        return static_cast<std::size_t>(std::ranges::count_if(
+            logged, [&](std::string const& line) { return line.find(part) != std::string::npos; }));
+    }
+    template <class Condition>
+    bool await(Condition reached) {
+        auto const end = std::chrono::steady_clock::now() + 20s;
+        while (!reached() && std::chrono::steady_clock::now() < end && !context.stopped()) {
+            context.run_one_until(end);
+        }
+        return reached();
+    }
+};
+
+/// Appends its standard input to a file, and a line for each run.
+struct recording_hook {
+    temp_dir folder;
+
+    [[nodiscard]] std::vector<std::string> command() const {
+        return {"/bin/sh", "-c",
+                "cat >" + (folder / "document").string() + "; echo run >>" + (folder / "runs").string()};
+    }
+    [[nodiscard]] std::size_t runs() const {
+        std::ifstream file(folder / "runs");
+        std::string line;
+        std::size_t count = 0;
+        while (std::getline(file, line)) {
+            ++count;
+        }
+        return count;
+    }
+    [[nodiscard]] nlohmann::json document() const {
+        std::ifstream file(folder / "document");
+        return nlohmann::json::parse(file, nullptr, false);
+    }
+};
+
+} // namespace
+
+TEST_CASE("fleet watch: the lines of a fleet are logged under the name of its image") {
+    fixture f;
+    f.follow({image_of(expect(1))});
+    f.deploy(1);
+    CHECK(f.logged ==
+          lines{"sda1: 1/1 complete (10.0.0.1 after 0s, has all pieces)", "sda1: deployment complete: 1/1 in 0s"});
+}
+
+TEST_CASE("fleet watch: an announce counts for the image of its info-hash, whichever of its hashes that is") {
+    fixture f;
+    auto two_hashes = image_of(expect(2));
+    two_hashes.hashes.push_back(other_hex);
+    f.follow({two_hashes, image_of(expect(2), "sda2", "1111111111111111111111111111111111111111")});
+    f.deploy(1);
+    f.announce(2, 1000, event::started, other_hex);
+    f.announce(3, 1000, event::started, "2222222222222222222222222222222222222222");
+    REQUIRE(f.subject->status("sda1"));
+    CHECK(f.subject->status("sda1")->hosts.size() == 2);
+    CHECK(f.subject->status("sda1")->complete == 1);
+    CHECK(f.subject->status("sda2")->hosts.empty());
+    CHECK(f.subject->status("sda3") == nullptr);
+    CHECK(f.subject->find("sda3") == nullptr);
+}
+
+TEST_CASE("fleet watch: a report counts, and one of an unknown image is refused") {
+    fixture f;
+    f.follow({image_of(expect(1))});
+    host_report report;
+    report.host = {boost::asio::ip::make_address("10.0.0.1"), 6881};
+    report.outcome = host_report::outcome_kind::verified;
+    CHECK_FALSE(f.subject->on_report(bytes_of_hex(other_hex).value(), report));
+    CHECK(f.logged.empty());
+    CHECK(f.subject->on_report(bytes_of_hex(hash_hex).value(), report));
+    CHECK(f.count("1/1 complete (10.0.0.1 after 0s, verified)") == 1);
+}
+
+TEST_CASE("fleet watch: the hook runs once a round, with the document of that round") {
+    fixture f;
+    recording_hook const hook;
+    auto wanted = expect(2);
+    wanted.on_complete = hook.command();
+    f.follow({image_of(wanted)});
+    f.deploy(1);
+    CHECK(f.count("running") == 0);
+    f.deploy(2);
+    REQUIRE(f.await([&] { return f.count("exit status 0 after") == 1; }));
+    auto const document = hook.document();
+    CHECK(document["format"] == 1);
+    CHECK(document["image"] == "sda1");
+    CHECK(document["info_hash"] == hash_hex);
+    CHECK(document["complete"] == 2);
+    CHECK(document["hosts"].size() == 2);
+
+    f.announce(2, 0, event::completed);
+    f.follow({image_of(wanted)});
+    CHECK(f.count("running /bin/sh") == 1);
+
+    f.announce(1, 1000, event::started);
+    CHECK(f.count("new round: 10.0.0.1 has started") == 1);
+    f.announce(1, 0, event::completed);
+    f.deploy(2);
+    REQUIRE(f.await([&] { return f.count("exit status 0 after") == 2; }));
+    CHECK(hook.runs() == 2);
+}
+
+TEST_CASE("fleet watch: a hook that fails is logged with the last line of its standard error") {
+    fixture f;
+    auto wanted = expect(1);
+    wanted.on_complete = {"/bin/sh", "-c", "echo no such printer >&2; exit 3"};
+    f.follow({image_of(wanted)});
+    f.deploy(1);
+    REQUIRE(f.await([&] { return f.count("exit status 3 after") == 1; }));
+    CHECK_THAT(f.logged.back(),
+               Catch::StartsWith("sda1: /bin/sh: exit status 3") && Catch::EndsWith(": no such printer"));
+}
+
+TEST_CASE("fleet watch: expected addresses, and no others, complete a deployment") {
+    fixture f;
+    recording_hook const hook;
+    fleet_settings wanted;
+    wanted.expect_hosts = test::addresses({"10.0.0.1", "10.0.0.2"});
+    wanted.on_complete = hook.command();
+    f.follow({image_of(wanted)});
+    f.deploy(1);
+    f.deploy(3);
+    CHECK(f.count("deployment complete") == 0);
+    CHECK(f.count("1/2 complete (10.0.0.3 after 0s, has all pieces; not expected)") == 1);
+    f.deploy(2);
+    CHECK(f.count("deployment complete: 2/2") == 1);
+    CHECK(f.await([&] { return hook.runs() == 1; }));
+}
+
+TEST_CASE("fleet watch: a reload that expects less can complete a deployment") {
+    fixture f;
+    f.follow({image_of(expect(3))});
+    f.deploy(1);
+    f.deploy(2);
+    CHECK(f.count("deployment complete") == 0);
+    f.follow({image_of(expect(2))});
+    CHECK(f.count("deployment complete: 2/2") == 1);
+}
+
+TEST_CASE("fleet watch: an image keeps its hosts through reloads and while it is closed") {
+    fixture f;
+    f.follow({image_of(expect(3))});
+    f.deploy(1);
+    auto closed = image_of(expect(3));
+    closed.hashes.clear();
+    f.follow({closed});
+    REQUIRE(f.subject->find("sda1") != nullptr);
+    CHECK(f.subject->find("sda1")->complete() == 1);
+    f.follow({image_of(expect(3))});
+    CHECK(f.subject->find("sda1")->complete() == 1);
+}
+
+TEST_CASE("fleet watch: an image with another info-hash, or none at all, starts anew") {
+    fixture f;
+    f.follow({image_of(expect(3))});
+    f.deploy(1);
+    f.follow({image_of(expect(3), "sda1", other_hex)});
+    CHECK(f.subject->find("sda1")->complete() == 0);
+    f.follow({});
+    CHECK(f.subject->find("sda1") == nullptr);
+    auto closed = image_of(expect(3));
+    closed.hashes.clear();
+    f.follow({closed}); // never open: nothing to follow
+    CHECK(f.subject->find("sda1") == nullptr);
+}
+
+TEST_CASE("fleet watch: after a connection the peers of images in the swarm are requested three times") {
+    fixture f;
+    auto in_swarm = image_of(expect(3));
+    in_swarm.in_swarm = true;
+    f.follow({in_swarm, image_of(expect(3), "sda2", other_hex)});
+    CHECK(f.asked.empty());
+    f.subject->wake();
+    f.context.run_for(20s); // returns when no timer is left
+    CHECK(f.context.stopped());
+    CHECK(f.asked == lines{"sda1", "sda1", "sda1"});
+}
+
+TEST_CASE("fleet watch: peers are requested while one is connected") {
+    fixture f;
+    auto in_swarm = image_of(expect(3));
+    in_swarm.in_swarm = true;
+    f.follow({in_swarm});
+    peer_status peer;
+    peer.address = "10.0.0.1";
+    peer.port = 6881;
+    peer.id = "2d4141303030302d686f73742d31303030303031";
+    peer.fraction = 0.5;
+    f.peers = {peer};
+    f.subject->wake();
+    REQUIRE(f.await([&] { return f.asked.size() > 6; }));
+    REQUIRE(f.subject->status("sda1")->hosts.size() == 1);
+    CHECK(f.subject->status("sda1")->hosts.front().connected);
+}
+
+TEST_CASE("fleet watch: peers are requested while a host is in progress, and no more when it stops") {
+    fixture f;
+    auto in_swarm = image_of(expect(3));
+    in_swarm.in_swarm = true;
+    f.follow({in_swarm});
+    f.announce(1, 1000, event::started);
+    REQUIRE(f.await([&] { return f.asked.size() > 6; }));
+    f.subject->stop();
+    auto const until_then = f.asked.size();
+    f.context.run_for(50ms);
+    CHECK(f.asked.size() == until_then);
+    f.subject->wake();
+    f.context.restart();
+    f.context.run_for(50ms);
+    CHECK(f.asked.size() == until_then);
+}
+
+TEST_CASE("fleet watch: stopping ends a hook, and starts no other") {
+    fixture f;
+    auto wanted = expect(1);
+    wanted.on_complete = {"/bin/sh", "-c", "exec sleep 1000"};
+    f.follow({image_of(wanted), image_of(wanted, "sda2", other_hex)});
+    f.deploy(1);
+    CHECK(f.count("running /bin/sh") == 1);
+    f.subject->stop();
+    REQUIRE(f.await([&] { return f.count("sda1: /bin/sh: timed out: killed by signal 15") == 1; }));
+    f.announce(1, 1000, event::started, other_hex);
+    f.announce(1, 0, event::completed, other_hex);
+    CHECK(f.count("sda2: deployment complete") == 1);
+    CHECK(f.count("running /bin/sh") == 1);
+}
+
+TEST_CASE("fleet watch: peers that arrive after its end are ignored") {
+    boost::asio::io_context context{1};
+    std::vector<fleet_watch::peers_handler> pending;
+    std::optional<fleet_watch> subject;
+    subject.emplace(
+        context, [&](std::string const&, fleet_watch::peers_handler call) { pending.push_back(std::move(call)); }, 1ms);
+    auto in_swarm = image_of(expect(1));
+    in_swarm.in_swarm = true;
+    subject->set_images({in_swarm}, 100);
+    subject->wake();
+    context.run_for(20s);
+    REQUIRE(pending.size() == 3);
+    subject->set_images({}, 100);
+    pending[0]({peer_status{}}); // of an image that is no longer followed
+    CHECK(subject->find("sda1") == nullptr);
+    subject.reset();
+    pending[1]({peer_status{}});
+}
