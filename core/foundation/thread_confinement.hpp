@@ -10,15 +10,16 @@ namespace seedbed {
 /// nothing where assertions are off.
 class thread_confinement {
 public:
-    void check() const noexcept {
-#ifndef NDEBUG
-        std::thread::id owner;
-        auto const self = std::this_thread::get_id();
-        assert(m_owner.compare_exchange_strong(owner, self) || owner == self);
-#endif
-    }
+    void check() const noexcept { assert(on_owner() && "an object confined to one thread is used on another"); }
 
 #ifndef NDEBUG
+    /// Whether this is the thread of the first call, which this one may be.
+    [[nodiscard]] bool on_owner() const noexcept {
+        std::thread::id owner;
+        auto const self = std::this_thread::get_id();
+        return m_owner.compare_exchange_strong(owner, self) || owner == self;
+    }
+
 private:
     mutable std::atomic<std::thread::id> m_owner{};
 #endif

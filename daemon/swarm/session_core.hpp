@@ -18,7 +18,7 @@
 #include <libtorrent/torrent_handle.hpp>
 
 #include "core/backend/backend.hpp"
-#include "core/foundation/thread_checker.hpp"
+#include "core/foundation/thread_confinement.hpp"
 #include "daemon/swarm/listener_watch.hpp"
 #include "daemon/swarm/session_options.hpp"
 #include "daemon/swarm/session_torrent.hpp"
@@ -94,7 +94,7 @@ struct session_core : std::enable_shared_from_this<session_core> {
     [[nodiscard]] session_torrent* find(id which);
     [[nodiscard]] session_torrent* find(libtorrent::torrent_handle const& handle);
 
-    thread_checker const thread;
+    thread_confinement const thread;
     boost::asio::io_context& main;
     std::shared_ptr<backend> const shared;
     session_options own;

@@ -11,7 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "core/foundation/thread_checker.hpp"
+#include "core/foundation/thread_confinement.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/swarm/network_shards.hpp"
 #include "daemon/swarm/shard_placement.hpp"
@@ -89,7 +89,7 @@ struct sharded_session::implementation : std::enable_shared_from_this<sharded_se
         };
     }
 
-    thread_checker const thread;
+    thread_confinement const thread;
     boost::asio::io_context& main;
     network_settings network;
     std::function<void()> on_activity;

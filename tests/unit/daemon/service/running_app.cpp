@@ -75,7 +75,7 @@ running_app::running_app() {
 }
 
 running_app::~running_app() {
-    if (m_app) {
+    if (m_thread.joinable()) {
         static_cast<void>(stop());
     }
     start_logging(log_level::info);
@@ -121,14 +121,16 @@ void running_app::start(std::string const& until) {
     auto loaded = load_settings(file("seedbed.toml"));
     INFO((loaded ? "" : loaded.error().lines.front()));
     REQUIRE(loaded);
-    m_app = std::make_unique<app>(file("seedbed.toml"), true, std::move(*loaded));
     m_ended = false;
-    m_thread = std::thread([this] {
-        auto const code = m_app->run();
-        std::scoped_lock const lock(m_mutex);
+    m_may_go = false;
+    m_thread = std::thread([this, initial = std::move(*loaded)]() mutable {
+        app daemon(file("seedbed.toml"), true, std::move(initial));
+        auto const code = daemon.run();
+        std::unique_lock lock(m_mutex);
         m_exit = code;
         m_ended = true;
         m_changed.notify_all();
+        m_changed.wait(lock, [this] { return m_may_go; }); // signals have handlers while it lives
     });
     await(until);
 }
@@ -148,9 +150,10 @@ exit_code running_app::stop(bool signalled) {
         if (!m_changed.wait_for(lock, deadline, [this] { return m_ended; })) {
             std::abort(); // its thread cannot be joined
         }
+        m_may_go = true;
+        m_changed.notify_all();
     }
     m_thread.join();
-    m_app.reset();
     return m_exit;
 }
 

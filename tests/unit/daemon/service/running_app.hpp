@@ -90,9 +90,9 @@ private:
     std::vector<std::string> m_notifications;
     std::size_t m_seen = 0;
     bool m_ended = false;
+    bool m_may_go = false; ///< the daemon that has ended
     std::optional<std::pair<std::string, std::vector<int>>> m_raise;
 
-    std::unique_ptr<app> m_app; ///< its signals have handlers while it lives
     std::thread m_thread;
     exit_code m_exit = exit_failed;
 };
