@@ -54,7 +54,7 @@ check_layout() {
   # What a command has left in the source folder is not to be committed.
   local stray
   stray=$(git ls-files -z 2>/dev/null | tr '\0' '\n' |
-    LC_ALL=C grep -avE '^((core|daemon|config|systemd|packaging|tests|\.ci)/|[A-Za-z.-]+$)' || true)
+    LC_ALL=C grep -avE '^((core|daemon|config|systemd|packaging|tests|\.ci|\.github)/|[A-Za-z.-]+$)' || true)
   if [[ -n $stray ]]; then
     printf 'not a folder of this project: %q\n' "$stray" >&2
     return 1
