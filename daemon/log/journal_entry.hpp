@@ -6,7 +6,8 @@
 
 #include <syslog.h>
 
-#include "daemon/log/logging.hpp"
+#include "config/settings.hpp"
+#include "daemon/log/log_fields.hpp"
 
 namespace seedbed {
 

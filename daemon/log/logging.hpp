@@ -5,16 +5,9 @@
 #include <string_view>
 
 #include "config/settings.hpp"
+#include "daemon/log/log_fields.hpp"
 
 namespace seedbed {
-
-/// What a message is about: in the journal the fields SEEDBED_IMAGE=, SEEDBED_DEVICE= and SEEDBED_PEER=. Empty ones are
-/// left out.
-struct log_fields {
-    std::string_view image;
-    std::string_view device;
-    std::string_view peer;
-};
 
 /// Sets up the one logger of the process: structured entries to journald where standard error is the journal's (the
 /// stream that JOURNAL_STREAM names, systemd.exec(5)), else lines on standard error, in colour on a terminal. What
