@@ -7,12 +7,10 @@
 #include <span>
 #include <utility>
 
+#include "core/foundation/block_size.hpp"
 #include "core/foundation/lazy_array.hpp"
 
 namespace seedbed {
-
-/// BitTorrent's block: the unit that peers ask for and the pool hands out, in bytes.
-inline constexpr int block_size = 16 * 1024;
 
 /// A block's number within its pool.
 enum class block_index : std::uint32_t {};
