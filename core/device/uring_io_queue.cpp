@@ -397,13 +397,16 @@ private:
                 return; // the job ends with that
             }
         }
+        {
+            // Before its end, so that a thread that learns of the end does not find the job still counted.
+            std::scoped_lock const lock(m_mutex);
+            --m_pending;
+            ++m_completed;
+            m_last_progress = std::chrono::steady_clock::now();
+        }
         running.job->end(running.outcome);
         m_free_jobs.push(running);
         --m_in_flight;
-        std::scoped_lock const lock(m_mutex);
-        --m_pending;
-        ++m_completed;
-        m_last_progress = std::chrono::steady_clock::now();
     }
 
     /// False on failure: then the kernel writes back at its own pace until the next time.
