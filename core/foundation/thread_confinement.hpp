@@ -10,6 +10,8 @@ namespace seedbed {
 /// nothing where assertions are off.
 class thread_confinement {
 public:
+    thread_confinement() noexcept {} // NOLINT(modernize-use-equals-default): const objects of an empty class need it
+
     void check() const noexcept { assert(on_owner() && "an object confined to one thread is used on another"); }
 
 #ifndef NDEBUG

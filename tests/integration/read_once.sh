@@ -45,7 +45,8 @@ expect_status() {
         ! status "$@" || return 0
         sleep 0.05
     done
-    fail "the status of $1 does not reach: $2"
+    fail "the status of $1 does not reach: $2: $(curl -s --max-time 10 --unix-socket "$work/$1.sock" http://localhost/status |
+        jq -c '.images[0] | {downloaded_bytes, peers}')"
 }
 lacks='any(.images[0].peers[]; .address == $server and .progress < 1)'
 has='any(.images[0].peers[]; .address == $server and .progress == 1)'
