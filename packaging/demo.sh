@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Shows Seedbed at work on this machine and proves the result: an ext4 file system with more than 1 GiB of data is captured with
-# partclone, seeded by one daemon from its loop device, and deployed by another to a second loop device.
+# Demonstrates Seedbed on this machine and proves the result: captures an ext4 file system with more than 1 GiB of data with
+# partclone, seeds it with one daemon from its loop device, and deploys it with another to a second loop device.
 #
 # Usage: sudo packaging/demo.sh
 #
 # Installs missing packages, builds the release preset, asks no questions, and leaves only packages and the build folder behind.
-# Needs about 3 GiB in TMPDIR (default: /var/tmp), or 6 GiB without loop devices, when image files take their place.
+# Needs about 3 GiB in TMPDIR (default: /var/tmp), or 6 GiB if loop devices are unavailable and image files replace them.
 # SEEDBED_PROGRAM names a program to use instead of building one. Exit status: 0 PASS, 1 FAIL.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
-python=/usr/bin/python3 # not one of a virtual environment
+python=/usr/bin/python3 # not that of a virtual environment
 disk_size=2G
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 
@@ -28,7 +28,7 @@ fail() {
 ((EUID == 0)) || { echo "demo.sh: run it as root: sudo packaging/demo.sh" >&2 && exit 1; }
 
 work=
-pids=()   # background processes, in the order in which they were started
+pids=()   # background processes, in the order of their start
 mounts=() # mount points
 loops=()  # loop devices
 # shellcheck disable=SC2317 # called by trap
@@ -57,7 +57,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# await_end PID SECONDS: fails if the process still runs after that time.
+# await_end PID SECONDS: waits until the process ends; fails if it still runs after that time.
 await_end() {
   local tenths
   for ((tenths = 0; tenths < $2 * 10; ++tenths)); do
@@ -67,7 +67,7 @@ await_end() {
   return 1
 }
 
-# as_owner COMMAND...: runs it as the owner of the source folder, so that a build under sudo leaves no files of root there.
+# as_owner COMMAND...: runs the command as the owner of the source folder, so that a build under sudo leaves no files of root.
 as_owner() {
   local owner home
   owner=$(stat -c %U "$source_dir")
@@ -100,12 +100,12 @@ mkdir captured mnt-source mnt-target
 need_space() {
   local free
   free=$(df --output=avail -B 1M . | tail -n 1)
-  ((free >= $1)) || fail "${work%/*} has ${free// /} MiB free, $1 are needed; set TMPDIR to another folder"
+  ((free >= $1)) || fail "${work%/*} has ${free// /} MiB free, but needs $1; set TMPDIR to another folder"
 }
 need_space 3000
 truncate -s "$disk_size" source.img target.img
 
-# attach FILE: puts its loop device in $attached; fails if none is available.
+# attach FILE: attaches a loop device and puts its name in $attached; fails if none is available.
 attach() {
   attached=$(losetup --find --show "$1" 2>>losetup.log) || return 1
   loops+=("$attached")
@@ -122,20 +122,20 @@ detach_all() {
 mount_at() {
   local device=$1 folder=$2
   shift 2
-  mounts+=("$work/$folder") # first, since a signal can come in between
+  mounts+=("$work/$folder") # first, since a signal can arrive in between
   mount "$@" "$device" "$work/$folder"
 }
 
-# fill FOLDER: many files, large and small, in a tree with every kind of entry.
+# fill FOLDER: creates many files, large and small, in a tree with every kind of entry.
 fill() {
   local i
   for i in 1 2 3 4; do
     head -c 272M /dev/urandom >"$1/large-$i"
-    # A part of the small files each time, so that they lie between the large ones.
+    # A quarter of the small files each time, so that they lie between the large ones.
     awk -v RS='\0' -v ORS='\0' -v i="$i" 'NR % 4 == i - 1' "$work/small-files" |
       tar --null --no-recursion -T - -P -cf - 2>>"$work/tar.log" | tar -C "$1" -xf - 2>>"$work/tar.log"
   done
-  # Delete some: the captured blocks become many extents, most of them no multiple of 16 KiB.
+  # Delete some, so that the captured blocks form many extents, most of which are not multiples of 16 KiB.
   find "$1/usr" -type f -print0 | awk -v RS='\0' -v ORS='\0' 'NR % 5 == 0' | xargs -0 rm -f
   mkdir -m 1777 "$1/odd"
   truncate -s 64M "$1/odd/sparse"
@@ -215,7 +215,7 @@ configuration seed "$source" "$seed_port" >seeding.toml
   echo "peers = [\"127.0.0.1:$seed_port\"]"
 } >deploying.toml
 
-# The receiver of NOTIFY_SOCKET. Draws the STATUS on standard error and prints one line: "seeding" or "failed: REASON".
+# Receives the messages of NOTIFY_SOCKET. Draws STATUS on standard error and prints one line: "seeding" or "failed: REASON".
 cat >watch.py <<'END'
 import os, re, socket, sys, time
 
@@ -261,7 +261,7 @@ while True:
                 # Keeps receiving, since the daemon sends messages until it ends.
 END
 
-# start WHAT: starts the daemon of WHAT.toml and waits until it seeds. Puts its process id in $daemon, the milliseconds in $took.
+# start WHAT: starts the daemon with WHAT.toml and waits until it seeds. Sets $daemon to its process id and $took to the milliseconds.
 start() {
   local what=$1 verdict begin watch tenths
   "$python" watch.py "$work/$what.socket" demo >"$what.verdict" &
@@ -303,12 +303,12 @@ seeder=$daemon
 say "deploy with another daemon, on port $deploy_port"
 start deploying
 deployer=$daemon
-# The log line comes at about the same time.
+# The log line appears at about the same time.
 for ((tenths = 0; tenths < 50; ++tenths)); do
   ! grep -q 'demo: done: ' deploying.log || break
   sleep 0.1
 done
-done_line=$(grep -o 'demo: done: .*' deploying.log | head -n 1) || fail "the deploying daemon seeds, but its log has no 'done:'"
+done_line=$(grep -o 'demo: done: .*' deploying.log | head -n 1) || fail "the deploying daemon seeds, but its log contains no 'done:'"
 echo "$done_line"
 stop "$deployer" deploying
 stop "$seeder" seeding
@@ -318,7 +318,7 @@ sync
 if $loop_mode; then
   blockdev --flushbufs "$source" "$target"
 fi
-# Independent of Seedbed: compares the extents of torrent.info on both disks, and their hashes with torrent.info.
+# Independent of Seedbed: compares the extents in torrent.info on both disks, and their hashes with those in torrent.info.
 cat >compare.py <<'END'
 import hashlib, os, sys
 
@@ -380,14 +380,14 @@ else
   debugfs -R "rdump / $work/mnt-source" "$source" >debugfs.log 2>&1
   debugfs -R "rdump / $work/mnt-target" "$target" >>debugfs.log 2>&1
 fi
-# listing FOLDER: prints modes, owners, sizes, times and links.
+# listing FOLDER: prints the modes, owners, sizes, times and links of its entries.
 listing() {
   (cd "$1" && find . -printf '%P %y %m %U:%G %s %n %T@ %l\n' | sort)
 }
 listing mnt-source >source.list
 listing mnt-target >target.list
 if ! $loop_mode; then
-  # Times differ: those of the folders copied into, and of the entry that debugfs wrote last.
+  # Some times differ: those of folders that debugfs copied into, and of the entry that it wrote last.
   sed -i -E 's/ [0-9]+\.[0-9]+ / /' source.list target.list
 fi
 files=$(wc -l <target.list)

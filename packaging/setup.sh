@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that Seedbed needs and that are not there yet; where all are there, it changes nothing and
-# needs no rights. Asks nothing.
+# Installs the missing Debian 12 packages that Seedbed needs. If none is missing, it changes nothing and does not need root.
+# Asks no questions.
 #
 # Usage: packaging/setup.sh [build|test|demo|bench]
-#   build   what building needs (the default)
-#   test    what building and all tests need
-#   demo    what building and packaging/demo.sh need
-#   bench   what the tests and the scripts of tests/bench need
+#   build   packages for building (the default)
+#   test    packages for building and all tests
+#   demo    packages for building and packaging/demo.sh
+#   bench   packages for the tests and the scripts of tests/bench
 set -euo pipefail
 
 fail() {
@@ -14,14 +14,14 @@ fail() {
   exit 1
 }
 
-# A|B is satisfied by either; A is the one that is installed, where apt knows it. A leading ? marks a package whose
-# absence from apt's lists is no failure: the tests that want it are skipped.
+# A|B is satisfied by either package; if neither is installed, A is installed if apt knows it, otherwise B. A leading ? marks an
+# optional package: if apt does not know it, the tests that use it are skipped.
 build=(
   g++ cmake ninja-build ccache pkg-config
   libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
   nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev catch2 lowdown
 )
-# busybox-static takes the place of busybox where that is installed; it has the same commands.
+# busybox-static replaces busybox if that is installed; it has the same commands.
 test=(
   'clang-format-14|clang-format' 'clang-tidy-14|clang-tidy' universal-ctags
   partclone e2fsprogs ntfs-3g xfsprogs btrfs-progs dosfstools mtools
@@ -51,7 +51,7 @@ known_to_apt() {
   [[ -n $(apt-cache madison "$1" 2>/dev/null) ]]
 }
 
-# missing ENTRY: none of its alternatives is installed.
+# missing ENTRY: succeeds if none of its alternatives is installed.
 missing() {
   local alternative alternatives
   IFS='|' read -ra alternatives <<<"${1#\?}"
@@ -66,7 +66,7 @@ for entry in "${wanted[@]}"; do
     entries+=("$entry")
   fi
 done
-# A package that apt does not offer can not make every later run update apt's lists again.
+# An optional package that apt does not offer must not make every later run update apt's lists.
 only_optional=true
 for entry in "${entries[@]}"; do
   if [[ $entry != \?* ]] || known_to_apt "${entry#\?}"; then
@@ -97,8 +97,8 @@ reason() {
   grep -m 1 '^E: ' "$log" || tail -n 1 "$log"
 }
 
-# Lists that can not be updated, for one of several sources perhaps, may still do: only the installation decides.
-apt update || echo "setup.sh: apt-get update failed, trying all the same: $(reason)" >&2
+# If an update fails, perhaps for one of several sources, the old lists may suffice: only the installation decides.
+apt update || echo "setup.sh: apt-get update failed, continuing: $(reason)" >&2
 
 packages=()
 for entry in "${entries[@]}"; do
@@ -111,15 +111,15 @@ for entry in "${entries[@]}"; do
     fi
   done
   if [[ $entry == \?* ]] && ! known_to_apt "$choice"; then
-    echo "setup.sh: $choice is not available here, going on without it"
+    echo "setup.sh: $choice is not available here, continuing without it"
     continue
   fi
   packages+=("$choice")
 done
 ((${#packages[@]})) || exit 0
 
-# Some of these packages are servers (a tracker, a BitTorrent client, a monitor): the tests start their own, and none is to run on
-# this machine because its package came.
+# Some of these packages are servers (a tracker, a BitTorrent client, a monitor). The tests start their own, so installing a
+# package must not start its server on this machine.
 if [[ ! -e /usr/sbin/policy-rc.d ]]; then
   policy=/usr/sbin/policy-rc.d
   printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -131,7 +131,7 @@ if command -v systemctl >/dev/null; then
   for server in opentracker transmission-daemon prometheus; do
     if [[ " ${packages[*]} " == *" $server "* ]]; then
       systemctl --quiet disable "$server.service" >"$log" 2>&1 ||
-        echo "setup.sh: $server.service can not be disabled, ignoring: $(reason)" >&2
+        echo "setup.sh: cannot disable $server.service, ignoring: $(reason)" >&2
     fi
   done
 fi

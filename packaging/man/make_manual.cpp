@@ -1,5 +1,5 @@
-// Makes a manual page from a template: replaces the comment lines named below by text made from the help texts, the
-// table of keys, or the SOURCE.
+// Makes a manual page from a template: replaces the comment lines named below with text made from the help texts, the
+// key table, or the SOURCE.
 
 #include <exception>
 #include <fstream>
@@ -23,7 +23,7 @@ std::string read(char const* path) {
     return text;
 }
 
-/// Replaces the line that holds \p mark. \return whether the page has one.
+/// Replaces the line that contains \p mark. \return whether the page has one.
 bool replace(std::string& page, std::string const& mark, std::string const& text) {
     auto const at = page.find("\n.\\\" " + mark + "\n");
     if (at == std::string::npos) {

@@ -36,7 +36,7 @@ std::string usage_words(std::string_view usage) {
     while (!usage.empty()) {
         auto const end = std::min(usage.find(' '), usage.size());
         auto const word = usage.substr(0, end);
-        // Brackets and dots mark what is optional or may be repeated: they belong to no word.
+        // Brackets and dots mark optional and repeatable parts: they belong to no word.
         auto const begin = std::min(word.find_first_not_of('['), word.size());
         auto const tail = word.substr(0, std::min(word.find("..."), word.size())).find_last_not_of(']') + 1;
         auto const core = word.substr(begin, tail - begin);
@@ -59,13 +59,13 @@ void add_exit_status(std::string& page, command_help const& help) {
     }
 }
 
-/// \p text, already escaped, in lines short enough for mandoc's lint.
+/// Folds \p text, already escaped, into lines short enough for mandoc's lint.
 std::string folded(std::string_view text) {
     constexpr std::size_t width = 78;
     std::string lines;
     std::string line;
     auto const end_line = [&] {
-        // Not a request, although it begins like one.
+        // Not a request, although it looks like one.
         lines += (line.starts_with('.') ? "\\&" : "") + line + '\n';
         line.clear();
     };
@@ -81,7 +81,7 @@ std::string folded(std::string_view text) {
     return lines;
 }
 
-/// Markdown's `code`, [text](link) and **emphasis** in a cell of a table.
+/// Converts Markdown's `code`, [text](link) and **emphasis** in a table cell.
 std::string inline_text(std::string_view markdown) {
     std::string text;
     while (!markdown.empty()) {
@@ -109,8 +109,8 @@ std::string inline_text(std::string_view markdown) {
     return text;
 }
 
-/// A comment as paragraphs, of which the first begins with \p first. A line "name   text" and the indented lines below
-/// it are an item of a list.
+/// A comment as paragraphs; the first one begins with \p first. A line "name   text" and the indented lines below it
+/// form an item of a list.
 std::string comment_text(std::vector<std::string_view> const& comment, std::string const& first) {
     std::string page;
     std::string text;
@@ -213,7 +213,7 @@ std::string literal(std::string_view text) {
             escaped += "\\(dq"; // safe in an argument of a macro, too
             break;
         default:
-            // The only character of the sources that is not ASCII: the ellipsis, for a variable part.
+            // The only non-ASCII character in the sources: the ellipsis, for a variable part.
             if (text.substr(i).starts_with("\xe2\x80\xa6")) {
                 escaped += "...";
                 i += 2;
@@ -258,11 +258,11 @@ std::string commands_section(std::vector<subcommand> const& all) {
 
 std::string keys_section(std::string_view toml) {
     std::string page;
-    bool at_heading = true; // nothing is written below it yet
+    bool at_heading = true; // no text below it yet
     bool in_table = false;
-    std::vector<std::string_view> comment; // read, not written yet
+    std::vector<std::string_view> comment; // read, but not written yet
     bool comment_ended = false;            // by an empty line
-    std::vector<std::string_view> keys;    // explained by the comment, one below the other
+    std::vector<std::string_view> keys;    // the consecutive keys that the comment explains
 
     auto const write_comment = [&] {
         if (!comment.empty()) {

@@ -13,7 +13,7 @@ namespace seedbed::manual {
 /// \p text, escaped so that roff prints it literally.
 [[nodiscard]] std::string literal(std::string_view text);
 
-/// The same for a paragraph: no line of it is a control line.
+/// The same for a paragraph: none of its lines is a control line.
 [[nodiscard]] std::string paragraph(std::string_view text);
 
 /// A section for each subcommand: text, options and exit status.
