@@ -15,7 +15,7 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using key_list = std::vector<config_key<settings>>;
+using daemon_key_list = std::vector<config_key<settings>>;
 constexpr auto live = key_change::live;
 constexpr auto restart = key_change::restart;
 constexpr std::int64_t kib = 1LL << 10;
@@ -24,7 +24,7 @@ constexpr std::int64_t tib = 1LL << 40;
 /// libtorrent takes the size of a .torrent file as an int.
 constexpr std::int64_t max_torrent_size = (1LL << 31) - 1;
 
-void add_network(key_list& keys) {
+void add_network(daemon_key_list& keys) {
     using part = network_settings;
     key_section table(
         keys, "network", [](auto& all) -> auto& { return all.network; });
@@ -40,7 +40,7 @@ void add_network(key_list& keys) {
     table.add("shards", &part::shards, kind::number{{1, 16}}, restart);
 }
 
-void add_tracker(key_list& keys) {
+void add_tracker(daemon_key_list& keys) {
     using part = tracker_settings;
     kind::duration const interval{{seconds(1), hours(1)}};
     kind::number const peers{{1, 1'000'000}};
@@ -56,7 +56,7 @@ void add_tracker(key_list& keys) {
     table.add("max_request", &part::max_request, kind::size{{kib, 64 * kib}}, live);
 }
 
-void add_memory(key_list& keys) {
+void add_memory(daemon_key_list& keys) {
     using part = memory_settings;
     key_section table(
         keys, "memory", [](auto& all) -> auto& { return all.memory; });
@@ -67,7 +67,7 @@ void add_memory(key_list& keys) {
     table.add("max_torrent", &part::max_torrent, kind::size{{mib, max_torrent_size}}, live);
 }
 
-void add_hashing(key_list& keys) {
+void add_hashing(daemon_key_list& keys) {
     using part = hashing_settings;
     key_section table(
         keys, "hashing", [](auto& all) -> auto& { return all.hashing; });
@@ -75,7 +75,7 @@ void add_hashing(key_list& keys) {
     table.add("ahead", &part::ahead, kind::flag{}, restart);
 }
 
-void add_resume(key_list& keys) {
+void add_resume(daemon_key_list& keys) {
     using part = resume_settings;
     key_section table(
         keys, "resume", [](auto& all) -> auto& { return all.resume; });
@@ -83,7 +83,7 @@ void add_resume(key_list& keys) {
     table.add("folder", &part::folder, kind::path{}, live, "systemd's state folder, else /var/lib/seedbed");
 }
 
-void add_interfaces(key_list& keys) {
+void add_interfaces(daemon_key_list& keys) {
     key_section control(
         keys, "control", [](auto& all) -> auto& { return all.control; });
     control.add("socket", &control_settings::socket, kind::socket_path{}, live);
@@ -98,7 +98,7 @@ void add_interfaces(key_list& keys) {
             live);
 }
 
-void add_profile(key_list& keys, storage_class cls) {
+void add_profile(daemon_key_list& keys, storage_class cls) {
     using namespace io_profile_limits;
     using part = io_profile;
     key_section table(
@@ -120,8 +120,8 @@ void add_profile(key_list& keys, storage_class cls) {
         restart);
 }
 
-key_list make_keys() {
-    key_list keys;
+daemon_key_list make_daemon_keys() {
+    daemon_key_list keys;
     add_network(keys);
     add_tracker(keys);
     add_memory(keys);
@@ -149,7 +149,7 @@ char const* to_string(key_change change) noexcept {
 }
 
 std::vector<config_key<settings>> const& daemon_keys() {
-    static auto const keys = make_keys();
+    static auto const keys = make_daemon_keys();
     return keys;
 }
 

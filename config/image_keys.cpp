@@ -125,9 +125,9 @@ struct command_line {
     [[nodiscard]] static key_form form() { return {"path, or list of path and arguments", {}}; }
 };
 
-using key_list = std::vector<config_key<image_settings>>;
+using image_key_list = std::vector<config_key<image_settings>>;
 
-void add_identity(key_list& keys) {
+void add_identity(image_key_list& keys) {
     using part = image_settings;
     constexpr auto reopen = key_change::reopen;
     key_section table(
@@ -140,7 +140,7 @@ void add_identity(key_list& keys) {
               "required");
 }
 
-void add_swarm_and_device(key_list& keys) {
+void add_swarm_and_device(image_key_list& keys) {
     using part = image_settings;
     constexpr auto live = key_change::live;
     constexpr auto reopen = key_change::reopen;
@@ -168,7 +168,7 @@ void add_swarm_and_device(key_list& keys) {
     table.add("super_seeding", &part::super_seeding, kind::flag{}, live).only = image_mode::seed;
 }
 
-void add_fleet(key_list& keys) {
+void add_fleet(image_key_list& keys) {
     using part = fleet_settings;
     constexpr auto live = key_change::live;
     key_section table(
@@ -180,8 +180,8 @@ void add_fleet(key_list& keys) {
               kind::duration{{std::chrono::seconds(1), std::chrono::hours(24)}}, live);
 }
 
-key_list make_keys() {
-    key_list keys;
+image_key_list make_image_keys() {
+    image_key_list keys;
     add_identity(keys);
     add_swarm_and_device(keys);
     add_fleet(keys);
@@ -191,7 +191,7 @@ key_list make_keys() {
 } // namespace
 
 std::vector<config_key<image_settings>> const& image_keys() {
-    static auto const keys = make_keys();
+    static auto const keys = make_image_keys();
     return keys;
 }
 

@@ -30,10 +30,6 @@ std::size_t blocks_of(std::int64_t bytes) {
     return static_cast<std::size_t>(std::max<std::int64_t>(bytes / block_size, 1));
 }
 
-constexpr std::uint32_t number(block_index index) {
-    return static_cast<std::uint32_t>(index);
-}
-
 } // namespace
 
 block_ref::block_ref(block_ref const& other) noexcept
@@ -104,8 +100,8 @@ block_index block_pool::pop_fresh() noexcept {
 void block_pool::push(block_index index) noexcept {
     auto head = m_head.load(std::memory_order_relaxed);
     for (;;) {
-        m_next[number(index)].store(static_cast<std::uint32_t>(head), std::memory_order_relaxed);
-        auto const changed = ((head >> 32) + 1) << 32 | number(index);
+        m_next[number_of(index)].store(static_cast<std::uint32_t>(head), std::memory_order_relaxed);
+        auto const changed = ((head >> 32) + 1) << 32 | number_of(index);
         if (m_head.compare_exchange_weak(head, changed, std::memory_order_release, std::memory_order_relaxed)) {
             return;
         }
@@ -122,7 +118,7 @@ block_ref block_pool::take() noexcept {
         m_in_use.fetch_sub(1, std::memory_order_relaxed);
         return {};
     }
-    m_references[number(index)].store(1, std::memory_order_relaxed);
+    m_references[number_of(index)].store(1, std::memory_order_relaxed);
     return {*this, index};
 }
 
@@ -140,12 +136,12 @@ block_ref block_pool::allocate_beyond(std::size_t most) noexcept {
 }
 
 void block_pool::add_reference(block_index index) noexcept {
-    m_references[number(index)].fetch_add(1, std::memory_order_relaxed);
+    m_references[number_of(index)].fetch_add(1, std::memory_order_relaxed);
 }
 
 void block_pool::release(block_index index) noexcept {
     assert(references(index) > 0);
-    if (m_references[number(index)].fetch_sub(1, std::memory_order_acq_rel) != 1) {
+    if (m_references[number_of(index)].fetch_sub(1, std::memory_order_acq_rel) != 1) {
         return;
     }
     if (in_use() > capacity()) {
@@ -157,7 +153,7 @@ void block_pool::release(block_index index) noexcept {
 
 void block_pool::give_back(block_index index) noexcept {
     m_giving_back.fetch_add(1); // before m_pinned is looked at: pin() does it the other way round
-    if (number(index) >= m_pinned.load()) {
+    if (number_of(index) >= m_pinned.load()) {
         // The next owner finds zeros. If this fails, the block keeps its memory.
         static_cast<void>(::madvise(data(index), block_bytes, MADV_DONTNEED));
     }
@@ -187,11 +183,11 @@ block_index block_pool::index_of(char const* address) const noexcept {
 }
 
 char* block_pool::data(block_index index) const noexcept {
-    return m_memory + std::size_t{number(index)} * block_bytes;
+    return m_memory + std::size_t{number_of(index)} * block_bytes;
 }
 
 std::uint32_t block_pool::references(block_index index) const noexcept {
-    return m_references[number(index)].load(std::memory_order_relaxed);
+    return m_references[number_of(index)].load(std::memory_order_relaxed);
 }
 
 void block_pool::set_capacity(std::int64_t bytes) {

@@ -15,6 +15,9 @@ namespace seedbed {
 /// A block's number within its pool.
 enum class block_index : std::uint32_t {};
 inline constexpr block_index no_block{0xffff'ffffU};
+[[nodiscard]] constexpr std::uint32_t number_of(block_index index) noexcept {
+    return static_cast<std::uint32_t>(index);
+}
 
 class block_pool;
 

@@ -6,12 +6,8 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::uint32_t number(block_index index) noexcept {
-    return static_cast<std::uint32_t>(index);
-}
-
 block_entry& at(block_table const& table, block_index index) noexcept {
-    return table[number(index)];
+    return table[number_of(index)];
 }
 
 /// One list of clean blocks. \return how many are in it; -1 if it is broken.
@@ -45,12 +41,12 @@ bool newer_agrees(block_table const& table, block_entry const& found) noexcept {
 
 void cache_stripe::link(block_table const& table, block_index index) noexcept {
     auto& added = at(table, index);
-    added.next = std::exchange(buckets[bucket_of(added.key)], number(index) + 1);
+    added.next = std::exchange(buckets[bucket_of(added.key)], number_of(index) + 1);
 }
 
 void cache_stripe::unlink(block_table const& table, block_index index) noexcept {
     auto* link = &buckets[bucket_of(at(table, index).key)];
-    while (*link != number(index) + 1) {
+    while (*link != number_of(index) + 1) {
         assert(*link != 0);
         link = &table[*link - 1].next;
     }
@@ -67,12 +63,12 @@ void cache_stripe::lru_push(block_table const& table, block_index index, std::ui
     pushed.lru_prev = list.newest;
     pushed.lru_next = 0;
     if (list.newest != 0) {
-        table[list.newest - 1].lru_next = number(index) + 1;
+        table[list.newest - 1].lru_next = number_of(index) + 1;
     } else {
-        list.oldest = number(index) + 1;
+        list.oldest = number_of(index) + 1;
         list.oldest_used_at.store(pushed.used_at, std::memory_order_relaxed);
     }
-    list.newest = number(index) + 1;
+    list.newest = number_of(index) + 1;
 }
 
 void cache_stripe::lru_remove(block_table const& table, block_index index) noexcept {

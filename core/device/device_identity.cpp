@@ -19,8 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t sector = 512; ///< bytes; the unit of sysfs, whatever the disk's sectors are
-
 std::string read_line(fs::path const& path) {
     return trimmed(read_text(path));
 }
@@ -59,8 +57,8 @@ void describe_block_device(dev_t device, system_paths const& paths, device_ident
     }
     auto const partition = is_partition(folder);
     auto const disk = partition ? folder.parent_path() : folder;
-    into.size = to_number(read_line(folder / "size")).value_or(0) * sector;
-    into.start = partition ? to_number(read_line(folder / "start")).value_or(0) * sector : 0;
+    into.size = to_number(read_line(folder / "size")).value_or(0) * sysfs_sector;
+    into.start = partition ? to_number(read_line(folder / "start")).value_or(0) * sysfs_sector : 0;
     into.disk_sequence = static_cast<std::uint64_t>(to_number(read_line(disk / "diskseq")).value_or(0));
     into.sectors_written = count_sectors_written(folder, disk);
     if (auto const backing = read_line(disk / "loop" / "backing_file"); !backing.empty()) {

@@ -19,8 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t sector = 512; ///< bytes; the unit of sysfs, whatever the disk's sectors are
-
 /// Its name below /dev: sysfs has "!" for "/".
 std::string device_name(fs::path const& folder) {
     auto name = folder.filename().string();
@@ -95,7 +93,7 @@ std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths
         }
         partition_overview partition;
         partition.path = "/dev/" + device_name(folder);
-        partition.size = number_in(folder / "size") * sector;
+        partition.size = number_in(folder / "size") * sysfs_sector;
         partition.content = probe_content(partition.path)
                                 .value_or(disk_content{}); // empty if it cannot be read: it is for display only
         partition.mount_point = mount_point_of(*number, paths);

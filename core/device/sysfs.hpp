@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -11,6 +12,9 @@
 namespace seedbed {
 
 // Small readers of /sys, for what looks at block devices. Threads: any.
+
+/// Bytes: the unit of sizes and offsets in sysfs, whatever the disk\'s own sectors are.
+inline constexpr std::int64_t sysfs_sector = 512;
 
 /// "8:1", as sysfs and udev write a device's number, and back.
 [[nodiscard]] std::string number_pair(dev_t device);

@@ -29,7 +29,7 @@ namespace {
 
 constexpr std::int64_t mib = 1 << 20;
 /// Pieces shorter than this are read and hashed several at a time.
-constexpr std::int64_t least_unit = 4 * mib;
+constexpr std::int64_t least_read = 4 * mib;
 /// Memory for pieces, in bytes: enough to keep the device busy, and little enough for the machine.
 constexpr std::int64_t least_memory = 96 * mib;
 constexpr std::int64_t most_memory = 1024 * mib;
@@ -64,7 +64,7 @@ public:
         , m_options(options)
         , m_threads(options.threads > 0 ? options.threads
                                         : static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)))
-        , m_unit(options.piece_length * std::max<std::int64_t>(least_unit / options.piece_length, 1))
+        , m_unit(options.piece_length * std::max<std::int64_t>(least_read / options.piece_length, 1))
         , m_request(std::clamp(options.profile.read_ahead, least_request, most_request))
         , m_memory(static_cast<std::size_t>(unit_count() * m_unit))
         , m_layout(byte_count{extents.total_size()}, byte_count{options.piece_length})

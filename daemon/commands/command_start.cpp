@@ -1,6 +1,7 @@
 #include "daemon/commands/command_start.hpp"
 
 #include <iostream>
+#include <utility>
 
 #include <boost/program_options.hpp>
 
@@ -62,6 +63,10 @@ int end_output(std::string_view command, int code) {
 int show_help(command_help const& help) {
     std::cout << help_text(help);
     return end_output(help.name, exit_ok);
+}
+
+tl::unexpected<error> bad_option(std::string message) {
+    return tl::unexpected(error{std::move(message)});
 }
 
 exit_code fail(std::string_view command, exit_code code, std::string_view message) {

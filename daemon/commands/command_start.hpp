@@ -37,6 +37,9 @@ namespace seedbed {
 /// Prints the help on standard output.
 [[nodiscard]] int show_help(command_help const& help);
 
+/// The error of an option whose value cannot be taken.
+[[nodiscard]] tl::unexpected<error> bad_option(std::string message);
+
 /// Prints \p message on standard error, after the command's name. \return \p code.
 exit_code fail(std::string_view command, exit_code code, std::string_view message);
 

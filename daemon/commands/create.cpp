@@ -25,7 +25,7 @@ namespace seedbed {
 namespace {
 
 /// The "format" of the JSON document: raised when a key changes its meaning or is removed.
-constexpr int format_version = 1;
+constexpr int create_format = 1;
 
 std::string summary(create_options const& options, captured_image const& image, torrent_bytes const& made,
                     double seconds) {
@@ -33,10 +33,10 @@ std::string summary(create_options const& options, captured_image const& image, 
     auto const bytes = image.extents.total_size();
     auto const pieces = image.hashes.size();
     if (options.json) {
-        return nlohmann::ordered_json{{"format", format_version}, {"name", options.torrent.name},
-                                      {"path", options.output},   {"info_hash", made.info_hash},
-                                      {"bytes", bytes},           {"extents", extents},
-                                      {"pieces", pieces},         {"piece_size", options.torrent.piece_length},
+        return nlohmann::ordered_json{{"format", create_format}, {"name", options.torrent.name},
+                                      {"path", options.output},  {"info_hash", made.info_hash},
+                                      {"bytes", bytes},          {"extents", extents},
+                                      {"pieces", pieces},        {"piece_size", options.torrent.piece_length},
                                       {"seconds", seconds}}
             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     }

@@ -56,27 +56,23 @@ po::options_description describe(create_options& options) {
     return description;
 }
 
-tl::unexpected<error> refuse(std::string reason) {
-    return tl::unexpected(error{std::move(reason)});
-}
-
 /// Refuses options that cannot be combined.
 result<void> check_mode(create_options const& options) {
     bool const from_partclone = !options.partclone.empty() || !options.bt_dir.empty();
     if (options.source.empty() && !from_partclone) {
-        return refuse("SOURCE or --partclone is missing");
+        return bad_option("SOURCE or --partclone is missing");
     }
     if (!options.source.empty() && from_partclone) {
-        return refuse("SOURCE cannot be combined with --partclone or --bt-dir");
+        return bad_option("SOURCE cannot be combined with --partclone or --bt-dir");
     }
     if (from_partclone && (options.capture || options.no_sparse || options.allow_mounted)) {
-        return refuse("--capture, --no-sparse and --allow-mounted need a SOURCE");
+        return bad_option("--capture, --no-sparse and --allow-mounted need a SOURCE");
     }
     if (options.piece_size && (from_partclone || options.capture)) {
-        return refuse("--piece-size applies to raw images only; partclone's pieces are 16 MiB");
+        return bad_option("--piece-size applies to raw images only; partclone's pieces are 16 MiB");
     }
     if (options.output.empty()) {
-        return refuse("--output is missing");
+        return bad_option("--output is missing");
     }
     return {};
 }
@@ -84,10 +80,10 @@ result<void> check_mode(create_options const& options) {
 result<std::int32_t> piece_length_of(std::string const& text) {
     auto const size = parse_byte_size(text);
     if (!size) {
-        return refuse("--piece-size " + size.error().message);
+        return bad_option("--piece-size " + size.error().message);
     }
     if (*size < least_piece || *size > largest_piece || !std::has_single_bit(static_cast<std::uint64_t>(*size))) {
-        return refuse("--piece-size " + text + ": expected a power of two from 16 KiB to 64 MiB");
+        return bad_option("--piece-size " + text + ": expected a power of two from 16 KiB to 64 MiB");
     }
     return static_cast<std::int32_t>(*size);
 }
@@ -99,17 +95,17 @@ result<void> complete_name(create_options& options) {
         options.torrent.name = std::filesystem::path(options.source).filename().string();
     }
     if (options.torrent.name.empty()) {
-        return refuse("--name is missing");
+        return bad_option("--name is missing");
     }
     auto const checked = check_image_name(options.torrent.name);
     if (checked) {
         return {};
     }
     if (given) {
-        return refuse("--name: " + checked.error().message);
+        return bad_option("--name: " + checked.error().message);
     }
-    return refuse("cannot name the image after SOURCE: " + checked.error().message +
-                  "; pass --name with a name in printable ASCII without backslashes");
+    return bad_option("cannot name the image after SOURCE: " + checked.error().message +
+                      "; pass --name with a name in printable ASCII without backslashes");
 }
 
 /// Fills in the values that follow from others; fails if an option is wrong.
@@ -125,7 +121,7 @@ result<void> complete(create_options& options) {
     }
     for (auto const& url : options.torrent.trackers) {
         if (auto const wrong = check_tracker_url(url)) {
-            return refuse("--tracker " + wrong->message);
+            return bad_option("--tracker " + wrong->message);
         }
     }
     auto const piece_length = piece_length_of(options.piece_size.value_or("16 MiB"));

@@ -82,10 +82,6 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     return description;
 }
 
-tl::unexpected<error> refuse(std::string reason) {
-    return tl::unexpected(error{std::move(reason)});
-}
-
 /// Reads an option that is a time into \p into, if it was given.
 result<void> read_time(char const* name, std::string const& text, std::optional<std::chrono::milliseconds>& into) {
     if (text.empty()) {
@@ -93,7 +89,7 @@ result<void> read_time(char const* name, std::string const& text, std::optional<
     }
     auto const time = parse_duration(text);
     if (!time) {
-        return refuse(std::string(name) + " " + time.error().message);
+        return bad_option(std::string(name) + " " + time.error().message);
     }
     into = *time;
     return {};
@@ -118,7 +114,7 @@ result<void> read_ratio(std::string const& text, std::optional<double>& into) {
     auto const* const end = text.data() + text.size();
     auto const [last, ec] = std::from_chars(text.data(), end, value, std::chars_format::fixed);
     if (ec != std::errc{} || last != end || !(value >= 0) || value > 1e6) {
-        return refuse("--ratio " + text + ": expected a number from 0 to 1000000");
+        return bad_option("--ratio " + text + ": expected a number from 0 to 1000000");
     }
     into = value;
     return {};
@@ -132,7 +128,7 @@ result<void> read_device_options(raw_options const& raw, image_settings& image) 
     if (!raw.size.empty()) {
         auto const size = parse_byte_size(raw.size);
         if (!size) {
-            return refuse("--size " + size.error().message);
+            return bad_option("--size " + size.error().message);
         }
         image.size = *size;
     }
@@ -141,14 +137,14 @@ result<void> read_device_options(raw_options const& raw, image_settings& image) 
         auto const* const found =
             std::ranges::find(all, raw.check, [](auto check) { return std::string(to_string(check)); });
         if (found == all.end()) {
-            return refuse("--check " + raw.check + ": expected resume, full or none");
+            return bad_option("--check " + raw.check + ": expected resume, full or none");
         }
         image.check = *found;
     }
     if (!raw.profile.empty()) {
         image.profile = parse_storage_class(raw.profile);
         if (!image.profile) {
-            return refuse("--profile " + raw.profile + ": expected hdd, sata_ssd or nvme");
+            return bad_option("--profile " + raw.profile + ": expected hdd, sata_ssd or nvme");
         }
     }
     return {};
@@ -159,7 +155,7 @@ result<void> read_endpoints(std::string const& name, std::vector<std::string> co
     for (auto const& text : texts) {
         auto const endpoint = parse_ip_endpoint(text);
         if (!endpoint) {
-            return refuse(name + " " + endpoint.error().message);
+            return bad_option(name + " " + endpoint.error().message);
         }
         into.push_back(*endpoint);
     }
@@ -169,7 +165,7 @@ result<void> read_endpoints(std::string const& name, std::vector<std::string> co
 result<void> check_trackers(deploy_options const& options) {
     for (auto const& url : options.image.trackers) {
         if (auto const wrong = check_tracker_url(url)) {
-            return refuse("--tracker " + wrong->message);
+            return bad_option("--tracker " + wrong->message);
         }
     }
     return {};
@@ -177,10 +173,10 @@ result<void> check_trackers(deploy_options const& options) {
 
 result<void> complete(raw_options const& raw, deploy_options& options) {
     if (raw.torrent.empty() || raw.device.empty()) {
-        return refuse(raw.torrent.empty() ? "X.torrent and DEVICE are missing" : "DEVICE is missing");
+        return bad_option(raw.torrent.empty() ? "X.torrent and DEVICE are missing" : "DEVICE is missing");
     }
     if (raw.verify && raw.no_verify) {
-        return refuse("--verify and --no-verify are mutually exclusive");
+        return bad_option("--verify and --no-verify are mutually exclusive");
     }
     options.image.mode = image_mode::deploy;
     options.image.verify = !raw.no_verify;
@@ -193,7 +189,7 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     options.image.torrent = std::filesystem::absolute(raw.torrent, ec).string();
     options.image.device = std::filesystem::absolute(raw.device, ec).string();
     if (ec) {
-        return refuse("cannot determine the current folder: " + ec.message());
+        return bad_option("cannot determine the current folder: " + ec.message());
     }
     for (auto const& step :
          {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),

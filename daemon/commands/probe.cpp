@@ -24,7 +24,7 @@ namespace {
 namespace po = boost::program_options;
 
 /// The "format" of the JSON document: raised when a key changes its meaning or is removed.
-constexpr int format_version = 1;
+constexpr int probe_format = 1;
 
 struct probe_options {
     std::vector<std::string> devices;
@@ -81,7 +81,7 @@ void print_json(std::vector<probed_device> const& devices) {
     for (auto const& device : devices) {
         list.push_back(to_json(device));
     }
-    nlohmann::ordered_json const document{{"format", format_version}, {"devices", std::move(list)}};
+    nlohmann::ordered_json const document{{"format", probe_format}, {"devices", std::move(list)}};
     std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
 }
 

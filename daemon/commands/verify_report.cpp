@@ -18,7 +18,7 @@ namespace {
 using json = nlohmann::ordered_json;
 
 /// The "format" of the JSON document: raised when a key changes its meaning or is removed.
-constexpr int format_version = 1;
+constexpr int verify_format = 1;
 /// Extents listed in the text.
 constexpr std::size_t most_listed = 20;
 
@@ -46,7 +46,7 @@ std::string verify_json(std::string const& device, image_torrent const& torrent,
                         {"last_piece", extent.last_piece}});
     }
     auto const& failed = result.outcome.read_failed;
-    json const document{{"format", format_version},
+    json const document{{"format", verify_format},
                         {"device", device},
                         {"name", torrent.name},
                         {"info_hash", torrent.info_hash},

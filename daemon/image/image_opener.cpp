@@ -26,7 +26,8 @@ bool has_direct_io(served_image& image) {
     return raw && raw->direct >= 0;
 }
 
-tl::unexpected<image_failure> failed(failure_kind kind, std::string reason, std::optional<device_guard> guard = {}) {
+tl::unexpected<image_failure> open_failure(failure_kind kind, std::string reason,
+                                           std::optional<device_guard> guard = {}) {
     return tl::unexpected(image_failure{kind, std::move(reason), guard});
 }
 
@@ -57,7 +58,7 @@ result<opened_image, image_failure> image_opener::open() const {
     limits.file_size = max_torrent;
     auto torrent = load_image_torrent(settings.torrent, limits);
     if (!torrent) {
-        return failed(failure_kind::torrent, torrent.error().message);
+        return open_failure(failure_kind::torrent, torrent.error().message);
     }
     opened.decision = detect_storage_class(settings.device);
     auto const& profile = profiles[static_cast<std::size_t>(settings.profile.value_or(opened.decision.cls))];
@@ -66,11 +67,11 @@ result<opened_image, image_failure> image_opener::open() const {
                              (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
     auto device = services.open_device(settings.device, requirements);
     if (!device) {
-        return failed(failure_kind::guard, device.error().message, device.error().guard);
+        return open_failure(failure_kind::guard, device.error().message, device.error().guard);
     }
     auto made = services.shared->make_image(std::move(*torrent), std::move(*device), profile);
     if (!made) {
-        return failed(failure_kind::internal, made.error().message);
+        return open_failure(failure_kind::internal, made.error().message);
     }
     // The last owner may be the network thread: a worker closes the device.
     opened.image = std::shared_ptr<served_image>(made->release(),
@@ -87,7 +88,7 @@ result<opened_image, image_failure> image_opener::open() const {
         opened.resume = find_resume_point(services.checkpoints, opened.image->torrent(), settings.device);
     }
     if (auto const added = services.shared->add_image(opened.image); !added) {
-        return failed(failure_kind::internal, added.error().message);
+        return open_failure(failure_kind::internal, added.error().message);
     }
     return opened;
 }

@@ -26,7 +26,7 @@ namespace {
 constexpr char msg_have = 4;      // BEP 3
 constexpr char msg_extended = 20; // BEP 10
 
-class peer_extension;
+class read_once_peer;
 
 /// All connections of a torrent.
 ///
@@ -41,7 +41,7 @@ public:
     }
 
     [[nodiscard]] piece_offers& offers() noexcept { return m_offers; }
-    [[nodiscard]] piece_offers::peer join(peer_extension& connection) {
+    [[nodiscard]] piece_offers::peer join(read_once_peer& connection) {
         auto const number = m_offers.joined();
         m_connections.resize(std::max(m_connections.size(), number + 1));
         m_connections[number] = &connection;
@@ -63,18 +63,18 @@ private:
 
     std::shared_ptr<std::atomic<int> const> m_first_offer;
     piece_offers m_offers;
-    std::vector<peer_extension*> m_connections; ///< by number; null: ended
+    std::vector<read_once_peer*> m_connections; ///< by number; null: ended
 };
 
-class peer_extension final : public lt::peer_plugin {
+class read_once_peer final : public lt::peer_plugin {
 public:
-    peer_extension(std::shared_ptr<connections> all, lt::peer_connection_handle peer)
+    read_once_peer(std::shared_ptr<connections> all, lt::peer_connection_handle peer)
         : m_all(std::move(all))
         , m_peer(std::move(peer))
         , m_number(m_all->join(*this)) {}
-    peer_extension(peer_extension const&) = delete;
-    peer_extension& operator=(peer_extension const&) = delete;
-    ~peer_extension() override { leave(); }
+    read_once_peer(read_once_peer const&) = delete;
+    read_once_peer& operator=(read_once_peer const&) = delete;
+    ~read_once_peer() override { leave(); }
 
     [[nodiscard]] lt::string_view type() const override { return "sb_offers"; }
 
@@ -197,13 +197,13 @@ bool connections::is_served(piece_offers::peer who) {
     return connection != nullptr && connection->is_served();
 }
 
-class torrent_extension final : public lt::torrent_plugin {
+class read_once_torrent final : public lt::torrent_plugin {
 public:
-    torrent_extension(int pieces, std::shared_ptr<std::atomic<int> const> first_offer)
+    read_once_torrent(int pieces, std::shared_ptr<std::atomic<int> const> first_offer)
         : m_all(std::make_shared<connections>(pieces, std::move(first_offer))) {}
 
     std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
-        return std::make_shared<peer_extension>(m_all, peer);
+        return std::make_shared<read_once_peer>(m_all, peer);
     }
     void tick() override { m_all->tick(); }
 
@@ -215,7 +215,7 @@ private:
 
 std::shared_ptr<lt::torrent_plugin> make_read_once_extension(int pieces,
                                                              std::shared_ptr<std::atomic<int> const> first_offer) {
-    return std::make_shared<torrent_extension>(pieces, std::move(first_offer));
+    return std::make_shared<read_once_torrent>(pieces, std::move(first_offer));
 }
 
 } // namespace seedbed

@@ -19,7 +19,7 @@ namespace lt = libtorrent;
 
 namespace {
 
-constexpr char const* key = "sb_report";
+constexpr char const* report_key = "sb_report";
 
 struct shared_state {
     std::uint16_t port;
@@ -27,13 +27,13 @@ struct shared_state {
     std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;
 };
 
-class peer_extension final : public lt::peer_plugin {
+class report_peer final : public lt::peer_plugin {
 public:
-    peer_extension(std::shared_ptr<shared_state const> state, lt::peer_connection_handle peer)
+    report_peer(std::shared_ptr<shared_state const> state, lt::peer_connection_handle peer)
         : m_state(std::move(state))
         , m_peer(std::move(peer)) {}
 
-    [[nodiscard]] lt::string_view type() const override { return key; }
+    [[nodiscard]] lt::string_view type() const override { return report_key; }
 
     /// Only outgoing connections.
     void on_connected() override {
@@ -47,12 +47,12 @@ public:
 
     void add_handshake(lt::entry& handshake) override {
         if (m_state->port != 0) {
-            handshake[key] = m_state->port;
+            handshake[report_key] = m_state->port;
         }
     }
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
-        if (auto const port = handshake_port(handshake, key); port != 0 && !std::exchange(m_reported, true)) {
+        if (auto const port = handshake_port(handshake, report_key); port != 0 && !std::exchange(m_reported, true)) {
             m_state->on_report_port({m_peer.remote().address(), port});
         }
         return true;
@@ -64,13 +64,13 @@ private:
     bool m_reported = false; ///< on_report_port was called
 };
 
-class torrent_extension final : public lt::torrent_plugin {
+class report_torrent final : public lt::torrent_plugin {
 public:
-    explicit torrent_extension(std::shared_ptr<shared_state const> state)
+    explicit report_torrent(std::shared_ptr<shared_state const> state)
         : m_state(std::move(state)) {}
 
     std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
-        return std::make_shared<peer_extension>(m_state, peer);
+        return std::make_shared<report_peer>(m_state, peer);
     }
 
 private:
@@ -82,7 +82,7 @@ private:
 std::shared_ptr<lt::torrent_plugin>
 make_report_extension(std::uint16_t port, std::vector<std::uint16_t> own_ports,
                       std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port) {
-    return std::make_shared<torrent_extension>(
+    return std::make_shared<report_torrent>(
         std::make_shared<shared_state const>(shared_state{port, std::move(own_ports), std::move(on_report_port)}));
 }
 

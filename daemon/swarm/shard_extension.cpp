@@ -27,7 +27,7 @@ namespace lt = libtorrent;
 
 namespace {
 
-constexpr char const* key = "sb_shard";
+constexpr char const* shard_key = "sb_shard";
 /// How many ticks, of a second each, a refused peer has to exchange extension handshakes before it is disconnected.
 constexpr int most_ticks = 5;
 
@@ -57,7 +57,7 @@ public:
     gated_peer& operator=(gated_peer const&) = delete;
     ~gated_peer() override { leave(); }
 
-    [[nodiscard]] lt::string_view type() const override { return key; }
+    [[nodiscard]] lt::string_view type() const override { return shard_key; }
 
     /// Only outgoing connections.
     void on_connected() override {
@@ -84,7 +84,8 @@ public:
     void add_handshake(lt::entry& handshake) override {
         if (!m_admitted) {
             auto const first = m_peer.local_endpoint().port() - m_state->shard;
-            handshake[key] = port_of_shard(static_cast<std::uint16_t>(first), m_state->places->place_of(m_remote));
+            handshake[shard_key] =
+                port_of_shard(static_cast<std::uint16_t>(first), m_state->places->place_of(m_remote));
         }
     }
 
@@ -174,7 +175,7 @@ public:
     guest_peer& operator=(guest_peer const&) = delete;
     ~guest_peer() override { leave(); }
 
-    [[nodiscard]] lt::string_view type() const override { return key; }
+    [[nodiscard]] lt::string_view type() const override { return shard_key; }
 
     /// Only outgoing connections.
     void on_connected() override {
@@ -186,7 +187,7 @@ public:
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
         auto const& to = m_peer.remote();
-        if (auto const port = handshake_port(handshake, key); port != 0) {
+        if (auto const port = handshake_port(handshake, shard_key); port != 0) {
             // The other side ends the connection once it knows where this side listens.
             if (m_peer.is_outgoing()) {
                 m_state->refusers.insert(to);

@@ -24,7 +24,7 @@ constexpr int usual_columns = 80; ///< if the terminal does not report its width
 constexpr int least_bar = 10;     ///< columns, with its brackets
 constexpr int most_bar = 42;
 constexpr double most_seconds_left = 100 * 3600; ///< more is an estimate from next to nothing
-constexpr char const* erase_line = "\r\x1b[K";
+constexpr char const* redraw_line = "\r\x1b[K";
 
 int terminal_columns() {
     ::winsize size{};
@@ -141,7 +141,7 @@ void progress_display::draw() {
     m_drawn = now;
     if (columns > 0) {
         m_shown = true;
-        m_output.write(erase_line + bar_line(columns));
+        m_output.write(redraw_line + bar_line(columns));
     } else {
         m_output.write(plain_line() + '\n');
     }
@@ -149,7 +149,7 @@ void progress_display::draw() {
 
 void progress_display::clear() {
     if (std::exchange(m_shown, false)) {
-        m_output.write(erase_line);
+        m_output.write(redraw_line);
     }
 }
 
