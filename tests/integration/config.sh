@@ -1,6 +1,6 @@
 #!/bin/bash
-# Messages and exit status of `seedbed daemon` for its command line and configuration: an error is one line,
-# "FILE:LINE: KEY: REASON", and nothing starts; --check-config shows what a valid one would do, and writes nothing.
+# `seedbed daemon`: messages and exit statuses for its command line and configuration. An error is one line,
+# "FILE:LINE: KEY: REASON", and nothing starts; --check-config shows what a valid configuration would do, and writes nothing.
 # SEEDBED is the program.
 # Labels: once
 set -euo pipefail
@@ -9,23 +9,23 @@ set -euo pipefail
 
 need ss
 
-# run STATUS ARGUMENT...: seedbed daemon, with its output in stdout and stderr; at most 20 s, as nothing here keeps running.
+# run STATUS ARGUMENT...: runs seedbed daemon, with its output in stdout and stderr, for at most 20 s: every run here ends by itself.
 run() {
     local want=$1 status=0
     shift
     timeout -k 5 20 "$seedbed" daemon "$@" >stdout 2>stderr </dev/null || status=$?
     ((status == want)) || fail "seedbed daemon $*: exit status $status instead of $want: $(cat stdout stderr)"
 }
-# said FILE PATTERN: FILE has a line that the extended regular expression matches as a whole.
+# said FILE PATTERN: fails unless the extended regular expression matches a whole line of FILE.
 said() {
     grep -qxE -e "$2" "$1" || fail "$1 has no line '$2': $(<"$1")"
 }
-# only FILE LINES: FILE has exactly as many lines.
+# only FILE LINES: fails unless FILE has exactly this many lines.
 only() {
     (($(wc -l <"$1") == $2)) || fail "$1 does not have $2 lines: $(<"$1")"
 }
 
-# An image of one megabyte, as partclone describes it.
+# An image of 1 MiB, as partclone describes it.
 head -c 1M /dev/urandom >source.img
 {
     printf 'block_size: 512\nblocks_total: 2048\n'
@@ -65,7 +65,7 @@ said stderr 'folder.toml: .*'
 only stderr 1
 
 # --- invalid configurations, with and without --check-config: nothing starts
-# bad PLACE KEY REASON LINE...: a configuration of these lines is refused with "bad.toml:PLACE: KEY: REASON".
+# bad PLACE KEY REASON LINE...: expects a configuration of these lines to be refused with "bad.toml:PLACE: KEY: REASON".
 bad() {
     local place=$1 key=$2 reason=$3 option
     shift 3
@@ -129,7 +129,7 @@ said stderr 'etc/images.d/one.toml:5: image.mode: .*'
 said stderr 'etc/images.d/two.toml:[0-9]+: log: .*only \[\[image\]\] may stand in this folder.*'
 only stdout 0
 
-# --- valid ones: --check-config shows what they would do, and does nothing
+# --- valid configurations: --check-config shows what they would do, and does nothing
 before=$(sha1sum target.img source.img sda1.torrent)
 write_config good.toml "$port"
 add_image good.toml sda1 sda1.torrent target.img deploy
@@ -142,7 +142,7 @@ write_config none.toml "$port"
 run 0 --check-config --config none.toml
 said stdout 'none.toml: 0 images, the configuration is valid'
 
-# With every part of the engine off.
+# With every part of the engine switched off.
 write_config off.toml "$port" '[memory]' 'cache = "0"' 'huge_pages = false' '[hashing]' 'ahead = false'
 printf '[profile.%s]\ncoalesce = "16 KiB"\nread_ahead = "16 KiB"\ndirect_io = false\nio_engine = "threads"\n' \
     hdd sata_ssd nvme >>off.toml
@@ -150,8 +150,8 @@ run 0 --config off.toml --check-config
 said stdout 'off.toml: 0 images, the configuration is valid'
 only stderr 0
 
-# Valid, but some images would fail: status 3, and a line for each of the others, too.
-# torrent_of NAME: NAME.torrent, of an image of the same size with an info-hash of its own.
+# Valid, but some images would fail: status 3, and a line for every image.
+# torrent_of NAME: makes NAME.torrent, for an image of the same size with a different info-hash.
 torrent_of() {
     "$seedbed" create --partclone sda1.info --name "$1" -o "$1.torrent" >created
 }
@@ -172,7 +172,7 @@ only stderr 0
 [[ $(stat -c %s small.img) == 1048064 ]] || fail "--check-config changed the size of a file"
 [[ $(sha1sum target.img source.img sda1.torrent) == "$before" ]] || fail "--check-config wrote to a file"
 
-# Two images with one torrent, in two files: the check refuses the second one, in one line.
+# Two images with the same torrent, in two files: the check refuses the second one, in one line.
 cp sda1.torrent again.torrent
 noise_file again.img 1
 write_config twice.toml "$port"
@@ -184,12 +184,12 @@ said stdout "again: would fail: $work/again.torrent has the same info-hash as $w
 said stdout 'twice.toml: 2 images, 1 would fail'
 only stdout 3
 only stderr 0
-# The daemon serves the one that it opens first, and logs why the other one fails.
+# The daemon serves the image that it opens first, and logs why the other one fails.
 start_daemon twice twice.toml
 expect_line twice.log " error (sda1|again): .*the torrent $hash is already served from $work/(target|again).img"
 stop_daemon twice
 
-# Output that cannot be written is a failure.
+# A failure to write the output fails the command.
 status=0
 "$seedbed" daemon -c none.toml --check-config >/dev/full 2>stderr || status=$?
 ((status == 1)) || fail "standard output is full: exit status $status"
@@ -204,7 +204,7 @@ for arguments in --help --version {daemon,deploy,status,verify,create,probe}\ --
     [[ -s stdout && ! -s stderr ]] || fail "seedbed $arguments prints nothing, or complains: $(<stderr)"
 done
 
-# --- an address that is in use: status 1, one line
+# --- an address in use: status 1, one line
 exec {taken}< <(exec /usr/bin/python3 -c '
 import signal, socket, sys
 s = socket.socket()
@@ -218,7 +218,7 @@ run 1 -c none.toml
 (($(grep -c ' error ' stderr) == 1)) || fail "a port in use is not reported in one line: $(<stderr)"
 grep -q " error listen on 127.0.0.1:$port: " stderr || fail "a port in use is not reported: $(<stderr)"
 
-# The same for an address of another machine.
+# An address of another machine: the same.
 write_config away.toml "$port"
 sed -i 's/127.0.0.1/192.0.2.1/' away.toml
 run 1 -c away.toml

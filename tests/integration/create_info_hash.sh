@@ -1,7 +1,7 @@
 #!/bin/bash
-# seedbed create makes the same torrent of partclone's output as the recipe with libtorrent's Python bindings: the same info
-# dictionary and so the same info-hash. Also checks what create refuses, and its exit statuses. SEEDBED is the program.
-# Needs partclone, mkfs.ext4, debugfs, mkfs.vfat, mtools and python3-libtorrent; works on image files, mounts nothing.
+# From partclone's output, seedbed create makes the same torrent as the recipe with libtorrent's Python bindings: the same info
+# dictionary and therefore the same info-hash. Also checks its refusals and exit statuses. SEEDBED is the program.
+# Needs partclone, mkfs.ext4, debugfs, mkfs.vfat, mtools and python3-libtorrent; uses image files and mounts nothing.
 # Labels: once
 set -euo pipefail
 
@@ -29,7 +29,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 mkdir files out
 
-# capture FS IMAGE FOLDER: partclone's torrent.info of an image file.
+# capture FS IMAGE FOLDER: makes partclone's torrent.info of an image file.
 capture() {
     mkdir -p "$3"
     "partclone.$1" -c -t -s "$2" -O "$3" --buffer_size 16777216 -L "$work/partclone.log" >"$work/partclone.out" 2>&1 || {
@@ -39,14 +39,14 @@ capture() {
     [[ -s $3/torrent.info ]] || fail "partclone.$1 wrote no torrent.info"
 }
 
-# info_dict TORRENT: its info dictionary, as bencoded bytes.
+# info_dict TORRENT: prints its info dictionary, bencoded.
 info_dict() {
     "$python" -c 'import libtorrent, sys
 torrent = libtorrent.bdecode(open(sys.argv[1], "rb").read())
 sys.stdout.buffer.write(libtorrent.bencode(torrent[b"info"]))' "$1"
 }
 
-# compare TORRENT_INFO NAME LEAST_EXTENTS: both ways must agree.
+# compare TORRENT_INFO NAME LEAST_EXTENTS: fails unless create and the recipe agree.
 compare() {
     local info=$1 name=$2 least=$3 expected line hash extents
     expected=$("$python" "$here/partclone_recipe.py" "$info" "$name" expected.torrent)
@@ -58,7 +58,7 @@ compare() {
     cmp <(info_dict made.torrent) <(info_dict expected.torrent) || fail "info dictionaries of $name differ"
     extents=$(grep -c '^offset: ' "$info")
     ((extents >= least)) || fail "$info has only $extents extents, the test needs $least"
-    [[ $line == "$name: $extents extent"* ]] || fail "the line does not begin with name and extents: $line"
+    [[ $line == "$name: $extents extent"* ]] || fail "the line does not begin with the name and the extents: $line"
     "$seedbed" create --partclone "$info" --name "$name" -o made.torrent --force --json >made.json
     "$python" -c 'import json, sys
 made = json.load(open("made.json"))
@@ -68,7 +68,7 @@ sys.exit(made != want or made["bytes"] <= 0)' "$name" "$extents" "$(grep -c '^sh
         fail "unexpected --json output for $name: $(<made.json)"
 }
 
-# File systems with many extents: small files, half of them removed again.
+# File systems with many extents: small files, half of them deleted.
 for i in $(seq 1500); do
     head -c $((1000 + i % 5 * 1000)) /dev/urandom >"files/f$i"
 done
@@ -102,8 +102,8 @@ capture vfat one.img one
 compare one/torrent.info sda1 1
 compare one/torrent.info vg/root 1
 
-# An existing file is kept, and no temporary file is left beside it.
-# expect STATUS PATTERN ARGUMENT...: create fails with this exit status and one line on standard error.
+# create keeps an existing file, and leaves no temporary file next to it.
+# expect STATUS PATTERN ARGUMENT...: expects create to fail with this exit status and one line on standard error.
 expect() {
     local want=$1 pattern=$2 status=0
     shift 2

@@ -1,6 +1,6 @@
 #!/bin/bash
-# seedbed create on block devices and image files: raw, with and without holes, and through partclone (--capture, --bt-dir); what
-# it refuses, its messages, and that it leaves no files when it fails or is interrupted. SEEDBED is the program.
+# seedbed create on block devices and image files: raw, with and without holes, and through partclone (--capture, --bt-dir); its
+# refusals and messages; no files left after a failure or an interruption. SEEDBED is the program.
 # Labels: threads
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -12,7 +12,7 @@ need partclone.ext4 mkfs.ext4 debugfs mkswap jq script unshare
 export TMPDIR=$work/tmp
 mkdir tmp out
 
-# check_torrent TORRENT SOURCE NAME PIECE_SIZE all|holes|any: checks it without Seedbed; prints extents, bytes, pieces and hash.
+# check_torrent TORRENT SOURCE NAME PIECE_SIZE all|holes|any: checks TORRENT without Seedbed; prints extents, bytes, pieces and hash.
 check_torrent() {
     /usr/bin/python3 "$here/lib_torrent.py" "$@" || fail "$1 is not a torrent of $2"
 }
@@ -20,7 +20,7 @@ nothing_left() {
     [[ -z $(ls -A tmp) ]] || fail "$1: left in TMPDIR: $(ls -A tmp)"
     [[ -z $(ls -A out) ]] || fail "$1: left in the output folder: $(ls -A out)"
 }
-# refuse STATUS PATTERN ARGUMENT...: create fails with this exit status and one line on standard error, and writes no file.
+# refuse STATUS PATTERN ARGUMENT...: expects create to fail with this exit status and one line on standard error, without a file.
 refuse() {
     local want=$1 pattern=$2 status=0
     shift 2
@@ -31,7 +31,7 @@ refuse() {
     nothing_left "create $*"
 }
 
-# --- raw: a device whose size is no multiple of a page, and files
+# --- raw: a device whose size is not a multiple of a page, and files
 
 head -c $(((40 << 20) + 512)) /dev/urandom >device.img
 loop=$(attach_loop device.img)
@@ -66,7 +66,7 @@ first, second = b"http://10.0.0.1:6969/announce", b"udp://10.0.0.2:6969"
 assert torrent[b"announce"] == first and torrent[b"announce-list"] == [[first], [second]], torrent
 assert torrent[b"info"][b"private"] == 1' || fail "trackers or --private are not in the torrent"
 
-# --- an existing torrent is kept, unless --force
+# --- an existing torrent is kept, except with --force
 
 before=$(sha1sum device.torrent)
 status=0
@@ -77,14 +77,14 @@ cp device.torrent forced.torrent
 "$seedbed" create sparse.img --name sparse -o forced.torrent --force >stdout 2>stderr
 cmp -s forced.torrent sparse.torrent || fail "--force did not replace the torrent"
 
-# --- partclone: the same torrent as made by hand
+# --- partclone: the same torrent as with partclone run by hand
 
 truncate -s 32M ext4.img
 ext4=$(attach_loop ext4.img)
 make_file_system ext4 "$ext4" 4
 cp --sparse=always ext4.img unclean.img
 debugfs -w -R "ssv state 0" unclean.img >debugfs.out 2>&1
-# All at once, since each partclone waits for two seconds before it exits.
+# In parallel, since each partclone waits for two seconds before it exits.
 "$seedbed" create unclean.img --capture -o out/x.torrent 2>unclean.out &
 unclean=$!
 capture ext4 "$ext4" ext4 &
@@ -98,7 +98,7 @@ grep -qE '^partclone\.ext4 captured ' progress || fail "--capture prints $(<prog
 status=0
 wait "$unclean" || status=$?
 [[ $status -eq 1 && $(<unclean.out) == "seedbed create: "*"partclone.ext4 could not capture unclean.img: "*"not cleanly unmounted" ]] ||
-    fail "a file system not cleanly unmounted: exit status $status, $(<unclean.out)"
+    fail "a file system that was not unmounted cleanly: exit status $status, $(<unclean.out)"
 nothing_left "--capture"
 wait "$with_data" || fail "partclone -T: $(<bt.out)"
 "$seedbed" create --bt-dir bt --name ext4 -o bt.torrent >line 2>progress
@@ -112,7 +112,7 @@ refuse 3 "$file: has [0-9]+ bytes, the extent [0-9]+$" --bt-dir bt --name ext4 -
 
 # --- without a usable partclone: a raw image, and one line with the reason
 
-# falls_back SOURCE REASON [COMMAND...]
+# falls_back SOURCE REASON [COMMAND...]: expects a raw image and a line with the reason.
 falls_back() {
     local source=$1 reason=$2
     shift 2
@@ -161,7 +161,7 @@ script -qec "stty cols 80; '$seedbed' create device.img -o terminal.torrent" ter
 grep -q $'\r\e\\[Khashing  *[0-9]*% \\[' terminal.out || fail "no progress bar: $(cat -v terminal.out)"
 ! tr '\r' '\n' <terminal.out | grep -E $'^\e\\[Khashing.{73}' || fail "a progress line is too long"
 
-# --- a daemon seeds it, and a target gets every byte
+# --- a daemon seeds the raw image, and a target receives every byte
 
 write_config seed.toml "$(free_port)"
 seed_port=$(sed -n 's/.*127.0.0.1:\([0-9]*\).*/\1/p' seed.toml)
@@ -179,7 +179,7 @@ stop_daemon deploy
 stop_daemon seed
 cmp device.img target.img || fail "the target differs from the source of the raw image"
 
-# --- a slow disk and a failing one: interrupted or not, no files are left
+# --- a slow disk and a failing one: no files are left
 
 if ! command -v nbdkit nbdfuse fusermount3 >found || [[ ! -c /dev/fuse ]]; then
     echo "SKIP interruption and disk errors: nbdkit, nbdfuse or /dev/fuse is missing"

@@ -1,7 +1,7 @@
 #!/bin/bash
-# `seedbed deploy` against a seeding daemon: its question, its refusals and exit statuses; its receipts, checked by an
-# independent comparison; resuming after Ctrl-C, a failing disk, seeding afterwards; its prompt and progress bar on a terminal of
-# 80 columns. SEEDBED is the program.
+# `seedbed deploy` from a seeding daemon: its confirmation, refusals and exit statuses; its receipts, checked by an independent
+# comparison; resuming after Ctrl-C, a failing disk, seeding afterwards; its prompt and progress bar on a terminal of 80 columns.
+# SEEDBED is the program.
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
@@ -29,10 +29,10 @@ start_daemon seed seed.toml
 expect_line seed.log ' ready$'
 
 command=("$seedbed" deploy good.torrent)
-printf '%s\n' '[memory]' 'pool = "32 MiB"' >small.toml # many runs, and the pool is reserved in each
+printf '%s\n' '[memory]' 'pool = "32 MiB"' >small.toml # small, since each of many runs reserves the pool
 options=(--no-local-discovery --state "$work/state" --config small.toml)
 usual=("${options[@]}" --peer "127.0.0.1:$seed_port" --listen "127.0.0.1:$(free_port)")
-# deploy NAME STATUS ARGUMENT...: writes its output to NAME.log and its receipt to NAME.json.
+# deploy NAME STATUS ARGUMENT...: expects this exit status; the output is in NAME.log, the receipt in NAME.json.
 deploy() {
     local name=$1 expected=$2 status=0
     shift 2
@@ -40,7 +40,7 @@ deploy() {
     ((status == expected)) || fail "$name: exit status $status instead of $expected"
     receipt "$name" ".exit_status == $expected"
 }
-# receipt NAME FILTER...: each filter is true for NAME.json.
+# receipt NAME FILTER...: fails unless each filter is true for NAME.json.
 receipt() {
     local name=$1 filter
     shift
@@ -50,7 +50,7 @@ receipt() {
 }
 done_and_verified='.outcome == "done" and .verified and .durable and .errors == []'
 
-# --- refusals, without a write
+# --- refusals: nothing is written
 
 noise_file target.img 96
 target=$(attach_loop target.img)
@@ -89,8 +89,8 @@ command[2]=bad.torrent
 deploy bad_torrent 4 --yes "$target"
 command[2]=good.torrent
 "${command[@]}" "$target" --peer nobody >usage.log 2>&1 && fail "--peer nobody is accepted" || (($? == 2))
-"${command[@]}" "$target" --receipt "$work/no/folder" >usage.log 2>&1 && fail "a receipt nowhere is accepted" || (($? == 2))
-# The overview of a disk lists its partitions.
+"${command[@]}" "$target" --receipt "$work/no/folder" >usage.log 2>&1 && fail "a receipt in a missing folder is accepted" || (($? == 2))
+# The overview of a disk lists the disk's partitions.
 truncate -s 8M disk.img
 disk=$(attach_loop disk.img -P)
 addpart "$disk" 1 2048 4096 || fail "cannot create a partition"
@@ -103,13 +103,13 @@ fi
 mkfs.vfat -n SYSTEM "${disk}p1" >mkfs.out 2>&1 || fail "$(<mkfs.out)"
 deploy disk 3 --yes "$disk"
 expect_line disk.log "            ${disk}p1  2 MiB  vfat \"SYSTEM\""
-# No peers. Port 6881 is taken: another one is used.
+# No peers. Port 6881 is in use: deploy uses another one.
 exec {taken}< <(exec /usr/bin/python3 -c '
 import signal, socket
 try:
     taken = socket.create_server(("0.0.0.0", 6881))
 except OSError:
-    pass # already taken by another program
+    pass # another program uses it already
 print("taken", flush=True)
 signal.pause()')
 defer taken kill "$!"
@@ -136,7 +136,7 @@ receipt first "$done_and_verified" ".bytes.image == $bytes and .bytes.fetched ==
 expect_line first.log '^good: verified '
 expect_line first.log '^good: done: .* downloaded, written, durable and verified'
 
-# Again: nothing to download, but it is read back again. Without reading back, it is not reported as verified.
+# Again: nothing is downloaded, but everything is read back. Without reading back, the result is not "verified".
 deploy again 0 --yes "$target"
 receipt again "$done_and_verified" ".bytes.fetched == 0 and .bytes.written == 0 and .bytes.reused == $bytes"
 printf x | dd of="$target" bs=1 seek="$((last_offset + 1))" conv=notrunc,fsync status=none
@@ -149,14 +149,14 @@ compare_extents good.info "$source" "$target"
 if command -v tmux >/dev/null; then
     tmux=(tmux -L "seedbed-$$" -f /dev/null)
     defer tmux "${tmux[@]}" kill-server
-    # on_terminal NAME ARGUMENT...: deploys on a terminal; when it has ended, NAME.status holds its exit status.
+    # on_terminal NAME ARGUMENT...: deploys on a terminal; afterwards, NAME.status contains the exit status.
     on_terminal() {
         local name=$1
         shift
         "${tmux[@]}" new-session -d -s "$name" -x 80 -y 24 \
             "cd '$work'; ${command[*]@Q} ${usual[*]@Q} --receipt $name.json ${*@Q}; echo \$? >$name.new; mv $name.new $name.status; sleep 60"
     }
-    # shows NAME PATTERN: waits until the screen shows it. There is no event to await.
+    # shows NAME PATTERN: waits until the screen shows PATTERN; there is no event to await.
     shows() {
         local deadline=$((SECONDS + 30))
         until "${tmux[@]}" capture-pane -p -t "$1" >"$1.screen" && grep -qE -e "$2" "$1.screen"; do
@@ -183,7 +183,7 @@ if command -v tmux >/dev/null; then
     done
     cmp terminal.img <(head -c 96M /dev/zero | LC_ALL=C tr '\0' '\245') || fail "written without a \"yes\""
 
-    # Slow enough to be interrupted half way from the keyboard.
+    # Slow enough for an interruption from the keyboard half-way through.
     seed_config "8 MiB"
     kill -HUP "${daemon_pid[seed]}"
     expect_line seed.log 'reload: .* 0 changed in use'
@@ -239,7 +239,7 @@ receipt taker "$done_and_verified" ".peers[0].port == $giver_port"
 await_exit giver 20
 ((exit_status == 0)) || fail "the giver ended with exit status $exit_status"
 receipt giver "$done_and_verified" ".bytes.sent >= $bytes" '.seconds.seeding >= 6'
-expect_line giver.log '^seeding: .*B/s, [01] peer' # a progress line from time to time
+expect_line giver.log '^seeding: .*B/s, [01] peer' # a progress line now and then
 never_line giver.log $'\r'
 compare_extents good.info "$source" giver.img
 compare_extents good.info "$source" taker.img

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Each part of the storage engine switched off, and all of them: a deployment from a block device to another one is right all
-# the same, and the log says what runs. SEEDBED is the program.
+# With each part of the storage engine switched off, and with all of them off, a deployment from one block device to another is
+# correct, and the log names the running engine. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -20,13 +20,13 @@ target=$(attach_loop target.img)
 seed_port=$(free_port)
 deploy_port=$(free_port)
 
-# profiles LINE: this line for every class.
+# profiles LINE: prints a profile with this line for every class.
 profiles() {
     local class
     for class in hdd sata_ssd nvme; do printf '%s\n' "[profile.$class]" "$1"; done
 }
-wrapper=() # what the deploying daemon is started by
-# with NAME ENGINE LINE...: both daemons with these lines; ENGINE is what their log says.
+wrapper=() # starts the deploying daemon
+# with NAME ENGINE LINE...: deploys with these lines in both configurations; both logs must name ENGINE.
 with() {
     local name=$1 engine=$2
     shift 2
@@ -46,7 +46,7 @@ with() {
     never_line "deploy-$name.log" ' (error|warning) |failed its hash check'
     compare_extents sda1.info "$source" "$target"
     gaps_are_noise sda1.info "$target"
-    echo "$name: right"
+    echo "$name: correct"
 }
 
 ring='io_uring, depth [0-9]+, direct I/O'
@@ -72,11 +72,11 @@ with no-hash-ahead "$ring" '[hashing]' 'ahead = false'
 mapfile -t nothing < <(profiles $'coalesce = "16 KiB"\nread_ahead = "16 KiB"\ndirect_io = false\nio_engine = "threads"')
 with nothing '[0-9]+ threads, page cache' '[memory]' 'cache = 0' '[hashing]' 'ahead = false' "${nothing[@]}"
 
-# What the kernel refuses is done without, and said.
+# If the kernel refuses a feature, the daemon logs that and works without it.
 if [[ $ring == "$threads" ]]; then
-    echo "SKIP what the kernel refuses: it refuses io_uring anyway"
+    echo "SKIP features that the kernel refuses: it refuses io_uring anyway"
 else
-    # The limit on locked memory: enough for a ring and not for the pool; not even for a ring.
+    # The limit on locked memory: enough for a ring but not for the pool; not enough for a ring.
     wrapper=(setpriv --bounding-set=-ipc_lock prlimit --memlock=4194304:4194304)
     with no-locked-memory "$ring, memory not locked \(ENOMEM\)"
     wrapper=(setpriv --bounding-set=-ipc_lock prlimit --memlock=16384:16384)

@@ -1,7 +1,7 @@
 #!/bin/bash
-# File systems deployed from one block device to another: one daemon seeds ext4, ntfs, xfs, btrfs and vfat, another one
-# deploys them to devices full of noise. Every extent is equal, no other byte has changed, the file system's own check passes,
-# and the files are the same. File systems whose tools are missing are skipped. SEEDBED is the program.
+# File systems deployed from one block device to another: one daemon seeds ext4, ntfs, xfs, btrfs and vfat, and another deploys
+# them to devices filled with noise. Every extent is equal, no other byte has changed, the file system's own check passes, and the
+# files are the same. Skips file systems whose tools are missing. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -10,11 +10,11 @@ set -euo pipefail
 need_loop
 need partclone.ext4 mkfs.ext4 e2fsck ss
 
-declare -A size=([ext4]=64 [ntfs]=64 [xfs]=300 [btrfs]=128 [vfat]=64) # MiB; close to the minimum of mkfs
+declare -A size=([ext4]=64 [ntfs]=64 [xfs]=300 [btrfs]=128 [vfat]=64) # MiB; close to the minimum that mkfs accepts
 declare -A tools=([ext4]="e2fsck" [ntfs]="mkntfs ntfs-3g ntfsresize" [xfs]="mkfs.xfs xfs_repair"
     [btrfs]="mkfs.btrfs btrfs" [vfat]="mkfs.vfat mcopy mdel fsck.vfat")
 
-# usable FS: whether it can be tested here; prints the reason if not.
+# usable FS: succeeds if this machine can test FS; otherwise prints the reason.
 usable() {
     local tool
     for tool in "partclone.$1" ${tools[$1]}; do
@@ -46,7 +46,7 @@ check_file_system() {
     esac >check.out 2>&1 || fail "$1: its check finds errors on $2: $(<check.out)"
 }
 
-# list_files FS DEVICE: name and checksum of every file; mounted read-only, or read by mtools if the kernel has no vfat.
+# list_files FS DEVICE: prints the name and checksum of every file; mounts read-only, or uses mtools if the kernel has no vfat.
 list_files() {
     if [[ $1 == vfat ]] && ! can_mount vfat; then
         mkdir copied
@@ -89,7 +89,7 @@ for fs in ext4 ntfs xfs btrfs vfat; do
     add_image seed.toml "$fs" "$fs.torrent" "${source[$fs]}" seed
     add_image deploy.toml "$fs" "$fs.torrent" "${target[$fs]}" deploy "peers = [\"127.0.0.1:$seed_port\"]"
 done
-# The sources must not change while they are served: the targets are compared with them below.
+# The sources must not change while they are served: the targets are compared with the sources below.
 sha1sum ./*.source >sources
 
 start_daemon seed seed.toml
@@ -106,7 +106,7 @@ sha1sum --quiet -c sources || fail "a source has changed"
 for fs in "${!target[@]}"; do
     compare_extents "$fs.info" "${source[$fs]}" "${target[$fs]}"
     gaps_are_noise "$fs.info" "${target[$fs]}"
-    # The gaps hold noise: only the extents can make this check pass.
+    # The gaps contain noise, so only the extents can make this check pass.
     check_file_system "$fs" "${target[$fs]}"
     list_files "$fs" "${target[$fs]}" >"$fs.deployed"
     cmp "$fs.files" "$fs.deployed" || fail "$fs: the files differ"

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The server counts who is done: aria2, Seedbed, and a Seedbed that is killed half way, comes back on a failing disk, and at last
-# on one that works. The log names the stragglers, a program runs when all are done and gets a document, and nobody who has
-# failed is ever counted. SEEDBED is the program.
+# The server counts the hosts that are done: aria2, Seedbed, and a Seedbed that is killed half-way, returns with a failing disk, and
+# finally with a good one. The log names the stragglers, a program runs when all are done and receives a document, and a failed
+# host is never counted. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -36,7 +36,7 @@ add_image seed.toml sda1 sda1.torrent "$source" seed 'expect = 3' "on_complete =
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
 
-# fleet FILTER: until jq finds FILTER true of what the server tells of the image's fleet, at most 20 s.
+# fleet FILTER: waits at most 20 s until FILTER is true for the image's fleet in the server's status.
 fleet() {
     local i
     for ((i = 0; i < 200; i++)); do
@@ -45,9 +45,9 @@ fleet() {
             "def host(\$a): .hosts[] | select(.address == \$a); $1" fleet.json >/dev/null || return 0
         sleep 0.1
     done
-    fail "the fleet does not come to: $1: $(<fleet.json)"
+    fail "the fleet does not reach: $1: $(<fleet.json)"
 }
-# metric LINE...: each is among the server's metrics, which promtool finds well made.
+# metric LINE...: fails unless the server's metrics contain each line, and promtool accepts them.
 metric() {
     local line
     curl -sS --max-time 10 --unix-socket "$work/server.sock" http://localhost/metrics >metrics.txt
@@ -57,7 +57,7 @@ metric() {
         grep -qxF "$line" metrics.txt || fail "no metric '$line': $(grep fleet metrics.txt)"
     done
 }
-# shown PATTERN: a line of 'seedbed status' of 80 columns matches.
+# shown PATTERN: fails unless a line of 'seedbed status' on 80 columns matches.
 shown() {
     script -qec "stty columns 80; '$seedbed' status --socket server.sock" /dev/null </dev/null >shown.txt
     tr -d '\r' <shown.txt >shown
@@ -66,14 +66,14 @@ shown() {
 }
 fleet '.expected == 3 and .known == 0 and .complete == 0 and .missing == 3 and .started == null and .hosts == []'
 
-# deploy_to NAME DEVICE: starts a daemon NAME on the host NAME.
+# deploy_to NAME DEVICE: starts the daemon NAME on the host NAME.
 deploy_to() {
     host_config "$1.toml" "$1" 'local_discovery = false'
     add_image "$1.toml" sda1 sda1.torrent "$2" deploy
     start_daemon "$1" "$1.toml" $(on_host "$1")
 }
 
-# --- two are done; the third is too slow, and killed
+# --- two are done; the third is too slow and is killed
 
 noise_file slow 64
 to_straggler=port${address[straggler]##*.} # its end at the switch
@@ -104,7 +104,7 @@ kill_daemon straggler
 never_line straggler.log ' sda1: done: '
 never_line seed.log 'deployment complete|3/3'
 
-# --- it comes back with a disk that takes no more than a part: it fails, says so, and is not counted
+# --- the third returns with a disk that accepts only part of the image: it fails, reports that, and is not counted
 
 noise_file broken.img 64
 touch broken
@@ -119,7 +119,7 @@ shown "^ +${address[straggler]} +failed: write .*"
 metric 'seedbed_fleet_hosts{image="sda1",state="failed"} 1' 'seedbed_fleet_complete_hosts{image="sda1"} 2'
 stop_daemon straggler
 
-# --- and with one that works
+# --- the third returns with a good disk
 
 noise_file good 64
 good=$(attach_loop good)
@@ -142,7 +142,7 @@ shown '^sda1 +seeding +3/3 complete '
 metric 'seedbed_fleet_deployed{image="sda1"} 1' 'seedbed_fleet_hosts{image="sda1",state="failed"} 0'
 [[ $(grep -c 'deployment complete' seed.log) -eq 1 ]] || fail "a deployment was completed twice"
 
-# --- what is expected changes with a reload, and nobody is lost for it
+# --- a reload changes the expected hosts and loses none
 
 sed -i "s/^expect = 3/expect = [\"${address[target]}\"]/; /^on_complete/d" seed.toml
 kill -HUP "${daemon_pid[seed]}"
@@ -152,7 +152,7 @@ stop_daemon straggler
 stop_daemon target
 stop_daemon seed
 
-# --- no tracker at all: the server tells its peers where reports go
+# --- no tracker: the server tells its peers where to send reports
 
 "$seedbed" create --partclone sda1.info --name plain -o plain.torrent >created
 host_config seed.toml server 'local_discovery = false'

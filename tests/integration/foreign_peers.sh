@@ -1,7 +1,7 @@
 #!/bin/bash
-# Other BitTorrent clients and trackers: aria2 and Transmission download an image from `seedbed daemon`, which they know only from
-# an HTTP tracker (named in the torrent) or a UDP tracker (named in the configuration), and get exactly the files that partclone
-# writes as a BT image directory. Then each of them seeds such a directory to a block device. SEEDBED is the program.
+# Other BitTorrent clients and trackers: aria2 and Transmission download an image from `seedbed daemon`, which they find only
+# through an HTTP tracker (named in the torrent) or a UDP tracker (named in the configuration), and receive exactly the files that
+# partclone writes as a BT image directory. Then each of them seeds such a directory to a block device. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -21,7 +21,7 @@ add_host target
 add_host aria-seed
 add_host transmission-seed
 
-# The same file system as the partitions sda1 and sda2: two torrents of the same content.
+# The same file system as partitions sda1 and sda2: two torrents with the same content.
 truncate -s 64M source
 source=$(attach_loop source)
 make_file_system ext4 "$source" 8 # two pieces
@@ -29,7 +29,7 @@ capture_files "$source"
 cp -a files/sda1 files/sda2
 extents=$(find files/sda1 -type f | wc -l)
 ((extents > 100)) || fail "the image has only $extents extents"
-# Serves such a folder as the README says: as one sparse file.
+# Serves such a folder as seedbed-migration(7) describes: as one sparse file.
 truncate -s 64M sda1.img
 for file in files/sda1/0*; do
     dd if="$file" of=sda1.img bs=16M oflag=seek_bytes seek=$((16#${file##*/})) conv=notrunc status=none
@@ -45,12 +45,12 @@ tracker=${address[server]}:6969
 "$seedbed" verify sda1.torrent sda1.img >verified || fail "the folder's files are not the image: $(<verified)"
 mkdir tracker
 chmod 755 "$work" tracker # opentracker runs as nobody
-sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >tracker/hashes # Debian's serves no others
+sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >tracker/hashes # Debian's opentracker serves no other torrents
 [[ $(wc -l <tracker/hashes) -eq 2 ]] || fail "--json contains no info-hash: $(<sda1.json)"
 
 aria=(aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false
     --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0)
-# transmission FOLDER: writes its settings, some of which are no command-line options; at the end it creates FOLDER/complete.
+# transmission FOLDER: writes its settings, some of which are not command-line options; when done, it creates FOLDER/complete.
 transmission() {
     mkdir -p "$1"
     echo '{ "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false, "encryption": 0,
@@ -59,7 +59,7 @@ transmission() {
     printf '#!/bin/sh\necho complete >%s/complete\n' "$work/$1" >"$1/finished"
     chmod 755 "$1/finished"
 }
-# same_files NAME CLIENT
+# same_files NAME CLIENT: fails unless CLIENT's files are partclone's.
 same_files() {
     diff -rq "files/$1" "got/$1" || fail "$2: the files differ from partclone's"
 }
@@ -75,7 +75,7 @@ add_image seed.toml sda2 sda2.torrent "$source_again" seed "trackers = [\"udp://
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
 
-# At the same time, without the tracker, the other way: clients that have partclone's files seed them to block devices.
+# At the same time, without a tracker, in the other direction: clients with partclone's files seed them to block devices.
 noise_file target.1 64
 noise_file target.2 64
 target1=$(attach_loop target.1)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Deploying to devices that must not be written: too small, mounted, read-only, in use, not a disk. Each image fails with one
-# message and without a write; the daemon keeps running and still deploys another image. SEEDBED is the program.
+# Deploying to devices that must not be written to: too small, mounted, read-only, in use, not a disk. Each image fails with one
+# message and without a write; the daemon keeps running and deploys another image. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -26,7 +26,8 @@ good=$(attach_loop good.img)
 add_image deploy.toml good good.torrent "$good" deploy "peers = [\"127.0.0.1:$seed_port\"]"
 
 declare -A device=() reason=() backing=()
-# refused NAME DEVICE REASON [BACKING_FILE [LINE...]]: adds an image that must fail to the deploying daemon, and its seeder.
+# refused NAME DEVICE REASON [BACKING_FILE [LINE...]]: adds an image that must fail to the deploying daemon, and its source to the
+# seeding one.
 refused() {
     local name=$1
     device[$name]=$2
@@ -34,12 +35,12 @@ refused() {
     [[ -z ${4:-} ]] || backing[$name]=$4
     "$seedbed" create --partclone good.info --name "$name" -o "$name.torrent" >created
     add_image deploy.toml "$name" "$name.torrent" "$2" deploy "peers = [\"127.0.0.1:$seed_port\"]" "${@:5}"
-    # Each has a source of its own: two images cannot share a device.
+    # Each image has its own source: two images cannot share a device.
     cp --sparse=always source.img "$name.source"
     add_image seed.toml "$name" "$name.torrent" "$name.source" seed
 }
 
-# noise_loop NAME [LOSETUP_OPTION...]: a loop device of noise, backed by NAME.img.
+# noise_loop NAME [LOSETUP_OPTION...]: makes a loop device filled with noise, backed by NAME.img.
 noise_loop() {
     noise_file "$1.img" 32
     attach_loop "$1.img" "${@:2}"
@@ -114,9 +115,9 @@ checksums() {
 }
 checksums >before
 
-# --check-config reports in advance what would be refused, in the same words, except for devices in use by other programs: only
-# opening a device finds that.
-"$seedbed" daemon -c deploy.toml --check-config >foretold && fail "--check-config accepts all of them" || status=$?
+# --check-config predicts the refusals with the same messages, except for devices in use by other programs: only opening a device
+# finds those.
+"$seedbed" daemon -c deploy.toml --check-config >foretold && fail "--check-config accepts every image" || status=$?
 ((status == 3)) || fail "--check-config: exit status $status"
 for name in "${!device[@]}"; do
     line=$(grep -E "^$name: " foretold)
@@ -148,7 +149,7 @@ for name in "${!device[@]}"; do
 done
 (($(grep -cE ' (error|warn)' deploy.log) == ${#device[@]})) || fail "the daemon logs errors or warnings other than the images'"
 stop_daemon deploy
-# Nothing was written while stopping, either.
+# Stopping has written nothing either.
 checksums >after
 cmp before after || fail "a device was written: $(diff before after || true)"
 [[ ! -e missing && ! -e nowhere && -L dangling && -p pipe && -z $(ls -A folder) ]] || fail "a file was created or removed"
@@ -159,7 +160,7 @@ compare_extents good.info "$source" "$good"
 gaps_are_noise good.info "$good"
 stop_daemon seed
 
-# Devices that were refused because they were in use can be deployed to once they are free.
+# Devices that were refused because they were in use are accepted once they are free.
 exec {holder}<&- {lock}<&-
 undo holder
 unmount "at mounted_ro"

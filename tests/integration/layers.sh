@@ -1,6 +1,6 @@
 #!/bin/bash
-# An include only ever points down: with the include folders that a layer is built with, a header of a layer above it is not
-# found, and its own are. SEEDBED is the program; the folders are beside it.
+# Includes only point down: with a layer's include folders, the compiler finds the layer's own headers but none of a layer above.
+# SEEDBED is the program; the include folders are next to it.
 # Labels: once
 set -euo pipefail
 
@@ -8,18 +8,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(dirname "${SEEDBED:?path of the seedbed program}")
 commands=$build/compile_commands.json
 [[ -f $commands ]] || {
-    echo "SKIP: $build is no build folder with a compile_commands.json"
+    echo "SKIP: $build is not a build folder with a compile_commands.json"
     exit 77
 }
 cd "$here/../.."
 
-# From the lowest to the highest; config and core/backend do not see each other, and core/cache sees neither core/image nor
-# core/device.
+# From the lowest to the highest. config and core/backend do not see each other; core/cache sees neither core/image nor core/device.
 layers=(core/foundation core/device core/image core/cache core/backend)
 rooms=(log text http swarm fleet image status service terminal commands)
 failed=0
 
-# include_flags LAYER: the -I options that one of its files is compiled with.
+# include_flags LAYER: prints the -I options of one of its files.
 include_flags() {
     python3 - "$commands" "$1" <<'PYTHON'
 import json, os, sys
@@ -34,7 +33,7 @@ sys.exit("no file of " + sys.argv[2] + " is compiled")
 PYTHON
 }
 
-# found FLAGS HEADER: whether the preprocessor finds the header, away from the sources, which it would look at first.
+# found FLAGS HEADER: succeeds if the preprocessor finds the header. It runs outside the sources, which it would search first.
 found() {
     # shellcheck disable=SC2086 # one word an option
     echo "#if !__has_include(\"$2\")
@@ -72,7 +71,7 @@ for i in "${!layers[@]}"; do
         expect "$answer" "${layers[i]}" "${layers[j]}"
     done
 done
-# The rooms of daemon/: log and text do not see each other.
+# The rooms of daemon/. log and text do not see each other.
 for i in "${!rooms[@]}"; do
     for j in "${!rooms[@]}"; do
         answer=no
@@ -93,7 +92,7 @@ for lower in core/foundation core/device core/image core/cache core/backend; do
     expect no "$lower" config
 done
 
-# What the daemon alone may use stays out of core.
+# core includes none of the daemon's libraries.
 if grep -rnE '#include <(toml\+\+|boost/program_options|spdlog|systemd)' core; then
     echo "FAIL core includes a library of the daemon's"
     failed=1

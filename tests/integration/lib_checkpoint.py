@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""What a checkpoint says. Used by resume.sh.
+"""Reads a checkpoint. Used by resume.sh.
 
-lib_checkpoint.py bytes FILE TOTAL PIECE_SIZE    prints the bytes of the pieces that it names
+lib_checkpoint.py bytes FILE TOTAL PIECE_SIZE    prints the bytes of the pieces in it
 lib_checkpoint.py first FILE                     prints the number of the first one"""
 import json
 import sys

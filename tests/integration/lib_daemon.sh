@@ -1,50 +1,50 @@
 # shellcheck shell=bash
-# What the integration tests of the daemon share. Sourced, first thing after `set -euo pipefail`; no test by itself.
+# Functions for the integration tests of the daemon. Not a test: source it right after `set -euo pipefail`.
 #
-# It makes a temporary folder, $work, and changes into it. Whatever a function here sets up (daemons, loop devices, mounts,
-# nbd stacks) is taken down in reverse order when the script ends, however it ends, and then the folder goes. SEEDBED is the
-# program. A test ends with `pass`, `fail REASON` or `skip REASON`.
+# It makes a temporary folder, $work, and changes into it. When the script ends, for whatever reason, everything that these
+# functions have set up (daemons, loop devices, mounts, nbd stacks) is taken down in reverse order, and the folder is removed.
+# SEEDBED is the program. A test ends with `pass`, `fail REASON` or `skip REASON`.
 #
 #   skip REASON / fail REASON / pass       end the test: exit status 77, 1 (after the ends of all *.log) or 0
-#   need TOOL...                           skip unless all of these programs are there
+#   need TOOL...                           skip unless all of these programs are installed
 #   have_strace                            whether strace works here; sets strace, the WRAPPER: "${strace[@]}" OPTION...
-#   need_root, need_loop, need_nbdfuse     skip unless root, loop devices, disks made by nbdkit are there
+#   need_root, need_loop, need_nbdfuse     skip unless root, loop devices or disks made by nbdkit are available
 #   defer KEY COMMAND...                   run COMMAND at the end; works in subshells too
-#   undo KEY                               run what was deferred under KEY now
+#   undo KEY                               run the command deferred under KEY now
 #
-#   noise_file FILE MIB                    a file full of 0xA5
+#   noise_file FILE MIB                    makes a file filled with 0xA5
 #   attach_loop FILE [LOSETUP_OPTION...]   prints a loop device of FILE; detached at the end, or by detach_loop DEVICE
 #   mount_at FOLDER MOUNT_ARGUMENT...      mkdir and mount; unmounted at the end, or by unmount FOLDER
-#   start_nbd NAME NBDKIT_ARGUMENT...      prints a loop device on `nbdkit ARGUMENT...`; gone at the end, or by stop_nbd NAME
+#   start_nbd NAME NBDKIT_ARGUMENT...      prints a loop device on `nbdkit ARGUMENT...`; removed at the end, or by stop_nbd NAME
 #   can_mount FS                           whether this kernel has the file system
 #
 #   make_file_system FS DEVICE [MIB]       ext4, xfs, btrfs, ntfs or vfat with some hundred small files, holes between them
-#                                          and three large random files of together MIB (12)
-#   capture FS DEVICE NAME                 NAME.info (partclone's torrent.info) and NAME.torrent
-#   capture_files DEVICE                   the ext4 on it as partclone's data files, files/sda1/*, and image.info
+#                                          and three large random files, MIB (12) in total
+#   capture FS DEVICE NAME                 makes NAME.info (partclone's torrent.info) and NAME.torrent
+#   capture_files DEVICE                   makes partclone's data files of its ext4, files/sda1/*, and image.info
 #   compare_extents TORRENT_INFO A B       fail unless every extent is equal on both devices
-#   gaps_are_noise TORRENT_INFO DEVICE     fail unless all that is outside of the extents is 0xA5
+#   gaps_are_noise TORRENT_INFO DEVICE     fail unless every byte outside the extents is 0xA5
 #   extent TORRENT_INFO [N]                prints "OFFSET LENGTH" of extent N, -1 is the last one
 #   image_bytes TORRENT_INFO               prints the sum of all lengths
 #   equal_bytes TORRENT_INFO A B           prints the bytes of all pieces that are equal on both devices
 #
-#   free_port                              prints a TCP port that nothing listens on, another one each time
+#   free_port                              prints an unused TCP port, a different one each time
 #   write_config FILE PORT [LINE...]       [network] on 127.0.0.1:PORT without local discovery, no tracker, the control socket
-#                                          beside FILE as FILE.sock; then LINEs
+#                                          FILE.sock; then LINEs
 #   add_image FILE NAME TORRENT DEVICE MODE [LINE...]    appends an [[image]]; LINEs such as 'verify = false'
-#   start_daemon NAME CONFIG [WRAPPER...]  starts it in the background, its output in $work/NAME.log, its id in
-#                                          ${daemon_pid[NAME]}; WRAPPER is put before it (ip netns exec NS; strace -D ...)
-#   start_status NAME CONFIG [WRAPPER...]  the same, with its STATUS and READY messages, one a line, in $work/NAME.status
-#   wait_for_line FILE PATTERN [SECONDS]   until FILE has a line that matches the extended regular expression, at most 60 s;
-#                                          prints the line; status 1 if it did not come or the daemon of that log has ended
-#   expect_line FILE PATTERN [SECONDS]     the same, silent, and fails the test
+#   start_daemon NAME CONFIG [WRAPPER...]  starts a daemon in the background, with its output in $work/NAME.log and its id in
+#                                          ${daemon_pid[NAME]}, as an argument of WRAPPER (ip netns exec NS; strace -D ...)
+#   start_status NAME CONFIG [WRAPPER...]  the same, with its STATUS and READY messages, one per line, in $work/NAME.status
+#   wait_for_line FILE PATTERN [SECONDS]   wait until FILE has a line that matches the extended regular expression, at most 60 s;
+#                                          prints the line; status 1 at the timeout or if the daemon of that log has ended
+#   expect_line FILE PATTERN [SECONDS]     the same, but prints nothing and fails the test instead
 #   never_line FILE PATTERN                fail if FILE has such a line
 #   stop_daemon NAME [SECONDS]             SIGTERM, at most 10 s, fail unless the exit status is 0; sets stop_milliseconds
 #   kill_daemon NAME                       SIGKILL, and wait
 #   await_exit NAME SECONDS                wait for a daemon that was signalled; sets exit_status, stop_milliseconds
 
-# Scripts run at the same time. Each has ports of its own, and mounts of its own, which whatever it starts follows: `ip netns
-# exec` copies all mounts, and would keep file systems in use that another script has mounted.
+# Scripts run concurrently. Each has its own ports and its own mounts, which its child processes share: `ip netns exec` copies all
+# mounts, and would otherwise keep file systems in use that another script has mounted.
 if ((EUID == 0)) && [[ -z ${SEEDBED_OWN_NAMESPACES:-} ]] && command -v ip >/dev/null &&
     unshare --mount --net --propagation shared true 2>/dev/null; then
     export SEEDBED_OWN_NAMESPACES=1
@@ -57,7 +57,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 unset NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID
 export MTOOLS_SKIP_CHECK=1
 work=$(mktemp -d "${TMPDIR:-/tmp}/seedbed-$(basename "$0" .sh)-XXXXXX")
-export STATE_DIRECTORY=$work/state # where a daemon keeps its checkpoints
+export STATE_DIRECTORY=$work/state # for the daemons' checkpoints
 deferred=$work/.deferred
 : >"$deferred"
 declare -A daemon_pid=()
@@ -66,7 +66,7 @@ stop_milliseconds=0
 
 cleanup() {
     local line
-    trap '' HUP INT TERM # a second signal must not cut it short
+    trap '' HUP INT TERM # a second signal must not interrupt the clean-up
     cd /
     while line=$(tail -n 1 "$deferred") && [[ -n $line ]]; do
         sed -i '$d' "$deferred"
@@ -74,7 +74,7 @@ cleanup() {
     done
     rm -rf --one-file-system "$work"
 }
-# Of this process only: a signal to a child that has not yet dropped the traps of its parent runs them.
+# In this process only: a signal to a child that has not yet dropped its parent's traps would run them.
 trap '((BASHPID != $$)) || cleanup' EXIT
 set -E
 trap 'echo "FAIL: ${BASH_SOURCE[0]##*/}:$LINENO: status $?: $BASH_COMMAND" >&2' ERR
@@ -118,8 +118,8 @@ need_loop() {
     losetup -d "$device"
     rm probe-loop.img
 }
-# Sets strace: a wrapper for start_daemon, to which options are added. It leaves the daemon our child (-D), and has a
-# sanitizer look for no leaks, which it cannot where it is traced.
+# Sets strace: a wrapper for start_daemon, to be followed by options. With -D, the daemon stays our child. Turns off the
+# sanitizers' search for leaks, which fails in a traced process.
 have_strace() {
     # shellcheck disable=SC2034 # for the caller
     strace=(env ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" strace -D -f)
@@ -127,10 +127,10 @@ have_strace() {
 }
 need_nbdfuse() {
     need nbdkit nbdfuse fusermount3
-    [[ -c /dev/fuse ]] || skip "there is no /dev/fuse"
+    [[ -c /dev/fuse ]] || skip "no /dev/fuse"
 }
 
-# --- what is taken down at the end: a line "KEY <tab> command" each, the last one first
+# --- clean-up commands: one line "KEY <tab> command" each, run in reverse order
 
 defer() {
     local key=$1
@@ -175,13 +175,13 @@ can_mount() {
     grep -qw "$1" /proc/filesystems || modprobe -q "$1" 2>/dev/null
 }
 
-# Direct: or the loop device would read from the page cache what the disk has not kept.
+# With direct I/O: otherwise the loop device would read data from the page cache that the disk has discarded.
 start_nbd() {
     local name=$1 folder=$work/nbd-$1 pid
     shift
     mkdir -p "$folder"
     rm -f "$folder.pid"
-    mkfifo "$folder.pid" # read to its end when nbdfuse is ready
+    mkfifo "$folder.pid" # its end is reached when nbdfuse is ready
     { nbdfuse -P "$folder.pid" "$folder/disk" [ nbdkit --exit-with-parent "$@" ] || : <>"$folder.pid"; } \
         </dev/null >"$folder.out" 2>&1 &
     pid=$!
@@ -199,7 +199,7 @@ stop_nbdfuse() {
         undo "$loop"
     done
     fusermount3 -u "$1"
-    # It ends with nbdkit, which has the backing file open, or is ended.
+    # nbdfuse ends with nbdkit, which has the backing file open, or is killed.
     timeout 10 tail --pid="$2" -s 0.1 -f /dev/null || pkill -KILL -P "$2"
 }
 stop_nbd() {
@@ -217,7 +217,7 @@ fill_folder() {
     head -c 2000000 /dev/urandom | split -b 3001 -a 3 - "$folder/small/f"
     head -c "$((mib << 19))" /dev/urandom >"$folder/large"
     head -c "$((mib * 350001))" /dev/urandom >"$folder/odd"
-    sync -f "$folder" # so that what is deleted had its place on the disk
+    sync -f "$folder" # so that deleted files have occupied space on the disk
     find "$folder/small" -name 'f??[acegikmoqsuwy]' -delete
     head -c "$((mib * 174001))" /dev/urandom >"$folder/last"
 }
@@ -236,7 +236,7 @@ make_file_system() {
         local name
         mkdir -p content
         fill_folder "$work/content" "$mib"
-        # The holes are made by hand: mcopy fills the disk from its beginning.
+        # Make the holes by deleting files: mcopy fills the disk from its beginning.
         for name in 1 2; do head -c 1500000 /dev/urandom | split -b 2999 -a 3 - "content/gap$name"; done
         {
             mcopy -Q -s -i "$device" content/* ::/ &&
@@ -262,7 +262,7 @@ make_file_system() {
 capture() {
     local fs=$1 device=$2 name=$3
     mkdir -p "captured-$name"
-    # What it says goes elsewhere: it empties the folder that it writes to.
+    # Its log goes elsewhere: partclone empties its output folder.
     "partclone.$fs" -c -t -s "$device" -O "captured-$name" --buffer_size 16777216 -L "captured-$name.log" \
         >"captured-$name.out" 2>&1 || {
         tail -n 20 "captured-$name.out" "captured-$name.log" >&2
@@ -282,7 +282,7 @@ compare_extents() {
     /usr/bin/python3 "$here/lib_extents.py" equal "$@" || fail "$2 and $3 are not equal in every extent of $1"
 }
 gaps_are_noise() {
-    /usr/bin/python3 "$here/lib_extents.py" noise "$@" || fail "$2 was written outside of the extents of $1"
+    /usr/bin/python3 "$here/lib_extents.py" noise "$@" || fail "$2 was written outside the extents of $1"
 }
 extent() {
     /usr/bin/python3 "$here/lib_extents.py" one "$@"
@@ -296,7 +296,7 @@ equal_bytes() {
 
 # --- daemons
 
-# Below the ports that the kernel hands out to outgoing connections.
+# Below the kernel's ports for outgoing connections.
 free_port() {
     local port
     while port=$((20000 + RANDOM % 12000)); do
@@ -340,7 +340,7 @@ start_status() {
     start_daemon "$name" "$config" "$@" env NOTIFY_SOCKET="$work/$name.notify"
 }
 
-# A process that may be gone already, and its number taken by another one: only one of ours is killed.
+# The process may have ended, and its id may belong to another one: kill only our own children.
 end_process() {
     if [[ " $(jobs -p | tr '\n' ' ') " == *" $1 "* ]]; then
         kill -"${2:-KILL}" "$1"
@@ -361,19 +361,19 @@ wait_for_line() {
     return $status
 }
 expect_line() {
-    wait_for_line "$@" >/dev/null || fail "$(basename "$1") does not say: $2"
+    wait_for_line "$@" >/dev/null || fail "$(basename "$1") does not contain: $2"
 }
 never_line() {
-    ! grep -E -e "$2" "$1" >&2 || fail "$(basename "$1") says what it must not: $2"
+    ! grep -E -e "$2" "$1" >&2 || fail "$(basename "$1") contains: $2"
 }
 
 await_exit() {
     local name=$1 seconds=$2 pid=${daemon_pid[$1]} watcher began=${EPOCHREALTIME/[.,]/} ended
-    # No subshell with traps: a signal that reaches one before it has set them runs those of its parent.
+    # No subshell with traps: a signal that arrives before it has set them would run its parent's traps.
     perl -e 'sleep shift; kill "KILL", shift' "$seconds" "$pid" >/dev/null 2>&1 &
     watcher=$!
     exit_status=0
-    { wait "$pid"; } 2>/dev/null || exit_status=$? # silent where bash would tell of a SIGKILL
+    { wait "$pid"; } 2>/dev/null || exit_status=$? # suppresses bash's message about a SIGKILL
     ended=${EPOCHREALTIME/[.,]/}
     # shellcheck disable=SC2034 # for the caller
     stop_milliseconds=$(((ended - began) / 1000))

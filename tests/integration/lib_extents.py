@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""What two devices hold in the extents of partclone's torrent.info, and between them. Used by lib_daemon.sh.
+"""Examines devices in the extents of partclone's torrent.info, and between them. Used by lib_daemon.sh.
 
-lib_extents.py equal TORRENT_INFO A B    every extent holds the same on both
-lib_extents.py noise TORRENT_INFO A      nothing but 0xA5 lies outside of the extents
+lib_extents.py equal TORRENT_INFO A B    every extent is equal on both
+lib_extents.py noise TORRENT_INFO A      every byte outside the extents is 0xA5
 lib_extents.py one TORRENT_INFO [N]      prints offset and length of extent N: 0 by default, -1 is the last one
 lib_extents.py total TORRENT_INFO        prints the bytes of all extents
-lib_extents.py place TORRENT_INFO N     prints where on the device byte N of the image is
-lib_extents.py pieces TORRENT_INFO A B   prints the bytes of the pieces that are the same on both
+lib_extents.py place TORRENT_INFO N     prints the offset on the device of byte N of the image
+lib_extents.py pieces TORRENT_INFO A B   prints the bytes of the pieces that are equal on both
 Exit status: 0 yes, 1 no, with one line that says where."""
 import fcntl
 import os
@@ -38,7 +38,7 @@ class Device:
         self.path = path
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         if stat.S_ISBLK(os.fstat(self.fd).st_mode):
-            fcntl.ioctl(self.fd, BLKFLSBUF)  # not what the cache holds: what the device holds
+            fcntl.ioctl(self.fd, BLKFLSBUF)  # read the device, not the cache
         self.size = os.lseek(self.fd, 0, os.SEEK_END)
 
     def read(self, offset, length):

@@ -1,16 +1,16 @@
 #!/usr/bin/python3
-"""Whether every write to a device was flushed: reads what `strace -f -y -e trace=pwritev,fsync` wrote.
+"""Checks that every write to a device was flushed, from the output of `strace -f -y -e trace=pwritev,fsync`.
 
 Usage: lib_flushed.py TRACE DEVICE
-There must be a write, and an fsync that began after the last write had returned and that succeeded. Exit status: 0 so it
-is, 1 it is not, with one line that says why."""
+Requires a write, and a successful fsync that began after the last write had returned. Exit status: 0 flushed, 1 not flushed,
+with one line that says why."""
 import re
 import sys
 
 trace, device = sys.argv[1:]
 call = re.compile(r"^(\d+) +(pwritev|fsync)\(\d+<" + re.escape(device) + r">.*?(?:= (-?\d+).*|<unfinished \.\.\.>)$")
 resumed = re.compile(r"^(\d+) +<\.\.\. (pwritev|fsync) resumed>.*= (-?\d+)")
-pending = {}  # thread -> where its call began
+pending = {}  # thread -> line in which its call began
 writes, last_write, flushes = 0, 0, []
 with open(trace, encoding="utf-8", errors="replace") as lines:
     for number, line in enumerate(lines):

@@ -1,28 +1,28 @@
 # shellcheck shell=bash disable=SC2154 # work is lib_daemon.sh's
-# Hosts for the integration tests: network namespaces on a bridge in a namespace of its own, so that no packet leaves the
-# test and each peer has an address of its own. Sourced after lib_daemon.sh; no test by itself.
+# Hosts for the integration tests: network namespaces on a bridge in a separate namespace, so that no packet leaves the test and
+# each peer has its own address. Not a test: source it after lib_daemon.sh.
 #
-#   need_hosts                       skip unless namespaces, a bridge and veth pairs can be made here
-#   add_host NAME [TC_QDISC...]      a host; ${address[NAME]} is its address; its way out is shaped by `tc qdisc add ... root
-#                                    TC_QDISC`; gone at the end
-#   on NAME COMMAND...               run COMMAND on it; as a wrapper of start_daemon: $(on_host NAME)
-#   host_config FILE NAME [LINE...]  [network] on port 6881 of its address, the control socket NAME.sock, and LINEs
-#   start_process NAME PROGRAM...    in the background, its output in $work/NAME.log, its id in ${process_pid[NAME]}; no
-#                                    function: $(on_host NAME) goes before it
+#   need_hosts                       skip unless namespaces, a bridge and veth pairs are available
+#   add_host NAME [TC_QDISC...]      add a host with the address ${address[NAME]}; `tc qdisc add ... root TC_QDISC` shapes its
+#                                    outgoing traffic; removed at the end
+#   on NAME COMMAND...               run COMMAND on the host; as a wrapper of start_daemon: $(on_host NAME)
+#   host_config FILE NAME [LINE...]  write [network] on port 6881 of its address, the control socket NAME.sock, and LINEs
+#   start_process NAME PROGRAM...    start PROGRAM, not a function, in the background, with its output in $work/NAME.log and its
+#                                    id in ${process_pid[NAME]}; to run it on a host: $(on_host NAME) PROGRAM
 #   stop_process NAME                SIGTERM, at most 5 s, then SIGKILL
 
 declare -A address=() process_pid=()
-net=sb$$ # namespaces are the machine's: another run may be under way
+net=sb$$ # namespaces belong to the whole machine, where another run may be active
 
 need_hosts() {
     need_root
     need ip tc ss
-    ip netns add "$net-switch" 2>/dev/null || skip "no network namespace can be made here"
+    ip netns add "$net-switch" 2>/dev/null || skip "cannot create a network namespace"
     defer "$net-switch" ip netns delete "$net-switch"
-    # Snooping would take some seconds to learn who wants multicast.
-    ip -n "$net-switch" link add br0 type bridge mcast_snooping 0 2>/dev/null || skip "no bridge can be made here"
+    # Snooping would take seconds to learn which hosts want multicast.
+    ip -n "$net-switch" link add br0 type bridge mcast_snooping 0 2>/dev/null || skip "cannot create a bridge"
     ip -n "$net-switch" link set br0 up
-    ip -n "$net-switch" link add probe0 type veth peer name probe1 2>/dev/null || skip "no veth pair can be made here"
+    ip -n "$net-switch" link add probe0 type veth peer name probe1 2>/dev/null || skip "cannot create a veth pair"
     ip -n "$net-switch" link delete probe0
 }
 
@@ -37,7 +37,7 @@ add_host() {
     ip -n "$host" link set lo up
     ip -n "$host" address add "${address[$name]}/24" dev eth0
     ip -n "$host" link set eth0 up
-    ip -n "$host" route add default via 10.77.0.254 # nobody is there, but multicast wants a route
+    ip -n "$host" route add default via 10.77.0.254 # no host has this address, but multicast needs a route
     (($# == 0)) || tc -n "$host" qdisc add dev eth0 root "$@"
 }
 on_host() {

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Plays the service manager's part of sd_notify(3): binds the socket SOCKET and prints each message as one line,
-"MICROSECONDS ASSIGNMENT|ASSIGNMENT...", with the time of CLOCK_MONOTONIC, until it is ended.
+"MICROSECONDS ASSIGNMENT|ASSIGNMENT...", with the time of CLOCK_MONOTONIC, until it is killed.
 
 Usage: lib_notify.py SOCKET"""
 import socket

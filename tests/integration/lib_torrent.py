@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Checks a .torrent of a raw image against its source, by another bencode library and another SHA-1 than Seedbed's.
+"""Checks a .torrent of a raw image against its source, with a bencode library and a SHA-1 other than Seedbed's.
 
 lib_torrent.py TORRENT SOURCE NAME PIECE_SIZE all|holes|any
 
-Layout: v1, one file an extent, its path one name of 32 hex digits that is the offset; extents begin on multiples of 1 MiB,
-ascend, do not overlap and lie within the source. Content: every hash, and nothing but zeros outside of the extents; with
-"all" there is no outside, with "holes" there is. Prints "EXTENTS BYTES PIECES INFO_HASH"."""
+Layout: v1, one file per extent, whose path is a single name of 32 hex digits, the offset; extents begin at multiples of 1 MiB,
+ascend, do not overlap and lie within the source. Content: every hash, and only zeros outside the extents; "all" requires that
+nothing is outside, "holes" that something is. Prints "EXTENTS BYTES PIECES INFO_HASH"."""
 import hashlib
 import os
 import sys

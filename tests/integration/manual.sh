@@ -1,5 +1,5 @@
 #!/bin/bash
-# The manual pages as they are installed: man and mandoc accept them without a warning, and they describe every subcommand,
+# The installed manual pages: man and mandoc accept them without a warning, and they describe every subcommand,
 # option, exit status and key. SEEDBED is the program in its build folder.
 # Labels: once
 set -euo pipefail
@@ -10,7 +10,7 @@ need man mandoc gzip
 pages=$(dirname "$seedbed")/packaging/man
 export LC_ALL=C.UTF-8
 
-# check PAGE: whether man and mandoc accept it; their warnings go to the file complaints.
+# check PAGE: succeeds if man and mandoc accept PAGE; their warnings go to the file complaints.
 check() {
     { mandoc -Tlint "$1" 2>&1 || true; man --warnings -E UTF-8 -l -Tutf8 -Z "$1" 2>&1 >ditroff; } >complaints
     [[ ! -s complaints ]]
@@ -26,7 +26,7 @@ done
 sed 's/^\.SH FILES/.SH FILES\n.TP/; s/^\.PP$/.PQ/' seedbed.1 >broken.1
 ! check broken.1 || fail "a broken page passes the check"
 
-# contains PAGE TEXT
+# contains PAGE TEXT: fails unless PAGE contains TEXT.
 contains() {
     grep -qF -e "$2" "$1.txt" || fail "$1 does not contain '$2'"
 }
@@ -54,7 +54,7 @@ sed -n 's/^#\([a-z_]* = .*\)/\1/p' "$config" >keys
 while read -r key; do
     contains seedbed.toml.5 "$key"
 done <keys
-# The section of all keys names each with its default and when it takes effect.
+# The section ALL KEYS names each key with its default and the time at which a change takes effect.
 sed -n '/^ALL KEYS/,/^FILES/p' seedbed.toml.5.txt >all_keys
 sed -n 's/^#\([a-z_]*\) = .*/\1/p' "$config" | sort -u | while read -r key; do
     grep -qE "^ +$key[[:space:]].*(; default |; required).*; (reload|restart)" all_keys || fail "seedbed.toml.5 has no row for $key"

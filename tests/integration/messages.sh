@@ -1,6 +1,6 @@
 #!/bin/bash
-# What seedbed-messages(7) quotes is what the program says: each part of a message between two "…" stands in
-# the sources. Needs nothing but the sources.
+# seedbed-messages(7) quotes the program correctly: each part of a message between two "…" occurs in the sources.
+# Needs only the sources.
 # Labels: once
 set -euo pipefail
 
@@ -18,8 +18,8 @@ find "$source_dir"/{daemon,config,core} -name '*.cpp' >"$work/sources"
 cp "${1:-$source_dir/packaging/man/seedbed-messages.md}" "$work/section"
 perl -e '
     sub text_of { local $/; open(my $in, "<", $_[0]) or die "$_[0]: $!\n"; return scalar <$in>; }
-    # The sources with adjacent literals joined, as a compiler does, and without escapes. What fmt puts for {}, and what stands
-    # between two literals, ends a part of a message just as "…" does.
+    # The sources with adjacent literals joined, as by a compiler, and without escapes. A {} of fmt, and code between two literals,
+    # ends a part of a message as "…" does.
     my $sources = join("", map { text_of($_) } split(/\n/, text_of($ARGV[0])));
     $sources =~ s/"\s*\n\s*"//g;
     $sources =~ s/\\"/"/g;
@@ -32,11 +32,11 @@ perl -e '
         wrong("quoted twice: $message") if $seen{$message}++;
         for my $part (grep { /[a-z]{2}/ } split(/…/, $message)) {
             $longest = length($part) if length($part) > $longest;
-            $part =~ s/^[ :]+|[ :;]+$//g; # can belong to what is put in
+            $part =~ s/^[ :]+|[ :;]+$//g; # may belong to the inserted text
             wrong("not in the sources: \"$part\" of \"$message\"") if index($sources, $part) < 0;
         }
         wrong("quotes next to nothing: $message") if $longest < 8;
     }
     wrong("$count messages are quoted") if $count < 60;
-    exit($wrong);' "$work/sources" "$work/section" || fail "seedbed-messages.md quotes what the program does not say"
+    exit($wrong);' "$work/sources" "$work/section" || fail "seedbed-messages.md quotes messages that the program does not have"
 echo "PASS"

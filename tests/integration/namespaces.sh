@@ -1,7 +1,7 @@
 #!/bin/bash
-# A room of machines: three targets and a server, each in a network namespace with an address of its own. The targets know
-# the server by address first; the second time nobody knows anybody, and they find each other by multicast. All three are
-# done, each device is equal in every extent, and what each one sent is told. SEEDBED is the program.
+# A room of machines: three targets and a server, each in a network namespace with its own address. The first time, the targets
+# know the address of the server; the second time, the machines find each other by multicast only. All three targets complete, and
+# their devices are equal in every extent. Prints how much each machine sent. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -30,16 +30,16 @@ for host in "${room[@]}"; do
     target[$host]=$(attach_loop "$host.target")
 done
 
-# start HOST CONFIG: a daemon on that host, its log named after the configuration.
+# start HOST CONFIG: starts a daemon on HOST, with its log named after the configuration.
 start() {
     start_daemon "$2" "$2.toml" $(on_host "$1")
 }
-# sent HOST: bytes that have left it.
+# sent HOST: prints the number of bytes that HOST has sent.
 sent() {
     on "$1" cat /sys/class/net/eth0/statistics/tx_bytes
 }
 
-# deploy_room HOW SECONDS LINE...: from devices of noise to three times done, with these lines in every target's image.
+# deploy_room HOW SECONDS LINE...: deploys to three devices filled with noise, with these lines in every target's image.
 deploy_room() {
     local how=$1 seconds=$2 host began
     local -A before=()

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Makes a .torrent of partclone's torrent.info with libtorrent's own bindings and prints its info-hash.
+"""Makes a .torrent from partclone's torrent.info with libtorrent's own bindings and prints its info-hash.
 
 Usage: partclone_recipe.py TORRENT_INFO NAME OUTPUT
 
-An independent second way to the torrent that `seedbed create --partclone` makes: one file an extent, NAME/OFFSET with the
-offset as torrent.info spells it, pieces of 16 MiB with torrent.info's hashes, v1 only. Needs python3-libtorrent.
+Makes the torrent of `seedbed create --partclone` independently: one file per extent, NAME/OFFSET with the offset as in
+torrent.info, pieces of 16 MiB with torrent.info's hashes, v1 only. Needs python3-libtorrent.
 """
 
 import sys

@@ -27,7 +27,7 @@ check() {
     fi
 }
 
-# run STATUS ARGUMENT...: `seedbed probe` exits with this status.
+# run STATUS ARGUMENT...: succeeds if `seedbed probe` exits with this status.
 run() {
     local expected=$1 status
     shift
@@ -36,7 +36,7 @@ run() {
     [ "$status" = "$expected" ] || { echo "exit status $status, expected $expected" >>"$work/err" && return 1; }
 }
 
-# field NAME VALUE: the first device of the JSON document has this value.
+# field NAME VALUE: succeeds if the first device of the JSON document has this value.
 field() {
     python3 -c 'import json, sys
 device = json.load(open(sys.argv[1]))["devices"][0]
@@ -56,7 +56,7 @@ check "kind in JSON" field block_device false
 check "writable in JSON" field read_only false
 check "direct I/O in JSON" field profile.direct_io '"auto"'
 check "engine in JSON" field profile.io_engine '"auto"'
-# The profile is that of the class.
+# The profile matches the class.
 check "depth in JSON" python3 -c 'import json, sys
 device = json.load(open(sys.argv[1]))["devices"][0]
 depth = {"hdd": 4, "sata_ssd": 16, "nvme": 64}[device["class"]]

@@ -1,7 +1,7 @@
 #!/bin/bash
-# What `seedbed probe` says of real device classes: Debian's kernel, booted by QEMU with an NVMe disk, a multipath one, SATA
-# disks, virtio, USB, an SD card and what can be stacked on them. Takes about 20 seconds, and no right but to download the
-# kernel's package once (70 MB, kept in SEEDBED_CACHE). Exit status: 0 passed, 1 failed, 77 skipped.
+# `seedbed probe` on real device classes: QEMU boots Debian's kernel with an NVMe disk, a multipath NVMe disk, SATA disks, virtio,
+# USB, an SD card and devices stacked on them. Takes about 20 seconds and does not need root; downloads the kernel's package once
+# (70 MB, kept in SEEDBED_CACHE). Exit status: 0 passed, 1 failed, 77 skipped.
 # shellcheck disable=SC2054 # the commas belong to QEMU's options
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -30,10 +30,10 @@ if ldd "$busybox" >/dev/null 2>&1; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-[ -x "$seedbed" ] || fail "$seedbed is no program; name one in SEEDBED"
+[ -x "$seedbed" ] || fail "$seedbed is not a program; set SEEDBED to one"
 kernel=$(unpack_kernel "$cache" 2>"$work/reason") || skip "no kernel: $(tail -n 1 "$work/reason")"
 
-# QEMU's arguments for a new disk image of $1 MiB with the id dSIZE, and further options $2.
+# Adds QEMU's arguments for a new disk image of $1 MiB with the id dSIZE and the further options $2.
 args=()
 add_drive() {
     truncate -s "$1M" "$work/$1.img"
@@ -63,18 +63,18 @@ args+=(-device sdhci-pci -device sd-card,drive=d128)
 root=$work/root
 mkdir -p "$root"/{bin,sbin,proc,sys,dev,run}
 modules=(nvme ahci sd_mod virtio_blk virtio_pci virtio_scsi usb_storage uas xhci_pci sdhci_pci mmc_block dm_mod loop)
-copy_modules "$kernel" "$root" "${modules[@]}" || fail "the kernel's modules cannot be copied"
+copy_modules "$kernel" "$root" "${modules[@]}" || fail "cannot copy the kernel's modules"
 printf '%s\n' "${modules[@]}" >"$root/modules"
 find "$work" -name '*.img' | wc -l >"$root/disks"
 install -m 755 "$here/qemu/init" "$root/init"
 install -m 755 "$busybox" "$root/bin/busybox"
 ln -s ../bin/busybox "$root/sbin/modprobe"
-copy_program "$seedbed" "$root" || fail "$seedbed cannot be copied"
+copy_program "$seedbed" "$root" || fail "cannot copy $seedbed"
 ln -s "$(readlink -f "$seedbed")" "$root/seedbed"
 if dmsetup=$(PATH=$PATH:/usr/sbin:/sbin command -v dmsetup); then
-    copy_program "$dmsetup" "$root" || fail "$dmsetup cannot be copied"
+    copy_program "$dmsetup" "$root" || fail "cannot copy $dmsetup"
 fi
-(cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) >"$work/initrd" || fail "the initramfs cannot be made"
+(cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) >"$work/initrd" || fail "cannot make the initramfs"
 
 timeout 300 qemu-system-x86_64 -accel tcg -m 512 -nodefaults -display none -no-reboot \
     -kernel "$kernel"/boot/vmlinuz-* -initrd "$work/initrd" \

@@ -1,7 +1,6 @@
 #!/bin/bash
-# SIGHUP while an image is on its way: what the new configuration does not name differently is not touched, down to the TCP
-# connection; the rest is closed, opened, changed or refused as it says, and the service manager is told. SEEDBED is the
-# program.
+# SIGHUP during a deployment: unchanged images are not touched, nor are their TCP connections; the rest is closed, opened, changed
+# or refused as the new configuration demands, and the service manager is notified. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: alone
 set -euo pipefail
@@ -14,7 +13,7 @@ need_loop
 need_hosts
 need partclone.ext4 mkfs.ext4 python3
 
-# --- two contents, served as several images: by a host with a slow link and by one with a fast one
+# --- two contents, served as several images by a host with a slow link and a host with a fast one
 
 add_host slow tbf rate 3mbit burst 32k latency 100ms
 add_host fast
@@ -27,9 +26,9 @@ for content in first second; do
 done
 host_config slow.toml slow 'local_discovery = false'
 host_config fast.toml fast 'local_discovery = false'
-# With threads, what is read of the devices is counted in /proc; with nothing ahead, it is what was asked for.
+# With threads, /proc counts the bytes read from the devices; without read-ahead, they equal the requested bytes.
 printf '[profile.%s]\nio_engine = "threads"\nread_ahead = "16 KiB"\n' hdd sata_ssd nvme >>fast.toml
-# image NAME CONTENT HOST [TORRENT]: makes the torrent; HOST seeds it from a device of its own.
+# image NAME CONTENT HOST [TORRENT]: makes the torrent; HOST seeds it from its own device.
 image() {
     local name=$1 content=$2 host=$3 torrent=${4:-$1.torrent}
     "$seedbed" create --partclone "$content.info" --name "$name" -o "$torrent" >"created-$name"
@@ -56,13 +55,14 @@ slow_peer="peers = [\"${address[slow]}:6881\"]"
 both_peers="peers = [\"${address[slow]}:6881\", \"${address[fast]}:6881\"]"
 fast_peer="peers = [\"${address[fast]}:6881\"]"
 
-# config LEVEL POOL THREADS [HASH_THREADS]: all but the images. Threads can be counted, and the pool is not pinned by them.
+# config LEVEL POOL THREADS [HASH_THREADS]: writes everything but the images. Threads, not io_uring: they can be counted and do not
+# pin the pool.
 config() {
     host_config target.toml.new target 'local_discovery = false' '[log]' "level = \"$1\"" '[memory]' "pool = \"$2 MiB\"" \
         '[hashing]' "threads = ${4:-2}"
     printf '[profile.%s]\nthreads = '"$3"'\nio_engine = "threads"\n' hdd sata_ssd nvme >>target.toml.new
 }
-# images DISK: those of the target from the first reload on, moved being on that disk.
+# images DISK: prints the target's images from the first reload on, with "moved" on DISK.
 images() {
     add_image target.toml.new steady steady.torrent "${disk[steady]}" deploy "$both_peers"
     add_image target.toml.new moved moved.torrent "${disk[$1]}" deploy "$fast_peer"
@@ -73,9 +73,9 @@ use_config() {
     mv target.toml.new target.toml
 }
 
-# --- what is looked at
+# --- observations
 
-# reload: SIGHUP; returns when the service manager has been told that it has been dealt with.
+# reload: sends SIGHUP; returns when the service manager was notified that the reload has ended.
 reloads=0
 reload() {
     kill -HUP "${daemon_pid[target]}"
@@ -89,7 +89,7 @@ reload() {
     done
     fail "reload $reloads has not ended within 30 s"
 }
-# connection: the steady image's, as "LOCAL PEER": the same as long as nobody has hung up.
+# connection: prints the steady image's connection as "LOCAL PEER"; it stays the same until one side disconnects.
 connection() {
     on target ss -Htnp state established "dst ${address[slow]}:6881" |
         awk -v pid="pid=${daemon_pid[target]}," 'index($0, pid) { print $3, $4 }'
@@ -97,31 +97,31 @@ connection() {
 unbroken() {
     local now
     now=$(connection)
-    [[ $now == "$steady_connection" ]] || fail "$1: the connection was '$steady_connection' and is '$now'"
+    [[ $now == "$steady_connection" ]] || fail "$1: the connection was '$steady_connection' and is now '$now'"
 }
-# threads NAME HOST: how many of them its daemon has.
+# threads NAME HOST: prints how many threads of this name the daemon of HOST has.
 threads() {
     cat "/proc/${daemon_pid[$2]}/task/"*/comm | grep -cx "$1" || true
 }
 disk_threads() {
     threads disk target
 }
-# pool_mib: memory that the target's pool has of the system: its reservation is as large as the machine's memory, within a MiB, or
-# larger; what is much larger is a sanitizer's.
+# pool_mib: prints the resident memory of the target's pool. Its reservation is at least as large as the machine's memory, within a
+# MiB; a much larger reservation belongs to a sanitizer.
 pool_mib() {
     awk '/^MemTotal:/ { machine = $2 } /^Size:/ { size = $2 }
         /^Rss:/ && size + 1024 >= machine && (!found || size < found) { found = size; rss = $2 } END { print int(rss / 1024) }' \
         /proc/meminfo "/proc/${daemon_pid[target]}/smaps"
 }
-# fast_has_read: bytes that the fast host's daemon has read of its devices, and little else.
+# fast_has_read: prints the bytes that the fast host's daemon has read, almost all of them from its devices.
 fast_has_read() {
     awk '$1 == "rchar:" { print $2 }' "/proc/${daemon_pid[fast]}/io"
 }
-# is_free DEVICE: nobody has it open exclusively.
+# is_free DEVICE: succeeds if no program has DEVICE open exclusively.
 is_free() {
     /usr/bin/python3 -c 'import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)' "$1" 2>/dev/null
 }
-# log_lines: how many there are; since NUMBER: what target.log says after that many.
+# log_lines: prints the number of lines of target.log. since NUMBER: prints the lines after that many.
 log_lines() {
     wc -l <target.log
 }
@@ -129,7 +129,7 @@ since() {
     tail -n "+$(($1 + 1))" target.log
 }
 
-# --- start: one image steadily on its way, two without peers, one without its device
+# --- start: one image downloads steadily, two have no peers, one has no device
 
 config info 64 3
 add_image target.toml.new steady steady.torrent "${disk[steady]}" deploy "$slow_peer"
@@ -149,15 +149,15 @@ for ((i = 0; i < 100; i++)); do
     [[ -z $steady_connection ]] || break
     sleep 0.1
 done
-[[ $(wc -w <<<"$steady_connection") -eq 2 ]] || fail "not one connection to the slow host: '$steady_connection'"
+[[ $(wc -w <<<"$steady_connection") -eq 2 ]] || fail "expected one connection to the slow host: '$steady_connection'"
 [[ $(disk_threads) -eq 9 ]] || fail "$(disk_threads) disk threads for three open images with three each"
 for name in steady removed moved; do
-    ! is_free "${disk[$name]}" || fail "$name: its device can be opened exclusively by others"
+    ! is_free "${disk[$name]}" || fail "$name: another program can open its device exclusively"
 done
 expect_line notify.log 'STATUS=.*steady: downloading [0-9]+%' 10
 never_line target.log ' debug '
 
-# --- one removed, one added, one moved, one that failed tried again, one with other peers; level, threads and pool
+# --- one image removed, one added, one moved, a failed one retried, one with other peers; level, threads and pool
 
 config debug 128 5
 images moved-again
@@ -179,15 +179,15 @@ compare_extents first.info first "${disk[moved-again]}"
 expect_line target.log ' debug ' 5
 unbroken "images added and moved"
 
-# RELOADING=1 says when, in the manager's own clock; READY=1 comes after it.
-/usr/bin/python3 - notify.log <<'CHECK' || fail "notify.log does not tell of the reload as systemd wants it"
+# RELOADING=1 carries the time of the manager's clock; READY=1 follows it.
+/usr/bin/python3 - notify.log <<'CHECK' || fail "notify.log does not report the reload as systemd requires"
 import re, sys
 times = [re.match(r"(\d+) RELOADING=1\|MONOTONIC_USEC=(\d+)$", line) for line in open(sys.argv[1])]
 times = [(int(match[1]), int(match[2])) for match in times if match]
 sys.exit(not times or any(not 0 <= seen - said < 1_000_000 for seen, said in times))
 CHECK
 
-# --- memory and hash threads of the daemon that writes: they change at once
+# --- memory and hash threads of the writing daemon change immediately
 
 pool_before=$(pool_mib)
 ((pool_before >= 40)) || fail "the pool has $pool_before MiB after two images of $(image_bytes first.info) bytes"
@@ -198,7 +198,7 @@ images moved-again
 use_config
 reload
 unbroken "another pool, another number of hash threads"
-since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "not late alone: $(since "$before")"
+since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "an image other than late changed: $(since "$before")"
 [[ $(threads hash target) -eq 4 ]] || fail "$(threads hash target) hash threads instead of 4"
 for ((i = 0; i < 50; i++)); do
     (($(pool_mib) > 20)) || break
@@ -206,9 +206,9 @@ for ((i = 0; i < 50; i++)); do
 done
 ((i < 50)) || fail "a pool of 16 MiB has $(pool_mib) MiB; before, it had $pool_before"
 
-# --- and of the daemon that serves: what it has cached it need not read again, and without a cache it must
+# --- memory and hash threads of the serving daemon: it does not read cached data again; without a cache, it must
 
-# fetched_again DISK: moves the image there; sets fast_read, the bytes that the fast host has read for it.
+# fetched_again DISK: moves the image to DISK; sets fast_read, the bytes that the fast host has read for it.
 fetched_again() {
     local i
     fast_read=$(fast_has_read)
@@ -240,7 +240,7 @@ never_line fast.log 'restart needed to change'
 fetched_again moved-last
 ((fast_read > bytes / 2)) || fail "without a cache the fast host has read $fast_read bytes for an image of $bytes"
 
-# --- what needs a restart is named, in one line, as often as it differs, and changes nothing
+# --- keys that need a restart: each reload names those that differ, in one line, and does not change them
 
 cp target.toml good.toml
 sed -e 's/^pool = .*/&\ncache_shards = 8\nhuge_pages = false/' -e 's/^\[hashing\]$/&\nahead = false/' \
@@ -251,29 +251,29 @@ keys='memory.cache_shards, memory.huge_pages, hashing.ahead, profile.hdd.direct_
 for time in first second; do
     before=$(log_lines)
     reload
-    [[ $(since "$before" | grep -c 'restart needed to change') -eq 1 ]] || fail "not one warning the $time time"
+    [[ $(since "$before" | grep -c 'restart needed to change') -eq 1 ]] || fail "expected one warning the $time time"
     since "$before" | grep -q " warning reload: restart needed to change: $keys\$" ||
-        fail "the $time time it does not name what needs a restart: $(since "$before" | grep restart)"
-    since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "not late alone"
+        fail "the $time time, the keys are not named: $(since "$before" | grep restart)"
+    since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "an image other than late changed"
     unbroken "what needs a restart"
 done
 cp good.toml target.toml
 before=$(log_lines)
 reload
-! since "$before" | grep 'restart needed to change' || fail "what does not differ any more is named"
-[[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads after what needs a restart"
+! since "$before" | grep 'restart needed to change' || fail "keys that no longer differ are named"
+[[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads after changes that need a restart"
 
-# --- what is wrong changes nothing
+# --- an invalid configuration changes nothing
 
 cp target.toml good.toml
 before=$(log_lines)
-# refused FILE LINE KEY REASON: a reload that says so.
+# refused FILE LINE KEY REASON: expects a reload to be refused with this line.
 refused() {
     local file=$1 line=$2 key=$3 reason=$4
     reload
     since "$before" | grep -Eq "error $file:$line: $key: $reason" ||
         fail "no line $file:$line: $key: $reason: $(since "$before")"
-    since "$before" | grep -q ' reload: nothing was changed$' || fail "it does not say that nothing was changed"
+    since "$before" | grep -q ' reload: nothing was changed$' || fail "the log does not say that nothing was changed"
     ! since "$before" | grep -q ' reload: [0-9]' || fail "a bad file was used"
     before=$(log_lines)
     unbroken "a bad file"
@@ -294,9 +294,9 @@ mv target.toml away.toml
 reload
 since "$before" | grep -q ' reload: nothing was changed$' || fail "a missing file was used"
 mv away.toml target.toml
-[[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads after what was wrong"
+[[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads after invalid configurations"
 
-# --- the file has not changed, but what it names has
+# --- the configuration is unchanged, but the files that it names have changed
 
 before=$(log_lines)
 reload
@@ -307,8 +307,8 @@ mv replacement.torrent added.torrent
 before=$(log_lines)
 reload
 since "$before" | grep -q ' reload: 2 images closed, 2 opened, 0 changed in use$' ||
-    fail "not late and added alone: $(since "$before" | grep 'reload:')"
-! since "$before" | grep -E ' (moved|steady): (closed|deploy to)' || fail "an image was closed that had not changed"
+    fail "images other than late and added changed: $(since "$before" | grep 'reload:')"
+! since "$before" | grep -E ' (moved|steady): (closed|deploy to)' || fail "an unchanged image was closed"
 expect_line target.log ' late: done: ' 30
 for ((i = 0; i < 300; i++)); do
     ! since "$before" | grep -q ' added: done: ' || break
@@ -319,20 +319,20 @@ compare_extents first.info first "${disk[late]}"
 compare_extents second.info second "${disk[added]}"
 unbroken "a new torrent, a device that has come"
 
-# --- twice at once: what counts is what the file says at the second signal
+# --- two signals at once: the configuration at the second signal counts
 
 sed 's/level = "debug"/level = "trace"/' good.toml >target.toml.new
 use_config
 kill -HUP "${daemon_pid[target]}"
 cp good.toml target.toml.new
 add_image target.toml.new removed removed.torrent "${disk[removed]}" deploy "$fast_peer"
-use_config # at once as a whole: half of a file may be a valid one, with fewer images
+use_config # atomically: half a file may be a valid configuration with fewer images
 kill -HUP "${daemon_pid[target]}"
 expect_line target.log ' removed: done: ' 30
 compare_extents first.info first "${disk[removed]}"
 unbroken "two signals at once"
 
-# --- the one that was on its way all the time arrives, its link not slow any more
+# --- the steady image completes after its link is no longer slow
 
 never_line target.log ' steady: (closed|done|downloaded)'
 never_line target.log "peer ${address[slow]}:6881 disconnected"
@@ -342,7 +342,7 @@ compare_extents first.info first "${disk[steady]}"
 never_line target.log 'failed its hash check'
 [[ $(grep -c ' steady: deploy to' target.log) -eq 1 ]] || fail "steady was opened more than once"
 
-# --- a reload that the end overtakes
+# --- a stop during a reload
 
 sed -i '/^name = "moved"/,/^mode/s/"moved/"moved-on/' target.toml
 kill -HUP "${daemon_pid[target]}"

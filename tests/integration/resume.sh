@@ -1,7 +1,7 @@
 #!/bin/bash
-# A deployment that is cut short goes on from its checkpoint, without reading the device: after SIGKILL from the last one that
-# was written, after SIGTERM with next to nothing lost. Verification covers what was there before, too. A checkpoint that does
-# not fit is named and not used; and `check` says what is done without one. SEEDBED is the program.
+# An interrupted deployment resumes from its checkpoint without reading the device: after SIGKILL from the last checkpoint, after
+# SIGTERM with almost nothing lost. Verification covers the resumed pieces, too. A checkpoint that does not match is reported and
+# ignored; without one, `check` decides. SEEDBED is the program.
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
@@ -19,21 +19,21 @@ capture ext4 "$source" sda1
 total=$(image_bytes sda1.info)
 ((total > 4 * piece)) || fail "an image of $total bytes has too few pieces"
 
-memory=('[memory]' 'pool = "32 MiB"') # which is filled at each start
+memory=('[memory]' 'pool = "32 MiB"') # small, since each start fills it
 seed_port=$(free_port)
 deploy_port=$(free_port)
-# seed LIMIT: what the seeder's file says; a deployment takes some three seconds with "24 MiB".
+# seed LIMIT: writes the seeder's configuration; with "24 MiB", a deployment takes about three seconds.
 seed() {
     write_config seed.toml "$seed_port" "upload_limit = \"$1\"" "${memory[@]}"
     add_image seed.toml sda1 sda1.torrent "$source" seed
 }
-# deploy [LINE...]: to $target; with threads, what is read of the device is counted in /proc.
+# deploy [LINE...]: writes a configuration that deploys to $target; with threads, /proc counts the bytes read from the device.
 deploy() {
     write_config deploy.toml "$deploy_port" "${memory[@]}" '[resume]' 'interval = "200 ms"'
     printf '[profile.%s]\nio_engine = "threads"\n' hdd sata_ssd nvme >>deploy.toml
     add_image deploy.toml sda1 sda1.torrent "$target" deploy "peers = [\"127.0.0.1:$seed_port\"]" "$@"
 }
-# The device has a name that stays, as in /dev/disk/by-id.
+# The device has a persistent name, as in /dev/disk/by-id.
 target=$work/disk
 insert_disk() {
     ln -sfn "$(attach_loop target.img)" disk
@@ -50,14 +50,14 @@ checkpoint() {
 noted_bytes() {
     /usr/bin/python3 "$here/lib_checkpoint.py" bytes "$(checkpoint)" "$total" $piece
 }
-# mib BYTES: as the daemon writes it, as a pattern.
+# mib BYTES: prints a pattern for the size as the daemon writes it.
 mib() {
     local text
     text=$(awk -v bytes="$1" 'BEGIN { mib = bytes / 1048576; printf mib < 9.95 ? "%.1f" : "%.0f", mib }')
     text=${text%.0}
     echo "${text/./\\.} MiB"
 }
-# cut_short NAME TERM|KILL [LINE...]: a deployment to a new target, stopped when something has been noted.
+# cut_short NAME TERM|KILL [LINE...]: starts a deployment to a new target, and stops it after the first pieces are in a checkpoint.
 cut_short() {
     local name=$1 signal=$2
     shift 2
@@ -72,7 +72,7 @@ cut_short() {
         [[ ! -e $(checkpoint) ]] || (($(noted_bytes) < piece)) || break
         sleep 0.05
     done
-    ((i < 200)) || fail "SIG$signal: nothing is noted"
+    ((i < 200)) || fail "SIG$signal: the checkpoint is empty"
     if [[ $signal == TERM ]]; then
         stop_daemon "$name"
     else
@@ -83,11 +83,11 @@ cut_short() {
     kill -HUP "${daemon_pid[seed]}"
     expect_line seed.log ' reload: .*0 changed in use$' 5
     noted=$(noted_bytes)
-    ((noted >= piece && noted < total)) || fail "SIG$signal: $noted of $total bytes are noted"
+    ((noted >= piece && noted < total)) || fail "SIG$signal: the checkpoint has $noted of $total bytes"
     kept=$(equal_bytes sda1.info source.img "$target")
-    ((kept >= noted)) || fail "SIG$signal: $noted bytes are noted, and $kept are there"
+    ((kept >= noted)) || fail "SIG$signal: the checkpoint has $noted bytes, the device $kept"
 }
-# read_bytes NAME: what the daemon has read of its devices, and little else.
+# read_bytes NAME: prints the bytes that the daemon has read, almost all of them from its devices.
 read_bytes() {
     awk '$1 == "rchar:" { print $2 }' "/proc/${daemon_pid[$1]}/io"
 }
@@ -97,7 +97,7 @@ resumes() {
     never_line "$1.log" ' sda1: check'
 }
 
-# --- killed: nothing is read, and what was noted is not fetched
+# --- killed: nothing is read, and the pieces in the checkpoint are not downloaded
 
 cut_short killed KILL 'verify = false'
 start_daemon after_kill deploy.toml
@@ -109,11 +109,11 @@ never_line after_kill.log ' (warning|error) '
 compare_extents sda1.info source.img "$target"
 stop_daemon seed
 
-# --- stopped: next to nothing is lost
+# --- stopped: almost nothing is lost
 
 cut_short stopped TERM
-# A piece may be there whose hash was not known yet.
-((kept - noted <= piece)) || fail "stopped: $noted bytes are noted, and $kept are there"
+# The device may have a piece whose hash was not known yet.
+((kept - noted <= piece)) || fail "stopped: the checkpoint has $noted bytes, the device $kept"
 start_daemon after_stop deploy.toml
 resumes after_stop
 expect_line after_stop.log ' sda1: verified '
@@ -122,7 +122,7 @@ stop_daemon after_stop
 never_line after_stop.log ' (warning|error) '
 stop_daemon seed
 
-# Done: it is at once, without a seeder, and nothing is read.
+# A completed deployment is done immediately, without a seeder or a read.
 start_daemon done deploy.toml
 expect_line done.log ' sda1: done: .*durable and verified at .*; the device was not written to since' 5
 read=$(read_bytes done)
@@ -131,9 +131,9 @@ stop_daemon done
 never_line done.log ' (warning|error) | sda1: (check|verif|flush)'
 cp "$(checkpoint)" done.resume
 
-# --- what does not fit
+# --- checkpoints that do not match
 
-# refused NAME REASON [FETCHED]: starts it: ignoring the checkpoint, with this reason, and the device is read.
+# refused NAME REASON [FETCHED]: starts the daemon; expects it to ignore the checkpoint for this reason and to read the device.
 refused() {
     local name=$1 reason=$2 missing=${3:-0 B}
     start_daemon "$name" deploy.toml
@@ -152,20 +152,20 @@ sed -i 's/sda1\.torrent/other.torrent/' deploy.toml
 refused torrent "it belongs to torrent $(grep -o 'info-hash [0-9a-f]*' done.log | head -n 1 | cut -d ' ' -f 2)"
 sed -i 's/other\.torrent/sda1.torrent/' deploy.toml
 
-# Something else has written to the device: the piece is fetched again, and no other.
+# Another program has written to the device: only that piece is downloaded again.
 read -r offset length <<<"$(extent sda1.info 2)"
 printf '\xa5' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek=$((offset + length / 2)) status=none
 seed 0
 start_daemon seed seed.toml
 refused written 'another program has written to the device since' "$(mib $piece)"
 
-# The same name, another disk.
+# The same name, but another disk.
 detach_loop "$(readlink disk)"
 insert_disk
 refused disk 'it belongs to another device: it is another disk'
 stop_daemon seed
 
-# --- what was there before is verified as well: here a piece that is damaged after the checkpoint in which it stands
+# --- resumed pieces are verified, too: here, one that is damaged after it was saved in the checkpoint
 
 cut_short corrupted KILL
 first=$(/usr/bin/python3 "$here/lib_checkpoint.py" first "$(checkpoint)")
@@ -195,7 +195,7 @@ stop_daemon none
 never_line none.log ' sda1: check'
 compare_extents sda1.info source.img "$target"
 
-# --- nowhere to keep it: one warning, and the deployment goes on
+# --- no folder for checkpoints: one warning, and the deployment continues
 
 echo >file
 export STATE_DIRECTORY=$work/file
@@ -204,7 +204,7 @@ deploy 'verify = false'
 start_daemon nowhere deploy.toml
 expect_line nowhere.log ' sda1: done: '
 stop_daemon nowhere
-[[ $(grep -c ' warning .*/file: .*: deployments cannot be resumed$' nowhere.log) -eq 1 ]] || fail "not one warning"
+[[ $(grep -c ' warning .*/file: .*: deployments cannot be resumed$' nowhere.log) -eq 1 ]] || fail "expected one warning"
 compare_extents sda1.info source.img "$target"
 stop_daemon seed
 pass

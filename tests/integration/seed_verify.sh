@@ -1,7 +1,6 @@
 #!/bin/bash
-# What is served is what the torrent says: verify = "lazy", "full" and "none" on sources that are damaged or not, and sources
-# that change while they are served. And how much is served: limits hold, and a reload changes them without losing a peer.
-# SEEDBED is the program.
+# Served data matches the torrent: verify = "lazy", "full" and "none" on good and damaged sources, and sources that change while
+# they are served. Upload limits hold, and a reload changes them without losing a peer. SEEDBED is the program.
 # Labels: once alone
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -24,8 +23,8 @@ printf '\x5a\xa5\x5a\xa5' | dd of=damaged.img oflag=seek_bytes conv=notrunc seek
 target_port=$(free_port)
 server_port=$(free_port)
 
-# server FILE [LINE...]: seed.toml, with these lines in its image; then [network] has ${network[@]}.
-usual=('[log]' 'level = "debug"' '[memory]' 'pool = "32 MiB"') # the pool is small, since it is filled at each start
+# server FILE [LINE...]: writes a seeder's configuration with these lines in its image and ${network[@]} in [network].
+usual=('[log]' 'level = "debug"' '[memory]' 'pool = "32 MiB"') # small, since each start fills the pool
 network=()
 server() {
     local file=$1
@@ -41,7 +40,7 @@ new_target() {
         "peers = [\"127.0.0.1:$server_port\"]"
 }
 
-# --- lazy: the damage is found before the piece is served
+# --- lazy: the daemon finds the damage before it serves the piece
 
 server "$work/damaged.img"
 start_daemon lazy seed.toml
@@ -53,7 +52,7 @@ stop_daemon lazy
 stop_daemon fed_lazily
 never_line fed_lazily.log 'failed its hash check|done:'
 
-# --- full: before anything is served
+# --- full: the daemon finds the damage before it serves anything
 
 server "$work/damaged.img" 'verify = "full"'
 start_daemon full seed.toml
@@ -71,7 +70,7 @@ stop_daemon fed_from_whole
 stop_daemon whole
 compare_extents sda1.info source.img target.img
 
-# --- none: nobody looks but those who fetch it
+# --- none: only the downloading clients find the damage
 
 server "$work/damaged.img" 'verify = "none"'
 start_daemon unlooked seed.toml
@@ -84,7 +83,7 @@ stop_daemon unlooked
 never_line unlooked.log ' (warning|error) '
 never_line fed_damage.log 'done:'
 
-# --- limits hold; a reload changes and lifts them, and the peer stays
+# --- limits hold; a reload changes and removes them, and the peer stays connected
 
 network=('upload_limit = "4 MiB"' 'connections = 50' 'upload_slots = 2')
 server "$source"
@@ -92,7 +91,7 @@ start_daemon limited seed.toml
 expect_line limited.log ' ready$'
 new_target
 start_daemon fed_slowly deploy.toml
-# rate [SECONDS]: MB/s that come by its connection, over one second by default.
+# rate [SECONDS]: prints the MB/s that arrive on the peer's connection, over one second by default.
 rate() {
     local from=() to=()
     from=("$(received)" "${EPOCHREALTIME/[.,]/}")
@@ -116,19 +115,19 @@ peer() {
     ss -Htnp state established "dport = :$server_port" | awk -v pid="pid=${daemon_pid[fed_slowly]}," 'index($0, pid) { print $3, $4 }'
 }
 before=$(peer)
-[[ $(wc -w <<<"$before") -eq 2 ]] || fail "not one connection: '$before'"
+[[ $(wc -w <<<"$before") -eq 2 ]] || fail "expected one connection: '$before'"
 network=('slow_start = true')
 server "$source" 'upload_limit = "12 MiB"'
 kill -HUP "${daemon_pid[limited]}"
 expect_line limited.log ' reload: 0 images closed, 0 opened, 1 changed in use$' 5
-for ((i = 0; i < 5; i++)); do # it rises to the new limit
+for ((i = 0; i < 5; i++)); do # the rate rises to the new limit
     faster=$(rate)
     ((faster < 9)) || break
 done
-# The limiter saves up what was not sent while it rose, and sends it in one burst: the rate is what follows.
+# The limiter accumulates the bytes that were not sent while the rate rose, and sends them in one burst: measure after that.
 faster=$(rate 2)
 ((faster >= 9 && faster <= 15)) || fail "$faster MB/s with a limit of 12 MiB/s"
-[[ $(peer) == "$before" ]] || fail "the connection was '$before' and is '$(peer)'"
+[[ $(peer) == "$before" ]] || fail "the connection was '$before' and is now '$(peer)'"
 network=()
 server "$source"
 kill -HUP "${daemon_pid[limited]}"
@@ -138,7 +137,7 @@ stop_daemon limited
 [[ $(grep -c 'peer .* connected' limited.log) -eq 1 ]] || fail "the peer was connected more than once"
 compare_extents sda1.info source.img target.img
 
-# --- sources that change while nobody looks at them
+# --- sources that change while no peer requests them
 
 cp --sparse=always source.img gone.img
 cp --sparse=always source.img touched.img

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Network shards: one server with two sessions, on two ports. Machines that know it from its tracker, by multicast, or by only one
-# port, even the wrong one, each end with one lasting connection to the port that serves them. So does libtorrent with EZIO's
-# settings; aria2, which learns both ports from another tracker, finishes. SEEDBED is the program.
+# Network shards: one server with two sessions, on two ports. Machines that find it through its tracker, by multicast, or by a single
+# port, even the wrong one, each end up with one lasting connection to the port that serves them. So does libtorrent with EZIO's
+# settings; aria2, which gets both ports from another tracker, completes. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: threads
 set -euo pipefail
@@ -19,7 +19,7 @@ targets=(tracked1 tracked2 found1 found2 referred1 referred2)
 for host in server tracked1 tracked2 found1 referred1 found2 referred2 foreign aria; do
     add_host "$host"
 done
-# shard_of HOST: 0 or 1, by its address.
+# shard_of HOST: prints 0 or 1, by its address.
 shard_of() {
     /usr/bin/python3 -c 'import ipaddress, sys
 print(((int(ipaddress.ip_address(sys.argv[1])) * 0x9E3779B97F4A7C15 % 2**64 >> 32) * 2) >> 32)' "${address[$1]}"
@@ -28,7 +28,7 @@ declare -A port=()
 for host in "${targets[@]}" foreign aria; do
     port[$host]=$((6881 + $(shard_of "$host")))
 done
-# other_port HOST: the port that does not serve it.
+# other_port HOST: prints the port that does not serve HOST.
 other_port() {
     echo $((6881 + 6882 - port[$1]))
 }
@@ -47,7 +47,7 @@ create --tracker "http://${address[server]}:6969/announce" -o tracked.torrent >c
 create -o plain.torrent >created.json
 create --tracker "http://${address[server]}:6970/announce" -o other.torrent >created.json
 
-# --- serve, slowly until every machine is connected to its shard
+# --- serve slowly until every machine is connected to its shard
 
 mkdir tracker
 chmod 755 "$work" tracker # opentracker runs as nobody
@@ -92,9 +92,9 @@ END_OF_CLIENT
 mkdir got-foreign got-aria
 start_process foreign $(on_host foreign) /usr/bin/python3 foreign.py "${address[server]}" "$(other_port foreign)"
 
-# look: fills connected[HOST] with "LOCAL_PORT REMOTE_PORT" of each of the server's connections with it, except the tracker's;
-# status 1 unless every machine has exactly one connection, and that with its own shard. A machine at the wrong port has two
-# connections for a moment.
+# look: fills connected[HOST] with "LOCAL_PORT REMOTE_PORT" of each connection between the server and HOST, except the tracker's;
+# status 1 unless every machine has exactly one connection, to its own shard. A machine at the wrong port briefly has two
+# connections.
 declare -A connected=() host_at=()
 for host in "${targets[@]}" foreign; do
     host_at[.${address[$host]}]=$host
@@ -110,7 +110,7 @@ look() {
         fi
     done <<<"$all"
     for host in "${targets[@]}" foreign; do
-        # The server connected to a machine that has its own listening port at the other end: one that knows only the wrong port.
+        # The machine's listening port at the other end: the server made the connection, since the machine knows only the wrong port.
         [[ ${connected[$host]:-} =~ ^[0-9]+\ [0-9]+$ && (${connected[$host]} == *' 6881' ||
             ($host != foreign && ${connected[$host]} == "${port[$host]} "*)) ]] || status=1
     done
@@ -122,9 +122,9 @@ all_connections() {
         echo "$host, port ${port[$host]}: ${connected[$host]:-none}"
     done
 }
-# Two machines that connect to each other at the same moment each close the incoming connection, lose both, and try again after a
-# second (libtorrent; what tells them of the second one waits behind the upload limit). It ends once one of them comes first.
-lasting=0 # seconds for which nothing has changed
+# If two machines connect to each other at the same moment, each closes the incoming connection: both are lost, and both machines
+# retry after a second (libtorrent; news of the second connection waits behind the upload limit). This ends when one is first.
+lasting=0 # seconds without a change
 before=
 since=$SECONDS
 end=$((SECONDS + 40))
@@ -136,14 +136,14 @@ while ((lasting < 4 && SECONDS < end)); do
     lasting=$((SECONDS - since))
     sleep 0.1
 done
-((lasting >= 4)) || fail "not every machine keeps one connection, with its own shard: $(all_connections)"
+((lasting >= 4)) || fail "not every machine keeps one connection to its own shard: $(all_connections)"
 "$seedbed" status --socket "$work/server.sock" --json >status.json
 jq -e '.images[0] | [.peers[].address] | length == (unique | length) and length == 7' status.json >/dev/null ||
     fail "status: $(jq -c '.images[0].peers' status.json)"
 tried=$(grep -c " peer ${address[referred1]} belongs to network shard" seed.log || true)
-((tried >= 1 && tried <= 6)) || fail "referred1 was told $tried times where it belongs"
+((tried >= 1 && tried <= 6)) || fail "referred1 was referred to its shard $tried times"
 
-# --- the two running shards need two ports, whatever the file says about the next start
+# --- the two running shards need two ports, even if the file sets another number for the next start
 
 cp seed.toml kept.toml
 sed -i -e '/^listen/s/:6881/:65535/' -e 's/^shards = 2/shards = 1/' seed.toml
@@ -152,7 +152,7 @@ expect_line seed.log ' error network.listen: no 2 consecutive ports from 65535 '
 expect_line seed.log ' error reload: nothing was changed$'
 cp kept.toml seed.toml
 
-# --- without a limit, to the end
+# --- to the end, without a limit
 
 sed -i -e '/^upload_limit/d' -e 's/^shards = 2/shards = 3/' seed.toml
 kill -HUP "${daemon_pid[seed]}"
@@ -171,7 +171,7 @@ for client in foreign aria; do
     diff -rq files/sda1 "got-$client/sda1" || fail "$client: the files differ from partclone's"
 done
 never_line seed.log 'failed:|failed its hash check'
-# The two sessions find each other and themselves: each is tried once or twice, not every second.
+# The two sessions find each other and themselves: they try each address once or twice, not every second.
 own=$(grep -cE "peer (${address[server]}|127\.0\.0\.1):[0-9]+ connected" seed.log || true)
 ((own <= 12)) || fail "the server has connected to itself $own times"
 for host in "${targets[@]}"; do

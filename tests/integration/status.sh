@@ -1,6 +1,6 @@
 #!/bin/bash
-# What the daemon tells of itself: over its control socket, for scripts, for Prometheus and for a person at a terminal that
-# changes its size. A seeder and a target with loop devices. SEEDBED is the program.
+# The daemon's status: over the control socket, for scripts, for Prometheus, and for a user at a terminal that changes its size.
+# A seeder and a target with loop devices. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -17,13 +17,13 @@ bytes=$(image_bytes sda1.info)
 truncate -s 32M target
 target=$(attach_loop target)
 
-# tell SOCKET PATH [CURL_OPTION...]: what the daemon answers.
+# tell SOCKET PATH [CURL_OPTION...]: prints the daemon's response.
 tell() {
     local socket=$1 path=$2
     shift 2
     curl -sS --max-time 10 --unix-socket "$work/$socket" "$@" "http://localhost$path"
 }
-# expect_status SOCKET FILTER: until jq finds FILTER true in the daemon's document, at most 20 s.
+# expect_status SOCKET FILTER: waits at most 20 s until FILTER is true for the daemon's document.
 expect_status() {
     local i
     for ((i = 0; i < 200; i++)); do
@@ -31,9 +31,9 @@ expect_status() {
         ! jq -e "$2" status.json >/dev/null || return 0
         sleep 0.1
     done
-    fail "$1 does not come to: $2: $(<status.json)"
+    fail "$1 does not reach: $2: $(<status.json)"
 }
-# run STATUS ARGUMENT...: seedbed status; what it says is in stdout and stderr.
+# run STATUS ARGUMENT...: runs seedbed status, with its output in stdout and stderr.
 run() {
     local want=$1 status=0
     shift
@@ -42,7 +42,7 @@ run() {
 }
 as=()
 
-# --- a target that waits for its seeder. Its system has a group seedbed, whatever this one has.
+# --- a target that waits for its seeder. Its system has a group seedbed, even if this machine does not.
 chmod 711 "$work"
 group=54321
 { grep -v '^seedbed:' /etc/group; echo "seedbed:x:$group:"; } >group
@@ -62,33 +62,33 @@ jq -e --arg device "$target" --argjson bytes "$bytes" '.format == 1 and .complai
     and (.images[0] | .name == "sda1" and .mode == "deploy" and .device == $device and .total_bytes == $bytes
         and .left_bytes > 0 and .left_bytes <= $bytes and .durable == false and .verified == false and .peers == []
         and .failure == null and .device_read_bytes > 0 and .device_written_bytes == 0)' status.json >/dev/null ||
-    fail "the target's status is not what it does: $(<status.json)"
+    fail "the target's status is wrong: $(<status.json)"
 left=$(jq .images[0].left_bytes status.json)
 
-# --- who may ask
+# --- access to the socket
 as=(setpriv --reuid 65534 --regid 65534 --groups "$group")
 run 0 --socket "$socket"
 as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 run 1 --socket "$socket"
-grep -qx "seedbed status: $socket: Permission denied: .*group seedbed.*" stderr || fail "who may not ask is told: $(<stderr)"
-[[ $(wc -l <stderr) -eq 1 && ! -s stdout ]] || fail "who may not ask is told more than a line: $(cat stdout stderr)"
+grep -qx "seedbed status: $socket: Permission denied: .*group seedbed.*" stderr || fail "without access, the message is: $(<stderr)"
+[[ $(wc -l <stderr) -eq 1 && ! -s stdout ]] || fail "without access, there is more than one line: $(cat stdout stderr)"
 as=()
 run 1 --socket "$work/missing"
-grep -qx "seedbed status: $work/missing: No such file or directory: .*" stderr || fail "no daemon, and told is: $(<stderr)"
+grep -qx "seedbed status: $work/missing: No such file or directory: .*" stderr || fail "without a daemon, the message is: $(<stderr)"
 run 2 --nonsense
 
-# --- another daemon does not take the socket, and works without
+# --- another daemon does not take over the socket, and works without one
 write_config other.toml "$(free_port)"
 sed -i "s/other.toml.sock/target.toml.sock/" other.toml
 start_daemon other other.toml
 expect_line other.log ' ready$' 20
 expect_line other.log " warning .*$socket: another program is listening on this socket" 5
 stop_daemon other
-[[ -S $socket ]] || fail "another daemon has taken the socket away"
+[[ -S $socket ]] || fail "another daemon has removed the socket"
 run 0 --socket "$socket"
 grep -qE '^sda1 +downloading ' stdout || fail "the target is not shown as downloading: $(<stdout)"
 
-# --- the seeder comes, the target is done; another peer takes its time. One image of the seeder's fails.
+# --- the seeder starts, and the target completes; another peer is slow. One of the seeder's images fails.
 slow=$(free_port)
 aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false \
     --listen-port="$slow" --max-download-limit=100K --file-allocation=none --summary-interval=0 -d slow sda1.torrent \
@@ -103,22 +103,22 @@ expect_line target.log ' sda1: done: ' 30
 expect_status target.toml.sock '.images[0].state == "seeding"'
 jq -e --argjson left "$left" '.images[0] | .durable and .verified and .left_bytes == 0
     and .downloaded_bytes >= $left and .device_written_bytes == $left and .progress == 1' status.json >/dev/null ||
-    fail "the target is done, its status is not: $(<status.json)"
+    fail "the target is done, but its status is: $(<status.json)"
 expect_status server.toml.sock ".images[1].uploaded_bytes >= $left and (.images[1].peers | length) == 1"
 jq -e --argjson port "$slow" '.images[1] | .state == "seeding" and .mode == "seed" and .durable == null and .class != null
     and .engine != null and .device_read_bytes > 0 and (.peers[0] | .address == "127.0.0.1" and .port == $port and (.seed | not)
     and .progress < 1 and .uploaded_bytes > 0 and (.client | startswith("aria2")))' status.json >/dev/null ||
-    fail "the seeder's status is not what it does: $(<status.json)"
+    fail "the seeder's status is wrong: $(<status.json)"
 jq -e '.cache.hits + .cache.misses > 0 and .pool.used_bytes > 0' status.json >/dev/null || fail "the seeder has not read: $(<status.json)"
 run 3 --socket "$work/server.toml.sock"
-grep -qE '^sda1 +seeding ' stdout || fail "the image that is served is not shown: $(<stdout)"
-grep -q "^lost: failed: $work/lost.torrent: No such file" stdout || fail "what has failed is not shown: $(<stdout)"
+grep -qE '^sda1 +seeding ' stdout || fail "the served image is not shown: $(<stdout)"
+grep -q "^lost: failed: $work/lost.torrent: No such file" stdout || fail "the failed image is not shown: $(<stdout)"
 run 3 --json --socket "$work/server.toml.sock"
 jq -e '.images | map(.state) == ["failed", "seeding"]' stdout >/dev/null || fail "the document: $(<stdout)"
 run 0 --socket "$socket"
-grep -qE '^sda1 +seeding +verified ' stdout || fail "the image that is done is not shown: $(<stdout)"
+grep -qE '^sda1 +seeding +verified ' stdout || fail "the completed image is not shown: $(<stdout)"
 
-# --- rates: 0 about two seconds after the last byte, not after libtorrent's average has faded for a minute
+# --- rates: 0 about two seconds after the last byte, and not only after libtorrent's average has decayed for a minute
 expect_status server.toml.sock '.images[1] | .upload_rate > 0 and .peers[0].upload_rate > 0'
 kill -STOP "$slow_peer"
 sent=-1
@@ -129,7 +129,7 @@ done
 sleep 2
 tell server.toml.sock /status >status.json
 jq -e --argjson sent "$sent" '.images[1] | .uploaded_bytes == $sent and .upload_rate == 0 and .peers[0].upload_rate == 0' \
-    status.json >/dev/null || fail "a rate long after the last byte: $(<status.json)"
+    status.json >/dev/null || fail "a rate above 0 after the last byte: $(<status.json)"
 kill -CONT "$slow_peer"
 
 # --- Prometheus and health, on the socket and over TCP; TCP serves nothing else
@@ -144,9 +144,9 @@ grep -qx 'seedbed_image_verified{image="sda1"} 1' tcp.txt || fail "the target's 
 grep -qx 'seedbed_image_state{image="sda1",state="seeding"} 1' metrics.txt || fail "the seeder's metrics: $(<metrics.txt)"
 [[ $(tell server.toml.sock /healthz -w '%{http_code}') == ok$'\n'200 ]] || fail "the seeder is not healthy"
 [[ $(curl -sS --max-time 10 -w '%{http_code}' "http://127.0.0.1:$metrics/healthz") == ok$'\n'200 ]] || fail "the target is not healthy"
-[[ $(curl -sS --max-time 10 -o body -w '%{http_code}' "http://127.0.0.1:$metrics/status") == 404 ]] || fail "the status is told over TCP"
+[[ $(curl -sS --max-time 10 -o body -w '%{http_code}' "http://127.0.0.1:$metrics/status") == 404 ]] || fail "the status is served over TCP"
 
-# --- a reload closes the TCP listener, opens another, moves the socket
+# --- a reload closes the TCP listener, opens another one and moves the socket
 kill -HUP "${daemon_pid[target]}" # nothing differs: the listener stays
 expect_line target.log 'nothing differs' 10
 curl -sS --max-time 10 "http://127.0.0.1:$metrics/healthz" >body || fail "a reload that changes nothing has closed the listener"
@@ -160,16 +160,16 @@ kill -HUP "${daemon_pid[target]}"
 expect_line target.log " metrics are served at 127.0.0.1:$metrics\$" 10
 curl -sS --max-time 10 "http://127.0.0.1:$metrics/metrics" >tcp.txt
 grep -q '^seedbed_healthy 1$' tcp.txt || fail "metrics are not served at another port: $(<tcp.txt)"
-[[ ! -e $socket ]] || fail "the old socket is still there"
+[[ ! -e $socket ]] || fail "the old socket still exists"
 run 0 --socket "$work/moved.sock"
 
-# --- a person at a terminal of 80x24, which becomes one of 60x15
-# screen: what stands on the terminal, in the file screen.
+# --- a user at a terminal that is resized from 80x24 to 60x15
+# screen: writes the content of the terminal to the file screen.
 export TMUX_TMPDIR=$work
 screen() {
     tmux -f /dev/null capture-pane -p -t watch >screen
 }
-# await_screen PATTERN: until a line of it matches.
+# await_screen PATTERN: waits until a line of the terminal matches.
 await_screen() {
     local i
     for ((i = 0; i < 100; i++)); do
@@ -179,11 +179,11 @@ await_screen() {
     done
     fail "the terminal does not show '$1': $(<screen)"
 }
-# whole WIDTH HEIGHT: the screen shows a table for this size: the first line ends at its last column, all rows are whole.
+# whole WIDTH HEIGHT: fails unless the table fits this size: the first line ends at the last column, and all rows are complete.
 whole() {
     local line
     read -r line <screen
-    [[ $line =~ ^Seedbed\ .*\ [0-9:]{8}$ && ${#line} == "$1" ]] || fail "the first line is not made for $1 columns: $(<screen)"
+    [[ $line =~ ^Seedbed\ .*\ [0-9:]{8}$ && ${#line} == "$1" ]] || fail "the first line does not fit $1 columns: $(<screen)"
     awk -v width="$1" -v height="$2" '
         length > width { exit 1 }
         NF { last = NR }
@@ -193,7 +193,7 @@ whole() {
         /^ +127\.0\.0\.1:[0-9]+ .* [0-9]+%/ { peer = NR }
         /^lost: failed: / { why = NR }
         END { exit !(head == 2 && lost == 3 && done == 4 && peer == 5 && why == 6 && last <= height) }
-    ' screen || fail "the table is not whole in $1x$2: $(<screen)"
+    ' screen || fail "the table does not fit $1x$2: $(<screen)"
 }
 tmux -f /dev/null new-session -d -s watch -x 80 -y 24 "sh"
 defer tmux tmux -f /dev/null kill-server
@@ -205,15 +205,15 @@ tmux -f /dev/null resize-window -t watch -x 60 -y 15
 await_screen '^.{51} [0-9:]{8}$'
 whole 60 15
 first=$(head -c 60 screen)
-for ((i = 0; i < 50; i++)); do # it is alive
+for ((i = 0; i < 50; i++)); do # the table is still being updated
     screen
     [[ $(head -c 60 screen) == "$first" ]] || break
     sleep 0.1
 done
-((i < 50)) || fail "the table is not drawn anew: $(<screen)"
+((i < 50)) || fail "the table is not redrawn: $(<screen)"
 whole 60 15
 
-# Without the daemon the numbers stay, and it is told; with it they go on.
+# Without the daemon, the numbers stay and a message appears; with it, the updates continue.
 kill_daemon server
 await_screen '^showing the status of '
 start_daemon server server.toml
@@ -223,18 +223,18 @@ for ((i = 0; i < 100; i++)); do
     grep -q '^showing the status of ' screen || break
     sleep 0.1
 done
-((i < 100)) || fail "the daemon is back, the table is not: $(<screen)"
+((i < 100)) || fail "the daemon is back, but the table is not updated: $(<screen)"
 
-# Ctrl-C leaves the terminal as it was.
+# Ctrl-C restores the terminal.
 tmux -f /dev/null send-keys -t watch C-c
 await_screen '^ended 3$'
-! grep -q '^NAME' screen || fail "the table has stayed on the terminal: $(<screen)"
+! grep -q '^NAME' screen || fail "the table is still on the terminal: $(<screen)"
 [[ $(tmux -f /dev/null display-message -p -t watch '#{alternate_on} #{cursor_flag} #{wrap_flag}') == '0 1 1' ]] ||
     fail "the terminal was not restored"
 tmux -f /dev/null send-keys -t watch "echo typed" Enter
-await_screen '^ready> echo typed$' # which is seen again
+await_screen '^ready> echo typed$' # the terminal echoes input again
 
 stop_daemon server
 stop_daemon target
-[[ ! -e $socket ]] || fail "the socket has stayed"
+[[ ! -e $socket ]] || fail "the socket still exists"
 pass

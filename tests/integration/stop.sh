@@ -1,7 +1,7 @@
 #!/bin/bash
-# SIGTERM stops the daemon within 5 seconds and with exit status 0, whatever it is doing: starting, opening, checking,
-# downloading, verifying, seeding, nothing. The written data is flushed before it ends, even if a second signal arrives.
-# SEEDBED is the program.
+# SIGTERM stops the daemon within 5 seconds and with exit status 0 at any time: while it starts, opens devices, checks, downloads,
+# verifies, seeds or is idle. The daemon flushes the written data before it ends, even if a second signal arrives. SEEDBED is the
+# program.
 # Labels: threads
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -9,10 +9,10 @@ set -euo pipefail
 
 need_loop
 need partclone.ext4 mkfs.ext4 ss
-need_nbdfuse # for disks that are slow
+need_nbdfuse # for slow disks
 can_mount ext4 || skip "ext4 is not in this kernel"
 
-# stop NAME PHASE: SIGTERM, and no more than 5 s.
+# stop NAME PHASE: sends SIGTERM; fails unless the daemon stops within 5 s.
 stop() {
     stop_daemon "$1" 30
     echo "$2: stopped after $stop_milliseconds ms"
@@ -31,17 +31,17 @@ total=$(image_bytes sda1.info)
 
 seed_port=$(free_port)
 deploy_port=$(free_port)
-# The source is slow, 32 MB/s, so that a deployment takes some six seconds, of which each gives a STATUS.
+# The source is slow, 32 MB/s: a deployment takes about six seconds, with a STATUS every second.
 slow=$(start_nbd slow --filter=rate file source.img rate=256M)
 write_config seed.toml "$seed_port"
 add_image seed.toml sda1 sda1.torrent "$slow" seed
-# deploy_to DEVICE [LINE...]: writes deploy.toml, with these lines in it.
+# deploy_to DEVICE [LINE...]: writes deploy.toml with these lines.
 deploy_to() {
     write_config deploy.toml "$deploy_port" "${@:2}"
     add_image deploy.toml sda1 sda1.torrent "$1" deploy "peers = [\"127.0.0.1:$seed_port\"]"
 }
 
-# No images at all, with SIGTERM and with SIGINT.
+# Without images, with SIGTERM and with SIGINT.
 write_config empty.toml "$deploy_port"
 start_daemon empty empty.toml
 expect_line empty.log ' ready$'
@@ -53,8 +53,7 @@ await_exit empty 10
 ((exit_status == 0)) || fail "SIGINT: exit status $exit_status"
 expect_line empty.log ' stopping on SIGINT$'
 
-# A signal that arrives before anything is ready for it, when the configuration is opened: it is neither lost nor the end of the
-# process.
+# A signal that arrives early, while the daemon opens its configuration, is not lost and does not kill the process.
 if have_strace; then
     for signal in HUP TERM; do
         start_daemon "first$signal" empty.toml "${strace[@]}" -o "first$signal.trace" -P "$work/empty.toml" -P empty.toml \
@@ -73,7 +72,7 @@ else
     echo "SKIP signals at the start: strace cannot be used"
 fi
 
-# As soon as it says anything.
+# At the first line of the log.
 noise_file target.img $size
 target=$(attach_loop target.img)
 deploy_to "$target"
@@ -82,7 +81,7 @@ expect_line early.log ' Seedbed '
 stop early "while opening"
 never_line early.log 'done:'
 
-# While downloading. The second time with strace, which records the order of writes and flushes.
+# While downloading; the second time with strace, which records the order of writes and flushes.
 for traced in no yes; do
     start_daemon seed seed.toml
     wrapper=()
@@ -93,7 +92,7 @@ for traced in no yes; do
             stop_daemon seed
             continue
         fi
-        # strace does not see what a ring does.
+        # strace does not see the transfers of a ring.
         for class in hdd sata_ssd nvme; do lines+=("[profile.$class]" 'io_engine = "threads"'); done
         wrapper=("${strace[@]}" -y -o trace -e "trace=pwritev,fsync" --seccomp-bpf)
     fi
@@ -106,9 +105,9 @@ for traced in no yes; do
     stop downloading "while downloading (strace: $traced)"
     never_line downloading.log 'downloaded|done:'
     kept=$(equal_bytes sda1.info source.img "$target")
-    ((kept > 0 && kept < total)) || fail "it was not stopped in the middle: $kept of $total bytes are there"
+    ((kept > 0 && kept < total)) || fail "it was not stopped half-way: the device has $kept of $total bytes"
     if [[ $traced == yes ]]; then
-        # The tracer is not our child: it ends after the daemon, and then its file is whole.
+        # The tracer is not our child: it ends after the daemon, and its file is complete only then.
         expect_line trace "^[0-9]+ +\+\+\+ exited with 0 \+\+\+" 20
         /usr/bin/python3 "$here/lib_flushed.py" trace "$target" || fail "written data is not flushed"
     fi
@@ -116,7 +115,7 @@ for traced in no yes; do
     stop seed "a seeder with a slow read under way"
 done
 
-# A target that is much slower than its peer, 32 MB/s: the blocks in memory must be on it within the 5 seconds.
+# A target that is much slower than its peer, 32 MB/s: the blocks in memory must reach it within the 5 seconds.
 noise_file disk.img $size
 disk=$(start_nbd disk --filter=rate file disk.img rate=256M burstiness=0.1)
 cp --sparse=always source.img fast.img
@@ -131,9 +130,9 @@ stop old_disk "with a disk of 32 MB/s and a peer that has no limit"
 never_line old_disk.log 'done:'
 stop_nbd disk
 kept=$(equal_bytes sda1.info source.img disk.img)
-((kept < total)) || fail "it was not stopped in the middle"
+((kept < total)) || fail "it was not stopped half-way"
 
-# Reads that take long: while checking, and while verifying.
+# Slow reads: while checking, and while verifying.
 noise_file disk.img $size
 disk=$(start_nbd disk --filter=rate file disk.img rate=256M burstiness=0.1)
 deploy_to "$disk"
@@ -145,8 +144,7 @@ stop_nbd disk
 
 rm -f slow_reads
 cp --sparse=always source.img disk.img
-# It is slow from the first flush on: its reads wait for one another, a few MB/s, so that one piece takes longer than a whole
-# stop may.
+# After the first flush, the target reads slowly and serially, at a few MB/s: one piece takes longer than a stop may take.
 disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exit 0" can_flush="exit 0" \
     flush="sync '$work/disk.img'; touch '$work/slow_reads'" thread_model="echo serialize_all_requests" \
     pread="if [ -e '$work/slow_reads' ]; then sleep 0.1; fi
@@ -161,7 +159,7 @@ stop verifying "while verifying"
 never_line verifying.log ' verified |not verified|done:'
 stop_nbd disk
 
-# A flush that takes 3 s, and a second SIGTERM while it runs: it is waited for.
+# A flush that takes 3 s, and a second SIGTERM during it: the daemon waits for the flush.
 noise_file disk.img $size
 disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exit 0" can_flush="exit 0" \
     flush="echo begin >>'$work/flushes'; sleep 3; sync '$work/disk.img'; echo end >>'$work/flushes'" \
@@ -169,7 +167,7 @@ disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exi
     pwrite="dd of='$work/disk.img' oflag=seek_bytes conv=notrunc seek=\$4 iflag=fullblock bs=1M status=none")
 : >flushes
 deploy_to "$disk"
-# The slow seeder, without its page cache, which would serve the image at any rate.
+# The slow seeder, without its page cache, which would serve the image at full speed.
 stop_daemon fast
 blockdev --flushbufs "$slow"
 start_daemon seed seed.toml
@@ -180,15 +178,15 @@ expect_line twice.log ' stopping on SIGTERM'
 expect_line flushes '^begin'
 kill -TERM "${daemon_pid[twice]}"
 expect_line twice.log ' warning still stopping'
-[[ $(tail -n 1 flushes) == begin ]] || fail "the second SIGTERM came after the flush"
+[[ $(tail -n 1 flushes) == begin ]] || fail "the second SIGTERM arrived after the flush"
 await_exit twice 20
 ((exit_status == 0)) || fail "two signals: exit status $exit_status"
-[[ $(tail -n 1 flushes) == end && $(tail -n 1 twice.log) == *" info  stopped" ]] || fail "two signals: it ended before its flush"
+[[ $(tail -n 1 flushes) == end && $(tail -n 1 twice.log) == *" info  stopped" ]] || fail "two signals: the daemon ended before its flush"
 echo "two signals: stopped"
 stop_daemon seed
 stop_nbd disk
 
-# After the end: it seeds, and has nothing to write.
+# After completion: it seeds and has nothing to write.
 cp --sparse=always source.img target.img
 deploy_to "$work/target.img"
 start_daemon idle deploy.toml

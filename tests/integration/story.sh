@@ -1,8 +1,8 @@
 #!/bin/bash
-# A whole deployment without manual steps: an image of a real file system is served by one server to eight machines, which know
-# only its tracker. Their disks are of several classes; one machine is killed half way and restarted, one has a failing disk. The
-# server counts, names the missing hosts and reports completion; receipts and log agree with a comparison of the disks.
-# SEEDBED is the program.
+# A complete deployment without manual steps: one server serves an image of a real file system to eight machines, which know only its
+# tracker. Their disks are of several classes; one machine is killed half-way and restarted, another has a failing disk. The server
+# counts, names the missing hosts and reports completion; the receipts and the log agree with a comparison of the disks. SEEDBED is
+# the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -41,16 +41,16 @@ add_image server.toml sda1 sda1.torrent "$source" seed 'expect = 8' "on_complete
 start_daemon server server.toml $(on_host server)
 expect_line server.log ' ready$'
 
-# --- eight machines boot
+# --- eight machines start
 
-# start_target NAME DEVICE OPTION...: deploys in the background.
+# start_target NAME DEVICE OPTION...: starts a deployment in the background.
 start_target() {
     local name=$1 device=$2
     shift 2
     start_process "$name" $(on_host "$name") "$seedbed" deploy sda1.torrent "$device" --yes --no-local-discovery \
         --state "$work/state-$name" --receipt "$work/$name.json" "$@"
 }
-# expect_status NAME STATUS: waits for it.
+# expect_status NAME STATUS: waits for the deployment; fails unless it ends with STATUS.
 expect_status() {
     local status=0
     wait "${process_pid[$1]}" || status=$?
@@ -65,7 +65,7 @@ noise_file t8.img $size
 touch t8.trigger
 disk[t8]=$(start_nbd t8 --filter=error file t8.img error=EIO error-pwrite-rate=100% error-pwrite-file="$work/t8.trigger")
 
-# The seventh, on a slow link, is killed half way.
+# The seventh, on a slow link, is killed half-way.
 half_way() {
     curl -s --unix-socket server.sock http://seedbed/status | jq -e --arg host "${address[t7]}" \
         'any(.images[0].peers[]?; .address == $host and .progress > 0.2)' >/dev/null
@@ -79,7 +79,7 @@ for ((i = 0; i < 600; i++)); do
 done
 kill -KILL "${process_pid[t7]}"
 expect_status t7 137
-! grep -q 'downloaded' t7.log || fail "t7 was not killed half way: $(<t7.log)"
+! grep -q 'downloaded' t7.log || fail "t7 was not killed half-way: $(<t7.log)"
 [[ ! -e t7.json ]] || fail "the killed deployment wrote a receipt: $(<t7.json)"
 
 start_target t1 "${disk[t1]}" --profile hdd --seed-until-idle 3s
@@ -108,7 +108,7 @@ promtool check metrics <metrics || fail "promtool rejects the metrics"
 "$seedbed" status --socket "$work/server.sock" >status.txt || fail "seedbed status: $(<status.txt)"
 grep -q sda1 status.txt || fail "seedbed status: $(<status.txt)"
 
-# --- the last machine gets another disk
+# --- the last machine gets a new disk
 
 noise_file t8-new.img $size
 disk[t8]=$(attach_loop t8-new.img)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Every include points down and no files include each other in a circle; tests/structure.py sees it when one does. Needs
-# nothing but the sources.
+# Every include points down, and no files include each other in a circle; tests/structure.py detects both faults. Needs only the
+# sources.
 # Labels: once
 set -euo pipefail
 
@@ -19,7 +19,7 @@ command -v ctags >/dev/null || {
 
 "$source_dir/tests/structure.py" || fail "the structure has faults"
 
-# broken FILE INCLUDE COMPLAINT: a copy of the sources in which FILE includes INCLUDE, too, is complained of.
+# broken FILE INCLUDE COMPLAINT: expects a complaint about a copy of the sources in which FILE also includes INCLUDE.
 broken() {
     rm -rf "$work/copy"
     mkdir "$work/copy"

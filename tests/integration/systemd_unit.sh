@@ -1,14 +1,14 @@
 #!/bin/bash
-# What `cmake --install` gives to systemd: a unit that systemd-analyze accepts and finds well confined, whose reload refuses a
-# broken configuration, the user and the folders.
+# The files that `cmake --install` installs for systemd: a unit that systemd-analyze accepts and rates as well confined, and whose
+# reload refuses a broken configuration; the user and the folders.
 # SEEDBED is the program in its build folder. Changes nothing outside its own folder.
 # Labels: once alone
 set -euo pipefail
 
 seedbed=$(readlink -f "${SEEDBED:?path of the seedbed program}")
 build=$(dirname "$seedbed")
-# systemd-analyze's exposure in tenths: 0 is best. The daemon needs the rest: the network, raw block devices, a user of its own
-# that reads the host's mounts.
+# systemd-analyze's exposure in tenths; 0 is best. The daemon cannot do without the network, raw block devices, and a user that reads
+# the host's mounts.
 threshold=18
 
 skip() {
@@ -31,11 +31,11 @@ DESTDIR=$tree cmake --install "$build" >"$work/install" 2>&1 || {
     cat "$work/install" >&2
     fail "cmake --install"
 }
-# Installed again under another prefix, the unit names the program there, and the user's configuration is kept.
+# After another installation under a different prefix, the unit names that program, and the user's configuration is kept.
 echo '# mine' >>"$tree/etc/seedbed/seedbed.toml"
 DESTDIR=$tree cmake --install "$build" --prefix /opt/seedbed >"$work/install" 2>&1 || fail "cmake --install --prefix"
 grep -q '^ExecStart=/opt/seedbed/bin/seedbed ' "$tree/opt/seedbed/lib/systemd/system/seedbed.service" ||
-    fail "with another prefix the unit does not start the program there"
+    fail "with another prefix, the unit does not start the program there"
 [[ $(tail -n 1 "$tree/etc/seedbed/seedbed.toml") == '# mine' ]] || fail "the second installation has overwritten the configuration"
 rm -rf "$tree"
 DESTDIR=$tree cmake --install "$build" >"$work/install" 2>&1 || fail "cmake --install"
@@ -44,20 +44,20 @@ unit=$(find "$tree" -name seedbed.service)
 [[ -f $unit ]] || fail "no seedbed.service was installed"
 program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")
 [[ -x $tree$program ]] || fail "the unit starts $program, which was not installed"
-# The manual pages that the unit names are installed.
+# The unit's manual pages are installed.
 read -ra documents < <(sed -n 's/^Documentation=//p' "$unit")
 ((${#documents[@]} == 2)) || fail "the unit names ${#documents[@]} manual pages"
 for document in "${documents[@]}"; do
     [[ $document =~ ^man:(.*)\((.)\)$ && -s $tree/usr/share/man/man${BASH_REMATCH[2]}/${BASH_REMATCH[1]}.${BASH_REMATCH[2]}.gz ]] ||
         fail "$document was not installed: $(find "$tree" -name '*.gz')"
 done
-install -D /bin/true "$tree/bin/kill" # ExecReload's
+install -D /bin/true "$tree/bin/kill" # for ExecReload
 
-# verify: systemd-analyze on the unit, its output in $work/said.
+# verify: runs systemd-analyze verify on the unit, with its output in $work/said.
 verify() {
     systemd-analyze verify --man=no --recursive-errors=no --root="$tree" seedbed.service >"$work/said" 2>&1
 }
-# analyze: the same for its exposure.
+# analyze THRESHOLD: the same with systemd-analyze security; fails if the exposure is above THRESHOLD.
 analyze() {
     systemd-analyze security --no-pager --offline=true --threshold="$1" --root="$tree" seedbed.service >"$work/said" 2>&1
 }
@@ -67,7 +67,7 @@ verify || fail "systemd-analyze verify: $(<"$work/said")"
 analyze "$threshold" || fail "the service is less confined than before: $(<"$work/said")"
 grep 'Overall exposure' "$work/said"
 
-# calls SET: the system calls of a set, those of the sets in it included.
+# calls SET: prints the system calls of a set, including those of nested sets.
 calls() {
     local entry
     while read -r entry; do
@@ -77,7 +77,7 @@ calls() {
         esac
     done < <(systemd-analyze syscall-filter "$1" | tail -n +2)
 }
-# allows UNIT CALL: whether its SystemCallFilter allows the call.
+# allows UNIT CALL: succeeds if the unit's SystemCallFilter allows the call.
 allows() {
     local set passes=1
     while read -r set; do
@@ -94,9 +94,9 @@ for call in chown setpriority mount; do
     ! allows "$unit" "$call" || fail "the service may call $call"
 done
 
-# The same checks fail on broken units.
+# The same checks fail for broken units.
 cp "$unit" "$work/good"
-# broken WHY SED_SCRIPT
+# broken WHY SED_SCRIPT: fails unless systemd-analyze rejects the changed unit.
 broken() {
     sed "$2" "$work/good" >"$unit"
     ! cmp -s "$work/good" "$unit" || fail "'$2' changes nothing in the unit"
@@ -109,9 +109,9 @@ sed '/^\(Protect\|Restrict\|SystemCall\|CapabilityBoundingSet\|User\|DevicePolic
 ! analyze "$threshold" || fail "an unconfined service passes as confined"
 cp "$work/good" "$unit"
 
-# A reload of a broken file fails with the reason, and the daemon is not told; one image that would be refused does not stop it.
-# reload WANT: runs the unit's ExecReload= lines as systemd does, one after the other until one fails, on $work/seedbed.toml; what
-# they say is in $work/said, and $work/told exists if the daemon was signalled. Its exit status must be WANT.
+# A reload of a broken file fails with the reason, and the daemon gets no signal; an image that would be refused does not block it.
+# reload WANT: runs the unit's ExecReload= lines on $work/seedbed.toml as systemd does, in order until one fails. Their output is in
+# $work/said, and $work/told exists if the daemon was signalled. The exit status must be WANT.
 reload() {
     local want=$1 line status=0
     rm -f "$work/told"
@@ -124,7 +124,7 @@ reload() {
             # shellcheck disable=SC2086 # words, as systemd splits them
             "$tree"$line >"$work/said" 2>&1 || status=$?
         else
-            fail "what does ExecReload=$line do?"
+            fail "the test does not know ExecReload=$line"
         fi
     done < <(sed -n 's/^ExecReload=//p' "$unit")
     ((status == want)) || fail "a reload ends with $status instead of $want: $(<"$work/said")"
@@ -134,13 +134,13 @@ reload 0
 [[ -e $work/told ]] || fail "a reload of a good file does not reach the daemon"
 printf '%s\n' '[[image]]' 'name = "sda1"' 'torrent = "no.torrent"' 'device = "no.img"' 'mode = "seed"' >"$work/seedbed.toml"
 reload 0
-[[ -e $work/told ]] || fail "an image that would be refused keeps a reload from the daemon"
+[[ -e $work/told ]] || fail "an image that would be refused blocks a reload"
 printf '%s\n' '[network]' 'connections = "many"' >"$work/seedbed.toml"
 reload 2
 [[ ! -e $work/told ]] || fail "a broken file reaches the daemon"
 grep -q "^$work/seedbed.toml:2: network.connections: " "$work/said" || fail "a refused reload gives no reason: $(<"$work/said")"
 
-# User and folders: made for real in the tree, which takes root.
+# The user and the folders, created in the tree; this needs root.
 sysusers=$(find "$tree" -path '*/sysusers.d/seedbed.conf')
 tmpfiles=$(find "$tree" -path '*/tmpfiles.d/seedbed.conf')
 [[ -f $sysusers && -f $tmpfiles ]] || fail "sysusers.d or tmpfiles.d have no seedbed.conf"
@@ -148,15 +148,15 @@ if ((EUID == 0)); then
     mkdir -p "$tree/etc"
     echo 'disk:x:6:' >"$tree/etc/group"
     systemd-sysusers --root="$tree" "$sysusers" >"$work/said" 2>&1 || fail "systemd-sysusers: $(<"$work/said")"
-    grep -q '^seedbed:' "$tree/etc/passwd" || fail "systemd-sysusers made no user"
+    grep -q '^seedbed:' "$tree/etc/passwd" || fail "systemd-sysusers created no user"
     grep -q '^disk:.*[:,]seedbed$' "$tree/etc/group" || fail "the user is not in the group disk"
     systemd-tmpfiles --root="$tree" --create "$tmpfiles" >"$work/said" 2>&1 || fail "systemd-tmpfiles: $(<"$work/said")"
-    [[ -d $tree/etc/seedbed/images.d ]] || fail "/etc/seedbed/images.d was not made"
+    [[ -d $tree/etc/seedbed/images.d ]] || fail "/etc/seedbed/images.d was not created"
     owner=$(stat -c %u:%g:%a "$tree/var/lib/seedbed")
     [[ $owner == "$(awk -F: '$1 == "seedbed" { print $3 ":" $4 }' "$tree/etc/passwd"):700" ]] ||
         fail "/var/lib/seedbed belongs to $owner"
 else
-    echo "not root: user and folders were not made"
+    echo "not root: the user and the folders were not created"
 fi
 
 echo "PASS"

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The daemon's own tracker, without multicast: aria2, Transmission, libtorrent as EZIO sets it up (over IPv6) and Seedbed know the
-# server from the tracker that the torrent names and from nothing else, and each gets the image. Then what curl is told, and
-# what is refused. SEEDBED is the program.
+# The daemon's own tracker, without multicast: aria2, Transmission, libtorrent with EZIO's settings (over IPv6) and Seedbed find the
+# server only through the tracker in the torrent, and each gets the image. Then the responses to curl, and the refusals. SEEDBED is
+# the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -29,7 +29,7 @@ for name in v4:"${address[server]}" v6:'[fd77::1]'; do
         --json >created.json
 done
 hash=$(sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' created.json)
-[[ ${#hash} -eq 40 ]] || fail "--json tells no info-hash: $(<created.json)"
+[[ ${#hash} -eq 40 ]] || fail "--json contains no info-hash: $(<created.json)"
 
 host_config seed.toml server 'local_discovery = false' '[log]' 'level = "debug"'
 sed -i 's/^listen = .*/listen = ["0.0.0.0:6881", "[::]:6881"]/' seed.toml
@@ -71,7 +71,7 @@ host_config deploy.toml target 'local_discovery = false'
 add_image deploy.toml sda1 v4.torrent "$target" deploy
 start_daemon deploy deploy.toml $(on_host target)
 
-# --- each gets all, and from the server or from each other only
+# --- each client gets the whole image, only from the server and from each other
 
 expect_line deploy.log ' sda1: done: '
 timeout 60 tail --pid="${process_pid[aria]}" -s 0.1 -f /dev/null || fail "aria2 has not finished within 60 s"
@@ -81,11 +81,11 @@ for client in aria transmission ezio; do
     diff -rq files/sda1 "got-$client/sda1" || fail "$client: the files differ from partclone's"
 done
 compare_extents image.info "$source" "$target"
-# Each has announced itself, whether it has had its pieces from the server or from the others.
+# Each client has announced itself, no matter where it got its pieces.
 for client in "${address[aria]}" "${address[transmission]}" "${address[target]}" 'fd77::4'; do
     expect_line seed.log " sda1: [0-9]+ complete \\($client after " 5
 done
-# Peers tell the server its own addresses (PEX): each is tried at ever longer intervals, and not once a second.
+# Peers send the server its own addresses (PEX): it tries each at increasing intervals, not every second.
 own=$(grep -cE "peer (${address[server]}|\[fd77::1\]|127\.0\.0\.1):[0-9]+ connected" seed.log || true)
 ((own <= 12)) || fail "the server has connected to itself $own times"
 never_line seed.log 'warning sda1: tracker|failed:'
@@ -95,7 +95,7 @@ expect_line seed.log " complete \(${address[aria]} after [0-9.ms]+, has all piec
 expect_line seed.log ' 4 complete \(' 20
 never_line seed.log ' remaining: | 5 complete'
 
-# --- what the tracker says
+# --- the tracker's responses
 
 ask() {
     on target curl -s --max-time 10 "$@"
@@ -116,7 +116,7 @@ refused=$(ask "$url/announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0000-0000
 [[ $(ask -o /dev/null -w '%{http_code}' -X POST "$url/announce") == 405 ]] || fail "POST was not refused"
 [[ $(ask -o /dev/null -w '%{http_code}' "$url/") == 404 ]] || fail "/ was not refused"
 
-# --- a reload keeps the peers; a listener that is configured must be had, one of the default need not
+# --- a reload keeps the peers; the daemon requires configured listeners, but not those of the default
 
 peers_before=$(ask "$url/scrape?info_hash=$escaped" | tr -d '\0')
 printf '%s\n' '[tracker]' 'interval = "20 s"' 'listen = ["0.0.0.0:6969", "0.0.0.0:6970"]' >>seed.toml
@@ -135,7 +135,7 @@ stop_daemon second
 printf '%s\n' '[tracker]' 'listen = "0.0.0.0:6969"' >>second.toml
 start_daemon second second.toml $(on_host server)
 await_exit second 10
-((exit_status == 1)) || fail "a configured address that is taken: exit status $exit_status"
+((exit_status == 1)) || fail "a configured address that is in use: exit status $exit_status"
 grep -q ' error tracker: listen on 0.0.0.0:6969: Address already in use$' second.log || fail "$(<second.log)"
 
 stop_process transmission

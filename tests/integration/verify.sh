@@ -1,6 +1,6 @@
 #!/bin/bash
-# `seedbed verify` finds exactly the extents that differ; devices that are in use, mounted, too small or unreadable; its exit
-# statuses. SEEDBED is the program.
+# `seedbed verify` finds exactly the extents that differ. Devices that are in use, mounted, too small or unreadable; exit statuses.
+# SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -16,7 +16,7 @@ make_file_system ext4 "$source" 44
 capture ext4 "$source" good
 bytes=$(image_bytes good.info)
 
-# verify STATUS ARGUMENT...: writes its output to `out` and `err`.
+# verify STATUS ARGUMENT...: expects this exit status; the output is in `out` and `err`.
 verify() {
     local expected=$1 status=0
     shift
@@ -27,7 +27,7 @@ says() {
     grep -qE -e "$2" "$1" || fail "$1 does not contain '$2': $(<"$1")"
 }
 
-# Equal, while a daemon serves it.
+# Equal, while a daemon serves the device.
 write_config seed.toml "$(free_port)"
 add_image seed.toml good good.torrent "$source" seed
 start_daemon seed seed.toml
@@ -36,7 +36,7 @@ verify 0 "$source"
 says out "^$source: equal: "
 stop_daemon seed
 
-# Spoil a byte of the first extent, one of the last, and one outside of all extents.
+# Change a byte in the first extent, one in the last, and one outside all extents.
 cp source.img target.img
 target=$(attach_loop target.img)
 # spoil OFFSET: changes the byte there.
@@ -55,7 +55,7 @@ spoil "$((first_offset + first_length - 1))"
 spoil "$last_offset"
 for profile in hdd nvme; do
     verify 1 --json --profile "$profile" "$target"
-    # Exactly the first and the last piece are bad, as counted by another program.
+    # Exactly the first and the last piece are bad, according to another program.
     equal=$(equal_bytes good.info "$source" "$target")
     jq -e --argjson bytes "$bytes" --argjson equal "$equal" --argjson first "$first_offset" --argjson last "$last_offset" \
         '.format == 1 and (.equal | not) and .complete and .bad_pieces == 2 and .bytes == $bytes and .error == null
@@ -72,7 +72,7 @@ says out "^offset $first_offset, length [0-9]+: piece 0$"
 ((extents <= 20)) || says out "^and $((extents - 20)) more; --json lists all$"
 (($(grep -c '^offset ' out) == (extents < 20 ? extents : 20))) || fail "unexpected number of extents: $(<out)"
 
-# Read permission is enough.
+# Read permission suffices.
 chmod 711 "$work"
 chmod 644 source.img good.torrent
 if setpriv --reuid=65534 --regid=65534 --clear-groups "$seedbed" --version >/dev/null 2>&1; then

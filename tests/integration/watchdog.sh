@@ -1,6 +1,7 @@
 #!/bin/bash
-# The service manager's watchdog: fed twice in its time while the daemon works, and not while a device hangs, which is logged
-# once; fed again when the device goes on. /healthz and the status say the same. The device is a loop device on nbdkit, stopped for a while. SEEDBED is the program.
+# The service manager's watchdog: the daemon feeds it twice per timeout while it works, stops while a device hangs, which is logged
+# once, and resumes with the device. /healthz and the status agree. The device is a loop device on nbdkit, which is stopped for a
+# while. SEEDBED is the program.
 # Labels: alone once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -25,11 +26,11 @@ add_image daemon.toml sda1 sda1.torrent "$target" deploy
 defer notify end_process "$!"
 expect_line notify.log '^bound$' 10
 
-# fed: how often until now.
+# fed: prints how often the watchdog was fed so far.
 fed() {
     grep -c ' WATCHDOG=1$' notify.log || true
 }
-# await_fed NUMBER SECONDS: until it has been fed so often.
+# await_fed NUMBER SECONDS: waits until the watchdog was fed NUMBER times; fails after SECONDS.
 await_fed() {
     for ((i = 0; i < $2 * 10; i++)); do
         (($(fed) < $1)) || return 0
@@ -38,50 +39,50 @@ await_fed() {
     return 1
 }
 
-# health CODE PATTERN: what /healthz answers, over TCP and on the socket.
+# health CODE PATTERN: fails unless /healthz returns CODE and PATTERN, over TCP and on the socket.
 health() {
     local from code
     for from in "http://127.0.0.1:$metrics" "--unix-socket $work/daemon.toml.sock http://localhost"; do
         # shellcheck disable=SC2086 # an option and a URL
         code=$(curl -sS --max-time 10 -o body -w '%{http_code}' $from/healthz)
         [[ $code == "$1" ]] || fail "/healthz says $code instead of $1: $(<body)"
-        grep -qxE -e "$2" body || fail "/healthz says something else than '$2': $(<body)"
+        grep -qxE -e "$2" body || fail "/healthz does not return '$2': $(<body)"
     done
 }
 
-# The device hangs from the beginning: what it holds is read before anything else, and no cache has it.
+# The device hangs from the start: the daemon reads it first, and no cache holds its data.
 kill -STOP "$nbdkit"
 # shellcheck disable=SC2016 # the inner shell's
 start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=2000000 \
     sh -c 'WATCHDOG_PID=$$ exec "$@"' sh
-defer nbdkit kill -CONT "$nbdkit" # the first to go: nothing ends that waits for it
+defer nbdkit kill -CONT "$nbdkit" # undone first: everything that waits for nbdkit can end only then
 expect_line daemon.log ' ready$' 10
 expect_line daemon.log " error sda1: no operation on $target has ended for 2 s; the watchdog is not fed\$" 10
 hang="sda1: no operation on $target has ended for 2 s"
 health 503 "$hang"
 curl -sS --max-time 10 "http://127.0.0.1:$metrics/metrics" >metrics.txt
-grep -qx 'seedbed_healthy 0' metrics.txt || fail "the metrics say that all is well: $(<metrics.txt)"
+grep -qx 'seedbed_healthy 0' metrics.txt || fail "the metrics report a healthy daemon: $(<metrics.txt)"
 promtool check metrics <metrics.txt >promtool.txt 2>&1 || fail "promtool: $(<promtool.txt)"
 curl -sS --max-time 10 --unix-socket "$work/daemon.toml.sock" http://localhost/status >status.json
-jq -e --arg hang "$hang" '.complaint == $hang' status.json >/dev/null || fail "the status does not tell of it: $(<status.json)"
+jq -e --arg hang "$hang" '.complaint == $hang' status.json >/dev/null || fail "the status does not report the hang: $(<status.json)"
 "$seedbed" status --socket "$work/daemon.toml.sock" >shown
-grep -qxF "hangs: $hang" shown || fail "seedbed status does not show it: $(<shown)"
+grep -qxF "hangs: $hang" shown || fail "seedbed status does not show the hang: $(<shown)"
 before=$(fed)
-((before > 0)) || fail "the watchdog was not fed before the device hung for its whole time"
+((before > 0)) || fail "the watchdog was not fed before the device had hung for the whole timeout"
 ! await_fed $((before + 1)) 4 || fail "the watchdog is fed while the device hangs"
 kill -0 "${daemon_pid[daemon]}" || fail "the daemon has ended"
 undo nbdkit
-await_fed $((before + 1)) 5 || fail "the watchdog is not fed again although the device goes on"
+await_fed $((before + 1)) 5 || fail "the watchdog is not fed again although the device has resumed"
 expect_line daemon.log ' sda1: checked ' 20
 health 200 ok
 
-# At work and idle: every second, so that one that comes late does no harm.
+# At work and idle: every second, so that a late one does no harm.
 await_fed $((before + 4)) 6 || fail "the watchdog is not fed every second"
 [[ $(grep -c 'the watchdog is not fed' daemon.log) -eq 1 ]] || fail "one hang was reported more than once"
 stop_daemon daemon
 expect_line notify.log ' STOPPING=1' 5
 
-# Nobody is fed who did not ask: WATCHDOG_PID is another process.
+# The daemon feeds only its own watchdog: WATCHDOG_PID is another process.
 before=$(fed)
 start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=200000 WATCHDOG_PID=1
 expect_line daemon.log ' sda1: checked ' 20

@@ -12,7 +12,7 @@ MIB = 1 << 20
 NVME = r"nvme\dn1 is on nvme \(nvme\d\)"
 HDD = r"sd[a-z]/queue/rotational=1"
 
-# size in MiB: what QEMU shows, class, the whole evidence, sector size, read-only
+# size in MiB: QEMU's device, class, the whole evidence, sector size, read-only
 DISKS = {
     64: ("NVMe", "nvme", NVME, 512, False),
     65: ("NVMe, two controllers, 4Kn", "nvme", r"nvme\dn1 is on nvme-subsystem \(nvme-subsys\d\)", 4096, False),
@@ -40,7 +40,7 @@ THREADS = {"hdd": 2, "sata_ssd": 8, "nvme": 32}
 
 
 def matches(evidence, device):
-    """True, or the evidence that does not match, to be shown."""
+    """Returns True, or the evidence that does not match."""
     return re.fullmatch(evidence, device["evidence"]) is not None or device["evidence"]
 
 

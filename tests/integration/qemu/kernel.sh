@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Debian's kernel for a guest, unpacked from its package and never installed. To be sourced.
+# Debian's kernel for a guest, unpacked from its package but not installed. Source this file.
 
-# Prints the path of the package's unpacked tree, which holds boot/vmlinuz-VERSION and lib/modules/VERSION; fetches and
-# unpacks it into the cache folder $1 if it is not there. On failure prints a reason on stderr.
+# Prints the path of the package's unpacked tree, which contains boot/vmlinuz-VERSION and lib/modules/VERSION; downloads and
+# unpacks it into the cache folder $1 if it is missing. On failure, prints the reason on stderr.
 unpack_kernel() {
     local cache=$1 package tree
     package=$(apt-cache depends linux-image-amd64 2>/dev/null |
@@ -35,7 +35,7 @@ kernel_version() {
     basename "$1"/lib/modules/*
 }
 
-# Copies the modules named from $3 on, and all that they need, from the tree $1 into the root $2.
+# Copies the modules $3... and their dependencies from the tree $1 into the root $2.
 copy_modules() {
     local tree=$1 root=$2 modules
     shift 2
@@ -56,7 +56,7 @@ copy_modules() {
     ' "$modules/modules.dep" | (cd "$modules" && cpio --quiet -pdm "$root/${modules#"$tree"/}")
 }
 
-# Copies a program and the shared libraries that it needs into the root $2, under their own paths.
+# Copies a program and its shared libraries into the root $2, under their own paths.
 copy_program() {
     local program root=$2
     program=$(readlink -f "$1")
