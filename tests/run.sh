@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Sets up, builds and tests everything, the way continuous integration does; stops at the first thing that fails.
+# Sets up, builds and tests everything as continuous integration does; stops at the first failure.
 #
-# Usage: tests/run.sh [unit|tidy|dev|core|asan|tsan]...     dev and core by default: all of them take more than an hour
+# Usage: tests/run.sh [unit|tidy|dev|core|asan|tsan]...     dev and core by default; all of them take more than an hour
 #   unit   unit tests only, in under a minute after a build; installs nothing and needs no root
 #   tidy   clang-tidy with the checked-in configuration
-#   dev    warnings are errors; layout of the sources; all tests
-#   core   AddressSanitizer and UndefinedBehaviorSanitizer; unit tests of core/foundation, cache and backend, where
-#          memory is handed about
+#   dev    a build with warnings as errors; the layout of the sources; all tests
+#   core   AddressSanitizer and UndefinedBehaviorSanitizer; unit tests of core/foundation, cache and backend, which share
+#          memory
 #   asan   AddressSanitizer and UndefinedBehaviorSanitizer; all tests that need no virtual machine
 #   tsan   ThreadSanitizer; unit tests and the integration tests with the label "threads"
 #
-# Missing packages are installed first, which needs root, as many integration tests do: they skip, saying why, what they can
-# not do. SEEDBED_JOBS is the number of parallel compilations (the number of processors by default).
+# Installs missing packages first, which needs root. Many integration tests need root, too; a test that cannot run prints the
+# reason and is skipped. SEEDBED_JOBS is the number of parallel compilations (by default, the number of processors).
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
@@ -34,13 +34,13 @@ ended() {
   if ((status)); then
     echo "run.sh: FAILED at '$current' with exit status $status"
   fi
-  echo "run.sh: $SECONDS s in all"
-  cat "$results" # ctest's own closing lines, one a preset
+  echo "run.sh: $SECONDS s in total"
+  cat "$results" # the last lines of ctest, one per preset
   rm -f "$results"
 }
 trap ended EXIT
 
-# stage NAME COMMAND...: tells what runs and how long it took.
+# stage NAME COMMAND...: runs COMMAND; prints NAME and how long it took.
 stage() {
   local begin=$SECONDS
   current=$1
@@ -51,7 +51,7 @@ stage() {
 }
 
 check_layout() {
-  # What a command has left in the source folder is not to be committed.
+  # Files that a command has left in the source folder must not be committed.
   local stray
   stray=$(git ls-files -z 2>/dev/null | tr '\0' '\n' |
     LC_ALL=C grep -avE '^((core|daemon|config|systemd|packaging|tests|\.ci|\.github)/|[A-Za-z.-]+$)' || true)
@@ -60,17 +60,17 @@ check_layout() {
     return 1
   fi
   local formatter=clang-format-14
-  # Other versions lay out some constructs otherwise; they are better than nothing where Debian 12's is not to be had.
+  # Other versions format some constructs differently, but are better than nothing if Debian 12's is unavailable.
   command -v "$formatter" >/dev/null || formatter=clang-format
   find core config daemon packaging tests \( -name '*.cpp' -o -name '*.hpp' \) -print0 |
     xargs -0 -r -n 16 -P "$jobs" "$formatter" --dry-run -Werror
 }
 
-# under_sanitizer COMMAND...: runs it with the sanitizers' settings; others ignore them.
+# under_sanitizer COMMAND...: runs COMMAND with the sanitizers' settings, which other builds ignore.
 under_sanitizer() {
   local aslr=()
-  # The ThreadSanitizer of GCC 12 has no room for addresses that are randomised by more than 28 bits ("unexpected
-  # memory mapping"); without any randomisation it always has.
+  # The ThreadSanitizer of GCC 12 fails if addresses are randomised by more than 28 bits ("unexpected memory mapping"); without
+  # randomisation, it always works.
   if [[ $preset == tsan && $(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 32) -gt 28 ]] && setarch -R true; then
     aslr=(setarch -R)
   fi
@@ -82,7 +82,7 @@ under_sanitizer() {
 
 run_tests() {
   local status=0
-  # One more than there are processors: scripts wait most of the time.
+  # One more than the number of processors: scripts wait most of the time.
   under_sanitizer ctest --preset "$preset" --parallel $((jobs + 1)) --no-tests=error --no-label-summary "$@" |
     tee "$results.log" || status=$?
   sed -n "s/^[0-9]*% tests passed, /$preset: &/p" "$results.log" >>"$results"
@@ -114,7 +114,7 @@ for preset in "${presets[@]}"; do
   if [[ $preset == core ]]; then
     preset=asan
     targets=(--target "${core_tests[@]}")
-    export SEEDBED_TEST_SEEDS=2 # of the random tests, which take ten times as long
+    export SEEDBED_TEST_SEEDS=2 # for the random tests, which take ten times as long
     tests=(--tests-regex "^($(IFS='|'; echo "${core_tests[*]}"))\$")
   fi
   [[ $name != dev ]] || stage "layout" check_layout

@@ -1,10 +1,10 @@
-"""Peers that ask for much and take little.
+"""Peers that request much and receive slowly.
 
 Usage: slow_peers.py PORT INFO_HASH PIECES BLOCKS_IN_PIECE PEERS BYTES_A_SECOND
 
-Each connects to 127.0.0.1:PORT from an address of its own, has up to 2,000 requests for blocks of whole pieces (the last one is
-left alone) outstanding, and takes BYTES_A_SECOND of what comes. Prints "unchoked" when all of them are served, and
-every five seconds how much all have taken together. Runs until it is killed.
+Each peer connects to 127.0.0.1:PORT from its own address, keeps up to 2,000 requests for blocks of whole pieces (all but the last
+piece) outstanding, and receives BYTES_A_SECOND. Prints "unchoked" when all peers are served, and every five seconds the total
+received by all peers. Runs until it is killed.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Peer:
         self.sequence = self.blocks()
 
     def blocks(self):
-        """All in their order, from a place of its own on: no two peers want the same at the same time."""
+        """All blocks in order, from a different start for each peer: no two peers want the same block at the same time."""
         whole = (self.swarm.pieces - 1) * self.swarm.blocks
         at = random.Random(self.number).randrange(whole)
         while True:

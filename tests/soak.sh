@@ -1,7 +1,7 @@
 #!/bin/bash
-# A seeder that lives long: rounds of machines that deploy an image from it, each from nothing to verified, some of them killed
-# on their way, until the time is up. What they hold is compared each time; the seeder's memory and descriptors must not grow.
-# Usage: soak.sh PROGRAM [MINUTES [CLIENTS]], 60 minutes of 10 by default. Run as root, since images are on loop devices.
+# A long-running seeder: until the time is up, rounds of machines deploy an image from it, each from nothing to verified; some are
+# killed half-way. Compares their devices each time; the seeder's memory and descriptors must not grow.
+# Usage: soak.sh PROGRAM [MINUTES [CLIENTS]]; 60 minutes with 10 clients by default. Run as root, since images are on loop devices.
 set -euo pipefail
 export SEEDBED=${1:?the seedbed program}
 minutes=${2:-60}
@@ -45,7 +45,7 @@ for ((round = 1; SECONDS < end || round <= 3; round++)); do
         dd if=/dev/zero of="${target[i]}" bs=1M count=$size conv=fsync status=none
         start_daemon "deploy$i" "deploy$i.toml"
     done
-    # One goes in the middle, and comes back.
+    # One machine is killed half-way and restarted.
     expect_line deploy0.log ' sda1: downloading$' 120
     kill_daemon deploy0
     start_daemon deploy0 deploy0.toml

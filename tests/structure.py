@@ -8,8 +8,8 @@ Prints
 - the sizes of files (median, 90th percentile, largest) of each layer;
 - the functions that are longer than LINES (70 by default), found by Universal Ctags.
 
-Exit status: 0 if every include points down and no circle exists, 1 if not, 2 if it cannot be told. Long functions and large
-files are shown; only --strict makes them a failure.
+Exit status: 0 if every include points down and no circle exists, 1 if not, 2 if the check could not run. Long functions and large
+files are only listed; with --strict, they are a failure.
 """
 
 import argparse
@@ -20,14 +20,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Bottom up. A room may include itself and the rooms before it, except those that SIDEWAYS names.
+# Bottom up. A room may include itself and the rooms before it, except those in SIDEWAYS.
 ROOMS = [
     "core/foundation", "core/device", "core/image", "core/cache", "core/backend",
     "config",
     "daemon/log", "daemon/text", "daemon/http", "daemon/swarm", "daemon/fleet", "daemon/image", "daemon/status",
     "daemon/service", "daemon/terminal", "daemon/commands", "daemon",
 ]
-# Pairs that stand beside each other: neither may include the other.
+# Pairs at the same height: neither may include the other.
 SIDEWAYS = {("config", "core/image"), ("config", "core/cache"), ("config", "core/backend"), ("daemon/text", "daemon/log"),
             ("core/cache", "core/image"), ("core/cache", "core/device")}
 LARGEST_ROOM = 0.21  # of the lines of daemon/
@@ -36,7 +36,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
 def room_of(path):
-    """The room of a source file, named relative to the source folder, or None."""
+    """The room of a source file, whose path is relative to the source folder, or None."""
     folder = str(Path(path).parent)
     return folder if folder in ROOMS else None
 
@@ -81,7 +81,7 @@ def circles(graph):
 
 
 def include_graphs(files):
-    """Rooms to rooms, with the includes that make each arrow, and units (a .hpp with its .cpp) to units."""
+    """Arrows between rooms, with the includes of each, and between units (a .hpp with its .cpp)."""
     rooms, units, complaints = {room: {} for room in ROOMS}, {}, []
     for path, text in files.items():
         room = room_of(path)

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# The service under a real systemd: Debian 12 in a container that boots, with what `cmake --install` gives to it. Not among the
-# tests of ctest, for the first run loads some 90 MB of packages (kept in SEEDBED_CACHE, ~/.cache/seedbed by default).
+# The service under a real systemd: boots Debian 12 in a container, with the files of `cmake --install`. Not a ctest test, since the
+# first run downloads about 90 MB of packages (kept in SEEDBED_CACHE, ~/.cache/seedbed by default).
 #
-# Usage: tests/systemd_boot.sh [SECONDS]     the time limit, 300 by default, loading apart
+# Usage: tests/systemd_boot.sh [SECONDS]     the time limit without the download, 300 by default
 #
-# Needs root, loop devices, debootstrap and systemd-container. SEEDBED is the program in its build folder, build/dev/seedbed
-# by default. Exit status: 0 passed, 77 skipped, anything else failed.
+# Needs root, loop devices, debootstrap and systemd-container. SEEDBED is the program in its build folder, by default
+# build/dev/seedbed. Exit status: 0 passed, 77 skipped, anything else failed.
 set -euo pipefail
 limit=${1:-300}
 tests=$(dirname "$(readlink -f "$0")")
 SEEDBED=${SEEDBED:-$tests/../build/dev/seedbed}
 cache=${SEEDBED_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seedbed}
 packages=systemd,systemd-sysv,dbus,procps,iproute2,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0,liburing2
-tree=$cache/debian-bookworm-$(cksum <<<"$packages" | cut -d ' ' -f 1) # another list is another tree
+tree=$cache/debian-bookworm-$(cksum <<<"$packages" | cut -d ' ' -f 1) # a different list makes a different tree
 
-# Before the library, which leaves the machine's network.
+# Before the library is sourced, which leaves the machine's network.
 if [[ ! -d $tree && -z ${SEEDBED_OWN_NAMESPACES:-} ]] && ((EUID == 0)) && command -v debootstrap >/dev/null; then
     echo "making $tree"
     mkdir -p "$cache"
@@ -30,12 +30,12 @@ fi
 
 need_loop
 need partclone.ext4 mkfs.ext4 debootstrap systemd-nspawn nsenter unshare jq
-[[ -d $tree ]] || fail "there is no $tree"
+[[ -d $tree ]] || fail "$tree is missing"
 perl -e 'my ($seconds, $script) = @ARGV; sleep $seconds; print STDERR "FAIL: not done within $seconds s\n"; kill "TERM", $script' \
     "$limit" $$ &
 defer watcher end_process "$!"
 
-# --- images: the service seeds sda1 and deploys sda2, a second daemon the other way round
+# --- images: the service seeds sda1 and deploys sda2; a second daemon does the opposite
 
 truncate -s 64M source
 source=$(attach_loop source)
@@ -48,14 +48,14 @@ noise_file target2 64
 target1=$(attach_loop target1)
 target2=$(attach_loop target2)
 
-# --- the container: the tree with a layer above it that goes at the end, and cgroups of its own
+# --- the container: the tree below a layer that is removed at the end, and its own cgroups
 
 mount_at layer -t tmpfs tmpfs
 mkdir layer/upper layer/work root
 mount -t overlay -o "lowerdir=$tree,upperdir=$work/layer/upper,workdir=$work/layer/work" overlay root
 defer "$work/root" umount "$work/root"
 DESTDIR=$work/root cmake --install "$(dirname "$seedbed")" >install.log 2>&1 || fail "cmake --install"
-# Not the first boot, which enables all there is, and nobody to wait for: the network is lo.
+# Not a first boot, which would enable every unit, and no wait for the network, which is only lo.
 tr -d - </proc/sys/kernel/random/uuid >root/etc/machine-id
 ln -sf /dev/null root/etc/systemd/system/systemd-networkd-wait-online.service
 unit=$(cd root && find usr etc -name seedbed.service)
@@ -108,7 +108,7 @@ until inside systemctl is-system-running --wait >state.log 2>&1 || grep -q degra
 done
 echo "systemd is up after $((SECONDS - booting)) s: $(tail -n 1 state.log), $(inside systemctl --version | head -n 1)"
 inside systemctl --failed --no-legend --plain
-# As udev would make them: root:disk 0660. The machine's own nodes stay as they are.
+# root:disk 0660, as udev would make them. The machine's own nodes do not change.
 node() {
     inside mknod -m 660 "/dev/$1" b $((16#$(stat -c %t "$2"))) $((16#$(stat -c %T "$2")))
     inside chgrp disk "/dev/$1"
@@ -121,7 +121,7 @@ node target2 "$target2"
 show() {
     inside systemctl show seedbed --value -p "$1"
 }
-# await PROPERTY VALUE SECONDS
+# await PROPERTY VALUE SECONDS: waits until the service's property has VALUE; fails after SECONDS.
 await() {
     for ((i = 0; i < $3 * 5; i++)); do
         [[ $(show "$1") != "$2" ]] || return 0
@@ -129,7 +129,7 @@ await() {
     done
     return 1
 }
-# journal FILTER: the service's entries as JSON for which jq says so.
+# journal FILTER: prints the service's journal entries, as JSON, for which FILTER is true.
 journal() {
     inside journalctl --sync
     inside journalctl -u "${2:-seedbed}" -o json --no-pager >journal.json
@@ -141,28 +141,28 @@ await_journal() {
         sleep 0.2
     done
     inside journalctl -u "${3:-seedbed}" --no-pager >"journal.log" || true
-    fail "no entry within $2 s for which $1"
+    fail "no journal entry within $2 s for which $1"
 }
 config=root/etc/seedbed/seedbed.toml
 
-# --- what cannot start does not
+# --- a daemon that cannot start
 
 printf '[network]\nlisten = "192.0.2.1:6881"\n' >"$config"
-! inside systemctl start seedbed >start.log 2>&1 || fail "active although there is nothing to listen on"
+! inside systemctl start seedbed >start.log 2>&1 || fail "active without an address to listen on"
 inside systemctl stop seedbed
 echo 'nonsense = 1' >"$config"
 ! inside systemctl start seedbed >start.log 2>&1 || fail "active with a bad configuration"
 sleep 6 # more than RestartSec
-[[ $(show ActiveState) == failed ]] || fail "after a bad configuration it is $(show ActiveState): started again?"
+[[ $(show ActiveState) == failed ]] || fail "after a bad configuration, it is $(show ActiveState): was it restarted?"
 inside systemctl reset-failed seedbed
 
 # --- start and status
 
 write_config "$config" 6881
-sed -i '/^\[control\]$/,/^socket = /d' "$config" # where it is by default
+sed -i '/^\[control\]$/,/^socket = /d' "$config" # use the default socket
 add_image "$config" sda1 /srv/sda1.torrent /dev/source seed
 add_image "$config" broken /srv/broken.torrent /dev/missing deploy
-# drop_in LINE...: more for its [Service].
+# drop_in LINE...: adds lines to the [Service] section.
 drop_in() {
     mkdir -p root/etc/systemd/system/seedbed.service.d
     printf '%s\n' '[Service]' "$@" >root/etc/systemd/system/seedbed.service.d/test.conf
@@ -181,17 +181,17 @@ grep -q 'Status: ".*sda1: seeding' status.log || fail "systemctl status shows no
 [[ $(inside stat -c %U "/proc/$(show MainPID)") == seedbed ]] || fail "it does not run as the user seedbed"
 [[ -n $(journal '.SEEDBED_IMAGE == "sda1" and .PRIORITY == "6" and .SYSLOG_IDENTIFIER == "seedbed"') ]] ||
     fail "no entry of sda1 with its fields: $(tail -n 3 journal.json)"
-[[ -n $(journal '.SEEDBED_IMAGE == "broken" and .PRIORITY == "3"') ]] || fail "an error is no error in the journal"
+[[ -n $(journal '.SEEDBED_IMAGE == "broken" and .PRIORITY == "3"') ]] || fail "an error has another priority in the journal"
 plain=$(journal "._TRANSPORT == \"stdout\" and ._PID == \"$(show MainPID)\"")
 [[ -z $plain ]] || fail "lines on standard error instead of entries: $plain"
 [[ $(inside stat -c '%U %G %a' /run/seedbed/seedbed.sock) == 'seedbed seedbed 660' ]] ||
     fail "the control socket is $(inside stat -c '%U %G %a' /run/seedbed/seedbed.sock)"
 told=0
 inside "$program" status >status.txt || told=$?
-((told == 3)) || fail "seedbed status ends with $told although an image has failed: $(<status.txt)"
+((told == 3)) || fail "an image has failed, but seedbed status ends with $told: $(<status.txt)"
 grep -qE '^sda1 +seeding ' status.txt || fail "seedbed status does not show sda1: $(<status.txt)"
-grep -q '^broken: failed: ' status.txt || fail "seedbed status does not show what has failed: $(<status.txt)"
-echo "start, status and journal: as they should be"
+grep -q '^broken: failed: ' status.txt || fail "seedbed status does not show the failed image: $(<status.txt)"
+echo "start, status and journal: correct"
 
 # --- a reload of a broken file fails, with the reason in the journal, and the daemon keeps its configuration
 
@@ -199,7 +199,7 @@ cp "$config" good.toml
 echo '[nonsense]' >>"$config"
 ! inside systemctl reload seedbed || fail "the reload of a broken file succeeds"
 await_journal '.MESSAGE | test("seedbed.toml:[0-9]+: nonsense")' 10
-[[ $(show ActiveState) == active ]] || fail "after a refused reload it is $(show ActiveState)"
+[[ $(show ActiveState) == active ]] || fail "after a refused reload, it is $(show ActiveState)"
 [[ -z $(journal '.MESSAGE | test("^reloading ")') ]] || fail "the daemon was told to reload a broken file"
 cp good.toml "$config"
 
@@ -211,7 +211,7 @@ add_image "$config" sda2 /srv/sda2.torrent /dev/target2 deploy 'peers = ["127.0.
 inside systemctl reload seedbed || fail "systemctl reload"
 if [[ -n $(journal '.MESSAGE | test("^reload: ")') ]]; then echo "reload: waited for"; else echo "reload: NOT waited for"; fi
 await_journal '.MESSAGE | test("^reload: 1 image closed, 1 opened")' 10
-await ActiveState active 10 || fail "after the reload it is $(show ActiveState)"
+await ActiveState active 10 || fail "after the reload, it is $(show ActiveState)"
 mkdir root/etc/other
 write_config root/etc/other/seedbed.toml 6882
 add_image root/etc/other/seedbed.toml sda1 /srv/sda1.torrent /dev/target1 deploy 'peers = ["127.0.0.1:6881"]'
@@ -232,17 +232,17 @@ began=${EPOCHREALTIME/[.,]/}
 inside systemctl stop seedbed
 took=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
 ((took < 5000)) || fail "a stop took $took ms"
-[[ $(show Result) == success ]] || fail "after a stop its result is $(show Result)"
+[[ $(show Result) == success ]] || fail "after a stop, its result is $(show Result)"
 drop_in WatchdogSec=2 RestartSec=1
 inside systemctl start seedbed
 [[ $(show WatchdogUSec) == 2s ]] || fail "WatchdogUSec is $(show WatchdogUSec)"
-sleep 5 # more than twice its time: it must feed the watchdog by itself
-[[ $(show NRestarts) -eq 0 ]] || fail "the watchdog ended a daemon that works"
+sleep 5 # more than twice the timeout: the daemon must feed the watchdog
+[[ $(show NRestarts) -eq 0 ]] || fail "the watchdog killed a working daemon"
 inside systemctl kill --kill-whom=main --signal=STOP seedbed
-await NRestarts 1 30 || fail "a daemon that hangs was not started again"
-await ActiveState active 10 || fail "started again it is $(show ActiveState)"
+await NRestarts 1 30 || fail "a hanging daemon was not restarted"
+await ActiveState active 10 || fail "after the restart, it is $(show ActiveState)"
 inside journalctl -u seedbed --no-pager >journal.txt
-grep -q 'Watchdog timeout' journal.txt || fail "not for its watchdog"
+grep -q 'Watchdog timeout' journal.txt || fail "the watchdog was not the reason for the restart"
 inside systemctl stop seedbed
 echo "stopped in $took ms; the watchdog works"
 pass

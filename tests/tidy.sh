@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# clang-tidy with the checked-in configuration over core, config and daemon; what it finds is a failure.
+# Runs clang-tidy with the checked-in configuration on core, config and daemon; any finding is a failure.
 #
 # Usage: tests/tidy.sh [LAYER...]     a CMake library without "seedbed_", for example cache or swarm; all by default
 #
-# Each layer is checked as one translation unit (CMake's unity build), since most of the time goes into the headers of libtorrent and
-# Boost: the names in its unnamed namespaces must be unique in the layer.
+# Checks each layer as one translation unit (CMake's unity build), since the headers of libtorrent and Boost take most of the time:
+# names in unnamed namespaces must be unique within the layer.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
@@ -24,10 +24,10 @@ for unity in build/tidy/CMakeFiles/seedbed_*.dir/Unity/unity_0_cxx.cxx; do
   fi
 done
 ((${#files[@]})) || {
-  echo "tidy.sh: no layer is called ${layers[*]}" >&2
+  echo "tidy.sh: no such layer: ${layers[*]}" >&2
   exit 2
 }
 echo "tidy.sh: ${#files[@]} layers"
-# A unity file includes .cpp files, and nothing else does.
+# Only a unity file includes .cpp files.
 printf '%s\0' "${files[@]}" |
   xargs -0 -r -n 1 -P "$jobs" "$tidy" --quiet -p build/tidy --checks=-bugprone-suspicious-include --warnings-as-errors='*'

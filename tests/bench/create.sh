@@ -1,13 +1,13 @@
 #!/bin/bash
-# How fast a raw image is made: `seedbed create` against the lower of what the source can be read at and what all processors can
-# hash, each measured by other programs (fio; openssl with one processor, times their number): at least 0.9 times.
-# Usage: create.sh [ROUNDS [MEASURE...]], 5 rounds of all by default:
+# Creation of a raw image: the rate of `seedbed create` must be at least 0.9 times the lower of the source's read rate (fio) and the
+# hash rate of all processors (openssl on one processor, times their number).
+# Usage: create.sh [ROUNDS [MEASURE...]]; 5 rounds of all measures by default:
 #
-#   disk    a loop device past the page cache on a file in FOLDER (/var/tmp), on this machine's disk
-#   slow    the same, in memory, of which a cgroup lets no more than 400 MB/s be read; left out where there is no cgroup v1
-#   memory  the same without that limit. Its reads are copies that processors make, which hash meanwhile on a machine of
-#           its own disks: the 0.9 is not asked of it
-#   file    an image file in memory, through the page cache; not asked either, for the same reason
+#   disk    a loop device past the page cache, on a file in FOLDER (/var/tmp), on this machine's disk
+#   slow    the same in memory, with reads limited by a cgroup to 400 MB/s; left out if cgroup v1 is unavailable
+#   memory  the same without that limit. The 0.9 does not apply: the processors copy the data for each read, while with a real
+#           disk they could hash
+#   file    an image file in memory, through the page cache; the 0.9 does not apply, for the same reason
 #
 # SEEDBED is the program, a release build; MIB the size of the source (8192); JSON a file for the results.
 set -euo pipefail
@@ -22,7 +22,7 @@ slow_rate=400000000
 need_loop
 need fio jq openssl
 
-# as_mib BYTES_A_SECOND
+# as_mib BYTES_A_SECOND: prints it in MiB/s.
 as_mib() {
     awk -v bytes="$1" 'BEGIN { printf "%.1f\n", bytes / 1048576 }'
 }
@@ -31,7 +31,7 @@ sha1_rate() {
     one=$(openssl speed -seconds 1 -bytes 16384 -evp sha1 2>/dev/null | awk '/^sha1/ { print $2 * 1000 }')
     as_mib "$(awk -v one="$one" -v count="$(nproc)" 'BEGIN { printf "%.0f", one * count }')"
 }
-# read_rate SOURCE FIO_OPTION...
+# read_rate SOURCE FIO_OPTION...: prints the read rate.
 read_rate() {
     local source=$1
     shift
@@ -44,7 +44,7 @@ create_rate() {
     seconds=$(since "$start")
     awk -v mib="$mib" -v seconds="$seconds" 'BEGIN { printf "%.1f\n", mib / seconds }'
 }
-# compare NAME SOURCE FIO_OPTION...: all sides in turn.
+# compare NAME SOURCE FIO_OPTION...: runs all sides in turn.
 compare() {
     local measure="$1, MiB/s" source=$2 round device hashing
     shift 2
@@ -59,7 +59,7 @@ compare() {
 }
 direct=(--direct=1 --ioengine=io_uring --iodepth=32)
 
-# make_source FILE
+# make_source FILE: fills it with random data.
 make_source() {
     rm -f "$1"
     head -c "${mib}M" /dev/urandom >"$1"

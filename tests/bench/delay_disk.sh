@@ -1,15 +1,15 @@
 #!/bin/bash
-# Many threads against two, and io_uring, on a disk that takes many writes at a time and lets each wait.
-# Usage: delay_disk.sh [ROUNDS [STACK:MICROSECONDS...]], 3 rounds of fuse:100 and nbdkit:1000 by default:
+# Two threads, many threads and io_uring on a disk that accepts many writes at once but delays each.
+# Usage: delay_disk.sh [ROUNDS [STACK:MICROSECONDS...]]; 3 rounds of fuse:100 and nbdkit:1000 by default:
 #
 #   fuse     rigs/latency_disk.c, with a loop device on top
-#   nbdkit   its delay filter, in whole milliseconds, under nbdfuse: no more than about 7500 requests a second get through
+#   nbdkit   its delay filter, in whole milliseconds, under nbdfuse: at most about 7500 requests a second
 #
-# Runs are of one block (coalesce = "16 KiB", delay = 0), and the kernel is told not to merge what io_uring submits at once
-# (queue/nomerges; MERGES=1 lets it), so that each block waits once; the device's own counter tells. What the stack lets through is
-# measured by fio, if it is there, at depths of 1, 2 and 32; then a deployment from a peer without a limit, and, with
-# SEEDBED_BENCH, the path of seedbed_bench, the same without a swarm, blocks of pieces in random order. Without one,
-# 32 threads and io_uring are to write at least twice as fast as two threads; a deployment has other limits, too.
+# Each run is one block (coalesce = "16 KiB", delay = 0), and the kernel does not merge the requests that io_uring submits together
+# (queue/nomerges; MERGES=1 allows it), so that each block waits once, which the device's counter confirms. Measures the stack with
+# fio, if installed, at depths of 1, 2 and 32; a deployment from an unlimited peer; and, if SEEDBED_BENCH is the path of
+# seedbed_bench, the same blocks without a swarm, with pieces in random order. Without a swarm, 32 threads and io_uring must write
+# at least twice as fast as two threads; a deployment has other limits, too.
 # SEEDBED is the program; MIB the size of the image (192); JSON a file for the results.
 set -euo pipefail
 # shellcheck source=lib_bench.sh
@@ -32,7 +32,7 @@ start_stack() {
     esac
     queue=/sys/block/${disk#/dev/}/queue/nomerges
     if [[ -z ${MERGES:-} ]]; then
-        defer merges sh -c "echo $(<"$queue") >$queue" # the next user of this loop device would find it
+        defer merges sh -c "echo $(<"$queue") >$queue" # for the next user of this loop device
         echo 2 >"$queue"
     fi
 }

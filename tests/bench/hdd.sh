@@ -1,18 +1,17 @@
 #!/bin/bash
-# A hard disk: deploying to one and seeding from one. The disk is rigs/head_disk.c, a model with a head; the links are
-# 1 Gbit/s. Usage: hdd.sh [ROUNDS [MEASURE...]], 3 rounds of all by default:
+# Deploying to a hard disk and seeding from it. The disk is rigs/head_disk.c, a model with a head; the links have 1 Gbit/s.
+# Usage: hdd.sh [ROUNDS [MEASURE...]]; 3 rounds of all measures by default:
 #
-#   deploy    from peer to durable, against dd of the same bytes onto the same disk: at most 1.15 times as long. With
-#             SEEDBED_BASELINE, the path of another seedbed, that one takes its turn too; BASELINE tells in the report
-#             what it is.
-#   coalesce  the same without coalescing: runs of one block, no delay. With SEEDBED_BENCH, the path of seedbed_bench, the
-#             latency of a write, too, of blocks of four pieces in turns that come at 90 MiB/s, at 150 MB/s under the
-#             head: at most 0.4 times.
-#   seed      four targets at once from this disk: each gets at least 0.9 of what dd reads
+#   deploy    from peer to durable: at most 1.15 times as long as dd of the same bytes to the same disk. If SEEDBED_BASELINE is
+#             the path of another seedbed, that one takes turns, too; BASELINE describes it in the report.
+#   coalesce  the same without coalescing: runs of one block, no delay. If SEEDBED_BENCH is the path of seedbed_bench, also the
+#             write latency for blocks of four pieces in turn that arrive at 90 MiB/s, with 150 MB/s under the head: at most
+#             0.4 times that without coalescing.
+#   seed      four targets at once from this disk: each receives at least 0.9 times the rate at which dd reads
 #
-# SEEDBED is the program, MIB the size of the image (512; 2048 for seed alone), EXTENTS in how many parts it is (1),
-# DISK_RATE the bytes a second that pass under the head (120000000: dd, one request at a time, gets about 105 MB/s, which is
-# less than the link can carry); JSON a file for the results.
+# SEEDBED is the program; MIB the size of the image (512; 2048 for seed), EXTENTS the number of its extents (1); DISK_RATE the bytes
+# per second that pass under the head (120000000: dd, with one request at a time, reaches about 105 MB/s, less than the link's
+# rate); JSON a file for the results.
 set -euo pipefail
 # shellcheck source=lib_bench.sh
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
@@ -21,7 +20,7 @@ rounds=${1:-3}
 measures=("${@:2}")
 ((${#measures[@]})) || measures=(deploy coalesce seed)
 mib=${MIB:-512}
-# The last pieces, which four machines still have to exchange when the disk has been read, weigh more in a small image.
+# In a small image, the last pieces, which four machines exchange after the disk was read, would weigh too much.
 [[ ${measures[*]} != seed ]] || mib=${MIB:-2048}
 small=$((mib / 2))
 extents=${EXTENTS:-1}
@@ -31,7 +30,7 @@ need_loop
 need_hosts
 need_head_disk
 
-# The disk is four times as long as the image, so that a stroke across the image is not one across the disk.
+# The disk is four times as long as the image, so that a stroke across the image is shorter than one across the disk.
 make_disk() {
     truncate -s "$(($1 * 4))M" disk.img
     fallocate -l "${1}M" disk.img
@@ -45,7 +44,7 @@ count_seeks() {
     echo $(($(head_disk_count disk seeks) - seeks))
 }
 
-# deploy SIDE PROGRAM [LINE...]: from peer to durable, on a disk that holds nothing of the image.
+# deploy SIDE PROGRAM [LINE...]: from peer to durable, on a disk without any of the image.
 deploy() {
     local side=$1 seedbed=$2
     shift 2
@@ -70,7 +69,7 @@ copy() {
     compare_extents "$image.info" "$image.img" disk.img
 }
 
-# prepare NAME MIB: an image, a disk and a seeder whose own disk has no limit.
+# prepare NAME MIB: makes an image, a disk and a seeder whose own disk is unlimited.
 prepare() {
     make_image "$1" "$2" "$extents"
     truncate -s "${2}M" "$1.blank"
@@ -110,7 +109,7 @@ measure_coalesce() {
         return 0
     }
     disk_rate=150000000 make_disk "$mib"
-    # As from four peers over 1 Gbit/s, of which three quarters come, to a disk that could take them in order.
+    # As from four peers that use three quarters of 1 Gbit/s, to a disk that could write the blocks at that rate if in order.
     "$SEEDBED_BENCH" backend --load write --device "$disk" --folder "$work" --size "$mib MiB" --runs "$rounds" \
         --rate 90 --open 4 --outstanding 100000 --side seedbed:class=hdd \
         --side "seedbed:class=hdd:coalesce=16 KiB:delay=0" --json backend.json >backend.out
@@ -122,7 +121,7 @@ measure_coalesce() {
 
 measure_seed() {
     local round host before sent
-    local hosts=(red green blue white) # the swarm: a machine each
+    local hosts=(red green blue white) # the swarm: one machine each
     make_image seed "$mib" "$extents"
     truncate -s "$((mib * 4))M" disk.img
     dd if=seed.img of=disk.img bs=1M conv=notrunc status=none
@@ -130,7 +129,7 @@ measure_seed() {
     for ((round = 0; round < rounds; round++)); do
         record "seed, MiB/s" dd "$(rate "$(copy_seconds "$disk" /dev/null read)")"
         for host in "${hosts[@]}"; do
-            # Of the same memory each time: a disk has nothing that is allocated on the way.
+            # The same memory each time: a disk does not allocate anything during the run.
             dd if=/dev/zero of="$host.target" bs=1M count="$mib" conv=notrunc status=none
         done
         before=$(head_disk_count disk read_bytes)
@@ -162,7 +161,7 @@ measure_seed() {
 rate() {
     ratio "$image_size" "$1" 1048576
 }
-# ratio A B [C]: A / B / C
+# ratio A B [C]: prints A / B / C.
 ratio() {
     awk -v a="$1" -v b="$2" -v c="${3:-1}" 'BEGIN { printf "%.3f\n", a / b / c }'
 }

@@ -1,31 +1,29 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# What the scripts of the benchmarks share: devices that behave like slow ones, images, deployments that are timed, and
-# the report. Sourced, first thing after `set -euo pipefail`; no benchmark by itself. It sources the libraries of the
-# integration tests, and so everything that is set up is taken down at the end. SEEDBED is the program; all files are in
-# RAM, in a folder in /dev/shm. JSON, if set, is a file that gets the report as JSON.
+# Functions for the benchmarks: devices that behave like slow ones, images, timed deployments, and the report. Not a benchmark: source
+# it right after `set -euo pipefail`. It sources the libraries of the integration tests, which take everything down at the end.
+# SEEDBED is the program; all files are in RAM, in a folder in /dev/shm. JSON, if set, is a file for the report as JSON.
 #
 #   start_nbd_parallel NAME NBDKIT_ARGUMENT...   sets $disk to a loop device on `nbdkit ARGUMENT...`, over 32 connections;
-#                                                gone at the end, or by stop_stack NAME
+#                                                removed at the end, or by stop_stack NAME
 #   start_head_disk NAME FILE [PARAMETER...]     the same: a disk with a head (rigs/head_disk.c) in FILE
 #   start_latency_disk NAME FILE MICROSECONDS    the same: a disk whose writes wait (rigs/latency_disk.c) in FILE
 #   head_disk_count NAME KEY                     prints one of its counters
-#   bytes_read DEVICE                            prints how much was ever read from a block device, by its own counter
+#   bytes_read DEVICE                            prints the bytes read from a block device since its start, by its own counter
 #
-#   make_image NAME MIB [EXTENTS]                NAME.img, random, NAME.info and NAME.torrent
+#   make_image NAME MIB [EXTENTS]                makes NAME.img, random, NAME.info and NAME.torrent
 #   blank FILE                                   overwrites it with zeros
-#   copy_seconds FROM TO write|read              times dd, 1 MiB a request, past the page cache, in $image's extents
+#   copy_seconds FROM TO write|read              times dd, 1 MiB per request, past the page cache, in $image's extents
 #
-#   add_machine NAME [RATE]                      a host (lib_network.sh) whose link has this rate in both directions
-#   start_seeder HOST DEVICE [LINE...]           a daemon that seeds $image, with these LINEs in its configuration; it is
-#                                                called HOST
-#   start_target HOST DEVICE CLASS [LINE...]     one that deploys $image from the host "server" to a device of that class
-#   stop_target HOST FILE                        stops it, and fails unless FILE holds the image
+#   add_machine NAME [RATE]                      adds a host (lib_network.sh) whose link has this rate in both directions
+#   start_seeder HOST DEVICE [LINE...]           starts a daemon, named HOST, that seeds $image, with LINEs in its configuration
+#   start_target HOST DEVICE CLASS [LINE...]     starts one that deploys $image from the host "server" to a device of that class
+#   stop_target HOST FILE                        stops it; fails unless FILE contains the image
 #   log_seconds LOG FROM TO                      prints the seconds between the first lines that match FROM and TO
 #
-#   record MEASURE SIDE VALUE                    one run's value
-#   limit MEASURE SIDE BASE OP NUMBER            the ratio of the medians, SIDE to BASE, is to be OP (<=, >=) NUMBER
-#   note TEXT                                    a line of the report
-#   report TITLE                                 prints all; writes $JSON
+#   record MEASURE SIDE VALUE                    records the value of one run
+#   limit MEASURE SIDE BASE OP NUMBER            requires the ratio of the medians, SIDE to BASE, to be OP (<=, >=) NUMBER
+#   note TEXT                                    adds a line to the report
+#   report TITLE                                 prints the report; writes $JSON
 #   since START                                  prints the seconds since an EPOCHREALTIME
 
 bench=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -47,9 +45,9 @@ since() {
 
 # --- devices
 
-# nbdfuse holds a connection's lock while it waits for the reply of what is under way there: with few connections, requests
-# wait for each other and overtake each other. That is why there are many, and nbdkit is started apart: nbdfuse has one
-# connection only to an nbdkit that it starts itself.
+# nbdfuse holds a connection's lock while it waits for a reply: with few connections, requests wait for each other and overtake each
+# other. Therefore there are many connections, and nbdkit is started separately: nbdfuse makes only one connection to an nbdkit
+# that it starts itself.
 start_nbd_parallel() {
     local name=$1 folder=$work/nbd-$1 pid
     shift
@@ -80,7 +78,7 @@ wait_for_path() {
         kill -0 "$2" 2>/dev/null || break
         sleep 0.1
     done
-    fail "$1 does not come"
+    fail "$1 does not appear"
 }
 
 need_head_disk() {
@@ -167,7 +165,7 @@ start_seeder() {
 start_target() {
     local host=$1 device=$2 class=$3
     shift 3
-    rm -rf "${STATE_DIRECTORY:?}" # devices are blanked behind the kernel's back: what is noted of them is not true
+    rm -rf "${STATE_DIRECTORY:?}" # devices are blanked without the kernel's knowledge, so their checkpoints are wrong
     host_config "$host.toml" "$host" 'local_discovery = false' "$@"
     add_image "$host.toml" "$image" "$image.torrent" "$device" deploy 'verify = false' "profile = \"$class\"" \
         "peers = [\"${address[server]}:6881\"]"

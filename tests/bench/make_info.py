@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Prints a torrent.info, as partclone writes it, of a file: make_info.py FILE EXTENTS
+"""Prints a torrent.info of a file, as partclone would write it: make_info.py FILE EXTENTS
 
-The extents are of about one length, with holes of 20 KiB between them, and begin at multiples of 4 KiB."""
+The extents have about the same length, begin at multiples of 4 KiB, and have holes of 20 KiB between them."""
 import hashlib
 import os
 import sys

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Runs every benchmark and writes RESULTS.md beside this script: tables, machine, versions, commands.
-# Usage: results.sh BUILD_FOLDER [MEASURE...]: a release build with the targets seedbed and seedbed_bench; all measures by
-# default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards. What is left out keeps
-# its last table; "tables" runs nothing and writes RESULTS.md from these.
-# Takes three quarters of an hour, wants the machine for itself, and root. SEEDBED_BASELINE, the path of another seedbed, is
-# compared by hdd.sh, and BASELINE says what it is.
+# Runs the benchmarks and writes RESULTS.md next to this script: tables, machine, versions, commands.
+# Usage: results.sh BUILD_FOLDER [MEASURE...]. BUILD_FOLDER is a release build with the targets seedbed and seedbed_bench. All
+# measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards. A measure that
+# is left out keeps its last table; "tables" runs nothing and writes RESULTS.md from the last tables.
+# Takes three quarters of an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
+# seedbed, which BASELINE describes.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
@@ -23,7 +23,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# run NAME COMMAND...: its table, with the command above it; a limit that is missed is part of the table.
+# run NAME COMMAND...: writes the table of COMMAND, with the command above it; a missed limit is part of the table.
 run() {
     local name=$1
     shift
@@ -36,19 +36,19 @@ run() {
         printf '    '
         printf '%q ' "${shown[@]/$loop/LOOP}" | sed 's/\\ / /g'
         printf '\n\n    %s, commit %s\n\n' "$(date +%F)" "$(git -C "$here" rev-parse --short HEAD)"
-        # A script that misses a limit ends with 1, and says so in its table.
+        # A script that misses a limit exits with 1 and marks the limit in its table.
         JSON=$tables/$name.json "$@" 2>"$work/errors" || [[ $? -eq 1 && $1 == *.sh ]] || {
             cat "$work/errors" >&2
             exit 1
         }
     } >"$work/table"
-    if ! grep -q -e '^| median' -e '^  ran on ' "$work/table"; then # it has failed before it could report
+    if ! grep -q -e '^| median' -e '^  ran on ' "$work/table"; then # it failed before its report
         cat "$work/errors" >&2
         exit 1
     fi
     mv "$work/table" "$tables/$name.txt"
 }
-# A loop device on memory, past the page cache.
+# A loop device on a file in memory, past the page cache.
 need_loop_device() {
     [[ -z $loop ]] || return 0
     head -c 1G /dev/zero | tr '\0' '\245' >/dev/shm/seedbed-results.img
@@ -101,8 +101,8 @@ done
     echo "# Results"
     echo
     echo "Written by \`results.sh\` from its runs; BUILD is a release build, LOOP a loop device past the page cache on a file in"
-    echo "memory. Sides take turns within a run; figures are medians, with ratios to the first side. A table is of the commit that"
-    echo "stands above it."
+    echo "memory. Sides take turns within a run; figures are medians, with ratios to the first side. The commit above a table is"
+    echo "the one measured."
     echo
     echo "- $(nproc) processors ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), $(awk '/MemTotal/ { print int($2 / 1048576) }' /proc/meminfo) GiB, Linux $(uname -r)"
     echo "- SHA-1 with one processor: $(openssl speed -seconds 1 -bytes 16384 -evp sha1 2>/dev/null | awk '/^sha1/ { print $2 }') bytes a second"
@@ -111,7 +111,7 @@ done
         echo
         echo "## $(basename "$table" .txt | cut -d - -f 2-)"
         echo
-        # Tables of the bench are Markdown, those of the scripts are not.
+        # The tables of seedbed_bench are Markdown; those of the scripts are not.
         if grep -q '^| median' "$table"; then cat "$table"; else sed 's/^\(.\)/    \1/; s/^        \(BUILD\|tests\)/    \1/' "$table"; fi
     done
 } >"$here/RESULTS.md"

@@ -1,11 +1,10 @@
 #!/bin/bash
-# What a seeder reads from its device to feed three targets with a pool of an eighth of the image: at most 1.15 times the
-# image; where pieces are hashed before they are served first, which is the default (lazy), where they are not, and, to
-# compare, where pieces are not taken back from those who can have them from others. The device is a loop device past the
-# page cache on a file in RAM, and its own counter tells.
-# Usage: seeder_reads.sh [ROUNDS], 3 by default. SEEDBED is the program; MIB the size of the image (1024), TARGETS how many
-# (3), LINK the rate of the targets' links (1gbit); JSON a file for the results. SEEDBED_BASELINE, the path of another
-# seedbed, is a seeder in its turn.
+# The bytes that a seeder with a pool of an eighth of the image reads from its device for three targets: at most 1.15 times the image.
+# Measured with pieces hashed before they are first served, which is the default (lazy), without hashing and, for comparison, without
+# read_once. The device is a loop device past the page cache on a file in RAM; its own counter counts the bytes.
+# Usage: seeder_reads.sh [ROUNDS]; 3 by default. SEEDBED is the program; MIB the size of the image (1024), TARGETS the number of
+# targets (3), LINK the rate of their links (1gbit); JSON a file for the results. If SEEDBED_BASELINE is the path of another seedbed,
+# that one takes turns as a seeder.
 set -euo pipefail
 # shellcheck source=lib_bench.sh
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
@@ -19,7 +18,7 @@ need_hosts
 
 make_image image "$mib"
 source=$(attach_loop image.img --direct-io=on -r)
-[[ $(losetup -nO DIO "$source") -eq 1 ]] || skip "no loop device here goes past the page cache on a file in RAM"
+[[ $(losetup -nO DIO "$source") -eq 1 ]] || skip "no loop device with direct I/O on a file in RAM"
 hosts=()
 add_machine server "${SERVER_LINK:-}"
 for ((i = 0; i < count; i++)); do
@@ -27,7 +26,7 @@ for ((i = 0; i < count; i++)); do
     add_machine "target$i" "$link"
 done
 
-# feed SIDE PROGRAM VERIFY [LINE]: all targets from nothing to durable.
+# feed SIDE PROGRAM VERIFY [LINE]: deploys to all targets, from nothing to durable.
 feed() {
     local side=$1 program=$2 seed_verify=$3 host before sent
     shift 3

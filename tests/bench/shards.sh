@@ -1,9 +1,9 @@
 #!/bin/bash
-# What network shards do for a server: four machines that know it from its tracker, with one libtorrent session and with two, in
-# turn: seconds until all of them have the image durably, and the rate and the processor time of the server alone. Devices are
-# files in RAM, the links are not limited: what limits is the processors, which the machines share with the server here.
-# Usage: shards.sh [ROUNDS], 5 by default. SEEDBED is the program; MIB the size of the image (1024), TARGETS how many machines
-# (4), SHARDS what is compared with 1 (2); JSON a file for the results.
+# The effect of network shards on a server: four machines that find it through its tracker, with one libtorrent session and with two,
+# in turn. Measures the seconds until the image is durable on all of them, and the server's rate and processor time. Devices are files
+# in RAM and links are unlimited: the limit is the processors, which the machines share with the server here.
+# Usage: shards.sh [ROUNDS]; 5 by default. SEEDBED is the program; MIB the size of the image (1024), TARGETS the number of machines
+# (4), SHARDS the number to compare with 1 (2); JSON a file for the results.
 set -euo pipefail
 # shellcheck source=lib_bench.sh
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
@@ -22,14 +22,14 @@ for ((i = 0; i < count; i++)); do
     hosts+=("target$i")
     add_machine "target$i"
 done
-# They reach the server and not each other, so that all is asked of it.
+# The machines reach the server but not each other, so that they download everything from it.
 for host in "${hosts[@]}"; do
     for other in "${hosts[@]}"; do
         [[ $host == "$other" ]] || ip -n "$net-$host" route add blackhole "${address[$other]}"
     done
 done
 
-# processor_seconds NAME: of a daemon until now.
+# processor_seconds NAME: prints the processor time that a daemon has used.
 processor_seconds() {
     awk -v tick="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); printf "%.2f", ($12 + $13) / tick }' "/proc/${daemon_pid[$1]}/stat"
 }
@@ -37,7 +37,7 @@ processor_seconds() {
 start() {
     start_daemon "$1" "$1.toml" $(on_host "$1")
 }
-# deploy SIDE SHARDS: all machines from nothing to durable.
+# deploy SIDE SHARDS: deploys to all machines, from nothing to durable.
 deploy() {
     local side=$1 number=$2 host began sent seconds
     host_config server.toml server 'local_discovery = false' "shards = $number" '[memory]' "pool = \"$((mib + 256)) MiB\""
@@ -73,7 +73,7 @@ deploy() {
     stop_daemon server
 }
 
-# As daemon/swarm/network_shards.cpp places them.
+# The shards of the machines, as in daemon/swarm/network_shards.cpp.
 places=$(for host in "${hosts[@]}"; do echo "${address[$host]}"; done | /usr/bin/python3 -c 'import ipaddress, sys
 shards = int(sys.argv[1])
 counts = [0] * shards

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Times and medians for the scripts here.
+"""Times and medians for the scripts in this folder.
 
 stats.py since EPOCHREALTIME          prints the seconds since then
 stats.py between LOG FROM TO          prints the seconds between the first lines that match the regular expressions

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Whether super-seeding, or a slow start, helps a server that deploys to eight machines at once: seconds until the first and
-# the last of them has the image durably, and how much the server has sent, with neither, with super_seeding and with
-# slow_start in turn. Devices are files in RAM; the links of the server and of all machines are limited.
-# Usage: super_seeding.sh [ROUNDS], 3 by default. SEEDBED is the program; MIB the size of the image (512), TARGETS
-# how many machines (8), LINK the rate of every link (1gbit); JSON a file for the results.
+# Super-seeding and slow start on a server that deploys to eight machines at once: the seconds until the image is durable on the first
+# and on the last of them, and the bytes that the server has sent, with neither, with super_seeding and with slow_start in turn.
+# Devices are files in RAM; the links of the server and of all machines are limited.
+# Usage: super_seeding.sh [ROUNDS]; 3 by default. SEEDBED is the program; MIB the size of the image (512), TARGETS the number of
+# machines (8), LINK the rate of every link (1gbit); JSON a file for the results.
 set -euo pipefail
 # shellcheck source=lib_bench.sh
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
@@ -29,7 +29,7 @@ start() {
     local host=$1
     start_daemon "$host" "$host.toml" $(on_host "$host")
 }
-# deploy SIDE NETWORK_LINE IMAGE_LINE: all machines from nothing to durable.
+# deploy SIDE NETWORK_LINE IMAGE_LINE: deploys to all machines, from nothing to durable.
 deploy() {
     local side=$1 network_line=$2 image_line=$3 host began sent times=()
     sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)
