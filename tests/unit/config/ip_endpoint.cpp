@@ -9,7 +9,7 @@
 using namespace seedbed;
 using test::endpoint;
 
-TEST_CASE("ip endpoint: all spellings are equal and written in one way") {
+TEST_CASE("ip endpoint: all spellings are equal and are written the same way") {
     CHECK(endpoint("[0:0::0]:6881") == endpoint("[::]:6881"));
     CHECK(endpoint("[2001:DB8:0::1]:1") == endpoint("[2001:db8::1]:1"));
     CHECK(to_string(endpoint("[2001:DB8:0::1]:1")) == "[2001:db8::1]:1");

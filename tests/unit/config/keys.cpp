@@ -24,7 +24,7 @@ settings with_other_value(config_key<settings> const& key) {
 
 } // namespace
 
-TEST_CASE("keys: no key has two rows, but for one in each mode") {
+TEST_CASE("keys: no key has two rows, except one for each mode") {
     std::set<std::string> seen;
     for (auto const& key : daemon_keys()) {
         CAPTURE(key.path());
@@ -71,7 +71,7 @@ TEST_CASE("keys: each key of an image is read into the setting that its row comp
     }
 }
 
-TEST_CASE("keys: the ends of each range are valid, and what lies beyond is refused with the range") {
+TEST_CASE("keys: the ends of each range are valid, and values beyond are refused with the range") {
     int ranges = 0;
     for (auto const& key : daemon_keys()) {
         if (key.form.type != "number" && key.form.type != "power of two") {
@@ -93,7 +93,7 @@ TEST_CASE("keys: the ends of each range are valid, and what lies beyond is refus
     CHECK(ranges > 10);
 }
 
-TEST_CASE("keys: an unknown key names the key of the table that was probably meant") {
+TEST_CASE("keys: the error for an unknown key suggests the likely key of the table") {
     for (auto const& key : daemon_keys()) {
         CAPTURE(key.path());
         if (key.name.size() > 4) {

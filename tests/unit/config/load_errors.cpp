@@ -50,7 +50,7 @@ TEST_CASE("load: an unknown key is reported with a similar known one") {
                 "14: memory.entirely_else: unknown key", "15: logs: unknown key; did you mean log?"});
 }
 
-TEST_CASE("load: no key is suggested for an unknown one that resembles none") {
+TEST_CASE("load: no key is suggested for an unknown key unlike any other") {
     CHECK(bad("memory.foo = 1") == lines{"1: memory.foo: unknown key"});
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("load: a value out of range is reported with the range") {
     CHECK(bad(image("a", "size = -1"))[0].starts_with("6: image.size: -1 B is out of range: "));
 }
 
-TEST_CASE("load: an unknown word is reported with the known ones") {
+TEST_CASE("load: an unknown word is reported with the known words") {
     CHECK(bad("log.level = 'Info'") ==
           lines{"1: log.level: 'Info' is not known: expected error, warning, info, debug or trace"});
     for (std::string const word : {"", "uring", "Threads", "true"}) {
@@ -163,7 +163,7 @@ TEST_CASE("load: an unknown word is reported with the known ones") {
     CHECK(bad(image("a", "", "Seed")) == lines{"5: image.mode: 'Seed' is not known: expected seed or deploy"});
 }
 
-TEST_CASE("load: an error is one line, whatever the file holds") {
+TEST_CASE("load: an error is one line, whatever the file contains") {
     CHECK(bad("\"a\\nb\\u007f\" = 1") == lines{"1: a\\u000Ab\\u007F: unknown key"});
     auto const errors = bad("log.level = '" + std::string(199, 'x') + "\xc3\xa9" + std::string(1'000, 'x') + "'");
     CHECK(errors[0].starts_with("1: log.level: '" + std::string(199, 'x') + "...' is not known"));

@@ -116,7 +116,7 @@ TEST_CASE("load: the errors of all files are reported at once, by file and line"
     CHECK(errors[6].starts_with((folder / "images.d/c.toml").string() + ":1: syntax: "));
 }
 
-TEST_CASE("load: a missing file is an error only where it is required") {
+TEST_CASE("load: a missing file is an error only if it is required") {
     test::temp_dir const folder;
     auto const main = folder / "seedbed.toml";
     lines const missing{main.string() + ": No such file or directory (ENOENT)"};
@@ -131,7 +131,7 @@ TEST_CASE("load: a missing file is an error only where it is required") {
     CHECK(refused(load_settings(main, false)) == missing);
 }
 
-TEST_CASE("load: files that are no configuration are refused without blocking") {
+TEST_CASE("load: files that are not configurations are refused without blocking") {
     test::temp_dir const folder;
     auto const main = folder / "seedbed.toml";
     std::string const not_regular = main.string() + ": not a regular file";

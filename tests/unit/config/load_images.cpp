@@ -11,7 +11,7 @@
 using namespace seedbed;
 using namespace seedbed::test;
 
-TEST_CASE("load: every key of an image arrives") {
+TEST_CASE("load: every key of an image is read") {
     auto const loaded = good(R"(
 [[image]]
 name = "Win-10_a.b"
@@ -75,7 +75,7 @@ on_complete = "/bin/true"
     CHECK(loaded.images[1].origin == "/etc/seedbed/t.toml:20");
 }
 
-TEST_CASE("load: the hosts that an image expects") {
+TEST_CASE("load: the expected hosts of an image") {
     auto const of = [](std::string const& more) { return bad(image("a", more)); };
     CHECK(of("expect = 0") == lines{"6: image.expect: 0 is out of range: 1 to 100000"});
     CHECK(of("expect = '40'") == lines{"6: image.expect: expected an integer, found a string"});
@@ -163,7 +163,7 @@ TEST_CASE("load: relative paths start at the file's folder, and paths are normal
     CHECK(here.images[0].torrent == (std::filesystem::current_path() / "t").string());
 }
 
-TEST_CASE("load: paths that name no file") {
+TEST_CASE("load: paths that do not name a file") {
     for (std::string const path : {"", "/", "/dev/", "a/..", "."}) {
         CHECK(bad("[[image]]\nname='a'\ntorrent='" + path + "'\ndevice='/d'\nmode='seed'") ==
               lines{"3: image.torrent: '" + path + "' is not the path of a file"});
@@ -174,7 +174,7 @@ TEST_CASE("load: paths that name no file") {
     }
 }
 
-TEST_CASE("load: two images share no name, torrent or device") {
+TEST_CASE("load: two images cannot share a name, torrent or device") {
     auto const second = [](std::string const& name, std::string const& torrent, std::string const& device) {
         return "[[image]]\nname='" + name + "'\ntorrent='" + torrent + "'\ndevice='" + device + "'\nmode='seed'\n";
     };

@@ -16,7 +16,7 @@ TEST_CASE("load: an empty text gives the defaults") {
     check_equal(good("[network]\n[memory]\n[hashing]\n[log]\n[profile.hdd]\n"), settings{});
 }
 
-TEST_CASE("load: every key of the other tables arrives") {
+TEST_CASE("load: every key of the other tables is read") {
     auto const loaded = good(R"(
 [network]
 listen = ["127.0.0.1:1", "[::1]:65520"]
@@ -179,11 +179,11 @@ TEST_CASE("load: direct I/O and I/O engine of each profile") {
     }
 }
 
-TEST_CASE("load: the elevator of a profile is no key") {
+TEST_CASE("load: the elevator of a profile is not a key") {
     CHECK(bad("profile.hdd.elevator = false") == lines{"1: profile.hdd.elevator: unknown key"});
 }
 
-TEST_CASE("load: the tracker's intervals fit each other") {
+TEST_CASE("load: the tracker's intervals must be consistent") {
     CHECK(good("tracker.interval = '5 s'").tracker.min_interval == std::chrono::seconds(5));
     CHECK(bad("[tracker]\ninterval = '5 s'\nmin_interval = '6 s'") ==
           lines{"3: tracker.min_interval: 6 s is longer than the interval, 5 s"});
@@ -210,7 +210,7 @@ TEST_CASE("load: where to serve metrics") {
     CHECK(bad("metrics.listen = ['localhost:1', '[::1]:9150', '[0::1]:9150']").size() == 2);
 }
 
-TEST_CASE("load: each level is known") {
+TEST_CASE("load: every log level is accepted") {
     for (auto const level :
          {log_level::error, log_level::warning, log_level::info, log_level::debug, log_level::trace}) {
         CHECK(good(std::string("log.level = '") + to_string(level) + "'").log.level == level);

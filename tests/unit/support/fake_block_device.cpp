@@ -42,7 +42,7 @@ TEST_CASE("a fake device begins as zeros, durably") {
     CHECK(device.unflushed_bytes() == 0);
 }
 
-TEST_CASE("what is written is seen by read at once and by read_medium after a flush") {
+TEST_CASE("read sees written data at once, and read_medium after a flush") {
     fake_block_device device(100);
     REQUIRE(device.write(10, filled(5, 1)));
     CHECK(read_with([&](auto& to) { return device.read(10, to); }, 5) == filled(5, 1));
@@ -53,7 +53,7 @@ TEST_CASE("what is written is seen by read at once and by read_medium after a fl
     CHECK(device.unflushed_bytes() == 0);
 }
 
-TEST_CASE("a crash forgets what was not flushed, and no more") {
+TEST_CASE("a crash discards unflushed data only") {
     fake_block_device device(100);
     REQUIRE(device.write(0, filled(10, 1)));
     REQUIRE(device.flush());
@@ -65,7 +65,7 @@ TEST_CASE("a crash forgets what was not flushed, and no more") {
     CHECK(device.unflushed_bytes() == 0);
 }
 
-TEST_CASE("unflushed bytes are counted once however they overlap") {
+TEST_CASE("overlapping unflushed bytes are counted once") {
     fake_block_device device(100);
     REQUIRE(device.write(20, filled(10, 1)));
     REQUIRE(device.write(40, filled(10, 1)));
@@ -140,7 +140,7 @@ TEST_CASE("a flush that fails makes nothing durable and stays failed") {
     CHECK(device.unflushed_bytes() == 10);
 }
 
-TEST_CASE("every call is recorded in order, the test's own doings are not") {
+TEST_CASE("every call is recorded in order, except the test's own") {
     fake_block_device device(100);
     bytes buffer = filled(10, 1);
     device.set_contents(0, buffer);
@@ -158,7 +158,7 @@ TEST_CASE("every call is recorded in order, the test's own doings are not") {
     CHECK(device.accesses().empty());
 }
 
-TEST_CASE("a disk that lies shows one thing and holds another") {
+TEST_CASE("a lying disk shows other data than the medium holds") {
     fake_block_device device(100);
     device.set_contents(0, filled(10, 1));
     CHECK(device.medium(0, 10) == filled(10, 1));
@@ -167,7 +167,7 @@ TEST_CASE("a disk that lies shows one thing and holds another") {
     CHECK(device.medium(0, 10) == filled(10, 2));
 }
 
-TEST_CASE("held calls wait before they do anything, and others do not") {
+TEST_CASE("held calls wait before they do anything; other calls do not") {
     fake_block_device device(100);
     std::future<bool> write;
     {
@@ -185,7 +185,7 @@ TEST_CASE("held calls wait before they do anything, and others do not") {
     CHECK(device.contents(0, 10) == filled(10, 1));
 }
 
-TEST_CASE("a hold waits for as many calls as it is told") {
+TEST_CASE("a hold waits for the given number of calls") {
     fake_block_device device(100);
     std::vector<std::future<bool>> writes;
     auto held = device.hold(operation::write);
@@ -216,7 +216,7 @@ TEST_CASE("a call that was released is not caught by the next hold") {
     }
 }
 
-TEST_CASE("overlapping calls that run at the same time are counted where one of them writes") {
+TEST_CASE("overlapping calls that run at the same time are counted if one of them writes") {
     fake_block_device device(100);
     CHECK(device.overlaps() == 0);
     std::future<bool> read;

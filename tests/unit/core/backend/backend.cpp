@@ -141,7 +141,7 @@ TEST_CASE("reads alone fill the whole pool, and writes take it from them") {
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("a slow disk holds back the peers that write to it, and no others") {
+TEST_CASE("a slow disk holds back only the peers that write to it") {
     test_backend shared;
     auto plan = large(1, milliseconds(0), 40 * 1024 * kib);
     auto& slow = shared.add(plan);
@@ -165,7 +165,7 @@ TEST_CASE("a slow disk holds back the peers that write to it, and no others") {
     CHECK(session.write(to_slow, 9, 255 * block_size, pattern(block_size, 1))->pause);
 }
 
-TEST_CASE("a disk that hangs leaves a quarter of the bytes that may wait to others, however fast it was") {
+TEST_CASE("a disk that hangs leaves a quarter of the waiting bytes to other disks, however fast it was") {
     constexpr int blocks = 64;
     test_backend shared(blocks * block_size);
     auto plan = large(1, milliseconds(0), 8192 * kib);
@@ -191,7 +191,7 @@ TEST_CASE("a disk that hangs leaves a quarter of the bytes that may wait to othe
     }
 }
 
-TEST_CASE("a pool that shrinks while it is full gives its blocks back, and the watermark follows") {
+TEST_CASE("a full pool that shrinks returns its blocks, and the watermark follows") {
     disk_io_test t(large(1, milliseconds(0), 8192 * kib), 64 * block_size);
     t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, std::numeric_limits<int>::max());
     t.session.io->settings_updated();

@@ -35,7 +35,7 @@ std::vector<int> numbers(waiter_list taken) {
 
 } // namespace
 
-TEST_CASE("one wake for all jobs that end before they are taken, in their order") {
+TEST_CASE("one wake-up for all jobs that end before they are taken, in order") {
     int wakes = 0;
     completion_queue queue([&wakes] { ++wakes; });
     numbered one(1);
@@ -52,14 +52,14 @@ TEST_CASE("one wake for all jobs that end before they are taken, in their order"
     CHECK(numbers(queue.take()) == std::vector{4});
 }
 
-TEST_CASE("an empty push wakes nothing") {
+TEST_CASE("an empty push wakes no thread") {
     int wakes = 0;
     completion_queue queue([&wakes] { ++wakes; });
     queue.push({});
     CHECK(wakes == 0);
 }
 
-TEST_CASE("the wake may push and take") {
+TEST_CASE("the wake-up may push and take") {
     std::vector<int> seen;
     completion_queue* self = nullptr;
     completion_queue queue([&] {
@@ -77,7 +77,7 @@ TEST_CASE("the wake may push and take") {
     CHECK(seen == std::vector{3, 2, 1, 0});
 }
 
-TEST_CASE("no job and no wake is lost between threads") {
+TEST_CASE("no job and no wake-up is lost between threads") {
     constexpr int count = 20000;
     constexpr int threads = 4;
     std::counting_semaphore<> woken(0);

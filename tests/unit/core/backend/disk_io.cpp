@@ -98,7 +98,7 @@ TEST_CASE("after an abort writes still reach the device, and jobs that have not 
     CHECK(t.session.all_ended_well());
 }
 
-TEST_CASE("a session may be destroyed with jobs outstanding: its writes are done, its handlers are dropped") {
+TEST_CASE("a session may be destroyed with jobs outstanding: its writes complete, its handlers are dropped") {
     test_backend shared;
     auto& image = shared.add(test_image::awkward());
     std::weak_ptr<image_device> const watch = image.storage;
@@ -236,7 +236,7 @@ TEST_CASE("a peer pauses above the high watermark and is woken once below the lo
     CHECK(observer->calls == 1);
 }
 
-TEST_CASE("writes that fail at once weigh nothing") {
+TEST_CASE("writes that fail at once do not count as waiting") {
     disk_io_test t;
     t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, 4 * block_size);
     t.session.io->settings_updated();
@@ -259,7 +259,7 @@ TEST_CASE("writes that fail at once weigh nothing") {
     t.session.run_all();
 }
 
-TEST_CASE("writes that wait behind a fence weigh, and failed ones wake") {
+TEST_CASE("writes behind a fence count as waiting, and failed ones wake their senders") {
     disk_io_test t;
     t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, block_size);
     t.session.io->settings_updated();
@@ -275,7 +275,7 @@ TEST_CASE("writes that wait behind a fence weigh, and failed ones wake") {
     CHECK(observer->calls == 1);
 }
 
-TEST_CASE("a sixteenth of the pool is kept from writes, whatever the session asks for") {
+TEST_CASE("a sixteenth of the pool is reserved from writes, whatever the session requests") {
     disk_io_test t(test_image::awkward(8), 4 * block_size);
     auto held = t.image.device->hold(operation::write);
     CHECK_FALSE(t.write(0, 0, 1)->pause);
@@ -415,7 +415,7 @@ TEST_CASE("a session's destructor waits for its write that waits for another ses
     CHECK(b->calls == 0);
 }
 
-TEST_CASE("sessions on threads of their own share images, devices and workers") {
+TEST_CASE("sessions on separate threads share images, devices and workers") {
     auto const way = GENERATE(from_range(engine_ways()));
     CAPTURE(way);
     test_backend shared(16 * block_size, 3, way.options());

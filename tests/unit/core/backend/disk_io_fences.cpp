@@ -107,7 +107,7 @@ TEST_CASE("writes between two fences leave because of the second") {
     CHECK(second->order == 3);
 }
 
-TEST_CASE("a block that is written again while it is on its way leaves because of the fence") {
+TEST_CASE("a block that is written again while it is in flight leaves because of the fence") {
     auto plan = test_image::awkward();
     plan.coalesce = 1024 * kib;
     plan.delay = std::chrono::milliseconds(600'000);
@@ -124,7 +124,7 @@ TEST_CASE("a block that is written again while it is on its way leaves because o
     CHECK(t.session.all_ended_well());
 }
 
-TEST_CASE("fences end in the order of posting, also with nothing else to do") {
+TEST_CASE("fences end in the order of posting, even without other jobs") {
     disk_io_test t;
     std::vector<outcome_ptr> posted;
     for (int round = 0; round < 3; ++round) {
@@ -140,7 +140,7 @@ TEST_CASE("fences end in the order of posting, also with nothing else to do") {
     CHECK(t.session.all_ended_well());
 }
 
-TEST_CASE("a fence of one torrent holds no other") {
+TEST_CASE("a fence of one torrent does not hold back another") {
     disk_io_test t;
     auto other_plan = test_image::awkward();
     other_plan.seed = 2;
@@ -161,7 +161,7 @@ TEST_CASE("a fence of one torrent holds no other") {
     t.session.run_all();
 }
 
-TEST_CASE("jobs that a fence's handler posts come after those that waited for it") {
+TEST_CASE("jobs that a fence's handler posts run after those that waited for the fence") {
     disk_io_test t(test_image::awkward(1));
     auto const fence = t.session.stop(t.storage);
     auto const waiting = t.session.stop(t.storage);
@@ -243,7 +243,7 @@ TEST_CASE("a torrent is checked unless its resume data names its pieces") {
     CHECK(status(&resume) == lt::status_t::no_error);
 }
 
-TEST_CASE("the resume data may be gone when the check runs") {
+TEST_CASE("the resume data may be destroyed when the check runs") {
     disk_io_test t;
     auto held = t.image.device->hold(operation::read);
     t.session.read(t.storage, 0, 0, 100);
@@ -256,7 +256,7 @@ TEST_CASE("the resume data may be gone when the check runs") {
     CHECK(check->status == lt::status_t::no_error);
 }
 
-TEST_CASE("a stop ends the check hashes that have not begun, and only those") {
+TEST_CASE("a stop ends only the check hashes that have not begun") {
     disk_io_test t(test_image::awkward(1), 64LL << 20, 1);
     constexpr auto check_flags = lt::disk_interface::v1_hash | lt::disk_interface::volatile_read;
     auto held = t.image.device->hold(operation::read);

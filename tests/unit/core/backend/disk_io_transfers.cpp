@@ -176,7 +176,7 @@ TEST_CASE("two writes of a block reach the device in the order of posting") {
     CHECK(t.image.device->accesses(operation::write).size() == parts);
 }
 
-TEST_CASE("writes that wait for one another end in their order") {
+TEST_CASE("writes that wait for each other end in order") {
     disk_io_test t(test_image::awkward(4));
     for (std::uint32_t round = 0; round < 300; ++round) {
         auto held = t.image.device->hold(operation::write);
@@ -190,7 +190,7 @@ TEST_CASE("writes that wait for one another end in their order") {
     }
 }
 
-TEST_CASE("a write ends when it has reached the device, not before") {
+TEST_CASE("a write ends only when it has reached the device") {
     disk_io_test t;
     auto held = t.image.device->hold(operation::write);
     auto const write = t.write(3, 0, 9);
@@ -209,7 +209,7 @@ TEST_CASE("a hash includes every write posted before it") {
     way.threads = 8; // some are held
     disk_io_test t(test_image::awkward(), way);
     auto held = t.image.device->hold(operation::write);
-    SECTION("of the whole piece: the device is not asked") {
+    SECTION("of the whole piece: the device is not read") {
         t.write_piece(1, 50);
         auto const hash = t.session.hash(t.storage, 1);
         t.session.run_until(hash);
@@ -227,7 +227,7 @@ TEST_CASE("a hash includes every write posted before it") {
         t.session.run_until(hash);
         CHECK(hash->sha1 == sha1_of(expected));
     }
-    SECTION("and of its blocks the last content") {
+    SECTION("of a block: its last content") {
         t.write_piece(1, 50);
         t.write_piece(1, 60);
         auto const hash = t.session.hash(t.storage, 1);
@@ -350,7 +350,7 @@ TEST_CASE("the errno of a failed read reaches its handler, and the image's handl
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("a hash fails for an error in any of its chunks, and the next one is right") {
+TEST_CASE("a hash fails for an error in any of its chunks, and the next one is correct") {
     image_plan plan;
     plan.piece_length = 4096 * kib;
     plan.extents = {{0, 4096 * kib}};
@@ -392,7 +392,7 @@ TEST_CASE("the first error of a write fails every later one") {
     CHECK(t.shared.shared->cache().dirty() == 0);
 }
 
-TEST_CASE("a failed write does not hold up the next write of its block") {
+TEST_CASE("a failed write does not delay the next write of its block") {
     disk_io_test t(test_image::awkward(2));
     auto held = t.image.device->hold(operation::write);
     t.image.device->fail(operation::write, EIO);

@@ -30,7 +30,7 @@ TEST_CASE("offsets of the stream beyond 32 bits") {
     CHECK(image.storage->stream_offset(1 << 20, 1) == (std::int64_t{1} << 36) + 1);
 }
 
-TEST_CASE("where bytes of the stream lie on the device") {
+TEST_CASE("the place on the device of bytes of the stream") {
     test_image const image(test_image::awkward());
     CHECK(image.storage->device_offset(0) == 512);
     CHECK(image.storage->device_offset(999) == 1511);
@@ -75,7 +75,7 @@ TEST_CASE("an error names its place on the device, and nothing after it is read"
     CHECK_FALSE(image.storage->first_error()); // whoever asked reports it
 }
 
-TEST_CASE("a failed write fails the image: later flushes end with that error and are not tried") {
+TEST_CASE("a failed write fails the image: later flushes fail with that error and are not attempted") {
     test_image const image(test_image::awkward());
     std::vector<io_error> reported;
     image.storage->set_error_handler([&reported](io_error const& e) { reported.push_back(e); });

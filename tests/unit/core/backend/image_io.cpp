@@ -128,7 +128,7 @@ struct io_test {
 
 // --- reading
 
-TEST_CASE("a chunk is read once however many ask for it at the same time") {
+TEST_CASE("a chunk is read once, however many requests arrive at the same time") {
     io_test t(io_test::plan(block_size, never, 64 * kib));
     auto held = t.image.device->hold(operation::read);
     std::vector<request*> asked;
@@ -147,7 +147,7 @@ TEST_CASE("a chunk is read once however many ask for it at the same time") {
     CHECK(t.image.storage->bytes_read() == 64 * kib);
 }
 
-TEST_CASE("a chunk is read once though several threads ask for all of its blocks") {
+TEST_CASE("a chunk is read once, even if several threads request all of its blocks") {
     io_test t(io_test::plan(block_size, never, 64 * kib));
     auto held = t.image.device->hold(operation::read);
     std::vector<std::vector<std::unique_ptr<collecting_sink>>> sinks(4);
@@ -191,7 +191,7 @@ TEST_CASE("read-ahead stays within its chunk and skips blocks that are in memory
                                    {operation::read, io_test::at(0, 2), block_size}});
 }
 
-TEST_CASE("no more is read ahead than the cache may keep") {
+TEST_CASE("read-ahead does not exceed the cache") {
     io_test t(io_test::plan(block_size, never, 64 * kib));
     t.io.cache().set_clean_limit(0);
     CHECK(t.holds(t.read(1, 1), 1, 1));
@@ -201,7 +201,7 @@ TEST_CASE("no more is read ahead than the cache may keep") {
                                    {operation::read, io_test::at(2, 0), 2 * block_size}});
 }
 
-TEST_CASE("a bad sector fails its own block and no other of its chunk") {
+TEST_CASE("a bad sector fails only its own block of the chunk") {
     io_test t(io_test::plan(block_size, never, 64 * kib));
     std::vector<io_error> reported;
     t.image.storage->set_error_handler([&reported](io_error const& e) { reported.push_back(e); });
@@ -257,7 +257,7 @@ TEST_CASE("reads continue while the whole pool is dirty") {
 
 // --- when blocks leave
 
-TEST_CASE("neighbours leave in one write, across blocks, pieces and extents") {
+TEST_CASE("adjacent blocks leave in one write, across pieces and extents") {
     auto plan = io_test::plan(1024 * kib, never);
     std::vector<request*> written;
     SECTION("of a piece, in any order of arrival") {
@@ -346,7 +346,7 @@ TEST_CASE("a run is cut at its longest") {
     CHECK(t.writes().back() == fake_block_device::access{operation::write, io_test::at(0, 3), block_size});
 }
 
-TEST_CASE("a disk with a head that has fallen behind writes more at once, and without coalescing never does") {
+TEST_CASE("a disk with a head that has fallen behind writes more at once, but not without coalescing") {
     auto const coalesce = GENERATE(1, 2);
     auto plan = io_test::plan(coalesce * block_size, std::chrono::milliseconds(0));
     plan.threads = 1;
@@ -389,7 +389,7 @@ TEST_CASE("a complete piece leaves, also the last and short one") {
     CHECK(t.writes() == access_list{{operation::write, io_test::at(piece, 0), t.image.piece_size(piece)}});
 }
 
-TEST_CASE("blocks leave after the delay, and not before") {
+TEST_CASE("blocks leave only after the delay") {
     io_test t(io_test::plan(1024 * kib, std::chrono::milliseconds(30)));
     auto const begin = std::chrono::steady_clock::now();
     auto& first = t.write(0, 0, 1);
@@ -416,7 +416,7 @@ TEST_CASE("a shortage of memory makes the blocks of all images leave") {
     CHECK(second.stream(0, block_size) == pattern(block_size, 7));
 }
 
-TEST_CASE("without coalescing or without a delay each block leaves when it comes") {
+TEST_CASE("without coalescing or without a delay, each block leaves at once") {
     auto const coalesce = GENERATE(as<int>{}, block_size, 1024 * kib);
     io_test t(io_test::plan(coalesce, coalesce == block_size ? never : std::chrono::milliseconds(0)));
     for (int block = 0; block < 3; ++block) {
@@ -449,7 +449,7 @@ TEST_CASE("when_written calls at once if no write waits, and after the last writ
     CHECK_FALSE(t.io.has_unwritten());
 }
 
-TEST_CASE("when_written waits for no write that comes later") {
+TEST_CASE("when_written does not wait for later writes") {
     io_test t(io_test::plan(1024 * kib, never));
     t.write(0, 0, 1);
     auto held = t.image.device->hold(operation::write);
@@ -467,7 +467,7 @@ TEST_CASE("when_written waits for no write that comes later") {
     CHECK(t.sink.ended(late));
 }
 
-TEST_CASE("every when_written is called once, in their order, under a steady stream of writes") {
+TEST_CASE("every when_written is called once, in order, under a steady stream of writes") {
     io_test t(io_test::plan(2 * block_size, std::chrono::milliseconds(1)));
     std::atomic<int> calls{0};
     std::vector<int> order;
@@ -488,7 +488,7 @@ TEST_CASE("every when_written is called once, in their order, under a steady str
 
 // --- blocks that are written again
 
-TEST_CASE("a block that is written again while it waits is written once, and all its waiters are handed out") {
+TEST_CASE("a block that is written again while it waits is written once, and all its waiters are returned") {
     io_test t(io_test::plan(1024 * kib, never));
     std::vector<request*> written;
     for (std::uint32_t seed = 1; seed <= 3; ++seed) {
@@ -504,7 +504,7 @@ TEST_CASE("a block that is written again while it waits is written once, and all
     CHECK(written[1]->order < written[2]->order);
 }
 
-TEST_CASE("a block that is written again while it is on its way goes once more, with the newest content") {
+TEST_CASE("a block that is written again while it is in flight is written once more, with the newest content") {
     io_test t(io_test::plan(1024 * kib, never));
     auto held = t.image.device->hold(operation::write);
     auto& first = t.write(0, 1, 1);

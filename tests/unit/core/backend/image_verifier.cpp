@@ -169,7 +169,7 @@ TEST_CASE("a failed read is reported and ends the work") {
     }
 }
 
-TEST_CASE("a cancelled verification ends after the pieces at hand") {
+TEST_CASE("a cancelled verification ends after the pieces in progress") {
     verifier_test t(test_image::awkward());
     auto const parallel = GENERATE(1, 2);
     auto held = t.image.device->hold(operation::read_medium);
@@ -203,7 +203,7 @@ TEST_CASE("a cancelled verification does not read a large piece to its end, and 
     CHECK(t.image.device->accesses(operation::read_medium).size() == 1);
 }
 
-TEST_CASE("pieces are taken in order, as many at once as asked for") {
+TEST_CASE("pieces are taken in order, the given number at once") {
     verifier_test t(test_image::awkward());
     auto held = t.image.device->hold(operation::read_medium);
     t.start(3);
@@ -216,7 +216,7 @@ TEST_CASE("pieces are taken in order, as many at once as asked for") {
     CHECK(std::ranges::is_sorted(t.image.device->accesses(), {}, &fake_block_device::access::offset));
 }
 
-TEST_CASE("one reader crosses the disk once, whichever worker hashes") {
+TEST_CASE("one reader reads the disk once, whichever worker hashes") {
     image_plan plan;
     plan.piece_length = 4096 * kib;
     plan.extents = {{4096, 9 * 4096 * kib + 5}}; // ten pieces, of four reads all but the last
@@ -227,7 +227,7 @@ TEST_CASE("one reader crosses the disk once, whichever worker hashes") {
     CHECK(std::ranges::is_sorted(reads, {}, &fake_block_device::access::offset));
 }
 
-TEST_CASE("a failed read ends the work of the one reader and of the workers that wait for it") {
+TEST_CASE("a failed read ends the reader and the workers that wait for it") {
     verifier_test t(with_head(test_image::awkward(), true));
     t.image.device->fail(operation::read_medium, EIO, t.image.slices(64 * kib, 1).front().device_offset, 1);
     auto const& outcome = t.verify(4);
@@ -237,7 +237,7 @@ TEST_CASE("a failed read ends the work of the one reader and of the workers that
     CHECK(t.verifier->verified_bytes() == 64 * kib);
 }
 
-TEST_CASE("a device that hangs during verification leaves the workers to others") {
+TEST_CASE("a device that hangs during verification does not occupy the workers") {
     verifier_test t(with_head(test_image::awkward(), GENERATE(false, true)), GENERATE(1, 2));
     auto const threads = t.workers.threads();
     auto held = t.image.device->hold(operation::read_medium);

@@ -9,7 +9,7 @@
 
 using namespace seedbed;
 
-TEST_CASE("a job is in flight for as long as its token lives, wherever that moves") {
+TEST_CASE("a job is in flight while its token exists, wherever that moves") {
     in_flight_count count;
     {
         auto token = count.begin();
@@ -48,7 +48,7 @@ TEST_CASE("joined tokens end together") {
     CHECK(count.count() == 0);
 }
 
-TEST_CASE("waiting returns when the last job has ended, and not before") {
+TEST_CASE("waiting returns only when the last job has ended") {
     in_flight_count count;
     std::atomic<int> ended{0};
     std::vector<std::jthread> threads;

@@ -81,7 +81,7 @@ struct slow_peers {
 
 // --- the pool is empty
 
-TEST_CASE("reads wait in their order while slow peers have all memory, and none is lost") {
+TEST_CASE("reads wait in order while slow peers have all memory, and none is lost") {
     slow_peers peers(64, 3);
     constexpr int most = 64 + lent_to_reads;
     constexpr int all = most + 48;
@@ -126,7 +126,7 @@ TEST_CASE("a block in memory is served while other reads wait for memory") {
     CHECK(peers.wrong == 0);
 }
 
-TEST_CASE("reads of two blocks each wait, too, and take no more than they may") {
+TEST_CASE("reads of two blocks each wait, too, and stay within their limit") {
     slow_peers peers(64, 8);
     constexpr int all = 1000;
     // All of them want the same two blocks, or each wants two others.
@@ -227,7 +227,7 @@ TEST_CASE("a sender pauses when the pool lends too much, however little of that 
 
 // --- the system has none
 
-TEST_CASE("an allocation that fails on a worker fails at most a job, and each handler is called once") {
+TEST_CASE("a failed allocation on a worker fails at most a job, and each handler is called once") {
     auto const way = GENERATE(from_range(engine_ways()));
     CAPTURE(way);
     int rounds_with_failures = 0;

@@ -93,7 +93,7 @@ TEST_CASE("pieces around the size of a chunk") {
     CHECK(shared.all_given_back());
 }
 
-TEST_CASE("a piece is read at once from a disk with a head, if there is memory for two") {
+TEST_CASE("a piece is read at once from a disk with a head, if memory for two is available") {
     bool const head = GENERATE(false, true);
     auto const pool = GENERATE(64LL << 20, 5LL << 20);
     auto plan = one_extent(3 * chunk_bytes);
@@ -114,7 +114,7 @@ TEST_CASE("an empty request reads nothing") {
     CHECK(image.device->accesses().empty());
 }
 
-TEST_CASE("block hashes alone read no further than the file goes") {
+TEST_CASE("block hashes alone read only up to the end of the file") {
     test_backend shared;
     auto& image = shared.add(one_extent(2 * chunk_bytes));
     auto const size = chunk_bytes + 20 * kib;
@@ -166,7 +166,7 @@ TEST_CASE("blocks that are in memory are not read, holes are") {
     h.t.session.run_all();
 }
 
-TEST_CASE("a volatile hash takes blocks in memory from there and reads the others past the cache") {
+TEST_CASE("a volatile hash uses blocks in memory and reads the rest past the cache") {
     disk_io_test t(one_extent(chunk_bytes));
     auto held = t.image.device->hold(operation::write);
     auto expected = t.image.stream();
@@ -368,7 +368,7 @@ TEST_CASE("pieces arrive, are hashed and arrive again while workers come and go"
     CHECK(t.shared.all_given_back());
 }
 
-TEST_CASE("if pieces arrive fast one after another, every second one waits to be hashed with the next") {
+TEST_CASE("if pieces arrive quickly, every second one waits to be hashed with the next") {
     if (!sha1_in_lanes()) {
         return; // nothing is gained by it here
     }
@@ -411,7 +411,7 @@ TEST_CASE("if pieces arrive fast one after another, every second one waits to be
         CHECK(hash(2) == sha1_of(t.written_piece(2, 3)));
         CHECK(t.image.storage->bytes_read() == none);
     }
-    SECTION("a piece that never gets complete, or is written anew, keeps no other one waiting") {
+    SECTION("a piece that never completes, or is written again, does not delay other pieces") {
         t.write(1, 0, 2);
         t.session.run_all();
         t.image.served->hasher().ahead().forget(1);

@@ -249,7 +249,7 @@ TEST_CASE("the ring's pinned memory stays valid while the pool lends and shrinks
     CHECK(t.device_is_right());
 }
 
-TEST_CASE("a transfer in more parts than the ring has places") {
+TEST_CASE("a transfer in more parts than the ring has entries") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const engine = GENERATE(io_engine_kind::threads, io_engine_kind::io_uring);
     std::vector<extent> crumbs;

@@ -23,7 +23,7 @@ std::vector<block_ref> take(block_pool& pool, std::size_t count) {
 
 } // namespace
 
-TEST_CASE("a pool hands out as many blocks as fit its size, and no more") {
+TEST_CASE("a pool provides exactly as many blocks as fit its size") {
     block_pool pool(10 * block_size + block_size / 2);
     CHECK(pool.capacity() == 10);
     auto taken = take(pool, 10);
@@ -41,7 +41,7 @@ TEST_CASE("a pool has at least one block") {
     CHECK(block_pool(block_size - 1).capacity() == 1);
 }
 
-TEST_CASE("blocks are aligned, apart, and writable to their ends") {
+TEST_CASE("blocks are aligned, disjoint, and writable to their ends") {
     block_pool pool(64 * block_size);
     auto const taken = take(pool, 64);
     std::set<char*> addresses;
@@ -82,7 +82,7 @@ TEST_CASE("any address within a block yields its number") {
     }
 }
 
-TEST_CASE("a released reference is given back by its number") {
+TEST_CASE("a released reference is returned by its number") {
     block_pool pool(block_size);
     auto block = pool.allocate();
     auto* const data = block.data();
@@ -120,7 +120,7 @@ TEST_CASE("the size changes while blocks are in use") {
     CHECK(take(pool, 7).back());
 }
 
-TEST_CASE("many threads take and give back without sharing a block") {
+TEST_CASE("many threads take and return blocks without sharing one") {
     constexpr int threads = 4;
     constexpr int rounds = 20'000;
     block_pool pool(threads * 3 * block_size);

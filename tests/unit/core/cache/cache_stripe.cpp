@@ -45,7 +45,7 @@ struct fixture {
 
 } // namespace
 
-TEST_CASE("a block moves along the documented transitions only") {
+TEST_CASE("a block changes state only along the documented transitions") {
     using enum block_state;
     std::vector<std::pair<block_state, block_state>> const documented{
         {absent, filling}, {filling, clean}, {clean, absent},    {absent, dirty},   {dirty, flushing},
@@ -73,7 +73,7 @@ TEST_CASE("the census finds each inconsistency") {
     SECTION("a block without a reference") {
         f.blocks[0] = {};
     }
-    SECTION("a clean block that is in no list") {
+    SECTION("a clean block that is not in a list") {
         f.stripe.lru_remove(f.table, f.index_of(1));
     }
     SECTION("a list with a block that is not clean") {

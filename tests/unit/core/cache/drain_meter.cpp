@@ -11,7 +11,7 @@ constexpr std::int64_t mib = 1 << 20;
 
 } // namespace
 
-TEST_CASE("until the speed of a disk is known, as much may wait as a slow disk writes in seconds") {
+TEST_CASE("until the speed of a disk is known, as many bytes may wait as a slow disk writes in a few seconds") {
     drain_meter meter;
     CHECK(meter.limit() == 32 * mib);
     meter.begin({});
@@ -19,7 +19,7 @@ TEST_CASE("until the speed of a disk is known, as much may wait as a slow disk w
     CHECK(meter.limit() == 32 * mib);
 }
 
-TEST_CASE("as much may wait as the disk writes in two seconds") {
+TEST_CASE("as many bytes may wait as the disk writes in two seconds") {
     drain_meter meter;
     meter.begin({});
     meter.drained(drain_meter::clock::time_point(250ms), 100 * mib);
@@ -27,7 +27,7 @@ TEST_CASE("as much may wait as the disk writes in two seconds") {
     CHECK(meter.limit() == 800 * mib);
 }
 
-TEST_CASE("the minimum may wait even for a slow disk") {
+TEST_CASE("the minimum may wait even on a slow disk") {
     drain_meter meter;
     meter.begin({});
     meter.drained(drain_meter::clock::time_point(1s), 5 * mib);
@@ -43,7 +43,7 @@ TEST_CASE("time in which nothing waits does not count") {
     CHECK(meter.rate() == Approx(400.0 * mib));
 }
 
-TEST_CASE("less may wait when a disk becomes slower") {
+TEST_CASE("fewer bytes may wait when a disk becomes slower") {
     drain_meter meter;
     meter.begin({});
     drain_meter::clock::time_point now;

@@ -71,7 +71,7 @@ int count(waiter_list const& list) {
 
 } // namespace
 
-TEST_CASE("an absent block is read together with its neighbours, and found afterwards") {
+TEST_CASE("an absent block is read together with adjacent blocks, and found afterwards") {
     fixture f;
     block_waiter waiter;
     REQUIRE(f.read(1, 5, 4, 8, &waiter) == piece_cache::lookup::must_fill);
@@ -127,7 +127,7 @@ TEST_CASE("read-ahead stops at blocks that are in memory") {
     static_cast<void>(f.cache.end_fill(f.wanted, true));
 }
 
-TEST_CASE("read-ahead takes free memory only, the block itself is read in any case") {
+TEST_CASE("read-ahead uses only free memory; the block itself is read in any case") {
     fixture f(3);
     auto const taken = std::vector{f.filled('a'), f.filled('b')};
     block_waiter waiter;
@@ -264,7 +264,7 @@ TEST_CASE("clean blocks are evicted, the least recently used first, dirty ones n
     CHECK(f.content(0, 9) == 'd');
 }
 
-TEST_CASE("a block that no peer has had yet stays longer than one that a peer has had") {
+TEST_CASE("a block that no peer has received stays longer than one that a peer has") {
     fixture f(4, GENERATE(1, 8));
     block_waiter waiter;
     REQUIRE(f.read(0, 1, 0, 3, &waiter) == piece_cache::lookup::must_fill); // 0 and 2 are read along
@@ -287,7 +287,7 @@ TEST_CASE("a block that no peer has had yet stays longer than one that a peer ha
     CHECK(f.cache.invariant_holds());
 }
 
-TEST_CASE("a hash does not count as a peer that has had the block") {
+TEST_CASE("a hash does not count as a peer that has received the block") {
     fixture f(2, 1);
     REQUIRE(f.cache.read({image, 0, 0}, 0, 1, nullptr, f.found, f.wanted, false) == piece_cache::lookup::must_fill);
     static_cast<void>(f.cache.end_fill(f.wanted, true));
@@ -300,7 +300,7 @@ TEST_CASE("a hash does not count as a peer that has had the block") {
     CHECK_FALSE(f.in_memory(0, 1));
 }
 
-TEST_CASE("a block that no peer asks for is evicted in the end") {
+TEST_CASE("a block that no peer requests is finally evicted") {
     fixture f(4, 1);
     REQUIRE(f.read(0, 0, 0, 2) == piece_cache::lookup::must_fill);
     static_cast<void>(f.cache.end_fill(f.wanted, true));
@@ -325,7 +325,7 @@ TEST_CASE("the oldest block of all stripes is evicted") {
     }
 }
 
-TEST_CASE("a clean block that is being sent is passed over") {
+TEST_CASE("a clean block that is being sent is skipped") {
     fixture f(2, 1);
     f.make_clean(0, 0, 2, 'c');
     CHECK(f.read(0, 0, 0, 1) == piece_cache::lookup::hit);
@@ -399,7 +399,7 @@ TEST_CASE("the pool shrinks and grows under the cache") {
     CHECK(f.cache.stats().clean == 816);
 }
 
-TEST_CASE("dropping an image's clean blocks leaves those of others") {
+TEST_CASE("dropping an image's clean blocks keeps those of other images") {
     fixture f;
     f.make_clean(0, 0, 2, 'c');
     REQUIRE(f.cache.write({image + 1, 0, 0}, f.filled('o'), block_size, nullptr));

@@ -190,7 +190,7 @@ TEST_CASE("guard wrong type: a directory, a pipe and character devices") {
     CHECK(has(refusal("/dev/null", requirements, device_guard::wrong_type), "a character device"));
 }
 
-TEST_CASE("a device is followed through links, as those of /dev/disk/by-id") {
+TEST_CASE("a device is found through links like those of /dev/disk/by-id") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib});
     temp_dir const folder;
@@ -218,7 +218,7 @@ TEST_CASE("guard mounted: a disk that is mounted read-write") {
     CHECK(opened(loop.path(), deploy).empty());
 }
 
-TEST_CASE("guard mounted: a disk that is mounted read-only may be seeded and not deployed to") {
+TEST_CASE("guard mounted: a disk that is mounted read-only may be seeded but not deployed to") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop;
     REQUIRE_FILE_SYSTEM(loop.path());
@@ -238,7 +238,7 @@ TEST_CASE("guard mounted: a read-only view of a writable file system is writable
     refusal(loop.path(), seed, device_guard::mounted);
 }
 
-TEST_CASE("guard mounted: a partition counts for its disk, a disk for its partitions, and for no others") {
+TEST_CASE("guard mounted: a mount counts for its disk and its partitions, and for no others") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device loop({.size = 32 * mib, .partitions = true});
     auto const first = loop.add_partition(1, mib, 8 * mib);
@@ -296,7 +296,7 @@ TEST_CASE("guard swap: a regular file in use as swap space") {
     CHECK(said == "swap " + path + ": in use as swap space (" + path + ")");
 }
 
-TEST_CASE("guard held: a device that another has opened for itself alone") {
+TEST_CASE("guard held: a device that another program has opened exclusively") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib});
     {
@@ -309,7 +309,7 @@ TEST_CASE("guard held: a device that another has opened for itself alone") {
     CHECK(opened(loop.path(), deploy).empty());
 }
 
-TEST_CASE("a device that is open keeps everybody else away") {
+TEST_CASE("an open device excludes all other users") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     device_requirements requirements;
     requirements.writable = GENERATE(true, false);
@@ -329,7 +329,7 @@ TEST_CASE("a device that is open keeps everybody else away") {
     refusal(loop.path(), deploy, device_guard::held);
 }
 
-TEST_CASE("a regular file is locked to write, and shared to seed") {
+TEST_CASE("a regular file is locked exclusively for writing, and shared for seeding") {
     temp_dir const folder;
     auto const path = new_file(folder / "image", "contents");
     {
@@ -408,7 +408,7 @@ TEST_CASE("guard wrong identity: another size than the configuration names") {
     CHECK(opened(loop.path(), {.writable = writable, .size = mib}).empty());
 }
 
-TEST_CASE("guard wrong identity: a serial number is expected and none is known") {
+TEST_CASE("guard wrong identity: a serial number is expected but unknown") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib});
     CHECK(has(refusal(loop.path(), {.writable = true, .serial = "S1"}, device_guard::wrong_identity),
@@ -460,7 +460,7 @@ TEST_CASE("a disk shares its bytes with its partitions, a partition with its dis
     CHECK(devices_sharing_bytes(makedev(9, 9), paths) == std::vector{makedev(9, 9)}); // unknown to sysfs
 }
 
-TEST_CASE("mounts are found by number, whatever stands between, a writable one first") {
+TEST_CASE("mounts are found by device number, whatever fields stand between, a writable one first") {
     temp_dir const folder;
     system_paths const paths{
         .mountinfo = new_file(folder / "mountinfo",
@@ -495,7 +495,7 @@ TEST_CASE("mounts are found by number, whatever stands between, a writable one f
     CHECK(find_mounted({makedev(8, 6)}, paths)->writable);
 }
 
-TEST_CASE("a file system with a number of its own is found by its source") {
+TEST_CASE("a file system with its own device number is found by its source") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib});
     temp_dir const folder;
@@ -507,14 +507,14 @@ TEST_CASE("a file system with a number of its own is found by its source") {
     CHECK(found->device == number_of(loop.path()));
 }
 
-TEST_CASE("no list of mounts or swaps to be read is none that is found") {
+TEST_CASE("if the list of mounts or swaps is unreadable, none is found") {
     system_paths const paths{.sysfs = "/nowhere", .mountinfo = "/nowhere", .swaps = "/nowhere"};
     CHECK_FALSE(find_mounted({makedev(8, 1)}, paths));
     CHECK_FALSE(find_swap({makedev(8, 1)}, {}, paths));
     CHECK(find_holders({makedev(8, 1)}, paths).empty());
 }
 
-TEST_CASE("swap space is found on a device, on what shares its bytes, and on a file") {
+TEST_CASE("swap space is found on a device, on devices that share its bytes, and on a file") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = mib});
     loop_device const other({.size = mib});
@@ -553,7 +553,7 @@ TEST_CASE("the holders of a disk and of its partitions are named in order") {
     CHECK(find_holders({makedev(9, 127)}, paths).empty());
 }
 
-TEST_CASE("serial numbers come from each kind of disk's place in sysfs and from udev") {
+TEST_CASE("serial numbers come from sysfs, for each kind of disk, and from udev") {
     using serials = std::vector<std::string>;
     sysfs_tree sysfs;
     temp_dir const udev;
@@ -573,7 +573,7 @@ TEST_CASE("serial numbers come from each kind of disk's place in sysfs and from 
         new_file(device_folder / "device/serial", "  S64DNX0R1 42    \n");
         CHECK(device_serials(makedev(8, 0), paths) == serials{"S64DNX0R1 42"});
     }
-    SECTION("SCSI's page 0x80, as long as it says") {
+    SECTION("SCSI's page 0x80, with the length that it states") {
         fs::create_directory(device_folder / "device");
         new_file(device_folder / "device/vpd_pg80", std::string("\0\x80\0\x08  WD-123rubbish", 19));
         CHECK(device_serials(makedev(8, 0), paths) == serials{"WD-123"});

@@ -33,7 +33,7 @@ void append(std::filesystem::path const& file, std::string const& text) {
 
 } // namespace
 
-TEST_CASE("a disk with a serial number is known by it, also after a reboot") {
+TEST_CASE("a disk with a serial number is identified by it, also after a reboot") {
     auto then = disk();
     then.serials = {"S1", "MODEL_S1"};
     auto now = then;
@@ -48,7 +48,7 @@ TEST_CASE("a disk with a serial number is known by it, also after a reboot") {
     CHECK(why_other_device(then, now) == "it is at another place on its disk");
 }
 
-TEST_CASE("a disk without one is known as long as the system runs") {
+TEST_CASE("a disk without one is identified until the next boot") {
     auto const then = disk();
     auto now = then;
     CHECK_FALSE(why_other_device(then, now));
@@ -78,7 +78,7 @@ TEST_CASE("the kernel's counter shows writes until the next boot") {
     CHECK(changed_since(then, now) == device_change::unknown);
 }
 
-TEST_CASE("a file is another one after it was replaced, and written to after it was") {
+TEST_CASE("replacing a file changes its identity, and writing to it shows as a write") {
     test::temp_dir const folder;
     auto const file = (folder.path() / "image").string();
     CHECK(identify_device(file).error().message == file + ": No such file or directory (ENOENT)");

@@ -40,7 +40,7 @@ device_overview look(std::string const& path, system_paths const& paths = {}, fs
 
 } // namespace
 
-TEST_CASE("a file is looked over as a device is") {
+TEST_CASE("a file gets the same overview as a device") {
     temp_dir const folder;
     std::string content(1 << 20, '\0');
     content.replace(0, 8, std::string("LUKS\xba\xbe\0\1", 8));
@@ -59,7 +59,7 @@ TEST_CASE("a file is looked over as a device is") {
     CHECK(missing.error().guard == device_guard::missing);
 }
 
-TEST_CASE("a disk is described by what it, the kernel and udev say") {
+TEST_CASE("a disk is described by itself, the kernel and udev") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop;
     auto const number = number_of(loop.path());

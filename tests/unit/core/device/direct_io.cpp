@@ -67,24 +67,24 @@ TEST_CASE("a run without a whole page goes through the page cache") {
     CHECK(plan(100, {piece(0x10000, 8000)}) == std::vector<part>{{100, 0, 8000, false}});
 }
 
-TEST_CASE("memory out of step goes through the page cache") {
+TEST_CASE("unaligned memory goes through the page cache") {
     CHECK(plan(4096, {piece(0x10001, 8192)}) == std::vector<part>{{4096, 0, 8192, false}});
     CHECK(plan(4096, {piece(0x10000, 4096), piece(0x20100, 4096)}) == std::vector<part>{{4096, 0, 8192, false}});
     CHECK(plan(0, {piece(0x10000, 1000), piece(0x20000, 7192)}) == std::vector<part>{{0, 0, 8192, false}});
 }
 
-TEST_CASE("memory in step with sectors though not with pages goes directly") {
+TEST_CASE("memory aligned to sectors but not to pages is direct") {
     CHECK(plan(4096, {piece(0x10200, 4096), piece(0x20600, 512), piece(0x30000, 3584)}) ==
           std::vector<part>{{4096, 0, 8192, true}});
 }
 
-TEST_CASE("a disk with 4 KiB sectors wants pages of memory") {
+TEST_CASE("a disk with 4 KiB sectors requires memory aligned to pages") {
     direct_rules const native{4096, 4096, 4096};
     CHECK(plan(4096, {piece(0x10200, 4096)}, native) == std::vector<part>{{4096, 0, 4096, false}});
     CHECK(plan(4096, {piece(0x10000, 4096)}, native) == std::vector<part>{{4096, 0, 4096, true}});
 }
 
-TEST_CASE("a cursor walks over pieces of memory as over one run") {
+TEST_CASE("a cursor treats pieces of memory as one run") {
     std::vector<iovec> const memory{piece(100, 10), piece(200, 5), piece(300, 20)};
     memory_cursor cursor(memory);
     std::vector<iovec> to(8);

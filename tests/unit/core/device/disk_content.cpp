@@ -34,7 +34,7 @@ TEST_CASE("the file system of an image file, as blkid names it") {
     CHECK(detected(file) == "crypto_LUKS");
 }
 
-TEST_CASE("what cannot be looked at") {
+TEST_CASE("paths that cannot be examined") {
     test::temp_dir const folder;
     auto const missing = (folder / "missing").string();
     auto const failed = probe_content(missing);

@@ -150,7 +150,7 @@ TEST_CASE("a deploy device is open for writing") {
     CHECK(writable == 2); // one for write-back; the one that reads the medium needs no more than to read
 }
 
-TEST_CASE("transfers beyond the end fail, name their place and leave the last bytes alone") {
+TEST_CASE("transfers beyond the end fail, name their offset and leave the last bytes alone") {
     temp_dir const folder;
     std::string path;
     std::unique_ptr<loop_device> loop;
@@ -215,7 +215,7 @@ TEST_CASE("a failed system call is an error with operation, device, offset and e
     CHECK(medium.error().message() == "read " + path + ": offset 8192, length 512: Bad message (EBADMSG)");
 }
 
-TEST_CASE("a flush that failed stays failed though the next would succeed") {
+TEST_CASE("a failed flush stays failed, even if the next would succeed") {
     SEEDBED_REQUIRE_SECCOMP();
     temp_dir const folder;
     auto const path = new_file(folder / "image", bytes(mib));
@@ -233,7 +233,7 @@ TEST_CASE("a flush that failed stays failed though the next would succeed") {
     CHECK(open_or_fail(path, {.writable = true})->flush()); // another object has no such past
 }
 
-TEST_CASE("a disk that loses what it was given fails the flush, and every later one") {
+TEST_CASE("a disk that loses written data fails the flush, and every later one") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     // Its backing file has holes for which the file system below has no room.
     temp_dir const folder;
@@ -326,7 +326,7 @@ TEST_CASE("of concurrent writes only one in 8 MiB starts write-back, and only it
     CHECK(wrong == 0);
 }
 
-TEST_CASE("a page that is lost on its way fails the write that waits for it, and every flush") {
+TEST_CASE("a lost page fails the write that waits for it, and every flush") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     temp_dir const folder;
     fs::create_directory(folder / "small");
@@ -349,7 +349,7 @@ TEST_CASE("a page that is lost on its way fails the write that waits for it, and
     CHECK(flushed.error().length == taken);
 }
 
-TEST_CASE("a system that has no sync_file_range, or not for this file, is no error") {
+TEST_CASE("a missing sync_file_range is not an error") {
     SEEDBED_REQUIRE_SECCOMP();
     temp_dir const folder;
     auto const path = new_file(folder / "image", bytes(32 * mib));
@@ -362,7 +362,7 @@ TEST_CASE("a system that has no sync_file_range, or not for this file, is no err
                                           [&] { return device->write(0, bytes(32 * mib)).has_value(); }));
 }
 
-TEST_CASE("threads may read and write different places at the same time") {
+TEST_CASE("threads may read and write different ranges at the same time") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop({.size = 4 * mib});
     auto const device = open_or_fail(loop.path(), {.writable = true});
@@ -386,7 +386,7 @@ TEST_CASE("threads may read and write different places at the same time") {
     CHECK(wrong == 0);
 }
 
-TEST_CASE("the geometry of a block device is what the kernel says") {
+TEST_CASE("the geometry of a block device comes from the kernel") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const block_size = GENERATE(512U, 4096U);
     bool const read_only = GENERATE(false, true);
@@ -400,7 +400,7 @@ TEST_CASE("the geometry of a block device is what the kernel says") {
     CHECK(geometry->read_only == read_only);
 }
 
-TEST_CASE("the geometry of a regular file is its length and what direct I/O wants of it") {
+TEST_CASE("the geometry of a regular file is its length and the alignment for direct I/O") {
     temp_dir const folder;
     auto const path = new_file(folder / "image", bytes(12'345));
     auto const geometry = query_device_geometry(path);

@@ -58,7 +58,7 @@ std::array<std::byte, 10> numbers_from(int first) {
 
 } // namespace
 
-TEST_CASE("a transfer that is done at once takes one call") {
+TEST_CASE("a complete transfer takes one call") {
     scripted_read read(steps{{10}});
     std::array<std::byte, 10> buffer{};
     CHECK(transfer_fully(read, 50, std::span<std::byte>(buffer)) == 0);
@@ -82,7 +82,7 @@ TEST_CASE("EINTR is retried, at the start and in the middle") {
     CHECK(buffer == numbers_from(0));
 }
 
-TEST_CASE("a call without progress is EIO, whatever errno is left from before") {
+TEST_CASE("a call without progress is EIO, whatever the previous errno") {
     std::array<std::byte, 10> buffer{};
     errno = EINTR;
     scripted_read at_once(steps{{0}});

@@ -5,7 +5,7 @@
 using namespace seedbed;
 using std::chrono::milliseconds;
 
-TEST_CASE("each class has its number of threads") {
+TEST_CASE("each class has its own number of threads") {
     CHECK(default_profile(storage_class::hdd).threads == 2);
     CHECK(default_profile(storage_class::sata_ssd).threads == 8);
     CHECK(default_profile(storage_class::nvme).threads == 32);
@@ -21,7 +21,7 @@ TEST_CASE("the defaults are as documented and valid") {
     }
 }
 
-TEST_CASE("both ends of every limit are allowed, one step further is not") {
+TEST_CASE("both ends of every limit are allowed; one step beyond is not") {
     io_profile const lowest{1, 16 << 10, 1, milliseconds(0), 16 << 10};
     io_profile const highest{256, 64 << 20, 1, milliseconds(10'000), 16 << 20};
     CHECK(out_of_limits(lowest).empty());

@@ -148,7 +148,7 @@ aligned_memory allocate(std::size_t size) {
 
 } // namespace
 
-TEST_CASE("either engine reads the data written by either, at any place, in any pieces") {
+TEST_CASE("either engine reads the data written by either, at any offset, in any pieces") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const engine = GENERATE(std::string("threads"), std::string("io_uring"));
     auto const direct = GENERATE(false, true);
@@ -230,7 +230,7 @@ TEST_CASE("either engine reads the data written by either, at any place, in any 
     CHECK(again == model);
 }
 
-TEST_CASE("a transfer beyond the end fails with its place, and a file does not grow") {
+TEST_CASE("a transfer beyond the end fails with its offset, and a file does not grow") {
     auto const engine = GENERATE(std::string("threads"), std::string("io_uring"));
     CAPTURE(engine);
     temp_dir folder;
@@ -265,7 +265,7 @@ TEST_CASE("a transfer beyond the end fails with its place, and a file does not g
     CHECK(std::filesystem::file_size(path) == 100 * kib);
 }
 
-TEST_CASE("a read-only device is not written") {
+TEST_CASE("a read-only device is not written to") {
     auto const engine = GENERATE(std::string("threads"), std::string("io_uring"));
     CAPTURE(engine);
     temp_dir folder;
@@ -289,7 +289,7 @@ TEST_CASE("a read-only device is not written") {
     CHECK(written.error().code == EROFS);
 }
 
-TEST_CASE("a job that finds nothing to do ends well") {
+TEST_CASE("a job without work succeeds") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const engine = GENERATE(std::string("threads"), std::string("io_uring"));
     loop_device loop;
@@ -351,7 +351,7 @@ TEST_CASE("progress counts waiting and ended jobs") {
     CHECK(first.wait());
 }
 
-TEST_CASE("the first failure of a job is its outcome, with device, place and errno") {
+TEST_CASE("the first failure of a job is its outcome, with device, offset and errno") {
     fake_block_device device(1 * mib, "disk");
     device.fail(fake_block_device::operation::write, EIO, 64 * kib, 4 * kib);
     auto const queue = make_thread_io_queue(device, {});
@@ -367,7 +367,7 @@ TEST_CASE("the first failure of a job is its outcome, with device, place and err
     CHECK(device.accesses(fake_block_device::operation::write).size() == 2);
 }
 
-TEST_CASE("neighbouring ranges in neighbouring memory become one") {
+TEST_CASE("adjacent ranges in adjacent memory become one") {
     bytes memory(64 * kib);
     auto const all = std::span(memory);
     test_job job(io_job::direction::write);
@@ -383,7 +383,7 @@ TEST_CASE("neighbouring ranges in neighbouring memory become one") {
     CHECK(job.memory_of(job.segments()[1]).size() == 1);
 }
 
-TEST_CASE("where the kernel lets one writer in, the other threads read, and no job is forgotten") {
+TEST_CASE("while the kernel admits one writer, the other threads read, and no job is forgotten") {
     fake_block_device fake(mib);
     one_writer_device device(fake);
     auto profile = default_profile(storage_class::sata_ssd);
@@ -419,7 +419,7 @@ TEST_CASE("where the kernel lets one writer in, the other threads read, and no j
     CHECK(device.most == 1);
 }
 
-TEST_CASE("jobs run in the order in which they came") {
+TEST_CASE("jobs run in the order of submission") {
     io_order order(false);
     std::vector<std::unique_ptr<test_job>> jobs;
     for (std::int64_t position : {30, 10, 20}) {
@@ -433,7 +433,7 @@ TEST_CASE("jobs run in the order in which they came") {
     CHECK(order.pop() == nullptr);
 }
 
-TEST_CASE("a head moves in one direction, then flies back") {
+TEST_CASE("a head moves in one direction, then returns") {
     io_order order(true);
     std::vector<std::unique_ptr<test_job>> jobs;
     auto const add = [&](std::int64_t position) {

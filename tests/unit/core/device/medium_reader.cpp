@@ -77,7 +77,7 @@ std::vector<std::pair<std::int64_t, std::int64_t>> ranges(std::int64_t size) {
 
 } // namespace
 
-TEST_CASE("a medium reader reads any range of a block device, of 512 and of 4096 bytes a sector") {
+TEST_CASE("a medium reader reads any range of a block device with sectors of 512 or 4096 bytes") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const block_size = GENERATE(512U, 4096U);
     auto const direct = GENERATE(true, false);
@@ -147,7 +147,7 @@ TEST_CASE("a medium reader sees flushed writes") {
     }
 }
 
-TEST_CASE("a medium reader whose direct read is refused drops the cache from then on") {
+TEST_CASE("a medium reader drops the cache after a refused direct read") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const device({.size = mib, .block_size = 4096});
     auto const remembered = pattern(mib, 5);
@@ -182,7 +182,7 @@ TEST_CASE("a medium reader refuses ranges that are not within the size") {
     CHECK(reader.read(89'990, buffer) == 0);
 }
 
-TEST_CASE("a file that became shorter is EIO and not old bytes") {
+TEST_CASE("a file that became shorter gives EIO, not old bytes") {
     auto const sector = GENERATE(4096, sector_too_great_for_direct_io);
     temp_dir const folder;
     std::string const path = folder / "image";
@@ -197,7 +197,7 @@ TEST_CASE("a file that became shorter is EIO and not old bytes") {
     CHECK(reader.read(40'000, buffer) == 0);
 }
 
-TEST_CASE("a medium reader keeps to its file when the path means another one") {
+TEST_CASE("a medium reader keeps its file when the path names another one") {
     temp_dir const folder;
     std::string const path = folder / "image";
     auto const contents = pattern(10'000, 9);
@@ -211,7 +211,7 @@ TEST_CASE("a medium reader keeps to its file when the path means another one") {
     CHECK((from_medium(reader, 0, 10'000) == contents));
 }
 
-TEST_CASE("threads that read at the same time do not mix up their bytes") {
+TEST_CASE("threads that read at the same time get their own bytes") {
     temp_dir const folder;
     std::string const path = folder / "image";
     auto const contents = pattern(4 * mib, 11);

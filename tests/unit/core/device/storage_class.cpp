@@ -143,7 +143,7 @@ TEST_CASE("the names of a class") {
     CHECK(display_name(storage_class::nvme) == std::string("NVMe"));
 }
 
-TEST_CASE("SATA disks are what queue/rotational says") {
+TEST_CASE("queue/rotational decides the class of SATA disks") {
     sysfs_tree sysfs;
     SECTION("HDD") {
         add_sata_disk(sysfs, "sda", "8:0", 0, 1);
@@ -153,7 +153,7 @@ TEST_CASE("SATA disks are what queue/rotational says") {
         add_sata_disk(sysfs, "sda", "8:0", 0, 0);
         check(classify_block_device("8:0", sysfs.root()), storage_class::sata_ssd, "sda/queue/rotational=0");
     }
-    SECTION("nothing said") {
+    SECTION("not stated") {
         add_sata_disk(sysfs, "sda", "8:0", 0, 0);
         fs::remove(fs::canonical(sysfs.root() / "block/sda") / "queue/rotational");
         check(classify_block_device("sda", sysfs.root()), storage_class::hdd,
@@ -161,7 +161,7 @@ TEST_CASE("SATA disks are what queue/rotational says") {
     }
 }
 
-TEST_CASE("a partition is what its disk is") {
+TEST_CASE("a partition has the class of its disk") {
     sysfs_tree sysfs;
     add_sata_disk(sysfs, "sda", "8:0", 0, 1);
     sysfs.add_partition("sda", "sda1", "8:1", 1);
@@ -169,7 +169,7 @@ TEST_CASE("a partition is what its disk is") {
     check(classify_block_device("8:1", sysfs.root()), storage_class::hdd, "sda/queue/rotational=1");
 }
 
-TEST_CASE("NVMe is known by its place, not by its name") {
+TEST_CASE("NVMe is recognised by its place in sysfs, not by its name") {
     sysfs_tree sysfs;
     SECTION("an ordinary one and its partition") {
         add_nvme_disk(sysfs);
@@ -242,7 +242,7 @@ TEST_CASE("md of HDDs is an HDD, whatever md says of itself") {
     check(classify_block_device("md0p1", sysfs.root()), storage_class::hdd, "md0/slaves/sda2, sda/queue/rotational=1");
 }
 
-TEST_CASE("of several classes beneath the slowest decides") {
+TEST_CASE("of several underlying classes, the slowest decides") {
     sysfs_tree sysfs;
     add_nvme_disk(sysfs);
     add_sata_disk(sysfs, "sda", "8:0", 0, 0);
@@ -264,7 +264,7 @@ TEST_CASE("of several classes beneath the slowest decides") {
     }
 }
 
-TEST_CASE("devices that lie on each other in a circle are no endless loop") {
+TEST_CASE("a circle of stacked devices does not loop forever") {
     sysfs_tree sysfs;
     add_dm(sysfs, 0, 0);
     add_dm(sysfs, 1, 0);
@@ -300,7 +300,7 @@ TEST_CASE("eMMC is a SATA SSD, an SD card is not") {
     }
 }
 
-TEST_CASE("USB: a stick says 1, a disk behind UAS may say 0") {
+TEST_CASE("USB: a stick reports rotational=1, a disk behind UAS may report 0") {
     sysfs_tree sysfs;
     SECTION("stick") {
         add_usb_disk(sysfs, "sdd", 1);
@@ -312,7 +312,7 @@ TEST_CASE("USB: a stick says 1, a disk behind UAS may say 0") {
     }
 }
 
-TEST_CASE("virtual disks that cannot tell are SATA SSDs") {
+TEST_CASE("virtual disks of unknown class are SATA SSDs") {
     sysfs_tree sysfs;
     // Source: Linux 6.1 under QEMU, `virtio-blk-pci`.
     SECTION("virtio") {
@@ -330,7 +330,7 @@ TEST_CASE("virtual disks that cannot tell are SATA SSDs") {
         CHECK(classify_block_device("xvda", sysfs.root()).cls == storage_class::sata_ssd);
     }
     // Source: Linux 6.1 under QEMU, `scsi-hd` on `virtio-scsi-pci`: the SCSI disk reports its rotation rate.
-    SECTION("a SCSI disk on virtio tells") {
+    SECTION("a SCSI disk on virtio reports its class") {
         auto const rotational = GENERATE(0, 1);
         auto const host = pci / "0000:00:09.0/virtio1/host6";
         sysfs.add_device(pci / "0000:00:09.0", "bus/pci");
@@ -345,7 +345,7 @@ TEST_CASE("virtual disks that cannot tell are SATA SSDs") {
 }
 
 // Source: drivers/block/zram/zram_drv.c and drivers/block/nbd.c: disks without a parent device.
-TEST_CASE("devices without a bus: memory is known, the others are not") {
+TEST_CASE("devices without a bus: only memory is known") {
     sysfs_tree sysfs;
     sysfs.add_disk("devices/virtual/block/zram0", "252:0", 0);
     sysfs.add_disk("devices/virtual/block/nbd0", "43:0", 0);
@@ -396,7 +396,7 @@ TEST_CASE("a loop device has the class of the disk beneath its file") {
     }
 }
 
-TEST_CASE("a file is what the device of its file system is") {
+TEST_CASE("a file has the class of its file system's device") {
     sysfs_tree sysfs;
     file_on_disk file;
     add_nvme_disk(sysfs);
@@ -406,7 +406,7 @@ TEST_CASE("a file is what the device of its file system is") {
           "file system on nvme0n1p1, nvme0n1 is on nvme (nvme0)");
 }
 
-TEST_CASE("a file on a file system without a number of a block device is what its mount says") {
+TEST_CASE("the mount decides for a file on a file system without a block device number") {
     sysfs_tree sysfs;
     file_on_disk file;
     if (file.mount.empty()) {
@@ -452,7 +452,7 @@ TEST_CASE("a file on a file system without a number of a block device is what it
         check(decision, storage_class::hdd,
               "overlay on /nowhere/a, /nowhere/a: No such file or directory (unknown, treated as HDD)");
     }
-    SECTION("a mount that is not listed") {
+    SECTION("an unlisted mount") {
         check(detect_storage_class(file.path, sysfs.root(), "/dev/null"), storage_class::hdd,
               file.path.string() + " is on no known mount (unknown, treated as HDD)");
     }
@@ -466,7 +466,7 @@ TEST_CASE("paths that are not on a disk") {
           "/dev/null is neither block device nor file (unknown, treated as HDD)");
 }
 
-TEST_CASE("the tree of this machine gives an answer for every block device") {
+TEST_CASE("every block device of this machine has a class") {
     std::error_code error;
     for (fs::directory_iterator entry("/sys/class/block", error), end; !error && entry != end; entry.increment(error)) {
         CHECK_FALSE(classify_block_device(entry->path().filename().string()).evidence.empty());

@@ -144,7 +144,7 @@ struct broken_ring {
         return;                                                                                                        \
     }
 
-TEST_CASE("where a ring breaks down, each job ends once, with an error, and later ones end at once") {
+TEST_CASE("if a ring fails, each job ends once, with an error, and later jobs end at once") {
     SEEDBED_REQUIRE_SECCOMP();
     broken_ring ring;
     REQUIRE_RING(ring.queue);
@@ -172,7 +172,7 @@ TEST_CASE("where a ring breaks down, each job ends once, with an error, and late
     }
 }
 
-TEST_CASE("a broken ring gives no memory back that the kernel may still write to") {
+TEST_CASE("a failed ring does not return memory that the kernel may still write to") {
     SEEDBED_REQUIRE_SECCOMP();
     broken_ring ring;
     REQUIRE_RING(ring.queue);
@@ -186,7 +186,7 @@ TEST_CASE("a broken ring gives no memory back that the kernel may still write to
     CHECK(ring.target == bytes(1000, std::byte{7}));
 }
 
-TEST_CASE("a ring that works from the start in vain ends its jobs, and itself") {
+TEST_CASE("a ring that fails from the start ends its jobs and itself") {
     SEEDBED_REQUIRE_SECCOMP();
     socket_device device;
     bytes memory(1000);
@@ -241,7 +241,7 @@ TEST_CASE("a ring's thread makes no system call that waits for write-back") {
     CHECK((*device)->flush());
 }
 
-TEST_CASE("write-back that an engine started and that failed fails the write that waits for it, and every flush") {
+TEST_CASE("failed write-back fails the write that waits for it, and every flush") {
     temp_dir folder;
     auto const path = folder / "disk.img";
     {

@@ -44,7 +44,7 @@ TEST_CASE("the greatest size is the last that fits 63 bits, in every unit") {
     }
 }
 
-TEST_CASE("all else is no size, and the error names the text") {
+TEST_CASE("all other texts are refused, and the error names the text") {
     for (std::string const text :
          {"",   " ",       "MiB",  " 4",   "4 ",    "4  KiB", "4\tKiB", "-1",     "-0",     "-99999999999999999999",
           "+4", "1.5 GiB", "0x10", "4 KB", "4 kib", "4 K",    "4M",     "4 MiBs", "4 MiB ", "4,096",

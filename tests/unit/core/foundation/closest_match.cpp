@@ -24,7 +24,7 @@ TEST_CASE("closest match: the closest name wins, then the first") {
     CHECK(closest_match("abcde", {"abcdx", "abcdy"}) == "abcdx");
 }
 
-TEST_CASE("closest match: half of a name is never replaced") {
+TEST_CASE("closest match: at most half of a name is replaced") {
     CHECK_FALSE(closest_match("xy", {"ab"}));
     CHECK_FALSE(closest_match("ax", {"ab"}));
     CHECK(closest_match("abx", {"abc"}) == "abc");
@@ -32,7 +32,7 @@ TEST_CASE("closest match: half of a name is never replaced") {
     CHECK(closest_match("abcxy", {"abcde"}) == "abcde");
 }
 
-TEST_CASE("closest match: words of more than 32 characters have none") {
+TEST_CASE("closest match: words of more than 32 characters have no match") {
     std::string const longest(32, 'a');
     CHECK(closest_match(longest, {longest + "b"}) == longest + "b");
     CHECK_FALSE(closest_match(longest + "a", {longest + "b"}));

@@ -29,7 +29,7 @@ TEST_CASE("an info-hash is the same from hex and from bytes, and back") {
     CHECK(info_hash{} == hash_of(std::string(40, '0')));
 }
 
-TEST_CASE("an info-hash is made of 40 hex digits or 20 bytes and of nothing else") {
+TEST_CASE("an info-hash is 40 hex digits or 20 bytes and nothing else") {
     for (std::string const text :
          {"", "0", "000102030405060708090a0b0c7f80feffabcde", "000102030405060708090a0b0c7f80feffabcdef0",
           "g00102030405060708090a0b0c7f80feffabcdef", "0x0102030405060708090a0b0c7f80feffabcdef",
@@ -43,7 +43,7 @@ TEST_CASE("an info-hash is made of 40 hex digits or 20 bytes and of nothing else
     CHECK_FALSE(info_hash::from_bytes(digits));
 }
 
-TEST_CASE("info-hashes are ordered as their digits are, bytes above 127 included") {
+TEST_CASE("info-hashes are ordered like their digits, including bytes above 127") {
     auto const low = hash_of("7f" + std::string(38, 'f'));
     auto const high = hash_of("80" + std::string(38, '0'));
     CHECK(low < high);

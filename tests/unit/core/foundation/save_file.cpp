@@ -38,7 +38,7 @@ std::string failure(result<void> const& saved) {
 
 } // namespace
 
-TEST_CASE("what cannot be saved is known before") {
+TEST_CASE("a path that cannot be saved to is detected in advance") {
     test::temp_dir const folder;
     auto const path = folder / "x.torrent";
     CHECK(check_can_save(path, false));
@@ -68,7 +68,7 @@ TEST_CASE("saving makes a new file with ordinary permissions") {
     CHECK(names_in(folder.path()) == std::vector<std::string>{"x.torrent"});
 }
 
-TEST_CASE("saving does not overwrite unless told to") {
+TEST_CASE("saving overwrites only on request") {
     test::temp_dir const folder;
     auto const path = folder / "x.torrent";
     REQUIRE(save_file(path, "old", false));
@@ -111,7 +111,7 @@ TEST_CASE("a file that cannot be saved leaves nothing") {
     CHECK(names_in(folder.path()) == std::vector<std::string>{"file"});
 }
 
-TEST_CASE("a disk that is full half-way through leaves nothing new and the old as it was") {
+TEST_CASE("a disk that becomes full half-way leaves the old file unchanged and no new one") {
     test::temp_dir const folder;
     auto const old = folder / "old.torrent";
     auto const fresh = folder / "new.torrent";

@@ -106,7 +106,7 @@ TEST_CASE("an index is 0 by default, counts up, and subtracts to a distance") {
     CHECK(at != piece_index{8});
 }
 
-TEST_CASE("byte counts add up, are multiplied and are shared out") {
+TEST_CASE("byte counts are added, multiplied and divided") {
     auto const size = byte_count{5'000'000'000};
     CHECK(byte_count{}.value() == 0);
     CHECK((size + byte_count{1}).value() == 5'000'000'001);

@@ -44,7 +44,7 @@ TEST_CASE("a descriptor is closed at the end of its owner") {
     CHECK_FALSE(is_open(raw));
 }
 
-TEST_CASE("descriptor 0 is one like all others") {
+TEST_CASE("descriptor 0 is like any other") {
     unique_fd fd(0);
     CHECK(fd);
     CHECK(fd.release() == 0);

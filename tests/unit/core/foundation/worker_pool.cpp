@@ -90,7 +90,7 @@ TEST_CASE("jobs start in the order of submission") {
     CHECK(started.entries() == numbers_up_to(500));
 }
 
-TEST_CASE("as many jobs run at a time as there are threads, the first ones first") {
+TEST_CASE("as many jobs run at once as the pool has threads, the first ones first") {
     std::latch release(1);
     journal started;
     std::vector<int> before;
@@ -126,7 +126,7 @@ TEST_CASE("a pool that grows while a job runs uses its new threads at once") {
     CHECK(ended.wait_for(3).size() == 3);
 }
 
-TEST_CASE("a pool that shrinks while jobs run waits for none, and keeps all that wait in order") {
+TEST_CASE("a pool that shrinks while jobs run waits for none, and keeps the waiting jobs in order") {
     constexpr int waiting = 200;
     std::latch running(4);
     std::latch release(1);
@@ -195,7 +195,7 @@ TEST_CASE("changing the number of threads under load loses no job and runs none 
     }
 }
 
-TEST_CASE("the destructor finishes what waits and what the last jobs submit") {
+TEST_CASE("the destructor finishes the waiting jobs and those that the last jobs submit") {
     std::latch release(1);
     journal ran;
     auto pool = std::make_unique<worker_pool>("test", 2);
@@ -235,7 +235,7 @@ TEST_CASE("a pool has at least one thread") {
     CHECK(ran.wait_for(1).size() == 1);
 }
 
-TEST_CASE("the threads bear the name, cut to what the kernel takes") {
+TEST_CASE("the threads have the name, cut to the kernel's limit") {
     auto const name_in = [](worker_pool& pool) {
         std::promise<std::string> name;
         pool.submit([&] {
@@ -261,7 +261,7 @@ TEST_CASE("an idle pool has made progress until now") {
     CHECK(progress.stalled_since <= steady_clock::now());
 }
 
-TEST_CASE("a pool with a job that does not end stands still since it was submitted or the last one ended") {
+TEST_CASE("a pool with a job that does not end has stalled since its submission or the end of the last job") {
     std::latch first_runs(1);
     std::latch release_first(1);
     std::latch second_runs(1);
@@ -301,7 +301,7 @@ TEST_CASE("a pool with a job that does not end stands still since it was submitt
     release_second.count_down();
 }
 
-TEST_CASE("a job counts as ended when what it holds is released") {
+TEST_CASE("a job counts as ended when its captures are released") {
     worker_pool pool("test", 1);
     std::promise<worker_pool::progress> at_release;
     auto const report = [&](int* number) {
@@ -314,7 +314,7 @@ TEST_CASE("a job counts as ended when what it holds is released") {
     CHECK(progress.pending == 1);
 }
 
-TEST_CASE("a pool that is refused more threads works with those it has") {
+TEST_CASE("a pool that cannot get more threads works with those it has") {
     SEEDBED_REQUIRE_SECCOMP();
     journal ran;
     worker_pool pool("test", 1);
@@ -337,7 +337,7 @@ TEST_CASE("a pool that is refused more threads works with those it has") {
     CHECK(ran.wait_for(5).size() == 5);
 }
 
-TEST_CASE("a pool that gets not a single thread is an error of its constructor") {
+TEST_CASE("the constructor fails if it cannot start a single thread") {
     SEEDBED_REQUIRE_SECCOMP();
     int const code = test::with_failing_system_calls({SYS_clone, SYS_clone3}, EAGAIN, [] {
         try {
@@ -350,7 +350,7 @@ TEST_CASE("a pool that gets not a single thread is an error of its constructor")
     CHECK(code == EAGAIN);
 }
 
-TEST_CASE("a thread that is lent runs what the others have no time for, and is gone when it was returned") {
+TEST_CASE("a lent thread runs waiting jobs, and ends when it is returned") {
     worker_pool pool("lend", 1);
     for (int round = 0; round < 3; ++round) {
         std::binary_semaphore waits{0};

@@ -74,7 +74,7 @@ TEST_CASE("the last piece and its last block have the rest") {
     check_tiling(layout);
 }
 
-TEST_CASE("a piece length that is no multiple of a block makes every piece end with a short block") {
+TEST_CASE("if the piece length is not a multiple of a block, every piece ends with a short block") {
     block_layout const layout(byte_count{100'001}, byte_count{40'000});
     CHECK(layout.piece_count() == 3);
     CHECK(layout.most_blocks() == 3);
@@ -135,7 +135,7 @@ TEST_CASE("a layout of the largest size counts its pieces without overflow") {
     CHECK(block_layout(largest, byte_count{1}).piece_count() == largest.value());
 }
 
-TEST_CASE("bytes of a piece are held by the blocks that they touch") {
+TEST_CASE("the blocks that bytes of a piece touch") {
     CHECK(blocks_for(byte_count{0}) == 0);
     CHECK(blocks_for(byte_count{1}) == 1);
     CHECK(blocks_for(byte_count{block_size}) == 1);
@@ -151,7 +151,7 @@ TEST_CASE("bytes of a piece are held by the blocks that they touch") {
     CHECK(blocks_of(byte_count{2 * block_size}, byte_count{0}).size() == 0);
 }
 
-TEST_CASE("bytes of the stream are held by the pieces that they touch") {
+TEST_CASE("the pieces that bytes of the stream touch") {
     block_layout const layout(3 * mib + byte_count{1}, mib);
     CHECK(layout.pieces_of(stream_offset{0}, mib) == pieces(0, 1));
     CHECK(layout.pieces_of(stream_offset{1}, mib) == pieces(0, 2));

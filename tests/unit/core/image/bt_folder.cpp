@@ -70,7 +70,7 @@ TEST_CASE("a folder of data files reads as the device") {
     CHECK(second == part(all.device, 37, 110));
 }
 
-TEST_CASE("what no extent has cannot be read, and nothing can be written") {
+TEST_CASE("bytes outside the extents cannot be read, and nothing can be written") {
     folder_of_extents const all;
     auto const device = open_bt_folder(all.folder.path(), all.extents);
     REQUIRE(device);

@@ -100,7 +100,7 @@ TEST_CASE("a file of very many fragments has fewer and longer extents") {
     }
 }
 
-TEST_CASE("no image is made of nothing") {
+TEST_CASE("an empty source makes no image") {
     image_file const empty(0);
     image_file const holes(5 * mib);
     auto const none = capture_raw(*empty.open(), small_pieces());
@@ -144,7 +144,7 @@ TEST_CASE("a raw image of a file") {
     CHECK((*image)->hashes.size() == 13);
 }
 
-TEST_CASE("a source that changes while it is read is no image") {
+TEST_CASE("a source that changes while it is read makes no image") {
     image_file const file(8 * mib);
     file.put(0, 8 * mib);
     bool done = false;

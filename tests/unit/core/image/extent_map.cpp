@@ -60,7 +60,7 @@ TEST_CASE("slices at the edges of extents") {
         CHECK(slices(map, 10, 5) == list{{110, 5}});
         CHECK(slices(map, 15, 20) == list{{1000, 20}});
     }
-    SECTION("neighbours on the device stay two slices") {
+    SECTION("adjacent extents stay two slices") {
         CHECK(slices(map, 9, 2) == list{{109, 1}, {110, 1}});
     }
     SECTION("across a gap, from the middle to the middle") {
@@ -76,7 +76,7 @@ TEST_CASE("slices at the edges of extents") {
     }
 }
 
-TEST_CASE("slices of padding have no place on the device") {
+TEST_CASE("slices of padding have no offset on the device") {
     auto const map = map_of({{0, 10}, {pad, 6}, {10, 4}, {pad, 12}});
     CHECK(map.total_size() == 32);
     CHECK(map.device_end() == 14);
@@ -93,7 +93,7 @@ TEST_CASE("one extent that reaches the last offset of 63 bits") {
     CHECK(slices(largest, max_offset - 1, 1) == list{{max_offset - 1, 1}});
 }
 
-TEST_CASE("an extent map refuses extents that are no image") {
+TEST_CASE("an extent map refuses invalid extents") {
     CHECK(refusal({}) == "no extent on the device");
     CHECK(refusal({{pad, 10}}) == "no extent on the device");
     CHECK(refusal({{0, 0}}) == "extent 1 (offset 0, length 0) has no length");

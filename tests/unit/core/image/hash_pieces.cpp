@@ -104,7 +104,7 @@ TEST_CASE("an image is read once, from its beginning to its end, in large reques
     }
 }
 
-TEST_CASE("several requests are under way, and no more memory is taken than for the pieces in hand") {
+TEST_CASE("several requests are in flight, and memory is used only for the current pieces") {
     auto const size = 64 * mib;
     fake_block_device device(size);
     auto how = options(8 * mib, 2);
@@ -161,7 +161,7 @@ TEST_CASE("hashing ends soon when it is cancelled") {
     CHECK(device.accesses().size() < 40); // of 96
 }
 
-TEST_CASE("hashing says how far it is") {
+TEST_CASE("hashing reports its progress") {
     auto const size = 40 * mib;
     fake_block_device device(size);
     auto how = options(mib, 1);

@@ -98,7 +98,7 @@ lt::entry torrent_with_v2(lt::create_flags_t flags) {
 
 } // namespace
 
-TEST_CASE("a torrent as EZIO and partclone lay it out") {
+TEST_CASE("a torrent in the layout of EZIO and partclone") {
     torrent_folder const folder;
     v1_torrent torrent;
     torrent.files = {{{"00000000000000000000000000000000"}, 4490240, {}},
@@ -224,7 +224,7 @@ TEST_CASE("v2 and hybrid torrents") {
         }
         CHECK(folder.load(encode(torrent.generate())).extents.extents() == list{{0x100000, 20 * kib}, {pad, 12 * kib}});
     }
-    SECTION("without piece layers, as a magnet link would give it") {
+    SECTION("without piece layers, as from a magnet link") {
         for (auto const flags : {lt::create_torrent::v2_only, lt::create_flags_t{}}) {
             auto torrent = torrent_with_v2(flags);
             torrent.dict().erase("piece layers");
@@ -285,7 +285,7 @@ TEST_CASE("a v2 torrent whose files have one piece each needs no piece layer") {
     CHECK(folder.load(encode(torrent.generate())).piece_count == 2);
 }
 
-TEST_CASE("file names that are no offsets") {
+TEST_CASE("file names that are not offsets") {
     torrent_folder const folder;
     auto const refusal = [&](std::string const& name) {
         v1_torrent torrent;
@@ -308,7 +308,7 @@ TEST_CASE("file names that are no offsets") {
     CHECK(refusal("1000\n\x1b[31m") == "file name '1000__[31m' is not a device offset in hex");
 }
 
-TEST_CASE("extents that are no image") {
+TEST_CASE("extents that do not make an image") {
     torrent_folder const folder;
     auto const refusal = [&](std::string const& first, std::string const& second) {
         v1_torrent torrent;
@@ -336,7 +336,7 @@ TEST_CASE("extents that are no image") {
     }
 }
 
-TEST_CASE("files that are no torrent, or not all of one") {
+TEST_CASE("files that are not a torrent, or a truncated one") {
     torrent_folder const folder;
     v1_torrent torrent;
     torrent.files = {{{"0"}, 512, {}}};
@@ -365,7 +365,7 @@ TEST_CASE("files that are no torrent, or not all of one") {
     CHECK(folder.refusal(torrent.bytes()) == "not a usable torrent: invalid length of torrent");
 }
 
-TEST_CASE("a file is refused when it is larger than its limits") {
+TEST_CASE("a file larger than its limits is refused") {
     torrent_folder const folder;
     v1_torrent torrent;
     torrent.piece_length = 16 * kib;
@@ -380,7 +380,7 @@ TEST_CASE("a file is refused when it is larger than its limits") {
     CHECK(folder.refusal(bytes, {.pieces = 9}) == "not a usable torrent: too many pieces in torrent");
 }
 
-TEST_CASE("paths that are no regular file") {
+TEST_CASE("paths that are not regular files") {
     torrent_folder const folder;
     CHECK(folder.reason(folder.path() / "missing") == "No such file or directory (ENOENT)");
     CHECK(folder.reason(folder.path()) == "not a regular file");
@@ -390,7 +390,7 @@ TEST_CASE("paths that are no regular file") {
     CHECK(folder.reason(fifo) == "not a regular file");
 }
 
-TEST_CASE("more extents than libtorrent's default limits take") {
+TEST_CASE("more extents than libtorrent's default limits accept") {
     torrent_folder const folder;
     v1_torrent torrent;
     for (int i = 0; i < 200'000; ++i) {

@@ -75,12 +75,12 @@ TEST_CASE("old partclone writes no header") {
     CHECK(parse(extent_lines(1024, 512) + hash_line()).extents.extents() == list{{1024, 512}});
 }
 
-TEST_CASE("a hash may stand between an offset and its length") {
+TEST_CASE("a hash may appear between an offset and its length") {
     auto const info = parse("offset: " + hex(0) + "\n" + hash_line() + "length: " + hex(512) + "\n");
     CHECK(info.extents.extents() == list{{0, 512}});
 }
 
-TEST_CASE("the last line may lack its end") {
+TEST_CASE("the last line may lack its newline") {
     auto text = extent_lines(0, 512) + hash_line();
     text.pop_back();
     CHECK(parse(text).hashes.size() == 1);
@@ -147,7 +147,7 @@ TEST_CASE("extents must ascend and not overlap") {
     CHECK(refusal(extent_lines(0, 0) + hash_line()) == "2: the extent has no length");
 }
 
-TEST_CASE("numbers that are no 63 bits in 32 digits") {
+TEST_CASE("numbers that are not 63 bits in 32 digits") {
     auto const end = "\nlength: " + hex(1) + "\n" + hash_line();
     for (auto const& bad : {std::string(), std::string("0"), std::string(31, '0'), std::string(33, '0'),
                             std::string(31, '0') + "g", std::string(31, '0') + "A", "-" + std::string(31, '0'),

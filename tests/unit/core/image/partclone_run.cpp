@@ -108,14 +108,14 @@ TEST_CASE("partclone run: a mounted source is forced") {
     CHECK_THAT(text_of(capture.arguments), Catch::EndsWith(" -F\n"));
 }
 
-TEST_CASE("partclone run: a failure holds the last line of the output") {
+TEST_CASE("partclone run: a failure contains the last line of the output") {
     fixture capture("printf 'first\\rthe file system is \\033[1mdirty\\nPartclone failed\\n'; exit 3\n");
     auto const made = capture();
     REQUIRE_FALSE(made);
     CHECK(made.error().message == capture.run.program + " could not capture /dev/source: the file system is ?[1mdirty");
 }
 
-TEST_CASE("partclone run: a failure without output holds the exit status") {
+TEST_CASE("partclone run: a failure without output contains the exit status") {
     fixture const capture("exit 3\n");
     auto const made = capture();
     REQUIRE_FALSE(made);

@@ -66,7 +66,7 @@ TEST_CASE("one sum takes its bytes in parts of any size", "[sha1]") {
     }
 }
 
-TEST_CASE("several sums at a time are those of each by itself", "[sha1]") {
+TEST_CASE("several sums computed together equal the separate sums", "[sha1]") {
     std::mt19937 engine(1);
     auto const below = [&](std::size_t end) { return std::uniform_int_distribution<std::size_t>(0, end - 1)(engine); };
     for (unsigned round = 0; round < 200; ++round) {
@@ -96,7 +96,7 @@ TEST_CASE("several sums at a time are those of each by itself", "[sha1]") {
     }
 }
 
-TEST_CASE("a copy of a sum continues by itself", "[sha1]") {
+TEST_CASE("a copy of a sum continues independently", "[sha1]") {
     auto const bytes = noise(300, 3);
     sha1_sum sum;
     sum.update(std::span(bytes).first(100));

@@ -97,7 +97,7 @@ TEST_CASE("a created torrent loads as the same image") {
     CHECK(trackers[1].tier == 1);
 }
 
-TEST_CASE("trackers are tried in order, one a tier") {
+TEST_CASE("trackers are tried in order, one per tier") {
     auto what = details();
     what.trackers = {"http://a/x"};
     auto const one = make(map_of({{0, 512}}), 1, what);
@@ -109,7 +109,7 @@ TEST_CASE("trackers are tried in order, one a tier") {
     CHECK(three.info_hash == one.info_hash);
 }
 
-TEST_CASE("a private torrent is another one") {
+TEST_CASE("a private torrent has another info-hash") {
     auto what = details();
     auto const open = make(map_of({{0, 512}}), 1, what);
     what.is_private = true;
@@ -138,7 +138,7 @@ TEST_CASE("a name that a client would change") {
           "image name 'a/" + std::string(240, 'x') + "' holds a component of more than 239 bytes");
 }
 
-TEST_CASE("hashes and piece lengths that make no torrent") {
+TEST_CASE("hashes and piece lengths that do not make a torrent") {
     auto const extents = map_of({{0, 20 * mib}});
     auto const refusal = [&](std::size_t hashes, std::int32_t piece_length) {
         auto what = details();

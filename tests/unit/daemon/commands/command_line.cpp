@@ -76,7 +76,7 @@ TEST_CASE("help about an unknown command is an error") {
     check_refused({"help", "deploy", "status"}, "seedbed: help takes one command; see 'seedbed --help'");
 }
 
-TEST_CASE("a misspelled command is answered with the likely one") {
+TEST_CASE("a misspelled command is answered with the likely command") {
     check_refused({"statsu"}, "seedbed: unknown command 'statsu' (did you mean 'status'?); see 'seedbed --help'");
     check_refused({"halp"}, "seedbed: unknown command 'halp' (did you mean 'help'?); see 'seedbed --help'");
     check_refused({"--verson"}, "seedbed: unknown option '--verson' (did you mean '--version'?); see 'seedbed --help'");

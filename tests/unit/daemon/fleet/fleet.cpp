@@ -123,7 +123,7 @@ TEST_CASE("fleet: hosts are counted as they complete, and the last one makes a d
     CHECK(f.subject.complete() == 2);
 }
 
-TEST_CASE("fleet: without a number there are counts and no end", "[fleet]") {
+TEST_CASE("fleet: without an expected number, hosts are counted but a deployment never completes", "[fleet]") {
     fixture f({});
     f.announce(1, 10);
     f.announce(2, 10);
@@ -134,7 +134,7 @@ TEST_CASE("fleet: without a number there are counts and no end", "[fleet]") {
     CHECK_FALSE(f.subject.take_completed());
 }
 
-TEST_CASE("fleet: a Seedbed target is complete when it says that its disk is, and not before", "[fleet]") {
+TEST_CASE("fleet: a Seedbed target is complete only when it reports that its disk is", "[fleet]") {
     fixture f(expect(1));
     f.announce(1, 1000, event::started, "-SB0100-");
     f.now += 30s;
@@ -173,7 +173,7 @@ TEST_CASE("fleet: a Seedbed target is complete when it says that its disk is, an
     }
 }
 
-TEST_CASE("fleet: a target that has failed after it was complete is complete no more", "[fleet]") {
+TEST_CASE("fleet: a target that fails after it was complete is no longer complete", "[fleet]") {
     fixture f(expect(2));
     f.announce(1, 5, event::started, "-SB0100-");
     f.report(1, outcome::verified);
@@ -183,7 +183,7 @@ TEST_CASE("fleet: a target that has failed after it was complete is complete no 
     CHECK_THAT(f.said().at(1), Contains("failed: read error"));
 }
 
-TEST_CASE("fleet: a target that found everything there counts by its report, a seeder does not", "[fleet]") {
+TEST_CASE("fleet: a target that already had everything counts by its report; a seeder does not", "[fleet]") {
     fixture f(expect(3));
     f.announce(1, 0, event::started, "-SB0100-");
     f.announce(2, 0, event::started);
@@ -195,13 +195,13 @@ TEST_CASE("fleet: a target that found everything there counts by its report, a s
     CHECK(f.said() == lines{"1/3 complete (10.0.0.1 after 40s, verified)"});
 }
 
-TEST_CASE("fleet: a repeated report tells a daemon that has been started since", "[fleet]") {
+TEST_CASE("fleet: a repeated report informs a daemon that was started since", "[fleet]") {
     fixture f(expect(1));
     f.report(1, outcome::verified, "", 600s);
     CHECK(f.said() == lines{"1/1 complete (10.0.0.1 after 40s, verified)", "deployment complete: 1/1 in 40s"});
 }
 
-TEST_CASE("fleet: expected addresses count, others are told of", "[fleet]") {
+TEST_CASE("fleet: expected addresses count; others are reported as not expected", "[fleet]") {
     fixture f(expect(lines{"10.0.0.1", "10.0.0.2"}));
     f.announce(1, 1000);
     f.announce(3, 500);
@@ -264,7 +264,7 @@ TEST_CASE("fleet: stragglers are named once a minute while something moves", "[f
     CHECK(f.wait(1s).size() == 1);
 }
 
-TEST_CASE("fleet: who stops or vanishes half way is named, not counted, and may come back", "[fleet]") {
+TEST_CASE("fleet: a host that stops or vanishes half-way is named, not counted, and may return", "[fleet]") {
     fixture f(expect(2));
     f.announce(1, 1000, event::started);
     f.announce(2, 1000, event::started);
@@ -284,7 +284,7 @@ TEST_CASE("fleet: who stops or vanishes half way is named, not counted, and may 
     CHECK(f.subject.take_completed());
 }
 
-TEST_CASE("fleet: a connected peer is not gone, however seldom it announces", "[fleet]") {
+TEST_CASE("fleet: a connected peer is not lost, even if it rarely announces", "[fleet]") {
     fixture f(expect(1));
     f.announce(1, 1000);
     for (int i = 0; i < 50; ++i) {
@@ -297,7 +297,7 @@ TEST_CASE("fleet: a connected peer is not gone, however seldom it announces", "[
     }
 }
 
-TEST_CASE("fleet: several at one address, and one at several", "[fleet]") {
+TEST_CASE("fleet: several hosts at one address, and one host at several", "[fleet]") {
     fixture f(expect(3));
     f.announce(1, 10, event::started, "-AA0000-a", 6881);
     f.announce(1, 10, event::started, "-AA0000-b", 6882);
@@ -330,7 +330,7 @@ TEST_CASE("fleet: peers count without a tracker, Seedbed's by their pieces", "[f
     CHECK(f.said().back() == "deployment complete: 2/2 in 3s");
 }
 
-TEST_CASE("fleet: one that is seen over IPv4 and IPv6 is not counted twice", "[fleet]") {
+TEST_CASE("fleet: a host seen over IPv4 and IPv6 is not counted twice", "[fleet]") {
     fixture f(expect(2));
     f.announce(1, 1000, event::started, "-SB0100-abcdef-");
     auto const six = [](double fraction, std::string const& id) {
@@ -348,7 +348,7 @@ TEST_CASE("fleet: one that is seen over IPv4 and IPv6 is not counted twice", "[f
     CHECK(f.subject.complete() == 1);
 }
 
-TEST_CASE("fleet: a Seedbed peer without a tracker can report where that is offered", "[fleet]") {
+TEST_CASE("fleet: a Seedbed peer without a tracker can report to the server if that accepts reports", "[fleet]") {
     fixture f(expect(1));
     f.subject.set_takes_reports(true);
     f.look({fixture::peer(1, 0.2, "-SB0100-")});
@@ -361,7 +361,7 @@ TEST_CASE("fleet: a Seedbed peer without a tracker can report where that is offe
     CHECK(f.subject.complete() == 1);
 }
 
-TEST_CASE("fleet: an old look at a peer does not undo what it said, a new run does", "[fleet]") {
+TEST_CASE("fleet: an old observation of a peer does not override its report; a new run does", "[fleet]") {
     fixture f(expect(2));
     f.announce(1, 10);
     f.announce(1, 0, event::completed);
@@ -374,7 +374,7 @@ TEST_CASE("fleet: an old look at a peer does not undo what it said, a new run do
     CHECK(f.said().back() == "10.0.0.1 has restarted");
 }
 
-TEST_CASE("fleet: after a deployment the first that starts begins a new round at nothing", "[fleet]") {
+TEST_CASE("fleet: after a deployment, the first host that starts begins a new round at 0", "[fleet]") {
     fixture f(expect(2));
     for (int host : {1, 2}) {
         f.announce(host, 1000, event::started, "-SB0100-");
@@ -398,7 +398,7 @@ TEST_CASE("fleet: after a deployment the first that starts begins a new round at
     CHECK(f.said().back() == "deployment complete: 2/2 in 20s");
 }
 
-TEST_CASE("fleet: within a round a host that starts again is incomplete again", "[fleet]") {
+TEST_CASE("fleet: within a round, a host that starts again is incomplete again", "[fleet]") {
     fixture f(expect(2));
     f.announce(1, 10);
     f.announce(1, 0, event::completed);
@@ -407,7 +407,7 @@ TEST_CASE("fleet: within a round a host that starts again is incomplete again", 
     CHECK(f.subject.complete() == 0);
 }
 
-TEST_CASE("fleet: what is expected can change while it runs", "[fleet]") {
+TEST_CASE("fleet: the expected hosts can change during a round", "[fleet]") {
     fixture f(expect(3));
     f.announce(1, 10);
     f.announce(1, 0, event::completed);
@@ -429,7 +429,7 @@ TEST_CASE("fleet: a change of the hook alone does not run it again", "[fleet]") 
     CHECK_FALSE(f.subject.take_completed());
 }
 
-TEST_CASE("fleet: hosts are limited, and who is complete stays", "[fleet]") {
+TEST_CASE("fleet: the number of hosts is limited, and complete hosts are kept", "[fleet]") {
     fixture f(expect(50), 3);
     f.announce(1, 10);
     f.announce(1, 0, event::completed);
@@ -441,7 +441,7 @@ TEST_CASE("fleet: hosts are limited, and who is complete stays", "[fleet]") {
     CHECK(f.subject.stragglers(5, f.now) == "10.0.0.18 99% at 0 B/s, 10.0.0.19 99% at 0 B/s, 47 not seen");
 }
 
-TEST_CASE("fleet: the document tells of the round", "[fleet]") {
+TEST_CASE("fleet: the document describes the round", "[fleet]") {
     fixture f(expect(lines{"10.0.0.1"}));
     f.announce(1, 1000, event::started, "-SB0100-");
     f.announce(2, 1000, event::started);
@@ -469,7 +469,7 @@ TEST_CASE("fleet: the document tells of the round", "[fleet]") {
     CHECK(document["hosts"][1]["completed_at"].is_null());
 }
 
-TEST_CASE("fleet: its status tells how far each host is", "[fleet]") {
+TEST_CASE("fleet: the status shows the progress of each host", "[fleet]") {
     fixture f(expect(lines{"10.0.0.1", "10.0.0.2", "10.0.0.9"}));
     f.announce(1, 1000, event::started, "-SB0100-");
     f.announce(2, 1000, event::started, "-AA0000-a", 6881);

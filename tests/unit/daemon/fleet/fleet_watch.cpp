@@ -156,7 +156,7 @@ TEST_CASE("fleet watch: a report counts, and one of an unknown image is refused"
     CHECK(f.count("1/1 complete (10.0.0.1 after 0s, verified)") == 1);
 }
 
-TEST_CASE("fleet watch: the hook runs once a round, with the document of that round") {
+TEST_CASE("fleet watch: the hook runs once per round, with the document of that round") {
     fixture f;
     recording_hook const hook;
     auto wanted = expect(2);
@@ -235,7 +235,7 @@ TEST_CASE("fleet watch: an image keeps its hosts through reloads and while it is
     CHECK(f.subject->find("sda1")->complete() == 1);
 }
 
-TEST_CASE("fleet watch: an image with another info-hash, or none at all, starts anew") {
+TEST_CASE("fleet watch: an image with another info-hash, or none, starts over") {
     fixture f;
     f.follow({image_of(expect(3))});
     f.deploy(1);

@@ -44,7 +44,7 @@ hook_outcome run(std::string const& script, std::string const& input = "", std::
 
 } // namespace
 
-TEST_CASE("hook: the document is its standard input, whatever its size, read or not", "[hook]") {
+TEST_CASE("hook: the document is on its standard input, whatever its size, read or not", "[hook]") {
     temp_dir const folder;
     std::string const document(1'000'000, 'x');
     auto const copy = (folder / "copy").string();
@@ -54,7 +54,7 @@ TEST_CASE("hook: the document is its standard input, whatever its size, read or 
     CHECK(run("exit 0", document).ok());
 }
 
-TEST_CASE("hook: exit status and the last line of standard error are told", "[hook]") {
+TEST_CASE("hook: the exit status and the last line of standard error are reported", "[hook]") {
     auto const outcome = run("echo out; echo one >&2; echo 'two \033[31m' >&2; echo >&2; exit 3");
     CHECK_FALSE(outcome.ok());
     CHECK(outcome.exit_status == 3);
@@ -64,7 +64,7 @@ TEST_CASE("hook: exit status and the last line of standard error are told", "[ho
     CHECK(run("kill -9 $$").signal == SIGKILL);
 }
 
-TEST_CASE("hook: what can not be started is told", "[hook]") {
+TEST_CASE("hook: a program that cannot be started is reported", "[hook]") {
     boost::asio::io_context context;
     hook_runner hooks(context);
     std::optional<hook_outcome> ended;
@@ -76,7 +76,7 @@ TEST_CASE("hook: what can not be started is told", "[hook]") {
     CHECK(ended->text() == "not started: /nonexistent/hook: No such file or directory (ENOENT)");
 }
 
-TEST_CASE("hook: one that takes too long is ended with all that it has started", "[hook]") {
+TEST_CASE("hook: a program that takes too long is killed with its children", "[hook]") {
     temp_dir const folder;
     auto const mark = (folder / "mark").string();
     auto const began = std::chrono::steady_clock::now();
@@ -89,7 +89,7 @@ TEST_CASE("hook: one that takes too long is ended with all that it has started",
     CHECK_FALSE(std::filesystem::exists(mark));
 }
 
-TEST_CASE("hook: it starts with nothing of the daemon's: signals, descriptors, the manager's variables", "[hook]") {
+TEST_CASE("hook: it inherits no signals, descriptors or service manager's variables from the daemon", "[hook]") {
     temp_dir const folder;
     auto const out = (folder / "out").string();
     unique_fd const leak(::open("/dev/null", O_RDONLY)); // not close-on-exec, as Asio's sockets are not
@@ -120,7 +120,7 @@ TEST_CASE("hook: it starts with nothing of the daemon's: signals, descriptors, t
     CHECK_THAT(said, Contains("notify= test=kept"));
 }
 
-TEST_CASE("hook: several at a time, and a child of somebody else's is left to them", "[hook]") {
+TEST_CASE("hook: several run at once, and other children are not reaped", "[hook]") {
     boost::asio::io_context context;
     hook_runner hooks(context);
     int ended = 0;
@@ -143,7 +143,7 @@ TEST_CASE("hook: several at a time, and a child of somebody else's is left to th
     CHECK(WEXITSTATUS(status) == 7);
 }
 
-TEST_CASE("hook: a stop ends what runs, and so does the end of the runner", "[hook]") {
+TEST_CASE("hook: a stop kills running programs, and so does the runner's destructor", "[hook]") {
     boost::asio::io_context context;
     std::optional<hook_outcome> ended;
     auto const sleeping = [&](hook_runner& hooks) {

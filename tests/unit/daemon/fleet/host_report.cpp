@@ -22,7 +22,7 @@ std::string where(std::string const& announce) {
 
 } // namespace
 
-TEST_CASE("host_report: what is written is read again", "[host_report]") {
+TEST_CASE("host_report: a written report reads back unchanged", "[host_report]") {
     host_report sent;
     sent.host.port(7000);
     sent.age = 5s;
@@ -48,7 +48,7 @@ TEST_CASE("host_report: what is written is read again", "[host_report]") {
     }
 }
 
-TEST_CASE("host_report: what somebody else writes does no harm", "[host_report]") {
+TEST_CASE("host_report: foreign input does no harm", "[host_report]") {
     CHECK_FALSE(read("port=1"));
     CHECK_FALSE(read("port=1&state=done"));
     CHECK_FALSE(read("state=verified"));
@@ -62,7 +62,7 @@ TEST_CASE("host_report: what somebody else writes does no harm", "[host_report]"
     CHECK(odd->taken == 0s);
 }
 
-TEST_CASE("host_report: it goes beside the announce URL", "[host_report]") {
+TEST_CASE("host_report: its URL is next to the announce URL", "[host_report]") {
     CHECK(where("http://192.0.2.1:6969/announce") == "192.0.2.1:6969 /report");
     CHECK(where("http://[2001:db8::1]:6969/a/announce?key=1") == "[2001:db8::1]:6969 /a/report");
     CHECK(where("http://[::1]/announce") == "[::1]:80 /report");
@@ -77,14 +77,14 @@ TEST_CASE("host_report: it goes beside the announce URL", "[host_report]") {
     }
 }
 
-TEST_CASE("host_report: an address is an address, and a name stays one", "[host_report]") {
+TEST_CASE("host_report: an address becomes an endpoint, and a name stays a name", "[host_report]") {
     using boost::asio::ip::address;
     CHECK(std::holds_alternative<address>(report_target_of("http://192.0.2.1/announce")->host));
     CHECK(std::holds_alternative<address>(report_target_of("http://[2001:db8::1]/announce")->host));
     CHECK(std::holds_alternative<std::string>(report_target_of("http://192.0.2.1.example/announce")->host));
 }
 
-TEST_CASE("host_report: the target of a peer is that of a tracker at its endpoint", "[host_report]") {
+TEST_CASE("host_report: the URL for a peer is that for a tracker at the peer's endpoint", "[host_report]") {
     using boost::asio::ip::make_address;
     CHECK(report_target_of({make_address("192.0.2.1"), 6969}) == report_target_of("http://192.0.2.1:6969/announce"));
     CHECK(report_target_of({make_address("2001:db8::1"), 7}) == report_target_of("http://[2001:db8::1]:7/announce"));

@@ -139,7 +139,7 @@ TEST_CASE("report sender: without a listener of the server's address family the 
     CHECK(server.value(0, "port") == "0");
 }
 
-TEST_CASE("report sender: each HTTP tracker and each peer gets the report once, however often it is named") {
+TEST_CASE("report sender: each HTTP tracker and each peer gets the report once, even if it is named several times") {
     fixture f({.attempt = 5s, .last = 200ms, .first_pause = 1h, .repetition = 1h});
     report_server tracker(f.context, "127.0.0.1");
     report_server peer(f.context, "127.0.0.1");
@@ -198,7 +198,7 @@ TEST_CASE("report sender: a delivered report is repeated, and a later failure is
     CHECK(f.logged.empty());
 }
 
-TEST_CASE("report sender: a new report takes the place of the image's earlier one") {
+TEST_CASE("report sender: a new report replaces the image's earlier one") {
     fixture f;
     report_server server(f.context, "127.0.0.1");
     auto const url = announce_url("127.0.0.1", server.port());
@@ -224,7 +224,7 @@ TEST_CASE("report sender: a forgotten report is not repeated") {
     CHECK(server.requests.size() == 3);
 }
 
-TEST_CASE("report sender: a report that is forgotten under way still arrives") {
+TEST_CASE("report sender: a report that is forgotten during delivery still arrives") {
     fixture f;
     report_server server(f.context, "127.0.0.1");
     f.send({announce_url("127.0.0.1", server.port())});
@@ -234,7 +234,7 @@ TEST_CASE("report sender: a report that is forgotten under way still arrives") {
     CHECK(server.requests.size() == 1);
 }
 
-TEST_CASE("report sender: an attempt under way ends soon after its report is forgotten") {
+TEST_CASE("report sender: an attempt ends soon after its report is forgotten") {
     fixture f({.attempt = 1h, .last = 100ms, .first_pause = 1h, .repetition = 1h});
     // Accepts connections and never answers.
     tcp::acceptor silent(f.context, {boost::asio::ip::make_address("127.0.0.1"), 0});
@@ -320,7 +320,7 @@ TEST_CASE("report sender: the name of an IPv6 server has brackets") {
     CHECK_THAT(f.logged.front(), Catch::StartsWith("sda1: cannot report \"verified\" to [::1]:"));
 }
 
-TEST_CASE("report sender: an info-hash that is none sends nothing") {
+TEST_CASE("report sender: an invalid info-hash sends nothing") {
     fixture f;
     report_server server(f.context, "127.0.0.1");
     f.sender->send("sda1", "abc", {announce_url("127.0.0.1", server.port())}, {}, {});

@@ -123,7 +123,7 @@ TEST_CASE("tracker: the announces of real clients are understood", "[tracker]") 
     }
 }
 
-TEST_CASE("tracker: what is no announce is refused, and nothing is heard of it", "[tracker]") {
+TEST_CASE("tracker: an invalid announce is refused and not reported", "[tracker]") {
     fixture f;
     std::string const id = "&peer_id=-AA0000-000000000000";
     CHECK(f.raw("/announce").failure() == "info_hash is missing or not 20 bytes long");
@@ -143,7 +143,7 @@ TEST_CASE("tracker: what is no announce is refused, and nothing is heard of it",
     CHECK(f.subject.peers() == 0);
 }
 
-TEST_CASE("tracker: peers are told of each other and of the daemon, and nobody of itself", "[tracker]") {
+TEST_CASE("tracker: peers learn of each other and of the daemon, but not of themselves", "[tracker]") {
     fixture f;
     auto const first = f.announce("10.0.0.2", 6881);
     CHECK(first.peers() == peers{"10.0.0.1 6881"});
@@ -165,7 +165,7 @@ TEST_CASE("tracker: peers are told of each other and of the daemon, and nobody o
     CHECK(f.subject.peers() == 2);
 }
 
-TEST_CASE("tracker: IPv6 has peers of its own", "[tracker]") {
+TEST_CASE("tracker: IPv6 has its own peers", "[tracker]") {
     fixture f;
     auto const local = make_address("fd00::1");
     auto const ask = [&](std::string const& address, std::string const& id) {
@@ -181,7 +181,7 @@ TEST_CASE("tracker: IPv6 has peers of its own", "[tracker]") {
     CHECK(f.announce("10.0.0.4", 6881).peers() == peers{"10.0.0.1 6881", "10.0.0.2 6881"});
 }
 
-TEST_CASE("tracker: the daemon is named where the client has reached it", "[tracker]") {
+TEST_CASE("tracker: the daemon is named by the address at which the client reached it", "[tracker]") {
     fixture f;
     auto const seen_from = [&](std::string const& local) {
         return f
@@ -197,7 +197,7 @@ TEST_CASE("tracker: the daemon is named where the client has reached it", "[trac
     CHECK(seen_from("127.0.0.1") == peers{"10.0.0.1 1", "10.0.1.1 2"}); // it does not listen there
 }
 
-TEST_CASE("tracker: of a daemon with network shards, who asks is told the one that serves him", "[tracker]") {
+TEST_CASE("tracker: a client learns the network shard that serves it", "[tracker]") {
     fixture f;
     f.subject.set_own("-SB0100-OwnOwn", {{make_address("0.0.0.0"), 6881}}, 3);
     std::set<std::string> told;
@@ -228,7 +228,7 @@ TEST_CASE("tracker: the daemon's own announces are answered, and it is not named
     CHECK(f.subject.peers() == 2);
 }
 
-TEST_CASE("tracker: a list of dictionaries where no compact one is wanted", "[tracker]") {
+TEST_CASE("tracker: a list of dictionaries if the client does not want a compact one", "[tracker]") {
     fixture f;
     f.announce("10.0.0.2", 6881);
     auto const said = f.announce("10.0.0.3", 6881, "&left=1&compact=0");
@@ -243,7 +243,7 @@ TEST_CASE("tracker: a list of dictionaries where no compact one is wanted", "[tr
     CHECK(without.list_at(1).dict_find_string_value("peer id").empty());
 }
 
-TEST_CASE("tracker: who is silent for two intervals is forgotten", "[tracker]") {
+TEST_CASE("tracker: a peer that is silent for two intervals is forgotten", "[tracker]") {
     fixture f;
     f.announce("10.0.0.2", 6881, "&left=5", "-SB0100-");
     f.announce("10.0.0.3", 6881, "&left=5", "-LT2080-"); // libtorrent announces every five minutes, whatever it is told
@@ -257,7 +257,7 @@ TEST_CASE("tracker: who is silent for two intervals is forgotten", "[tracker]") 
     CHECK(f.subject.peers() == 1);
 }
 
-TEST_CASE("tracker: peers are limited, and who is one too many is answered all the same", "[tracker]") {
+TEST_CASE("tracker: the number of peers is limited, and a peer above the limit still gets a response", "[tracker]") {
     fixture f;
     std::string const other(20, 'o');
     f.subject.set_images({{*bytes_of_hex(hash_hex), true}, {other, true}});
@@ -282,7 +282,7 @@ TEST_CASE("tracker: peers are limited, and who is one too many is answered all t
     CHECK(f.announce("10.0.0.9", 1).failure() == "this tracker does not serve this torrent");
 }
 
-TEST_CASE("tracker: the image's own state is part of the numbers, and peers outlive its change", "[tracker]") {
+TEST_CASE("tracker: the image's own state is part of the numbers, and peers survive its changes", "[tracker]") {
     fixture f;
     f.announce("10.0.0.2", 6881);
     f.subject.set_images({{*bytes_of_hex(hash_hex), false}});
@@ -290,7 +290,7 @@ TEST_CASE("tracker: the image's own state is part of the numbers, and peers outl
     CHECK(f.announce("10.0.0.2", 6881).number("complete") == 0);
 }
 
-TEST_CASE("tracker: scrape tells of what is asked for, or of all", "[tracker]") {
+TEST_CASE("tracker: scrape reports the requested images, or all", "[tracker]") {
     fixture f;
     std::string const other(20, 'o');
     f.subject.set_images({{*bytes_of_hex(hash_hex), true}, {other, false}});

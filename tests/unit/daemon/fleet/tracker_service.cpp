@@ -52,7 +52,7 @@ std::string free_port() {
 
 } // namespace
 
-TEST_CASE("report: it comes to the tracker that the image names, from where the target listens", "[report]") {
+TEST_CASE("report: it is sent to the image's tracker from the target's listening address", "[report]") {
     fixture f;
     auto const port = free_port();
     REQUIRE(f.listen("127.0.0.1:" + port).empty());
@@ -87,7 +87,7 @@ TEST_CASE("report: it is retried until the tracker serves the image", "[report]"
     CHECK(f.reports.size() == 2);
 }
 
-TEST_CASE("tracker_service: a configured address that is taken is an error, one of the default is not",
+TEST_CASE("tracker_service: a configured address that is in use is an error; a default one is not",
           "[tracker_service]") {
     fixture f;
     boost::asio::io_context other_context;

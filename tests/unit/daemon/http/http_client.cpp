@@ -166,7 +166,7 @@ TEST_CASE("http client: a local address that this machine does not have is a fai
     CHECK(got.error().code == boost::system::errc::address_not_available);
 }
 
-TEST_CASE("http client: a Unix socket answers as well") {
+TEST_CASE("http client: a Unix socket works, too") {
     temp_dir const folder;
     auto const path = (folder / "control").string();
     fixture f;
@@ -222,7 +222,7 @@ TEST_CASE("http client: a server that sends no HTTP is a failure") {
     CHECK(got.error().code == boost::beast::http::error::bad_version);
 }
 
-TEST_CASE("http client: a server that does not answer runs into the timeout") {
+TEST_CASE("http client: the timeout ends a request that is not answered") {
     fixture f;
     f.limits.timeout = 200ms;
     std::vector<raw_server::connection> kept;
@@ -245,7 +245,7 @@ TEST_CASE("http client: the timeout is for the whole response, however often a b
     CHECK(*sent > 1);
 }
 
-TEST_CASE("http client: a body up to its limit is taken, and a byte more is a failure") {
+TEST_CASE("http client: a body of the limit is accepted, and one byte more is a failure") {
     fixture f;
     f.limits.body_bytes = 1000;
     auto const text = [](std::size_t size) {
@@ -293,7 +293,7 @@ TEST_CASE("http client: a cancelled request calls nothing and closes its connect
     CHECK(f.outcomes.empty());
 }
 
-TEST_CASE("http client: a second request takes the place of the first") {
+TEST_CASE("http client: a second request replaces the first") {
     fixture f;
     std::vector<raw_server::connection> kept;
     raw_server silent(

@@ -168,7 +168,7 @@ TEST_CASE("requests are answered over TCP, several on one connection", "[http_se
     CHECK_THAT(both, Contains("GET /one") && Contains("GET /two") && Contains("Connection: close"));
 }
 
-TEST_CASE("HTTP/1.0 gets its answer and the end", "[http_server]") {
+TEST_CASE("HTTP/1.0 gets a response, and the connection is closed", "[http_server]") {
     running_server server;
     CHECK_THAT(ask(connect_tcp(server.listen()), "GET /old HTTP/1.0\r\n\r\n"), Contains("GET /old from"));
 }
@@ -179,7 +179,7 @@ TEST_CASE("HEAD is answered without a body", "[http_server]") {
     CHECK_THAT(answer, Contains("200 OK") && Contains("Content-Length: 47") && !Contains("GET /x"));
 }
 
-TEST_CASE("what can not be answered is refused with its status, and the connection ends", "[http_server]") {
+TEST_CASE("an invalid request is refused with its status, and the connection is closed", "[http_server]") {
     http_limits limits;
     limits.header_bytes = 1024;
     limits.body_bytes = 16;
@@ -202,7 +202,7 @@ TEST_CASE("what can not be answered is refused with its status, and the connecti
     CHECK_THAT(refused(get("/fine", "Connection: close\r\n")), Contains(" 200 "));
 }
 
-TEST_CASE("POST is answered where it is allowed", "[http_server]") {
+TEST_CASE("POST is answered only if it is allowed", "[http_server]") {
     http_limits limits;
     limits.post = true;
     limits.body_bytes = 100;
@@ -212,7 +212,7 @@ TEST_CASE("POST is answered where it is allowed", "[http_server]") {
                Contains("POST /p from") && Contains("knownbody"));
 }
 
-TEST_CASE("a client that sends nothing, or too slowly, is left", "[http_server]") {
+TEST_CASE("a client that sends nothing, or too slowly, is disconnected", "[http_server]") {
     http_limits limits;
     limits.idle_timeout = 100ms;
     limits.request_timeout = 300ms;
@@ -233,7 +233,7 @@ TEST_CASE("a client that sends nothing, or too slowly, is left", "[http_server]"
     CHECK(server.connections() == 0);
 }
 
-TEST_CASE("connections are limited: idle ones make room, and where none is idle the new one is refused",
+TEST_CASE("connections are limited: an idle one is closed for a new one, which is refused if none is idle",
           "[http_server]") {
     http_limits limits;
     limits.connections = 2;
@@ -255,7 +255,7 @@ TEST_CASE("connections are limited: idle ones make room, and where none is idle 
     CHECK_THAT(receive(connect_tcp(port)), Contains(" 503 "));
 }
 
-TEST_CASE("an address that is taken or is none gives one line", "[http_server]") {
+TEST_CASE("an address that is in use or invalid gives one line", "[http_server]") {
     running_server server;
     auto const port = server.listen();
     auto const again = server.on_thread([&](http_server& other) { return other.listen_tcp("127.0.0.1", port); });
@@ -265,7 +265,7 @@ TEST_CASE("an address that is taken or is none gives one line", "[http_server]")
     CHECK(server.on_thread([&](http_server& other) { return other.listen_tcp("::1", port); })); // IPv6 is its own
 }
 
-TEST_CASE("a Unix socket has its mode and goes with the server", "[http_server]") {
+TEST_CASE("a Unix socket has its mode and is removed with the server", "[http_server]") {
     temp_dir const folder;
     auto const path = (folder / "s.sock").string();
     {
@@ -281,7 +281,7 @@ TEST_CASE("a Unix socket has its mode and goes with the server", "[http_server]"
     CHECK_FALSE(std::filesystem::exists(path));
 }
 
-TEST_CASE("a Unix socket of a dead program is replaced, a live one and a file are not", "[http_server]") {
+TEST_CASE("the Unix socket of a dead program is replaced; a live one and a file are not", "[http_server]") {
     temp_dir const folder;
     auto const path = (folder / "s.sock").string();
     {
@@ -311,7 +311,7 @@ TEST_CASE("a Unix socket of a dead program is replaced, a live one and a file ar
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
 }
 
-TEST_CASE("a socket that somebody put at the path since then stays", "[http_server]") {
+TEST_CASE("a socket that another program has put at the path is kept", "[http_server]") {
     temp_dir const folder;
     auto const path = (folder / "s.sock").string();
     running_server later;
@@ -324,7 +324,7 @@ TEST_CASE("a socket that somebody put at the path since then stays", "[http_serv
     CHECK_THAT(ask(connect_unix(path), get("/", "Connection: close\r\n")), Contains(" 200 "));
 }
 
-TEST_CASE("an answer may come later, and be too late", "[http_server]") {
+TEST_CASE("a response may be given later, even too late", "[http_server]") {
     boost::asio::io_context context{1};
     std::vector<std::pair<std::string, http_server::respond>> asked;
     auto server = std::make_optional<http_server>(
@@ -360,7 +360,7 @@ TEST_CASE("an answer may come later, and be too late", "[http_server]") {
         context.run_for(20ms);
         CHECK(receive(first).empty());
     }
-    SECTION("after the server has gone") {
+    SECTION("after the server was destroyed") {
         server.reset();
         asked[1].second({200, "text/plain", "late\n"});
         context.run_for(20ms);

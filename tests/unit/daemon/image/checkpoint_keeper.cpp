@@ -104,7 +104,7 @@ TEST_CASE("a flush that fails before a checkpoint fails the image, and nothing i
     image.close();
 }
 
-TEST_CASE("a checkpoint is removed when nothing of the image is there any more") {
+TEST_CASE("a checkpoint is removed when the device has no piece of the image") {
     image_fixture image(image_mode::deploy);
     leave_partial(image);
     image.wanted.check = target_check::full;
@@ -157,7 +157,7 @@ TEST_CASE("a deployment continues from a partial checkpoint") {
     image.close();
 }
 
-TEST_CASE("a checkpoint that does not fit is not used, and the log says why") {
+TEST_CASE("a checkpoint that does not match is ignored, and the log says why") {
     image_fixture image(image_mode::deploy);
     leave_partial(image);
     std::string why;
@@ -204,7 +204,7 @@ TEST_CASE("check = full and check = none do not ask for a checkpoint") {
     image.close();
 }
 
-TEST_CASE("a deployment that was verified before, on a device that was not written to since, is done at once") {
+TEST_CASE("a verified deployment on a device that was not written to since is done at once") {
     image_fixture image(image_mode::deploy);
     leave_complete(image);
     CHECK(image.saved()->verified);
@@ -221,10 +221,10 @@ TEST_CASE("a deployment that was verified before, on a device that was not writt
     CHECK(*image.saved() == before);
 }
 
-TEST_CASE("a complete checkpoint is read back where that is wanted, and not downloaded") {
+TEST_CASE("a complete checkpoint is read back if required, and nothing is downloaded") {
     image_fixture image(image_mode::deploy);
     leave_complete(image);
-    SECTION("whoever runs it does not trust the proof") {
+    SECTION("the caller does not trust the checkpoint") {
         image.trust_proof = false;
     }
     SECTION("it was not verified") {
@@ -245,18 +245,18 @@ TEST_CASE("a complete checkpoint is read back where that is wanted, and not down
     CHECK(image.saved()->verified);
 }
 
-TEST_CASE("verify = false: a complete checkpoint counts only when certainly nothing was written since") {
+TEST_CASE("verify = false: a complete checkpoint counts only if certainly nothing was written since") {
     image_fixture image(image_mode::deploy);
     image.wanted.verify = false;
     leave_complete(image);
-    SECTION("nothing was") {
+    SECTION("certainly nothing was written") {
         image.start();
         image.run_until(seeding);
         CHECK(image.states == std::vector<image_state>{opening, seeding});
         CHECK(image.job->status().durable);
         CHECK_FALSE(image.job->status().verified);
     }
-    SECTION("perhaps something was") {
+    SECTION("something may have been written") {
         change_saved(image, [](checkpoint& what) { what.at_rest = false; });
         image.touch_device();
         image.start();
@@ -268,7 +268,7 @@ TEST_CASE("verify = false: a complete checkpoint counts only when certainly noth
     image.close();
 }
 
-TEST_CASE("a complete checkpoint that is wrong is found by reading, and the image is checked and repaired") {
+TEST_CASE("a wrong complete checkpoint is detected by reading, and the image is checked and repaired") {
     image_fixture image(image_mode::deploy);
     leave_complete(image);
     image.damage_last_piece();
@@ -277,7 +277,7 @@ TEST_CASE("a complete checkpoint that is wrong is found by reading, and the imag
         image.trust_proof = false;
         image.start();
     }
-    SECTION("by the first peer that asks for it") {
+    SECTION("by the first peer that requests it") {
         by_the_swarm = true;
         image.start();
         image.run_until(seeding);
@@ -305,7 +305,7 @@ TEST_CASE("a complete checkpoint that is wrong is found by reading, and the imag
     CHECK(image.saved()->verified);
 }
 
-TEST_CASE("an image that differs a second time after it was checked again fails") {
+TEST_CASE("an image that differs again after a second check fails") {
     image_fixture image(image_mode::deploy);
     leave_complete(image);
     image.trust_proof = false;
@@ -319,7 +319,7 @@ TEST_CASE("an image that differs a second time after it was checked again fails"
     image.close();
 }
 
-TEST_CASE("closing and failing while the image leaves the swarm to be checked again") {
+TEST_CASE("closing and failing while the image leaves the swarm for another check") {
     image_fixture image(image_mode::deploy);
     leave_complete(image);
     image.start();

@@ -65,7 +65,7 @@ std::string replaced(std::string text, std::string const& from, std::string cons
 
 } // namespace
 
-TEST_CASE("a checkpoint comes back from its text as it was") {
+TEST_CASE("a checkpoint is unchanged after writing and reading") {
     auto what = sample();
     CHECK(parse_checkpoint(format_checkpoint(what)).value() == what);
     what.verified = true;
@@ -94,7 +94,7 @@ TEST_CASE("a damaged, truncated or newer text is not a checkpoint") {
     }
 }
 
-TEST_CASE("a checkpoint of another torrent, device or time does not fit") {
+TEST_CASE("a checkpoint of another torrent, device or time does not match") {
     auto const what = sample();
     auto const unfit = [](checkpoint const& found, device_identity const& present) {
         return why_unfit(found, std::string(40, 'a'), 9, "/dev/disk/by-id/x-part1", present).value_or("");
@@ -160,7 +160,7 @@ TEST_CASE("a store keeps one checkpoint per device") {
     CHECK(store.load("/dev/sdb").value() == std::nullopt);
 }
 
-TEST_CASE("a folder that cannot be written is warned about once") {
+TEST_CASE("a folder that is not writable causes one warning") {
     test::temp_dir const folder;
     write(folder.path() / "file", "");
     std::vector<std::string> warnings;
@@ -178,7 +178,7 @@ TEST_CASE("a folder that cannot be written is warned about once") {
     CHECK(warnings.size() == 2);
 }
 
-TEST_CASE("no checkpoint claims a piece that a power cut takes away") {
+TEST_CASE("no checkpoint claims a piece that a power cut removes") {
     test::temp_dir const folder;
     checkpoint_store store(folder.path().string(), [](std::string const& text) { FAIL(text); });
     fake_block_device device(8 * piece_size);
@@ -205,7 +205,7 @@ TEST_CASE("no checkpoint claims a piece that a power cut takes away") {
     auto const first = what;
     write_piece(2);
 
-    SECTION("one that came after the flush") {
+    SECTION("one that arrived after the flush") {
         device.crash();
     }
     SECTION("one whose flush failed") {

@@ -102,7 +102,7 @@ TEST_CASE("verify = false: a deployment is done when it is durable") {
     image.close();
 }
 
-TEST_CASE("a device that holds the image already is not downloaded to") {
+TEST_CASE("nothing is downloaded to a device that already holds the image") {
     image_fixture image(image_mode::deploy);
     image.start();
     image.run_until(checking);
@@ -135,7 +135,7 @@ TEST_CASE("a deployment whose flush fails is not durable and is not read back") 
     CHECK_FALSE(image.saved());
 }
 
-TEST_CASE("a deployment fails when the disk does not hold what was written to it") {
+TEST_CASE("a deployment fails if the disk does not hold the written data") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();
     image.start_download();
@@ -153,7 +153,7 @@ TEST_CASE("a deployment fails when the disk does not hold what was written to it
     CHECK_FALSE(image.saved()); // or the next start would trust it
 }
 
-TEST_CASE("a deployment fails when it cannot be read back") {
+TEST_CASE("a deployment fails if it cannot be read back") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();
     device.fail(operation::read_medium, EIO);
@@ -162,7 +162,7 @@ TEST_CASE("a deployment fails when it cannot be read back") {
     expect_failed(image, failure_kind::verify);
 }
 
-TEST_CASE("a damaged piece is the peer's fault when the disk flushes well, and the disk's when it does not") {
+TEST_CASE("a damaged piece is the peer's fault if a flush succeeds, and the disk's if it fails") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();
     image.start_download();
@@ -311,7 +311,7 @@ TEST_CASE("a failed image is closed whether its device is still open or not") {
     CHECK(image.job->status().failure == "no space");
 }
 
-TEST_CASE("a failure of the last flush is told at the end") {
+TEST_CASE("a failure of the last flush is reported at the end") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();
     image.start_download();
@@ -324,7 +324,7 @@ TEST_CASE("a failure of the last flush is told at the end") {
     CHECK_FALSE(image.saved());
 }
 
-TEST_CASE("a report goes only from machines with a deployment; the port for reports only from those with a fleet") {
+TEST_CASE("only deployments send reports; only images with a fleet announce the port for reports") {
     SECTION("deploy") {
         image_fixture image(image_mode::deploy);
         image.report_port = [] { return std::uint16_t{4711}; };
@@ -334,7 +334,7 @@ TEST_CASE("a report goes only from machines with a deployment; the port for repo
         CHECK(image.swarm.spec.on_report_port);
         image.close();
     }
-    SECTION("deploy, with a fleet of its own") {
+    SECTION("deploy, with its own fleet") {
         image_fixture image(image_mode::deploy);
         image.wanted.fleet.expect = 3;
         image.report_port = [] { return std::uint16_t{4711}; };

@@ -61,7 +61,7 @@ TEST_CASE("an image whose device a guard refuses fails and names the guard") {
     }
 }
 
-TEST_CASE("a second image of the same torrent fails, and the first one is not touched") {
+TEST_CASE("a second image with the same torrent fails, and the first one is not affected") {
     image_fixture image(image_mode::seed);
     image.start();
     image.run_until(image_state::seeding);
@@ -81,7 +81,7 @@ TEST_CASE("a second image of the same torrent fails, and the first one is not to
     image.close();
 }
 
-TEST_CASE("an opened image tells what it is") {
+TEST_CASE("an opened image describes itself") {
     image_fixture image(image_mode::deploy);
     image.start();
     CHECK(image.state() == image_state::opening);
@@ -105,7 +105,7 @@ TEST_CASE("an opened image tells what it is") {
     CHECK(image.device_is_free());
 }
 
-TEST_CASE("an engine or a way that the device does not have is a warning") {
+TEST_CASE("an unavailable engine or direct I/O is a warning") {
     image_fixture image(image_mode::deploy);
     for (auto& profile : image.in_force.profiles) {
         profile.direct_io = direct_io_mode::on;
@@ -126,7 +126,7 @@ TEST_CASE("closing while the device is being opened waits for the worker, and th
         image.start();
         image.close();
     }
-    SECTION("in vain") {
+    SECTION("unsuccessfully") {
         std::filesystem::remove(image.device_path());
         image.start();
         image.close();

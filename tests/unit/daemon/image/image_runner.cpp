@@ -30,7 +30,7 @@ torrent_progress moving(torrent_progress::phase phase) {
 
 } // namespace
 
-TEST_CASE("an image tells how far it is, in numbers and in one line") {
+TEST_CASE("an image reports its progress, in numbers and in one line") {
     image_fixture image(image_mode::deploy);
     image.start();
     image.run_until(checking);
@@ -129,7 +129,7 @@ TEST_CASE("a reload changes peers, trackers, upload limit and profile of an imag
     image.close();
 }
 
-TEST_CASE("what a reload changes before the swarm is joined is there when it is") {
+TEST_CASE("a reload before the swarm is joined takes effect when it is joined") {
     image_fixture image(image_mode::seed);
     image.start();
     auto changed = image.wanted;
@@ -142,7 +142,7 @@ TEST_CASE("what a reload changes before the swarm is joined is there when it is"
     CHECK(image.swarm.calls == std::vector<std::string>{"add", "remove"});
 }
 
-TEST_CASE("an image's peers are those of the swarm, none outside of it") {
+TEST_CASE("an image's peers are those of the swarm, and none while it is outside the swarm") {
     image_fixture image(image_mode::seed);
     peer_status peer;
     peer.address = "10.0.0.1";

@@ -35,14 +35,14 @@ TEST_CASE("only an image that is flushed, or was complete when it was opened, is
     CHECK(before == std::vector{opening, flushing, verifying});
 }
 
-TEST_CASE("an image downloads after a check only, and is checked again only when it was complete") {
+TEST_CASE("an image downloads only after a check, and is checked again only if it was complete") {
     CHECK(after(checking) == "downloading failed closing");
     CHECK(after(downloading) == "flushing failed closing");
     CHECK(after(opening) == "checking flushing verifying seeding failed closing");
     CHECK(after(seeding) == "checking failed closing");
 }
 
-TEST_CASE("an image can fail and be closed at any time until it has ended, and nothing comes after that but closed") {
+TEST_CASE("an image can fail and be closed at any time until it has ended, and can then only become closed") {
     for (auto const state : all) {
         CAPTURE(to_string(state));
         CHECK(is_legal(state, failed) == !has_ended(state));

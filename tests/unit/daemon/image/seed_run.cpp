@@ -29,7 +29,7 @@ torrent_progress sent(std::int64_t bytes, int peers) {
 
 } // namespace
 
-TEST_CASE("verify = lazy: the source is served at once, and each piece is hashed before") {
+TEST_CASE("verify = lazy: the source is served at once, and each piece is hashed first") {
     image_fixture image(image_mode::seed);
     image.start();
     image.run_until(seeding);
@@ -42,7 +42,7 @@ TEST_CASE("verify = lazy: the source is served at once, and each piece is hashed
     CHECK(image.reports.sent.empty());
 }
 
-TEST_CASE("verify = none: the source is served as if it were right") {
+TEST_CASE("verify = none: the source is served without a check") {
     image_fixture image(image_mode::seed);
     image.wanted.verify_source = source_check::none;
     image.damage_last_piece();
@@ -63,7 +63,7 @@ TEST_CASE("verify = full: the source is read before the swarm is joined") {
     held.wait_until_waiting();
     CHECK(image.line() == "sda1: verifying 0%");
     CHECK(image.swarm.calls.empty());
-    SECTION("it is as the torrent says") {
+    SECTION("it matches the torrent") {
         held.release();
         image.run_until(seeding);
         CHECK(image.states == states{opening, verifying, seeding});
@@ -103,7 +103,7 @@ TEST_CASE("verify = full: the source is read before the swarm is joined") {
     CHECK(image.device_is_free());
 }
 
-TEST_CASE("a source in which a served piece differs is not served any more") {
+TEST_CASE("a source in which a served piece differs is no longer served") {
     image_fixture image(image_mode::seed);
     image.start();
     image.run_until(seeding);

@@ -29,7 +29,7 @@ struct watched_image : image_fixture {
 
 } // namespace
 
-TEST_CASE("a source that changes is not served any more") {
+TEST_CASE("a source that changes is no longer served") {
     watched_image image;
     image.start();
     image.run_until(image_state::seeding);
@@ -67,7 +67,7 @@ TEST_CASE("a source that changes while all of it is checked is not served") {
     CHECK(image.swarm.calls.empty());
 }
 
-TEST_CASE("allow_mounted: a source that is written to is served on, with one warning, and still watched") {
+TEST_CASE("allow_mounted: a source that is written to is still served and watched, with one warning") {
     watched_image image;
     image.wanted.allow_mounted = true;
     image.start();

@@ -37,7 +37,7 @@ TEST_CASE("a status line has the numbers of its state") {
     CHECK(status_line(idle) == "sda1: seeding");
 }
 
-TEST_CASE("a summary adds what is left or uploaded, and the cache once it was asked") {
+TEST_CASE("a summary adds the bytes left or uploaded, and the cache once its numbers are known") {
     auto status = status_of(image_state::downloading);
     CHECK(summary_line(status, {}) == "downloading 99%, 1 MiB/s, 1 peer, 3 MiB left, about 3s");
     status.peers = 0; // the rate of peers that have left says nothing

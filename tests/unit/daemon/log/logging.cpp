@@ -216,7 +216,7 @@ std::string received(unique_fd const& receiver) {
 
 } // namespace
 
-TEST_CASE("a journal entry has the fields that are given and no others") {
+TEST_CASE("a journal entry has the given fields and no others") {
     CHECK(journal_entry(log_level::info, {}, "hello") ==
           strings{"MESSAGE=hello", "PRIORITY=6", "SYSLOG_IDENTIFIER=seedbed"});
     CHECK(journal_entry(log_level::error, {"sda1", "/dev/sda1", "10.0.0.1:6881"}, "a=b") ==
@@ -305,7 +305,7 @@ TEST_CASE("messages before the start go to standard error from info up") {
           }) == strings{"debug yes"});
 }
 
-TEST_CASE("an image's name stands in front, device and peer do not show") {
+TEST_CASE("a line begins with the image's name and shows neither device nor peer") {
     CHECK(lines_of([] {
               start_logging(log_level::info);
               log_info({"sda1", "/dev/sda1", "10.0.0.1:6881"}, "hello");
@@ -375,7 +375,7 @@ TEST_CASE("threads log whole lines while the level changes") {
                                              {"info  image3", messages}});
 }
 
-TEST_CASE("a JOURNAL_STREAM that is not standard error is no journal") {
+TEST_CASE("a JOURNAL_STREAM other than standard error is not a journal") {
     auto const change = GENERATE(range(0, 8));
     CHECK(lines_of([change] {
               auto const right = stderr_stream();
@@ -394,7 +394,7 @@ TEST_CASE("a JOURNAL_STREAM that is not standard error is no journal") {
           }) == strings{"info  hello"});
 }
 
-TEST_CASE("the journal gets entries with their fields by its own protocol") {
+TEST_CASE("the journal receives entries with their fields in its own protocol") {
     auto const result = in_child([] {
         enter_empty_run();
         auto const receiver = bind_journal_socket();
@@ -465,7 +465,7 @@ TEST_CASE("threads' messages reach the journal with their own fields") {
     CHECK(result.out == expected);
 }
 
-TEST_CASE("what the journal does not take goes to standard error with its priority") {
+TEST_CASE("a message that the journal rejects goes to standard error with its priority") {
     enum class journal { absent, dead };
     auto const state = GENERATE(journal::absent, journal::dead);
     auto const result = in_child([state] {
@@ -490,7 +490,7 @@ TEST_CASE("what the journal does not take goes to standard error with its priori
     CHECK(result.err == "<3>sda1: bad?line\n<4>slow\n<6>hello\n<7>fine\n<7>finest\n");
 }
 
-TEST_CASE("a program's own place for messages gets them cleaned, from the level on that it asks for") {
+TEST_CASE("a program's own sink receives clean messages from its level up") {
     auto const result = in_child([] {
         std::string lines;
         start_logging(log_level::info, [&lines](log_level level, std::string_view line) {

@@ -53,7 +53,7 @@ TEST_CASE("a reload opens, closes and updates images and leaves the others alone
     CHECK(daemon.stop() == exit_ok);
 }
 
-TEST_CASE("a reload opens an image again that has failed, or whose .torrent is another one") {
+TEST_CASE("a reload opens an image again if it has failed or its .torrent has changed") {
     running_app daemon;
     daemon.images = {daemon.image("same"), daemon.image("other"), daemon.image("failed")};
     std::filesystem::rename(daemon.file("failed.img"), daemon.file("away"));
@@ -94,7 +94,7 @@ TEST_CASE("a .torrent that cannot be read at a reload keeps its image, and the r
                       ": No such file or directory (ENOENT); still serving the torrent that is "
                       "loaded"});
     }
-    SECTION("it is no torrent") {
+    SECTION("it is not a torrent") {
         std::ofstream(torrent) << "hello";
         daemon.reload();
         REQUIRE(daemon.lines("cannot read").size() == 1);
@@ -128,7 +128,7 @@ TEST_CASE("a reload changes memory, hash threads and the numbers of a profile in
     CHECK(threads_named("disk") == 7);
 }
 
-TEST_CASE("a reload changes where the daemon listens for peers and as a tracker") {
+TEST_CASE("a reload changes the addresses for peers and for the tracker") {
     running_app daemon;
     auto const tracker_at = [](std::uint16_t port) { return "listen = \"127.0.0.1:" + std::to_string(port) + "\"\n"; };
     auto const first = daemon.port;
@@ -154,7 +154,7 @@ TEST_CASE("a reload changes where the daemon listens for peers and as a tracker"
     CHECK_FALSE(is_open(tracker));
 }
 
-TEST_CASE("checkpoints go to the folder that a reload names, and nowhere without an interval") {
+TEST_CASE("checkpoints are saved in the folder that a reload names, and not at all without an interval") {
     running_app daemon;
     for (auto const* name : {"first", "second"}) {
         std::filesystem::create_directory(daemon.file(name));
@@ -249,7 +249,7 @@ TEST_CASE("signals during a reload cause one more reload") {
     CHECK(daemon.lines("reloading").size() == 2);
 }
 
-TEST_CASE("a stop during a reload opens nothing any more") {
+TEST_CASE("after a stop, a reload in progress opens nothing") {
     running_app daemon;
     daemon.images = {daemon.image("old")};
     daemon.start();
@@ -274,7 +274,7 @@ TEST_CASE("while it stops, a daemon neither reloads nor starts another stop") {
     CHECK(daemon.lines("stopped").size() == 1);
 }
 
-TEST_CASE("the service manager is told about start, reloads and stop, in their order") {
+TEST_CASE("the service manager is notified of the start, reloads and the stop, in order") {
     running_app daemon;
     daemon.images = {daemon.image("sda1")};
     daemon.start();

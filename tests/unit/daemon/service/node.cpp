@@ -27,7 +27,7 @@ settings small_settings() {
 
 } // namespace
 
-TEST_CASE("a node hands over each signal until it is shut down") {
+TEST_CASE("a node reports each signal until it is shut down") {
     test::temp_dir const folder;
     node daemon(small_settings(), folder.path().string(), [] {});
     daemon.signals().add(SIGUSR1);

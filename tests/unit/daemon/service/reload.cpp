@@ -79,7 +79,7 @@ TEST_CASE("reload: nothing is done for the same configuration") {
     CHECK(plan_reload(same, running(same.images), moved).empty());
 }
 
-TEST_CASE("reload: images are added and removed, and the others are left alone") {
+TEST_CASE("reload: images are added and removed, and unchanged images are left alone") {
     auto const before = with_images({image("sda1"), image("sda2")});
     auto const after = with_images({image("sda2"), image("sda3")});
     auto const plan = plan_reload(before, running(before.images), after);

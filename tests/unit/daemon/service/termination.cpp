@@ -116,7 +116,7 @@ TEST_CASE("an interrupted process ends by its signal") {
     CHECK(ended_by(status, SIGHUP));
 }
 
-TEST_CASE("a flag that is gone leaves the signals as it found them") {
+TEST_CASE("a flag restores the signals when it is destroyed") {
     auto const status = status_of([] {
         static_cast<void>(std::signal(SIGINT, SIG_IGN));
         { termination_flag const termination; }

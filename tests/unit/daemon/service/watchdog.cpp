@@ -57,7 +57,7 @@ struct watched {
 
 } // namespace
 
-TEST_CASE("the watchdog is fed at each look while nothing hangs") {
+TEST_CASE("the watchdog is fed at each check while nothing hangs") {
     watched daemon;
     CHECK(daemon.look(3) == 3);
     CHECK(daemon.limit == 20ms);

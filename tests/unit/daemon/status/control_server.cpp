@@ -90,7 +90,7 @@ std::string body(std::string const& answer) {
 
 } // namespace
 
-TEST_CASE("control server: what each path says") {
+TEST_CASE("control server: the response of each path") {
     temp_dir const folder;
     auto const socket = (folder / "s.sock").string();
     running_server server;
@@ -113,7 +113,7 @@ TEST_CASE("control server: what each path says") {
     CHECK(body(server.get(socket, "/status", "HEAD")).empty());
 }
 
-TEST_CASE("control server: what hangs is no good health") {
+TEST_CASE("control server: a hang is reported as unhealthy") {
     temp_dir const folder;
     auto const socket = (folder / "s.sock").string();
     running_server server;
@@ -157,7 +157,7 @@ TEST_CASE("control server: TCP serves metrics and health, and nothing else") {
     CHECK_THAT(server.get(port, "/healthz"), Contains("200 OK"));
 }
 
-TEST_CASE("control server: the socket comes, moves and goes") {
+TEST_CASE("control server: the socket is created, moved and removed") {
     temp_dir const folder;
     auto const first = (folder / "run" / "s.sock").string(); // a folder that is missing is made
     auto const second = (folder / "t.sock").string();
@@ -177,7 +177,7 @@ TEST_CASE("control server: the socket comes, moves and goes") {
     CHECK_FALSE(std::filesystem::exists(second));
 }
 
-TEST_CASE("control server: a socket that can not be had stops nothing, and is tried again") {
+TEST_CASE("control server: an unavailable socket stops nothing, and is retried") {
     temp_dir const folder;
     auto const socket = (folder / "s.sock").string();
     running_server other;
@@ -194,7 +194,7 @@ TEST_CASE("control server: a socket that can not be had stops nothing, and is tr
         server.apply((folder / "a" / "b" / "s.sock").string());
         CHECK_FALSE(std::filesystem::exists(folder / "a"));
     }
-    SECTION("something else stands there") {
+    SECTION("another file has its path") {
         auto const file = folder / "file";
         std::ofstream(file) << "mine";
         server.apply(file.string());

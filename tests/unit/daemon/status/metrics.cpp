@@ -87,7 +87,7 @@ TEST_CASE("metrics: the numbers of images") {
     CHECK(of("seedbed_pool_used_bytes") == "138412032");
 }
 
-TEST_CASE("metrics: how far an image's hosts are") {
+TEST_CASE("metrics: the progress of an image's hosts") {
     auto snapshot = sample_snapshot();
     snapshot.images[1].fleet = sample_fleet();
     auto const all = samples(to_metrics(snapshot));
@@ -103,7 +103,7 @@ TEST_CASE("metrics: how far an image's hosts are") {
     CHECK_FALSE(all.contains("seedbed_fleet_complete_hosts{image=\"win11\"}")); // nobody follows that
 }
 
-TEST_CASE("metrics: what grows is a counter and is called one, and nothing else is") {
+TEST_CASE("metrics: increasing values, and no others, are counters and named so") {
     auto const all = types(to_metrics(sample_snapshot()));
     CHECK(all.size() > 15);
     for (auto const& [name, type] : all) {

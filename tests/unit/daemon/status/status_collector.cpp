@@ -61,7 +61,7 @@ struct fake_daemon {
 
 } // namespace
 
-TEST_CASE("status collector: whoever asks waits for what libtorrent tells") {
+TEST_CASE("status collector: a request waits for libtorrent's answer") {
     fake_daemon daemon;
     daemon.collect();
     daemon.collect();
@@ -82,7 +82,7 @@ TEST_CASE("status collector: whoever asks waits for what libtorrent tells") {
     CHECK_FALSE(daemon.got[1].images[1].peers);
 }
 
-TEST_CASE("status collector: libtorrent is asked again after half a second only") {
+TEST_CASE("status collector: libtorrent is asked again only after half a second") {
     fake_daemon daemon;
     daemon.collect();
     daemon.answer_progress();
@@ -101,7 +101,7 @@ TEST_CASE("status collector: libtorrent is asked again after half a second only"
     CHECK(daemon.got.size() == 2);
 }
 
-TEST_CASE("status collector: nobody waits for longer than he has patience") {
+TEST_CASE("status collector: no request waits longer than its limit") {
     fake_daemon daemon;
     daemon.collect(20s);
     daemon.collect(30ms);
@@ -129,7 +129,7 @@ TEST_CASE("status collector: nobody waits for longer than he has patience") {
     CHECK(daemon.got[6].images[0].peers);
 }
 
-TEST_CASE("status collector: peers that take long are no silence of the network thread") {
+TEST_CASE("status collector: a slow list of peers does not count as a silent network thread") {
     fake_daemon daemon;
     daemon.collect(20ms);
     daemon.answer_progress();
@@ -138,7 +138,7 @@ TEST_CASE("status collector: peers that take long are no silence of the network 
     CHECK(daemon.got[0].silence == 0s);
 }
 
-TEST_CASE("status collector: an image that has gone is not waited for, and its peers are forgotten") {
+TEST_CASE("status collector: a request does not wait for a removed image, whose peers are forgotten") {
     fake_daemon daemon;
     daemon.collect();
     daemon.answer_progress();
@@ -158,7 +158,7 @@ TEST_CASE("status collector: an image that has gone is not waited for, and its p
     CHECK_FALSE(daemon.got[2].images.back().peers);
 }
 
-TEST_CASE("status collector: the last answer may be let go of on a worker, also after the end") {
+TEST_CASE("status collector: the last answer may be released on a worker, also after the end") {
     fake_daemon daemon;
     daemon.collect();
     daemon.answer_progress();

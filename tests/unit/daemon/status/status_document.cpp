@@ -10,7 +10,7 @@ using namespace seedbed::test;
 using Catch::Contains;
 using json = nlohmann::json;
 
-TEST_CASE("status document: what scripts rely on") {
+TEST_CASE("status document: the keys that scripts rely on") {
     auto const document = json::parse(to_status_document(sample_snapshot()));
     CHECK(document["format"] == 1);
     CHECK(document["version"] == "0.1.0");
@@ -61,7 +61,7 @@ TEST_CASE("status document: what scripts rely on") {
     CHECK(failed["engine"].is_null());
 }
 
-TEST_CASE("status document: who gets an image") {
+TEST_CASE("status document: the hosts of an image") {
     auto snapshot = sample_snapshot();
     snapshot.images[1].fleet = sample_fleet();
     auto const document = json::parse(to_status_document(snapshot));
@@ -92,7 +92,7 @@ TEST_CASE("status document: who gets an image") {
     CHECK_THAT(fleet["hosts"][2]["failure"].get<std::string>(), Contains("EIO"));
 }
 
-TEST_CASE("status document: one line, and valid whatever a device is called") {
+TEST_CASE("status document: one line, and valid whatever the name of a device") {
     auto snapshot = sample_snapshot();
     snapshot.images[0].status.device = "/dev/\xff\n\"x\\";
     auto const text = to_status_document(snapshot);
@@ -100,7 +100,7 @@ TEST_CASE("status document: one line, and valid whatever a device is called") {
     CHECK(json::parse(text)["images"][0]["device"] == "/dev/\xef\xbf\xbd\n\"x\\");
 }
 
-TEST_CASE("status document: what hangs is told") {
+TEST_CASE("status document: a hang is reported") {
     auto snapshot = sample_snapshot();
     SECTION("a device") {
         snapshot.hang = "win11: no operation on /dev/win11 has ended for 30 s";
@@ -144,8 +144,8 @@ TEST_CASE("status document: it can be read back") {
     CHECK(to_status_document(*read) == text);
 }
 
-TEST_CASE("status document: another version's") {
-    SECTION("keys that are not known, and keys that are missing") {
+TEST_CASE("status document: the document of another version") {
+    SECTION("unknown keys and missing keys") {
         auto const read = parse_status_document(
             R"({"format": 1, "new": [1], "images": [{"name": "a", "state": "seeding", "fleet": {}}]})");
         REQUIRE(read);
@@ -156,7 +156,7 @@ TEST_CASE("status document: another version's") {
         REQUIRE(read->images[0].fleet);
         CHECK(read->images[0].fleet->hosts.empty());
     }
-    SECTION("a state that is not known") {
+    SECTION("an unknown state") {
         auto const read = parse_status_document(R"({"format": 1, "images": [{"name": "a", "state": "dreaming"}]})");
         REQUIRE_FALSE(read);
         CHECK(read.error().message == "the state of a is 'dreaming', which this program does not know");

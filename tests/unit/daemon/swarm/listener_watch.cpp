@@ -45,7 +45,7 @@ TEST_CASE("listeners: a configured address that fails is an error, even if other
     CHECK(w.failure == "listen on 10.0.0.1:6881: Address already in use");
 }
 
-TEST_CASE("listeners: an address of a wildcard may fail, but not all of them") {
+TEST_CASE("listeners: some addresses of a wildcard may fail, but not all") {
     watched one;
     one.watch.failed(test::endpoint("192.0.2.1:6882"), "Address already in use", one.configured);
     one.watch.opened(test::endpoint("192.0.2.2:6882"));

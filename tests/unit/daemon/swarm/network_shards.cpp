@@ -45,7 +45,7 @@ TEST_CASE("network shards: consecutive addresses and those at a distance spread 
     }
 }
 
-TEST_CASE("network shards: a limit is divided by peers, and nothing of it is lost", "[shards]") {
+TEST_CASE("network shards: a limit is divided by peers, and all of it is used", "[shards]") {
     CHECK(divide_limit(0, {3, 1}, 1) == parts{0, 0});
     CHECK(divide_limit(100, {7}, 1) == parts{100});
     CHECK(divide_limit(100, {3, 1}, 1) == parts{75, 25});

@@ -75,7 +75,8 @@ TEST_CASE("piece offers: a requested piece is withheld from the other peers") {
     CHECK(t.told == 4);
 }
 
-TEST_CASE("piece offers: a peer is not told of a piece that it has, cannot understand, or does not need") {
+TEST_CASE(
+    "piece offers: no message about a piece is sent to a peer that has it, does not need it or does not understand") {
     swarm t(4);
     auto const a = t.join();
     auto const deaf = t.join(false);
@@ -93,7 +94,7 @@ TEST_CASE("piece offers: a peer is not told of a piece that it has, cannot under
     CHECK(t.hidden[a] == set{3});
 }
 
-TEST_CASE("piece offers: a peer that connects or understands later is told of all withheld pieces") {
+TEST_CASE("piece offers: a peer that connects or understands later learns of all withheld pieces") {
     swarm t(4);
     auto const a = t.join();
     t.offers.requested(a, 0);

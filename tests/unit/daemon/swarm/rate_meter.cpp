@@ -5,7 +5,7 @@
 using seedbed::rate_meter;
 using namespace std::chrono_literals;
 
-TEST_CASE("a rate is that of the last readings, not of the whole transfer") {
+TEST_CASE("a rate is an average of the last readings, not of the whole transfer") {
     rate_meter meter;
     rate_meter::clock::time_point const began{};
     CHECK(meter.add(began, 7000) == 0);
@@ -32,7 +32,7 @@ TEST_CASE("each of several rare readings is compared with the one before") {
     CHECK(meter.add(began + 8s, 4000) == 0);
 }
 
-TEST_CASE("a rate starts anew after a gap and when the counter goes back") {
+TEST_CASE("a rate starts again after a gap and when the counter decreases") {
     rate_meter meter;
     rate_meter::clock::time_point const began{};
     CHECK(meter.add(began, 0) == 0);

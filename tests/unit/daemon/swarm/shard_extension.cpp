@@ -79,7 +79,7 @@ struct guest_test {
 
 } // namespace
 
-TEST_CASE("shard gate: a peer of this shard stays, and is told nothing") {
+TEST_CASE("shard gate: a peer of this shard stays, and gets no message") {
     gate_test t;
     auto const from = address_at(0);
     auto const peer = t.connect(from);
@@ -96,7 +96,7 @@ TEST_CASE("shard gate: a peer of this shard stays, and is told nothing") {
     });
 }
 
-TEST_CASE("shard gate: a peer of another shard is told its port, and disconnected once it has told its own") {
+TEST_CASE("shard gate: a peer of another shard is sent that shard's port, and disconnected once it has sent its own") {
     gate_test t;
     auto const from = address_at(1);
     auto const peer = t.connect(from);
@@ -111,7 +111,7 @@ TEST_CASE("shard gate: a peer of another shard is told its port, and disconnecte
     CHECK_FALSE(t.places->has(endpoint(from).address()));
 }
 
-TEST_CASE("shard gate: a peer of another shard that says nothing is disconnected") {
+TEST_CASE("shard gate: a silent peer of another shard is disconnected") {
     gate_test t;
     auto const peer = t.connect(address_at(1));
     t.loop.run_until([&] { return peer->closed; }, std::chrono::seconds(20));
@@ -131,7 +131,7 @@ TEST_CASE("shard guest: connects to the shard that it is referred to, once per c
     CHECK_FALSE(wrong->connected);
 }
 
-TEST_CASE("shard guest: a value that is no port is ignored") {
+TEST_CASE("shard guest: a value that is not a port is ignored") {
     guest_test t;
     auto const right = wire_peer::create(t.loop.context, t.image.torrent());
     right->accept(endpoint(3, 7000));

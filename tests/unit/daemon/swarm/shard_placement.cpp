@@ -23,7 +23,7 @@ struct placed {
 
 } // namespace
 
-TEST_CASE("shard placement: all machines of an address are at their home", "[shards]") {
+TEST_CASE("shard placement: all machines of an address are at their home shard", "[shards]") {
     placed p;
     CHECK_FALSE(p.places.has(p.peer));
     CHECK(p.places.admit(p.home, p.peer, p.now));
@@ -36,7 +36,7 @@ TEST_CASE("shard placement: all machines of an address are at their home", "[sha
     CHECK_FALSE(p.places.has(p.peer));
 }
 
-TEST_CASE("shard placement: a peer that cannot be reached from home stays where it came while it is connected",
+TEST_CASE("shard placement: a peer that its home shard cannot reach stays at the other shard while it is connected",
           "[shards]") {
     placed p;
     CHECK_FALSE(p.places.admit(p.other, p.peer, p.now));
@@ -61,7 +61,7 @@ TEST_CASE("shard placement: an old refusal does not count", "[shards]") {
     CHECK(p.places.admit(p.other, p.peer, p.now + 305s));
 }
 
-TEST_CASE("shard placement: addresses that never come again are forgotten", "[shards]") {
+TEST_CASE("shard placement: addresses that do not return are forgotten", "[shards]") {
     placed p;
     REQUIRE(p.places.admit(p.home, p.peer, p.now));
     for (std::uint32_t i = 0; i < 100'000; ++i) {

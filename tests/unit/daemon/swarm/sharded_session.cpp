@@ -153,7 +153,7 @@ TEST_CASE("sharded session: the events of two sessions are those of one torrent"
     CHECK(t.seed.listener.events.back() == "removed");
 }
 
-TEST_CASE("sharded session: a peer at the wrong shard is told the right port, and its home connects to it") {
+TEST_CASE("sharded session: a peer at the wrong shard is sent the right port, and its home shard connects to it") {
     two_shard_test t;
     t.add();
     auto const from = address_at(1);
@@ -172,7 +172,7 @@ TEST_CASE("sharded session: a peer at the wrong shard is told the right port, an
     CHECK(home->extension_handshake->find_key("sb_shard") == nullptr);
 }
 
-TEST_CASE("sharded session: a target that knows only the wrong port ends at its own shard") {
+TEST_CASE("sharded session: a target that knows only the wrong port ends up at its own shard") {
     for (int const port : {first_port, first_port + 1}) { // one of them is the wrong one
         two_shard_test t;
         t.add();

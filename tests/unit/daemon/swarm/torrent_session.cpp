@@ -132,7 +132,7 @@ TEST_CASE("session: a seed is removed without a report of its pieces") {
     CHECK(t.seed.listener.events.back() == "removed");
 }
 
-TEST_CASE("session: a torrent that is removed before libtorrent has added it is removed all the same") {
+TEST_CASE("session: a torrent that is removed before libtorrent has added it is still removed") {
     seed_test t;
     t.seed.add(t.store.checked_spec());
     t.seed.session.remove(session_with_torrent::number);

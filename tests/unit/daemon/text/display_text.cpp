@@ -5,7 +5,7 @@
 using namespace seedbed;
 using lines = std::vector<std::string>;
 
-TEST_CASE("a progress bar is full at the end only") {
+TEST_CASE("a progress bar is full only at the end") {
     CHECK(progress_bar(0, 12) == "[..........]");
     CHECK(progress_bar(0.56, 12) == "[#####.....]");
     CHECK(progress_bar(0.9999, 12) == "[#########.]");

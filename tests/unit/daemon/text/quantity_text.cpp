@@ -29,7 +29,7 @@ TEST_CASE("a rate has the format of a size") {
     CHECK(format_rate(largest) == "4194304 TiB/s");
 }
 
-TEST_CASE("a rate is of the bytes moved in a time") {
+TEST_CASE("a rate is the bytes moved divided by the time") {
     CHECK(format_rate(4 << 20, 2) == "2 MiB/s");
     CHECK(format_rate(5, 10) == "1 B/s");
     CHECK(format_rate(4, 10) == "0 B/s");
@@ -63,13 +63,13 @@ TEST_CASE("a longer duration has its two largest units") {
     CHECK(format_duration(1500ms) == "1.5s");
 }
 
-TEST_CASE("a duration that is none is said as one") {
+TEST_CASE("a negative, undefined or infinite duration has a text") {
     CHECK(format_duration(-3.0) == "0s");
     CHECK(format_duration(not_a_number) == "0s");
     CHECK(format_duration(infinity) == "11574074d01h");
 }
 
-TEST_CASE("a percentage is rounded down, and 100% at the end only") {
+TEST_CASE("a percentage is rounded down, and is 100% only at the end") {
     CHECK(format_percent(0.0) == "0%");
     CHECK(format_percent(0.0099) == "0%");
     CHECK(format_percent(0.01) == "1%");

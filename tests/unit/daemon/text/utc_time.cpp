@@ -8,7 +8,7 @@ using namespace seedbed;
 using namespace std::chrono_literals;
 using std::chrono::system_clock;
 
-TEST_CASE("a UTC time is written as RFC 3339 has it") {
+TEST_CASE("a UTC time is written as in RFC 3339") {
     CHECK(format_utc(system_clock::time_point{}) == "1970-01-01T00:00:00Z");
     CHECK(format_utc(system_clock::time_point{} + 951'782'399s) == "2000-02-28T23:59:59Z");
     CHECK(format_utc(system_clock::time_point{} + 951'868'799s + 900ms) == "2000-02-29T23:59:59Z");
