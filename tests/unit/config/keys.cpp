@@ -1,4 +1,4 @@
-// The table of keys: what stands in a row holds for the reader, for reloads and for the installed file.
+// The key table: each row applies to the reader, to reloads and to the installed file.
 
 #include <algorithm>
 #include <set>
@@ -17,7 +17,7 @@ using namespace seedbed::test;
 
 namespace {
 
-/// A configuration in which the key alone is other than the default.
+/// A configuration in which only this key differs from its default.
 settings with_other_value(config_key<settings> const& key) {
     return good("[" + key.table + "]\n" + key.name + " = " + other_value(key) + "\n");
 }
@@ -123,7 +123,7 @@ std::string section(std::string const& text, std::string const& heading, std::si
 
 TEST_CASE("keys: the installed file shows each key with its default, and no other key") {
     auto const text = content(installed);
-    // That there is no other: unknown keys are refused.
+    // No other key: unknown keys are refused.
     auto const shown = accepted(parse_settings(uncommented(text), installed));
     for (auto const& key : daemon_keys()) {
         CAPTURE(key.path());

@@ -40,7 +40,7 @@ TEST_CASE("load: a link and its target are one file") {
           lines{name + ":9: image.device: '" + (folder / "b").string() + "' is the same file as at " + name + ":4"});
     CHECK(refused(two("ha", "xy")) ==
           lines{name + ":8: image.torrent: '" + (folder / "a").string() + "' is the same file as at " + name + ":3"});
-    CHECK(refused(two("xy", "aa")).size() == 1); // one error, not a second one about the same file
+    CHECK(refused(two("xy", "aa")).size() == 1); // one error, and no second one about the same file
     CHECK(two("xy", "ac"));
     CHECK(two("xy", "pq")); // neither exists
 }

@@ -136,7 +136,7 @@ TEST_CASE("load: the sizes of pool and cache") {
     CHECK(good("memory.cache = '0'").memory.cache == 0);
     CHECK(good("memory.cache = '1 TiB'").memory.cache == 1LL << 40);
     CHECK(good("memory.pool = '16 MiB'\nmemory.cache = '1 GiB'").memory.cache ==
-          1 << 30); // a limit above the pool is no error
+          1 << 30); // a limit above the pool is not an error
 }
 
 TEST_CASE("load: each number of cache shards is a power of two") {

@@ -227,7 +227,7 @@ TEST_CASE("overlapping calls that run at the same time are counted if one of the
             return device.read(0, buffer).has_value();
         });
         held_reads.wait_until_waiting();
-        REQUIRE(device.write(20, filled(10, 1))); // beside it
+        REQUIRE(device.write(20, filled(10, 1))); // next to it
         bytes buffer = filled(20, 0);
         REQUIRE(device.read_medium(0, buffer)); // two reads are no conflict
         REQUIRE(device.flush());
@@ -236,6 +236,6 @@ TEST_CASE("overlapping calls that run at the same time are counted if one of the
         CHECK(device.overlaps() == 1);
     }
     CHECK(read.get());
-    REQUIRE(device.write(0, filled(20, 1))); // nothing else runs any more
+    REQUIRE(device.write(0, filled(20, 1))); // no other call runs
     CHECK(device.overlaps() == 1);
 }

@@ -22,7 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 using clock_type = std::chrono::steady_clock;
 
-/// Pieces of 256 blocks in one extent, so that little of a piece is long without its end.
+/// Pieces of 256 blocks in one extent, so that a long run does not complete its piece.
 image_plan large(std::uint32_t seed, milliseconds delay, std::int64_t length = 4096 * kib) {
     image_plan plan;
     plan.seed = seed;
@@ -39,7 +39,7 @@ image_plan large(std::uint32_t seed, milliseconds delay, std::int64_t length = 4
 
 TEST_CASE("each image's blocks leave after its own delay") {
     test_backend shared;
-    std::uint32_t const turn = GENERATE(0U, 1U, 2U); // each is once the last that the flusher looks at
+    std::uint32_t const turn = GENERATE(0U, 1U, 2U); // each is once the last one that the flusher checks
     auto& slow = shared.add(large(1 + turn, milliseconds(600'000)));
     auto& quick = shared.add(large(1 + (turn + 1) % 3, milliseconds(40)));
     auto& quicker = shared.add(large(1 + (turn + 2) % 3, milliseconds(10)));
@@ -52,7 +52,8 @@ TEST_CASE("each image's blocks leave after its own delay") {
         auto const begin = clock_type::now();
         auto const waits = session.write(slow_storage, 0, round * 2 * block_size, data);
         auto const second = session.write(quick_storage, 0, round * 2 * block_size, data);
-        auto const first = session.write(quicker_storage, 0, round * 2 * block_size, data); // sooner than who sleeps
+        auto const first = session.write(quicker_storage, 0, round * 2 * block_size,
+                                         data); // due before the one that the flusher sleeps for
         session.run_until(first);
         CHECK(clock_type::now() - begin >= milliseconds(10));
         session.run_until(second);
@@ -74,7 +75,7 @@ TEST_CASE("the blocks of an image that is no longer served leave in time") {
     auto const storage = session.add(image);
     shared.shared->remove_image(image.key());
     auto const write = session.write(storage, 0, 0, pattern(block_size, 5));
-    session.run_until(write); // fails after a minute where nobody looks after it
+    session.run_until(write); // fails after a minute if no thread flushes it
     CHECK(write->ok());
 }
 
@@ -119,13 +120,13 @@ TEST_CASE("reads alone fill the whole pool, and writes take it from them") {
         t.session.read(t.storage, i / 256, i % 256 * block_size, block_size);
         if (i % 8 == 0) {
             t.session.run_all();
-            t.session.forget_ended(); // a peer has it: libtorrent's block is given back with the handler
+            t.session.forget_ended(); // a peer has received it: the handler returns libtorrent's block
         }
     }
     t.session.run_all();
     CHECK(cached() * 100 >= blocks * 87);
     CHECK(cached() <= blocks);
-    // What was read last is still there.
+    // The last blocks read are still cached.
     t.image.device->clear_accesses();
     t.session.read(t.storage, 0, (2 * blocks - 1) * block_size, block_size);
     t.session.run_all();
@@ -252,7 +253,7 @@ TEST_CASE("pool and cache change their size under load") {
             auto const data = pattern(static_cast<std::size_t>(length), round);
             session.write(storage, piece, start, data);
             session.read(storage, piece, start, length)->then = [data](outcome& got) { CHECK(got.data == data); };
-            session.stop(storage); // a later write would be seen
+            session.stop(storage); // otherwise a later write would be seen
             if (round % 16 == 0) {
                 session.run_all();
                 CHECK(image.stream(offset, length) == data);
@@ -273,7 +274,7 @@ TEST_CASE("a session that ends makes waiting blocks leave") {
         auto storage = session.add(image);
         session.write(storage, 0, 0, pattern(block_size, 5));
         storage.reset();
-        session.io.reset(); // waits for it
+        session.io.reset(); // waits for the write
     }
     CHECK(image.stream(0, block_size) == pattern(block_size, 5));
 }

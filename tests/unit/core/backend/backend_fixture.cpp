@@ -201,7 +201,7 @@ io_profile image_plan::profile() const {
     made.read_ahead = read_ahead;
     made.elevator = elevator;
     made.backlog_runs = elevator ? 4 : 1;
-    made.io_engine = io_engine_kind::threads; // a fake device has no other
+    made.io_engine = io_engine_kind::threads; // a fake device has no other engine
     return made;
 }
 
@@ -316,7 +316,7 @@ test_image& test_backend::add(image_plan const& plan) {
 bool test_backend::all_given_back() const {
     eventually([this] { return shared->hash_workers().current_progress().pending == 0; });
     for (auto const& image : images) {
-        // Read-ahead that nobody waits for, and the last steps of whoever has ended the last job.
+        // Read-ahead without a waiter, and the last steps of the worker that has ended the last job.
         eventually([&image] { return image->io().progress().pending == 0 && !image->io().has_unwritten(); });
         shared->cache().drop_clean(image->io().number());
     }
@@ -358,7 +358,7 @@ void test_session::enter(outcome& what, lt::storage_error const& error) {
 
 namespace {
 
-/// Calls what.then with the thread checked; to be the last thing a handler does.
+/// Calls what.then and checks the thread; must be the last action of a handler.
 void leave(outcome& what, std::thread::id expected) {
     what.wrong_thread = what.wrong_thread || std::this_thread::get_id() != expected;
     if (what.then) {
@@ -385,7 +385,7 @@ outcome_ptr test_session::read(lt::storage_index_t storage, int piece, int start
 outcome_ptr test_session::write(lt::storage_index_t storage, int piece, int start, std::span<std::byte const> data,
                                 std::shared_ptr<lt::disk_observer> observer) {
     return post([&](outcome_ptr const& what) {
-        // A copy that is gone when the call returns, as libtorrent's receive buffer is.
+        // A copy that is destroyed when the call returns, like libtorrent's receive buffer.
         bytes const copy(data.begin(), data.end());
         what->pause = io->async_write(storage, {lt::piece_index_t{piece}, start, static_cast<int>(copy.size())},
                                       chars(copy), std::move(observer),
@@ -539,7 +539,7 @@ void test_session::run_until(std::function<bool()> const& condition) {
 void test_session::run_all() {
     run_until([this] { return std::ranges::all_of(m_outcomes, [](auto const& what) { return what->done(); }); });
     context.restart();
-    // Returns by itself: with no job outstanding nothing may keep the context running.
+    // Returns by itself: without outstanding jobs, the context must not keep running.
     context.run_for(std::chrono::minutes(1));
     if (!context.stopped()) {
         FAIL("the io_context has work although no job is outstanding");

@@ -39,7 +39,7 @@ inline constexpr std::int32_t kib = 1024;
 
 enum class torrent_kind { v1, hybrid, v2 };
 
-/// What an image is made of.
+/// The layout of an image.
 struct image_plan {
     torrent_kind kind = torrent_kind::v1;
     std::int32_t piece_length = 64 * kib;
@@ -56,7 +56,7 @@ struct image_plan {
     [[nodiscard]] io_profile profile() const;
 };
 
-/// The ways in which the engine can be told to work; every promise holds with each.
+/// The configurations of the engine; every promise holds with each.
 struct engine_way {
     char const* name;
     std::int64_t coalesce;
@@ -71,30 +71,30 @@ struct engine_way {
     [[nodiscard]] backend_options options() const;
 };
 [[nodiscard]] std::vector<engine_way> engine_ways();
-/// Prints its name where a check fails.
+/// Prints its name if a check fails.
 std::ostream& operator<<(std::ostream& to, engine_way const& way);
 
-/// Waits for what happens on another thread and has no event: fails the test after a minute.
+/// Waits for a condition on another thread that has no event; fails the test after a minute.
 void eventually(std::function<bool()> const& condition);
 
-/// An image on a fake device that is full of a pattern, gaps included; its torrent has the true hashes of that.
+/// An image on a fake device filled with a pattern, gaps included; its torrent has the true hashes.
 /// The device ends 4 KiB behind the last extent.
 struct test_image {
-    /// \param shared serves it; without one there is only the image on its device.
+    /// \param shared serves the image; without it, only the image on its device exists.
     explicit test_image(image_plan made_as, backend* shared = nullptr);
 
     /// The torrent's stream as the device holds it; padding is zeros.
     [[nodiscard]] bytes stream() const;
     [[nodiscard]] bytes stream(std::int64_t offset, std::int64_t length) const;
     [[nodiscard]] std::vector<extent> slices(std::int64_t stream_offset, std::int64_t length) const;
-    /// Writes to the device, past the engine; padding is left out. What a flush has not made durable.
+    /// Writes to the device, past the engine, without padding. The data is not durable.
     void put(std::int64_t stream_offset, std::span<std::byte const> data) const;
     [[nodiscard]] image_io& io() const { return served->io(); }
     [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
     [[nodiscard]] std::int32_t piece_size(int piece) const { return storage->piece_size(piece); }
     [[nodiscard]] lt::sha1_hash key() const { return backend::key_of(storage->torrent()); }
 
-    /// Changes the number of the queue's threads and nothing else.
+    /// Changes only the number of the queue's threads.
     void set_threads(int threads) const;
 
     image_plan plan;
@@ -103,23 +103,23 @@ struct test_image {
     std::shared_ptr<image_device> storage; ///< the same, if there is one
     fake_block_device* device = nullptr;   ///< the storage's
 
-    /// A v1 image with gaps, extents that are no multiple of a block, some shorter than a block, one larger than a
+    /// A v1 image with gaps, extents that are not multiples of a block, some shorter than a block, one larger than a
     /// piece, and a short last piece.
     [[nodiscard]] static image_plan awkward(int threads = 2, bool read_only = false);
-    /// Files shorter than a block, of a piece, and of several pieces with a short end.
+    /// Files shorter than a block, as long as a piece, and as long as several pieces with a short end.
     [[nodiscard]] static image_plan with_padding(torrent_kind kind);
 };
 
 /// \p data with zeros where the stream from \p stream_offset on is padding.
 [[nodiscard]] bytes without_padding(test_image const& image, std::int64_t stream_offset, bytes data);
-/// Whether the device is as at first wherever no extent is.
+/// Whether the device is unchanged outside the extents.
 [[nodiscard]] bool gaps_untouched(test_image const& image);
 
 /// How an operation ended.
 struct outcome {
     int calls = 0;             ///< of the handler
     bool within_post = false;  ///< the handler was called from within the posting call
-    bool wrong_thread = false; ///< it was called on another thread than the session's
+    bool wrong_thread = false; ///< the handler was not called on the session's thread
     int order = -1;            ///< of the handler among all of its session
     bool pause = false;        ///< what async_write returned
     lt::storage_error error;
@@ -130,11 +130,11 @@ struct outcome {
     std::vector<lt::sha256_hash> block_hashes;
     std::string text;                   ///< a path or a name
     int number = -1;                    ///< a piece or a file
-    std::function<void(outcome&)> then; ///< called by the handler, where set
+    std::function<void(outcome&)> then; ///< called by the handler, if set
 
     [[nodiscard]] bool done() const { return calls > 0; }
     [[nodiscard]] bool ok() const { return calls == 1 && !error; }
-    /// errno of the error, 0 where there is none; -1 where the handler was not called exactly once.
+    /// errno of the error, 0 without an error, -1 if the handler was not called exactly once.
     [[nodiscard]] int code() const { return calls == 1 ? error.ec.value() : -1; }
 };
 using outcome_ptr = std::shared_ptr<outcome>;
@@ -150,7 +150,7 @@ public:
     outcome_ptr read(lt::storage_index_t storage, int piece, int start, int length);
     outcome_ptr write(lt::storage_index_t storage, int piece, int start, std::span<std::byte const> data,
                       std::shared_ptr<lt::disk_observer> observer = {});
-    /// A write that says \p length, whatever it is.
+    /// A write that claims \p length, even an invalid one.
     outcome_ptr bad_write(lt::storage_index_t storage, int piece, int start, int length);
     outcome_ptr hash(lt::storage_index_t storage, int piece, lt::disk_job_flags_t flags = lt::disk_interface::v1_hash,
                      int v2_blocks = 0);
@@ -164,7 +164,7 @@ public:
     outcome_ptr rename(lt::storage_index_t storage, int file, std::string const& name);
     outcome_ptr erase(lt::storage_index_t storage);
 
-    /// Runs handlers until \p condition holds; fails the test where nothing happens for a minute.
+    /// Runs handlers until \p condition holds; fails the test if nothing happens for a minute.
     void run_until(std::function<bool()> const& condition);
     void run_until(outcome_ptr const& what) {
         run_until([&what] { return what->done(); });
@@ -186,7 +186,7 @@ public:
 private:
     template <class Post>
     outcome_ptr post(Post const& how);
-    /// What every handler begins with.
+    /// The beginning of every handler.
     void enter(outcome& what, lt::storage_error const& error = {});
 
     bool m_posting = false;
@@ -199,12 +199,12 @@ struct test_backend {
     explicit test_backend(std::int64_t pool_bytes = 64LL << 20, int hash_threads = 2, backend_options options = {})
         : shared(std::make_shared<backend>(pool_bytes, hash_threads, options)) {}
     test_image& add(image_plan const& plan);
-    /// With nothing outstanding: drops what is cached, and says whether no block is held by anybody and the cache's
-    /// tables agree. Waits for workers that are on their way out.
+    /// Without outstanding jobs: drops the cached blocks, and returns whether no block is in use and the cache's
+    /// tables agree. Waits for workers that are about to finish.
     [[nodiscard]] bool all_given_back() const;
 
     std::shared_ptr<backend> shared;
-    std::vector<std::unique_ptr<test_image>> images; ///< gone before the backend: see backend::make_image()
+    std::vector<std::unique_ptr<test_image>> images; ///< destroyed before the backend: see backend::make_image()
 };
 
 /// One image, one session.

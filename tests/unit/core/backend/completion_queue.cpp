@@ -101,7 +101,7 @@ TEST_CASE("no job and no wake-up is lost between threads") {
             });
         }
         while (taken < count * threads) {
-            woken.acquire(); // hangs where a wake is lost
+            woken.acquire(); // hangs if a wake-up is lost
             ++wakes;
             for (auto const number : numbers(queue.take())) {
                 auto& before = last[static_cast<std::size_t>(number % threads)];

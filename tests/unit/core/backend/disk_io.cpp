@@ -34,7 +34,7 @@ struct counting_observer final : lt::disk_observer {
     }
 };
 
-/// Lets the held operations go when \p count of them wait; for a network thread that is itself waiting.
+/// Releases the held operations when \p count of them wait; for a network thread that is itself waiting.
 std::jthread release_when_waiting(fake_block_device::held_operations& held, int count) {
     return std::jthread([&held, count] {
         held.wait_until_waiting(count);
@@ -64,10 +64,10 @@ TEST_CASE("after an abort writes still reach the device, and jobs that have not 
     auto const hash_behind = t.session.hash(t.storage, 2);
     auto const write_behind = t.write(2, 0, 9);
     if (wait) {
-        t.session.io->abort(false); // so that the release below can not come before it
+        t.session.io->abort(false); // so that the release below cannot precede it
         auto const releaser = release_when_waiting(held, 1);
         t.session.io->abort(true);
-        // All workers are done before any handler has run.
+        // All workers finish before the first handler runs.
         CHECK(t.image.stream(64 * kib, block_size) == t.block(1, 0, 8));
         CHECK_FALSE(begun->done());
     } else {
@@ -118,7 +118,7 @@ TEST_CASE("a session may be destroyed with jobs outstanding: its writes complete
     CHECK(fence->calls == 0);
     CHECK(last->calls == 0);
     CHECK(shared.all_given_back());
-    // Neither a job nor a storage is left that would own the image.
+    // No job and no storage is left that owns the image.
     shared.shared->remove_image(image.key());
     shared.images.clear();
     CHECK(watch.expired());
@@ -146,7 +146,7 @@ TEST_CASE("a torrent may be removed with jobs outstanding, and its index used ag
     t.storage.reset();
     t.storage = t.session.add(t.image);
     CHECK(static_cast<lt::storage_index_t>(t.storage) == index);
-    // Its fence is its own.
+    // Its fence is separate.
     auto const fresh = t.session.stop(t.storage);
     t.session.run_until(fresh);
     CHECK_FALSE(stop->done());
@@ -188,13 +188,13 @@ TEST_CASE("an image that was removed serves the torrents that have it, and no ne
     CHECK_FALSE(t.shared.shared->find_image(t.image.key()));
     auto const late = t.session.add(t.image);
     auto const old_read = t.session.read(t.storage, 0, 0, 100);
-    auto const old_write = t.write(1, 0, 5); // leaves when its time has come, though the backend serves it no more
+    auto const old_write = t.write(1, 0, 5); // leaves after the delay, although the backend no longer serves the image
     auto const new_read = t.session.read(late, 0, 0, 100);
     t.session.run_all();
     CHECK(old_read->ok());
     CHECK(new_read->code() == ENODEV);
     CHECK(old_write->ok());
-    // It may come back while it is in use.
+    // It may be added again while it is in use.
     auto held = t.image.device->hold(operation::read);
     auto const during = t.session.read(t.storage, 3, 0, 100);
     CHECK(t.shared.shared->add_image(t.image.served));
@@ -253,7 +253,7 @@ TEST_CASE("writes that fail at once do not count as waiting") {
     auto held = t.image.device->hold(operation::write);
     CHECK_FALSE(t.write(0, 0, 1)->pause);
     CHECK_FALSE(t.write(0, block_size, 1)->pause);
-    CHECK_FALSE(t.write(0, 2 * block_size, 1)->pause); // three quarters: there is another torrent
+    CHECK_FALSE(t.write(0, 2 * block_size, 1)->pause); // three quarters: another torrent exists
     CHECK(t.write(1, 0, 1)->pause);
     held.release();
     t.session.run_all();
@@ -282,7 +282,7 @@ TEST_CASE("a sixteenth of the pool is reserved from writes, whatever the session
     CHECK_FALSE(t.write(1, 0, 1)->pause);
     CHECK_FALSE(t.write(2, 0, 1)->pause);
     CHECK(t.write(0, block_size, 1)->pause);
-    // What was sent already has a place beyond the pool's size, and so has what a peer waits for.
+    // Data that was already sent has room beyond the pool's size, and so have blocks that a peer waits for.
     t.write(1, block_size, 1);
     auto const read = t.session.read(t.storage, 3, 0, 100);
     t.session.run_until(read);
@@ -314,14 +314,14 @@ TEST_CASE("counters of finished and waiting jobs") {
 
     auto held = t.image.device->hold(operation::write);
     t.write(1, 0, 2);
-    held.wait_until_waiting(1); // else the second takes the first one's place
+    held.wait_until_waiting(1); // otherwise the second one replaces the first
     t.write(1, 0, 3);
     t.session.stop(t.storage);
     t.session.read(t.storage, 0, 0, 100);
     CHECK(t.session.counter(lt::counters::num_write_jobs) == 2);
     CHECK(t.session.counter(lt::counters::num_read_jobs) == 1);
     CHECK(t.session.counter(lt::counters::num_jobs) == 4);
-    // A worker may still be on its way out of the last job.
+    // A worker may not have left the last job yet.
     eventually([&t] { return t.session.counter(lt::counters::queued_disk_jobs) == 2; });
     CHECK(t.session.counter(lt::counters::disk_blocks_in_use) == 2);
     held.release();
@@ -392,7 +392,7 @@ TEST_CASE("each session's handlers run on its own context, even if its write wai
     CHECK(c->ok());
     CHECK(t.image.stream(64 * kib, block_size) == pattern(block_size, 3));
     CHECK(t.image.device->overlaps() == 0);
-    CHECK(t.image.device->accesses(operation::write).size() == 2); // the newest took the second one's place
+    CHECK(t.image.device->accesses(operation::write).size() == 2); // the newest one replaced the second
     CHECK(t.first.counter(lt::counters::num_blocks_written) == 2);
     CHECK(t.second.counter(lt::counters::num_blocks_written) == 1);
     CHECK(t.first.all_ended_well());
@@ -439,7 +439,7 @@ TEST_CASE("sessions on separate threads share images, devices and workers") {
                 session.read(storage, own_piece, start, block_size)->then = [&ok, wanted](outcome& got) {
                     ok = ok && got.data == wanted;
                 };
-                // A fence, since a later write under way would be seen in part.
+                // A fence, since a concurrent later write would be seen in part.
                 session.stop(storage);
                 break;
             }

@@ -46,7 +46,7 @@ constexpr int fences = 8;
 TEST_CASE("a fence waits for all earlier jobs and holds all later ones") {
     auto plan = test_image::awkward(8);
     if (GENERATE(false, true)) {
-        // Nothing is written before its time but because of the fence.
+        // Only the fence makes blocks leave early.
         plan.coalesce = 1024 * kib;
         plan.delay = std::chrono::milliseconds(600'000);
     }
@@ -69,7 +69,7 @@ TEST_CASE("a fence waits for all earlier jobs and holds all later ones") {
     }
     t.session.poll();
     CHECK_FALSE(fence->done());
-    // The later jobs are all of the last piece, which lies behind all others on the device.
+    // The later jobs are all for the last piece, which follows all other pieces on the device.
     auto const last_piece = t.image.slices(192 * kib, 1).front().device_offset;
     auto const began = [&] {
         return std::ranges::any_of(t.image.device->accesses(),
@@ -217,7 +217,7 @@ TEST_CASE("operations that do nothing here succeed") {
     CHECK(priorities->number == 1);
     CHECK(clear->ok());
     CHECK(clear->number == 3);
-    // libtorrent may give no handler.
+    // libtorrent may pass no handler.
     t.session.io->async_stop_torrent(t.storage, {});
     t.session.io->async_release_files(t.storage, {});
     t.session.io->submit_jobs();

@@ -72,7 +72,7 @@ TEST_CASE("an error names its place on the device, and nothing after it is read"
     CHECK(read.error().offset == 4096);
     CHECK(read.error().length == 40 * kib);
     CHECK(image.device->accesses().size() == 2);
-    CHECK_FALSE(image.storage->first_error()); // whoever asked reports it
+    CHECK_FALSE(image.storage->first_error()); // the caller reports it
 }
 
 TEST_CASE("a failed write fails the image: later flushes fail with that error and are not attempted") {
@@ -117,5 +117,5 @@ TEST_CASE("the first error of an image is kept") {
     image.storage->report({io_operation::hash, "fake", 3, 4, ENOMEM});
     CHECK(calls == 1);
     CHECK(image.storage->first_error()->offset == 1);
-    CHECK_FALSE(image.storage->write_failure()); // a read that failed stops no write
+    CHECK_FALSE(image.storage->write_failure()); // a failed read does not stop a write
 }

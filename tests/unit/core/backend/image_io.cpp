@@ -94,7 +94,7 @@ struct io_test {
         io.write_block(piece, block, std::move(memory), length, waiter);
         return waiter;
     }
-    /// Asks for a block; it may be there at once.
+    /// Requests a block, which may be available at once.
     request& read(int piece, int block) {
         auto& waiter = sink.make();
         if (block_ref found; io.read_block(piece, block, waiter, found) == read_answer::there) {
@@ -115,7 +115,7 @@ struct io_test {
     }
     [[nodiscard]] access_list writes() const { return image.device->accesses(operation::write); }
     [[nodiscard]] access_list reads() const { return image.device->accesses(operation::read); }
-    /// Where a block lies, if the image is one extent.
+    /// The offset of a block, if the image is one extent.
     [[nodiscard]] static std::int64_t at(int piece, int block) { return 4096 + piece * 64 * kib + block * block_size; }
 
     test_backend shared;
@@ -161,7 +161,7 @@ TEST_CASE("a chunk is read once, even if several threads request all of its bloc
                     auto& waiter = sink.make();
                     block_ref found;
                     if (t.io.read_block(i / 4, i % 4, waiter, found) == read_answer::there) {
-                        return; // asked shows that it is short
+                        return; // the size of asked shows the failure
                     }
                     asked[self].push_back(&waiter);
                 }
@@ -221,7 +221,7 @@ TEST_CASE("a bad sector fails only its own block of the chunk") {
     CHECK(t.reads().front() == fake_block_device::access{operation::read, io_test::at(2, 0), 64 * kib});
     CHECK(t.reads().size() <= 5); // the chunk, the good ones, and the bad one once or twice
     t.image.device->clear_faults();
-    CHECK(t.holds(t.read(2, 1), 2, 1)); // a read that fails leaves nothing behind
+    CHECK(t.holds(t.read(2, 1), 2, 1)); // a failed read leaves nothing behind
     CHECK(t.shared.all_given_back());
 }
 
@@ -238,7 +238,7 @@ TEST_CASE("a block is written while it is read: earlier reads get the old conten
     held.release();
     t.sink.wait_for(early);
     early.block = {};
-    CHECK(t.holds(t.read(0, 0), 0, 0)); // what was read did not take the new one's place
+    CHECK(t.holds(t.read(0, 0), 0, 0)); // the old content did not replace the new one
     CHECK(t.image.stream(0, block_size) == pattern(block_size, 9));
     CHECK(t.shared.all_given_back());
 }
@@ -252,7 +252,7 @@ TEST_CASE("reads continue while the whole pool is dirty") {
     CHECK(t.holds(t.read(3, 1), 3, 1));
     CHECK(t.reads() == access_list{{operation::read, io_test::at(3, 1), block_size}}); // nothing ahead
     t.shared.shared->cache().trim();
-    CHECK(t.shared.shared->pool().in_use() == 3); // what was lent is given back
+    CHECK(t.shared.shared->pool().in_use() == 3); // lent blocks are returned
 }
 
 // --- when blocks leave
@@ -277,7 +277,7 @@ TEST_CASE("adjacent blocks leave in one write, across pieces and extents") {
         plan.threads = 1;
         io_test t(plan);
         auto held = t.image.device->hold(operation::read);
-        t.read(3, 3); // keeps the only thread
+        t.read(3, 3); // occupies the only thread
         held.wait_until_waiting(1);
         for (int i = 2; i < 6; ++i) {
             written.push_back(&t.write(i / 4, i % 4, static_cast<std::uint32_t>(i)));
@@ -441,7 +441,7 @@ TEST_CASE("when_written calls at once if no write waits, and after the last writ
         both = t.sink.ended(first) && t.sink.ended(second);
         done.release();
     });
-    held.wait_until_waiting(2); // it has made them leave
+    held.wait_until_waiting(2); // when_written() has made them leave
     CHECK_FALSE(done.try_acquire());
     held.release();
     done.acquire();
@@ -457,7 +457,7 @@ TEST_CASE("when_written does not wait for later writes") {
     std::counting_semaphore<> second(0);
     t.io.when_written([&first] { first.release(); });
     held.wait_until_waiting(1);
-    auto& late = t.write(1, 0, 1); // stays: nobody makes it leave
+    auto& late = t.write(1, 0, 1); // stays: nothing makes it leave
     held.release();
     REQUIRE(first.try_acquire_for(std::chrono::minutes(1)));
     CHECK_FALSE(t.sink.ended(late));
@@ -559,12 +559,12 @@ TEST_CASE("a failed write fails the image, every waiter of its run, and all late
         CHECK(each->code == ENOSPC);
         CHECK(each->calls == 1);
     }
-    CHECK(t.writes().size() == 1); // the later ones were not tried
+    CHECK(t.writes().size() == 1); // the later writes were not attempted
     REQUIRE(reported.size() == 1);
     CHECK(reported[0].offset == io_test::at(0, 0));
     CHECK(t.image.storage->write_failure()->code == ENOSPC);
     CHECK(t.image.device->contents(0, t.image.device->size()) == t.image.initial);
-    // What was not written is not taken for written.
+    // Unwritten data does not count as written.
     CHECK(t.holds(t.read(0, 0), 0, 0));
     CHECK(t.shared.all_given_back());
 }

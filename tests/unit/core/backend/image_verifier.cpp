@@ -40,7 +40,7 @@ public:
         start(parallel);
         return wait();
     }
-    /// A byte of the medium that is not what the torrent says; read() still sees the right one.
+    /// Makes a byte of the medium differ from the torrent; read() still sees the right one.
     void spoil(std::int64_t device_offset) {
         auto const right = image.device->medium(device_offset, 1);
         image.device->set_medium(device_offset, bytes{right[0] ^ std::byte{1}});
@@ -55,7 +55,7 @@ private:
     std::binary_semaphore m_done{0};
 
 public:
-    worker_pool workers; ///< last: its jobs use what is above
+    worker_pool workers; ///< last: its jobs use the members above
 };
 
 /// The same for a disk with a head, or without.
@@ -72,7 +72,7 @@ image_plan plan_of(int kind) {
         return test_image::with_padding(torrent_kind::hybrid);
     case 2:
         return test_image::with_padding(torrent_kind::v2);
-    default: { // pieces larger than what is read at once
+    default: { // pieces larger than one read
         auto plan = test_image::with_padding(kind == 3 ? torrent_kind::v2 : torrent_kind::v1);
         plan.piece_length = 4096 * kib;
         plan.extents = {{512, 100}, {4096, 2000 * kib + 5}, {3000 * kib, 9000 * kib + 77}};
@@ -90,7 +90,7 @@ TEST_CASE("an image that matches its torrent passes") {
     CHECK(outcome.differing.empty());
     CHECK_FALSE(outcome.cancelled);
     CHECK(t.verifier->verified_bytes() == t.image.storage->torrent().extents.total_size());
-    CHECK(t.image.device->accesses(operation::read).empty()); // the page cache is not asked
+    CHECK(t.image.device->accesses(operation::read).empty()); // the page cache is not read
     CHECK(t.calls == 1);
 }
 
@@ -219,7 +219,7 @@ TEST_CASE("pieces are taken in order, the given number at once") {
 TEST_CASE("one reader reads the disk once, whichever worker hashes") {
     image_plan plan;
     plan.piece_length = 4096 * kib;
-    plan.extents = {{4096, 9 * 4096 * kib + 5}}; // ten pieces, of four reads all but the last
+    plan.extents = {{4096, 9 * 4096 * kib + 5}}; // ten pieces, with four reads for all but the last
     verifier_test t(with_head(plan, true));
     CHECK(t.verify(3).ok());
     auto const reads = t.image.device->accesses(operation::read_medium);

@@ -17,14 +17,14 @@ struct named_job {
     std::string name;
 };
 
-/// Records the jobs that start; they end when the test says so.
+/// Records the jobs that start; the test ends them.
 struct recorder {
     std::string started;
     job_fence<named_job> fence{[this](std::unique_ptr<named_job> job) { started += job->name; }};
 
     void post(std::string const& name) { fence.post(std::make_unique<named_job>(named_job{name})); }
     void post_fence(std::string const& name) { fence.post_fence(std::make_unique<named_job>(named_job{name})); }
-    /// What starts when one job ends.
+    /// The jobs that start when one job ends.
     std::string end() {
         started.clear();
         fence.ended();
@@ -150,7 +150,7 @@ TEST_CASE("random order keeps the rules") {
             fence.ended();
         }
         ok = ok && !running.empty() == (fence.outstanding() > 0) && fence.blocked() == waiting.size();
-        ok = ok && (waiting.empty() || !running.empty()); // nothing waits for nothing
+        ok = ok && (waiting.empty() || !running.empty()); // no job waits without reason
     }
     CHECK(ok);
 }

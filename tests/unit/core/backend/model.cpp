@@ -36,7 +36,7 @@ struct run_plan {
     enum class ending : std::uint8_t { drain, abort, abort_and_wait } end = ending::drain;
 };
 
-/// What a block was and may be: all writes of it since the model last knew its content.
+/// The past and possible contents of a block: all writes of it since the model last knew its content.
 struct block_model {
     enum class state : std::uint8_t { pending, good, failed };
     struct version {
@@ -68,7 +68,7 @@ struct block_model {
         }
         return true;
     }
-    /// The only content that a read posted at \p sequence may return, where there is but one.
+    /// The only content that a read posted at \p sequence may return, if there is only one.
     [[nodiscard]] bytes const* certain(int sequence, int fence) const {
         bytes const* found = nullptr;
         for (auto const& each : versions) {
@@ -79,7 +79,7 @@ struct block_model {
         }
         return found;
     }
-    /// Whether whoever comes later sees this write. One that is under way may have failed already, unheard of.
+    /// Whether later operations see this write. A write in flight may have failed already, without notice.
     [[nodiscard]] bool settled(version const& which) const {
         return which.how == state::good || (which.how == state::pending && !may_fail);
     }
@@ -108,7 +108,7 @@ public:
         return std::min(block_size, image.piece_size(piece) - start);
     }
 
-    /// Notes that an operation was posted; to be called with what the session returned.
+    /// Records that an operation was posted; call it with the session's result.
     void posted(outcome_ptr const& what, bool fence, std::function<void(outcome&, int)> check) {
         int const sequence = m_sequence++;
         m_pending.insert(sequence);
@@ -137,7 +137,7 @@ public:
     void read(int piece, int start, int length) {
         int const stops = m_stops;
         posted(session.read(storage, piece, start, length), false, [=, this](outcome& got, int sequence) {
-            // One that waits for memory is not read any more once the torrent is stopped.
+            // A read that waits for memory is dropped once the torrent is stopped.
             if (!expect(got, faults || aborting || stops != m_stops, "read")) {
                 return;
             }
@@ -226,7 +226,7 @@ public:
 
     [[nodiscard]] lt::file_storage const& files() const { return image.storage->torrent().info->orig_files(); }
 
-    /// With nothing outstanding: the device holds what the model says, which then forgets how it came to be.
+    /// Without outstanding jobs: the device must match the model, which then forgets the history.
     void compare_and_settle() {
         for (auto& [place, block] : m_blocks) {
             auto const [piece, start] = place;
@@ -236,7 +236,7 @@ public:
         }
         m_all_fences.clear();
         fail_unless(m_pending.empty(), "an operation has not ended");
-        eventually([this] { return !image.io().has_unwritten(); }); // the last handler comes just before
+        eventually([this] { return !image.io().has_unwritten(); }); // the last handler runs just before
     }
 
     /// From now on operations may fail.
@@ -261,7 +261,7 @@ private:
             problem = what;
         }
     }
-    /// \return false where the operation failed as it may.
+    /// \return false if the operation failed as permitted.
     bool expect(outcome const& got, bool may_fail, char const* what) {
         if (!got.error) {
             return true;
@@ -356,7 +356,7 @@ public:
             if (m_plan.writes_only) {
                 CHECK(each->image.device->overlaps() == 0);
             } else if (!m_plan.faults && m_plan.end == run_plan::ending::drain) {
-                CHECK(each->checked_hashes > 20); // the model is not too unsure to see anything
+                CHECK(each->checked_hashes > 20); // the model knows enough to check something
             }
         }
         CHECK(m_shared.all_given_back());
@@ -396,7 +396,7 @@ private:
         int const start = static_cast<int>(pick(static_cast<unsigned>(size)));
         auto const what = m_plan.writes_only ? pick(55) : pick(100);
         if (what < 45) {
-            // Few blocks, so that writes of the same one meet.
+            // Few blocks, so that writes to the same block meet.
             int const block = pick(2) == 0 ? 0 : start / block_size * block_size;
             target.write(piece, block, static_cast<std::uint32_t>(m_random()));
         } else if (what < 53) {
@@ -408,7 +408,7 @@ private:
         } else if (what < 95) {
             target.hash(piece, pick(3) == 0);
             if (pick(2) == 0) {
-                target.fence(1 + pick(6)); // so that what is posted next does not matter to the hash
+                target.fence(1 + pick(6)); // so that later posts do not affect the hash
             }
         } else if (target.image.storage->torrent().info->info_hashes().has_v2()) {
             target.hash2(piece, static_cast<int>(pick(
@@ -416,7 +416,7 @@ private:
         }
     }
 
-    /// Holds, lets go, changes the number of threads.
+    /// Holds, releases, changes the number of threads.
     void disturb() {
         auto const which = pick(3);
         switch (pick(25)) {
@@ -498,17 +498,17 @@ private:
         }
     }
 
-    bool m_healthy_cache = true; ///< its tables agree, whenever somebody looks
+    bool m_healthy_cache = true; ///< its tables agree at every check
     run_plan const m_plan;
     std::mt19937 m_random;
     test_backend m_shared;
     std::vector<std::unique_ptr<test_session>> m_sessions;
     std::vector<std::unique_ptr<modelled_storage>> m_storages;
-    /// By image and slot. Last: let go before the sessions wait for their workers.
+    /// By image and slot. Last: released before the sessions wait for their workers.
     std::map<std::pair<unsigned, unsigned>, std::unique_ptr<fake_block_device::held_operations>> m_holds;
 };
 
-/// The seeds of a run: SEEDBED_TEST_SEED alone, where it is set; as many as SEEDBED_TEST_SEEDS says, or 8.
+/// The seeds of a run: only SEEDBED_TEST_SEED, if it is set; otherwise SEEDBED_TEST_SEEDS of them, or 8.
 std::vector<std::uint32_t> seeds() {
     if (auto const* const one = std::getenv("SEEDBED_TEST_SEED"); one != nullptr) {
         return {static_cast<std::uint32_t>(std::stoul(one))};

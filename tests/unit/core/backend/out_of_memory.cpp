@@ -1,4 +1,4 @@
-// What happens when there is no memory: none in the pool, or none in the system.
+// Behaviour without memory: none left in the pool, or none in the system.
 
 #include <algorithm>
 #include <cerrno>
@@ -35,12 +35,12 @@ image_plan large(int pieces) {
     return plan;
 }
 
-/// A session whose peers keep what they have been given until they are told to let go.
+/// A session whose peers keep their blocks until the test releases them.
 struct slow_peers {
     explicit slow_peers(int pool_blocks, int pieces)
         : t(large(pieces), std::int64_t{pool_blocks} * block_size) {}
 
-    /// Asks for a block's length from \p start of the stream on.
+    /// Requests a block's length from offset \p start of the stream.
     void ask(std::int64_t start) {
         auto const piece = static_cast<int>(start / t.image.plan.piece_length);
         auto const within = static_cast<int>(start % t.image.plan.piece_length);
@@ -72,9 +72,9 @@ struct slow_peers {
     int asked = 0;
     int answered = 0;
     int wrong = 0;
-    std::vector<std::int64_t> order; ///< in which they were answered
+    std::vector<std::int64_t> order; ///< order of the answers
     std::vector<lt::error_code> errors;
-    std::vector<lt::disk_buffer_holder> kept; ///< last: goes before the backend
+    std::vector<lt::disk_buffer_holder> kept; ///< last: destroyed before the backend
 };
 
 } // namespace
@@ -95,7 +95,7 @@ TEST_CASE("reads wait in order while slow peers have all memory, and none is los
     CHECK(peers.answered == most);
     CHECK(peers.errors.empty());
 
-    // One after another lets go of one block: of two, two reads would ask the device at the same time.
+    // Release one block at a time: with two, two reads would use the device at the same time.
     for (int i = 0; i < all - most; ++i) {
         peers.kept.erase(peers.kept.begin());
         peers.run_until_answered(most + i + 1);
@@ -103,7 +103,7 @@ TEST_CASE("reads wait in order while slow peers have all memory, and none is los
     }
     std::vector<std::int64_t> waited(peers.order.begin() + most, peers.order.end());
     CHECK(std::ranges::is_sorted(waited));
-    eventually([&] { return !peers.waiting(); }); // the last one is answered before it is struck off
+    eventually([&] { return !peers.waiting(); }); // the last read is answered before it is removed
     CHECK(peers.answered == all);
     CHECK(peers.errors.empty());
     CHECK(peers.wrong == 0);
@@ -129,7 +129,7 @@ TEST_CASE("a block in memory is served while other reads wait for memory") {
 TEST_CASE("reads of two blocks each wait, too, and stay within their limit") {
     slow_peers peers(64, 8);
     constexpr int all = 1000;
-    // All of them want the same two blocks, or each wants two others.
+    // All of them request the same two blocks, or each requests two different ones.
     std::int64_t const step = GENERATE(0, 1);
     for (int i = 0; i < all; ++i) {
         peers.ask(step * (i + i / 255) * block_size + 100); // within a piece

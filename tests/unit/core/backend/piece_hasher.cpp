@@ -29,7 +29,7 @@ image_plan one_extent(std::int64_t length) {
     return plan;
 }
 
-/// Writes through disk_io, so that what is told to the hasher and when is as in use.
+/// Writes through disk_io, so that the hasher gets the same calls at the same times as in use.
 struct hasher_test {
     explicit hasher_test(std::int64_t length, std::int64_t pool_bytes = 64LL << 20, bool ahead = true)
         : t(one_extent(length), pool_bytes, 1, options(ahead)) {}
@@ -40,14 +40,14 @@ struct hasher_test {
         return made;
     }
     void write(int block, std::uint32_t seed) { t.write(0, block * block_size, seed); }
-    /// Returns when the hasher's worker has done all that it was told.
+    /// Returns when the hasher's worker has finished its jobs.
     void settle() {
         t.session.run_all();
         std::binary_semaphore ran(0);
         t.shared.shared->hash_workers().submit([&ran] { ran.release(); });
         ran.acquire();
     }
-    /// The cache forgets: what is not hashed yet must be read back.
+    /// Empties the cache: blocks that are not hashed yet must be read back.
     void evict() { t.shared.shared->cache().drop_clean(t.image.io().number()); }
     [[nodiscard]] lt::sha1_hash hash() {
         auto const got = t.session.hash(t.storage, 0);
@@ -312,7 +312,7 @@ TEST_CASE("a piece that is sent twice is hashed ahead the second time, too") {
 }
 
 TEST_CASE("blocks that are evicted before they are hashed are read back") {
-    // A pool of 8 blocks cannot hold what 16 blocks would wake a worker for.
+    // A pool of 8 blocks cannot hold the 16 blocks that wake a worker.
     hasher_test h(2 * chunk_bytes, 8 * block_size);
     std::binary_semaphore go(0);
     h.t.shared.shared->hash_workers().submit([&go] { go.acquire(); });
@@ -370,18 +370,18 @@ TEST_CASE("pieces arrive, are hashed and arrive again while workers come and go"
 
 TEST_CASE("if pieces arrive quickly, every second one waits to be hashed with the next") {
     if (!sha1_in_lanes()) {
-        return; // nothing is gained by it here
+        return; // pairing has no advantage here
     }
     image_plan plan = one_extent(4 * 4 * chunk_bytes);
-    // Two of these pieces are an eighth of the pool, or more of it than may wait.
+    // Two of these pieces are an eighth of the pool, or more than may wait.
     auto const enough = GENERATE(true, false);
     backend_options options;
-    options.hashing.longest_wait = std::chrono::seconds(60); // this machine may be slow: whatever comes, comes fast
+    options.hashing.longest_wait = std::chrono::seconds(60); // this machine may be slow: every piece counts as fast
     disk_io_test t(plan, enough ? 64LL << 20 : 16LL << 20, 1, options);
     auto const write = [&t](int piece, std::uint32_t seed) {
         t.write_piece(piece, seed);
         t.session.run_all();
-        std::binary_semaphore ran(0); // the only worker has done all that it was told
+        std::binary_semaphore ran(0); // the only worker has finished its jobs
         t.shared.shared->hash_workers().submit([&ran] { ran.release(); });
         ran.acquire();
     };
@@ -392,7 +392,7 @@ TEST_CASE("if pieces arrive quickly, every second one waits to be hashed with th
         return got->sha1;
     };
     auto const evict = [&t] { t.shared.shared->cache().drop_clean(t.image.io().number()); };
-    write(0, 1); // tells how fast they come
+    write(0, 1); // sets the rate of arrival
     CHECK(hash(0) == sha1_of(t.written_piece(0, 1)));
     auto const none = t.image.storage->bytes_read();
 
@@ -419,7 +419,7 @@ TEST_CASE("if pieces arrive quickly, every second one waits to be hashed with th
         write(3, 4);
         CHECK(hash(3) == sha1_of(t.written_piece(3, 4)));
         write(2, 5);
-        write(0, 6); // or it would wait for as long as it may
+        write(0, 6); // otherwise it would wait for the maximum time
         CHECK(hash(2) == sha1_of(t.written_piece(2, 5)));
         CHECK(t.image.storage->bytes_read() == none);
     }

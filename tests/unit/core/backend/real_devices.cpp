@@ -97,7 +97,7 @@ public:
                                                   });
         return joined;
     }
-    /// What the device holds, gaps included, is what it should; past the page cache.
+    /// Whether the device holds the expected bytes, gaps included, past the page cache.
     [[nodiscard]] bool device_is_right() const {
         REQUIRE(storage->flush());
         return device_bytes(*device) == expected;
@@ -127,7 +127,7 @@ std::vector<extent> unaligned(std::int64_t unit, std::uint32_t seed) {
         made.push_back({at, length});
         at += length + static_cast<std::int64_t>(random() % 4) * unit * (random() % 8 == 0 ? 17 : 1);
         if (made.back().device_offset + made.back().length == at) {
-            at += unit; // no two that are one
+            at += unit; // not two adjacent extents
         }
     }
     return made;
@@ -157,7 +157,7 @@ TEST_CASE("whole pieces in random order on real devices") {
     auto const way = GENERATE(from_range(real_ways()));
     auto const unit = GENERATE(512, 1024, 4096, 333);
     CAPTURE(name_of(way), unit);
-    // A pool that is smaller than a piece's neighbours need: blocks are lent, evicted and read back.
+    // A pool that is smaller than the pieces in progress: blocks are lent, evicted and read back.
     real_test t(way, unaligned(unit, static_cast<std::uint32_t>(unit)), 100 * block_size, 1024 * kib, 128 * kib);
     if (t.storage->io().ring_refused() != 0) {
         WARN("SKIPPED: no io_uring here");
@@ -201,7 +201,7 @@ TEST_CASE("whole pieces in random order on real devices") {
         CHECK(hash->sha1 == sha1_of(t.stream(piece)));
     }
     CHECK(t.device_is_right());
-    // And so it is read back, from the device where it is no longer cached.
+    // And it reads back so, from the device if it is no longer cached.
     t.shared->cache().drop_clean(t.storage->io().number());
     for (int piece = 0; piece < t.pieces(); ++piece) {
         auto const content = t.stream(piece);

@@ -168,7 +168,7 @@ TEST_CASE("only dirty blocks are taken for a write") {
     CHECK(f.cache.begin_flush(image, 0, 0, 4, items) == 0);
     CHECK(f.cache.begin_flush(image, 0, 1, 4, items) == 2);
     std::vector<piece_cache::flush_item> again;
-    CHECK(f.cache.begin_flush(image, 0, 1, 4, again) == 1); // on its way already
+    CHECK(f.cache.begin_flush(image, 0, 1, 4, again) == 1); // in flight already
     CHECK(again.empty());
     static_cast<void>(f.end_flush(0, items, true));
 }
@@ -260,14 +260,14 @@ TEST_CASE("clean blocks are evicted, the least recently used first, dirty ones n
     CHECK_FALSE(f.in_memory(0, 2));
     CHECK_FALSE(f.in_memory(0, 0));
     auto const beyond = f.filled('x');
-    CHECK(f.pool.in_use() == 5); // nothing clean is left: the pool lends
+    CHECK(f.pool.in_use() == 5); // no clean block is left: the pool lends
     CHECK(f.content(0, 9) == 'd');
 }
 
 TEST_CASE("a block that no peer has received stays longer than one that a peer has") {
     fixture f(4, GENERATE(1, 8));
     block_waiter waiter;
-    REQUIRE(f.read(0, 1, 0, 3, &waiter) == piece_cache::lookup::must_fill); // 0 and 2 are read along
+    REQUIRE(f.read(0, 1, 0, 3, &waiter) == piece_cache::lookup::must_fill); // reads 0 and 2, too
     static_cast<void>(f.cache.end_fill(f.wanted, true));
     f.wanted.blocks.clear();
     waiter.block = {};

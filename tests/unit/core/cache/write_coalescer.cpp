@@ -12,7 +12,7 @@ constexpr std::int32_t pieces = 4;
 constexpr std::int32_t per_piece = 100;
 constexpr std::int32_t in_last = 7;
 
-/// A coalescer with a clock that is moved by hand.
+/// A coalescer with a clock that the test advances.
 struct fixture {
     explicit fixture(write_coalescer::policy rules = {10, 1000ms})
         : coalescer(pieces, per_piece, in_last, rules) {}

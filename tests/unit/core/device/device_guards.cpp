@@ -58,7 +58,7 @@ std::string new_file(fs::path const& path, std::string const& text) {
     return path;
 }
 
-/// Opens, and checks all that holds for every refusal: the guard, one line that names the device, and not a byte
+/// Opens, and checks the rules for every refusal: the guard, one line that names the device, and no byte
 /// changed. \return the message.
 std::string refusal(std::string const& path, device_requirements const& requirements, device_guard guard) {
     struct ::stat st = {};
@@ -90,7 +90,7 @@ bool has(std::string const& text, std::string const& part) {
     return text.find(part) != std::string::npos;
 }
 
-/// A file system that writes nothing by itself: no journal, and nothing left to initialise later.
+/// A file system that writes nothing by itself: no journal, and no lazy initialisation.
 bool make_file_system(std::string const& device) {
     return run_program("mke2fs", {"-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=0,nodiscard",
                                   device}) == 0;
@@ -104,7 +104,7 @@ bool make_file_system(std::string const& device) {
         }                                                                                                              \
     } while (false)
 
-/// Swap space that is given back in the destructor.
+/// Swap space that is switched off in the destructor.
 class active_swap {
 public:
     explicit active_swap(std::string path)
@@ -117,7 +117,7 @@ public:
             ::swapoff(m_path.c_str());
         }
     }
-    /// 0, or errno where swapon is not permitted.
+    /// 0, or errno if swapon is not permitted.
     [[nodiscard]] int code() const noexcept { return m_code; }
 
 private:
@@ -125,7 +125,7 @@ private:
     int m_code;
 };
 
-/// Runs \p work on a thread that has mounts of its own, so that it can put files in the place of the system's. The work
+/// Runs \p work on a thread with its own mounts, so that it can replace files of the system. The work
 /// must use no macros of the test framework.
 template <class Work>
 auto with_own_mounts(Work work) {
@@ -185,7 +185,7 @@ TEST_CASE("guard wrong type: a directory, a pipe and character devices") {
     CHECK(has(refusal(folder.path(), requirements, device_guard::wrong_type), "a directory"));
     std::string const pipe = folder / "pipe";
     REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-    CHECK(has(refusal(pipe, requirements, device_guard::wrong_type), "a named pipe")); // and does not wait for a writer
+    CHECK(has(refusal(pipe, requirements, device_guard::wrong_type), "a named pipe")); // without waiting for a writer
     CHECK(has(refusal("/dev/full", requirements, device_guard::wrong_type), "a character device"));
     CHECK(has(refusal("/dev/null", requirements, device_guard::wrong_type), "a character device"));
 }
@@ -443,7 +443,7 @@ TEST_CASE("each guard has a name") {
     CHECK(std::string(to_string(device_guard::wrong_identity)) == "wrong_identity");
 }
 
-// What the guards ask of the kernel and of udev, on trees of a test's own.
+// The guards' queries of the kernel and of udev, on trees made by the test.
 
 TEST_CASE("a disk shares its bytes with its partitions, a partition with its disk only") {
     sysfs_tree sysfs;
@@ -483,11 +483,11 @@ TEST_CASE("mounts are found by device number, whatever fields stand between, a w
     auto const read_only = find_mounted({makedev(8, 2)}, paths);
     REQUIRE(read_only);
     CHECK(read_only->mount_point == "/mnt/a b\\c");
-    CHECK_FALSE(read_only->writable); // though the mount says rw
+    CHECK_FALSE(read_only->writable); // although the mount says rw
 
     auto const view = find_mounted({makedev(8, 3)}, paths);
     REQUIRE(view);
-    CHECK(view->writable); // though the mount says ro
+    CHECK(view->writable); // although the mount says ro
 
     auto const of_two = find_mounted({makedev(8, 4), makedev(8, 5)}, paths);
     REQUIRE(of_two);

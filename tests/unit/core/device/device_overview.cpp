@@ -91,7 +91,7 @@ TEST_CASE("a disk is described by itself, the kernel and udev") {
     CHECK(found.model == "SSD 970 EVO");
     CHECK(found.serial == "S1");
     CHECK(found.wwn == "eui.0025385");
-    CHECK(found.by_id == (folder / "by-id/ata-SSD_970_S1").string()); // and not the number
+    CHECK(found.by_id == (folder / "by-id/ata-SSD_970_S1").string()); // not the number
     CHECK(found.mount_point.empty());
     REQUIRE(found.partitions.size() == 2);
     CHECK(found.partitions[0].path == "/dev/sda1");

@@ -10,7 +10,7 @@ namespace {
 
 constexpr direct_rules rules{4096, 512, 512};
 
-/// Memory at \p address, which is only looked at.
+/// Memory at \p address, which is not accessed.
 iovec piece(std::uintptr_t address, std::size_t length) {
     return {reinterpret_cast<void*>(address), length};
 }
@@ -56,7 +56,7 @@ TEST_CASE("without direct I/O everything goes through the page cache") {
 }
 
 TEST_CASE("the edges of a run share pages with others and go through the page cache") {
-    // 1 KiB into a page; memory that is in step with the device.
+    // 1 KiB into a page; memory with the same alignment as the device.
     CHECK(plan(1024, {piece(0x10400, 16384)}) ==
           std::vector<part>{{1024, 0, 3072, false}, {4096, 3072, 12288, true}, {16384, 15360, 1024, false}});
     CHECK(plan(4096, {piece(0x10000, 5000)}) == std::vector<part>{{4096, 0, 4096, true}, {8192, 4096, 904, false}});

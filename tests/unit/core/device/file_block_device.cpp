@@ -70,7 +70,7 @@ std::vector<int> open_flags(std::string const& path) {
     return found;
 }
 
-/// Sectors that were written to a device since it was made.
+/// The sectors written to a device since its creation.
 std::int64_t sectors_written(std::string const& device) {
     std::ifstream in("/sys/class/block/" + fs::path(device).filename().string() + "/stat");
     std::int64_t field = 0;
@@ -147,7 +147,7 @@ TEST_CASE("a deploy device is open for writing") {
     for (int const flags : open_flags(loop.path())) {
         writable += (flags & O_ACCMODE) == O_RDWR ? 1 : 0;
     }
-    CHECK(writable == 2); // one for write-back; the one that reads the medium needs no more than to read
+    CHECK(writable == 2); // one for write-back; the one for the medium is read-only
 }
 
 TEST_CASE("transfers beyond the end fail, name their offset and leave the last bytes alone") {
@@ -230,7 +230,7 @@ TEST_CASE("a failed flush stays failed, even if the next would succeed") {
         CHECK(again.error().code == EIO);
     }
     device.reset();
-    CHECK(open_or_fail(path, {.writable = true})->flush()); // another object has no such past
+    CHECK(open_or_fail(path, {.writable = true})->flush()); // a new object does not remember the failure
 }
 
 TEST_CASE("a disk that loses written data fails the flush, and every later one") {
@@ -242,9 +242,9 @@ TEST_CASE("a disk that loses written data fails the flush, and every later one")
     loop_device const loop({.size = 8 * mib, .folder = folder / "small"});
     auto const device = open_or_fail(loop.path(), {.writable = true});
     REQUIRE(device->write(6 * mib, pattern(64 * kib, 7)));
-    REQUIRE(device->flush()); // durable data is not suspect
+    REQUIRE(device->flush()); // durable data is not affected
     REQUIRE(device->write(3 * mib, pattern(mib, 7)));
-    REQUIRE(device->write(mib, pattern(mib, 7))); // the page cache takes them
+    REQUIRE(device->write(mib, pattern(mib, 7))); // the page cache accepts them
     auto const flushed = device->flush();
     REQUIRE_FALSE(flushed);
     CHECK(flushed.error().offset == mib);
@@ -288,7 +288,7 @@ TEST_CASE("write-back of 8 MiB needs no flush") {
     auto const device = open_or_fail(loop.path(), {.writable = true});
     auto const before = sectors_written(loop.path());
     REQUIRE(device->write(0, bytes(8 * mib)));
-    // The kernel by itself would wait for vm.dirty_expire_centisecs, which is 30 s.
+    // Without it, the kernel would wait for vm.dirty_expire_centisecs, which is 30 s.
     auto const deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (sectors_written(loop.path()) == before && std::chrono::steady_clock::now() < deadline) {
         std::this_thread::yield();
@@ -308,7 +308,7 @@ TEST_CASE("of concurrent writes only one in 8 MiB starts write-back, and only it
         threads.emplace_back([&] {
             fail_system_calls_of_this_thread({SYS_sync_file_range}, EIO);
             bytes const run(64 * kib);
-            for (int i = 0; i < 32 * 16; ++i) { // 32 MiB a thread, 128 MiB in all
+            for (int i = 0; i < 32 * 16; ++i) { // 32 MiB per thread, 128 MiB in total
                 if (auto const written = device->write(0, run); !written) {
                     ++failed;
                     wrong += written.error().code == EIO && written.error().operation == io_operation::write &&
@@ -330,7 +330,7 @@ TEST_CASE("a lost page fails the write that waits for it, and every flush") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     temp_dir const folder;
     fs::create_directory(folder / "small");
-    mounted const small("none", folder / "small", "tmpfs", 0, "size=1m"); // as above: room for little of the disk
+    mounted const small("none", folder / "small", "tmpfs", 0, "size=1m"); // as above: room for only a part of the disk
     loop_device const loop({.size = 128 * mib, .folder = folder / "small"});
     auto const device = open_or_fail(loop.path(), {.writable = true});
     auto const run = pattern(mib, 9);

@@ -13,11 +13,11 @@ using namespace seedbed;
 
 namespace {
 
-/// A system call that reads the numbers 0, 1, 2 and so on, and of which each call ends as the test says.
+/// A system call that reads the numbers 0, 1, 2 and so on; the test sets the outcome of each call.
 class scripted_read {
 public:
     struct step {
-        ssize_t bytes; ///< what it transfers; -1 fails
+        ssize_t bytes; ///< transferred bytes; -1 fails
         int code = 0;  ///< errno if it fails
     };
     using asked = std::pair<std::size_t, std::int64_t>; ///< count and offset

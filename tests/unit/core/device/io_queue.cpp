@@ -30,7 +30,7 @@ using bytes = std::vector<std::byte>;
 constexpr std::int64_t kib = 1024;
 constexpr std::int64_t mib = 1024 * kib;
 
-/// A job that says when it has ended.
+/// A job that reports its end.
 class test_job final : public io_job {
 public:
     explicit test_job(direction way)
@@ -89,7 +89,7 @@ std::unique_ptr<block_device> open_loop(loop_device const& loop, bool direct) {
     return std::move(*device);
 }
 
-/// A device whose writes exclude each other in the kernel, as a regular file's do; counts how many run at a time.
+/// A device whose writes exclude each other in the kernel, like a regular file's; counts how many run at once.
 class one_writer_device final : public block_device {
 public:
     explicit one_writer_device(fake_block_device& device)
@@ -127,7 +127,7 @@ public:
         return m_device.read_medium(offset, buffer);
     }
 
-    int most = 0; ///< writes at a time
+    int most = 0; ///< concurrent writes
 
 private:
     fake_block_device& m_device;
@@ -168,7 +168,7 @@ TEST_CASE("either engine reads the data written by either, at any offset, in any
 
     std::minstd_rand random(sector + (direct ? 1 : 0));
     bytes model(8 * mib);
-    // Disjoint ranges with gaps, aligned and not, out of memory that is aligned and not.
+    // Disjoint ranges with gaps, aligned and not, from memory that is aligned and not.
     std::vector<std::unique_ptr<test_job>> jobs;
     auto* memory = pool.get();
     auto* const memory_end = pool.get() + 4 * mib;

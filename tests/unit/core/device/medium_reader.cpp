@@ -25,7 +25,7 @@ namespace {
 constexpr std::int64_t kib = 1024;
 constexpr std::int64_t mib = 1024 * kib;
 
-/// No bounce buffer suits such a sector, so that a reader with it can only drop cached pages.
+/// No bounce buffer fits such a sector, so a reader with it can only drop cached pages.
 constexpr int sector_too_great_for_direct_io = 2 * mib;
 
 using bytes = std::vector<std::byte>;
@@ -91,7 +91,7 @@ TEST_CASE("a medium reader reads any range of a block device with sectors of 512
         INFO("offset " << offset << ", length " << length);
         CHECK((from_medium(reader, offset, length) == part(contents, offset, length)));
     }
-    CHECK(reader.bypasses_cache() == direct); // no range made it give up direct I/O
+    CHECK(reader.bypasses_cache() == direct); // no range disabled direct I/O
 }
 
 TEST_CASE("a medium reader reads any range of a regular file that ends within a sector") {
@@ -120,12 +120,12 @@ TEST_CASE("a medium reader sees the medium and not the page cache") {
     auto const fd = open_file(device.path());
     REQUIRE((cached(fd.get(), 0, mib) == remembered));
 
-    // The disk changes beneath the page cache, as it does when it lost a write.
+    // The disk changes beneath the page cache, as after a lost write.
     put_bytes(device.backing_file(), 0, on_medium);
     REQUIRE((cached(fd.get(), 0, mib) == remembered));
 
     medium_reader reader(fd.get(), mib, direct ? 512 : sector_too_great_for_direct_io);
-    // Last the end, whose pages the ranges before have left alone.
+    // The end comes last, whose pages the previous ranges have not touched.
     for (auto const& [offset, length] :
          {std::pair<std::int64_t, std::int64_t>{5000, 10}, {0, 4096}, {8191, 70'000}, {mib - 600, 600}}) {
         INFO("offset " << offset << ", length " << length << (direct ? ", direct" : ", dropping"));

@@ -97,7 +97,7 @@ std::string device_of_file_system(fs::path const& path) {
     return std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
 }
 
-/// A file, and what the kernel says of the file system that it is on.
+/// A file, and the kernel's description of its file system.
 struct file_on_disk {
     temp_dir folder;
     fs::path path = folder / "disk image";
@@ -287,7 +287,7 @@ TEST_CASE("eMMC is a SATA SSD, an SD card is not") {
     SECTION("eMMC, its partition and its boot area") {
         add_mmc_disk(sysfs, "MMC");
         sysfs.add_partition("mmcblk0", "mmcblk0p1", "179:1", 1);
-        // A disk of its own below the main one (drivers/mmc/core/block.c, mmc_blk_alloc_part).
+        // A separate disk below the main one (drivers/mmc/core/block.c, mmc_blk_alloc_part).
         sysfs.add_disk(pci / "0000:00:08.0/mmc_host/mmc0/mmc0:0001/block/mmcblk0/mmcblk0boot0", "179:8", 0);
         check(classify_block_device("mmcblk0p1", sysfs.root()), storage_class::sata_ssd, "mmcblk0/queue/rotational=0");
         check(classify_block_device("mmcblk0boot0", sysfs.root()), storage_class::sata_ssd,

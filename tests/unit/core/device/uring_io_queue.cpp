@@ -33,7 +33,7 @@ namespace {
 using bytes = std::vector<std::byte>;
 constexpr std::int64_t mib = 1024 * 1024;
 
-/// A device whose descriptor is a socket: a read of it is with the kernel until the other end sends something.
+/// A device whose descriptor is a socket: a read stays in the kernel until the other end sends data.
 class socket_device final : public block_device {
 public:
     socket_device() {
@@ -43,7 +43,7 @@ public:
         m_other_end.reset(ends[1]);
     }
 
-    /// Waits for bytes of the device and takes them.
+    /// Waits for bytes of the device and reads them.
     void expect(std::size_t count) const {
         bytes buffer(count);
         REQUIRE(::recv(m_other_end.get(), buffer.data(), count, MSG_WAITALL) == static_cast<ssize_t>(count));
@@ -105,7 +105,7 @@ private:
     std::binary_semaphore m_done{0};
 };
 
-/// The queue and the jobs of a ring that breaks down.
+/// The queue and the jobs of a ring that fails.
 struct broken_ring {
     broken_ring() {
         auto made = make_uring_io_queue(device, {.queue_depth = 8}, {});
@@ -118,10 +118,10 @@ struct broken_ring {
         };
     }
 
-    /// Breaks it while the kernel reads for `taken`, and before it knows of `never_taken`.
+    /// Breaks the ring while the kernel reads for `taken`, and before it gets `never_taken`.
     void break_down() {
         queue->submit(&taken);
-        queue->submit(&signal); // a write: what came before it is with the kernel, too
+        queue->submit(&signal); // a write: everything submitted before it has reached the kernel, too
         device.expect(memory.size());
         REQUIRE(signal.wait());
     }
@@ -133,7 +133,7 @@ struct broken_ring {
     test_job signal{io_job::direction::write, memory};
     test_job never_taken{io_job::direction::write, memory};
     test_job later{io_job::direction::read, memory};
-    std::unique_ptr<io_queue> queue; ///< last: it ends before its jobs go
+    std::unique_ptr<io_queue> queue; ///< last: it ends before its jobs are destroyed
 };
 
 } // namespace
@@ -216,7 +216,7 @@ TEST_CASE("a ring's thread makes no system call that waits for write-back") {
     auto const device = open_block_device(path.string(), wanted);
     REQUIRE(device);
     bytes memory(8 * mib, std::byte{3});
-    // A call of its own would fail the write.
+    // A separate call would fail the write.
     int ended = 0;
     int failed = 0;
     bool const made = with_failing_system_calls({SYS_sync_file_range}, EIO, [&] {
@@ -228,7 +228,7 @@ TEST_CASE("a ring's thread makes no system call that waits for write-back") {
             test_job job(io_job::direction::write, memory);
             (*queue)->submit(&job);
             if (!job.wait()) {
-                std::abort(); // the queue has the job still
+                std::abort(); // the queue still has the job
             }
             ended += job.ended;
             failed += job.code() == 0 ? 0 : 1;
@@ -265,7 +265,7 @@ TEST_CASE("a page that is lost while a ring waits for write-back fails that writ
     SEEDBED_REQUIRE_LOOP_DEVICES();
     temp_dir const folder;
     std::filesystem::create_directory(folder / "small");
-    // Room for little of the disk.
+    // Room for only a part of the disk.
     mounted const small("none", folder / "small", "tmpfs", 0, "size=1m");
     loop_device const loop({.size = 128 * mib, .folder = folder / "small"});
     device_requirements wanted;

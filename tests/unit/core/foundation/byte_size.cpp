@@ -75,7 +75,7 @@ TEST_CASE("a size is shown in the largest unit that fits it") {
 TEST_CASE("a size that is not whole in its unit has a decimal below ten only") {
     CHECK(format_byte_size(10 * mib - 52 * kib) == "9.9 MiB");
     CHECK(format_byte_size(10 * mib - 51 * kib) == "10 MiB");
-    CHECK(format_byte_size(10 * mib + 460 * kib) == "10 MiB"); // 10.449: rounded once, not by way of 10.5
+    CHECK(format_byte_size(10 * mib + 460 * kib) == "10 MiB"); // 10.449: rounded once, not first to 10.5
     CHECK(format_byte_size(424'600'000) == "405 MiB");
     CHECK(format_byte_size(1023 * kib) == "1023 KiB");
     CHECK(format_byte_size(1023 * kib + 511) == "1023 KiB");

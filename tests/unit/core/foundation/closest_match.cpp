@@ -14,7 +14,7 @@ TEST_CASE("closest match: a misspelled word") {
     CHECK(closest_match("deployy", known) == "deploy");
     CHECK(closest_match("stetus", known) == "status");
     CHECK_FALSE(closest_match("serve", known));
-    CHECK_FALSE(closest_match("deploy", known)); // it is no misspelling
+    CHECK_FALSE(closest_match("deploy", known)); // it is not a misspelling
     CHECK_FALSE(closest_match("", known));
     CHECK_FALSE(closest_match("deploy", {}));
 }

@@ -47,7 +47,7 @@ concept can_count_on = requires(A a) {
 template <class A, class B>
 constexpr bool apart = !std::is_convertible_v<A, B> && !std::is_convertible_v<B, A>;
 
-// No overhead, and no integer by accident.
+// No overhead, and no implicit conversion to an integer.
 template <class T, class Integer>
 constexpr bool
     is_plain = sizeof(T) == sizeof(Integer) && std::is_trivially_copyable_v<T>&& std::is_standard_layout_v<
@@ -58,7 +58,7 @@ static_assert(is_plain<byte_count, std::int64_t>);
 static_assert(is_plain<device_offset, std::int64_t>);
 static_assert(is_plain<stream_offset, std::int64_t>);
 
-// Each is of its own kind.
+// Each is its own type.
 static_assert(apart<piece_index, block_in_piece> && !std::constructible_from<piece_index, block_in_piece>);
 static_assert(apart<device_offset, stream_offset> && !std::constructible_from<device_offset, stream_offset>);
 static_assert(apart<device_offset, byte_count> && !std::constructible_from<device_offset, byte_count>);
@@ -66,7 +66,7 @@ static_assert(!can_compare<piece_index, block_in_piece> && !can_compare<piece_in
 static_assert(!can_compare<device_offset, stream_offset> && !can_compare<device_offset, byte_count>);
 static_assert(!can_compare<byte_count, std::int64_t>);
 
-// An index is counted on; it is no number of anything.
+// An index can be incremented, but it is not a quantity.
 static_assert(can_count_on<piece_index> && can_count_on<block_in_piece>);
 static_assert(can_add<piece_index, int> && can_subtract<piece_index, int> && can_subtract<piece_index, piece_index>);
 static_assert(!can_add<piece_index, piece_index> && !can_add<piece_index, block_in_piece>);
@@ -74,7 +74,7 @@ static_assert(!can_subtract<piece_index, block_in_piece>);
 static_assert(!can_multiply<piece_index, int> && !can_divide<piece_index, int>);
 static_assert(!can_multiply<piece_index, byte_count> && !can_add<piece_index, byte_count>);
 
-// A place moves by bytes, and not by a bare number.
+// An offset moves by bytes, not by a bare number.
 static_assert(can_add<device_offset, byte_count> && can_subtract<device_offset, byte_count>);
 static_assert(can_take_rest<device_offset, byte_count>);
 static_assert(!can_add<device_offset, device_offset> && !can_add<device_offset, std::int64_t>);
@@ -84,7 +84,7 @@ static_assert(!can_multiply<device_offset, std::int64_t> && !can_divide<device_o
 static_assert(!can_count_on<device_offset>);
 static_assert(std::same_as<decltype(device_offset{} - device_offset{}), byte_count>);
 
-// Bytes add up and are shared out; bytes times bytes are none.
+// Bytes are added and divided; bytes times bytes are not bytes.
 static_assert(can_add<byte_count, byte_count> && can_subtract<byte_count, byte_count>);
 static_assert(can_multiply<byte_count, int> && can_multiply<int, byte_count> && can_divide<byte_count, int>);
 static_assert(!can_add<byte_count, std::int64_t> && !can_subtract<byte_count, std::int64_t>);

@@ -30,7 +30,7 @@ using std::chrono::steady_clock;
 
 namespace {
 
-/// What jobs did, in the order in which they did it.
+/// The actions of jobs, in order.
 class journal {
 public:
     void add(int entry) {
@@ -39,7 +39,7 @@ public:
         m_changed.notify_all();
     }
 
-    /// Returns when there are \p count entries.
+    /// Returns when it has \p count entries.
     std::vector<int> wait_for(std::size_t count) {
         std::unique_lock lock(m_mutex);
         m_changed.wait(lock, [&] { return m_entries.size() >= count; });
@@ -281,7 +281,7 @@ TEST_CASE("a pool with a job that does not end has stalled since its submission 
     CHECK(first.stalled_since >= before_submit);
     CHECK(first.stalled_since <= after_submit);
 
-    // What is submitted beside it is no progress.
+    // A job submitted meanwhile is not progress.
     pool.submit([&] {
         second_runs.count_down();
         release_second.wait();
@@ -367,7 +367,7 @@ TEST_CASE("a lent thread runs waiting jobs, and ends when it is returned") {
         CHECK(pool.threads() == 1);
         waits.release();
         ended.acquire();
-        // One thread: jobs run one after another again, once the other is gone.
+        // One thread: jobs run one after another again, once the other thread has ended.
         auto const deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
         for (bool alone = false; !alone;) {
             std::binary_semaphore first{0};

@@ -8,7 +8,7 @@ using namespace seedbed;
 
 TEST_CASE("bad extents: adjacent bad pieces are merged") {
     // Pieces of 100 bytes: 0 is [1000, 1100), 1 is [1100, 1150) and [2000, 2050), 2 and 3 are [2050, 2220), of which
-    // the padding is not a part, 4 is [3000, 3030).
+    // the padding is excluded, 4 is [3000, 3030).
     auto extents = extent_map::make({{1000, 150}, {2000, 220}, {extent::padding, 30}, {3000, 30}}).value();
     image_torrent const torrent{.name = "",
                                 .info_hash = "",

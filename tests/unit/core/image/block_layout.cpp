@@ -26,7 +26,7 @@ constexpr piece_range pieces(std::int32_t begin, std::int32_t end) {
 // Usable in constant expressions.
 static_assert(block_layout(3 * mib, mib).block_count(piece_index{2}) == 64);
 
-/// What must hold of every layout, seen block by block.
+/// The invariants of every layout, checked block by block.
 void check_tiling(block_layout const& layout) {
     std::int64_t next = 0;
     for (piece_index piece; piece.value() < layout.piece_count(); ++piece) {
@@ -116,7 +116,7 @@ TEST_CASE("pieces and blocks beyond the end have no bytes") {
 }
 
 TEST_CASE("a layout beyond 32 bits is exact") {
-    // 10 TiB and a byte, in pieces of 16 MiB: no product of it fits 32 bits.
+    // 10 TiB and a byte, in pieces of 16 MiB: none of its products fits 32 bits.
     block_layout const layout(byte_count{(10LL << 40) + 1}, 16 * mib);
     CHECK(layout.piece_count() == 655'361);
     auto const last = piece_index{655'360};

@@ -36,7 +36,7 @@ public:
     void put(std::int64_t offset, std::size_t length) const {
         test::put_bytes(path(), offset, test::pattern(length, static_cast<std::uint64_t>(offset)));
     }
-    /// As if it had been written long ago, so that the time of the next write is another one.
+    /// Makes the file appear old, so that the next write changes its time.
     void age() const {
         timespec const times[]{{1'000'000, 0}, {1'000'000, 0}};
         REQUIRE(::utimensat(AT_FDCWD, path().c_str(), times, 0) == 0);

@@ -48,7 +48,7 @@ public:
         return *torrent;
     }
 
-    /// The reason without the path, which must stand before it.
+    /// The reason without the path, which must precede it.
     std::string refusal(std::string const& bytes, torrent_limits const& limits = {}) const {
         return reason(write(bytes), limits);
     }
@@ -250,7 +250,7 @@ TEST_CASE("a damaged piece layer of a v2 or hybrid torrent") {
                 CHECK(folder.refusal(encode(torrent)) == damaged);
                 layer = whole;
             }
-            // libtorrent itself looks at the length.
+            // libtorrent itself checks the length.
             for (auto const& other : {whole.substr(32), whole.substr(1), whole + std::string(32, 'h')}) {
                 layer = other;
                 CHECK(folder.refusal(encode(torrent)).starts_with("not a usable torrent: "));

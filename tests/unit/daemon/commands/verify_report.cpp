@@ -13,7 +13,7 @@ using nlohmann::json;
 
 namespace {
 
-/// 25 pieces of 100 bytes, each an extent of its own, the last one of 30 bytes.
+/// 25 pieces of 100 bytes, each its own extent, the last one with 30 bytes.
 image_torrent torrent() {
     std::vector<extent> extents;
     for (std::int64_t piece = 0; piece < 24; ++piece) {

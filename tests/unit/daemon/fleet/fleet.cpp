@@ -77,7 +77,7 @@ struct fixture {
         made.seed = fraction == 1;
         return made;
     }
-    /// As two looks at the same peers.
+    /// As two observations of the same peers.
     void look(std::vector<peer_status> const& peers) {
         subject.on_peers(peers, now);
         subject.on_peers(peers, now);
@@ -109,7 +109,7 @@ TEST_CASE("fleet: hosts are counted as they complete, and the last one makes a d
     CHECK(f.said() == lines{"1/2 complete (10.0.0.17 after 3m10s, has all pieces); remaining: 10.0.0.18 0% at 0 B/s"});
     CHECK_FALSE(f.subject.take_completed());
     CHECK(f.subject.is_moving());
-    f.announce(17, 0); // as it goes on to seed
+    f.announce(17, 0); // as it continues to seed
     f.now += 10s;
     f.announce(18, 0, event::completed);
     CHECK(f.said() ==
@@ -208,7 +208,7 @@ TEST_CASE("fleet: expected addresses count; others are reported as not expected"
     CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 0% at 0 B/s, 10.0.0.2 not seen");
     f.announce(3, 0, event::completed);
     CHECK(f.said() == lines{"0/2 complete (10.0.0.3 after 0s, has all pieces; not expected)"});
-    f.announce(2, 0); // it was complete before anybody looked
+    f.announce(2, 0); // it was complete before the first observation
     f.announce(1, 0, event::completed);
     CHECK(f.said().back() == "deployment complete: 2/2 in 0s");
 }
@@ -240,7 +240,7 @@ TEST_CASE("fleet: a slow host has a rate between two pieces, and before the firs
         return f.subject.status(f.now, {}).hosts.at(0).rate;
     };
     CHECK(look(0, 2 * mib) == 2.0 * mib);
-    CHECK(look(0.1, 0) == 10.0 * mib); // 100 MiB in ten seconds, from others
+    CHECK(look(0.1, 0) == 10.0 * mib); // 100 MiB in ten seconds, from other peers
     CHECK(look(0.1, 3 * mib) == 10.0 * mib);
     CHECK(look(0.1, 0) == 10.0 * mib);
     for (int i = 0; i < 4; ++i) {
@@ -312,7 +312,7 @@ TEST_CASE("fleet: several hosts at one address, and one host at several", "[flee
     auto const said = f.said();
     CHECK(said.at(0) == "1/3 complete (10.0.0.1:6882 after 0s, has all pieces)");
     CHECK(said.at(1) == "2/3 complete (fd00::2 after 0s, has all pieces); remaining: 10.0.0.1:6881 99% at 0 B/s");
-    // A peer of an address that two have is known by its id, or not at all.
+    // If two peers share an address, only the id identifies them.
     f.subject.on_peers({fixture::peer(1, 1, "-AA0000-z")}, f.now);
     CHECK(f.subject.complete() == 2);
     f.subject.on_peers({fixture::peer(1, 1, "-AA0000-a")}, f.now);
@@ -322,7 +322,7 @@ TEST_CASE("fleet: several hosts at one address, and one host at several", "[flee
 TEST_CASE("fleet: peers count without a tracker, Seedbed's by their pieces", "[fleet]") {
     fixture f(expect(2));
     f.subject.on_peers({fixture::peer(1, 0.2, "-SB0100-"), fixture::peer(2, 0.3)}, f.now);
-    CHECK_FALSE(f.subject.is_moving()); // a peer that has everything looks like this before it has said so
+    CHECK_FALSE(f.subject.is_moving()); // a complete peer looks like this before it reports
     f.look({fixture::peer(1, 0.2, "-SB0100-"), fixture::peer(2, 0.3)});
     CHECK(f.subject.is_moving());
     f.now += 3s;
@@ -340,7 +340,7 @@ TEST_CASE("fleet: a host seen over IPv4 and IPv6 is not counted twice", "[fleet]
     };
     f.look({six(0.5, "-SB0100-abcdef+")}); // the same process
     CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 50% at 0 B/s, 1 not seen");
-    auto other = six(0.5, "-AA0000-"); // whose it is nobody knows
+    auto other = six(0.5, "-AA0000-"); // the owner is unknown
     other.address = "fd00::2";
     f.look({other});
     CHECK_THAT(f.subject.stragglers(5, f.now), Contains("1 not seen"));
@@ -386,7 +386,7 @@ TEST_CASE("fleet: after a deployment, the first host that starts begins a new ro
     f.announce(1, 1000, event::started, "-SB0100-new");
     CHECK(f.said() == lines{"new round: 10.0.0.1 has started"});
     CHECK(f.subject.complete() == 0);
-    f.report(2, outcome::verified, "", 86400s); // the other one repeats what it said yesterday
+    f.report(2, outcome::verified, "", 86400s); // the other host repeats yesterday's report
     CHECK(f.subject.complete() == 0);
     f.now += 10s;
     f.report(1, outcome::verified);
@@ -502,7 +502,7 @@ TEST_CASE("fleet: the status shows the progress of each host", "[fleet]") {
     CHECK(done.seen == done.completed);
     CHECK(done.seconds == 100);
     auto const& moving = told.hosts[1];
-    CHECK(moving.name == "10.0.0.2:6881"); // another one has this address
+    CHECK(moving.name == "10.0.0.2:6881"); // another host has this address
     CHECK(moving.address == "10.0.0.2");
     CHECK(moving.state == host_state::fetching);
     CHECK(moving.fraction == 0.5);

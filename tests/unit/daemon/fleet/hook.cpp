@@ -85,14 +85,14 @@ TEST_CASE("hook: a program that takes too long is killed with its children", "[h
     CHECK(outcome.signal == SIGTERM);
     CHECK_THAT(outcome.text(), Contains("timed out: killed by signal 15 after "));
     CHECK(std::chrono::steady_clock::now() - began < 2s);
-    ::sleep(3); // what is not there can not be waited for
+    ::sleep(3); // an absent event cannot be awaited
     CHECK_FALSE(std::filesystem::exists(mark));
 }
 
 TEST_CASE("hook: it inherits no signals, descriptors or service manager's variables from the daemon", "[hook]") {
     temp_dir const folder;
     auto const out = (folder / "out").string();
-    unique_fd const leak(::open("/dev/null", O_RDONLY)); // not close-on-exec, as Asio's sockets are not
+    unique_fd const leak(::open("/dev/null", O_RDONLY)); // without close-on-exec, like Asio's sockets
     REQUIRE(leak);
     ::setenv("NOTIFY_SOCKET", "/run/x", 1);
     ::setenv("SEEDBED_TEST", "kept", 1);
@@ -112,9 +112,9 @@ TEST_CASE("hook: it inherits no signals, descriptors or service manager's variab
     CHECK(outcome.ok());
     auto const said = content(out);
     INFO(said);
-    CHECK(said.starts_with("4\n")); // 0, 1, 2 and ls's own of the folder
+    CHECK(said.starts_with("4\n")); // 0, 1, 2 and ls's own descriptor of the folder
     CHECK_THAT(said, Contains("SigBlk:\t0000000000000000"));
-    // But for the two that glibc keeps for itself and has ignored.
+    // Except for the two signals that glibc reserves and ignores.
     auto const ignored = std::stoull(said.substr(said.find("SigIgn:") + 7), nullptr, 16);
     CHECK((ignored & ~0x180000000ULL) == 0);
     CHECK_THAT(said, Contains("notify= test=kept"));

@@ -31,7 +31,7 @@ report_timing quick() {
     return {.attempt = 5s, .last = 200ms, .first_pause = 20ms, .repetition = 80ms};
 }
 
-/// A Seedbed server that takes reports and answers with a status of the test's choice.
+/// A Seedbed server that accepts reports and responds with a status of the test's choice.
 class report_server {
 public:
     struct received {
@@ -248,7 +248,7 @@ TEST_CASE("report sender: an attempt ends soon after its report is forgotten") {
     f.send({announce_url("127.0.0.1", port)});
     REQUIRE(f.await([&] { return accepted.has_value(); }));
     f.sender->forget("sda1");
-    f.context.run_for(20s); // returns when nothing is left to do
+    f.context.run_for(20s); // returns when no work is left
     CHECK(f.context.stopped());
     CHECK(f.logged ==
           lines{"sda1: cannot report \"verified\" to 127.0.0.1:" + std::to_string(port) + ": no answer within 0.1s"});

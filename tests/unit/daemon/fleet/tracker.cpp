@@ -20,7 +20,7 @@ namespace {
 std::string const hash_hex = "0123456789abcdef002526202b7f80ff3d3f0d0a";
 auto const server = make_address("10.0.0.1");
 
-/// What a tracker answered, taken apart by libtorrent.
+/// A tracker's response, parsed by libtorrent.
 struct answer {
     std::string text;
     lt::bdecode_node root;
@@ -87,7 +87,7 @@ using peers = std::set<std::string>;
 
 TEST_CASE("tracker: the announces of real clients are understood", "[tracker]") {
     fixture f;
-    // As they were sent, but for the info-hash: each client leaves other characters as they are.
+    // As sent, except for the info-hash: each client leaves different characters unescaped.
     std::string const hash = "%01%23Eg%89%ab%cd%ef%00%25%26%20%2b%7f%80%ff%3d%3f%0d%0a";
     SECTION("libtorrent 2.0") {
         auto const said =
@@ -155,7 +155,7 @@ TEST_CASE("tracker: peers learn of each other and of the daemon, but not of them
     CHECK(f.announce("10.0.0.3", 6882).peers() == peers{"10.0.0.1 6881", "10.0.0.2 6881", "10.0.0.3 6881"});
     CHECK(f.announce("10.0.0.2", 6881).peers() == peers{"10.0.0.1 6881", "10.0.0.3 6881", "10.0.0.3 6882"});
 
-    // Who has everything needs nobody who has, too; who stops is named no more and gets nobody.
+    // A complete peer gets no other complete peers; a stopped peer is no longer named and gets no peers.
     CHECK(f.announce("10.0.0.2", 6881, "&left=0&event=completed").number("complete") == 2);
     CHECK(f.announce("10.0.0.3", 6881, "&left=0").peers() == peers{"10.0.0.1 6881", "10.0.0.3 6882"});
     CHECK(f.announce("10.0.0.3", 6882, "&left=5&event=stopped").peers().empty());
@@ -246,7 +246,8 @@ TEST_CASE("tracker: a list of dictionaries if the client does not want a compact
 TEST_CASE("tracker: a peer that is silent for two intervals is forgotten", "[tracker]") {
     fixture f;
     f.announce("10.0.0.2", 6881, "&left=5", "-SB0100-");
-    f.announce("10.0.0.3", 6881, "&left=5", "-LT2080-"); // libtorrent announces every five minutes, whatever it is told
+    f.announce("10.0.0.3", 6881, "&left=5",
+               "-LT2080-"); // libtorrent announces every five minutes, whatever the interval
     f.now += 69s;
     CHECK(f.announce("10.0.0.4", 6881).peers() == peers{"10.0.0.1 6881", "10.0.0.2 6881", "10.0.0.3 6881"});
     f.now += 2s;
@@ -277,7 +278,7 @@ TEST_CASE("tracker: the number of peers is limited, and a peer above the limit s
               "&left=1&port=" + std::to_string(port));
     }
     CHECK(f.subject.peers() == 4);
-    f.subject.set_images({{other, true}}); // and those of an image that is no more count no more
+    f.subject.set_images({{other, true}}); // and peers of a removed image no longer count
     CHECK(f.subject.peers() == 1);
     CHECK(f.announce("10.0.0.9", 1).failure() == "this tracker does not serve this torrent");
 }

@@ -34,7 +34,7 @@ struct fixture {
         auto const opened = service.apply(wanted, {});
         return opened ? "" : opened.error().message;
     }
-    /// Runs until \p count reports have come, at most 10 s.
+    /// Runs until \p count reports have arrived, at most 10 s.
     void await(std::size_t count) {
         auto const end = std::chrono::steady_clock::now() + 10s;
         while (reports.size() < count && std::chrono::steady_clock::now() < end) {
@@ -43,7 +43,7 @@ struct fixture {
     }
 };
 
-/// A port that was free a moment ago.
+/// A port that was free just before.
 std::string free_port() {
     boost::asio::io_context context;
     http_server server(context, [](http_request const&) { return http_response{}; });
@@ -98,7 +98,7 @@ TEST_CASE("tracker_service: a configured address that is in use is an error; a d
     CHECK(f.listen("127.0.0.1:" + port).empty());
     CHECK(f.listen("127.0.0.1:" + port).empty()); // and stays open
     http_server default_taken(other_context, [](http_request const&) { return http_response{}; });
-    static_cast<void>(default_taken.listen_tcp("0.0.0.0", 6969)); // or somebody else has it
+    static_cast<void>(default_taken.listen_tcp("0.0.0.0", 6969)); // or another program has it
     CHECK(f.service.apply({}, {}));
     tracker_settings off;
     off.enabled = false;

@@ -32,7 +32,7 @@ class raw_server {
 public:
     using connection = std::shared_ptr<tcp::socket>;
 
-    /// \param serve is given each connection after the head of its request was read.
+    /// \param serve gets each connection after the head of its request was read.
     raw_server(asio::io_context& context, std::function<void(connection)> serve, std::string const& address)
         : m_acceptor(context, {asio::ip::make_address(address), 0})
         , m_serve(std::move(serve)) {
@@ -109,7 +109,7 @@ struct fixture {
         REQUIRE(outcomes.size() == 1);
         return outcomes.front();
     }
-    /// The outcome where \p serve serves the request.
+    /// The outcome if \p serve serves the request.
     outcome from(std::function<void(raw_server::connection)> serve) {
         raw_server server(context, std::move(serve), "127.0.0.1");
         return await(http_endpoint(server.endpoint()));

@@ -47,7 +47,7 @@ http_response echo(http_request const& request) {
                 (request.peer_port != 0 && request.local_port != 0 ? ", ports known" : ", no ports") + request.body};
 }
 
-/// A server on a thread of its own, as the daemon's is on the main thread.
+/// A server on its own thread, as the daemon's runs on the main thread.
 class running_server {
 public:
     template <class Call>
@@ -66,7 +66,7 @@ public:
     ~running_server() {
         on_thread([](http_server& server) { server.close(); });
         m_work.reset();
-        m_thread.join(); // hangs where close() leaves an operation behind
+        m_thread.join(); // hangs if close() leaves an operation behind
     }
 
     std::uint16_t listen(std::string const& address = "127.0.0.1") {
@@ -92,7 +92,7 @@ private:
 };
 
 void set_timeout(int fd) {
-    timeval const limit{10, 0}; // longer than everything that is waited for here
+    timeval const limit{10, 0}; // longer than any wait here
     REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0);
 }
 
@@ -127,7 +127,7 @@ void send(unique_fd const& fd, std::string const& text) {
     REQUIRE(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
 }
 
-/// Reads until \p until has come, or to the end where it is empty. Fails where nothing comes for 10 s.
+/// Reads until \p until arrives, or to the end if it is empty. Fails if nothing arrives for 10 s.
 std::string receive(unique_fd const& fd, std::string const& until = {}) {
     std::string all;
     for (;;) {
@@ -224,7 +224,7 @@ TEST_CASE("a client that sends nothing, or too slowly, is disconnected", "[http_
     auto const slow = connect_tcp(port);
     auto const began = std::chrono::steady_clock::now();
     send(slow, "GET / HTTP/1.1\r\n");
-    // A byte now and then does not buy more time.
+    // A byte now and then does not extend the timeout.
     for (int i = 0; i < 500 && ::send(slow.get(), "X", 1, MSG_NOSIGNAL) == 1; ++i) {
         std::this_thread::sleep_for(20ms);
     }
@@ -245,7 +245,7 @@ TEST_CASE("connections are limited: an idle one is closed for a new one, which i
     CHECK_THAT(ask(first, get("/"), "known"), Contains("200"));
     auto const third = connect_tcp(port);
     CHECK_THAT(ask(third, get("/"), "known"), Contains("200"));
-    CHECK(receive(second).empty()); // the one whose request is longest ago
+    CHECK(receive(second).empty()); // the one with the oldest request
 
     send(first, "GET / HT");
     send(third, "GET / HT");
@@ -262,7 +262,7 @@ TEST_CASE("an address that is in use or invalid gives one line", "[http_server]"
     REQUIRE_FALSE(again);
     CHECK(again.error().message == "listen on 127.0.0.1:" + std::to_string(port) + ": Address already in use");
     CHECK_FALSE(server.on_thread([](http_server& other) { return other.listen_tcp("localhost", 1); }));
-    CHECK(server.on_thread([&](http_server& other) { return other.listen_tcp("::1", port); })); // IPv6 is its own
+    CHECK(server.on_thread([&](http_server& other) { return other.listen_tcp("::1", port); })); // IPv6 is separate
 }
 
 TEST_CASE("a Unix socket has its mode and is removed with the server", "[http_server]") {
@@ -345,7 +345,7 @@ TEST_CASE("a response may be given later, even too late", "[http_server]") {
     if (asked[0].first == "/first") {
         std::swap(asked[0], asked[1]);
     }
-    // In another order than they were asked for.
+    // In another order than the requests.
     asked[0].second({200, "text/plain", "to the second\n"});
     context.run_for(20ms);
     CHECK_THAT(receive(second), Contains("200 OK") && Contains("to the second"));
@@ -369,5 +369,5 @@ TEST_CASE("a response may be given later, even too late", "[http_server]") {
     asked.clear();
     server.reset();
     context.restart();
-    context.run(); // ends: nothing is left
+    context.run(); // ends: no work is left
 }

@@ -1,4 +1,4 @@
-// Checkpoints of a deployment: when they are saved and removed, and what the next start makes of them.
+// Checkpoints of a deployment: when they are saved and removed, and how the next start uses them.
 
 #include <cerrno>
 #include <chrono>
@@ -21,7 +21,7 @@ namespace {
 using enum image_state;
 using pieces = std::vector<bool>;
 
-/// A deployment of which the second piece is there, ended in order.
+/// A deployment that has its second piece and was stopped normally.
 void leave_partial(image_fixture& image) {
     image.start_download();
     image.put_piece(1);
@@ -30,7 +30,7 @@ void leave_partial(image_fixture& image) {
     REQUIRE(image.saved());
 }
 
-/// One that is done.
+/// A completed deployment.
 void leave_complete(image_fixture& image) {
     image.deploy();
     image.restart();
@@ -108,7 +108,7 @@ TEST_CASE("a checkpoint is removed when the device has no piece of the image") {
     image_fixture image(image_mode::deploy);
     leave_partial(image);
     image.wanted.check = target_check::full;
-    image.start_download(); // the device is found to hold nothing
+    image.start_download(); // the check finds nothing on the device
     image.run_until([&] { return !image.saved(); });
     CHECK(image.swarm.spec.pieces == std::nullopt);
     image.close();
@@ -312,7 +312,7 @@ TEST_CASE("an image that differs again after a second check fails") {
     image.damage_last_piece();
     image.start();
     image.run_until([&] { return image.swarm.count("add") == 2; });
-    image.swarm.listener().on_complete(); // although the device still holds something else
+    image.swarm.listener().on_complete(); // although the device still holds other data
     image.run_until(failed);
     CHECK(image.job->status().failed_at == failure_kind::verify);
     image.run_until([&] { return !image.saved(); });

@@ -106,7 +106,7 @@ TEST_CASE("nothing is downloaded to a device that already holds the image") {
     image_fixture image(image_mode::deploy);
     image.start();
     image.run_until(checking);
-    image.complete_download(); // the swarm says so without on_checked()
+    image.complete_download(); // the swarm reports it without on_checked()
     image.run_until(seeding);
     CHECK(image.states == states{opening, checking, downloading, flushing, verifying, seeding});
     CHECK(image.logged("nothing was missing"));
@@ -188,7 +188,7 @@ TEST_CASE("a deployment that the swarm gives up fails, and the first reason coun
     image.swarm.listener().on_torrent_error("something else");
     CHECK(image.state() == failed);
     CHECK(image.job->status().failure == "no space");
-    // What was on its way changes nothing.
+    // Pending events change nothing.
     image.swarm.listener().on_checked();
     image.swarm.listener().on_complete();
     image.swarm.listener().on_content_differs();

@@ -74,7 +74,7 @@ public:
         worker.submit([call = std::move(call), list = connected] { call(list); });
     }
 
-    /// The listener of the torrent; throws when there is none.
+    /// The listener of the torrent; throws if none exists.
     [[nodiscard]] torrent_listener& listener() const {
         if (m_listener == nullptr) {
             throw std::logic_error("no torrent in the swarm");
@@ -82,7 +82,7 @@ public:
         return *m_listener;
     }
     [[nodiscard]] bool has_torrent() const noexcept { return m_listener != nullptr; }
-    /// What the session does some time after remove(), or when it drops the torrent by itself.
+    /// Does what the session does some time after remove(), or when it drops the torrent by itself.
     void finish_removal() {
         auto& gone = listener();
         if (spec.mode == image_mode::deploy) {
@@ -92,7 +92,7 @@ public:
         spec.torrent.reset(); // shares the image, whose device would stay open
         gone.on_removed();
     }
-    /// Tells the listener these numbers.
+    /// Reports these numbers to the listener.
     void tell(torrent_progress const& numbers) {
         progress = numbers;
         listener().on_progress(numbers);

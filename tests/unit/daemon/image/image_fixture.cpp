@@ -71,7 +71,7 @@ image_fixture::image_fixture(image_mode mode)
 
 image_fixture::~image_fixture() {
     if (job && state() != image_state::closed) {
-        // A test that failed in the middle: workers must not outlive what they use.
+        // A test failed half-way: workers must not outlive the objects that they use.
         bool closed = false;
         swarm.removes_by_itself = true;
         if (state() != image_state::closing) {
@@ -126,7 +126,7 @@ void image_fixture::start() {
 void image_fixture::run_until(std::function<bool()> const& condition) {
     auto const end = std::chrono::steady_clock::now() + patience;
     while (!condition()) {
-        // Most conditions change by a handler. What a worker does to a file has none: it is looked for at each tick.
+        // Most conditions change in a handler. A worker's change of a file does not: check for it at each tick.
         if (main.run_one_for(tick) == 0 && std::chrono::steady_clock::now() > end) {
             std::string all;
             for (auto const& each : m_log) {

@@ -45,48 +45,48 @@ public:
     image_fixture& operator=(image_fixture const&) = delete;
     ~image_fixture();
 
-    /// The next start() gets a device that fails, holds and forgets as told; its file stays for the identity.
+    /// The next start() gets a device that fails, holds and forgets on demand; its file remains for the identity.
     fake_block_device& use_fake_device();
 
-    /// What an image of this fixture is given.
+    /// The context of this fixture's image.
     [[nodiscard]] image_services services();
     /// Makes the image and starts it.
     void start();
-    /// Runs the main thread until \p condition holds; fails the test when it does not within 20 s.
+    /// Runs the main thread until \p condition holds; fails the test after 20 s.
     void run_until(std::function<bool()> const& condition);
     void run_until(image_state state);
-    /// Runs what is ready now, and what workers have finished by then.
+    /// Runs the handlers that are ready now, and those of work finished by then.
     void run_ready();
     /// Closes the image and waits for it.
     void close();
     /// The end of a daemon and the start of the next: closes the image, forgets calls, reports and log.
     void restart();
 
-    /// A deployment up to the state: the device is checked and holds nothing.
+    /// A deployment up to the point at which the device is checked and holds nothing.
     void start_download();
-    /// Writes the pieces to the device, as the engine would, and tells that they are complete.
+    /// Writes the pieces to the device, as the engine would, and reports them complete.
     void complete_download();
     /// A whole deployment.
     void deploy();
     /// Writes a piece of the image to the device; not durable on a fake one.
     void put_piece(int piece);
-    /// Changes a byte of the last piece in the file, whose time of change stays: nothing but reading finds it.
+    /// Changes a byte of the last piece in the file, but not its time of change: only reading finds it.
     void damage_last_piece() const;
-    /// Makes the device's file look written to.
+    /// Makes the device's file appear to be written to.
     void touch_device() const;
 
     [[nodiscard]] image_state state() const { return job->state(); }
     [[nodiscard]] std::string line() const { return status_line(job->status()); }
     [[nodiscard]] std::string device_path() const { return wanted.device; }
-    /// Whether nobody holds the device any more: the guards of a new deployment pass.
+    /// Whether the device is free: the guards of a new deployment pass.
     [[nodiscard]] bool device_is_free() const;
-    /// The checkpoint on the disk; nothing when there is none.
+    /// The checkpoint on the disk, if any.
     [[nodiscard]] std::optional<checkpoint> saved() const;
     /// Whether a line that contains \p text was logged.
     [[nodiscard]] bool logged(std::string const& text) const;
-    /// How many did.
+    /// The number of such lines.
     [[nodiscard]] int count_lines(std::string const& text) const;
-    /// The last line that contains \p text; empty when there is none.
+    /// The last line that contains \p text, or an empty one.
     [[nodiscard]] std::string last_line(std::string const& text) const;
 
     temp_dir folder;
@@ -104,7 +104,7 @@ public:
     bool trust_proof = true;
     std::chrono::milliseconds source_interval{3'600'000};
     int changes = 0;                 ///< calls of on_change
-    std::vector<image_state> states; ///< every one that on_change saw
+    std::vector<image_state> states; ///< all that on_change saw
     std::shared_ptr<image_runner> job;
 
 private:

@@ -1,4 +1,4 @@
-// Opening an image: what stands in the way is one clear failure, and the swarm never hears of it.
+// Opening an image: each obstacle is one clear failure, and the swarm is not involved.
 
 #include <cerrno>
 #include <filesystem>

@@ -1,4 +1,4 @@
-// What is seen of an image from outside: its numbers, its lines, and a reload's changes.
+// An image seen from outside: its numbers, its log lines, and a reload's changes.
 
 #include <string>
 #include <vector>

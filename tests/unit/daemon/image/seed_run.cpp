@@ -1,4 +1,4 @@
-// Seeding: what is served is what the torrent says.
+// Seeding: served data matches the torrent.
 
 #include <cerrno>
 #include <string>
@@ -144,7 +144,7 @@ TEST_CASE("super-seeding ends when the image was sent once, and begins again for
     CHECK(image.swarm.spec.super_seeding);
     image.swarm.tell(sent(total, 2));
     CHECK_FALSE(image.swarm.spec.super_seeding);
-    image.swarm.tell(sent(total + 5, 0)); // those who come now have nothing
+    image.swarm.tell(sent(total + 5, 0)); // new peers have nothing
     CHECK(image.swarm.spec.super_seeding);
     image.swarm.tell(sent(2 * total + 4, 1));
     CHECK(image.swarm.spec.super_seeding);

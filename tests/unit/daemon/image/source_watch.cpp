@@ -1,4 +1,4 @@
-// The source of a seed is looked at while it is served: one that changes is not served any more.
+// The source of a seed is watched while it is served: one that changes is no longer served.
 
 #include <chrono>
 #include <filesystem>

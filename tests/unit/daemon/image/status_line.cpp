@@ -40,7 +40,7 @@ TEST_CASE("a status line has the numbers of its state") {
 TEST_CASE("a summary adds the bytes left or uploaded, and the cache once its numbers are known") {
     auto status = status_of(image_state::downloading);
     CHECK(summary_line(status, {}) == "downloading 99%, 1 MiB/s, 1 peer, 3 MiB left, about 3s");
-    status.peers = 0; // the rate of peers that have left says nothing
+    status.peers = 0; // the rate of peers that have left is meaningless
     CHECK(summary_line(status, {}) == "downloading 99%, 1 MiB/s, 0 peers, 3 MiB left");
     CHECK(summary_line(status_of(image_state::seeding), {}) == "seeding, 1.5 MiB/s to 1 peer, 5 MiB uploaded");
     CHECK(summary_line(status_of(image_state::verifying), {}) == "verifying 99%");

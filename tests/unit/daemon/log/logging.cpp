@@ -44,13 +44,13 @@ struct child_result {
     std::string out; ///< what its body returned
 };
 
-/// Ends a child: this machine does not allow what the test needs.
+/// Ends a child: this machine does not allow what the test requires.
 struct not_possible {
     std::string why;
 };
 constexpr int exit_skipped = 77;
 
-/// Up to the end, which is EIO on a terminal.
+/// Reads to the end, which is EIO on a terminal.
 std::string read_all(int fd) {
     std::string text;
     std::string buffer(4096, '\0');
@@ -125,7 +125,7 @@ bool begins_with_time(std::string const& line) {
     return start == shape;
 }
 
-/// The lines of \p text without the times that must stand in front of them; the last one ends with a newline as well.
+/// The lines of \p text without the times that must precede them; the last line ends with a newline, too.
 strings without_times(std::string const& text) {
     strings lines;
     std::istringstream stream(text);
@@ -138,7 +138,7 @@ strings without_times(std::string const& text) {
     return lines;
 }
 
-/// The lines that \p body leaves on standard error.
+/// The lines that \p body writes to standard error.
 template <typename Body>
 strings lines_of(Body const& body) {
     auto const result = in_child([&body] {
@@ -164,7 +164,7 @@ void require(bool ok, char const* what) {
     }
 }
 
-/// Gives the calling process, which has one thread, an empty /run of its own.
+/// Gives the calling process, which has one thread, its own empty /run.
 void enter_empty_run() {
     auto const user = std::to_string(::getuid());
     auto const group = std::to_string(::getgid());
@@ -182,7 +182,7 @@ void enter_empty_run() {
     }
 }
 
-/// Binds a socket where journald has its own; to be called in an empty /run.
+/// Binds a socket at journald's path; call it in an empty /run.
 unique_fd bind_journal_socket() {
     std::filesystem::create_directories(std::filesystem::path(journal_socket).parent_path());
     unique_fd receiver(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -204,7 +204,7 @@ void set_journal_stream(std::string const& value) {
     require(::setenv("JOURNAL_STREAM", value.c_str(), 1) == 0, "setenv");
 }
 
-/// Everything that waits in \p receiver, one datagram after the other.
+/// All datagrams that wait in \p receiver, in order.
 std::string received(unique_fd const& receiver) {
     std::string all;
     std::string buffer(16384, '\0');
@@ -326,14 +326,14 @@ TEST_CASE("control characters and broken UTF-8 are replaced, other text is kept"
     CHECK(written("", "\033[31mred\x7f") == "info  ?[31mred?");
     CHECK(written("", std::string("nul\0nul", 7)) == "info  nul?nul");
     CHECK(written("a\nb", "c") == "info  a?b: c");
-    // The ends of each length of UTF-8, and a byte to either side of what is left out.
+    // The ends of each length of UTF-8, and the bytes next to the excluded range.
     for (std::string const text : {" ", "~", "\u00a0", "\u00fc", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff",
                                    "\U00010000", "\U0001f331", "\U0010ffff"}) {
         CHECK(written("", text + "x") == "info  " + text + "x");
     }
-    // C1: 80, 9B (what a terminal takes for ESC [) and 9F.
+    // C1: 80, 9B (which terminals treat as ESC [) and 9F.
     CHECK(written("", "\xc2\x80x\xc2\x9bx\xc2\x9fx") == "info  ??x??x??x");
-    // Lone, overlong, surrogate, beyond the last character, cut short.
+    // Lone, overlong, surrogate, beyond the last character, truncated.
     for (std::string const text :
          {"\x9b", "\xff", "\xc0\x8a", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
           "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x8c"}) {
@@ -436,7 +436,7 @@ TEST_CASE("threads' messages reach the journal with their own fields") {
                 }
             });
         }
-        // Read all the while: a socket holds few datagrams (net.unix.max_dgram_qlen), then the senders wait.
+        // Read continuously: a socket holds few datagrams (net.unix.max_dgram_qlen), then the senders wait.
         std::map<std::string, int> counts;
         std::string buffer(4096, '\0');
         for (std::size_t i = 0; i < names.size() * messages; ++i) {

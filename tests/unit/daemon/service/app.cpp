@@ -240,7 +240,7 @@ TEST_CASE("signals during a reload cause one more reload") {
     daemon.images = {daemon.image("old")};
     daemon.start();
     daemon.images = {daemon.image("new")};
-    daemon.raise_at("reload: 1 image closed", {SIGHUP, SIGHUP}); // it still has to be closed
+    daemon.raise_at("reload: 1 image closed", {SIGHUP, SIGHUP}); // the image is not closed yet
     CHECK_THAT(daemon.reload(), EndsWith("reload: 1 image closed, 1 opened, 0 changed in use"));
     CHECK_THAT(daemon.await("reload: "), EndsWith("nothing differs"));
     daemon.await("ready");
@@ -286,7 +286,7 @@ TEST_CASE("the service manager is notified of the start, reloads and the stop, i
     daemon.await("ready");
     CHECK(daemon.stop() == exit_ok);
 
-    strings states; // without what is only a STATUS
+    strings states; // without messages that only set STATUS
     for (auto const& message : daemon.notifications()) {
         if (!message.starts_with("STATUS=")) {
             states.push_back(message);

@@ -54,7 +54,7 @@ TEST_CASE("a signal that arrives while the session ends does not keep the node r
     daemon.signals().add(SIGUSR1);
     daemon.wait_for_signals([](int) {});
     // The loop sees the signal after the first of these and delivers it after the second one; the end of the session
-    // comes in between.
+    // falls in between.
     boost::asio::post(daemon.main(), [&daemon] {
         std::raise(SIGUSR1);
         boost::asio::post(daemon.main(), [&daemon] {

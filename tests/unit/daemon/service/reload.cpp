@@ -128,7 +128,7 @@ TEST_CASE("reload: each key of the daemon is applied, or named once as one that 
         auto const changed = "[" + key.table + "]\n" + key.name + " = " + test::other_value(key) + "\n";
         auto const after = test::good(test::image("untouched") + changed);
         auto const restart = key.change == key_change::restart;
-        // Both ways: a key that is taken out again has its default again.
+        // In both directions: a removed key has its default again.
         for (auto const& [from, to] : {std::pair{&before, &after}, std::pair{&after, &before}}) {
             auto const plan = plan_reload(*from, running(from->images), *to);
             CHECK(plan.needs_restart == (restart ? strings{key.path()} : strings{}));

@@ -130,7 +130,7 @@ void running_app::start(std::string const& until) {
         m_exit = code;
         m_ended = true;
         m_changed.notify_all();
-        m_changed.wait(lock, [this] { return m_may_go; }); // signals have handlers while it lives
+        m_changed.wait(lock, [this] { return m_may_go; }); // signals have handlers while the daemon exists
     });
     await(until);
 }

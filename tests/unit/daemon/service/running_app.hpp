@@ -27,7 +27,7 @@ namespace seedbed::test {
 /// How many threads of this process have the name.
 [[nodiscard]] int threads_named(std::string const& name);
 
-/// A daemon in this process, with small images in a folder of its own and a configuration that the test rewrites. Its
+/// A daemon in this process, with small images in its own folder and a configuration that the test rewrites. Its
 /// main thread is a thread of the test.
 class running_app {
 public:
@@ -47,7 +47,7 @@ public:
 
     /// An [[image]] of 64 KiB, made at the first call. \param more further keys.
     [[nodiscard]] std::string image(std::string const& name, std::string const& more = "mode = \"seed\"\n");
-    /// Writes the .torrent of an image, with another name in it if \p inner is another one.
+    /// Writes the .torrent of an image, with the name \p inner in it.
     void write_torrent(std::string const& name, std::string const& inner);
     [[nodiscard]] std::filesystem::path file(std::string const& name) const { return m_folder / name; }
     void write_config() const;
@@ -56,19 +56,19 @@ public:
     void start(std::string const& until = "ready");
     /// Writes the configuration, sends SIGHUP, and waits until the reload has ended. \return its last line.
     std::string reload();
-    /// Sends SIGTERM if the daemon has not been told yet, and waits for the end of run().
+    /// Sends SIGTERM unless it was sent already, and waits for the end of run().
     exit_code stop(bool signalled = false);
 
-    /// Waits for the next line with this text, after the one that was waited for before; fails after 20 s or when the
+    /// Waits for the next line with this text after the previously awaited line; fails after 20 s or when the
     /// daemon has ended.
     std::string await(std::string const& text);
     /// Raises signals on the main thread as soon as it logs a line with this text, once.
     void raise_at(std::string const& text, std::vector<int> signals);
     /// All lines so far that have this text.
     [[nodiscard]] std::vector<std::string> lines(std::string const& text);
-    /// Asks over the control socket.
+    /// Sends a request over the control socket.
     [[nodiscard]] status_snapshot status() const;
-    /// The images' names, each with its state, when all are \p state or 20 s are over.
+    /// The images' names and states, once all are \p state or after 20 s.
     [[nodiscard]] std::vector<std::string> names_in(image_state state) const;
     /// The messages to the service manager since the last call.
     [[nodiscard]] std::vector<std::string> notifications();
@@ -90,7 +90,7 @@ private:
     std::vector<std::string> m_notifications;
     std::size_t m_seen = 0;
     bool m_ended = false;
-    bool m_may_go = false; ///< the daemon that has ended
+    bool m_may_go = false; ///< the ended daemon may be destroyed
     std::optional<std::pair<std::string, std::vector<int>>> m_raise;
 
     std::thread m_thread;

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// How a child ends that runs \p body and then exits with status 0.
+/// The exit of a child that runs \p body and then exits with status 0.
 template <class Body>
 int status_of(Body const& body) {
     auto const child = ::fork();

@@ -44,7 +44,7 @@ struct watched {
     watched(watched const&) = delete;
     watched& operator=(watched const&) = delete;
 
-    /// Runs until it has looked \p more times. \return how often it was fed meanwhile.
+    /// Runs until it has checked \p more times. \return how often it was fed meanwhile.
     std::size_t look(int more) {
         for (auto const until = probes + more; probes < until;) {
             REQUIRE(main.run_one_for(10s) > 0);

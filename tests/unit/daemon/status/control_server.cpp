@@ -39,14 +39,14 @@ public:
     ~running_server() {
         m_server.close();
         m_context.restart();
-        m_context.run(); // hangs where close() leaves an operation behind
+        m_context.run(); // hangs if close() leaves an operation behind
     }
 
     void apply(std::string const& socket, std::vector<std::string> const& listen = {}) {
         m_server.apply({socket}, {test::endpoints(listen)});
     }
 
-    /// Asks, and runs the server until the answer is there.
+    /// Sends a request, and runs the server until the response has arrived.
     template <class Protocol>
     std::string get(typename Protocol::endpoint const& at, std::string const& target, std::string const& method) {
         typename Protocol::socket client(m_context);
@@ -106,7 +106,7 @@ TEST_CASE("control server: the response of each path") {
                             Contains("seedbed_image_peers{image=\"win11\"} 2\n"));
 
     CHECK(body(server.get(socket, "/healthz")) == "ok\n");
-    CHECK(server.m_patience >= network_patience); // so that silence is a complaint when the answer goes out
+    CHECK(server.m_patience >= network_patience); // so that silence is a complaint when the response is sent
     CHECK_THAT(server.get(socket, "/"), Contains("404 Not Found"));
     CHECK_THAT(server.get(socket, "/status/"), Contains("404 Not Found"));
     CHECK_THAT(server.get(socket, "/status", "POST"), Contains("405 Method Not Allowed"));
@@ -140,13 +140,13 @@ TEST_CASE("control server: TCP serves metrics and health, and nothing else") {
     CHECK_THAT(server.get(port, "/healthz"), Contains("200 OK"));
     CHECK_THAT(server.get(port, "/status"), Contains("404 Not Found"));
 
-    // What stays the same is left alone, and what is no longer named is closed.
+    // Unchanged addresses are left alone, and addresses that are no longer named are closed.
     server.apply("", {address});
     CHECK_THAT(server.get(port, "/healthz"), Contains("200 OK"));
     server.apply("", {});
     CHECK_THROWS(server.get(port, "/healthz"));
 
-    // A port that is taken is tried again.
+    // A port that is in use is retried.
     asio::io_context context;
     std::optional<asio::ip::tcp::acceptor> taken;
     taken.emplace(context, asio::ip::tcp::endpoint{asio::ip::address_v4::loopback(), port});
@@ -159,7 +159,7 @@ TEST_CASE("control server: TCP serves metrics and health, and nothing else") {
 
 TEST_CASE("control server: the socket is created, moved and removed") {
     temp_dir const folder;
-    auto const first = (folder / "run" / "s.sock").string(); // a folder that is missing is made
+    auto const first = (folder / "run" / "s.sock").string(); // a missing folder is created
     auto const second = (folder / "t.sock").string();
     running_server server;
     server.apply(first);

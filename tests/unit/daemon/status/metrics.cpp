@@ -12,7 +12,7 @@ using namespace seedbed::test;
 
 namespace {
 
-/// The value of a sample, by its name and labels as they stand there.
+/// The value of a sample, by its name and labels as written.
 std::map<std::string, std::string> samples(std::string const& text) {
     std::map<std::string, std::string> all;
     std::istringstream in(text);
@@ -100,7 +100,7 @@ TEST_CASE("metrics: the progress of an image's hosts") {
     CHECK(all.at("seedbed_fleet_missing_hosts{image=\"debian-12-lab\"}") == "1");
     CHECK(all.at("seedbed_fleet_deployed{image=\"debian-12-lab\"}") == "0");
     CHECK(all.at("seedbed_fleet_duration_seconds{image=\"debian-12-lab\"}") == "200");
-    CHECK_FALSE(all.contains("seedbed_fleet_complete_hosts{image=\"win11\"}")); // nobody follows that
+    CHECK_FALSE(all.contains("seedbed_fleet_complete_hosts{image=\"win11\"}")); // an image without a fleet
 }
 
 TEST_CASE("metrics: increasing values, and no others, are counters and named so") {

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A daemon whose network thread answers when the test says so.
+/// A daemon whose network thread answers on the test's demand.
 struct fake_daemon {
     boost::asio::io_context main{1};
     status_snapshot present = sample_snapshot();
@@ -52,7 +52,7 @@ struct fake_daemon {
         peers.front()("win11", {sample_peer("192.0.2.7", 0.5)});
         peers.pop_front();
     }
-    /// Everything that can run now.
+    /// Runs everything that can run now.
     void settle() {
         main.restart();
         main.poll();
@@ -92,7 +92,7 @@ TEST_CASE("status collector: libtorrent is asked again only after half a second"
     daemon.present.images[0].status.state = image_state::flushing;
     daemon.collect();
     CHECK(daemon.asked == 1);
-    REQUIRE(daemon.got.size() == 2); // at once, with the daemon's own numbers as they are now
+    REQUIRE(daemon.got.size() == 2); // at once, with the daemon's current numbers
     CHECK(daemon.got[1].images[0].status.state == image_state::flushing);
     CHECK(daemon.got[1].images[0].peers);
     std::this_thread::sleep_for(510ms);
@@ -110,7 +110,7 @@ TEST_CASE("status collector: no request waits longer than its limit") {
     CHECK(daemon.got[0].silence >= 30ms);
     CHECK_FALSE(daemon.got[0].images[0].peers);
 
-    // Nor is a network thread that hangs asked over and over.
+    // A hanging network thread is not asked repeatedly, either.
     for (int i = 0; i < 5; ++i) {
         daemon.collect(1ms);
         daemon.main.restart();
@@ -120,7 +120,7 @@ TEST_CASE("status collector: no request waits longer than its limit") {
     REQUIRE(daemon.got.size() == 6);
     CHECK(daemon.got[5].silence >= 80ms);
 
-    // The one with patience gets what comes at last, and the silence has ended.
+    // The request with the longer limit gets the late answer, and the silence has ended.
     daemon.answer_progress();
     daemon.answer_peers();
     daemon.settle();
@@ -149,7 +149,7 @@ TEST_CASE("status collector: a request does not wait for a removed image, whose 
     std::this_thread::sleep_for(510ms);
     daemon.collect();
     daemon.answer_progress();
-    daemon.peers.pop_front(); // let go of, never called
+    daemon.peers.pop_front(); // released, never called
     daemon.settle();
     REQUIRE(daemon.got.size() == 2);
     daemon.present.images.push_back(image);

@@ -49,7 +49,7 @@ TEST_CASE("status document: the keys that scripts rely on") {
     CHECK(incoming["peers"][1]["progress"] == 0.25);
 
     auto const& served = document["images"][1];
-    CHECK(served["durable"].is_null()); // means nothing where nothing is written
+    CHECK(served["durable"].is_null()); // meaningless if nothing is written
     CHECK(served["verified"].is_null());
     CHECK(served["class"] == "sata_ssd");
     CHECK(served["profile"] == "nvme");

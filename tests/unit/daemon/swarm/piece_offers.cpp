@@ -38,7 +38,7 @@ struct swarm {
         return who;
     }
     void has(piece_offers::peer who, int piece) {
-        hidden[who].erase(piece); // of no interest any more
+        hidden[who].erase(piece); // of no further interest
         offers.has(who, piece);
     }
     void pass(int seconds) {
@@ -67,7 +67,7 @@ TEST_CASE("piece offers: a requested piece is withheld from the other peers") {
     CHECK(t.hidden[a].empty());
     CHECK(t.hidden[b] == set{3});
     CHECK(t.hidden[c] == set{3});
-    t.offers.requested(b, 3); // sent before the news arrived
+    t.offers.requested(b, 3); // sent before the peer knew
     t.offers.requested(b, 4);
     CHECK(t.hidden[a] == set{4});
     CHECK(t.hidden[b] == set{3});
@@ -89,7 +89,7 @@ TEST_CASE(
     CHECK(t.hidden[b] == set{2});
     CHECK(t.hidden[deaf].empty());
     CHECK(t.hidden[seed].empty());
-    // A peer that cannot be told becomes an owner all the same.
+    // A peer without the extension becomes an owner, too.
     t.offers.requested(deaf, 3);
     CHECK(t.hidden[a] == set{3});
 }
@@ -199,7 +199,7 @@ TEST_CASE("piece offers: a choked peer owns nothing, waits for no offer, and los
     t.pass(3);
     CHECK(t.hidden[a].empty());
     t.offers.set_choked(b, true);
-    CHECK(t.hidden[c].empty()); // it has been offered more, too
+    CHECK(t.hidden[c].empty()); // it was offered more, too
     auto const d = t.join();
     CHECK(t.hidden[d] == set{1}); // b has that one
 }

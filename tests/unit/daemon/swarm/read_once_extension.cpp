@@ -41,7 +41,7 @@ struct read_once_test {
         read_by_seed(*peer);
         return peer;
     }
-    /// Returns when the seed has read everything that \p peer has sent: it answers a request.
+    /// Returns when the seed has read everything that \p peer has sent, shown by its answer to a request.
     void read_by_seed(wire_peer& peer) {
         auto const before = peer.count(wire_peer::piece);
         peer.request_piece(0, piece_length);
@@ -67,7 +67,7 @@ TEST_CASE("read_once: a requested piece is withheld from the peers that understa
     t.read_by_seed(*owner);
     CHECK_FALSE(owner->withheld.contains(5));
     CHECK(old_client->extended_payloads(wire_peer::dont_have).empty());
-    // A seed that lacks a piece would be disconnected: it says that it is none (BEP 21), and that once.
+    // A seed that lacks a piece would be disconnected: it says once that it is not a seed (BEP 21).
     other->request_piece(6, piece_length);
     t.loop.run_until([&] { return owner->withheld.contains(6); });
     owner->request_piece(7, piece_length);

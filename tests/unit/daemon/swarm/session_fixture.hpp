@@ -17,7 +17,7 @@
 
 namespace seedbed::test {
 
-/// One session with at most one torrent of its own.
+/// One session with at most one torrent.
 struct session_with_torrent {
     static constexpr torrent_session::id number = 1;
 
@@ -37,7 +37,7 @@ struct session_with_torrent {
     void run_until(std::string const& event) {
         loop.run_until([&] { return listener.has(event); });
     }
-    /// Returns when the network thread has answered, and what it posted before has run.
+    /// Returns when the network thread has answered and its earlier posts have run.
     void round_trip() {
         bool answered = false;
         session.ping([&answered] { answered = true; });

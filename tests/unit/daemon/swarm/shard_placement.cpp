@@ -44,13 +44,13 @@ TEST_CASE("shard placement: a peer that its home shard cannot reach stays at the
     CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 2s)); // its home connects to it meanwhile
     CHECK(p.places.place_of(p.peer) == p.home);
     CHECK(p.places.admit(p.other, p.peer, p.now + 3s));
-    CHECK(p.places.place_of(p.peer) == p.other); // where the next machine of that address belongs
+    CHECK(p.places.place_of(p.peer) == p.other); // the place for the next machine of that address
     CHECK_FALSE(p.places.admit(p.home, p.peer, p.now + 3s));
     CHECK(p.places.admit(p.other, p.peer, p.now + 3s));
     p.places.leave(p.peer);
     p.places.leave(p.peer);
     CHECK(p.places.place_of(p.peer) == p.home);
-    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 4s)); // all over again
+    CHECK_FALSE(p.places.admit(p.other, p.peer, p.now + 4s)); // starts over
     CHECK(p.places.admit(p.home, p.peer, p.now + 4s));
 }
 

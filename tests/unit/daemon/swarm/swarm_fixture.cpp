@@ -79,7 +79,7 @@ void test_loop::run_until(std::function<bool()> const& condition, std::chrono::s
 
 std::string loopback(int n) {
     auto const process = static_cast<unsigned>(::getpid());
-    // From 127.1.0.0 on, since others use 127.0.0.1.
+    // From 127.1.0.0 on, since other programs use 127.0.0.1.
     return "127." + std::to_string(1 + (process >> 8) % 250) + "." + std::to_string(process & 0xff) + "." +
            std::to_string(n);
 }

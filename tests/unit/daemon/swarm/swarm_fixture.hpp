@@ -38,8 +38,8 @@ private:
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> m_work{context.get_executor()};
 };
 
-/// Address number \p n, from 1 to 200, of those in 127.0.0.0/8 that belong to this process: tests that run at the same
-/// time do not meet. The number is the last byte.
+/// Address number \p n, from 1 to 200, of this process's addresses in 127.0.0.0/8: tests that run at the same
+/// time do not interfere. The number is the last byte.
 [[nodiscard]] std::string loopback(int n);
 /// "ADDRESS:PORT" of loopback(n).
 [[nodiscard]] ip_endpoint listener(int n, int port = 6881);

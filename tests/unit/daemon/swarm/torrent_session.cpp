@@ -19,7 +19,7 @@ namespace {
 
 constexpr int piece_length = 64 << 10;
 
-/// An image, a seed of it on address 1, and what a test connects to it.
+/// An image, a seed of it on address 1, and the test's connections to it.
 struct seed_test {
     explicit seed_test(int pieces = 4)
         : image(pieces) {}
@@ -61,7 +61,7 @@ struct counting_listener {
     tcp::acceptor acceptor;
 };
 
-/// How long it takes until \p peer has received \p blocks more.
+/// The time until \p peer has received \p blocks more.
 std::chrono::steady_clock::duration time_for(test_loop& loop, wire_peer const& peer, int blocks,
                                              std::chrono::seconds limit = 60s) {
     auto const begin = std::chrono::steady_clock::now();

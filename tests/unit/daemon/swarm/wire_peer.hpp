@@ -19,7 +19,7 @@ namespace seedbed::test {
 /// A new peer id: "-XX0001-" and a number.
 [[nodiscard]] std::string unique_peer_id();
 
-/// A BitTorrent peer that does what a test tells it, and nothing else: it sends, and records what it receives.
+/// A BitTorrent peer under the control of a test: it sends messages on demand and records those that it receives.
 ///
 /// Threads: everything runs on the thread of the io_context. Lives in a std::shared_ptr.
 class wire_peer : public std::enable_shared_from_this<wire_peer> {
@@ -58,7 +58,7 @@ public:
     [[nodiscard]] int count(int type) const;
     /// The payloads of received extended messages with this number.
     [[nodiscard]] std::vector<std::string> extended_payloads(int number) const;
-    bool connected = false; ///< the other side's handshake came
+    bool connected = false; ///< the other side's handshake has arrived
     bool closed = false;    ///< by the other side
     std::vector<message> messages;
     std::set<std::uint32_t> withheld;                     ///< pieces whose last news was lt_donthave, not HAVE

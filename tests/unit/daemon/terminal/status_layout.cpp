@@ -96,7 +96,7 @@ TEST_CASE("status layout: each state shows its own progress and rate") {
         return status_table(snapshot, 0).at(2);
     };
     auto checking = sample_image("a", image_state::checking, 0.25);
-    checking.status.phase_seconds = 10; // 2.5 GiB of 10 in 10 s
+    checking.status.phase_seconds = 10; // 2.5 of 10 GiB in 10 s
     CHECK_THAT(row(checking), Contains("checking") && Contains(" 25% ") && Contains("256 MiB/s") && Contains(" 30s "));
     auto verifying = checking;
     verifying.status.state = image_state::verifying;
@@ -243,7 +243,7 @@ TEST_CASE("status layout: an image's row counts its complete hosts, incomplete o
     CHECK(count(whole, "     192.0.2.19  failed: write /dev/sda: offset 1048576, length 16384: Input/output error") ==
           1);
 
-    // No hosts are expected: the row counts complete hosts once there are any.
+    // No hosts are expected: the row counts complete hosts once at least one exists.
     fleet_status open;
     snapshot.images[1].fleet = std::make_shared<fleet_status const>(open);
     CHECK(count(status_table(snapshot, 80), "complete") == 0);
