@@ -65,7 +65,7 @@ double process_cpu() {
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-/// Reads and writes that this process has asked the kernel for by a system call of their own: not those of a ring, nor
+/// Reads and writes of this process that were separate system calls: not those of a ring, nor
 /// page faults of mapped memory.
 double transfer_calls() {
     std::ifstream in("/proc/self/io");
@@ -92,7 +92,7 @@ public:
         , m_torrent(torrent)
         , m_data(block_size, 'x') {}
 
-    /// The blocks of these pieces in turns, as several peers send them, no faster than the rate.
+    /// The blocks of these pieces in turn, as several peers send them, no faster than the rate.
     void write_pieces(std::span<std::int32_t const> pieces) {
         for (std::int32_t start = 0; start < m_torrent.piece_length; start += block_size) {
             for (auto const piece : pieces) {
@@ -154,7 +154,7 @@ private:
         }
         m_next += std::chrono::duration_cast<clock::duration>(
             std::chrono::duration<double>(length / (m_options.rate * (1 << 20))));
-        // What was held back comes as soon as it may, but no more than the sender's window.
+        // Delayed blocks arrive as soon as possible, but no more than the sender's window.
         m_next = std::max(m_next, clock::now() - std::chrono::milliseconds(20));
         while (clock::now() < m_next) {
             m_context.run_one_until(m_next);
@@ -192,7 +192,7 @@ private:
     }
 
     bench_options const& m_options;
-    clock::time_point m_next = clock::now(); ///< when the next block may come
+    clock::time_point m_next = clock::now(); ///< when the next block may arrive
     lt::disk_interface& m_io;
     lt::io_context& m_context;
     lt::storage_index_t m_storage;
@@ -202,7 +202,7 @@ private:
     int m_outstanding = 0;
 };
 
-/// Pieces are opened a few at a time in random order, as a swarm asks for them.
+/// Pieces are opened a few at a time in random order, as a swarm requests them.
 std::vector<std::int32_t> piece_order(std::int32_t count, int run) {
     std::vector<std::int32_t> order(static_cast<std::size_t>(count));
     for (std::int32_t i = 0; i < count; ++i) {
@@ -230,10 +230,10 @@ figures run_once(std::string const& name, bench_options const& options, bench_im
     lt::session_params params(make_session_settings({}, 256LL << 20));
     kept.open(params, *torrent, device, options.load != "read");
     lt::io_context context;
-    auto const keep_running = boost::asio::make_work_guard(context); // or what polls it while it idles stops it
+    auto const keep_running = boost::asio::make_work_guard(context); // otherwise polling would stop it while it is idle
     lt::counters counters;
     auto io = params.disk_io_constructor(context, params.settings, counters);
-    // storage_params keeps references: these must outlive it.
+    // storage_params keeps references to these, which must outlive it.
     auto const save_path = own.string();
     lt::aux::vector<lt::download_priority_t, lt::file_index_t> const priorities;
     lt::storage_holder holder =
@@ -252,7 +252,7 @@ figures run_once(std::string const& name, bench_options const& options, bench_im
             drive.write_pieces(some);
         }
         if (options.load != "write") {
-            // Mixed: what was written a while ago, as others ask for it.
+            // Mixed: blocks written a while ago, as other peers request them.
             for (auto const piece : some) {
                 drive.read_piece(options.load == "read" || i == 0 ? piece : pieces[i - 1 - (piece % i)]);
             }

@@ -8,14 +8,15 @@
 
 namespace seedbed::bench {
 
-/// The figures of one run of one side, by name ("MiB/s"). What a figure means is in its name; more is said by the
-/// bench.
+/// The figures of one run of one side, by name ("MiB/s"). The name states the meaning; the bench explains
+/// more.
 using figures = std::map<std::string, double>;
 
 /// All runs of several sides that took turns.
 class report {
 public:
-    /// \param title what is compared, on what. \param sides in the order of their turns; ratios are to the first.
+    /// \param title describes the comparison and its setup. \param sides in the order of their turns; ratios are to the
+    /// first.
     report(std::string title, std::vector<std::string> sides);
 
     void add(std::string const& side, figures const& run);

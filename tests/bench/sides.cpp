@@ -127,7 +127,7 @@ void side::open(lt::session_params& params, image_torrent const& torrent, std::s
     m_backend = std::make_shared<backend>(m_pool, static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)),
                                           m_options);
     for (auto at = std::optional<std::size_t>(0); at;) {
-        at = m_backend->pool().populate(*at); // as in a daemon that runs: what is measured is not its start
+        at = m_backend->pool().populate(*at); // as in a running daemon: the start is not measured
     }
     auto made = m_backend->make_image(torrent, std::move(*opened), profile);
     if (!made) {

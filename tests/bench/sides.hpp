@@ -15,13 +15,13 @@
 
 namespace seedbed::bench {
 
-/// A way to keep an image, by name:
+/// A way to store an image, by name:
 ///
 ///     seedbed[:KEY=VALUE...]   ours. Keys: pool, cache, engine (threads, io_uring), threads, depth, coalesce, delay
 ///     (ms),
 ///                              read_ahead, direct (0, 1), ahead (0, 1), class (hdd, sata_ssd, nvme)
 ///     mmap, posix              libtorrent's own. Key: malloc (0, 1)
-///     null                     libtorrent's that does nothing: no byte is read, written or hashed
+///     null                     libtorrent's without I/O: no byte is read, written or hashed
 class side {
 public:
     /// Throws std::invalid_argument for a name that is none of these.
@@ -31,16 +31,16 @@ public:
     [[nodiscard]] bool is_null() const noexcept { return m_kind == "null"; }
     [[nodiscard]] bool is_ours() const noexcept { return m_kind == "seedbed"; }
 
-    /// Opens what this side needs and sets the session's disk_io. \param device ours: the device or file; \param folder
-    /// the others': where the torrent's folder is. Exits the process with a message where that fails.
+    /// Opens this side and sets the session's disk_io. \param device ours: the device or file; \param folder
+    /// the others': the parent of the torrent's folder. On failure, exits the process with a message.
     void open(libtorrent::session_params& params, image_torrent const& torrent, std::string const& device,
               bool writable);
 
-    /// What the daemon does once in its process; nothing for the others, whose programs do not, unless they have the
+    /// Does what the daemon does once in its process; nothing for the others, whose programs do not, except with the
     /// option malloc=1.
     void tune_process() const;
 
-    /// Makes what was written durable. Blocks. Exits with a message where that fails.
+    /// Makes the written data durable. Blocks. On failure, exits with a message.
     void make_durable(std::filesystem::path const& folder);
 
     /// Ours, after open().
@@ -63,19 +63,19 @@ private:
 /// Image and torrent for a bench: `size` bytes of noise in one or several extents.
 struct bench_image {
     std::filesystem::path torrent_file;
-    std::filesystem::path
-        folder; ///< with a folder of the torrent's name and one file an extent, for libtorrent's own backends
+    /// Has a folder with the torrent's name and one file per extent, for libtorrent's own backends.
+    std::filesystem::path folder;
     std::string name;
     std::int64_t size = 0;
-    std::string source; ///< the device or file that holds the image for ours
+    std::string source; ///< ours: the device or file that holds the image
 };
 
 /// Makes an image of one extent in a folder; \p size in bytes, a multiple of 1 MiB.
 [[nodiscard]] bench_image make_image(std::filesystem::path const& folder, std::int64_t size);
 
-/// What plays a device to be written, in a folder for one side: full of noise. Written, since a device has its memory
-/// before, while memory that is only reserved costs a page fault, in a virtual machine an expensive one, when it is
-/// first written. \return the file, where libtorrent's own backends look for it, too.
+/// Makes a file that acts as the device to write to, in a folder for one side, filled with noise: a device has its
+/// memory in advance, while memory that is only reserved costs a page fault at the first write, an expensive one in a
+/// virtual machine. \return the file, at the path that libtorrent's own backends use, too.
 [[nodiscard]] std::filesystem::path make_target(std::filesystem::path const& folder, bench_image const& image);
 
 [[noreturn]] void die(std::string const& message);

@@ -42,7 +42,7 @@ double seconds_since(clock::time_point begin) {
     return std::chrono::duration<double>(clock::now() - begin).count();
 }
 
-/// CPU seconds of this process's threads by name, with digits at the end cut off.
+/// CPU seconds of this process's threads by name, without trailing digits.
 std::map<std::string, double> cpu_by_thread() {
     std::map<std::string, double> sums;
     auto const tick = static_cast<double>(::sysconf(_SC_CLK_TCK));
@@ -82,7 +82,7 @@ double peak_rss_mib() {
     return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-/// A child process that writes one JSON line, and what it runs.
+/// A child process that writes one JSON line, and its function.
 struct child {
     pid_t pid = -1;
     std::FILE* out = nullptr;
@@ -217,7 +217,7 @@ void run_leecher(int out, std::string const& name, bench_image const& image, fs:
     lt::add_torrent_params add;
     add.ti = torrent->info;
     add.save_path = folder.string();
-    // An empty bitfield: nothing is there, and nothing has to be looked for.
+    // An empty bitfield: no piece exists, and no check is needed.
     add.have_pieces.resize(torrent->piece_count, false);
     add.flags = {};
     auto const before = cpu_by_thread();
@@ -237,7 +237,7 @@ void run_leecher(int out, std::string const& name, bench_image const& image, fs:
     result["downloaded"] = downloaded;
     result["durable"] = durable;
     say(out, result.dump());
-    // Others may still fetch from this one: it goes when the parent says so.
+    // Other leechers may still download from this one: it exits on the parent's command.
     sigset_t stop;
     ::sigemptyset(&stop);
     ::sigaddset(&stop, SIGTERM);

@@ -12,7 +12,7 @@
 
 #include "config/load.hpp"
 
-// Configurations as texts, for tests of config/.
+// Configuration texts for the tests of config/.
 namespace seedbed::test {
 
 using lines = std::vector<std::string>;
@@ -47,7 +47,7 @@ inline settings good(std::string const& text) {
     return accepted(parse_settings(text, "/etc/seedbed/t.toml"));
 }
 
-/// The errors of a text, without the name of its file.
+/// The errors of a text, without the file name.
 inline lines bad(std::string const& text) {
     auto errors = refused(parse_settings(text, "/etc/t.toml"));
     for (auto& line : errors) {

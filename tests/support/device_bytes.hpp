@@ -18,7 +18,7 @@
 
 namespace seedbed::test {
 
-/// Bytes that differ from place to place and from seed to seed.
+/// Bytes that differ with the offset and the seed.
 [[nodiscard]] inline std::vector<std::byte> pattern(std::size_t length, std::uint64_t seed) {
     std::vector<std::byte> bytes(length);
     std::uint64_t state = seed * 2 + 1;
@@ -29,7 +29,7 @@ namespace seedbed::test {
     return bytes;
 }
 
-/// Writes to a device or a file, behind the back of whoever has it open. Throws where that fails.
+/// Writes to a device or a file that another object may have open. Throws on failure.
 inline void put_bytes(std::string const& path, std::int64_t offset, std::span<std::byte const> bytes) {
     unique_fd const fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     auto const call = [&](std::byte const* from, std::size_t count, std::int64_t at) {
@@ -41,7 +41,7 @@ inline void put_bytes(std::string const& path, std::int64_t offset, std::span<st
     }
 }
 
-/// What a device or a file holds, as its page cache shows it. Throws where that fails.
+/// The content of a device or a file, as its page cache shows it. Throws on failure.
 [[nodiscard]] inline std::vector<std::byte> get_bytes(std::string const& path, std::int64_t offset,
                                                       std::size_t length) {
     std::vector<std::byte> bytes(length);
@@ -55,7 +55,7 @@ inline void put_bytes(std::string const& path, std::int64_t offset, std::span<st
     return bytes;
 }
 
-/// All that a device or a regular file holds.
+/// The whole content of a device or a regular file.
 [[nodiscard]] inline std::vector<std::byte> all_bytes(std::string const& path) {
     unique_fd const fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     auto const length = fd ? ::lseek(fd.get(), 0, SEEK_END) : -1;

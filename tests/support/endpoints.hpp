@@ -10,7 +10,7 @@
 
 namespace seedbed::test {
 
-/// Of "ADDRESS:PORT".
+/// Parses "ADDRESS:PORT".
 inline ip_endpoint endpoint(std::string_view text) {
     auto const parsed = parse_ip_endpoint(text);
     REQUIRE(parsed);

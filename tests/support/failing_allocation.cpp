@@ -9,7 +9,7 @@
 namespace {
 
 constexpr auto off = std::numeric_limits<std::int64_t>::max();
-std::atomic<std::int64_t> next{off}; ///< allocations before the first that fails; those below 0 fail
+std::atomic<std::int64_t> next{off}; ///< allocations before the first failure; below 0, allocations fail
 std::atomic<std::int64_t> fails{0};  ///< how many
 std::atomic<std::int64_t> have_failed{0};
 thread_local bool exempt = false;

@@ -4,10 +4,10 @@
 
 namespace seedbed::test {
 
-/// Makes allocations by `new` fail, on every thread but the one that makes this: from the \p first one on (0: the
-/// next), \p count of them in a row. What goes through malloc() alone is left alone. One at a time.
+/// Makes allocations by `new` fail, on every thread except the one that creates this: from the \p first one on (0: the
+/// next), \p count of them in a row. Does not affect malloc(). Only one object may exist at a time.
 ///
-/// A program that uses this has operators new and delete of its own.
+/// A program that uses this has its own operators new and delete.
 class failing_allocations {
 public:
     failing_allocations(std::int64_t first, std::int64_t count);

@@ -9,17 +9,17 @@
 
 namespace seedbed::test {
 
-/// Why system calls can not be made to fail here (a kernel without seccomp filters), or nothing where they can.
+/// The reason why system calls cannot be made to fail here (a kernel without seccomp filters), or nothing if they can.
 [[nodiscard]] std::optional<std::string> seccomp_missing();
 
-/// Makes the calling thread's system calls of these numbers (SYS_...) fail with \p code, for the rest of its life.
-/// Throws std::system_error where the kernel refuses.
+/// Makes the calling thread's system calls of these numbers (SYS_...) fail with \p code until the thread ends.
+/// Throws std::system_error if the kernel refuses.
 void fail_system_calls_of_this_thread(std::vector<long> const& numbers, int code);
 
-/// What \p work returns, run on a thread of its own on which the system calls of these numbers fail with \p code. Every
-/// other thread is left alone.
+/// Runs \p work on a separate thread, on which the system calls of these numbers fail with \p code, and returns its
+/// result. Other threads are not affected.
 ///
-/// The work must use no macros of the test framework: what they throw would leave the thread.
+/// \p work must not use macros of the test framework, whose exceptions would leave the thread.
 template <class Work>
 auto with_failing_system_calls(std::vector<long> const& numbers, int code, Work work) {
     std::optional<decltype(work())> outcome;
@@ -40,7 +40,7 @@ auto with_failing_system_calls(std::vector<long> const& numbers, int code, Work 
 
 } // namespace seedbed::test
 
-/// Ends a test case, printing why, where system calls can not be made to fail.
+/// Ends a test case and prints the reason if system calls cannot be made to fail.
 #define SEEDBED_REQUIRE_SECCOMP()                                                                                      \
     do {                                                                                                               \
         if (auto const reason = ::seedbed::test::seccomp_missing()) {                                                  \

@@ -23,7 +23,7 @@ io_operation io_operation_of(fake_block_device::operation op) {
 }
 
 bool overlap(std::int64_t a_offset, std::int64_t a_length, std::int64_t b_offset, std::int64_t b_length) {
-    // Subtractions, because a fault's length may be the greatest number there is.
+    // Subtractions, because a fault's length may be the greatest number.
     return a_offset < b_offset ? b_offset - a_offset < a_length : a_offset - b_offset < b_length;
 }
 

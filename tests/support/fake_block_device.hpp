@@ -16,11 +16,11 @@
 
 namespace seedbed::test {
 
-/// A device in memory that records every access, fails or waits where a test says so, and forgets what was not flushed.
+/// A device in memory that records every access, fails or waits on demand, and discards unflushed data in a crash.
 ///
-/// It holds two copies of its bytes: what read() sees (the page cache, in a real device) and the medium. flush() copies
-/// what was written to the medium, read_medium() sees the medium alone, crash() throws away all but the medium. So
-/// whoever verifies or reports before flushing is caught.
+/// It holds two copies of its bytes: the one that read() sees (the page cache of a real device) and the medium. flush()
+/// copies written data to the medium, read_medium() sees only the medium, and crash() discards everything else. So it
+/// exposes code that verifies or reports before flushing.
 ///
 /// Threads: every member may be called from any thread. A device outlives its held_operations.
 class fake_block_device final : public block_device {
@@ -36,8 +36,8 @@ public:
         friend bool operator==(access const&, access const&) = default;
     };
 
-    /// While it lives, calls of one operation wait in the device before they do anything. Released by its destructor,
-    /// so that a test that fails leaves no thread behind: declare it after whatever joins the threads.
+    /// While it exists, calls of one operation wait in the device before they do anything. Its destructor releases
+    /// them, so that a failing test leaves no thread behind: declare it after the object that joins the threads.
     class held_operations {
     public:
         held_operations(held_operations&& other) noexcept
@@ -48,7 +48,7 @@ public:
 
         /// Returns when at least \p count calls wait here.
         void wait_until_waiting(int count = 1) const;
-        /// Lets the waiting calls and all later ones go on.
+        /// Lets the waiting calls and all later ones continue.
         void release();
 
     private:
@@ -61,42 +61,42 @@ public:
         operation m_op;
     };
 
-    /// \param size in bytes; the device begins as zeros, durably.
+    /// \param size in bytes; the device starts with durable zeros.
     explicit fake_block_device(std::int64_t size, std::string path = "fake", bool read_only = false);
 
     [[nodiscard]] std::string const& path() const noexcept override { return m_path; }
     [[nodiscard]] std::int64_t size() const noexcept override { return m_size; }
     [[nodiscard]] bool read_only() const noexcept override { return m_read_only; }
     [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<std::byte> buffer) override;
-    /// Writes past the end fail with ENOSPC, on a read-only device with EROFS; a write that fails changes nothing.
+    /// Writes past the end fail with ENOSPC, on a read-only device with EROFS; a failed write changes nothing.
     [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<std::byte const> buffer) override;
-    /// One access, whatever the number of pieces.
+    /// One access, for any number of pieces.
     [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<iovec const> memory) override;
     [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<iovec const> memory) override;
-    /// A flush that fails makes nothing durable, and as with a real device every later one fails likewise.
+    /// A failed flush makes nothing durable, and, as with a real device, every later flush fails, too.
     [[nodiscard]] result<void, io_error> flush() override;
     [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override;
 
     /// From now on calls of \p op that touch [\p offset, \p offset + \p length) fail with \p code.
-    /// \param times how many calls fail before the fault is gone. Offset and length are ignored for a flush.
+    /// \param times how many calls fail before the fault ends. Offset and length are ignored for a flush.
     void fail(operation op, int code, std::int64_t offset = 0, std::int64_t length = everything, int times = forever);
-    /// Takes back every fail(). A flush that has failed stays failed.
+    /// Cancels every fail(). A failed flush stays failed.
     void clear_faults();
 
-    /// Makes calls of \p op wait until the result is released or destroyed. At most one hold for an operation at a
+    /// Makes calls of \p op wait until the result is released or destroyed. At most one hold per operation at a
     /// time.
     [[nodiscard]] held_operations hold(operation op);
 
-    /// What a power cut does: all writes since the last successful flush are gone.
+    /// A power cut: discards all writes since the last successful flush.
     void crash();
 
-    /// Sets bytes, in memory and on the medium, without a record and without a fault.
+    /// Sets bytes, in memory and on the medium, without a record or a fault.
     void set_contents(std::int64_t offset, std::span<std::byte const> bytes);
     /// Sets bytes on the medium only: a disk that lies.
     void set_medium(std::int64_t offset, std::span<std::byte const> bytes);
-    /// What read() would see, without a record.
+    /// The bytes that read() would see, without a record.
     [[nodiscard]] std::vector<std::byte> contents(std::int64_t offset, std::int64_t length) const;
-    /// What a crash would leave, without a record.
+    /// The bytes that a crash would leave, without a record.
     [[nodiscard]] std::vector<std::byte> medium(std::int64_t offset, std::int64_t length) const;
 
     /// Every call since the start or the last clear_accesses(), in the order in which they began.
@@ -107,8 +107,8 @@ public:
 
     /// Bytes in runs that were written since the last successful flush.
     [[nodiscard]] std::int64_t unflushed_bytes() const;
-    /// How many calls began while another one to an overlapping range was running, one of the two being a write: their
-    /// order would be undefined on a real device.
+    /// How many calls began while another call to an overlapping range was running, with at least one of them a write:
+    /// their order would be undefined on a real device.
     [[nodiscard]] int overlaps() const;
 
     static constexpr std::int64_t everything = std::numeric_limits<std::int64_t>::max();
@@ -124,13 +124,13 @@ private:
     };
     struct gate {
         bool closed = false;
-        int waiting = 0;  ///< calls that the present hold keeps
-        int releases = 0; ///< holds that are over: a call waits for the end of the one it met, not of the next
+        int waiting = 0;  ///< calls that the current hold keeps
+        int releases = 0; ///< holds that have ended: a call waits for the end of its own hold, not of the next
     };
     class running_call;
 
     gate& gate_of(operation op) { return m_gates.at(static_cast<std::size_t>(op)); }
-    /// The errno of a fault that hits, or 0; uses the fault up.
+    /// The errno of a matching fault, which counts as used, or 0.
     int take_fault_locked(access const& what);
     result<void, io_error> read_from(std::vector<std::byte> const& source, access const& what,
                                      std::span<std::byte> buffer);

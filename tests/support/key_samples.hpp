@@ -16,7 +16,7 @@ inline std::pair<std::string, std::string> ends_of(std::string const& range) {
     return {range.substr(begin, at - begin), range.substr(at + 4)};
 }
 
-/// A valid value other than the default, as TOML; empty for a type that is not known here.
+/// A valid value other than the default, as TOML; empty for a type that is unknown here.
 template <class Whole>
 std::string other_value(config_key<Whole> const& key) {
     auto const& [type, range] = key.form;
@@ -57,7 +57,7 @@ std::string other_value(config_key<Whole> const& key) {
     return type == "text" ? quoted("other") : std::string();
 }
 
-/// An image with the keys that it needs, and those without which \p key could not be set.
+/// An image with the required keys and those that \p key requires.
 inline std::string image_before(config_key<image_settings> const& key) {
     auto const mode = key.name == "mode" ? image_mode::deploy : key.only.value_or(image_mode::seed);
     return std::string("[[image]]\nname = \"a\"\ntorrent = \"/t/a\"\ndevice = \"/d/a\"\nmode = \"") + to_string(mode) +

@@ -48,7 +48,7 @@ std::optional<std::string> loop_devices_missing() {
     if (number < 0) {
         return "LOOP_CTL_GET_FREE: " + std::generic_category().message(errno);
     }
-    // A container can have the control device without the loop devices themselves.
+    // A container may have the control device without the loop devices themselves.
     std::string const path = "/dev/loop" + std::to_string(number);
     if (::access(path.c_str(), R_OK | W_OK) != 0) {
         return path + ": " + std::generic_category().message(errno);
@@ -82,7 +82,7 @@ loop_device::loop_device(options const& wanted)
             m_path = path;
             return;
         }
-        // Another process has taken it in the meantime: ask for the next one.
+        // Another process has taken it in the meantime: try the next one.
         if (errno != EBUSY) {
             throw_errno("LOOP_CONFIGURE " + path);
         }

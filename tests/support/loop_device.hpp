@@ -10,10 +10,10 @@
 
 namespace seedbed::test {
 
-/// Why loop devices can not be used here (no root, no /dev/loop-control), or nothing where they can.
+/// The reason why loop devices cannot be used here (no root, no /dev/loop-control), or nothing if they can.
 [[nodiscard]] std::optional<std::string> loop_devices_missing();
 
-/// A real block device: a loop device on a sparse file of its own, both gone when this is destroyed, also when a test
+/// A real block device: a loop device on its own sparse file, both removed when this is destroyed, also when a test
 /// fails. Not safe to share between threads.
 class loop_device {
 public:
@@ -23,11 +23,11 @@ public:
         bool read_only = false;
         bool direct_io = false;  ///< past the page cache of the machine to the backing file
         bool partitions = false; ///< may have partitions: see add_partition()
-        /// Where the backing file is.
+        /// The path of the backing file.
         std::filesystem::path folder = std::filesystem::temp_directory_path();
     };
 
-    /// Throws std::system_error where the kernel refuses.
+    /// Throws std::system_error if the kernel refuses.
     explicit loop_device(options const& wanted);
     loop_device()
         : loop_device(options{}) {}
@@ -50,7 +50,7 @@ private:
 /// A mount that is undone in the destructor.
 class mounted {
 public:
-    /// As mount(2); throws std::system_error where that fails.
+    /// Like mount(2); throws std::system_error on failure.
     mounted(std::string const& source, std::filesystem::path target, std::string const& type, unsigned long flags = 0,
             std::string const& data = {});
     mounted(mounted const&) = delete;
@@ -61,13 +61,13 @@ private:
     std::filesystem::path m_target;
 };
 
-/// Runs a program without a shell, its output thrown away. \return its exit status, or nothing where there is no such
-/// program or a signal ended it.
+/// Runs a program without a shell and discards its output. \return its exit status, or nothing if no such program
+/// exists or a signal ended it.
 [[nodiscard]] std::optional<int> run_program(std::string const& program, std::initializer_list<std::string> arguments);
 
 } // namespace seedbed::test
 
-/// Ends a test case, printing why, where there are no loop devices.
+/// Ends a test case and prints the reason if loop devices are unavailable.
 #define SEEDBED_REQUIRE_LOOP_DEVICES()                                                                                 \
     do {                                                                                                               \
         if (auto const reason = ::seedbed::test::loop_devices_missing()) {                                             \

@@ -74,7 +74,7 @@ private:
     unique_fd m_fd;
 };
 
-/// Removes the variables of sd_notify(3) and sd_watchdog_enabled(3): not a service.
+/// Removes the variables of sd_notify(3) and sd_watchdog_enabled(3), as if not run by a service manager.
 struct no_service {
     scoped_variable socket{"NOTIFY_SOCKET", std::nullopt};
     scoped_variable interval{"WATCHDOG_USEC", std::nullopt};

@@ -59,7 +59,7 @@ inline fleet_host sample_host(std::string address, host_state state, double frac
     return host;
 }
 
-/// Four are to get it: one has, one is on the way, one has failed, one was not seen.
+/// Four hosts are expected: one is complete, one downloads, one has failed, one was not seen.
 inline std::shared_ptr<fleet_status const> sample_fleet() {
     fleet_status fleet;
     fleet.expected = 4;
@@ -75,7 +75,7 @@ inline std::shared_ptr<fleet_status const> sample_fleet() {
     return std::make_shared<fleet_status const>(std::move(fleet));
 }
 
-/// A daemon at work: one image comes in, one is served, one has failed.
+/// A daemon at work: one image is being downloaded, one is served, one has failed.
 inline status_snapshot sample_snapshot() {
     status_snapshot snapshot;
     snapshot.version = "0.1.0";

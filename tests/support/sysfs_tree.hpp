@@ -11,25 +11,25 @@ namespace seedbed::test {
 /// A sysfs in a temporary folder: folders below devices/, and relative links to them from block/, class/block/ and
 /// dev/block/ as the kernel makes them (Documentation/admin-guide/sysfs-rules.rst, block/genhd.c, block/holder.c).
 ///
-/// Paths are relative to the root. A block device is named by its kernel name once it is there.
+/// Paths are relative to the root. Once created, a block device is named by its kernel name.
 class sysfs_tree {
 public:
     sysfs_tree();
 
     [[nodiscard]] std::filesystem::path const& root() const noexcept { return m_folder.path(); }
 
-    /// A device that is no block device, with its link `subsystem`, for example to "bus/pci" or "class/nvme". Does
-    /// nothing where the folder is there.
+    /// A device that is not a block device, with its link `subsystem`, for example to "bus/pci" or "class/nvme". Does
+    /// nothing if the folder exists.
     void add_device(std::filesystem::path const& folder, std::string const& subsystem);
 
     /// A block device at \p folder, whose last part is its name.
     /// \param number "MAJOR:MINOR"; nothing for a hidden one, such as a path of a multipath NVMe disk.
     void add_disk(std::filesystem::path const& folder, std::optional<std::string> const& number, int rotational);
 
-    /// A partition: it has no queue of its own, and the file `partition`.
+    /// A partition: it has no own queue, but the file `partition`.
     void add_partition(std::string const& disk, std::string const& name, std::string const& number, int index);
 
-    /// \p upper lies on \p lower: the links slaves/ and holders/.
+    /// Stacks \p upper on \p lower: the links slaves/ and holders/.
     void add_holder(std::string const& upper, std::string const& lower);
 
     /// A file below a block device's folder; the kernel ends each with a newline.

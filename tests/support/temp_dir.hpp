@@ -8,7 +8,7 @@
 
 namespace seedbed::test {
 
-/// A new folder below a given one, else below $TMPDIR (or /tmp), removed with all that is in it.
+/// A new folder below a given one, otherwise below $TMPDIR (or /tmp); removed with its content.
 class temp_dir {
 public:
     explicit temp_dir(std::filesystem::path const& parent = std::filesystem::temp_directory_path()) {
@@ -21,7 +21,7 @@ public:
     temp_dir(temp_dir const&) = delete;
     temp_dir& operator=(temp_dir const&) = delete;
     ~temp_dir() {
-        std::error_code ignored; // a folder that stays behind is no reason to end the program
+        std::error_code ignored; // a folder left behind is no reason to end the program
         std::filesystem::remove_all(m_path, ignored);
     }
 

@@ -3,20 +3,20 @@
  *   nbdkit ./head_disk.so file=FILE [stats=FILE] [settle=US] [stroke=US] [half_turn=US] [rate=BYTES] [free_jump=BYTES]
  *                            [gather=US]
  *
- *   file       where the data is; its size is the disk's
+ *   file       holds the data; its size is the disk's
  *   stats      counters, one JSON line, up to date after each request; they also go to standard error at the end
  *   settle     microseconds that every seek takes (5000)
- *   stroke     microseconds of a seek across the whole disk, besides settle; a shorter one takes the square root of its
- *              share (8000)
- *   half_turn  microseconds until the sector comes by after a seek (4167: 7200 turns a minute)
- *   rate       bytes a second that pass under the head (150000000)
- *   free_jump  a jump ahead by less than this is no seek: the head waits while what is skipped passes by (1048576)
- *   gather     microseconds in which the request that goes on where the last one ended may still come, before the head
- *              leaves (2000): what the kernel splits comes here in any order. They are part of the travel's time.
+ *   stroke     microseconds of a seek across the whole disk, without settle; a shorter seek takes the square root of
+ *              its share (8000)
+ *   half_turn  microseconds until the sector passes after a seek (4167: 7200 turns per minute)
+ *   rate       bytes per second that pass under the head (150000000)
+ *   free_jump  a jump ahead by less than this is not a seek: the head waits while the skipped bytes pass (1048576)
+ *   gather     microseconds for which the head waits for a request that continues where the last one ended, before it
+ *              leaves (2000): split requests arrive from the kernel in any order. Part of the seek time.
  *
- * One request is served at a time. Of those that wait, the next is the one with the lowest offset at or after the head,
- * or the lowest of all where there is none (C-LOOK). There is no cache: a write that is answered is in the file, and a
- * flush, or FUA, syncs that. */
+ * One request is served at a time. Of the waiting ones, the next is the one with the lowest offset at or after the
+ * head, or else the lowest of all (C-LOOK). There is no cache: an answered write is in the file, and a flush, or FUA,
+ * syncs that. */
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -52,19 +52,19 @@ static int64_t size;
 
 struct request {
     uint64_t offset;
-    int64_t arrived; /* nanoseconds, as all times here */
+    int64_t arrived; /* nanoseconds, like all times here */
     pthread_cond_t turn;
-    bool chooses; /* its thread is to say who is next */
+    bool chooses; /* its thread must choose the next one */
     bool served;  /* it is its turn */
     struct request* next;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* All below is guarded by lock; head and free_at are the served request's while it is served. */
+/* All below is guarded by lock; head and free_at belong to the request being served. */
 static struct request* waiting; /* in the order of their offsets */
 static bool busy;               /* one is served, or chosen */
 static uint64_t head;
-static int64_t free_at; /* when the last one that was served ends, by the model */
+static int64_t free_at; /* the end of the last served request, by the model */
 static struct { uint64_t reads, writes, flushes, read_bytes, write_bytes, seeks, skips, skipped_bytes, busy_ns; } count;
 
 static int64_t now(void) {
@@ -79,7 +79,7 @@ static void sleep_until(int64_t when) {
     }
 }
 
-/* Of fixed width, so that a shorter one leaves nothing of the last one behind. */
+/* Of fixed width, so that a shorter line overwrites the previous one completely. */
 static int format_counters(char* line, size_t room) {
     return snprintf(line, room,
                     "{\"reads\": %20" PRIu64 ", \"writes\": %20" PRIu64 ", \"flushes\": %20" PRIu64
@@ -101,14 +101,14 @@ static bool is_near(uint64_t to) {
     return to >= head && to - head < (uint64_t)free_jump;
 }
 
-/* What the head needs to get to a place; with lock. */
+/* The time that the head needs to reach an offset; with lock. */
 static int64_t travel(uint64_t to) {
     double const distance = to > head ? (double)(to - head) : (double)(head - to);
     return (int64_t)(is_near(to) ? distance * 1e9 / (double)rate
                                  : 1e3 * (settle_us + half_turn_us + stroke_us * sqrt(distance / (double)size)));
 }
 
-/* The next one by C-LOOK, of at least one that waits; with lock. */
+/* The next request by C-LOOK, of at least one that waits; with lock. */
 static struct request** next_in_order(void) {
     struct request** at = &waiting;
     while (*at != NULL && (*at)->offset < head) {
@@ -117,7 +117,7 @@ static struct request** next_in_order(void) {
     return *at != NULL ? at : &waiting;
 }
 
-/* Hands the head to the next one; with lock, which is given up meanwhile. */
+/* Hands the head to the next request; with lock, which is released meanwhile. */
 static void choose(void) {
     int64_t const began = now();
     struct request** at = next_in_order();
@@ -165,8 +165,8 @@ static void begin(struct request* self, uint64_t offset) {
     pthread_cond_destroy(&self->turn);
 }
 
-/* Keeps the head for as long as the transfer takes, and hands it on. The time counts from when the disk was free, not
- * from when this thread came to run, so that a busy machine does not make a slow disk. */
+/* Keeps the head for the time of the transfer, and hands it on. The time counts from when the disk was free, not
+ * from when this thread ran, so that a busy machine does not make the disk slow. */
 static void end(struct request const* self, uint32_t bytes, uint64_t* requests, uint64_t* transferred) {
     pthread_mutex_lock(&lock);
     int64_t const start = self->arrived > free_at ? self->arrived : free_at;
@@ -195,7 +195,7 @@ static void end(struct request const* self, uint32_t bytes, uint64_t* requests, 
     pthread_mutex_unlock(&lock);
 }
 
-/* One that returns an error from a call: its errno, told to the client. */
+/* Returns an error from a call: reports its errno to the client. */
 static int failed(char const* what) {
     int const code = errno;
     nbdkit_error("%s: %s: %m", what, file_name);
@@ -250,7 +250,7 @@ static int head_disk_pwrite(void* handle, void const* data, uint32_t length, uin
     return result;
 }
 
-/* What has been answered is in the file: nothing has to be waited for. */
+/* Answered writes are in the file: no wait is needed. */
 static int head_disk_flush(void* handle, uint32_t flags) {
     (void)handle, (void)flags;
     int const result = sync_file();

@@ -1,8 +1,8 @@
-/* A disk that takes any number of writes at a time, each of which takes a while: a file under FUSE.
+/* A disk that accepts any number of writes at once and delays each: a file under FUSE.
  *
  *   latency_disk FILE MICROSECONDS FOLDER [FUSE-OPTION]...     in the foreground; FOLDER/disk is the disk
  *
- * For what a network stack between the kernel and the disk (nbdkit) would take longer than the wait that is modelled.
+ * For delays shorter than the overhead of a network stack between the kernel and the disk (nbdkit).
  * Reads do not wait. Flushes sync FILE. */
 
 #define FUSE_USE_VERSION 312
@@ -24,7 +24,7 @@ static off_t size;
 static long wait_ns;
 
 static void* disk_init(struct fuse_conn_info* connection, struct fuse_config* config) {
-    connection->max_background = 128; /* 12 would be all that a loop device has under way */
+    connection->max_background = 128; /* with 12, a loop device could have only 12 requests in flight */
     connection->congestion_threshold = 128;
     config->direct_io = 1;
     return NULL;
@@ -124,7 +124,7 @@ int main(int argc, char** argv) {
         return 1;
     }
     size = st.st_size;
-    prctl(PR_SET_TIMERSLACK, 1000UL); /* its threads inherit it: else each wait is 50 us longer */
+    prctl(PR_SET_TIMERSLACK, 1000UL); /* its threads inherit it: otherwise each wait is 50 us longer */
     struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
     fuse_opt_add_arg(&arguments, argv[0]);
     fuse_opt_add_arg(&arguments, "-f");
