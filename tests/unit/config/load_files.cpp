@@ -64,7 +64,7 @@ TEST_CASE("load: two nodes of one block device are one device") {
     CHECK(with("c"));
 }
 
-TEST_CASE("load: the main file comes first, then images.d in the order of its names") {
+TEST_CASE("load: the main file is read first, then images.d in the order of its names") {
     test::temp_dir const folder;
     std::filesystem::create_directory(folder / "images.d");
     write(folder / "seedbed.toml", image("main") + "[log]\nlevel = 'debug'\n");

@@ -185,6 +185,6 @@ TEST_CASE("load: two images cannot share a name, torrent or device") {
     CHECK(bad(image("a") + second("b", "/t/b", "/d//a")) ==
           lines{"9: image.device: '/d/a' is already at /etc/t.toml:4"});
     CHECK(bad(image("a") + image("a") + image("a")).size() == 6);
-    CHECK(bad(image("a") + image("a", "x = 1")).size() == 4); // beside another error
-    CHECK(bad("[[image]]\n[[image]]\n").size() == 8);         // missing keys are no duplicates
+    CHECK(bad(image("a") + image("a", "x = 1")).size() == 4); // next to another error
+    CHECK(bad("[[image]]\n[[image]]\n").size() == 8);         // missing keys are not duplicates
 }

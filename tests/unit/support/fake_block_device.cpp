@@ -229,7 +229,7 @@ TEST_CASE("overlapping calls that run at the same time are counted if one of the
         held_reads.wait_until_waiting();
         REQUIRE(device.write(20, filled(10, 1))); // next to it
         bytes buffer = filled(20, 0);
-        REQUIRE(device.read_medium(0, buffer)); // two reads are no conflict
+        REQUIRE(device.read_medium(0, buffer)); // two reads do not conflict
         REQUIRE(device.flush());
         CHECK(device.overlaps() == 0);
         REQUIRE(device.write(10, filled(10, 1)));

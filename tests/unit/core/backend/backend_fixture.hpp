@@ -110,7 +110,7 @@ struct test_image {
     [[nodiscard]] static image_plan with_padding(torrent_kind kind);
 };
 
-/// \p data with zeros where the stream from \p stream_offset on is padding.
+/// \p data, with zeros for the padding of the stream from \p stream_offset on.
 [[nodiscard]] bytes without_padding(test_image const& image, std::int64_t stream_offset, bytes data);
 /// Whether the device is unchanged outside the extents.
 [[nodiscard]] bool gaps_untouched(test_image const& image);
@@ -221,7 +221,7 @@ struct disk_io_test {
     [[nodiscard]] int block_length(int piece, int start) const {
         return std::min(block_size, image.piece_size(piece) - start);
     }
-    /// New content for a block; zeros where it is padding.
+    /// New content for a block, with zeros for padding.
     [[nodiscard]] bytes block(int piece, int start, std::uint32_t seed) const {
         return without_padding(image, image.storage->stream_offset(piece, start),
                                pattern(static_cast<std::size_t>(block_length(piece, start)), seed));

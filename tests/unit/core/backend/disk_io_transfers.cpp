@@ -48,13 +48,13 @@ TEST_CASE("a piece of a read-only image that matches the torrent is hashed once 
     auto const good = sha1_of(image.stream(image.storage->stream_offset(1, 0), image.piece_size(1)));
     auto const hash = [&](test_session& session, int piece, lt::disk_job_flags_t flags) {
         auto const& storage = storages[&session == &first ? 0 : 1];
-        shared.shared->cache().drop_clean(image.io().number()); // or it would be found there
+        shared.shared->cache().drop_clean(image.io().number()); // otherwise the read would hit the cache
         auto const what = session.hash(storage, piece, flags);
         session.run_until(what);
         CHECK(what->ok());
         return what->sha1;
     };
-    // Something else writes to it.
+    // Another program writes to the device.
     auto const put = [&image](int piece, std::uint32_t seed) {
         auto const content = pattern(static_cast<std::size_t>(image.piece_size(piece)), seed);
         auto left = std::span(content);
@@ -159,9 +159,9 @@ TEST_CASE("two writes of a block reach the device in the order of posting") {
     std::vector<outcome_ptr> writes;
     for (std::uint32_t seed = 10; seed < 16; ++seed) {
         writes.push_back(t.write(2, 0, seed));
-        held.wait_until_waiting(1); // the first: the others take one another's place behind it
+        held.wait_until_waiting(1); // the first: each of the others replaces the previous one behind it
     }
-    // One of another block shows that workers were free to begin more than the first of these.
+    // A write of another block shows that workers were free to begin more than the first of these.
     t.write(2, block_size, 1);
     held.wait_until_waiting(2);
     CHECK(t.image.device->accesses(operation::write).size() == 2);
@@ -171,7 +171,7 @@ TEST_CASE("two writes of a block reach the device in the order of posting") {
     CHECK(t.image.device->overlaps() == 0);
     CHECK(std::ranges::is_sorted(writes, {}, [](auto const& w) { return w->order; }));
     CHECK(std::ranges::all_of(writes, [](auto const& w) { return w->ok(); }));
-    // Those between the first and the last were not wanted any more when the first had been written.
+    // The writes between the first and the last were obsolete when the first had been written.
     auto const parts = t.image.slices(128 * kib, block_size).size() * 2 + t.image.slices(144 * kib, block_size).size();
     CHECK(t.image.device->accesses(operation::write).size() == parts);
 }
@@ -310,7 +310,7 @@ TEST_CASE("padding is dropped when written and reads as zeros") {
     CHECK(t.image.device->accesses(operation::write) ==
           std::vector<fake_block_device::access>{{operation::write, 4096, 5000}});
     CHECK(gaps_untouched(t.image));
-    if (GENERATE(false, true)) { // of what is cached, and of the device
+    if (GENERATE(false, true)) { // of cached data, and of the device
         t.shared.shared->cache().drop_clean(t.image.io().number());
     }
     auto const first = t.session.read(t.storage, 0, 0, block_size);
@@ -385,10 +385,10 @@ TEST_CASE("the first error of a write fails every later one") {
     CHECK(t.image.device->contents(0, t.image.device->size()) == t.image.initial);
     REQUIRE(reported.size() == 1);
     CHECK(reported[0].operation == io_operation::write);
-    // The image still reads what it has.
+    // The image still reads its content.
     auto const read = t.session.read(t.storage, 1, 0, block_size);
     t.session.run_all();
-    CHECK(read->data == t.image.stream(64 * kib, block_size)); // and not what was never written
+    CHECK(read->data == t.image.stream(64 * kib, block_size)); // and not the failed write
     CHECK(t.shared.shared->cache().dirty() == 0);
 }
 
@@ -468,7 +468,7 @@ TEST_CASE("requests beyond the piece or the torrent fail with EINVAL and change 
         CHECK(write->code() == EINVAL);
         CHECK_FALSE(write->pause);
     }
-    // Writes that libtorrent never makes, and whose order could not be kept.
+    // Writes that libtorrent never makes, and whose order could not be guaranteed.
     for (auto const& [start, length] :
          std::vector<std::array<int, 2>>{{1, 100}, {0, 100}, {8192, 8192}, {8192, block_size}}) {
         auto const write = t.session.bad_write(t.storage, 0, start, length);

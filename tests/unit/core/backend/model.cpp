@@ -47,9 +47,9 @@ struct block_model {
     bool may_fail = false;       ///< writes of the device may
     std::list<version> versions; ///< in the order of posting; the first one is the content before all others
 
-    /// Whether data[i] is what a read of byte \p at + i may return that was posted at \p sequence and ends now: what
-    /// the last good write before it wrote, or a failed one after that (which may have got through in part), or any
-    /// that was posted while the read was under way. Nothing behind the first \p fence behind the read counts.
+    /// Whether a read of byte \p at + i that was posted at \p sequence and ends now may return data[i]: the content of
+    /// the last successful write before it, of a failed one after that (which may have succeeded in part), or of any
+    /// that was posted during the read. Writes after the first \p fence after the read do not count.
     [[nodiscard]] bool may_read(int sequence, int fence, std::size_t at, std::span<std::byte const> data) const {
         std::vector<bytes const*> allowed;
         bool decided = false;

@@ -217,22 +217,23 @@ TEST_CASE("a sender pauses when the pool lends too much, however little of that 
     CHECK(written == lent_in_passing - lent_to_reads);
     held.release();
     t.session.run_all();
-    // The memory of those is not needed any more.
-    CHECK(peers.in_use() <= pool_blocks + lent_to_reads + 16); // some are hard to find among so many in use
+    // Their memory is no longer needed.
+    CHECK(peers.in_use() <=
+          pool_blocks + lent_to_reads + 16); // a few free blocks are hard to find among so many in use
     CHECK_FALSE(t.write(15, 255 * block_size, 1)->pause);
     t.session.run_all();
     peers.kept.clear();
     CHECK(t.shared.all_given_back());
 }
 
-// --- the system has none
+// --- the system has no memory
 
 TEST_CASE("a failed allocation on a worker fails at most a job, and each handler is called once") {
     auto const way = GENERATE(from_range(engine_ways()));
     CAPTURE(way);
     int rounds_with_failures = 0;
     for (std::int64_t nth = 0; nth < 60; ++nth) {
-        auto const count = nth % 3 == 2 ? 20 : 1; // now and then many in a row
+        auto const count = nth % 3 == 2 ? 20 : 1; // sometimes many in a row
         CAPTURE(nth, count);
         auto plan = way.applied_to(test_image::awkward());
         disk_io_test t(plan, 64LL << 20, 2, way.options());
@@ -259,12 +260,12 @@ TEST_CASE("a failed allocation on a worker fails at most a job, and each handler
             }
         }
         CHECK(t.session.all_ended_well());
-        if (written) { // nothing is called written that is not on the device
+        if (written) { // a write that succeeded is on the device
             for (int piece = 0; piece < t.image.pieces(); ++piece) {
                 CHECK(t.piece(piece) == t.written_piece(piece, 1000U + static_cast<std::uint32_t>(piece)));
             }
         }
-        // What comes later finds memory.
+        // Later jobs find memory.
         auto const read = t.session.read(t.storage, 0, 0, t.block_length(0, 0));
         auto const hash = t.session.hash(t.storage, 1);
         t.session.run_all();

@@ -201,7 +201,7 @@ TEST_CASE("whole pieces in random order on real devices") {
         CHECK(hash->sha1 == sha1_of(t.stream(piece)));
     }
     CHECK(t.device_is_right());
-    // And it reads back so, from the device if it is no longer cached.
+    // It reads back equal, from the device if it is no longer cached.
     t.shared->cache().drop_clean(t.storage->io().number());
     for (int piece = 0; piece < t.pieces(); ++piece) {
         auto const content = t.stream(piece);

@@ -157,7 +157,7 @@ TEST_CASE("a medium reader drops the cache after a refused direct read") {
     REQUIRE((cached(fd.get(), 0, mib) == remembered));
     put_bytes(device.backing_file(), 0, on_medium);
 
-    // Told of sectors that the device does not have, and of an end within one: what is asked for there is no whole
+    // With sectors that the device does not have, and an end within a sector: a request there is not a whole
     // sector.
     std::int64_t const size = 64 * kib + 512;
     medium_reader reader(fd.get(), size, 512);

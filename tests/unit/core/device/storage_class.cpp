@@ -22,7 +22,7 @@ namespace {
 
 fs::path const pci = "devices/pci0000:00";
 
-/// A SATA disk. Source: Linux 6.1 under QEMU, `ide-hd` on `ahci`; ataN is no device of a bus
+/// A SATA disk. Source: Linux 6.1 under QEMU, `ide-hd` on `ahci`; ataN is not a device of a bus
 /// (drivers/ata/libata-transport.c).
 void add_sata_disk(sysfs_tree& sysfs, std::string const& name, std::string const& number, int host, int rotational) {
     auto const n = std::to_string(host);

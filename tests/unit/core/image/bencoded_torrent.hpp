@@ -19,7 +19,8 @@ struct torrent_file_entry {
     std::string attributes; ///< BEP 47: 'p' for padding, for example
 };
 
-/// A bencoded v1 torrent, written by hand so that it can be wrong where a library would object. The hashes are made up.
+/// A bencoded v1 torrent, written by hand so that it can have errors that a library would reject. The hashes are made
+/// up.
 struct v1_torrent {
     std::string name = "sda1";
     std::int64_t piece_length = 16 << 20;

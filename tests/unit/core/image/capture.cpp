@@ -24,7 +24,7 @@ constexpr std::int64_t kib = 1 << 10;
 constexpr std::int64_t mib = 1 << 20;
 constexpr std::int64_t tib = 1LL << 40;
 
-/// An image file in a folder of its own.
+/// An image file in its own folder.
 class image_file {
 public:
     explicit image_file(std::int64_t size) {

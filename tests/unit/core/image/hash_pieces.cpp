@@ -28,7 +28,7 @@ extent_map map_of(std::vector<extent> extents) {
     return *map;
 }
 
-/// What the digests are to be: the extents joined and cut into pieces.
+/// The expected digests: of the extents, joined and cut into pieces.
 std::vector<sha1_digest> expected(std::vector<std::byte> const& device, extent_map const& extents,
                                   std::int64_t piece_length) {
     std::string stream;
@@ -90,7 +90,7 @@ TEST_CASE("an image is read once, from its beginning to its end, in large reques
     auto how = options(4 * mib);
     for (auto const cls : {storage_class::hdd, storage_class::nvme}) {
         how.profile = default_profile(cls);
-        how.profile.threads = 1; // several take them in order, too, but begin them in any
+        how.profile.threads = 1; // several threads take them in order, too, but begin them in any order
         device.clear_accesses();
         static_cast<void>(digests(device, map_of({{0, size}}), how));
         std::int64_t at = 0;
@@ -132,7 +132,7 @@ TEST_CASE("an error of a read names the first page that cannot be read") {
     CHECK(failed.error().offset <= 9 * mib + 12345);
     CHECK(failed.error().offset + failed.error().length > 9 * mib + 12345);
 
-    // An error that does not recur is reported as it was.
+    // An error that does not recur is reported unchanged.
     device.clear_faults();
     device.fail(operation::read, ENOMEM, size - 1, 1, 1);
     auto const once = hash_pieces(device, extents, options(mib));

@@ -420,7 +420,7 @@ long status_kib(std::string const& key) {
 
 } // namespace
 
-// test_image "[.bench]" prints what loading costs; no assertion depends on the time.
+// test_image "[.bench]" prints the cost of loading; no assertion depends on the time.
 TEST_CASE("loading 300,000 extents", "[.bench]") {
     torrent_folder const folder;
     constexpr int count = 300'000;

@@ -40,7 +40,7 @@ partclone_info parse(std::string const& text) {
     return *info;
 }
 
-/// What follows "torrent.info:".
+/// The text after "torrent.info:".
 std::string refusal(std::string const& text) {
     auto const info = parse_partclone_info(text, "torrent.info");
     REQUIRE_FALSE(info);
@@ -194,7 +194,7 @@ TEST_CASE("a torrent.info in a file") {
     CHECK(load_partclone_info(folder.path()).error().message == folder.path().string() + ": not a regular file");
 }
 
-// test_image "[.bench]" prints what parsing costs; no assertion depends on the time.
+// test_image "[.bench]" prints the cost of parsing; no assertion depends on the time.
 TEST_CASE("parsing 300,000 extents", "[.bench]") {
     std::string text = header("4096", "100000000");
     constexpr std::uint64_t count = 300'000;

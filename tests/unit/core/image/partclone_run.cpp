@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Sets a variable of the environment while it lives.
+/// Sets an environment variable while it exists.
 class environment_variable {
 public:
     environment_variable(std::string name, std::string const& value)
@@ -61,7 +61,7 @@ std::string text_of(fs::path const& path) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// A run in folders of its own.
+/// A run in its own folders.
 struct fixture {
     test::temp_dir folder;
     fs::path temporary = folder / "tmp";

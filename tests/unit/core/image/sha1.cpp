@@ -19,7 +19,7 @@ std::vector<std::byte> noise(std::size_t size, unsigned seed) {
     return bytes;
 }
 
-/// By libtorrent, which takes OpenSSL's.
+/// By libtorrent, which uses OpenSSL.
 sha1_digest expected(std::vector<std::byte> const& bytes) {
     auto const digest =
         libtorrent::hasher(reinterpret_cast<char const*>(bytes.data()), static_cast<int>(bytes.size())).final();
@@ -70,10 +70,10 @@ TEST_CASE("several sums computed together equal the separate sums", "[sha1]") {
     std::mt19937 engine(1);
     auto const below = [&](std::size_t end) { return std::uniform_int_distribution<std::size_t>(0, end - 1)(engine); };
     for (unsigned round = 0; round < 200; ++round) {
-        auto const count = 1 + below(7); // also more than are computed at a time
+        auto const count = 1 + below(7); // also more than are computed together
         std::vector<std::vector<std::byte>> streams;
         for (std::size_t i = 0; i < count; ++i) {
-            // Whole steps half of the time, as blocks are.
+            // Half of the time, a multiple of the step size, like blocks.
             auto const size = round % 2 == 0 ? 64 * below(80) : below(5000);
             streams.push_back(noise(size, static_cast<unsigned>(round * 100 + i)));
         }

@@ -13,7 +13,7 @@ using namespace seedbed;
 
 namespace {
 
-/// Collects what is written to a stream.
+/// Collects the output to a stream.
 class captured {
 public:
     explicit captured(std::ostream& stream)

@@ -173,7 +173,7 @@ TEST_CASE("fleet: a Seedbed target is complete only when it reports that its dis
     }
 }
 
-TEST_CASE("fleet: a target that fails after it was complete is no longer complete", "[fleet]") {
+TEST_CASE("fleet: a complete target that fails is no longer complete", "[fleet]") {
     fixture f(expect(2));
     f.announce(1, 5, event::started, "-SB0100-");
     f.report(1, outcome::verified);
@@ -213,7 +213,7 @@ TEST_CASE("fleet: expected addresses count; others are reported as not expected"
     CHECK(f.said().back() == "deployment complete: 2/2 in 0s");
 }
 
-TEST_CASE("fleet: progress and rates come from announces and from peers", "[fleet]") {
+TEST_CASE("fleet: progress and rates are taken from announces and from peers", "[fleet]") {
     fixture f(expect(3));
     f.announce(1, 1000);
     f.announce(2, 1000);

@@ -27,7 +27,7 @@ using outcome = tl::expected<http_client::response, http_client::failure>;
 
 namespace {
 
-/// A server that sends what a test wants, whether HTTP or not.
+/// A server that sends whatever a test provides, HTTP or not.
 class raw_server {
 public:
     using connection = std::shared_ptr<tcp::socket>;

@@ -92,7 +92,7 @@ TEST_CASE("verify = full: the source is read before the swarm is joined") {
         CHECK(image.swarm.calls.empty());
         image.close();
     }
-    SECTION("it is closed meanwhile") {
+    SECTION("it is closed during the check") {
         bool closed = false;
         image.job->close([&] { closed = true; });
         held.release();

@@ -67,7 +67,7 @@ std::string read_all(int fd) {
 }
 
 /// Runs \p body, which returns a string, in a child whose standard error is \p writer: a logger, an environment and a
-/// mount namespace of its own. What it writes must fit into a pipe where both are used.
+/// mount namespace of its own. If both pipes are used, the output must fit into one.
 template <typename Body>
 child_result in_child(unique_fd reader, unique_fd writer, Body const& body) {
     int out[2]{};

@@ -26,7 +26,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// A control server on a thread of its own, as the daemon's is on the main thread.
+/// A control server on its own thread, as the daemon's runs on the main thread.
 class running_server {
 public:
     running_server()
