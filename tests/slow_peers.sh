@@ -14,7 +14,7 @@ tests=$(dirname "$(readlink -f "$0")")
 
 need_loop
 need partclone.ext4 mkfs.ext4 ss python3
-can_mount ext4 || skip "ext4 is not in this kernel"
+can_mount ext4 || skip "the kernel does not support ext4"
 ulimit -n 8192
 
 size=$((pool * 16))

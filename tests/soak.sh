@@ -11,7 +11,7 @@ clients=${3:-10}
 
 need_loop
 need partclone.ext4 mkfs.ext4 ss
-can_mount ext4 || skip "ext4 is not in this kernel"
+can_mount ext4 || skip "the kernel does not support ext4"
 
 size=96
 truncate -s ${size}M source.img

@@ -3,7 +3,7 @@
 # Usage: delay_disk.sh [ROUNDS [STACK:MICROSECONDS...]]; 3 rounds of fuse:100 and nbdkit:1000 by default:
 #
 #   fuse     rigs/latency_disk.c, with a loop device on top
-#   nbdkit   its delay filter, in whole milliseconds, under nbdfuse: at most about 7500 requests a second
+#   nbdkit   its delay filter, in whole milliseconds, under nbdfuse: at most about 7500 requests per second
 #
 # Each run is one block (coalesce = "16 KiB", delay = 0), and the kernel does not merge the requests that io_uring submits together
 # (queue/nomerges; MERGES=1 allows it), so that each block waits once, which the device's counter confirms. Measures the stack with

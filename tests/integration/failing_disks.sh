@@ -11,7 +11,7 @@ set -euo pipefail
 need_loop
 need partclone.ext4 mkfs.ext4 ss
 need_nbdfuse
-can_mount ext4 || skip "ext4 is not in this kernel"
+can_mount ext4 || skip "the kernel does not support ext4"
 
 size=48
 truncate -s ${size}M source.img

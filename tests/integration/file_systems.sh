@@ -25,7 +25,7 @@ usable() {
     done
     case $1 in
     ext4 | xfs | btrfs) can_mount "$1" || {
-        echo "SKIP $1: not in this kernel"
+        echo "SKIP $1: the kernel does not support it"
         return 1
     } ;;
     ntfs) [[ -c /dev/fuse ]] || {

@@ -35,7 +35,7 @@ PYTHON
 
 # found FLAGS HEADER: succeeds if the preprocessor finds the header. It runs outside the sources, which it would search first.
 found() {
-    # shellcheck disable=SC2086 # one word an option
+    # shellcheck disable=SC2086 # one word per option
     echo "#if !__has_include(\"$2\")
 #error not found
 #endif" | (cd / && g++ -E -x c++ $1 -) >/dev/null 2>&1

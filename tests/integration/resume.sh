@@ -8,7 +8,7 @@ set -euo pipefail
 
 need_loop
 need partclone.ext4 mkfs.ext4 python3
-can_mount ext4 || skip "ext4 is not in this kernel"
+can_mount ext4 || skip "the kernel does not support ext4"
 
 size=112
 piece=$((16 << 20))

@@ -10,7 +10,7 @@ set -euo pipefail
 need_loop
 need partclone.ext4 mkfs.ext4 ss
 need_nbdfuse # for slow disks
-can_mount ext4 || skip "ext4 is not in this kernel"
+can_mount ext4 || skip "the kernel does not support ext4"
 
 # stop NAME PHASE: sends SIGTERM; fails unless the daemon stops within 5 s.
 stop() {

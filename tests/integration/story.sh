@@ -14,7 +14,7 @@ need_loop
 need_hosts
 need_nbdfuse
 need partclone.ext4 mkfs.ext4 jq curl promtool
-can_mount ext4 || skip "ext4 is not in this kernel"
+can_mount ext4 || skip "the kernel does not support ext4"
 
 size=96 # MiB
 add_host server
