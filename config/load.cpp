@@ -121,7 +121,7 @@ private:
             m_images.push_back(read_image(table, folder));
         }
         if (scope == file_scope::images) {
-            root.finish("only [[image]] may stand in this folder's files");
+            root.finish("only [[image]] tables are allowed in this folder's files");
             return;
         }
         for (auto const* const name :

@@ -126,7 +126,7 @@ said stderr 'etc/seedbed.toml:2: network.listen: .*'
 said stderr 'etc/seedbed.toml:4: memory.pool: .*'
 said stderr 'etc/seedbed.toml:6: log.levle: unknown key.*'
 said stderr 'etc/images.d/one.toml:5: image.mode: .*'
-said stderr 'etc/images.d/two.toml:[0-9]+: log: .*only \[\[image\]\] may stand in this folder.*'
+said stderr 'etc/images.d/two.toml:[0-9]+: log: .*only \[\[image\]\] tables are allowed in this folder.*'
 only stdout 0
 
 # --- valid configurations: --check-config shows what they would do, and does nothing

@@ -5,43 +5,44 @@
 # functions have set up (daemons, loop devices, mounts, nbd stacks) is taken down in reverse order, and the folder is removed.
 # SEEDBED is the program. A test ends with `pass`, `fail REASON` or `skip REASON`.
 #
-#   skip REASON / fail REASON / pass       end the test: exit status 77, 1 (after the ends of all *.log) or 0
-#   need TOOL...                           skip unless all of these programs are installed
-#   have_strace                            whether strace works here; sets strace, the WRAPPER: "${strace[@]}" OPTION...
-#   need_root, need_loop, need_nbdfuse     skip unless root, loop devices or disks made by nbdkit are available
-#   defer KEY COMMAND...                   run COMMAND at the end; works in subshells too
-#   undo KEY                               run the command deferred under KEY now
+#   skip REASON / fail REASON / pass       ends the test: exit status 77, 1 (after it prints the end of each *.log) or 0
+#   need TOOL...                           skips the test unless all of these programs are installed
+#   have_strace                            succeeds if strace works here; sets strace, a WRAPPER: "${strace[@]}" OPTION...
+#   need_root, need_loop, need_nbdfuse     skips the test without root, without loop devices, without disks made by nbdkit
+#   defer KEY COMMAND...                   runs COMMAND at the end; works in subshells, too
+#   undo KEY                               runs the command deferred under KEY now
 #
 #   noise_file FILE MIB                    makes a file filled with 0xA5
 #   attach_loop FILE [LOSETUP_OPTION...]   prints a loop device of FILE; detached at the end, or by detach_loop DEVICE
-#   mount_at FOLDER MOUNT_ARGUMENT...      mkdir and mount; unmounted at the end, or by unmount FOLDER
+#   mount_at FOLDER MOUNT_ARGUMENT...      makes FOLDER and mounts; unmounted at the end, or by unmount FOLDER
 #   start_nbd NAME NBDKIT_ARGUMENT...      prints a loop device on `nbdkit ARGUMENT...`; removed at the end, or by stop_nbd NAME
-#   can_mount FS                           whether this kernel has the file system
+#   can_mount FS                           succeeds if the kernel supports the file system
 #
-#   make_file_system FS DEVICE [MIB]       ext4, xfs, btrfs, ntfs or vfat with some hundred small files, holes between them
-#                                          and three large random files, MIB (12) in total
+#   make_file_system FS DEVICE [MIB]       makes ext4, xfs, btrfs, ntfs or vfat with some hundred small files, holes between
+#                                          them, and three large random files, MIB (12) in total
 #   capture FS DEVICE NAME                 makes NAME.info (partclone's torrent.info) and NAME.torrent
 #   capture_files DEVICE                   makes partclone's data files of its ext4, files/sda1/*, and image.info
-#   compare_extents TORRENT_INFO A B       fail unless every extent is equal on both devices
-#   gaps_are_noise TORRENT_INFO DEVICE     fail unless every byte outside the extents is 0xA5
-#   extent TORRENT_INFO [N]                prints "OFFSET LENGTH" of extent N, -1 is the last one
+#   compare_extents TORRENT_INFO A B       fails unless every extent is equal on both devices
+#   gaps_are_noise TORRENT_INFO DEVICE     fails unless every byte outside the extents is 0xA5
+#   extent TORRENT_INFO [N]                prints "OFFSET LENGTH" of extent N; -1 is the last one
 #   image_bytes TORRENT_INFO               prints the sum of all lengths
 #   equal_bytes TORRENT_INFO A B           prints the bytes of all pieces that are equal on both devices
 #
 #   free_port                              prints an unused TCP port, a different one each time
-#   write_config FILE PORT [LINE...]       [network] on 127.0.0.1:PORT without local discovery, no tracker, the control socket
-#                                          FILE.sock; then LINEs
+#   write_config FILE PORT [LINE...]       writes [network] on 127.0.0.1:PORT without local discovery, no tracker, the control
+#                                          socket FILE.sock; then LINEs
 #   add_image FILE NAME TORRENT DEVICE MODE [LINE...]    appends an [[image]]; LINEs such as 'verify = false'
 #   start_daemon NAME CONFIG [WRAPPER...]  starts a daemon in the background, with its output in $work/NAME.log and its id in
 #                                          ${daemon_pid[NAME]}, as an argument of WRAPPER (ip netns exec NS; strace -D ...)
 #   start_status NAME CONFIG [WRAPPER...]  the same, with its STATUS and READY messages, one per line, in $work/NAME.status
-#   wait_for_line FILE PATTERN [SECONDS]   wait until FILE has a line that matches the extended regular expression, at most 60 s;
+#   wait_for_line FILE PATTERN [SECONDS]   waits, at most 60 s, until a line of FILE matches the extended regular expression;
 #                                          prints the line; status 1 at the timeout or if the daemon of that log has ended
 #   expect_line FILE PATTERN [SECONDS]     the same, but prints nothing and fails the test instead
-#   never_line FILE PATTERN                fail if FILE has such a line
-#   stop_daemon NAME [SECONDS]             SIGTERM, at most 10 s, fail unless the exit status is 0; sets stop_milliseconds
-#   kill_daemon NAME                       SIGKILL, and wait
-#   await_exit NAME SECONDS                wait for a daemon that was signalled; sets exit_status, stop_milliseconds
+#   never_line FILE PATTERN                fails if FILE has such a line
+#   stop_daemon NAME [SECONDS]             sends SIGTERM, waits at most 10 s; fails unless the exit status is 0; sets
+#                                          stop_milliseconds
+#   kill_daemon NAME                       sends SIGKILL, and waits
+#   await_exit NAME SECONDS                waits for a daemon that was signalled; sets exit_status and stop_milliseconds
 
 # Scripts run concurrently. Each has its own ports and its own mounts, which its child processes share: `ip netns exec` copies all
 # mounts, and would otherwise keep file systems in use that another script has mounted.
@@ -208,7 +209,7 @@ stop_nbd() {
 
 # --- images
 
-# fill_folder FOLDER MIB
+# fill_folder FOLDER MIB: makes the files of make_file_system.
 fill_folder() {
     local folder=$1 mib=$2
     mkdir -p "$folder/tree" "$folder/small"

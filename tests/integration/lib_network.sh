@@ -2,14 +2,14 @@
 # Hosts for the integration tests: network namespaces on a bridge in a separate namespace, so that no packet leaves the test and
 # each peer has its own address. Not a test: source it after lib_daemon.sh.
 #
-#   need_hosts                       skip unless namespaces, a bridge and veth pairs are available
-#   add_host NAME [TC_QDISC...]      add a host with the address ${address[NAME]}; `tc qdisc add ... root TC_QDISC` shapes its
+#   need_hosts                       skips the test unless namespaces, a bridge and veth pairs are available
+#   add_host NAME [TC_QDISC...]      adds a host with the address ${address[NAME]}; `tc qdisc add ... root TC_QDISC` shapes its
 #                                    outgoing traffic; removed at the end
-#   on NAME COMMAND...               run COMMAND on the host; as a wrapper of start_daemon: $(on_host NAME)
-#   host_config FILE NAME [LINE...]  write [network] on port 6881 of its address, the control socket NAME.sock, and LINEs
-#   start_process NAME PROGRAM...    start PROGRAM, not a function, in the background, with its output in $work/NAME.log and its
+#   on NAME COMMAND...               runs COMMAND on the host; as a wrapper of start_daemon: $(on_host NAME)
+#   host_config FILE NAME [LINE...]  writes [network] on port 6881 of its address, the control socket NAME.sock, and LINEs
+#   start_process NAME PROGRAM...    starts PROGRAM, not a function, in the background, with its output in $work/NAME.log and its
 #                                    id in ${process_pid[NAME]}; to run it on a host: $(on_host NAME) PROGRAM
-#   stop_process NAME                SIGTERM, at most 5 s, then SIGKILL
+#   stop_process NAME                sends SIGTERM, and after 5 s SIGKILL
 
 declare -A address=() process_pid=()
 net=sb$$ # namespaces belong to the whole machine, where another run may be active

@@ -93,8 +93,10 @@ TEST_CASE("load: files of images.d may hold images only") {
     write(folder / "images.d/a.toml", image("a") + "[log]\nlevel = 'nonsense'\n");
     write(folder / "images.d/b.toml", "imag = 1\n");
     CHECK(refused(load_settings(folder / "seedbed.toml")) ==
-          lines{(folder / "images.d/a.toml").string() + ":6: log: only [[image]] may stand in this folder's files",
-                (folder / "images.d/b.toml").string() + ":1: imag: only [[image]] may stand in this folder's files"});
+          lines{(folder / "images.d/a.toml").string() +
+                    ":6: log: only [[image]] tables are allowed in this folder's files",
+                (folder / "images.d/b.toml").string() +
+                    ":1: imag: only [[image]] tables are allowed in this folder's files"});
 }
 
 TEST_CASE("load: the errors of all files are reported at once, by file and line") {
