@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Which lines of core, config and daemon the unit tests run: a table of the rooms, then the files below the limit with the lines
-# that never ran.
+# Prints which lines of core, config and daemon the unit tests run: a table of the rooms, then the files below the limit with the
+# lines that never ran.
 #
-# Usage: tests/coverage.sh [PATTERN]     a regular expression for paths, such as core/cache or daemon/fleet/; all by default
+# Usage: tests/coverage.sh [PATTERN]     a regular expression for paths, such as core/cache or daemon/fleet/; all paths by default
 #
-# Exit status 1 if a room of core has fewer than COVERAGE percent of its lines run (95 by default). Takes as long as a build; needs
-# gcovr, and root for the tests that need it. CMAKE_ARGUMENTS are passed on to cmake, GCOV is the program that reads the counts
+# Exit status 1 if less than COVERAGE percent (95 by default) of the lines of a room of core run. Takes as long as a build; needs
+# gcovr, and root for the tests that need it. CMAKE_ARGUMENTS are passed to cmake; GCOV is the program that reads the counts
 # ("llvm-cov gcov" for clang).
 set -euo pipefail
 
@@ -36,7 +36,7 @@ with open(path, encoding="utf-8") as file:
     for one in json.load(file)["files"]:
         if pattern.search(one["file"]):
             counts = {}
-            for line in one["lines"]:  # a template's line stands there once for each instance
+            for line in one["lines"]:  # a template's line occurs once per instance
                 if not line.get("gcovr/noncode"):
                     counts[line["line_number"]] = max(counts.get(line["line_number"], 0), line["count"])
             files[one["file"]] = counts

@@ -1,9 +1,10 @@
 #!/bin/bash
-# Compares two builds of the program, in turns within one run: swarm (to downloaded and flushed), backend write, read and mixed.
-# Usage: two_builds.sh BASE_BUILD BUILD [ROUNDS]: folders of release builds with the target seedbed_bench, 7 rounds by default.
-# Takes about a minute a round and wants the machine for itself. SIZE of the image is "512 MiB" by default, and SIDE is how the
-# backend is set up (see seedbed_bench --help). JSON, if set, is a file that gets the report. Exit status 1 if a rate of BUILD is
-# below 0.97 of BASE_BUILD's.
+# Compares two builds of the program, which take turns within one run: swarm (to downloaded and flushed), backend write, read and
+# mixed.
+# Usage: two_builds.sh BASE_BUILD BUILD [ROUNDS]. The builds are folders of release builds with the target seedbed_bench; 7 rounds by
+# default. Takes about a minute per round and needs an idle machine. SIZE is the size of the image ("512 MiB"), SIDE the setup of
+# the backend (see seedbed_bench --help); JSON a file for the report. Exit status 1 if a rate of BUILD is below 0.97 times that of
+# BASE_BUILD.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 base=$(readlink -f "${1:?folder of the base build}")/tests/bench/seedbed_bench
@@ -31,7 +32,7 @@ for ((round = 0; round < rounds; round++)); do
     for name in swarm write read mixed; do
         arguments=(backend --load "$name")
         [[ $name != swarm ]] || arguments=(swarm)
-        # Neither build is always the first.
+        # The builds take turns at being first.
         if ((round % 2)); then
             measure "$name" build "$build" "${arguments[@]}"
             measure "$name" base "$base" "${arguments[@]}"

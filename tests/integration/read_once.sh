@@ -1,7 +1,7 @@
 #!/bin/bash
-# read_once: a seed whose image does not fit into its pool withholds the pieces that one machine has requested from the others,
-# which get them from each other. A slow or lost machine does not hold up the others; clients that do not understand the message
-# are offered everything. SEEDBED is the program.
+# read_once: a seed whose image does not fit into its pool withholds a piece that one machine has requested from the other machines,
+# which get it from each other. A slow or lost machine does not delay the rest; clients that do not understand the message are
+# offered everything. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -25,7 +25,7 @@ add_image server.toml sda1 sda1.torrent "$work/source" seed
 start_daemon server server.toml $(on_host server)
 expect_line server.log ' sda1: seeding$'
 
-# deploy_to HOST [LINE]...: with these lines in [network]
+# deploy_to HOST [LINE]...: starts a deployment with these lines in [network].
 deploy_to() {
     noise_file "$1.img" 40
     host_config "$1.toml" "$1" 'local_discovery = false' "${@:2}" '[tracker]' 'enabled = false'
@@ -33,12 +33,12 @@ deploy_to() {
     start_daemon "$1" "$1.toml" $(on_host "$1")
     expect_line "$1.log" ' sda1: downloading$'
 }
-# status HOST FILTER: whether the jq FILTER is true for the status.
+# status HOST FILTER: succeeds if the jq FILTER is true for the status.
 status() {
     curl -s --max-time 10 --unix-socket "$work/$1.sock" http://localhost/status |
         jq -e --arg server "${address[server]}" "$2" >/dev/null
 }
-# expect_status HOST FILTER: within 30 s.
+# expect_status HOST FILTER: waits until FILTER is true, at most 30 s.
 expect_status() {
     local i
     for ((i = 0; i < 600; i++)); do
@@ -51,7 +51,7 @@ expect_status() {
 lacks='any(.images[0].peers[]; .address == $server and .progress < 1)'
 has='any(.images[0].peers[]; .address == $server and .progress == 1)'
 
-# --- a slow machine owns pieces and holds no other machine up: it needs minutes, and uploads next to nothing
+# --- a slow machine owns pieces but does not delay the rest: it needs minutes, and uploads almost nothing
 
 tc -n "$net-switch" qdisc add dev "port${address[slow]##*.}" root tbf rate 4mbit burst 64k latency 200ms
 deploy_to slow 'upload_limit = "1 KiB"'
@@ -71,7 +71,7 @@ kill_daemon slow
 expect_line other.log ' sda1: done: '
 cmp source other.img
 
-# --- a client that does not understand the message, beside two that do; then read_once is switched off
+# --- a client that does not understand the message, together with two that do; then read_once is switched off
 
 deploy_to slow
 start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
@@ -82,7 +82,7 @@ sed -i 's/^local_discovery.*/&\nread_once = false/' server.toml
 kill -HUP "${daemon_pid[server]}"
 expect_line server.log ' reload: 0 images closed, 0 opened, 0 changed in use'
 expect_status slow "$has"
-kill -0 "${process_pid[aria]}" || fail "aria2 has ended: that its pieces are offered proves nothing"
+kill -0 "${process_pid[aria]}" || fail "aria2 has ended, so its offered pieces prove nothing"
 timeout 240 tail --pid="${process_pid[aria]}" -s 0.1 -f /dev/null || fail "aria2 has not finished within 240 s"
 cmp source got/sda1/*
 tc -n "$net-switch" qdisc delete dev "port${address[slow]##*.}" root
