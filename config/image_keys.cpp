@@ -125,11 +125,11 @@ struct command_line {
     [[nodiscard]] static key_form form() { return {"path, or list of path and arguments", {}}; }
 };
 
+using enum key_change;
 using image_key_list = std::vector<config_key<image_settings>>;
 
 void add_identity(image_key_list& keys) {
     using part = image_settings;
-    constexpr auto reopen = key_change::reopen;
     key_section table(
         keys, "image", [](auto& all) -> auto& { return all; });
     table.add("name", &part::name, image_name{}, reopen, "required");
@@ -142,8 +142,6 @@ void add_identity(image_key_list& keys) {
 
 void add_swarm_and_device(image_key_list& keys) {
     using part = image_settings;
-    constexpr auto live = key_change::live;
-    constexpr auto reopen = key_change::reopen;
     constexpr std::int64_t any_size = std::numeric_limits<std::int64_t>::max();
     key_section table(
         keys, "image", [](auto& all) -> auto& { return all; });
@@ -170,7 +168,6 @@ void add_swarm_and_device(image_key_list& keys) {
 
 void add_fleet(image_key_list& keys) {
     using part = fleet_settings;
-    constexpr auto live = key_change::live;
     key_section table(
         keys, "image", [](auto& all) -> auto& { return all.fleet; });
     auto const expect = [](auto& fleet) { return std::tie(fleet.expect, fleet.expect_hosts); };

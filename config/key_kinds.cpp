@@ -179,7 +179,7 @@ key_form path::form() const {
 
 std::optional<std::string> socket_path::read(table_reader& table, std::string_view key,
                                              std::filesystem::path const& folder) const {
-    auto const text = table.text(key);
+    auto text = table.text(key);
     if (!text || text->empty()) {
         return text;
     }

@@ -54,9 +54,9 @@ public:
 
     /// The same for a key whose default is no fixed value but what \p preset describes.
     template <class Member, class Kind>
-    config_key<Whole>& add(std::string name, Member member, Kind kind, key_change change, std::string preset) {
+    config_key<Whole>& add(std::string name, Member member, Kind kind, key_change change, std::string const& preset) {
         auto& key = add(std::move(name), member, std::move(kind), change);
-        key.preset = std::move(preset);
+        key.preset = preset;
         key.fixed_default = false;
         return key;
     }

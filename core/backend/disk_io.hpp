@@ -45,54 +45,53 @@ public:
 
     libtorrent::storage_holder new_torrent(libtorrent::storage_params const& params,
                                            std::shared_ptr<void> const& torrent) override;
-    void remove_torrent(libtorrent::storage_index_t storage) override;
+    void remove_torrent(libtorrent::storage_index_t index) override;
 
-    void async_read(libtorrent::storage_index_t storage, libtorrent::peer_request const& request,
+    void async_read(libtorrent::storage_index_t index, libtorrent::peer_request const& request,
                     std::function<void(libtorrent::disk_buffer_holder, libtorrent::storage_error const&)> handler,
                     libtorrent::disk_job_flags_t flags) override;
-    bool async_write(libtorrent::storage_index_t storage, libtorrent::peer_request const& request, char const* buffer,
+    bool async_write(libtorrent::storage_index_t index, libtorrent::peer_request const& request, char const* buffer,
                      std::shared_ptr<libtorrent::disk_observer> observer,
                      std::function<void(libtorrent::storage_error const&)> handler,
                      libtorrent::disk_job_flags_t flags) override;
     void async_hash(
-        libtorrent::storage_index_t storage, libtorrent::piece_index_t piece,
+        libtorrent::storage_index_t index, libtorrent::piece_index_t piece,
         libtorrent::span<libtorrent::sha256_hash> v2, libtorrent::disk_job_flags_t flags,
         std::function<void(libtorrent::piece_index_t, libtorrent::sha1_hash const&, libtorrent::storage_error const&)>
             handler) override;
     void async_hash2(
-        libtorrent::storage_index_t storage, libtorrent::piece_index_t piece, int offset,
+        libtorrent::storage_index_t index, libtorrent::piece_index_t piece, int offset,
         libtorrent::disk_job_flags_t flags,
         std::function<void(libtorrent::piece_index_t, libtorrent::sha256_hash const&, libtorrent::storage_error const&)>
             handler) override;
 
     void
-    async_move_storage(libtorrent::storage_index_t storage, std::string path, libtorrent::move_flags_t flags,
+    async_move_storage(libtorrent::storage_index_t index, std::string path, libtorrent::move_flags_t flags,
                        std::function<void(libtorrent::status_t, std::string const&, libtorrent::storage_error const&)>
                            handler) override;
-    void async_release_files(libtorrent::storage_index_t storage, std::function<void()> handler) override;
+    void async_release_files(libtorrent::storage_index_t index, std::function<void()> handler) override;
     void
-    async_check_files(libtorrent::storage_index_t storage, libtorrent::add_torrent_params const* resume_data,
+    async_check_files(libtorrent::storage_index_t index, libtorrent::add_torrent_params const* resume_data,
                       libtorrent::aux::vector<std::string, libtorrent::file_index_t> links,
                       std::function<void(libtorrent::status_t, libtorrent::storage_error const&)> handler) override;
-    void async_stop_torrent(libtorrent::storage_index_t storage, std::function<void()> handler) override;
+    void async_stop_torrent(libtorrent::storage_index_t index, std::function<void()> handler) override;
     void async_rename_file(
-        libtorrent::storage_index_t storage, libtorrent::file_index_t index, std::string name,
+        libtorrent::storage_index_t index, libtorrent::file_index_t file, std::string name,
         std::function<void(std::string const&, libtorrent::file_index_t, libtorrent::storage_error const&)> handler)
         override;
-    void async_delete_files(libtorrent::storage_index_t storage, libtorrent::remove_flags_t options,
+    void async_delete_files(libtorrent::storage_index_t index, libtorrent::remove_flags_t options,
                             std::function<void(libtorrent::storage_error const&)> handler) override;
     void async_set_file_priority(
-        libtorrent::storage_index_t storage,
+        libtorrent::storage_index_t index,
         libtorrent::aux::vector<libtorrent::download_priority_t, libtorrent::file_index_t> priorities,
         std::function<void(libtorrent::storage_error const&,
                            libtorrent::aux::vector<libtorrent::download_priority_t, libtorrent::file_index_t>)>
             handler) override;
-    void async_clear_piece(libtorrent::storage_index_t storage, libtorrent::piece_index_t index,
+    void async_clear_piece(libtorrent::storage_index_t index, libtorrent::piece_index_t piece,
                            std::function<void(libtorrent::piece_index_t)> handler) override;
 
     void update_stats_counters(libtorrent::counters& counters) const override;
-    [[nodiscard]] std::vector<libtorrent::open_file_state>
-    get_status(libtorrent::storage_index_t storage) const override;
+    [[nodiscard]] std::vector<libtorrent::open_file_state> get_status(libtorrent::storage_index_t index) const override;
 
     /// From now on reads and checks that no worker has begun end with operation_aborted; writes still reach the device.
     /// \param wait returns when no job is in flight any more.

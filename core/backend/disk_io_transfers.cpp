@@ -324,9 +324,8 @@ void disk_io::async_hash(
     what->handler = [piece, handler = std::move(handler)](job& done) { handler(piece, done.sha1, done.error); };
     if (auto const& image = what->target->image; image) {
         auto const& torrent = image->torrent();
-        if (what->piece < 0 || what->piece >= torrent.piece_count) {
-            what->fail(EINVAL, lt::operation_t::file_read);
-        } else if (!v2.empty() && v2.size() < torrent.info->orig_files().blocks_in_piece2(piece)) {
+        if (what->piece < 0 || what->piece >= torrent.piece_count ||
+            (!v2.empty() && v2.size() < torrent.info->orig_files().blocks_in_piece2(piece))) {
             what->fail(EINVAL, lt::operation_t::file_read);
         }
     }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <libtorrent/file_storage.hpp>
 #include <libtorrent/hasher.hpp>
@@ -59,8 +60,8 @@ bool v2_piece_matches(lt::torrent_info const& info, lt::piece_index_t piece, std
 }
 
 std::span<std::byte> chunk_buffer() {
-    thread_local auto const memory = std::make_unique<std::byte[]>(chunk_size);
-    return {memory.get(), chunk_size};
+    thread_local std::vector<std::byte> memory(chunk_size);
+    return memory;
 }
 
 /// Hashes a piece, which is passed to it in order.

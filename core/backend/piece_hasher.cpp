@@ -62,8 +62,8 @@ result<void, io_error> for_each_block(image_io& io, device_wait& waits, std::int
         reader.begin(io, piece, from, until, keep, whole ? end : until);
     };
     auto const size = io.image().piece_size(piece);
-    auto* current = &worker_readers()[0];
-    auto* next = &worker_readers()[1];
+    auto* current = &worker_readers().front();
+    auto* next = &worker_readers().back();
     finished_readers const finished(waits);
     start(*current, begin);
     result<void, io_error> outcome;

@@ -17,7 +17,7 @@ namespace {
 
 /// The unit of the page cache: it drops whole pages only.
 std::int64_t const page_size = std::max<std::int64_t>(::sysconf(_SC_PAGESIZE), 4096);
-constexpr std::int64_t bounce_size = 1024 * 1024;
+constexpr std::int64_t bounce_size = std::int64_t{1} << 20;
 
 struct free_memory {
     void operator()(std::byte* memory) const noexcept { std::free(memory); }

@@ -30,8 +30,8 @@ public:
     [[nodiscard]] bool bypasses_cache() const noexcept { return m_direct.load(std::memory_order_relaxed); }
 
 private:
-    int read_direct(std::int64_t offset, std::span<std::byte> part) const;
-    int read_dropping_cache(std::int64_t offset, std::span<std::byte> part) const;
+    [[nodiscard]] int read_direct(std::int64_t offset, std::span<std::byte> part) const;
+    [[nodiscard]] int read_dropping_cache(std::int64_t offset, std::span<std::byte> part) const;
 
     int m_fd;
     unique_fd m_direct_fd; ///< the same file, opened a second time with O_DIRECT

@@ -185,7 +185,7 @@ public:
         : m_sysfs(sysfs)
         , m_mountinfo(mountinfo) {}
 
-    storage_class_decision classify_path(fs::path const& path, int depth) const {
+    [[nodiscard]] storage_class_decision classify_path(fs::path const& path, int depth) const {
         struct statx status {};
         if (depth > max_depth) {
             return unknown(path.string() + " lies on itself");
@@ -208,7 +208,7 @@ public:
     }
 
     /// \param device a kernel name or "MAJOR:MINOR".
-    storage_class_decision classify_device(std::string const& device, int depth) const {
+    [[nodiscard]] storage_class_decision classify_device(std::string const& device, int depth) const {
         auto const folder = find_device(device);
         return folder ? classify_folder(*folder, depth)
                       : unknown("no block device " + device + " in " + m_sysfs.string());
@@ -220,7 +220,7 @@ private:
     }
 
     /// The folder of a block device in sysfs, all links resolved.
-    std::optional<fs::path> find_device(std::string device) const {
+    [[nodiscard]] std::optional<fs::path> find_device(std::string device) const {
         std::error_code error;
         auto const by_number = device.find(':') != std::string::npos;
         std::replace(device.begin(), device.end(), '/', '!'); // as sysfs spells cciss/c0d0
@@ -228,7 +228,7 @@ private:
         return error ? std::nullopt : std::optional(std::move(folder));
     }
 
-    storage_class_decision classify_folder(fs::path const& device, int depth) const {
+    [[nodiscard]] storage_class_decision classify_folder(fs::path const& device, int depth) const {
         auto const name = device.filename().string();
         if (depth > max_depth) {
             return unknown(name + " lies on itself");
@@ -247,7 +247,8 @@ private:
     }
 
     /// \param devices at least one; the first of the slowest is the evidence, named after \p prefix.
-    storage_class_decision slowest(std::string const& prefix, std::vector<fs::path> const& devices, int depth) const {
+    [[nodiscard]] storage_class_decision slowest(std::string const& prefix, std::vector<fs::path> const& devices,
+                                                 int depth) const {
         storage_class_decision found;
         for (auto const& device : devices) {
             auto decision = classify_folder(device, depth);
@@ -258,12 +259,12 @@ private:
         return found;
     }
 
-    storage_class_decision on_file_system(fs::path const& device, int depth) const {
+    [[nodiscard]] storage_class_decision on_file_system(fs::path const& device, int depth) const {
         return beneath("file system on " + device.filename().string(), classify_folder(device, depth + 1));
     }
 
     /// A file system whose st_dev is no block device.
-    storage_class_decision classify_mount(mount const& from, int depth) const {
+    [[nodiscard]] storage_class_decision classify_mount(mount const& from, int depth) const {
         if (from.type == "tmpfs" || from.type == "ramfs" || from.type == "rootfs") {
             return {storage_class::nvme, "file system " + from.type + " is in memory"};
         }
@@ -288,7 +289,7 @@ private:
     }
 
     /// The device that a mount names; by its name if /dev has no node for it, as in a chroot.
-    std::optional<fs::path> find_source(std::string const& source) const {
+    [[nodiscard]] std::optional<fs::path> find_source(std::string const& source) const {
         struct statx status {};
         if (::statx(AT_FDCWD, source.c_str(), 0, STATX_TYPE, &status) == 0 && S_ISBLK(status.stx_mode)) {
             return find_device(number(status.stx_rdev_major, status.stx_rdev_minor));
@@ -298,7 +299,7 @@ private:
     }
 
     /// The devices of each mounted btrfs, from /sys/fs/btrfs/UUID/devices/.
-    std::vector<std::vector<fs::path>> btrfs_file_systems() const {
+    [[nodiscard]] std::vector<std::vector<fs::path>> btrfs_file_systems() const {
         std::vector<std::vector<fs::path>> all;
         std::error_code error;
         for (fs::directory_iterator entry(m_sysfs / "fs/btrfs", error), end; !error && entry != end;

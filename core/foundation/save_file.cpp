@@ -101,7 +101,7 @@ bool sync_folder(std::filesystem::path const& folder) {
 }
 
 result<void> check_can_save(std::filesystem::path const& path, bool replace) {
-    if (auto const checked = check_name(path, replace); !checked) {
+    if (auto checked = check_name(path, replace); !checked) {
         return checked;
     }
     if (::faccessat(AT_FDCWD, folder_of(path).c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
@@ -112,7 +112,7 @@ result<void> check_can_save(std::filesystem::path const& path, bool replace) {
 
 result<void> save_file(std::filesystem::path const& path, std::string_view bytes, bool replace, mode_t mode) {
     auto const failed = [&](int code) { return tl::unexpected(errno_error(path.string(), code)); };
-    if (auto const checked = check_name(path, replace); !checked) {
+    if (auto checked = check_name(path, replace); !checked) {
         return checked;
     }
     temporary_file file(path, mode);

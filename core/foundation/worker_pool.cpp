@@ -1,6 +1,7 @@
 #include "core/foundation/worker_pool.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <exception>
 #include <utility>
 
@@ -9,8 +10,9 @@
 namespace seedbed {
 
 worker_pool::worker_pool(std::string name, int threads)
-    : m_name(std::move(name).substr(0, 15))
+    : m_name(std::move(name))
     , m_wanted(std::max(threads, 1)) {
+    m_name.resize(std::min<std::size_t>(m_name.size(), 15)); // pthread_setname_np(3)
     std::scoped_lock const lock(m_mutex);
     adjust_threads_locked();
 }

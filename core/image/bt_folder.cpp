@@ -47,7 +47,7 @@ public:
             }
             auto const within = offset - where->device_offset;
             auto const part = std::min(left, where->length - within);
-            if (auto const done = read_file(*where, within, part, to); !done) {
+            if (auto done = read_file(*where, within, part, to); !done) {
                 return done;
             }
             to.skip(part);

@@ -163,7 +163,7 @@ private:
             return refuse("a second " + std::string(key));
         }
         std::int64_t number = 0;
-        auto const end = value.data() + value.size();
+        auto const* const end = value.data() + value.size();
         auto const [stop, ec] = std::from_chars(value.data(), end, number);
         if (ec != std::errc{} || stop != end || number <= 0) {
             return refuse(std::string(key) + " is not a positive whole number of at most 63 bits");

@@ -146,7 +146,7 @@ std::string last_words(fs::path const& output) {
 } // namespace
 
 std::optional<std::string> partclone_program(std::string_view file_system) {
-    auto const found = std::ranges::find(programs, file_system, &decltype(programs)::value_type::first);
+    auto const* const found = std::ranges::find(programs, file_system, &decltype(programs)::value_type::first);
     return found == programs.end() ? std::nullopt : std::optional(std::string(found->second));
 }
 

@@ -48,7 +48,7 @@ template <std::size_t Lanes>
         __m128i e_odd;
         __m128i abcd_before;
         __m128i e_before;
-        __m128i words[4]; // std::array would lose their alignment
+        __m128i words[4]; // NOLINT(modernize-avoid-c-arrays): std::array loses their alignment
     };
     std::array<lane, Lanes> lanes;
     for (std::size_t i = 0; i < Lanes; ++i) {

@@ -139,7 +139,7 @@ std::string fleet::name_of(host const& which) const {
 
 std::string fleet::name_of(host const& which, bool shared) {
     auto const& where = which.addresses.front();
-    auto const text = where.to_string();
+    auto text = where.to_string();
     if (!shared || which.port == 0) {
         return text;
     }
@@ -281,12 +281,10 @@ void fleet::on_announce(announcement const& said, clock::duration patience, cloc
 
     auto const under_way = which.state == state_kind::fetching || which.state == state_kind::fetched;
     auto const stops = said.event == event::stopped;
-    if (said.left > 0 && which.state != state_kind::fetching && !stops) {
-        start(which, said.left, now);
+    if (said.left > 0 && !stops && (which.state != state_kind::fetching || which.stopped)) {
+        start(which, said.left, now); // it is new or has come back
     } else if (said.left > 0 && which.state == state_kind::fetching && !which.stopped) {
         measure(which, said.left, now);
-    } else if (said.left > 0 && which.state == state_kind::fetching && !stops) {
-        start(which, said.left, now); // it has come back
     } else if (said.left == 0 && which.state == state_kind::fetching) {
         on_all_pieces(which, now); // aria2 announces it with "stopped" only, unless it seeds
     } else if (said.left == 0 && which.state == state_kind::fetched && !stops) {

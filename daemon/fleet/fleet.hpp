@@ -117,10 +117,10 @@ private:
         double sent_rate = 0; ///< bytes a second, sent from here
     };
 
-    [[nodiscard]] host* find(std::string const& id, boost::asio::ip::address const& address, std::uint16_t port);
-    [[nodiscard]] host* only_one_at(boost::asio::ip::address const& address);
-    [[nodiscard]] host* stale_one_at(boost::asio::ip::address const& address);
-    host& add(boost::asio::ip::address const& address, std::uint16_t port);
+    [[nodiscard]] host* find(std::string const& id, boost::asio::ip::address const& where, std::uint16_t port);
+    [[nodiscard]] host* only_one_at(boost::asio::ip::address const& where);
+    [[nodiscard]] host* stale_one_at(boost::asio::ip::address const& where);
+    host& add(boost::asio::ip::address const& where, std::uint16_t port);
     void start(host& which, std::int64_t left, clock::time_point now);
     void begin_round(host const& first, clock::time_point now);
     void measure(host& which, std::int64_t left, clock::time_point now);

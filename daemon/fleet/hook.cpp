@@ -191,7 +191,7 @@ void hook_runner::run(std::vector<std::string> const& command, std::string const
         refuse("cannot wait for it: " + ec.message());
         return;
     }
-    started->ended = [this, weak = std::weak_ptr(started), ended](hook_outcome const& outcome) {
+    started->ended = [this, weak = std::weak_ptr(started), ended = std::move(ended)](hook_outcome const& outcome) {
         std::erase(m_processes, weak.lock());
         ended(outcome);
     };

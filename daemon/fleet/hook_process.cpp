@@ -88,6 +88,7 @@ private:
 
 result<pid_t> spawn(std::vector<std::string> const& command, int input, int errors) {
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (auto const& each : command) {
         arguments.push_back(const_cast<char*>(each.c_str())); // posix_spawn(3) does not write to them
     }

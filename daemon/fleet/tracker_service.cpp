@@ -120,6 +120,7 @@ http_response tracker_service::answer(http_request const& request) {
     return {404, "text/plain; charset=utf-8", "BitTorrent tracker: /announce, /scrape\n"};
 }
 
+// Its handler changes the fleets. NOLINTNEXTLINE(readability-make-member-function-const)
 http_response tracker_service::take_report(http_request const& request) {
     constexpr auto plain = "text/plain; charset=utf-8";
     auto const query = query_string::parse(request.target);

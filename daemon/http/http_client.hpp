@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
@@ -29,8 +30,8 @@ public:
     [[nodiscard]] std::optional<generic> const& local() const noexcept { return m_local; }
 
 private:
-    explicit http_endpoint(generic const& server)
-        : m_server(server) {}
+    explicit http_endpoint(generic server)
+        : m_server(std::move(server)) {}
 
     generic m_server;
     std::optional<generic> m_local;

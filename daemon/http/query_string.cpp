@@ -90,7 +90,7 @@ std::optional<std::int64_t> query_string::number(std::string_view key) const {
 }
 
 std::string percent_encoded(std::string_view bytes) {
-    constexpr char digits[] = "0123456789ABCDEF";
+    constexpr std::string_view digits = "0123456789ABCDEF";
     std::string text;
     for (auto const c : bytes) {
         auto const value = static_cast<unsigned char>(c);

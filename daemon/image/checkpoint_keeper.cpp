@@ -132,7 +132,8 @@ void checkpoint_keeper::remove() {
 }
 
 std::vector<bool> checkpoint_keeper::all_pieces() const {
-    return std::vector<bool>(static_cast<std::size_t>(m_context.image()->torrent().piece_count), true);
+    std::vector<bool> all(static_cast<std::size_t>(m_context.image()->torrent().piece_count), true);
+    return all;
 }
 
 } // namespace seedbed

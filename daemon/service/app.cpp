@@ -31,7 +31,7 @@ bool is_in_swarm(image_state state) {
 
 } // namespace
 
-app::app(std::filesystem::path config_file, bool required, settings initial)
+app::app(std::filesystem::path config_file, bool required, settings const& initial)
     : m_config_file(std::move(config_file))
     , m_config_required(required)
     , m_node(initial, state_folder(initial.resume.folder),

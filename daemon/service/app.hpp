@@ -30,7 +30,7 @@ namespace seedbed {
 class app {
 public:
     /// \param config_file is read again on a reload. \param required whether it must exist.
-    app(std::filesystem::path config_file, bool required, settings initial);
+    app(std::filesystem::path config_file, bool required, settings const& initial);
     app(app const&) = delete;
     app& operator=(app const&) = delete;
     ~app();

@@ -182,7 +182,7 @@ void control_server::handle(source from, http_request const& request, http_serve
 
 void control_server::answer(status_collector::clock::duration patience, http_server::respond const& respond,
                             std::function<http_response(status_snapshot const&)> make) {
-    m_collect(patience, [this, respond, make = std::move(make)](status_snapshot snapshot) mutable {
+    m_collect(patience, [this, respond = respond, make = std::move(make)](status_snapshot snapshot) mutable {
         // The connection belongs to the main thread: the worker keeps no part of it.
         m_writer.submit([&main = m_main, respond = std::move(respond), make, snapshot = std::move(snapshot)]() mutable {
             auto response = make_safely(make, snapshot);

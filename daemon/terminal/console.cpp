@@ -23,7 +23,8 @@ std::int64_t part_of(double fraction, std::int64_t total) {
 } // namespace
 
 console::console(progress_output output)
-    : m_progress({[width = output.width] { return narrower(width()); }, output.write, output.now}) {}
+    : m_progress({[width = std::move(output.width)] { return narrower(width()); }, std::move(output.write),
+                  std::move(output.now)}) {}
 
 console::~console() {
     start_logging(log_level::info);

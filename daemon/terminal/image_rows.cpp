@@ -39,7 +39,7 @@ std::string progress_of(status_snapshot::image const& each) {
     case image_state::verifying:
         return format_percent(status.fraction);
     case image_state::seeding:
-        if (auto const hosts = fleet_progress(each); status.mode == image_mode::seed && !hosts.empty()) {
+        if (auto hosts = fleet_progress(each); status.mode == image_mode::seed && !hosts.empty()) {
             return hosts;
         }
         return status.verified ? "verified" : status.durable ? "durable" : format_percent(1.0);

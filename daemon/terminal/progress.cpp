@@ -72,7 +72,7 @@ progress_display::~progress_display() {
     clear();
 }
 
-void progress_display::begin(std::string name) {
+void progress_display::begin(std::string_view name) {
     finish();
     m_name = printable(name);
     m_extra.clear();

@@ -41,7 +41,7 @@ public:
     ~progress_display();
 
     /// Starts a phase. \param name as "downloading", ASCII.
-    void begin(std::string name);
+    void begin(std::string_view name);
     /// May be called at any rate: it draws after draw_interval or line_interval. Rate and time left are averages over
     /// about the last rate_window. The bytes done at the first call of a phase do not count for them.
     /// \param total bytes; 0 if unknown. \param extra such as "12 peers".

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <spdlog/fmt/fmt.h>
@@ -40,11 +41,13 @@ double share(std::uint64_t part, std::uint64_t all) {
 std::string join(lines const& parts, std::size_t width) {
     std::string text;
     for (auto const& part : parts) {
-        auto const longer = text.empty() ? part : text + "; " + part;
+        auto longer = text;
+        longer += longer.empty() ? "" : "; ";
+        longer += part;
         if (width > 0 && longer.size() > width) {
             break;
         }
-        text = longer;
+        text = std::move(longer);
     }
     return text.empty() && !parts.empty() ? shorten(parts.front(), width) : text;
 }

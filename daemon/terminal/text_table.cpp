@@ -44,7 +44,7 @@ text_table::layout text_table::fit(std::size_t width) const {
         }
     }
     for (;;) {
-        for (std::size_t const gap : {2, 1}) {
+        for (auto const gap : {std::size_t{2}, std::size_t{1}}) {
             if (width == 0 || total(widths, gap) <= width) {
                 return {widths, gap};
             }
