@@ -95,6 +95,7 @@ int version(std::vector<std::string> const& more) {
 
 std::vector<subcommand> subcommands() {
     std::vector<subcommand> all;
+    all.reserve(commands.size());
     for (auto const& c : commands) {
         all.push_back({std::string(c.summary), c.help()});
     }

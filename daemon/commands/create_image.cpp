@@ -125,7 +125,7 @@ create_result from_source(create_context const& context) {
     // Held to the end, also while partclone reads it.
     auto const source = open_block_device(path, requirements);
     if (!source) {
-        auto const hint =
+        auto const* const hint =
             source.error().guard == device_guard::mounted ? " (pass --allow-mounted to read it anyway)" : "";
         return failed(exit_refused, source.error().message + hint);
     }

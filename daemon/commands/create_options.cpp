@@ -110,13 +110,13 @@ result<void> complete_name(create_options& options) {
 
 /// Fills in the values that follow from others; fails if an option is wrong.
 result<void> complete(create_options& options) {
-    if (auto const checked = check_mode(options); !checked) {
+    if (auto checked = check_mode(options); !checked) {
         return checked;
     }
     if (options.partclone.empty() && !options.bt_dir.empty()) {
         options.partclone = (std::filesystem::path(options.bt_dir) / "torrent.info").string();
     }
-    if (auto const named = complete_name(options); !named) {
+    if (auto named = complete_name(options); !named) {
         return named;
     }
     for (auto const& url : options.torrent.trackers) {

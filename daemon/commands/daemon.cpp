@@ -112,7 +112,7 @@ int run(std::string const& file, bool required, daemon_options const& options) {
     }
     start_logging(loaded->log.level);
     try {
-        app daemon(file, required, std::move(*loaded));
+        app daemon(file, required, *loaded);
         return daemon.run();
     } catch (std::exception const& e) {
         log_error({}, std::string("internal failure: ") + e.what());

@@ -99,7 +99,7 @@ result<void> read_times(raw_options const& raw, deploy_options& options) {
     for (auto const& [name, text, into] : {std::tuple{"--seed-for", &raw.seed_for, &options.seeding.time},
                                            std::tuple{"--seed-until-idle", &raw.seed_until_idle, &options.seeding.idle},
                                            std::tuple{"--timeout", &raw.timeout, &options.timeout}}) {
-        if (auto const read = read_time(name, *text, *into); !read) {
+        if (auto read = read_time(name, *text, *into); !read) {
             return read;
         }
     }

@@ -40,7 +40,8 @@ int shard_of(boost::asio::ip::address const& peer, int shards) {
 
 std::vector<std::int64_t> divide_limit(std::int64_t limit, std::vector<int> const& peers, std::int64_t least) {
     if (limit == 0) {
-        return std::vector<std::int64_t>(peers.size(), 0);
+        std::vector<std::int64_t> unlimited(peers.size(), 0);
+        return unlimited;
     }
     auto left = limit;
     auto weight = std::accumulate(peers.begin(), peers.end(), static_cast<std::int64_t>(0),

@@ -84,6 +84,7 @@ lt::add_torrent_params session_core::make_params(id which, torrent_spec const& s
     } else if (spec.pieces) {
         params.have_pieces = to_bitfield(*spec.pieces); // libtorrent and our disk_io trust them
     }
+    // libtorrent passes a number along as a pointer. NOLINTNEXTLINE(performance-no-int-to-ptr)
     params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
     return params;
 }

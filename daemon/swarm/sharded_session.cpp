@@ -278,6 +278,7 @@ void sharded_session::implementation::connect_from_home(id which, tcp::endpoint 
 
 // --- the class itself
 
+// Each session keeps a copy of the backend. NOLINTNEXTLINE(performance-unnecessary-value-param)
 sharded_session::sharded_session(boost::asio::io_context& main, std::shared_ptr<backend> shared,
                                  network_settings const& network, std::int64_t queued_bytes,
                                  std::function<void()> on_activity)
@@ -387,7 +388,8 @@ void sharded_session::request_peers(id torrent, worker_pool& worker,
     });
 }
 
-void sharded_session::ping(std::function<void()> answered) {
+void sharded_session::ping(
+    std::function<void()> answered) { // NOLINT(performance-unnecessary-value-param): kept by each
     m_impl->thread.check();
     auto const left = std::make_shared<std::size_t>(m_impl->sessions.size());
     for (auto const& session : m_impl->sessions) {
