@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "config/key.hpp"
+#include "core/device/device_stack.hpp"
 
 namespace seedbed {
 
@@ -105,6 +106,26 @@ image_table read_image(table_reader& table, std::filesystem::path const& folder)
     return {std::move(image), table.place_of("name"), table.place_of("torrent"), table.place_of("device")};
 }
 
+namespace {
+
+/// Reports an image that would be written to the bytes of another.
+void report_overlap(std::vector<image_table> const& images, image_table const& later, error_report& report) {
+    for (auto const& first : images) {
+        if (&first == &later) {
+            return;
+        }
+        auto const written = first.image.mode == image_mode::deploy || later.image.mode == image_mode::deploy;
+        if (written && identify(first.image.device) != identify(later.image.device) &&
+            paths_overlap(first.image.device, later.image.device)) {
+            report.add(later.device, "image.device",
+                       in_quotes(later.image.device) + " shares bytes with " + in_quotes(first.image.device) + " at " +
+                           first.device.text() + ", and one of them is written");
+        }
+    }
+}
+
+} // namespace
+
 void report_duplicates(std::vector<image_table> const& images, error_report& report) {
     duplicates names("image.name", report);
     duplicates torrents("image.torrent", report);
@@ -113,6 +134,7 @@ void report_duplicates(std::vector<image_table> const& images, error_report& rep
         names.add_text(each.image.name, each.name);
         torrents.add_path(each.image.torrent, each.torrent);
         devices.add_path(each.image.device, each.device);
+        report_overlap(images, each, report);
     }
 }
 

@@ -28,8 +28,52 @@ std::string unescape(std::string_view text) {
     return plain;
 }
 
-bool contains(std::vector<dev_t> const& devices, dev_t device) {
-    return std::ranges::find(devices, device) != devices.end();
+/// One line of mountinfo: "36 35 8:1 / /mnt rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue", proc(5): any
+/// number of optional fields, then a dash, type, source, and the options of the file system, of which the first is ro
+/// or rw.
+struct mount_line {
+    dev_t device = 0;
+    std::string mount_point;
+    std::string source;
+    bool writable = false;
+};
+
+std::optional<mount_line> parse_mount(std::string const& line) {
+    std::istringstream fields(line);
+    std::string id;
+    std::string parent;
+    std::string numbers;
+    std::string root;
+    std::string mount_point;
+    std::string field;
+    fields >> id >> parent >> numbers >> root >> mount_point;
+    while (fields >> field && field != "-") {
+    }
+    std::string type;
+    std::string source;
+    std::string options;
+    if (!(fields >> type >> source >> options)) {
+        return std::nullopt;
+    }
+    auto const device = parse_number_pair(numbers);
+    if (!device) {
+        return std::nullopt;
+    }
+    return mount_line{*device, unescape(mount_point), unescape(source), options != "ro" && !options.starts_with("ro,")};
+}
+
+/// Whether a member of a mounted btrfs, which names only one of its devices as the source of a mount, shares bytes with
+/// \p stack.
+std::optional<mounted_file_system> find_btrfs_member(device_stack const& stack, system_paths const& paths) {
+    for (auto const& file_system : subfolders(paths.sysfs / "fs" / "btrfs")) {
+        for (auto const& member : subfolders(file_system / "devices")) {
+            auto const device = parse_number_pair(read_text(member / "dev"));
+            if (device && overlap(stack, stack_of(*device, paths))) {
+                return mounted_file_system{"btrfs " + file_system.filename().string(), *device, true};
+            }
+        }
+    }
+    return std::nullopt;
 }
 
 /// The serial number in SCSI's vital product data page 0x80: four bytes of header, of which the last two are the
@@ -67,66 +111,39 @@ std::vector<dev_t> devices_sharing_bytes(dev_t device, system_paths const& paths
     return devices;
 }
 
-std::optional<mounted_file_system> find_mounted(std::vector<dev_t> const& devices, system_paths const& paths) {
-    // "36 35 8:1 / /mnt rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue", proc(5): any number of optional
-    // fields, then a dash, type, source, and the options of the file system, of which the first is ro or rw.
+std::optional<mounted_file_system> find_mounted(device_stack const& stack, system_paths const& paths) {
     std::optional<mounted_file_system> found;
     std::ifstream in(paths.mountinfo);
     for (std::string line; std::getline(in, line);) {
-        std::istringstream fields(line);
-        std::string id;
-        std::string parent;
-        std::string numbers;
-        std::string root;
-        std::string mount_point;
-        std::string field;
-        fields >> id >> parent >> numbers >> root >> mount_point;
-        while (fields >> field && field != "-") {
-        }
-        std::string type;
-        std::string source;
-        std::string options;
-        if (!(fields >> type >> source >> options)) {
+        auto const mount = parse_mount(line);
+        if (!mount) {
             continue;
         }
-
-        auto device = parse_number_pair(numbers);
-        if (!device) {
-            continue;
-        }
+        auto device = mount->device;
+        auto shared = overlap(stack, stack_of(device, paths));
         // btrfs and others have a device number of their own, so check the source, too; only below /dev, because stat()
         // of anything else can hang on a dead server.
         struct ::stat st = {};
-        if (!contains(devices, *device) && source.starts_with("/dev/") && ::stat(unescape(source).c_str(), &st) == 0 &&
+        if (!shared && mount->source.starts_with("/dev/") && ::stat(mount->source.c_str(), &st) == 0 &&
             S_ISBLK(st.st_mode)) {
             device = st.st_rdev;
+            shared = overlap(stack, stack_of(device, paths));
         }
-        if (!contains(devices, *device)) {
-            continue;
-        }
-        bool const writable = options != "ro" && !options.starts_with("ro,");
-        if (!found || (writable && !found->writable)) {
-            found = mounted_file_system{unescape(mount_point), *device, writable};
+        if (shared && (!found || (mount->writable && !found->writable))) {
+            found = mounted_file_system{mount->mount_point, device, mount->writable};
         }
     }
-    return found;
+    return found ? found : find_btrfs_member(stack, paths);
 }
 
-std::optional<std::string> find_swap(std::vector<dev_t> const& devices, struct ::stat const& file,
-                                     system_paths const& paths) {
+std::optional<std::string> find_swap(device_stack const& stack, system_paths const& paths) {
     std::ifstream in(paths.swaps);
     std::string line;
     std::getline(in, line); // the heading
     while (std::getline(in, line)) {
-        std::string const path = unescape(line.substr(0, line.find_first_of(" \t")));
+        auto path = unescape(line.substr(0, line.find_first_of(" \t")));
         struct ::stat st = {};
-        if (::stat(path.c_str(), &st) != 0) {
-            continue;
-        }
-        bool const same_device = S_ISBLK(st.st_mode) && contains(devices, st.st_rdev);
-        bool const same_file =
-            S_ISREG(st.st_mode) && S_ISREG(file.st_mode) && st.st_dev == file.st_dev && st.st_ino == file.st_ino;
-        if (same_device || same_file) {
+        if (::stat(path.c_str(), &st) == 0 && overlap(stack, stack_of(st, paths))) {
             return path;
         }
     }

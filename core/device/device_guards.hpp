@@ -3,21 +3,14 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
-namespace seedbed {
+#include "core/device/device_stack.hpp"
+#include "core/device/sysfs.hpp"
 
-/// Where the kernel and udev tell about devices; tests give trees of their own.
-struct system_paths {
-    std::filesystem::path sysfs = "/sys";
-    std::filesystem::path mountinfo = "/proc/self/mountinfo";
-    std::filesystem::path swaps = "/proc/swaps";
-    std::filesystem::path udev_data = "/run/udev/data";
-    std::filesystem::path boot_id = "/proc/sys/kernel/random/boot_id";
-};
+namespace seedbed {
 
 /// The block devices whose bytes are also bytes of \p device: itself, the partitions of a disk, the disk of a
 /// partition. Devices stacked on it (dm, md) are not among them: they hold it, which O_EXCL tells.
@@ -25,20 +18,19 @@ struct system_paths {
 
 /// A file system that is mounted from a device.
 struct mounted_file_system {
-    std::string mount_point;
+    std::string mount_point; ///< "btrfs UUID" if only that a member of it is mounted is known
     dev_t device = 0;
     bool writable = false; ///< of the file system itself: a mount that is read-only can show a writable one
 };
 
-/// Finds a file system mounted from one of \p devices, a writable one before others. Sees the caller's mount namespace
-/// only.
-[[nodiscard]] std::optional<mounted_file_system> find_mounted(std::vector<dev_t> const& devices,
+/// Finds a mounted file system that shares bytes with \p stack, at whatever height; a writable one before others. Sees
+/// the caller's mount namespace only.
+[[nodiscard]] std::optional<mounted_file_system> find_mounted(device_stack const& stack,
                                                               system_paths const& paths = {});
 
-/// Finds swap space that is active on one of \p devices, or, where \p file is a regular file, on that very file.
+/// Finds active swap space, a device or a file, that shares bytes with \p stack.
 /// \return its path.
-[[nodiscard]] std::optional<std::string> find_swap(std::vector<dev_t> const& devices, struct ::stat const& file,
-                                                   system_paths const& paths = {});
+[[nodiscard]] std::optional<std::string> find_swap(device_stack const& stack, system_paths const& paths = {});
 
 /// The names of the devices that are built on any of \p devices, from sysfs ("dm-0", "md127"): for a message.
 [[nodiscard]] std::vector<std::string> find_holders(std::vector<dev_t> const& devices, system_paths const& paths = {});

@@ -61,7 +61,7 @@ void describe_block_device(dev_t device, system_paths const& paths, device_ident
     into.start = partition ? to_number(read_line(folder / "start")).value_or(0) * sysfs_sector : 0;
     into.disk_sequence = static_cast<std::uint64_t>(to_number(read_line(disk / "diskseq")).value_or(0));
     into.sectors_written = count_sectors_written(folder, disk);
-    if (auto const backing = read_line(disk / "loop" / "backing_file"); !backing.empty()) {
+    if (auto const backing = loop_backing_file(disk); !backing.empty()) {
         struct ::stat file = {};
         if (::stat(backing.c_str(), &file) == 0 && S_ISREG(file.st_mode)) {
             into.changed = file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <fstream>
 #include <optional>
 #include <string_view>
@@ -24,13 +23,6 @@ std::string device_name(fs::path const& folder) {
     auto name = folder.filename().string();
     std::ranges::replace(name, '!', '/');
     return name;
-}
-
-std::int64_t number_in(fs::path const& file) {
-    auto const text = trimmed(read_text(file));
-    std::int64_t value = 0;
-    auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return ec == std::errc{} && end == text.data() + text.size() ? value : 0;
 }
 
 /// The first that is not empty.
@@ -79,9 +71,14 @@ std::string by_id_link(dev_t device, fs::path const& folder) {
     return found.empty() ? "" : found.front().second;
 }
 
-std::string mount_point_of(dev_t device, system_paths const& paths) {
-    auto const mounted = find_mounted({device}, paths);
-    return mounted ? mounted->mount_point : "";
+/// Of anything that shares bytes with the device or file, its own partitions apart: they have lines of their own.
+std::string mount_point_of(device_stack const& stack, std::vector<partition_overview> const& partitions,
+                           system_paths const& paths) {
+    auto const mounted = find_mounted(stack, paths);
+    auto const of_partition = [&](auto const& partition) {
+        return mounted && partition.mount_point == mounted->mount_point;
+    };
+    return mounted && std::ranges::none_of(partitions, of_partition) ? mounted->mount_point : "";
 }
 
 std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths const& paths) {
@@ -93,11 +90,11 @@ std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths
         }
         partition_overview partition;
         partition.path = "/dev/" + device_name(folder);
-        partition.size = number_in(folder / "size") * sysfs_sector;
+        partition.size = read_number(folder / "size") * sysfs_sector;
         partition.content = probe_content(partition.path)
                                 .value_or(disk_content{}); // empty if it cannot be read: it is for display only
-        partition.mount_point = mount_point_of(*number, paths);
-        found.emplace_back(number_in(folder / "start"), std::move(partition));
+        partition.mount_point = mount_point_of(stack_of(*number, paths), {}, paths);
+        found.emplace_back(read_number(folder / "start"), std::move(partition));
     }
     std::ranges::sort(found, {}, [](auto const& entry) { return entry.first; });
     std::vector<partition_overview> list;
@@ -109,7 +106,6 @@ std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths
 }
 
 void describe_block_device(dev_t device, system_paths const& paths, device_overview& into) {
-    into.mount_point = mount_point_of(device, paths);
     auto const serials = device_serials(device, paths);
     into.serial = serials.empty() ? "" : serials.front();
     auto const folder = sysfs_folder(device, paths.sysfs);
@@ -124,7 +120,7 @@ void describe_block_device(dev_t device, system_paths const& paths, device_overv
     into.wwn = first_of(std::array{trimmed(read_text(disk / "wwid")), trimmed(read_text(disk / "device" / "wwid")),
                                    udev_property(device, "ID_WWN_WITH_EXTENSION", paths),
                                    udev_property(device, "ID_WWN", paths)});
-    into.backing_file = trimmed(read_text(disk / "loop" / "backing_file"));
+    into.backing_file = loop_backing_file(disk);
     if (!partition) {
         into.partitions = partitions_of(folder, paths);
     }
@@ -144,10 +140,14 @@ result<device_overview, device_refusal> look_over_device(std::string const& path
     found.size = geometry->size;
     found.content = probe_content(path).value_or(disk_content{});
     struct ::stat st = {};
-    if (found.block_device && ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode)) {
+    if (::stat(path.c_str(), &st) != 0) {
+        return found;
+    }
+    if (S_ISBLK(st.st_mode)) {
         describe_block_device(st.st_rdev, paths, found);
         found.by_id = by_id_link(st.st_rdev, by_id);
     }
+    found.mount_point = mount_point_of(stack_of(st, paths), found.partitions, paths);
     return found;
 }
 

@@ -36,7 +36,7 @@ struct device_overview {
     std::string backing_file; ///< of a loop device
 
     disk_content content;
-    std::string mount_point;                    ///< of the device itself; empty where it is not mounted
+    std::string mount_point;                    ///< of it, or of what shares its bytes, partitions apart; or empty
     std::vector<partition_overview> partitions; ///< of a disk, in the order in which they lie on it
 };
 

@@ -9,11 +9,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <system_error>
 #include <utility>
 
 #include "core/device/device_guards.hpp"
+#include "core/device/device_stack.hpp"
 #include "core/device/opened_device.hpp"
+#include "core/device/range_lock.hpp"
+#include "core/device/sysfs.hpp"
 #include "core/foundation/counted.hpp"
 #include "core/foundation/unique_fd.hpp"
 
@@ -145,25 +149,40 @@ result<void, device_refusal> check_identity(std::string const& path, looked_at c
     return {};
 }
 
-/// Is it in use? \param related the devices that share its bytes; empty for a regular file.
-/// \return whether it is mounted, if that is allowed.
-result<bool, device_refusal> check_in_use(std::string const& path, looked_at const& device,
+/// The device's name below /dev, for a message.
+std::string name_of(dev_t device) {
+    auto const folder = sysfs_folder(device, system_paths{}.sysfs);
+    return folder.empty() ? number_pair(device) : folder.filename().string();
+}
+
+/// Is it in use, or is something that shares its bytes? \param related the block devices that are a part of it, or of
+/// which it is a part; empty for a regular file.
+/// \return whether one of these is mounted, if that is allowed: then no other can take it for itself.
+result<bool, device_refusal> check_in_use(std::string const& path, device_stack const& stack,
                                           std::vector<dev_t> const& related, device_requirements const& requirements) {
-    if (auto const swap = find_swap(related, device.st)) {
+    if (auto const swap = find_swap(stack)) {
         return refuse(device_guard::swap, path, "in use as swap space (" + *swap + ")");
     }
-    auto const mounted = find_mounted(related);
-    if (!mounted) {
-        return false;
+    auto const mounted = find_mounted(stack);
+    auto const itself = mounted && stack.front().id == storage_id{true, mounted->device, 0};
+    auto const is_related = mounted && std::ranges::find(related, mounted->device) != related.end();
+    if (mounted && (requirements.writable || (mounted->writable && !requirements.allow_mounted))) {
+        auto const how = std::string(requirements.writable ? "mounted on " : "mounted read-write on ");
+        auto const before = itself || !is_related ? "" : "a part of it or the disk it is on is ";
+        auto const after = is_related ? "" : " through " + name_of(mounted->device) + "; unmount it first";
+        return refuse(device_guard::mounted, path, before + how + mounted->mount_point + after);
     }
-    std::string const part = mounted->device == device.st.st_rdev ? "" : "a part of it or the disk it is on is ";
-    if (requirements.writable) {
-        return refuse(device_guard::mounted, path, part + "mounted on " + mounted->mount_point);
+    auto const above = requirements.writable ? devices_above(stack) : std::vector<stacked_device>{};
+    if (!above.empty()) {
+        std::string names;
+        for (auto const& device : above) {
+            names += (names.empty() ? "" : ", ") + device.name;
+        }
+        return refuse(device_guard::held, path,
+                      "held by other devices on the same bytes (" + names +
+                          "); detach them first (losetup -d, vgchange -an, mdadm --stop)");
     }
-    if (mounted->writable && !requirements.allow_mounted) {
-        return refuse(device_guard::mounted, path, part + "mounted read-write on " + mounted->mount_point);
-    }
-    return true;
+    return is_related;
 }
 
 /// Does it meet the needs of the image?
@@ -215,8 +234,12 @@ device_refusal open_refusal(std::string const& path, std::vector<dev_t> const& r
     return refuse(writable ? device_guard::read_only : device_guard::missing, path, code).value();
 }
 
-/// Keeps a second Seedbed away from a regular file while \p fd is open.
+/// Keeps a second Seedbed away from a regular file, and from loop devices on it, while \p fd is open.
 result<void, device_refusal> lock_file(std::string const& path, int fd, bool writable) {
+    // Some file systems have no such locks: then flock() has to do.
+    if (lock_range(fd, writable, 0, std::numeric_limits<std::int64_t>::max()) == EAGAIN) {
+        return refuse(device_guard::held, path, "locked by another program");
+    }
     while (::flock(fd, (writable ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK) {
             return refuse(device_guard::held, path, "locked by another program");
@@ -259,8 +282,9 @@ namespace {
 /// A device that has passed every guard that can be checked before it is opened for use.
 struct checked_device {
     looked_at device;
-    std::vector<dev_t> related; ///< devices that share its bytes
-    bool mounted = false;       ///< and allowed to be
+    device_stack stack;
+    std::vector<dev_t> related; ///< the block devices that are a part of it, or of which it is a part
+    bool mounted = false;       ///< one of these is, and is allowed to be
 };
 
 result<checked_device, device_refusal> check_guards(std::string const& path, device_requirements const& requirements) {
@@ -276,7 +300,8 @@ result<checked_device, device_refusal> check_guards(std::string const& path, dev
     if (auto const identity = check_identity(path, checked.device, requirements); !identity) {
         return tl::make_unexpected(identity.error());
     }
-    auto const mounted = check_in_use(path, checked.device, checked.related, requirements);
+    checked.stack = stack_of(checked.device.st);
+    auto const mounted = check_in_use(path, checked.stack, checked.related, requirements);
     if (!mounted) {
         return tl::make_unexpected(mounted.error());
     }
@@ -321,6 +346,10 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
             return tl::make_unexpected(locked.error());
         }
     }
+    auto locks = requirements.shared ? backing_locks{} : lock_backing_files(checked->stack, requirements.writable);
+    if (!locks.conflict.empty()) {
+        return refuse(device_guard::held, path, "its backing file " + locks.conflict + " is locked by another program");
+    }
     if (requirements.writable) {
         if (int const code = settle(fd.get()); code != 0) {
             return refuse(device_guard::missing, path, code);
@@ -346,7 +375,7 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
     }
     return make_opened_device(path,
                               {std::move(fd), std::move(write_back), std::move(direct), device.geometry.size,
-                               device.geometry.logical_block_size, is_block},
+                               device.geometry.logical_block_size, is_block, std::move(locks.held)},
                               requirements.writable);
 }
 

@@ -16,7 +16,7 @@ enum class device_guard {
     wrong_type,    ///< neither block device nor regular file (or, for /dev/full and its like, a character device)
     mounted,       ///< mounted (deploy), or mounted read-write (seed)
     swap,          ///< in use as swap space
-    held,          ///< held by another: O_EXCL gives EBUSY (dm, md, another daemon)
+    held,          ///< held by another: O_EXCL gives EBUSY (dm, md, another daemon), or a loop device stands on it
     read_only,     ///< BLKROGET or the permissions say that it can not be written
     too_small,     ///< ends before the image's last extent
     sector_size,   ///< its logical block size does not divide the image's extents, and direct I/O was asked for
@@ -53,9 +53,10 @@ struct device_requirements {
 ///
 /// A block device is opened with O_EXCL (deploy, and seed unless it is mounted and that is allowed, or it is shared),
 /// so that the kernel keeps file systems, dm and md away while it is open. A regular file is locked (flock) against a
-/// second Seedbed: exclusively to write, shared to seed; it must exist and never grows. A disk counts as mounted when
-/// one of its partitions is, and a partition when its whole disk is. Any failure is one line and no write. Thread: any
-/// but the network's.
+/// second Seedbed: exclusively to write, shared to seed; it must exist and never grows. So are the bytes of a loop
+/// device in its backing file. A device or file counts as mounted, or as swap, when anything is that shares bytes with
+/// it: its partitions, its disk, loop devices and what stands on them. It is not written while a loop device, dm or md
+/// stands on it. Any failure is one line and no write. Thread: any but the network's.
 [[nodiscard]] result<std::unique_ptr<block_device>, device_refusal>
 open_block_device(std::string const& path, device_requirements const& requirements);
 

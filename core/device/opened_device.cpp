@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "core/device/full_transfer.hpp"
 #include "core/device/medium_reader.hpp"
@@ -31,7 +32,8 @@ public:
         , m_size(files.size)
         , m_writable(writable)
         , m_one_writer(!files.is_block_device && !m_direct_fd)
-        , m_medium(m_fd.get(), files.size, files.logical_block_size) {}
+        , m_medium(m_fd.get(), files.size, files.logical_block_size)
+        , m_locks(std::move(files.locks)) {}
 
     [[nodiscard]] std::string const& path() const noexcept override { return m_path; }
     [[nodiscard]] std::int64_t size() const noexcept override { return m_size; }
@@ -218,6 +220,7 @@ private:
     bool const m_writable;
     bool const m_one_writer;
     medium_reader m_medium;
+    std::vector<unique_fd> const m_locks;
     std::atomic<std::int64_t> m_written{0}; ///< bytes since it was opened
     std::mutex m_suspects_mutex;
     byte_range m_suspects; ///< spans all writes since the last flush began; guarded by m_suspects_mutex

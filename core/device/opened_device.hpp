@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/device/block_device.hpp"
 #include "core/foundation/unique_fd.hpp"
@@ -17,6 +18,7 @@ struct opened_files {
     std::int64_t size = 0;      ///< bytes
     int logical_block_size = 0; ///< bytes; a power of two
     bool is_block_device = false;
+    std::vector<unique_fd> locks = {}; ///< on files below the device, held as long as it is open
 };
 
 /// A block_device on open files, for open_block_device(), which has asked the guards.

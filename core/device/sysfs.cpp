@@ -2,6 +2,7 @@
 
 #include <sys/sysmacros.h>
 
+#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -29,6 +30,13 @@ std::optional<dev_t> parse_number_pair(std::string const& text) {
 std::string read_text(fs::path const& path) {
     std::ifstream in(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::int64_t read_number(fs::path const& path) {
+    auto const text = trimmed(read_text(path));
+    std::int64_t value = 0;
+    auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return ec == std::errc{} && end == text.data() + text.size() ? value : 0;
 }
 
 std::string trimmed(std::string_view text) {
@@ -61,6 +69,14 @@ std::vector<fs::path> subfolders(fs::path const& folder) {
         }
     }
     return found;
+}
+
+std::string loop_backing_file(fs::path const& folder) {
+    auto file = read_text(folder / "loop" / "backing_file");
+    if (file.ends_with('\n')) {
+        file.pop_back();
+    }
+    return file;
 }
 
 } // namespace seedbed

@@ -87,8 +87,7 @@ std::optional<std::string> choose_partclone(create_context const& context, std::
 bool is_mounted(block_device const& source) {
     auto const raw = source.raw();
     struct ::stat status = {};
-    return raw && ::fstat(raw->cached, &status) == 0 && S_ISBLK(status.st_mode) &&
-           find_mounted(devices_sharing_bytes(status.st_rdev));
+    return raw && ::fstat(raw->cached, &status) == 0 && find_mounted(stack_of(status));
 }
 
 create_result capture(create_context const& context, block_device& source) {

@@ -63,6 +63,24 @@ done
 echo "still here" >"at mounted/file"
 sync -f "at mounted"
 
+# A loop device on the target, with an offset, is mounted: the target is its backing file, a file below a file system with a
+# partition's offset, or the device below it.
+truncate -s 32M below_file.img
+loop=$(attach_loop below_file.img)
+mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$loop"
+mount_at "at below_file" -t ext4 -o noatime "$loop"
+refused below_file "$work/below_file.img" "mounted on $work/at below_file through ${loop#/dev/}; unmount it first" below_file.img
+noise_file below_disk.img 32
+disk=$(attach_loop below_disk.img)
+loop=$(attach_loop "$disk" --offset 8M --sizelimit 16M)
+mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$loop"
+mount_at "at below_disk" -t ext4 -o noatime "$loop"
+refused below_disk "$disk" "mounted on $work/at below_disk through ${loop#/dev/}; unmount it first" below_disk.img
+noise_file attached.img 32
+loop=$(attach_loop attached.img)
+refused attached "$work/attached.img" "held by other devices on the same bytes (${loop#/dev/}); detach them first" attached.img
+sync -f "at below_file" "at below_disk"
+
 loop=$(noise_loop readonly -r)
 refused readonly "$loop" "read-only" readonly.img
 
@@ -106,6 +124,18 @@ for name in mounted_source allowed_source; do
         "$([[ $name == mounted_source ]] || echo 'allow_mounted = true')"
     [[ $name != mounted_source ]] || mounted_source=$loop
 done
+
+# What stands on a file is asked for when it is read, too.
+"$seedbed" create "$work/below_file.img" -o below.torrent 2>create.err && fail "create reads a file that is mounted" || status=$?
+((status == 3)) && grep -q "mounted read-write on $work/at below_file through" create.err || fail "create: $(<create.err)"
+
+# A loop device and its own backing file in one configuration.
+write_config twice.toml "$(free_port)"
+add_image twice.toml one good.torrent "$source" seed
+cp good.torrent again.torrent
+add_image twice.toml two again.torrent "$work/source.img" deploy
+"$seedbed" daemon -c twice.toml --check-config >twice.out 2>&1 && fail "a device and its file pass" || status=$?
+((status == 2)) && grep -q "shares bytes with .*, and one of them is written" twice.out || fail "twice: $(<twice.out)"
 
 checksums() {
     local name

@@ -58,9 +58,9 @@ std::optional<std::string> loop_devices_missing() {
 
 loop_device::loop_device(options const& wanted)
     : m_folder(wanted.folder)
-    , m_backing_file(m_folder / "disk.img") {
+    , m_backing_file(wanted.file.empty() ? m_folder / "disk.img" : wanted.file) {
     unique_fd const file = open_or_throw(m_backing_file.string(), O_RDWR | O_CREAT);
-    if (::ftruncate(file.get(), wanted.size) != 0) {
+    if (wanted.file.empty() && ::ftruncate(file.get(), wanted.size) != 0) {
         throw_errno("ftruncate " + m_backing_file.string());
     }
     unique_fd const control = open_or_throw("/dev/loop-control", O_RDWR);
@@ -68,6 +68,8 @@ loop_device::loop_device(options const& wanted)
     loop_config config = {};
     config.fd = static_cast<std::uint32_t>(file.get());
     config.block_size = wanted.block_size;
+    config.info.lo_offset = static_cast<std::uint64_t>(wanted.offset);
+    config.info.lo_sizelimit = static_cast<std::uint64_t>(wanted.length);
     config.info.lo_flags = (wanted.read_only ? unsigned{LO_FLAGS_READ_ONLY} : 0U) |
                            (wanted.direct_io ? unsigned{LO_FLAGS_DIRECT_IO} : 0U) |
                            (wanted.partitions ? unsigned{LO_FLAGS_PARTSCAN} : 0U);

@@ -25,6 +25,10 @@ public:
         bool partitions = false; ///< may have partitions: see add_partition()
         /// The path of the backing file.
         std::filesystem::path folder = std::filesystem::temp_directory_path();
+        /// On this file or device, which must exist, instead of a file of its own.
+        std::filesystem::path file = {};
+        std::int64_t offset = 0; ///< bytes of the file before the device
+        std::int64_t length = 0; ///< bytes; 0: to the end of the file
     };
 
     /// Throws std::system_error if the kernel refuses.

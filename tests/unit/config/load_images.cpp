@@ -7,6 +7,7 @@
 
 #include "support/config_text.hpp"
 #include "support/endpoints.hpp"
+#include "support/loop_device.hpp"
 
 using namespace seedbed;
 using namespace seedbed::test;
@@ -187,4 +188,21 @@ TEST_CASE("load: two images cannot share a name, torrent or device") {
     CHECK(bad(image("a") + image("a") + image("a")).size() == 6);
     CHECK(bad(image("a") + image("a", "x = 1")).size() == 4); // next to another error
     CHECK(bad("[[image]]\n[[image]]\n").size() == 8);         // missing keys are not duplicates
+}
+
+TEST_CASE("load: no image is written to bytes of another") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    test::loop_device const loop;
+    test::loop_device const other;
+    auto const at = [](std::string const& name, std::string const& device, std::string const& mode) {
+        return "[[image]]\nname='" + name + "'\ntorrent='/t/" + name + "'\ndevice='" + device + "'\nmode='" + mode +
+               "'\n";
+    };
+    auto const file = loop.backing_file().string();
+    CHECK(bad(at("a", loop.path(), "seed") + at("b", file, "deploy")) ==
+          lines{"9: image.device: '" + file + "' shares bytes with '" + loop.path() +
+                "' at /etc/t.toml:4, and one of them is written"});
+    CHECK(bad(at("a", file, "deploy") + at("b", loop.path(), "seed")).size() == 1);
+    CHECK(good(at("a", loop.path(), "seed") + at("b", file, "seed")).images.size() == 2);
+    CHECK(good(at("a", other.path(), "deploy") + at("b", file, "seed")).images.size() == 2);
 }

@@ -262,6 +262,77 @@ TEST_CASE("guard mounted: a mount counts for its disk and its partitions, and fo
     }
 }
 
+TEST_CASE("guard mounted: a file that a loop device is mounted from") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    loop_device const loop;
+    REQUIRE_FILE_SYSTEM(loop.path());
+    auto const file = loop.backing_file().string();
+    temp_dir const folder;
+    {
+        mounted const mount(loop.path(), folder.path(), "ext4");
+        auto const name = loop.path().substr(5);
+        CHECK(has(refusal(file, deploy, device_guard::mounted),
+                  "mounted on " + folder.path().string() + " through " + name + "; unmount it first"));
+        CHECK(has(refusal(file, seed, device_guard::mounted),
+                  "mounted read-write on " + folder.path().string() + " through " + name));
+        CHECK(opened(file, {.allow_mounted = true}).empty());
+    }
+    {
+        mounted const mount(loop.path(), folder.path(), "ext4", MS_RDONLY);
+        refusal(file, deploy, device_guard::mounted);
+        CHECK(opened(file, seed).empty());
+    }
+}
+
+TEST_CASE("guard mounted: a disk under a loop device with an offset") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    loop_device const disk;
+    loop_device const part({.offset = 4 * mib, .length = 8 * mib, .file = disk.path()});
+    loop_device const before({.length = 4 * mib, .file = disk.path()});
+    REQUIRE_FILE_SYSTEM(part.path());
+    temp_dir const folder;
+    mounted const mount(part.path(), folder.path(), "ext4");
+    for (auto const& path : {disk.path(), disk.backing_file().string()}) {
+        CHECK(has(refusal(path, deploy, device_guard::mounted), "through " + part.path().substr(5)));
+        refusal(path, seed, device_guard::mounted);
+    }
+    CHECK(opened(before.path(), deploy).empty());
+    loop_device const inside({.offset = 11 * mib, .length = mib, .file = disk.backing_file()});
+    refusal(inside.path(), deploy, device_guard::mounted);
+    loop_device const behind({.offset = 12 * mib, .length = mib, .file = disk.path()});
+    CHECK(opened(behind.path(), deploy).empty());
+}
+
+TEST_CASE("guard held: a file or device that a loop device is attached to is not written") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    loop_device const loop;
+    auto const file = loop.backing_file().string();
+    CHECK(has(refusal(file, deploy, device_guard::held),
+              "held by other devices on the same bytes (" + loop.path().substr(5) + "); detach them first"));
+    CHECK(opened(file, seed).empty());
+    CHECK(opened(loop.path(), deploy).empty());
+    loop_device const upper({.offset = mib, .length = mib, .file = loop.path()});
+    CHECK(has(refusal(loop.path(), deploy, device_guard::held), upper.path().substr(5)));
+    CHECK(opened(loop.path(), seed).empty());
+    CHECK(opened(upper.path(), deploy).empty());
+}
+
+TEST_CASE("guard held: the same bytes are opened through one loop device at a time") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    loop_device const loop;
+    auto const file = loop.backing_file().string();
+    {
+        auto const writer = open_block_device(loop.path(), deploy);
+        REQUIRE(writer);
+        CHECK(has(refusal(file, seed, device_guard::held), "locked by another program"));
+    }
+    auto const seeder = open_block_device(file, seed);
+    REQUIRE(seeder);
+    CHECK(has(refusal(loop.path(), deploy, device_guard::held),
+              "its backing file " + file + " is locked by another program"));
+    CHECK(opened(loop.path(), seed).empty());
+}
+
 TEST_CASE("guard swap: a device in use as swap space") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop;
@@ -278,6 +349,8 @@ TEST_CASE("guard swap: a device in use as swap space") {
         CHECK(has(refusal(loop.path(), deploy, device_guard::swap), "swap"));
         refusal(loop.path(), seed, device_guard::swap);
         refusal(loop.path(), {.allow_mounted = true}, device_guard::swap);
+        refusal(loop.backing_file(), deploy, device_guard::swap);
+        refusal(loop.backing_file(), seed, device_guard::swap);
     }
     CHECK(opened(loop.path(), deploy).empty());
 }
@@ -471,28 +544,29 @@ TEST_CASE("mounts are found by device number, whatever fields stand between, a w
                               "23 20 8:4 / /mnt/first ro - ext4 /dev/sda4 ro\n"
                               "24 20 8:5 / /mnt/second rw - ext4 /dev/sda5 rw\n"
                               "25 20 8:6 / /mnt/rows rw - ext4 /dev/sda6 roomy\n")};
-    CHECK_FALSE(find_mounted({makedev(8, 0)}, paths));
+    auto const disk = [](unsigned minor) { return storage_part{.id = {true, makedev(8, minor), 0}}; };
+    CHECK_FALSE(find_mounted({disk(0)}, paths));
     CHECK_FALSE(find_mounted({}, paths));
 
-    auto const root = find_mounted({makedev(8, 1)}, paths);
+    auto const root = find_mounted({disk(1)}, paths);
     REQUIRE(root);
     CHECK(root->mount_point == "/");
     CHECK(root->device == makedev(8, 1));
     CHECK(root->writable);
 
-    auto const read_only = find_mounted({makedev(8, 2)}, paths);
+    auto const read_only = find_mounted({disk(2)}, paths);
     REQUIRE(read_only);
     CHECK(read_only->mount_point == "/mnt/a b\\c");
     CHECK_FALSE(read_only->writable); // although the mount says rw
 
-    auto const view = find_mounted({makedev(8, 3)}, paths);
+    auto const view = find_mounted({disk(3)}, paths);
     REQUIRE(view);
     CHECK(view->writable); // although the mount says ro
 
-    auto const of_two = find_mounted({makedev(8, 4), makedev(8, 5)}, paths);
+    auto const of_two = find_mounted({disk(4), disk(5)}, paths);
     REQUIRE(of_two);
     CHECK(of_two->mount_point == "/mnt/second");
-    CHECK(find_mounted({makedev(8, 6)}, paths)->writable);
+    CHECK(find_mounted({disk(6)}, paths)->writable);
 }
 
 TEST_CASE("a file system with its own device number is found by its source") {
@@ -501,16 +575,29 @@ TEST_CASE("a file system with its own device number is found by its source") {
     temp_dir const folder;
     system_paths const paths{.mountinfo = new_file(folder / "mountinfo", "30 1 0:45 /sub /data rw - btrfs " +
                                                                              loop.path() + " rw,space_cache\n")};
-    auto const found = find_mounted({number_of(loop.path())}, paths);
+    auto const found = find_mounted(stack_of(number_of(loop.path())), paths);
     REQUIRE(found);
     CHECK(found->mount_point == "/data");
     CHECK(found->device == number_of(loop.path()));
 }
 
+TEST_CASE("a member of a mounted btrfs is mounted, though no mount names it") {
+    sysfs_tree sysfs;
+    sysfs.add_disk("devices/x/block/sda", "8:0", 1);
+    sysfs.add_disk("devices/x/block/sdb", "8:16", 1);
+    sysfs.link_device("fs/btrfs/0c-1/devices/sda", "sda");
+    system_paths const paths{.sysfs = sysfs.root(), .mountinfo = "/nowhere"};
+    auto const found = find_mounted(stack_of(makedev(8, 0), paths), paths);
+    REQUIRE(found);
+    CHECK(found->mount_point == "btrfs 0c-1");
+    CHECK(found->device == makedev(8, 0));
+    CHECK_FALSE(find_mounted(stack_of(makedev(8, 16), paths), paths));
+}
+
 TEST_CASE("if the list of mounts or swaps is unreadable, none is found") {
     system_paths const paths{.sysfs = "/nowhere", .mountinfo = "/nowhere", .swaps = "/nowhere"};
-    CHECK_FALSE(find_mounted({makedev(8, 1)}, paths));
-    CHECK_FALSE(find_swap({makedev(8, 1)}, {}, paths));
+    CHECK_FALSE(find_mounted(stack_of(makedev(8, 1), paths), paths));
+    CHECK_FALSE(find_swap(stack_of(makedev(8, 1), paths), paths));
     CHECK(find_holders({makedev(8, 1)}, paths).empty());
 }
 
@@ -531,12 +618,13 @@ TEST_CASE("swap space is found on a device, on devices that share its bytes, and
         REQUIRE(::stat(path.c_str(), &st) == 0);
         return st;
     };
-    auto const number = number_of(loop.path());
-    CHECK(find_swap({number}, stat_of(loop.path()), paths) == loop.path());
-    CHECK(find_swap({makedev(8, 0), number}, stat_of(other.path()), paths) == loop.path());
-    CHECK_FALSE(find_swap({number_of(other.path())}, stat_of(other.path()), paths));
-    CHECK(find_swap({}, stat_of(file), paths) == file);
-    CHECK_FALSE(find_swap({}, stat_of(another_file), paths));
+    auto const swap_on = [&](std::string const& path) { return find_swap(stack_of(stat_of(path)), paths); };
+    CHECK(swap_on(loop.path()) == loop.path());
+    CHECK(swap_on(loop.backing_file()) == loop.path());
+    CHECK_FALSE(swap_on(other.path()));
+    CHECK_FALSE(swap_on(other.backing_file()));
+    CHECK(swap_on(file) == file);
+    CHECK_FALSE(swap_on(another_file));
 }
 
 TEST_CASE("the holders of a disk and of its partitions are named in order") {
