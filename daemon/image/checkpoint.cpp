@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/foundation/hex_number.hpp"
+#include "daemon/text/json_number.hpp"
 
 namespace seedbed {
 
@@ -17,6 +19,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int version = 1;
+constexpr std::int64_t last_time = 253'402'300'799; ///< the end of the year 9999, in seconds since 1970
+constexpr char const* missing_key = "damaged: a key is missing or has the wrong type";
 
 /// A hex digit for four pieces, the first one in its highest bit.
 std::string format_pieces(std::vector<bool> const& pieces) {
@@ -61,17 +65,17 @@ json to_json(device_identity const& device) {
 /// Throws json::exception.
 device_identity to_identity(json const& from) {
     device_identity device;
-    from.at("block_device").get_to(device.block_device);
-    from.at("size").get_to(device.size);
-    from.at("serials").get_to(device.serials);
-    from.at("start").get_to(device.start);
-    from.at("disk_sequence").get_to(device.disk_sequence);
-    from.at("boot").get_to(device.boot);
-    from.at("sectors_written").get_to(device.sectors_written);
-    from.at("file_system").get_to(device.file_system);
-    from.at("inode").get_to(device.inode);
-    from.at("born").get_to(device.born);
-    from.at("changed").get_to(device.changed);
+    read_json(from.at("block_device"), device.block_device);
+    read_json(from.at("size"), device.size);
+    read_json(from.at("serials"), device.serials);
+    read_json(from.at("start"), device.start);
+    read_json(from.at("disk_sequence"), device.disk_sequence);
+    read_json(from.at("boot"), device.boot);
+    read_json(from.at("sectors_written"), device.sectors_written);
+    read_json(from.at("file_system"), device.file_system);
+    read_json(from.at("inode"), device.inode);
+    read_json(from.at("born"), device.born);
+    read_json(from.at("changed"), device.changed);
     return device;
 }
 
@@ -124,32 +128,37 @@ result<checkpoint> parse_checkpoint(std::string const& text) {
         return tl::unexpected(error{"damaged: not a JSON object"});
     }
     try {
-        auto const written = document.at("version").get<int>();
+        auto const written = json_value<int>(document.at("version"));
         if (written != version) {
             return tl::unexpected(
                 error{"its version is " + std::to_string(written) + ", expected " + std::to_string(version)});
         }
-        auto const checksum = document.at("checksum").get<std::string>();
+        auto const checksum = json_value<std::string>(document.at("checksum"));
         document.erase("checksum");
         if (checksum_of(document) != checksum) {
             return tl::unexpected(error{"damaged: wrong checksum"});
         }
         checkpoint found;
-        document.at("info_hash").get_to(found.info_hash);
-        document.at("device").get_to(found.device);
+        read_json(document.at("info_hash"), found.info_hash);
+        read_json(document.at("device"), found.device);
         found.identity = to_identity(document.at("identity"));
-        auto pieces =
-            parse_pieces(document.at("pieces").get<std::string>(), document.at("piece_count").get<std::size_t>());
+        auto pieces = parse_pieces(json_value<std::string>(document.at("pieces")),
+                                   json_value<std::size_t>(document.at("piece_count")));
         if (!pieces) {
             return tl::unexpected(error{"damaged: wrong number of pieces"});
         }
         found.pieces = std::move(*pieces);
-        document.at("verified").get_to(found.verified);
-        document.at("at_rest").get_to(found.at_rest);
-        document.at("time").get_to(found.time);
+        read_json(document.at("verified"), found.verified);
+        read_json(document.at("at_rest"), found.at_rest);
+        read_json(document.at("time"), found.time);
+        if (found.time < 0 || found.time > last_time) {
+            return tl::unexpected(error{"damaged: a number is out of range"});
+        }
         return found;
+    } catch (json::out_of_range const& e) {
+        return tl::unexpected(error{e.id == 403 ? missing_key : "damaged: a number is out of range"});
     } catch (json::exception const&) {
-        return tl::unexpected(error{"damaged: a key is missing or has the wrong type"});
+        return tl::unexpected(error{missing_key});
     }
 }
 

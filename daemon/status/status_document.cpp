@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/text/json_number.hpp"
 #include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
@@ -127,7 +128,7 @@ json to_json(status_snapshot::image const& image) {
 template <class T>
 void take(json const& from, char const* key, T& into) {
     if (auto const found = from.find(key); found != from.end() && !found->is_null()) {
-        found->get_to(into);
+        read_json(*found, into);
     }
 }
 
@@ -170,7 +171,7 @@ peer_status to_peer(json const& from) {
 template <class T>
 void take(json const& from, char const* key, std::optional<T>& into) {
     if (auto const found = from.find(key); found != from.end() && !found->is_null()) {
-        into = found->get<T>();
+        into = json_value<T>(*found);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "support/fake_block_device.hpp"
 #include "support/temp_dir.hpp"
@@ -92,6 +93,32 @@ TEST_CASE("a damaged, truncated or newer text is not a checkpoint") {
     for (std::size_t length = 0; length + 2 < text.size(); ++length) {
         REQUIRE_FALSE(parse_checkpoint(text.substr(0, length)));
     }
+}
+
+TEST_CASE("a checkpoint with a number out of range is refused though its checksum is right") {
+    auto const [key, number] = GENERATE(table<std::string, std::string>({
+        {"size", "1.1e104"},
+        {"size", "9223372036854775808"},
+        {"start", "0.5"},
+        {"disk_sequence", "-1"},
+        {"born", "true"},
+        {"piece_count", "-1"},
+        {"piece_count", "1e300"},
+        {"time", "1e300"},
+        {"time", "-1"},
+        {"time", "9000000000000000000"},
+        {"version", "4294967297"},
+        {"version", "1.0"},
+    }));
+    CAPTURE(key, number);
+    auto document = nlohmann::json::parse(format_checkpoint(sample()));
+    auto& changed = document.contains(key) ? document[key] : document["identity"][key];
+    changed = nlohmann::json::parse(number);
+    document.erase("checksum");
+    document["checksum"] = sha1_text(document.dump(1, ' ', true));
+    auto const reason = why(document.dump());
+    CHECK(
+        (reason == "damaged: a number is out of range" || reason == "damaged: a key is missing or has the wrong type"));
 }
 
 TEST_CASE("a checkpoint of another torrent, device or time does not match") {

@@ -181,6 +181,13 @@ TEST_CASE("status document: the document of another version") {
     }
 }
 
+TEST_CASE("status document: a number that does not fit is refused") {
+    CHECK_FALSE(parse_status_document(R"({"format":1e300,"images":[]})"));
+    CHECK_FALSE(parse_status_document(R"({"format":4294967297,"images":[]})"));
+    CHECK_FALSE(parse_status_document(R"({"format":1,"cache":{"hits":-1},"images":[]})"));
+    CHECK_FALSE(parse_status_document(R"({"format":1,"images":[{"state":"seeding","connections":3000000000}]})"));
+}
+
 TEST_CASE("status: whether an image has failed") {
     auto snapshot = sample_snapshot();
     CHECK(has_failed_image(snapshot));
