@@ -189,7 +189,7 @@ void app::end_session_when_empty() {
 // --- progress
 
 void app::arm_progress_timer() {
-    if (m_progress_armed || m_stopping || !m_images.any_moving()) {
+    if (m_progress_armed || m_stopping || !(m_images.any_moving() || m_images.any_pending())) {
         return;
     }
     m_progress_armed = true;
@@ -204,6 +204,7 @@ void app::arm_progress_timer() {
 
 void app::on_progress_timer() {
     m_node.swarm().request_progress();
+    look_for_hangs();
     m_notify.status(m_images.status_line());
     if (clock::now() - m_last_summary >= summary_interval) {
         m_last_summary = clock::now();

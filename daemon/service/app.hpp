@@ -13,6 +13,7 @@
 #include "daemon/fleet/fleet_watch.hpp"
 #include "daemon/fleet/tracker_service.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/hang_log.hpp"
 #include "daemon/service/image_set.hpp"
 #include "daemon/service/node.hpp"
 #include "daemon/service/reload.hpp"
@@ -70,12 +71,16 @@ private:
 
     void arm_progress_timer();
     void on_progress_timer();
+    /// Logs which devices hang.
+    void look_for_hangs();
 
     // What it says about itself, see app_status.cpp.
     /// What has made no progress for \p limit, or empty.
     [[nodiscard]] std::string find_hang(clock::duration limit) const;
     /// The same, of devices and hash workers only.
     [[nodiscard]] std::string find_hanging_device(clock::duration limit) const;
+    /// How long a device may complete nothing before it hangs.
+    [[nodiscard]] clock::duration hang_patience() const;
     [[nodiscard]] status_snapshot snapshot() const;
     [[nodiscard]] status_collector::sources status_sources();
 
@@ -92,6 +97,7 @@ private:
     status_collector m_collector;
     control_server m_control;
     watchdog m_watchdog;
+    hang_log m_hangs;
     boost::asio::steady_timer m_progress_timer;
     bool m_progress_armed = false;
     clock::time_point m_last_summary = clock::now();

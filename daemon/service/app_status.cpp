@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -11,9 +12,6 @@
 namespace seedbed {
 
 namespace {
-
-/// A device that completes nothing for this long hangs. A disk that retries a bad sector takes 7 to 30 s.
-constexpr std::chrono::seconds device_patience{30};
 
 std::int64_t blocks(std::int64_t count) {
     return count * block_size;
@@ -45,6 +43,21 @@ std::string app::find_hanging_device(clock::duration limit) const {
     return {};
 }
 
+app::clock::duration app::hang_patience() const {
+    // Not longer than the watchdog waits: the reason must be known before the service is restarted.
+    return std::min<clock::duration>(device_patience, m_notify.watchdog_timeout().value_or(device_patience));
+}
+
+void app::look_for_hangs() {
+    std::vector<hang_log::device> devices;
+    for (auto const& [name, job] : m_images) {
+        if (auto const progress = job->queue_progress()) {
+            devices.push_back({name, job->settings().device, progress->stalled_since});
+        }
+    }
+    m_hangs.look(devices, clock::now(), hang_patience());
+}
+
 status_snapshot app::snapshot() const {
     status_snapshot snapshot;
     snapshot.version = program_version();
@@ -52,9 +65,7 @@ status_snapshot app::snapshot() const {
     snapshot.started = m_started_at;
     snapshot.uptime_seconds = std::chrono::duration<double>(clock::now() - m_started).count();
     snapshot.stopping = m_stopping;
-    // Not longer than the watchdog waits: the reason is to be seen before the service is restarted.
-    clock::duration const watchdog = m_notify.watchdog_timeout().value_or(device_patience);
-    snapshot.hang = find_hanging_device(std::min<clock::duration>(device_patience, watchdog));
+    snapshot.hang = find_hanging_device(hang_patience());
     for (auto const& [name, job] : m_images) {
         snapshot.images.push_back({job->status(), nullptr, m_fleets.status(name)});
     }

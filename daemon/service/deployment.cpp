@@ -94,6 +94,7 @@ void deployment::arm_timer() {
 
 void deployment::on_timer() {
     m_node.swarm().request_progress();
+    look_for_hang();
     take_status();
     auto const& status = m_report.image;
     if (status.state == image_state::downloading) {
@@ -121,6 +122,12 @@ void deployment::look_at_peers() {
             m_report.peers[peer.id] = peer;
         }
     });
+}
+
+void deployment::look_for_hang() {
+    if (auto const progress = m_job->queue_progress()) {
+        m_hangs.look({{m_options.image.name, m_options.image.device, progress->stalled_since}}, clock::now());
+    }
 }
 
 void deployment::check_timeout(image_status const& status) {

@@ -14,6 +14,7 @@
 #include "config/settings.hpp"
 #include "daemon/image/image_runner.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/hang_log.hpp"
 #include "daemon/service/node.hpp"
 #include "daemon/service/seed_until.hpp"
 
@@ -65,6 +66,7 @@ private:
     void arm_timer();
     void on_timer();
     void look_at_peers();
+    void look_for_hang();
     void check_timeout(image_status const& status);
     /// Records how long the present state has lasted until now.
     void count_seconds();
@@ -83,6 +85,7 @@ private:
     clock::time_point m_state_began = clock::now();
     std::optional<clock::time_point> m_download_began;
     clock::time_point m_peers_seen{}; ///< when there last was one, or when the download began
+    hang_log m_hangs;
     bool m_peers_missed = false;
     bool m_peers_asked = false;
     std::optional<seed_until> m_seed_until;

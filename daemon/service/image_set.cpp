@@ -71,6 +71,13 @@ bool image_set::any_moving() const {
     return std::ranges::any_of(m_images, [](auto const& entry) { return entry.second->is_moving(); });
 }
 
+bool image_set::any_pending() const {
+    return std::ranges::any_of(m_images, [](auto const& entry) {
+        auto const progress = entry.second->queue_progress();
+        return progress && progress->pending > 0;
+    });
+}
+
 std::string image_set::status_line() const {
     if (m_images.empty()) {
         return "no images";

@@ -41,6 +41,8 @@ public:
 
     [[nodiscard]] bool any_opening() const;
     [[nodiscard]] bool any_moving() const;
+    /// Whether an operation on a device has not ended.
+    [[nodiscard]] bool any_pending() const;
     /// All of them in one line; more than eight are counted by state.
     [[nodiscard]] std::string status_line() const;
 

@@ -58,6 +58,7 @@ start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=2
 defer nbdkit kill -CONT "$nbdkit" # undone first: everything that waits for nbdkit can end only then
 expect_line daemon.log ' ready$' 10
 expect_line daemon.log " error sda1: no operation on $target has ended for 2 s; the watchdog is not fed\$" 10
+expect_line daemon.log " warning sda1: $target hangs: no operation has ended since [0-9:]{8} \\([0-9.]+s\\); waiting\$" 5
 hang="sda1: no operation on $target has ended for 2 s"
 health 503 "$hang"
 curl -sS --max-time 10 "http://127.0.0.1:$metrics/metrics" >metrics.txt
@@ -79,6 +80,8 @@ health 200 ok
 # At work and idle: every second, so that a late one does no harm.
 await_fed $((before + 4)) 6 || fail "the watchdog is not fed every second"
 [[ $(grep -c 'the watchdog is not fed' daemon.log) -eq 1 ]] || fail "one hang was reported more than once"
+expect_line daemon.log " info  sda1: $target answers again after " 5
+[[ $(grep -c ' hangs: ' daemon.log) -eq 1 ]] || fail "one hang has more than one line"
 stop_daemon daemon
 expect_line notify.log ' STOPPING=1' 5
 
