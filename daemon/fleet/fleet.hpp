@@ -1,9 +1,9 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <optional>
 #include <set>
 #include <string>
@@ -14,17 +14,20 @@
 #include "config/settings.hpp"
 #include "daemon/fleet/fleet_status.hpp"
 #include "daemon/fleet/host_report.hpp"
+#include "daemon/fleet/host_table.hpp"
 #include "daemon/fleet/tracker.hpp"
+#include "daemon/log/line_limit.hpp"
 #include "daemon/swarm/peer_status.hpp"
 
 namespace seedbed {
 
 /// The hosts that get an image, their progress, and the completion of the deployment.
 ///
-/// A host is a client that has announced itself at the tracker or is connected as a peer. It is recognised by its peer
-/// id, by address and port, or by its address if only one host has that. libtorrent uses another id on each connection
-/// than in its announces, so a host with IPv4 and IPv6 may look like two: one that is known as a peer only is counted
-/// by its IPv4 address, or if its address is expected. A host is complete
+/// A host is a client that has announced itself at the tracker or is connected as a peer. host_table recognises it, and
+/// counts addresses rather than clients. Announces, peers and reports count for the address that they come from,
+/// whatever peer id they contain. libtorrent uses another id on each connection than in its announces, so a host with
+/// IPv4 and IPv6 may look like two: one that is known as a peer only is counted by its IPv4 address, or if its address
+/// is expected. A host is complete
 ///
 ///   - if it is Seedbed and can report: when it has reported that the image is on its disk, verified or at least
 ///     flushed;
@@ -35,6 +38,9 @@ namespace seedbed {
 /// reports. A round ends when all expected hosts are complete; the first host that starts after that begins the next
 /// round, in which no host is complete yet. A host that restarts within a round is incomplete again. One that fails,
 /// stops or disappears is named and never counted.
+///
+/// Strangers can cause lines: of each kind some are written at once and four a second after that. The number of those
+/// that are left out is logged.
 ///
 /// Threads: one at a time.
 class fleet {
@@ -87,66 +93,37 @@ public:
                                        std::chrono::system_clock::time_point wall) const;
 
 private:
-    enum class state_kind : std::uint8_t {
-        fetching,
-        fetched, ///< has every piece, and will report when it is on the disk
-        complete,
-        failed,
-        earlier ///< complete in an earlier round, or when it was first seen
-    };
-    struct host {
-        std::vector<boost::asio::ip::address> addresses; ///< more than one if it has IPv4 and IPv6
-        std::uint16_t port = 0;                          ///< on which it listens for peers; 0 while unknown
-        std::string id;                                  ///< 20 bytes; empty while unknown
-        state_kind state = state_kind::earlier;
-        host_state proof = host_state::pieces; ///< complete: on what evidence
-        std::string failure;                   ///< failed: why
-        bool announced = false;
-        bool connected = false;
-        std::optional<clock::time_point> away; ///< when it was disconnected
-        clock::duration patience{};
-        clock::time_point seen{};
-        clock::time_point started{};
-        clock::time_point ended{};                ///< complete or failed
-        std::optional<clock::time_point> stopped; ///< or was lost, before it was complete
-        std::int64_t left = 0;
-        std::int64_t fetched = 0; ///< bytes, by its own account
-        clock::time_point measured{};
-        std::int64_t measured_left = 0;
-        double rate = 0;      ///< bytes a second, by its completed pieces
-        double sent_rate = 0; ///< bytes a second, sent from here
-    };
-
-    [[nodiscard]] host* find(std::string const& id, boost::asio::ip::address const& where, std::uint16_t port);
-    [[nodiscard]] host* only_one_at(boost::asio::ip::address const& where);
-    [[nodiscard]] host* stale_one_at(boost::asio::ip::address const& where);
-    host& add(boost::asio::ip::address const& where, std::uint16_t port);
-    void start(host& which, std::int64_t left, clock::time_point now);
-    void begin_round(host const& first, clock::time_point now);
-    void measure(host& which, std::int64_t left, clock::time_point now);
-    void on_all_pieces(host& which, clock::time_point now);
-    void finish(host& which, host_state proof, clock::time_point at);
+    void start(known_host& which, std::int64_t left, clock::time_point now);
+    void begin_round(known_host const& first, clock::time_point now);
+    void measure(known_host& which, std::int64_t left, clock::time_point now);
+    void on_all_pieces(known_host& which, clock::time_point now);
+    void finish(known_host& which, host_state proof, clock::time_point at);
     void check_deployed(clock::time_point now);
-    void lose(host& which, std::string text, clock::time_point now);
-    void say(log_level level, std::string text, host const* about = nullptr);
+    void on_peer(peer_status const& peer, boost::asio::ip::address const& where, std::string const& id, bool is_target,
+                 clock::time_point now);
+    void on_failure(known_host& which, host_report const& report, clock::time_point now);
+    void lose(known_host& which, std::string text, clock::time_point now);
+    /// What a line is about. Each kind but the last has a limit of its own.
+    enum class line_kind : std::uint8_t { complete, failed, stopped, restarted, fleet };
+    void say(line_kind kind, clock::time_point now, std::string text, known_host const* about = nullptr);
+    void say_left_out(line_kind kind, clock::time_point now);
 
-    [[nodiscard]] bool is_expected(boost::asio::ip::address const& where) const;
-    [[nodiscard]] bool is_expected(host const& which) const;
-    [[nodiscard]] bool is_wanted(host const& which) const;
-    [[nodiscard]] std::string name_of(host const& which) const;
-    [[nodiscard]] static std::string name_of(host const& which, bool shared_address);
+    [[nodiscard]] bool is_wanted(known_host const& which) const;
+    [[nodiscard]] std::string name_of(known_host const& which) const;
+    [[nodiscard]] static std::string name_of(known_host const& which, bool shared_address);
     [[nodiscard]] std::string count() const;
-    [[nodiscard]] static host_state state_of(host const& which);
-    [[nodiscard]] fleet_host tell(host const& which, clock::time_point now,
+    [[nodiscard]] static host_state state_of(known_host const& which);
+    [[nodiscard]] fleet_host tell(known_host const& which, clock::time_point now,
                                   std::chrono::system_clock::time_point wall) const;
-    [[nodiscard]] std::string describe(host const& which, clock::time_point now) const;
+    [[nodiscard]] std::string describe(known_host const& which, clock::time_point now) const;
 
     std::int64_t const m_total;
     fleet_settings m_settings;
-    std::size_t m_limit;
-    std::list<host> m_hosts;           ///< a list, for stable addresses
+    host_table m_hosts;
     std::set<std::string> m_looked_at; ///< ids of the peers at the last look
+    std::uint64_t m_look = 0;          ///< number of the last look at the peers
     std::vector<line> m_lines;
+    std::array<line_limit, 4> m_line_limits;        ///< by line_kind
     std::optional<clock::time_point> m_first_start; ///< of this round
     clock::time_point m_round_began = clock::time_point::min();
     clock::time_point m_ended{}; ///< deployed: when the last one was complete

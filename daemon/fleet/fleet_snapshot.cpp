@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include <nlohmann/json.hpp>
@@ -33,24 +32,25 @@ double tenths(double seconds) {
 
 } // namespace
 
-host_state fleet::state_of(host const& which) {
-    switch (which.state) {
-    case state_kind::complete:
+host_state fleet::state_of(known_host const& which) {
+    switch (which.phase()) {
+    case host_phase::complete:
         return which.proof;
-    case state_kind::failed:
+    case host_phase::failed:
         return host_state::failed;
     default:
-        return which.stopped                        ? host_state::stopped
-               : which.state == state_kind::fetched ? host_state::unverified
-                                                    : host_state::fetching;
+        return which.stopped()                        ? host_state::stopped
+               : which.phase() == host_phase::fetched ? host_state::unverified
+                                                      : host_state::fetching;
     }
 }
 
-fleet_host fleet::tell(host const& which, clock::time_point now, std::chrono::system_clock::time_point wall) const {
+fleet_host fleet::tell(known_host const& which, clock::time_point now,
+                       std::chrono::system_clock::time_point wall) const {
     auto const at = [&](clock::time_point time) {
         return wall - std::chrono::duration_cast<std::chrono::system_clock::duration>(now - time);
     };
-    auto const ended = which.state == state_kind::complete || which.state == state_kind::failed;
+    auto const ended = which.phase() == host_phase::complete || which.phase() == host_phase::failed;
     fleet_host told;
     told.address = which.addresses.front().to_string();
     told.name = told.address;
@@ -58,20 +58,20 @@ fleet_host fleet::tell(host const& which, clock::time_point now, std::chrono::sy
     told.state = state_of(which);
     told.connected = which.connected;
     told.failure = which.failure;
-    if (which.state == state_kind::complete) {
+    if (which.phase() == host_phase::complete) {
         told.fraction = 1;
         told.completed = at(which.ended);
-    } else if (which.state == state_kind::fetched) {
+    } else if (which.phase() == host_phase::fetched) {
         told.fraction = 1;
     } else if (m_total > 0 && which.measured != clock::time_point{}) {
         told.fraction = std::clamp(1 - static_cast<double>(which.left) / static_cast<double>(m_total), 0.0, 1.0);
     }
-    told.rate = which.state == state_kind::fetching && !which.stopped ? std::max(which.rate, which.sent_rate) : 0;
+    told.rate = which.phase() == host_phase::fetching && !which.stopped() ? std::max(which.rate, which.sent_rate) : 0;
     told.fetched = which.fetched;
     told.seconds = to_seconds((ended ? which.ended : now) - which.started);
     told.seen = at(which.seen);
     if (told.state == host_state::stopped) {
-        told.stopped_seconds = to_seconds(now - *which.stopped);
+        told.stopped_seconds = to_seconds(now - *which.stopped());
     }
     if (which.away) {
         told.away_seconds = to_seconds(now - *which.away);
@@ -79,7 +79,7 @@ fleet_host fleet::tell(host const& which, clock::time_point now, std::chrono::sy
     return told;
 }
 
-std::string fleet::describe(host const& which, clock::time_point now) const {
+std::string fleet::describe(known_host const& which, clock::time_point now) const {
     return seedbed::describe(tell(which, now, {}));
 }
 
@@ -94,17 +94,13 @@ fleet_status fleet::status(clock::time_point now, std::chrono::system_clock::tim
     }
     std::set<ip_address> const wanted(m_settings.expect_hosts.begin(), m_settings.expect_hosts.end());
     std::set<ip_address> seen; // of these
-    std::map<address, int> at_address;
-    for (auto const& each : m_hosts) {
-        ++at_address[each.addresses.front()];
-    }
-    std::size_t expected_and_seen = 0;
-    for (auto const& each : m_hosts) {
-        if (each.state == state_kind::earlier) {
+    std::set<address> expected_and_seen;
+    for (auto const& each : m_hosts.all()) {
+        if (each.phase() == host_phase::earlier) {
             continue;
         }
         auto& shown = told.hosts.emplace_back(tell(each, now, wall));
-        shown.name = name_of(each, at_address[each.addresses.front()] > 1);
+        shown.name = name_of(each);
         shown.expected = wanted.empty();
         for (auto const& where : each.addresses) {
             if (auto const plain = to_ip_address(where); wanted.contains(plain)) {
@@ -112,7 +108,9 @@ fleet_status fleet::status(clock::time_point now, std::chrono::system_clock::tim
                 seen.insert(plain);
             }
         }
-        expected_and_seen += shown.expected ? 1 : 0;
+        if (shown.expected) {
+            expected_and_seen.insert(each.addresses.front());
+        }
     }
     if (!wanted.empty()) {
         for (auto const& each : m_settings.expect_hosts) {
@@ -121,27 +119,14 @@ fleet_status fleet::status(clock::time_point now, std::chrono::system_clock::tim
             }
         }
         told.missing = told.not_seen.size();
-    } else if (told.expected && *told.expected > expected_and_seen) {
-        told.missing = *told.expected - expected_and_seen;
+    } else if (told.expected && *told.expected > expected_and_seen.size()) {
+        told.missing = *told.expected - expected_and_seen.size();
     }
     return told;
 }
 
 std::size_t fleet::complete() const {
-    if (m_settings.expect_hosts.empty()) {
-        return static_cast<std::size_t>(std::ranges::count(m_hosts, state_kind::complete, &host::state));
-    }
-    // An address counts once, even if several hosts share it.
-    std::set<ip_address> there;
-    for (auto const& each : m_hosts) {
-        if (each.state == state_kind::complete) {
-            for (auto const& where : each.addresses) {
-                there.insert(to_ip_address(where));
-            }
-        }
-    }
-    return static_cast<std::size_t>(
-        std::ranges::count_if(m_settings.expect_hosts, [&there](auto const& each) { return there.contains(each); }));
+    return m_hosts.complete();
 }
 
 std::optional<std::size_t> fleet::expected() const {

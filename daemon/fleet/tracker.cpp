@@ -22,6 +22,8 @@ using namespace std::chrono_literals;
 using endpoint = tracker::endpoint;
 
 constexpr std::size_t hash_size = 20;
+/// Clients send 8 digits.
+constexpr std::size_t longest_key = 64;
 /// The interval of clients that do not follow the tracker's: at least five minutes in libtorrent
 /// (settings_pack::min_announce_interval), two in Transmission.
 constexpr auto foreign_interval = 300s;
@@ -85,6 +87,7 @@ result<announcement> read_announcement(query_string const& query, tracker::addre
     if (!port || *port > 65535) {
         return refuse("port is missing or not a port number");
     }
+    said.key = std::string(query.find("key").value_or("").substr(0, longest_key));
     said.peer = {peer, static_cast<std::uint16_t>(*port)};
     said.downloaded = query.number("downloaded").value_or(0);
     // A client that does not say it counts as incomplete.

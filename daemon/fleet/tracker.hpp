@@ -22,6 +22,7 @@ struct announcement {
     enum class event_kind : std::uint8_t { none, started, completed, stopped };
     std::string info_hash;               ///< 20 bytes
     std::string peer_id;                 ///< 20 bytes
+    std::string key;                     ///< known to the client and its trackers only (BEP 3); empty if it sends none
     boost::asio::ip::tcp::endpoint peer; ///< its address, and the port on which it says that it listens
     std::int64_t downloaded = 0;         ///< bytes since it started
     std::int64_t left = 0;               ///< bytes that it still wants; 0: it has all that it wants
