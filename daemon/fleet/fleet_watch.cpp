@@ -159,6 +159,9 @@ void fleet_watch::run_hook(followed const& which) {
     m_hooks.run(
         settings.on_complete, document, settings.on_complete_timeout,
         [name = which.now.name, program = settings.on_complete.front()](hook_outcome const& outcome) {
+            if (!outcome.unconfined.empty()) {
+                log_warning({name, {}, {}}, program + " was able to open disks: " + outcome.unconfined);
+            }
             log(outcome.ok() ? log_level::info : log_level::error, {name, {}, {}}, program + ": " + outcome.text());
         });
 }

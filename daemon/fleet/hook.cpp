@@ -185,6 +185,7 @@ void hook_runner::run(std::vector<std::string> const& command, std::string const
     }
     auto const started = std::make_shared<process>(m_context);
     started->pid = spawned->pid;
+    started->outcome.unconfined = std::move(spawned->unconfined);
     if (auto const ec = started->watch(*spawned)) {
         started->kill_group(SIGKILL);
         static_cast<void>(::waitpid(spawned->pid, nullptr, 0)); // killed: at once

@@ -19,6 +19,7 @@ struct hook_outcome {
     int signal = 0;         ///< that killed it, or 0
     bool timed_out = false; ///< it was killed at the end of its time
     std::string last_line;  ///< of its standard error, made printable; empty if it wrote nothing
+    std::string unconfined; ///< why it could open disks; empty if it could not
     std::chrono::milliseconds taken{0};
 
     [[nodiscard]] bool ok() const noexcept {

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 
 #include "core/foundation/printable.hpp"
 #include "core/foundation/save_file.hpp"
+#include "daemon/fleet/device_confinement.hpp"
 
 namespace seedbed {
 
@@ -134,7 +136,15 @@ result<spawned_process> spawn_hook(std::vector<std::string> const& command, std:
     spawned_process started;
     started.errors.reset(ends[0]);
     unique_fd const writing(ends[1]);
-    auto const child = spawn(command, document->get(), writing.get());
+    result<pid_t> child = -1;
+    // The child inherits the confinement of the thread that starts it, and that of this one must not change.
+    std::thread confined([&] {
+        if (auto const denied = deny_device_nodes_to_this_thread(); !denied) {
+            started.unconfined = denied.error().message;
+        }
+        child = spawn(command, document->get(), writing.get());
+    });
+    confined.join();
     if (!child) {
         return tl::unexpected(child.error());
     }

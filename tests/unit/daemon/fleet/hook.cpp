@@ -15,6 +15,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/foundation/unique_fd.hpp"
+#include "support/loop_device.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -118,6 +119,34 @@ TEST_CASE("hook: it inherits no signals, descriptors or service manager's variab
     auto const ignored = std::stoull(said.substr(said.find("SigIgn:") + 7), nullptr, 16);
     CHECK((ignored & ~0x180000000ULL) == 0);
     CHECK_THAT(said, Contains("notify= test=kept"));
+}
+
+TEST_CASE("hook: it cannot open disks, by no name, while the daemon can", "[hook]") {
+    if (auto const missing = seedbed::test::loop_devices_missing()) {
+        WARN("SKIPPED: " + *missing);
+        return;
+    }
+    seedbed::test::loop_device const disk;
+    temp_dir const folder;
+    unique_fd const open_here(::open(disk.path().c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(open_here);
+    auto const opens = [](std::string const& path) { return run("exec 3<" + path).ok(); };
+    auto const outcome = run("exec 3<" + disk.path());
+    if (!outcome.unconfined.empty()) {
+        WARN("SKIPPED: " + outcome.unconfined);
+        return;
+    }
+    CHECK_THAT(outcome.text(), Contains("Permission denied"));
+    CHECK_FALSE(run("exec 3>>" + disk.path()).ok());
+    CHECK_FALSE(opens("/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(open_here.get())));
+    CHECK_FALSE(run("mknod " + (folder / "disk").string() + " b 7 0").ok());
+    // Everything else is as it was.
+    CHECK(opens("/dev/null"));
+    CHECK(opens("/dev/stdin"));
+    CHECK(opens("/etc/passwd"));
+    CHECK(run("echo data >" + (folder / "file").string()).ok());
+    CHECK(content(folder / "file") == "data\n");
+    CHECK(unique_fd(::open(disk.path().c_str(), O_RDWR | O_CLOEXEC)));
 }
 
 TEST_CASE("hook: several run at once, and other children are not reaped", "[hook]") {
