@@ -203,7 +203,7 @@ await_journal '.MESSAGE | test("seedbed.toml:[0-9]+: nonsense")' 10
 [[ -z $(journal '.MESSAGE | test("^reloading ")') ]] || fail "the daemon was told to reload a broken file"
 cp good.toml "$config"
 
-# --- from and to block devices within the sandbox, after a reload
+# --- the service cannot write to disks; with the drop-in, it deploys
 
 sed -i '/^name = "broken"/,$d' "$config"
 sed -i '$d' "$config" # its [[image]]
@@ -211,7 +211,14 @@ add_image "$config" sda2 /srv/sda2.torrent /dev/target2 deploy 'peers = ["127.0.
 inside systemctl reload seedbed || fail "systemctl reload"
 if [[ -n $(journal '.MESSAGE | test("^reload: ")') ]]; then echo "reload: waited for"; else echo "reload: NOT waited for"; fi
 await_journal '.MESSAGE | test("^reload: 1 image closed, 1 opened")' 10
-await ActiveState active 10 || fail "after the reload, it is $(show ActiveState)"
+await_journal '.MESSAGE | test("^sda2: .*writing is not permitted")' 10
+mkdir root/etc/systemd/system/seedbed.service.d
+cp root/usr/share/seedbed/deploy.conf root/etc/systemd/system/seedbed.service.d/
+inside systemctl daemon-reload
+inside systemctl restart seedbed || fail "with the drop-in, the service does not start"
+
+# --- from and to block devices within the sandbox
+
 mkdir root/etc/other
 write_config root/etc/other/seedbed.toml 6882
 add_image root/etc/other/seedbed.toml sda1 /srv/sda1.torrent /dev/target1 deploy 'peers = ["127.0.0.1:6881"]'

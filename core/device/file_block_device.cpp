@@ -231,6 +231,9 @@ device_refusal open_refusal(std::string const& path, std::vector<dev_t> const& r
     if (code == ETXTBSY) {
         return refuse(device_guard::held, path, code).value();
     }
+    if (writable && code == EPERM) { // as root, too: cgroup v2's device controller
+        return refuse(device_guard::read_only, path, "writing is not permitted; a service needs DeviceAllow=").value();
+    }
     return refuse(writable ? device_guard::read_only : device_guard::missing, path, code).value();
 }
 

@@ -15,7 +15,7 @@ source=$(attach_loop source --read-only)
 target=$(attach_loop target)
 "$seedbed" create "$source" --name sda1 --piece-size "1 MiB" -o sda1.torrent >created
 
-trace=("${strace[@]}" -f -e trace=open,openat,openat2)
+trace=("${strace[@]}" -e trace=open,openat,openat2)
 write_config seed.toml 6881
 add_image seed.toml sda1 sda1.torrent "$source" seed
 start_daemon seed seed.toml "${trace[@]}" -o seed.trace
