@@ -1,14 +1,15 @@
 #include "core/image/bad_extents.hpp"
 
-#include <algorithm>
+#include "core/image/block_layout.hpp"
 
 namespace seedbed {
 
 std::vector<bad_extent> find_bad_extents(image_torrent const& torrent, std::vector<std::int32_t> const& pieces) {
+    block_layout const layout(byte_count{torrent.extents.total_size()}, byte_count{torrent.piece_length});
     std::vector<bad_extent> found;
     for (auto const piece : pieces) {
-        auto const begin = std::int64_t{piece} * torrent.piece_length;
-        auto const length = std::min<std::int64_t>(torrent.piece_length, torrent.extents.total_size() - begin);
+        auto const begin = layout.begin_of(piece_index{piece}).value();
+        auto const length = layout.piece_size(piece_index{piece}).value();
         torrent.extents.for_each_slice(begin, length, [&](extent const& slice) {
             if (slice.device_offset == extent::padding) {
                 return;
