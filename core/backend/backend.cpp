@@ -9,6 +9,7 @@
 #include <libtorrent/torrent_info.hpp>
 
 #include "core/device/uring_io_queue.hpp"
+#include "core/image/libtorrent_hash.hpp"
 
 namespace seedbed {
 
@@ -122,8 +123,8 @@ backend::clock::time_point backend::flush_due() {
     return m_waiting_for_memory.waiting() ? std::min(next, clock::now() + retry_interval) : next;
 }
 
-libtorrent::sha1_hash backend::key_of(image_torrent const& torrent) {
-    return torrent.info->info_hashes().get_best();
+info_hash backend::key_of(image_torrent const& torrent) {
+    return to_info_hash(torrent.info->info_hashes().get_best());
 }
 
 result<std::unique_ptr<served_image>> backend::make_image(image_torrent torrent, std::unique_ptr<block_device> device,
@@ -148,26 +149,26 @@ result<void> backend::add_image(std::shared_ptr<served_image> image) {
     auto const key = key_of(image->torrent());
     std::scoped_lock const lock(m_mutex);
     if (auto const known = m_images.find(key); known != m_images.end()) {
-        return tl::unexpected(error{"the torrent " + image->torrent().info_hash + " is already served from " +
+        return tl::unexpected(error{"the torrent " + image->torrent().info_hash.to_hex() + " is already served from " +
                                     known->second->device().path()});
     }
     m_images.emplace(key, std::move(image));
     return {};
 }
 
-void backend::remove_image(libtorrent::sha1_hash const& info_hash) {
+void backend::remove_image(info_hash const& key) {
     std::shared_ptr<served_image> removed; // closed after the lock
     std::scoped_lock const lock(m_mutex);
-    if (auto const at = m_images.find(info_hash); at != m_images.end()) {
+    if (auto const at = m_images.find(key); at != m_images.end()) {
         removed = std::move(at->second);
         m_images.erase(at);
         m_removed.emplace_back(removed);
     }
 }
 
-std::shared_ptr<served_image> backend::find_image(libtorrent::sha1_hash const& info_hash) const {
+std::shared_ptr<served_image> backend::find_image(info_hash const& key) const {
     std::scoped_lock const lock(m_mutex);
-    auto const at = m_images.find(info_hash);
+    auto const at = m_images.find(key);
     return at != m_images.end() ? at->second : nullptr;
 }
 

@@ -14,7 +14,6 @@
 #include <libtorrent/disk_buffer_holder.hpp>
 #include <libtorrent/fwd.hpp>
 #include <libtorrent/io_context.hpp>
-#include <libtorrent/sha1_hash.hpp>
 
 #include "core/backend/memory_queue.hpp"
 #include "core/backend/served_image.hpp"
@@ -22,6 +21,7 @@
 #include "core/cache/piece_cache.hpp"
 #include "core/device/io_profile.hpp"
 #include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/image_torrent.hpp"
 
@@ -59,12 +59,12 @@ public:
     /// image of that info-hash is known already.
     [[nodiscard]] result<void> add_image(std::shared_ptr<served_image> image);
     /// Forgets an image; sessions that use it keep it until they have removed its torrent.
-    void remove_image(libtorrent::sha1_hash const& info_hash);
+    void remove_image(info_hash const& key);
     /// The image, or null.
-    [[nodiscard]] std::shared_ptr<served_image> find_image(libtorrent::sha1_hash const& info_hash) const;
+    [[nodiscard]] std::shared_ptr<served_image> find_image(info_hash const& key) const;
 
-    /// The key of an image: its info-hash as libtorrent's storage_params names it.
-    [[nodiscard]] static libtorrent::sha1_hash key_of(image_torrent const& torrent);
+    /// The key of an image: its info-hash as libtorrent's storage_params names it, of a hybrid torrent that of v2.
+    [[nodiscard]] static info_hash key_of(image_torrent const& torrent);
 
     [[nodiscard]] block_pool& pool() noexcept { return m_pool; }
     [[nodiscard]] piece_cache& cache() noexcept { return m_cache; }
@@ -101,7 +101,7 @@ private:
     memory_queue m_waiting_for_memory;
     worker_pool m_hash_workers;
     mutable std::mutex m_mutex;
-    std::map<libtorrent::sha1_hash, std::shared_ptr<served_image>> m_images;
+    std::map<info_hash, std::shared_ptr<served_image>> m_images;
     mutable std::vector<std::weak_ptr<served_image>> m_removed; ///< those still in use: their blocks leave, too
     std::atomic<std::uint32_t> m_next_number{0};
 

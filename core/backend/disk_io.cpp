@@ -11,6 +11,8 @@
 #include <libtorrent/performance_counters.hpp>
 #include <libtorrent/torrent_info.hpp>
 
+#include "core/image/libtorrent_hash.hpp"
+
 namespace seedbed {
 
 namespace lt = libtorrent;
@@ -59,7 +61,7 @@ void disk_io::settings_updated() {
 // --- storages
 
 lt::storage_holder disk_io::new_torrent(lt::storage_params const& params, std::shared_ptr<void> const&) {
-    auto added = std::make_shared<storage>(m_backend->find_image(params.info_hash), [this](job_ptr what) {
+    auto added = std::make_shared<storage>(m_backend->find_image(to_info_hash(params.info_hash)), [this](job_ptr what) {
         auto const start = what->start;
         (this->*start)(std::move(what));
     });

@@ -8,6 +8,7 @@
 #include <libtorrent/fwd.hpp>
 
 #include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "core/image/extent_map.hpp"
 
 namespace seedbed {
@@ -22,7 +23,7 @@ struct torrent_limits {
 /// An image as its .torrent describes it. Immutable; every member may be read from any thread.
 struct image_torrent {
     std::string name;              ///< the torrent's name: the partition's
-    std::string info_hash;         ///< 40 hex digits: SHA-1, or the first 20 bytes of a v2-only torrent's SHA-256
+    seedbed::info_hash info_hash;  ///< that of v1; of a v2-only torrent that of v2
     std::int32_t piece_length = 0; ///< bytes; the last piece may be shorter
     std::int32_t piece_count = 0;
     bool v1 = true; ///< pieces have a SHA-1

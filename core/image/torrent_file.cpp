@@ -14,6 +14,7 @@
 #include "core/foundation/counted.hpp"
 #include "core/foundation/hex_number.hpp"
 #include "core/image/block_layout.hpp"
+#include "core/image/libtorrent_hash.hpp"
 
 namespace seedbed {
 
@@ -45,8 +46,7 @@ torrent_bytes make_with_libtorrent(extent_map const& extents, std::vector<sha1_d
     lt::bencode(std::back_inserter(made.bytes), root);
     std::string info;
     lt::bencode(std::back_inserter(info), root["info"]);
-    auto const hash = lt::hasher(info).final();
-    made.info_hash = to_hex({hash.data(), hash.size()});
+    made.info_hash = to_info_hash(lt::hasher(info).final());
     return made;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "core/image/extent_map.hpp"
 #include "core/image/partclone_info.hpp"
 
@@ -23,7 +24,7 @@ struct torrent_details {
 /// A .torrent, not yet in a file.
 struct torrent_bytes {
     std::string bytes;
-    std::string info_hash; ///< 40 hex digits
+    seedbed::info_hash info_hash;
 };
 
 /// Makes a v1 torrent with one file an extent, whose name is the extent's device offset in 32 hex digits; multi-file

@@ -34,7 +34,7 @@ std::string summary(create_options const& options, captured_image const& image, 
     auto const pieces = image.hashes.size();
     if (options.json) {
         return nlohmann::ordered_json{{"format", create_format}, {"name", options.torrent.name},
-                                      {"path", options.output},  {"info_hash", made.info_hash},
+                                      {"path", options.output},  {"info_hash", made.info_hash.to_hex()},
                                       {"bytes", bytes},          {"extents", extents},
                                       {"pieces", pieces},        {"piece_size", options.torrent.piece_length},
                                       {"seconds", seconds}}
@@ -42,7 +42,7 @@ std::string summary(create_options const& options, captured_image const& image, 
     }
     std::ostringstream text;
     text << options.torrent.name << ": " << format_count(extents, "extent") << ", " << bytes << " bytes, "
-         << format_count(pieces, "piece") << ", info-hash " << made.info_hash;
+         << format_count(pieces, "piece") << ", info-hash " << made.info_hash.to_hex();
     return text.str();
 }
 

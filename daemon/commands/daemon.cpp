@@ -11,6 +11,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/log/logging.hpp"
@@ -46,7 +47,7 @@ po::options_description describe(daemon_options& options) {
 }
 
 /// The images checked so far, by the info-hash of their torrent.
-using checked_torrents = std::map<std::string, image_settings const*>;
+using checked_torrents = std::map<info_hash, image_settings const*>;
 
 /// Prints a line on what an image would do, or why it would fail. Opens its device for reading only.
 bool check_image(image_settings const& image, settings const& configured, checked_torrents& checked_before) {
@@ -72,9 +73,10 @@ bool check_image(image_settings const& image, settings const& configured, checke
     auto const cls = image.profile.value_or(decision.cls);
     std::cout << image.name << ": " << to_string(image.mode) << (image.mode == image_mode::seed ? " from " : " to ")
               << image.device << ": " << format_byte_size(torrent->extents.total_size()) << " in "
-              << format_count(torrent->extents.extents().size(), "extent") << ", info-hash " << torrent->info_hash
-              << "; " << display_name(decision.cls) << ", because " << decision.evidence << "; profile "
-              << to_string(cls) << ", " << format_count(configured.profile(cls).threads, "thread") << '\n';
+              << format_count(torrent->extents.extents().size(), "extent") << ", info-hash "
+              << torrent->info_hash.to_hex() << "; " << display_name(decision.cls) << ", because " << decision.evidence
+              << "; profile " << to_string(cls) << ", " << format_count(configured.profile(cls).threads, "thread")
+              << '\n';
     return true;
 }
 

@@ -12,6 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "config/settings.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/fleet_status.hpp"
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/host_table.hpp"
@@ -89,7 +90,7 @@ public:
     /// The round as a JSON document: format, image, info_hash, expected, complete, started, duration and hosts, each
     /// with address, port, state, completed_at, seconds, bytes, and reason if it failed. Times are in UTC (RFC 3339),
     /// durations in seconds.
-    [[nodiscard]] std::string document(std::string const& image, std::string const& info_hash, clock::time_point now,
+    [[nodiscard]] std::string document(std::string const& image, info_hash const& hash, clock::time_point now,
                                        std::chrono::system_clock::time_point wall) const;
 
 private:

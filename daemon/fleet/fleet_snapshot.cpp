@@ -167,13 +167,13 @@ std::string fleet::stragglers(std::size_t most, clock::time_point now) const {
     return text;
 }
 
-std::string fleet::document(std::string const& image, std::string const& info_hash, clock::time_point now,
+std::string fleet::document(std::string const& image, info_hash const& hash, clock::time_point now,
                             std::chrono::system_clock::time_point wall) const {
     auto const told = status(now, wall);
     nlohmann::json document;
     document["format"] = document_format;
     document["image"] = image;
-    document["info_hash"] = info_hash;
+    document["info_hash"] = hash.to_hex();
     document["expected"] = told.expected ? nlohmann::json(*told.expected) : nlohmann::json();
     document["complete"] = told.complete;
     document["started"] = told.started ? nlohmann::json(format_utc(*told.started)) : nlohmann::json();

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "daemon/http/query_string.hpp"
 #include "daemon/log/logging.hpp"
 
 namespace seedbed {
@@ -49,10 +48,9 @@ void fleet_watch::set_images(std::vector<image> const& images, std::size_t limit
     }
 }
 
-fleet_watch::followed* fleet_watch::find_hash(std::string const& info_hash) {
+fleet_watch::followed* fleet_watch::find_hash(info_hash const& hash) {
     for (auto& [name, each] : m_followed) {
-        if (std::ranges::any_of(each.now.hashes,
-                                [&](std::string const& hex) { return bytes_of_hex(hex) == info_hash; })) {
+        if (std::ranges::find(each.now.hashes, hash) != each.now.hashes.end()) {
             return &each;
         }
     }
@@ -66,8 +64,8 @@ void fleet_watch::on_announce(announcement const& said, fleet::clock::duration p
     }
 }
 
-bool fleet_watch::on_report(std::string const& info_hash, host_report const& report) {
-    auto* const which = find_hash(info_hash);
+bool fleet_watch::on_report(info_hash const& hash, host_report const& report) {
+    auto* const which = find_hash(hash);
     if (which != nullptr) {
         which->hosts.on_report(report, fleet::clock::now());
         after_change(*which);

@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "config/settings.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/fleet.hpp"
 #include "daemon/fleet/hook.hpp"
 #include "daemon/fleet/host_report.hpp"
@@ -29,8 +30,8 @@ public:
     /// An image to follow.
     struct image {
         std::string name;
-        std::vector<std::string> hashes; ///< under which it is announced, 40 hex digits each; the first one names it;
-                                         ///< none while it is not open: what is known of it is kept
+        std::vector<info_hash> hashes; ///< under which it is announced; the first one names it; none while it is not
+                                       ///< open: what is known of it is kept
         std::int64_t total_bytes = 0;
         fleet_settings settings;
         bool takes_reports = false; ///< from hosts that do not announce at the tracker
@@ -48,8 +49,8 @@ public:
     void set_images(std::vector<image> const& images, std::size_t limit);
 
     void on_announce(announcement const& said, fleet::clock::duration patience);
-    /// \param info_hash 20 bytes. \return whether there is such an image.
-    [[nodiscard]] bool on_report(std::string const& info_hash, host_report const& report);
+    /// \return whether there is such an image.
+    [[nodiscard]] bool on_report(info_hash const& hash, host_report const& report);
     /// To be called when a peer has connected.
     void wake();
     /// Requests no more peers, starts no more programs and ends those that run.
@@ -67,7 +68,7 @@ private:
         std::size_t connected = 0; ///< peers at the last look
     };
 
-    [[nodiscard]] followed* find_hash(std::string const& info_hash);
+    [[nodiscard]] followed* find_hash(info_hash const& hash);
     void keep_looking();
     void arm();
     void on_timer();

@@ -42,8 +42,8 @@ char const* to_string(host_report::outcome_kind outcome) noexcept {
     return "unknown";
 }
 
-std::string to_query(host_report const& report, std::string const& info_hash) {
-    auto text = fmt::format("info_hash={}&port={}&state={}&age={}&taken={}&bytes={}", percent_encoded(info_hash),
+std::string to_query(host_report const& report, info_hash const& hash) {
+    auto text = fmt::format("info_hash={}&port={}&state={}&age={}&taken={}&bytes={}", percent_encoded(hash.bytes()),
                             report.host.port(), to_string(report.outcome), report.age.count(), report.taken.count(),
                             report.bytes);
     if (!report.reason.empty()) {

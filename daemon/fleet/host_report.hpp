@@ -9,6 +9,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "daemon/http/query_string.hpp"
 
 namespace seedbed {
@@ -34,8 +35,8 @@ struct host_report {
 /// For example "verified".
 [[nodiscard]] char const* to_string(host_report::outcome_kind outcome) noexcept;
 
-/// The query of \p report, from "info_hash=" on. \param info_hash 20 bytes.
-[[nodiscard]] std::string to_query(host_report const& report, std::string const& info_hash);
+/// The query of \p report, from "info_hash=" on.
+[[nodiscard]] std::string to_query(host_report const& report, info_hash const& hash);
 
 /// Reads what to_query() has written, but for the info-hash; the reason is made printable and short.
 /// \param from where it came from.

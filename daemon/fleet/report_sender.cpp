@@ -33,11 +33,11 @@ constexpr unsigned http_ok = 200;
 class report_sender::delivery : public std::enable_shared_from_this<delivery> {
 public:
     delivery(asio::io_context& context, report_timing const& timing, std::string image, report_target to,
-             std::string info_hash, host_report report, std::vector<tcp::endpoint> listeners)
+             info_hash const& hash, host_report report, std::vector<tcp::endpoint> listeners)
         : m_timing(timing)
         , m_image(std::move(image))
         , m_to(std::move(to))
-        , m_info_hash(std::move(info_hash))
+        , m_info_hash(hash)
         , m_report(std::move(report))
         , m_listeners(std::move(listeners))
         , m_resolver(context)
@@ -157,7 +157,7 @@ private:
     report_timing const m_timing;
     std::string const m_image;
     report_target const m_to;
-    std::string const m_info_hash; ///< 20 bytes
+    info_hash const m_info_hash;
     host_report m_report;
     clock::time_point const m_since = clock::now();
     std::vector<tcp::endpoint> const m_listeners;
@@ -186,14 +186,9 @@ report_sender::~report_sender() {
     }
 }
 
-void report_sender::send(std::string const& image, std::string const& info_hash,
-                         std::vector<std::string> const& announce_urls, std::vector<tcp::endpoint> const& peers,
-                         host_report const& report) {
+void report_sender::send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,
+                         std::vector<tcp::endpoint> const& peers, host_report const& report) {
     forget(image);
-    auto const hash = bytes_of_hex(info_hash);
-    if (!hash) {
-        return;
-    }
     std::vector<report_target> targets;
     auto const add = [&targets](report_target target) {
         if (std::ranges::find(targets, target) == targets.end()) {
@@ -209,7 +204,7 @@ void report_sender::send(std::string const& image, std::string const& info_hash,
         add(report_target_of(peer));
     }
     for (auto const& target : targets) {
-        auto const made = std::make_shared<delivery>(m_context, m_timing, image, target, *hash, report,
+        auto const made = std::make_shared<delivery>(m_context, m_timing, image, target, hash, report,
                                                      to_tcp_endpoints(m_listeners()));
         m_deliveries[image].push_back(made);
         made->attempt();

@@ -38,7 +38,7 @@ public:
     /// Forgets all.
     ~report_sender();
 
-    void send(std::string const& image, std::string const& info_hash, std::vector<std::string> const& announce_urls,
+    void send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,
               std::vector<boost::asio::ip::tcp::endpoint> const& peers, host_report const& report) override;
     /// An attempt under way may take report_timing::last.
     void forget(std::string const& image) override;

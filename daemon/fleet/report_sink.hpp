@@ -5,6 +5,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/host_report.hpp"
 
 namespace seedbed {
@@ -14,11 +15,10 @@ namespace seedbed {
 /// Threads: confined to the main thread.
 class report_sink {
 public:
-    /// Sends \p report in place of the image's earlier one. Its age counts from now. \param info_hash 40 hex digits.
+    /// Sends \p report in place of the image's earlier one. Its age counts from now.
     /// \param announce_urls of the image's trackers; only those that report_target_of() accepts get the report.
     /// \param peers the HTTP endpoints of peers that take reports.
-    virtual void send(std::string const& image, std::string const& info_hash,
-                      std::vector<std::string> const& announce_urls,
+    virtual void send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,
                       std::vector<boost::asio::ip::tcp::endpoint> const& peers, host_report const& report) = 0;
     /// Stops repeating the report of this image.
     virtual void forget(std::string const& image) = 0;

@@ -21,7 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 using endpoint = tracker::endpoint;
 
-constexpr std::size_t hash_size = 20;
+constexpr std::size_t peer_id_size = 20; ///< bytes (BEP 3)
 /// Clients send 8 digits.
 constexpr std::size_t longest_key = 64;
 /// The interval of clients that do not follow the tracker's: at least five minutes in libtorrent
@@ -75,12 +75,13 @@ announcement::event_kind parse_event(std::string_view text) {
 result<announcement> read_announcement(query_string const& query, tracker::address const& peer) {
     auto const refuse = [](char const* reason) { return tl::unexpected(error{reason}); };
     announcement said;
-    said.info_hash = std::string(query.find("info_hash").value_or(""));
-    said.peer_id = std::string(query.find("peer_id").value_or(""));
-    if (said.info_hash.size() != hash_size) {
+    auto const hash = info_hash::from_bytes(query.find("info_hash").value_or(""));
+    if (!hash) {
         return refuse("info_hash is missing or not 20 bytes long");
     }
-    if (said.peer_id.size() != hash_size) {
+    said.info_hash = *hash;
+    said.peer_id = std::string(query.find("peer_id").value_or(""));
+    if (said.peer_id.size() != peer_id_size) {
         return refuse("peer_id is missing or not 20 bytes long");
     }
     auto const port = query.number("port");
@@ -113,7 +114,7 @@ void tracker::set_own(std::string peer_id_prefix, std::vector<endpoint> listener
 }
 
 void tracker::set_images(std::vector<image> const& images) {
-    std::map<std::string, swarm, std::less<>> kept;
+    std::map<info_hash, swarm> kept;
     for (auto const& each : images) {
         auto const known = m_swarms.find(each.info_hash);
         auto& of = kept[each.info_hash];
@@ -287,16 +288,17 @@ std::string tracker::scrape(std::string_view target, clock::time_point now) {
     expire(now);
     lt::entry answer;
     auto& files = answer["files"].dict();
-    auto const add = [&files](std::string const& hash, swarm const& of) {
+    auto const add = [&files](info_hash const& hash, swarm const& of) {
         auto const complete = std::ranges::count_if(of.peers, [](auto const& each) { return each.second.complete; });
-        auto& file = files[hash];
+        auto& file = files[std::string(hash.bytes())];
         file["complete"] = static_cast<std::int64_t>(complete) + (of.own_complete ? 1 : 0);
         file["downloaded"] = of.completions;
         file["incomplete"] = static_cast<std::int64_t>(of.peers.size()) - complete;
     };
     auto const asked = query->find_all("info_hash");
-    for (auto const hash : asked) {
-        if (auto const at = m_swarms.find(hash); at != m_swarms.end()) {
+    for (auto const bytes : asked) {
+        auto const hash = info_hash::from_bytes(bytes);
+        if (auto const at = hash ? m_swarms.find(*hash) : m_swarms.end(); at != m_swarms.end()) {
             add(at->first, at->second);
         }
     }

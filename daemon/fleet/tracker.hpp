@@ -15,12 +15,14 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <libtorrent/entry.hpp>
 
+#include "core/foundation/info_hash.hpp"
+
 namespace seedbed {
 
 /// A client's announce.
 struct announcement {
     enum class event_kind : std::uint8_t { none, started, completed, stopped };
-    std::string info_hash;               ///< 20 bytes
+    seedbed::info_hash info_hash;
     std::string peer_id;                 ///< 20 bytes
     std::string key;                     ///< known to the client and its trackers only (BEP 3); empty if it sends none
     boost::asio::ip::tcp::endpoint peer; ///< its address, and the port on which it says that it listens
@@ -52,7 +54,7 @@ public:
     using endpoint = boost::asio::ip::tcp::endpoint;
 
     struct image {
-        std::string info_hash; ///< 20 bytes
+        seedbed::info_hash info_hash;
         bool complete = false; ///< the daemon has all of it
     };
 
@@ -109,7 +111,7 @@ private:
     std::string m_own_prefix;
     std::vector<endpoint> m_own_listeners;
     int m_own_shards = 1;
-    std::map<std::string, swarm, std::less<>> m_swarms; ///< by info-hash
+    std::map<info_hash, swarm> m_swarms;
     std::size_t m_peers = 0;
     bool m_full = false; ///< the table is full, and that is logged
     clock::time_point m_expired{};

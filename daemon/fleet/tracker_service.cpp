@@ -132,7 +132,8 @@ http_response tracker_service::take_report(http_request const& request) {
     if (!report) {
         return {400, plain, report.error().message + "\n"};
     }
-    if (!m_told.on_report(std::string(query->find("info_hash").value_or("")), *report)) {
+    auto const hash = info_hash::from_bytes(query->find("info_hash").value_or(""));
+    if (!hash || !m_told.on_report(*hash, *report)) {
         return {404, plain, "this tracker does not serve this torrent\n"};
     }
     return {200, plain, "noted\n"};

@@ -10,6 +10,7 @@
 
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/tracker.hpp"
 #include "daemon/http/http_server.hpp"
@@ -25,7 +26,7 @@ public:
         /// An announce of another client, and how long it may be silent from now on.
         std::function<void(announcement const&, tracker::clock::duration)> on_announce;
         /// \return whether there is such an image.
-        std::function<bool(std::string const&, host_report const&)> on_report;
+        std::function<bool(info_hash const&, host_report const&)> on_report;
     };
 
     tracker_service(boost::asio::io_context& context, std::string own_peer_id_prefix, events told);

@@ -110,7 +110,7 @@ result<void, io_error> flush_then_save(std::function<result<void, io_error>()> c
 
 std::string format_checkpoint(checkpoint const& what) {
     json document = {{"version", version},
-                     {"info_hash", what.info_hash},
+                     {"info_hash", what.info_hash.to_hex()},
                      {"device", what.device},
                      {"identity", to_json(what.identity)},
                      {"piece_count", what.pieces.size()},
@@ -139,7 +139,11 @@ result<checkpoint> parse_checkpoint(std::string const& text) {
             return tl::unexpected(error{"damaged: wrong checksum"});
         }
         checkpoint found;
-        read_json(document.at("info_hash"), found.info_hash);
+        auto const hash = info_hash::from_hex(json_value<std::string>(document.at("info_hash")));
+        if (!hash) {
+            return tl::unexpected(error{"damaged: its info_hash is not 40 hex digits"});
+        }
+        found.info_hash = *hash;
         read_json(document.at("device"), found.device);
         found.identity = to_identity(document.at("identity"));
         auto pieces = parse_pieces(json_value<std::string>(document.at("pieces")),
@@ -162,10 +166,10 @@ result<checkpoint> parse_checkpoint(std::string const& text) {
     }
 }
 
-std::optional<std::string> why_unfit(checkpoint const& found, std::string const& info_hash, std::int32_t piece_count,
+std::optional<std::string> why_unfit(checkpoint const& found, info_hash const& hash, std::int32_t piece_count,
                                      std::string const& device, device_identity const& present) {
-    if (found.info_hash != info_hash) {
-        return "it belongs to torrent " + found.info_hash;
+    if (found.info_hash != hash) {
+        return "it belongs to torrent " + found.info_hash.to_hex();
     }
     if (found.pieces.size() != static_cast<std::size_t>(piece_count)) {
         return "it has " + std::to_string(found.pieces.size()) + " pieces, the torrent has " +

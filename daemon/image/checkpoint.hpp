@@ -9,13 +9,14 @@
 
 #include "core/device/device_identity.hpp"
 #include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
 
 namespace seedbed {
 
 /// The pieces of an image that are durably on its device: a later start
 /// continues from it.
 struct checkpoint {
-    std::string info_hash;    ///< 40 hex digits
+    seedbed::info_hash info_hash;
     std::string device;       ///< the path
     device_identity identity; ///< of the device when the checkpoint was made
     std::vector<bool> pieces; ///< true: on the device
@@ -47,7 +48,7 @@ inline constexpr std::size_t largest_checkpoint = 64 << 20;
 
 /// Why \p found must not be used to deploy this torrent to this device; nothing
 /// if it fits.
-[[nodiscard]] std::optional<std::string> why_unfit(checkpoint const& found, std::string const& info_hash,
+[[nodiscard]] std::optional<std::string> why_unfit(checkpoint const& found, info_hash const& hash,
                                                    std::int32_t piece_count, std::string const& device,
                                                    device_identity const& present);
 

@@ -113,7 +113,7 @@ void log_opened(log_fields const& fields, image_settings const& settings, opened
     log_info(fields,
              fmt::format("{} {}: {} in {}, info-hash {}", settings.mode == image_mode::seed ? "seed from" : "deploy to",
                          settings.device, format_byte_size(extents.total_size()),
-                         format_count(extents.extents().size(), "extent"), image.torrent().info_hash));
+                         format_count(extents.extents().size(), "extent"), image.torrent().info_hash.to_hex()));
     auto const configured = settings.profile && *settings.profile != detected
                                 ? fmt::format("; configured profile: {}", display_name(*settings.profile))
                                 : "";

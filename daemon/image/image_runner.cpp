@@ -253,8 +253,8 @@ void image_runner::apply_resume() {
     }
 }
 
-std::vector<std::string> image_runner::announced_hashes() const {
-    return image() ? seedbed::announced_hashes(image()->torrent()) : std::vector<std::string>();
+std::vector<info_hash> image_runner::announced_hashes() const {
+    return image() ? seedbed::announced_hashes(image()->torrent()) : std::vector<seedbed::info_hash>();
 }
 
 std::optional<worker_pool::progress> image_runner::queue_progress() const {

@@ -11,6 +11,7 @@
 
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/image/device_session.hpp"
 #include "daemon/image/image_context.hpp"
@@ -55,11 +56,11 @@ public:
 
     [[nodiscard]] image_settings const& settings() const override { return m_settings; }
     [[nodiscard]] image_state state() const override { return m_state; }
-    /// 40 hex digits; empty until the torrent is loaded.
-    [[nodiscard]] std::string const& info_hash() const noexcept { return m_info_hash; }
+    /// Nothing until the torrent is loaded.
+    [[nodiscard]] std::optional<seedbed::info_hash> const& info_hash() const noexcept { return m_info_hash; }
     /// The info-hashes that its clients announce; empty while the device is not
     /// open.
-    [[nodiscard]] std::vector<std::string> announced_hashes() const;
+    [[nodiscard]] std::vector<seedbed::info_hash> announced_hashes() const;
     /// The .torrent file when it was loaded.
     [[nodiscard]] file_stamp const& torrent_stamp() const noexcept { return m_stamp; }
     void set_torrent_stamp(file_stamp const& stamp) { m_stamp = stamp; }
@@ -126,7 +127,7 @@ private:
     std::function<void()> m_closed;   ///< while it is being closed
 
     // Of the opened image.
-    std::string m_info_hash;
+    std::optional<seedbed::info_hash> m_info_hash;
     std::string m_engine;
     file_stamp m_stamp;
     storage_class m_detected = storage_class::hdd;

@@ -7,6 +7,7 @@
 #include "config/settings.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "daemon/image/image_failure.hpp"
 #include "daemon/image/image_state.hpp"
 
@@ -19,8 +20,8 @@ struct image_status {
     std::string device;
     image_mode mode = image_mode::seed;
     image_state state = image_state::opening;
-    std::string info_hash; ///< 40 hex digits; empty until the torrent is loaded
-    std::string failure;   ///< why the image failed, one line; else empty
+    std::optional<seedbed::info_hash> info_hash; ///< nothing until the torrent is loaded
+    std::string failure;                         ///< why the image failed, one line; else empty
     failure_kind failed_at = failure_kind::none;
     std::optional<device_guard> guard; ///< the one that refused the device
     std::int64_t total_bytes = 0;      ///< of the image; 0 while the device is not open

@@ -8,7 +8,6 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
-#include "daemon/http/query_string.hpp"
 #include "daemon/image/status_line.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/swarm/session_settings.hpp"
@@ -130,7 +129,7 @@ void app::sync_tracker() {
         auto const& wanted = job->settings();
         if (in_swarm) {
             for (auto const& hash : hashes) {
-                tracked.push_back({bytes_of_hex(hash).value_or(""), job->state() == image_state::seeding});
+                tracked.push_back({hash, job->state() == image_state::seeding});
             }
         }
         if (wanted.has_fleet()) {

@@ -24,7 +24,7 @@ namespace {
 /// An image's .torrent file as a reload finds it.
 struct changed_torrent {
     file_stamp stamp;
-    result<std::string> info_hash;
+    result<seedbed::info_hash> info_hash;
 };
 
 /// Reads a .torrent file if its stamp is not \p known any more. Blocks.
@@ -35,8 +35,8 @@ std::optional<changed_torrent> look_at_torrent(std::string const& file, file_sta
         return std::nullopt;
     }
     auto const torrent = load_image_torrent(file, limits);
-    return changed_torrent{stamp, torrent ? result<std::string>(torrent->info_hash)
-                                          : result<std::string>(tl::unexpected(torrent.error()))};
+    return changed_torrent{stamp, torrent ? result<info_hash>(torrent->info_hash)
+                                          : result<info_hash>(tl::unexpected(torrent.error()))};
 }
 
 } // namespace
@@ -104,12 +104,12 @@ std::vector<running_image> app::look_at_images(reload_input const& input) {
         running_image image{job->settings(), job->state() == image_state::failed, false};
         auto const changed = input.changed_torrents.find(name);
         // One that is being opened reads its .torrent now.
-        if (changed != input.changed_torrents.end() && !image.failed && !job->info_hash().empty()) {
-            auto const& [stamp, info_hash] = changed->second;
-            if (!info_hash) {
+        if (changed != input.changed_torrents.end() && !image.failed && job->info_hash()) {
+            auto const& [stamp, hash] = changed->second;
+            if (!hash) {
                 log_warning({name, {}, {}},
-                            "cannot read " + info_hash.error().message + "; still serving the torrent that is loaded");
-            } else if (*info_hash == job->info_hash()) {
+                            "cannot read " + hash.error().message + "; still serving the torrent that is loaded");
+            } else if (*hash == *job->info_hash()) {
                 job->set_torrent_stamp(stamp);
             } else {
                 image.torrent_changed = true;

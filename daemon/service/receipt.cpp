@@ -135,7 +135,7 @@ std::string to_json(receipt const& what) {
                            {"image",
                             {{"name", text_or_null(what.image_name)},
                              {"torrent", what.torrent},
-                             {"info_hash", text_or_null(image.info_hash)},
+                             {"info_hash", image.info_hash ? json(image.info_hash->to_hex()) : json()},
                              {"piece_length", number_or_null(image.piece_length > 0, image.piece_length)},
                              {"pieces", number_or_null(image.piece_count > 0, image.piece_count)}}},
                            {"device", device_json(what)},

@@ -93,7 +93,7 @@ void write_states(writer& out, status_snapshot const& snapshot) {
         out.sample({{"image", status.name},
                     {"mode", to_string(status.mode)},
                     {"device", status.device},
-                    {"info_hash", status.info_hash},
+                    {"info_hash", status.info_hash ? status.info_hash->to_hex() : ""},
                     {"class", status.detected ? to_string(*status.detected) : ""},
                     {"profile", status.profile ? to_string(*status.profile) : ""}},
                    1);

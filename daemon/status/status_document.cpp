@@ -92,7 +92,7 @@ json to_json(status_snapshot::image const& image) {
                          {"mode", to_string(status.mode)},
                          {"state", to_string(status.state)},
                          {"failure", or_null(!status.failure.empty(), status.failure)},
-                         {"info_hash", or_null(!status.info_hash.empty(), status.info_hash)},
+                         {"info_hash", status.info_hash ? json(status.info_hash->to_hex()) : json(nullptr)},
                          {"total_bytes", status.total_bytes},
                          {"piece_bytes", status.piece_length},
                          {"pieces", status.piece_count},
@@ -235,7 +235,7 @@ result<status_snapshot::image> to_image(json const& from) {
     }
     status.state = *state;
     take(from, "failure", status.failure);
-    take(from, "info_hash", status.info_hash);
+    status.info_hash = info_hash::from_hex(take_text(from, "info_hash"));
     take(from, "total_bytes", status.total_bytes);
     take(from, "piece_bytes", status.piece_length);
     take(from, "pieces", status.piece_count);

@@ -1,9 +1,10 @@
 #include "daemon/swarm/torrent_trackers.hpp"
 
 #include <libtorrent/announce_entry.hpp>
-#include <libtorrent/hex.hpp>
 #include <libtorrent/info_hash.hpp>
 #include <libtorrent/torrent_info.hpp>
+
+#include "core/image/libtorrent_hash.hpp"
 
 namespace seedbed {
 
@@ -17,12 +18,12 @@ std::vector<std::string> announce_urls(image_torrent const& torrent) {
     return urls;
 }
 
-std::vector<std::string> announced_hashes(image_torrent const& torrent) {
-    std::vector<std::string> hashes;
+std::vector<info_hash> announced_hashes(image_torrent const& torrent) {
+    std::vector<info_hash> hashes;
     auto const& of = torrent.info->info_hashes();
     for (auto const version : {lt::protocol_version::V1, lt::protocol_version::V2}) {
         if (of.has(version)) {
-            hashes.push_back(lt::aux::to_hex(of.get(version)));
+            hashes.push_back(to_info_hash(of.get(version)));
         }
     }
     return hashes;

@@ -27,7 +27,7 @@ inline status_snapshot::image sample_image(std::string name, image_state state, 
     status.device = "/dev/" + status.name;
     status.mode = image_mode::deploy;
     status.state = state;
-    status.info_hash = std::string(40, 'b');
+    status.info_hash = info_hash::from_hex(std::string(40, 'b'));
     status.total_bytes = 10LL << 30;
     status.piece_length = 16 << 20;
     status.piece_count = 640;

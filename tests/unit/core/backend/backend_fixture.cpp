@@ -332,11 +332,12 @@ test_session::test_session(std::shared_ptr<backend> shared, int max_queued_bytes
     io = make_disk_io(std::move(shared), context, settings, counters);
 }
 
-lt::storage_holder test_session::add(lt::sha1_hash const& info_hash) {
+lt::storage_holder test_session::add(info_hash const& key) {
     static lt::file_storage const files;
     static std::string const path;
     static lt::aux::vector<lt::download_priority_t, lt::file_index_t> const priorities;
-    return io->new_torrent({files, nullptr, path, lt::storage_mode_sparse, priorities, info_hash}, nullptr);
+    lt::sha1_hash const hash(key.bytes().data());
+    return io->new_torrent({files, nullptr, path, lt::storage_mode_sparse, priorities, hash}, nullptr);
 }
 
 template <class Post>

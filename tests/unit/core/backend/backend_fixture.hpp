@@ -92,7 +92,7 @@ struct test_image {
     [[nodiscard]] image_io& io() const { return served->io(); }
     [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
     [[nodiscard]] std::int32_t piece_size(int piece) const { return storage->piece_size(piece); }
-    [[nodiscard]] lt::sha1_hash key() const { return backend::key_of(storage->torrent()); }
+    [[nodiscard]] info_hash key() const { return backend::key_of(storage->torrent()); }
 
     /// Changes only the number of the queue's threads.
     void set_threads(int threads) const;
@@ -144,7 +144,7 @@ class test_session {
 public:
     explicit test_session(std::shared_ptr<backend> shared, int max_queued_bytes = 64 << 20);
 
-    lt::storage_holder add(lt::sha1_hash const& info_hash);
+    lt::storage_holder add(info_hash const& key);
     lt::storage_holder add(test_image const& image) { return add(image.key()); }
 
     outcome_ptr read(lt::storage_index_t storage, int piece, int start, int length);

@@ -181,7 +181,7 @@ TEST_CASE("an image that was removed serves the torrents that have it, and no ne
     auto const duplicate = t.shared.shared->add_image(t.image.served);
     REQUIRE_FALSE(duplicate);
     CHECK(duplicate.error().message ==
-          "the torrent " + t.image.storage->torrent().info_hash + " is already served from fake");
+          "the torrent " + t.image.storage->torrent().info_hash.to_hex() + " is already served from fake");
     CHECK(t.shared.shared->find_image(t.image.key()) == t.image.storage);
     t.shared.shared->remove_image(t.image.key());
     t.shared.shared->remove_image(t.image.key());
@@ -240,7 +240,7 @@ TEST_CASE("writes that fail at once do not count as waiting") {
     disk_io_test t;
     t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, 4 * block_size);
     t.session.io->settings_updated();
-    auto const unknown = t.session.add(lt::sha1_hash("abcdefghijklmnopqrst"));
+    auto const unknown = t.session.add(info_hash{});
     bool const ended = GENERATE(false, true);
     for (int i = 0; i < 20; ++i) {
         CHECK_FALSE(t.session.bad_write(t.storage, 0, 0, -100'000)->pause);

@@ -420,7 +420,7 @@ TEST_CASE("writes to a read-only device fail with EROFS before they reach it") {
 
 TEST_CASE("operations on an unknown torrent fail with ENODEV") {
     disk_io_test t;
-    auto const unknown = t.session.add(lt::sha1_hash("abcdefghijklmnopqrst"));
+    auto const unknown = t.session.add(info_hash{});
     std::vector<outcome_ptr> const failing{
         t.session.read(unknown, 0, 0, 100), t.session.bad_write(unknown, 0, 0, block_size),
         t.session.hash(unknown, 0),         t.session.hash2(unknown, 0, 0),

@@ -11,7 +11,7 @@ TEST_CASE("bad extents: adjacent bad pieces are merged") {
     // the padding is excluded, 4 is [3000, 3030).
     auto extents = extent_map::make({{1000, 150}, {2000, 220}, {extent::padding, 30}, {3000, 30}}).value();
     image_torrent const torrent{.name = "",
-                                .info_hash = "",
+                                .info_hash = {},
                                 .piece_length = 100,
                                 .piece_count = 5,
                                 .v1 = true,

@@ -21,7 +21,7 @@ image_torrent torrent() {
     }
     extents.push_back({24000, 30});
     return {.name = "sda1",
-            .info_hash = "0123",
+            .info_hash = info_hash::from_hex(std::string(40, '7')).value(),
             .piece_length = 100,
             .piece_count = 25,
             .v1 = true,
@@ -54,7 +54,7 @@ TEST_CASE("verify report: an equal device") {
     CHECK(equal["format"] == 1);
     CHECK(equal["device"] == "/dev/sdx");
     CHECK(equal["name"] == "sda1");
-    CHECK(equal["info_hash"] == "0123");
+    CHECK(equal["info_hash"] == std::string(40, '7'));
     CHECK(equal["bytes"] == 2430);
     CHECK(equal["pieces"] == 25);
     CHECK(equal["equal"] == true);

@@ -13,7 +13,6 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "daemon/http/query_string.hpp"
 #include "daemon/log/logging.hpp"
 #include "support/endpoints.hpp"
 #include "support/temp_dir.hpp"
@@ -26,8 +25,12 @@ using lines = std::vector<std::string>;
 
 namespace {
 
-std::string const hash_hex = "00112233445566778899aabbccddeeff00112233";
-std::string const other_hex = "ffffffffffffffffffffffffffffffffffffffff";
+info_hash hash_of(char digit) {
+    return info_hash::from_hex(std::string(40, digit)).value();
+}
+
+info_hash const served = info_hash::from_hex("00112233445566778899aabbccddeeff00112233").value();
+info_hash const other = hash_of('f');
 
 fleet_settings expect(int hosts) {
     fleet_settings wanted;
@@ -36,7 +39,7 @@ fleet_settings expect(int hosts) {
 }
 
 fleet_watch::image image_of(fleet_settings const& settings, std::string const& name = "sda1",
-                            std::string const& hash = hash_hex) {
+                            info_hash const& hash = served) {
     fleet_watch::image made;
     made.name = name;
     made.hashes = {hash};
@@ -67,9 +70,9 @@ struct fixture {
     ~fixture() { start_logging(log_level::info); }
 
     void follow(std::vector<fleet_watch::image> const& images) { subject->set_images(images, 100); }
-    void announce(int host, std::int64_t left, event what = event::none, std::string const& hash = hash_hex) {
+    void announce(int host, std::int64_t left, event what = event::none, info_hash const& hash = served) {
         announcement said;
-        said.info_hash = bytes_of_hex(hash).value();
+        said.info_hash = hash;
         said.peer_id = "-AA0000-host-" + std::to_string(1000000 + host);
         said.peer = {boost::asio::ip::make_address("10.0.0." + std::to_string(host)), 6881};
         said.left = left;
@@ -131,11 +134,11 @@ TEST_CASE("fleet watch: the lines of a fleet are logged under the name of its im
 TEST_CASE("fleet watch: an announce counts for the image of its info-hash, whichever of its hashes that is") {
     fixture f;
     auto two_hashes = image_of(expect(2));
-    two_hashes.hashes.push_back(other_hex);
-    f.follow({two_hashes, image_of(expect(2), "sda2", "1111111111111111111111111111111111111111")});
+    two_hashes.hashes.push_back(other);
+    f.follow({two_hashes, image_of(expect(2), "sda2", hash_of('1'))});
     f.deploy(1);
-    f.announce(2, 1000, event::started, other_hex);
-    f.announce(3, 1000, event::started, "2222222222222222222222222222222222222222");
+    f.announce(2, 1000, event::started, other);
+    f.announce(3, 1000, event::started, hash_of('2'));
     REQUIRE(f.subject->status("sda1"));
     CHECK(f.subject->status("sda1")->hosts.size() == 2);
     CHECK(f.subject->status("sda1")->complete == 1);
@@ -150,9 +153,9 @@ TEST_CASE("fleet watch: a report counts, and one of an unknown image is refused"
     host_report report;
     report.host = {boost::asio::ip::make_address("10.0.0.1"), 6881};
     report.outcome = host_report::outcome_kind::verified;
-    CHECK_FALSE(f.subject->on_report(bytes_of_hex(other_hex).value(), report));
+    CHECK_FALSE(f.subject->on_report(other, report));
     CHECK(f.logged.empty());
-    CHECK(f.subject->on_report(bytes_of_hex(hash_hex).value(), report));
+    CHECK(f.subject->on_report(served, report));
     CHECK(f.count("1/1 complete (10.0.0.1 after 0s, verified)") == 1);
 }
 
@@ -169,7 +172,7 @@ TEST_CASE("fleet watch: the hook runs once per round, with the document of that 
     auto const document = hook.document();
     CHECK(document["format"] == 1);
     CHECK(document["image"] == "sda1");
-    CHECK(document["info_hash"] == hash_hex);
+    CHECK(document["info_hash"] == served.to_hex());
     CHECK(document["complete"] == 2);
     CHECK(document["hosts"].size() == 2);
 
@@ -239,7 +242,7 @@ TEST_CASE("fleet watch: an image with another info-hash, or none, starts over") 
     fixture f;
     f.follow({image_of(expect(3))});
     f.deploy(1);
-    f.follow({image_of(expect(3), "sda1", other_hex)});
+    f.follow({image_of(expect(3), "sda1", other)});
     CHECK(f.subject->find("sda1")->complete() == 0);
     f.follow({});
     CHECK(f.subject->find("sda1") == nullptr);
@@ -253,7 +256,7 @@ TEST_CASE("fleet watch: after a connection the peers of images in the swarm are 
     fixture f;
     auto in_swarm = image_of(expect(3));
     in_swarm.in_swarm = true;
-    f.follow({in_swarm, image_of(expect(3), "sda2", other_hex)});
+    f.follow({in_swarm, image_of(expect(3), "sda2", other)});
     CHECK(f.asked.empty());
     f.subject->wake();
     f.context.run_for(20s); // returns when no timer is left
@@ -299,13 +302,13 @@ TEST_CASE("fleet watch: stopping ends a hook, and starts no other") {
     fixture f;
     auto wanted = expect(1);
     wanted.on_complete = {"/bin/sh", "-c", "exec sleep 1000"};
-    f.follow({image_of(wanted), image_of(wanted, "sda2", other_hex)});
+    f.follow({image_of(wanted), image_of(wanted, "sda2", other)});
     f.deploy(1);
     CHECK(f.count("running /bin/sh") == 1);
     f.subject->stop();
     REQUIRE(f.await([&] { return f.count("sda1: /bin/sh: timed out: killed by signal 15") == 1; }));
-    f.announce(1, 1000, event::started, other_hex);
-    f.announce(1, 0, event::completed, other_hex);
+    f.announce(1, 1000, event::started, other);
+    f.announce(1, 0, event::completed, other);
     CHECK(f.count("sda2: deployment complete") == 1);
     CHECK(f.count("running /bin/sh") == 1);
 }

@@ -34,7 +34,7 @@ TEST_CASE("host_report: a written report reads back unchanged", "[host_report]")
         sent.reason =
             outcome == host_report::outcome_kind::failed ? "write /dev/sda: 100% & more = Input/output error" : "";
         std::string const hash("\0\xff&=%+ 0123456789abc", 20);
-        auto const text = to_query(sent, hash);
+        auto const text = to_query(sent, info_hash::from_bytes(hash).value());
         CHECK(text.find_first_of(" \"\r\n") == std::string::npos);
         auto const got = read(text);
         REQUIRE(got);

@@ -17,7 +17,7 @@ namespace lt = libtorrent;
 
 namespace {
 
-std::string const hash_hex = "0123456789abcdef002526202b7f80ff3d3f0d0a";
+auto const served = info_hash::from_hex("0123456789abcdef002526202b7f80ff3d3f0d0a").value();
 auto const server = make_address("10.0.0.1");
 
 /// A tracker's response, parsed by libtorrent.
@@ -64,15 +64,15 @@ struct fixture {
 
     fixture() {
         subject.set_own("-SB0100-OwnOwn", {{make_address("0.0.0.0"), 6881}, {make_address("::"), 6881}});
-        subject.set_images({{*bytes_of_hex(hash_hex), true}});
+        subject.set_images({{served, true}});
     }
 
     answer announce(std::string const& address, int port, std::string const& more = "&left=5",
                     std::string const& id = "-AA0000-") {
         auto peer_id = id + std::to_string(port) + address.substr(3) + std::string(20, 'x');
         peer_id.resize(20);
-        return raw("/announce?info_hash=" + percent_encoded(*bytes_of_hex(hash_hex)) +
-                       "&peer_id=" + percent_encoded(peer_id) + "&port=" + std::to_string(port) + more,
+        return raw("/announce?info_hash=" + percent_encoded(served.bytes()) + "&peer_id=" + percent_encoded(peer_id) +
+                       "&port=" + std::to_string(port) + more,
                    address);
     }
     answer raw(std::string const& target, std::string const& address = "10.0.0.2",
@@ -100,7 +100,7 @@ TEST_CASE("tracker: the announces of real clients are understood", "[tracker]") 
         CHECK(f.heard.at(0).event == announcement::event_kind::started);
         CHECK(f.heard.at(0).peer == endpoint(make_address("10.0.0.2"), 6881));
         CHECK(f.heard.at(0).peer_id == "-LT2080-(BlOC)!c.FT6");
-        CHECK(f.heard.at(0).info_hash == *bytes_of_hex(hash_hex));
+        CHECK(f.heard.at(0).info_hash == served);
     }
     SECTION("aria2 1.36") {
         CHECK(f.raw("/announce?info_hash=%01%23Eg%89%AB%CD%EF%00%25%26%20%2B%7F%80%FF%3D%3F%0D%0A&peer_id=A2-1-36-0-%"
@@ -169,8 +169,7 @@ TEST_CASE("tracker: IPv6 has its own peers", "[tracker]") {
     fixture f;
     auto const local = make_address("fd00::1");
     auto const ask = [&](std::string const& address, std::string const& id) {
-        return f.raw("/announce?info_hash=" + percent_encoded(*bytes_of_hex(hash_hex)) + "&peer_id=" + id +
-                         "&port=7000&left=1",
+        return f.raw("/announce?info_hash=" + percent_encoded(served.bytes()) + "&peer_id=" + id + "&port=7000&left=1",
                      address, local);
     };
     f.announce("10.0.0.2", 6881);
@@ -185,7 +184,7 @@ TEST_CASE("tracker: the daemon is named by the address at which the client reach
     fixture f;
     auto const seen_from = [&](std::string const& local) {
         return f
-            .raw("/announce?info_hash=" + percent_encoded(*bytes_of_hex(hash_hex)) +
+            .raw("/announce?info_hash=" + percent_encoded(served.bytes()) +
                      "&peer_id=-AA0000-000000000000&port=1&left=1",
                  "10.0.0.2", make_address(local))
             .peers();
@@ -219,7 +218,7 @@ TEST_CASE("tracker: the daemon's own announces are answered, and it is not named
     auto const own = f.announce("10.0.0.1", 6881, "&left=0", "-SB0100-OwnOwn");
     CHECK(own.peers().empty()); // it has everything
     CHECK(own.number("interval") == 1800);
-    f.subject.set_images({{*bytes_of_hex(hash_hex), false}});
+    f.subject.set_images({{served, false}});
     CHECK(f.announce("10.0.0.1", 6881, "&left=1", "-SB0100-OwnOwn").peers() == peers{"10.0.0.2 6881"});
     CHECK(f.heard.size() == 1);
     CHECK(f.subject.peers() == 1);
@@ -261,7 +260,7 @@ TEST_CASE("tracker: a peer that is silent for two intervals is forgotten", "[tra
 TEST_CASE("tracker: the number of peers is limited, and a peer above the limit still gets a response", "[tracker]") {
     fixture f;
     std::string const other(20, 'o');
-    f.subject.set_images({{*bytes_of_hex(hash_hex), true}, {other, true}});
+    f.subject.set_images({{served, true}, {info_hash::from_bytes(other).value(), true}});
     tracker_limits limits;
     limits.peers_per_image = 3;
     limits.peers = 4;
@@ -278,7 +277,8 @@ TEST_CASE("tracker: the number of peers is limited, and a peer above the limit s
               "&left=1&port=" + std::to_string(port));
     }
     CHECK(f.subject.peers() == 4);
-    f.subject.set_images({{other, true}}); // and peers of a removed image no longer count
+    // and peers of a removed image no longer count
+    f.subject.set_images({{info_hash::from_bytes(other).value(), true}});
     CHECK(f.subject.peers() == 1);
     CHECK(f.announce("10.0.0.9", 1).failure() == "this tracker does not serve this torrent");
 }
@@ -286,7 +286,7 @@ TEST_CASE("tracker: the number of peers is limited, and a peer above the limit s
 TEST_CASE("tracker: the image's own state is part of the numbers, and peers survive its changes", "[tracker]") {
     fixture f;
     f.announce("10.0.0.2", 6881);
-    f.subject.set_images({{*bytes_of_hex(hash_hex), false}});
+    f.subject.set_images({{served, false}});
     CHECK(f.subject.peers() == 1);
     CHECK(f.announce("10.0.0.2", 6881).number("complete") == 0);
 }
@@ -294,13 +294,13 @@ TEST_CASE("tracker: the image's own state is part of the numbers, and peers surv
 TEST_CASE("tracker: scrape reports the requested images, or all", "[tracker]") {
     fixture f;
     std::string const other(20, 'o');
-    f.subject.set_images({{*bytes_of_hex(hash_hex), true}, {other, false}});
+    f.subject.set_images({{served, true}, {info_hash::from_bytes(other).value(), false}});
     f.announce("10.0.0.2", 6881);
     f.announce("10.0.0.3", 6881, "&left=0&event=completed");
     auto const all = answer(f.subject.scrape("/scrape", f.now));
     auto const files = all.root.dict_find_dict("files");
     REQUIRE(files.dict_size() == 2);
-    auto const file = files.dict_find_dict(*bytes_of_hex(hash_hex));
+    auto const file = files.dict_find_dict(std::string(served.bytes()));
     CHECK(file.dict_find_int_value("complete") == 2);
     CHECK(file.dict_find_int_value("incomplete") == 1);
     CHECK(file.dict_find_int_value("downloaded") == 1);

@@ -4,7 +4,6 @@
 #include <catch2/catch.hpp>
 
 #include "daemon/fleet/report_sender.hpp"
-#include "daemon/http/query_string.hpp"
 #include "support/endpoints.hpp"
 
 using namespace seedbed;
@@ -12,17 +11,17 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string const hash_hex = "00112233445566778899aabbccddeeff00112233";
+auto const served = info_hash::from_hex("00112233445566778899aabbccddeeff00112233").value();
 
 /// A tracker and a target that reports to it, on one loop.
 struct fixture {
     boost::asio::io_context context{1};
-    std::vector<std::pair<std::string, host_report>> reports;
+    std::vector<std::pair<info_hash, host_report>> reports;
     bool known = true;
     tracker_service service{context,
                             "-SB0100-Own",
                             {[](announcement const&, tracker::clock::duration) {},
-                             [this](std::string const& hash, host_report const& report) {
+                             [this](info_hash const& hash, host_report const& report) {
                                  reports.emplace_back(hash, report);
                                  return known;
                              }}};
@@ -60,12 +59,11 @@ TEST_CASE("report: it is sent to the image's tracker from the target's listening
     report.outcome = host_report::outcome_kind::verified;
     report.taken = 3s;
     report.bytes = 12;
-    f.sender.send("sda1", hash_hex, {"http://127.0.0.1:" + port + "/announce", "udp://127.0.0.1:1/announce"}, {},
-                  report);
+    f.sender.send("sda1", served, {"http://127.0.0.1:" + port + "/announce", "udp://127.0.0.1:1/announce"}, {}, report);
     f.await(1);
     REQUIRE(f.reports.size() == 1);
     auto const& [hash, got] = f.reports.front();
-    CHECK(hash == bytes_of_hex(hash_hex));
+    CHECK(hash == served);
     CHECK(got.host.address().to_string() == "127.0.0.9");
     CHECK(got.host.port() == 7000);
     CHECK(got.outcome == host_report::outcome_kind::verified);
@@ -78,7 +76,7 @@ TEST_CASE("report: it is retried until the tracker serves the image", "[report]"
     auto const port = free_port();
     f.known = false;
     REQUIRE(f.listen("127.0.0.1:" + port).empty());
-    f.sender.send("sda1", hash_hex, {"http://127.0.0.1:" + port + "/announce"}, {}, {});
+    f.sender.send("sda1", served, {"http://127.0.0.1:" + port + "/announce"}, {}, {});
     f.await(1);
     f.known = true;
     f.await(2);

@@ -33,9 +33,13 @@ device_identity disk(std::string serial = "S1") {
     return identity;
 }
 
+info_hash hash_of(char digit) {
+    return info_hash::from_hex(std::string(40, digit)).value();
+}
+
 checkpoint sample() {
     checkpoint what;
-    what.info_hash = std::string(40, 'a');
+    what.info_hash = hash_of('a');
     what.device = "/dev/disk/by-id/x-part1";
     what.identity = disk();
     what.pieces = {true, false, true, true, false, false, false, true, true};
@@ -121,15 +125,25 @@ TEST_CASE("a checkpoint with a number out of range is refused though its checksu
         (reason == "damaged: a number is out of range" || reason == "damaged: a key is missing or has the wrong type"));
 }
 
+TEST_CASE("a checkpoint whose info-hash is not 40 hex digits is damaged, even if its checksum is right") {
+    for (auto const& hash : {std::string(40, 'g'), std::string(38, 'a'), std::string()}) {
+        auto document = nlohmann::json::parse(format_checkpoint(sample()));
+        document["info_hash"] = hash;
+        document.erase("checksum");
+        document["checksum"] = sha1_text(document.dump(1, ' ', true));
+        CHECK(why(document.dump(1, ' ', true)) == "damaged: its info_hash is not 40 hex digits");
+    }
+}
+
 TEST_CASE("a checkpoint of another torrent, device or time does not match") {
     auto const what = sample();
     auto const unfit = [](checkpoint const& found, device_identity const& present) {
-        return why_unfit(found, std::string(40, 'a'), 9, "/dev/disk/by-id/x-part1", present).value_or("");
+        return why_unfit(found, hash_of('a'), 9, "/dev/disk/by-id/x-part1", present).value_or("");
     };
     CHECK(unfit(what, disk()).empty());
     auto other = what;
-    other.info_hash = std::string(40, 'b');
-    CHECK(unfit(other, disk()) == "it belongs to torrent " + other.info_hash);
+    other.info_hash = hash_of('b');
+    CHECK(unfit(other, disk()) == "it belongs to torrent " + std::string(40, 'b'));
     other = what;
     other.pieces.resize(8);
     CHECK(unfit(other, disk()) == "it has 8 pieces, the torrent has 9");

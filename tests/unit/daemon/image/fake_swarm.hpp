@@ -9,9 +9,9 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <libtorrent/sha1_hash.hpp>
 
 #include "core/backend/backend.hpp"
+#include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/report_sink.hpp"
 #include "daemon/swarm/image_swarm.hpp"
 
@@ -108,7 +108,7 @@ public:
 
     std::vector<std::string> calls;     ///< without request_progress() and request_peers()
     torrent_spec spec;                  ///< as added, and changed since; without the torrent once it is removed
-    libtorrent::sha1_hash key;          ///< of the image in the backend
+    info_hash key;                      ///< of the image in the backend
     torrent_progress progress;          ///< the answer to request_progress()
     std::vector<bool> pieces;           ///< the answer to request_pieces()
     std::vector<peer_status> connected; ///< the answer to request_peers()
@@ -136,15 +136,15 @@ class fake_reports final : public report_sink {
 public:
     struct sent_report {
         std::string image;
-        std::string info_hash;
+        seedbed::info_hash info_hash;
         std::vector<std::string> urls;
         std::vector<boost::asio::ip::tcp::endpoint> peers;
         host_report report;
     };
 
-    void send(std::string const& image, std::string const& info_hash, std::vector<std::string> const& announce_urls,
+    void send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,
               std::vector<boost::asio::ip::tcp::endpoint> const& peers, host_report const& report) override {
-        sent.push_back({image, info_hash, announce_urls, peers, report});
+        sent.push_back({image, hash, announce_urls, peers, report});
     }
     void forget(std::string const& image) override { forgotten.push_back(image); }
 

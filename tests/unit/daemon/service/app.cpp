@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <optional>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -68,7 +69,7 @@ TEST_CASE("a reload opens an image again if it has failed or its .torrent has ch
                 return image.status.info_hash;
             }
         }
-        return std::string();
+        return std::optional<info_hash>();
     };
     auto const same = hash_of("same");
     auto const before = hash_of("other");

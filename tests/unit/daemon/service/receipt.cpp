@@ -33,7 +33,7 @@ receipt of_a_done_deployment() {
     what.overview = device;
     auto& result = what.result;
     result.code = exit_ok;
-    result.image.info_hash = "0123";
+    result.image.info_hash = info_hash::from_hex(std::string(40, '7'));
     result.image.total_bytes = 500;
     result.image.piece_length = 16384;
     result.image.piece_count = 1;
@@ -70,7 +70,7 @@ TEST_CASE("receipt: identity, amounts and times") {
     CHECK(document["started"] == "2025-11-25T20:15:00Z");
     CHECK(document["ended"] == "2025-11-25T20:15:02Z");
     CHECK(document["image"]["name"] == "sda1");
-    CHECK(document["image"]["info_hash"] == "0123");
+    CHECK(document["image"]["info_hash"] == std::string(40, '7'));
     CHECK(document["device"]["path"] == "/dev/sda1");
     CHECK(document["device"]["by_id"] == "/dev/disk/by-id/ata-X-part1");
     CHECK(document["device"]["model"] == "X");

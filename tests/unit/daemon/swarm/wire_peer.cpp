@@ -59,7 +59,7 @@ wire_peer::wire_peer(asio::io_context& context, image_torrent const& torrent, st
     reserved[5] = 0x10; // BEP 10
     m_handshake = "\x13"
                   "BitTorrent protocol" +
-                  reserved + backend::key_of(torrent).to_string() + peer_id;
+                  reserved + std::string(backend::key_of(torrent).bytes()) + peer_id;
 }
 
 void wire_peer::connect(asio::ip::address const& from, tcp::endpoint const& to) {
