@@ -4,6 +4,7 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <new>
 #include <optional>
@@ -134,16 +135,17 @@ result<std::optional<bool>, io_error> piece_matches(image_device& image, std::in
 } // namespace
 
 image_verifier::image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads,
-                               handler done)
+                               handler done, std::vector<bool> only)
     : m_image(std::move(image))
     , m_workers(workers)
     , m_done(std::move(done))
-    , m_one_reads(one_reads) {}
+    , m_one_reads(one_reads)
+    , m_only(std::move(only)) {}
 
 std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_device> image, worker_pool& workers,
-                                                      pace how, handler done) {
-    auto verifier =
-        std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, how.one_reads, std::move(done));
+                                                      pace how, handler done, std::vector<bool> only) {
+    auto verifier = std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, how.one_reads,
+                                                     std::move(done), std::move(only));
     auto const count = std::max(how.parallel, 1);
     verifier->m_running.store(count, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
@@ -152,6 +154,15 @@ std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_devi
         verifier->submit();
     }
     return verifier;
+}
+
+std::int32_t image_verifier::take_next() {
+    auto const pieces = m_image->torrent().piece_count;
+    auto piece = m_next.fetch_add(1, std::memory_order_relaxed);
+    while (piece < pieces && !m_only.empty() && !m_only[static_cast<std::size_t>(piece)]) {
+        piece = m_next.fetch_add(1, std::memory_order_relaxed);
+    }
+    return piece;
 }
 
 void image_verifier::submit() {
@@ -164,7 +175,7 @@ void image_verifier::verify_next() {
         reader.lock(); // before the piece is chosen: the disk gets them in order
     }
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {
-        auto const piece = m_next.fetch_add(1, std::memory_order_relaxed);
+        auto const piece = take_next();
         if (piece < m_image->torrent().piece_count) {
             try {
                 verify(piece, reader);

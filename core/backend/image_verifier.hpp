@@ -44,8 +44,9 @@ public:
     /// \param workers must outlive the work. Its workers are lent: the pool's other work has as many as before, also
     /// while a device hangs. \param done is called once, also after cancel(); again if it throws std::bad_alloc, before
     /// which it must have done nothing.
+    /// \param only the pieces to read, one bit each; empty: all of them.
     static std::shared_ptr<image_verifier> start(std::shared_ptr<image_device> image, worker_pool& workers, pace how,
-                                                 handler done);
+                                                 handler done, std::vector<bool> only = {});
 
     /// The work ends soon, with outcome::cancelled.
     void cancel() noexcept { m_cancelled.store(true, std::memory_order_relaxed); }
@@ -53,10 +54,12 @@ public:
     /// Bytes of the stream that have been read and hashed.
     [[nodiscard]] std::int64_t verified_bytes() const noexcept { return m_verified.load(std::memory_order_relaxed); }
 
-    image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads,
-                   handler done);
+    image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads, handler done,
+                   std::vector<bool> only);
 
 private:
+    /// The next piece to read; the number of pieces if none is left.
+    [[nodiscard]] std::int32_t take_next();
     void submit();
     void verify_next();
     void verify(std::int32_t piece, std::unique_lock<std::mutex>& reader);
@@ -68,7 +71,8 @@ private:
     worker_pool& m_workers;
     handler const m_done;
     bool const m_one_reads;
-    std::mutex m_reader; ///< held by the worker that reads, if only one does
+    std::vector<bool> const m_only; ///< see start()
+    std::mutex m_reader;            ///< held by the worker that reads, if only one does
     std::atomic<std::int32_t> m_next{0};
     std::atomic<int> m_running{0};
     std::atomic<std::int64_t> m_verified{0};

@@ -131,6 +131,12 @@ void checkpoint_keeper::remove() {
     }
 }
 
+void checkpoint_keeper::mark_in_use(checkpoint what) {
+    what.at_rest = false;
+    m_context.image()->calls().submit(
+        [&store = m_context.services().checkpoints, what = std::move(what)] { store.save(what); });
+}
+
 std::vector<bool> checkpoint_keeper::all_pieces() const {
     std::vector<bool> all(static_cast<std::size_t>(m_context.image()->torrent().piece_count), true);
     return all;

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "core/foundation/error.hpp"
+#include "daemon/image/checkpoint.hpp"
 #include "daemon/image/image_context.hpp"
 #include "daemon/image/main_calls.hpp"
 
@@ -36,6 +37,9 @@ public:
     /// with the outcome of the flush.
     void save_last(std::function<void(result<void, io_error> const&)> then);
     void remove();
+    /// The download is about to write to the device: takes the mark of a clean end from the checkpoint, so that a later
+    /// start after a crash reads back what it names.
+    void mark_in_use(checkpoint what);
 
 private:
     enum class phase : std::uint8_t {

@@ -54,7 +54,7 @@ std::int64_t deploy_run::total_bytes() const {
 void deploy_run::begin() {
     auto& found = m_resume.found;
     auto const verify = m_context.settings().verify;
-    if (found && found->complete() && m_resume.change != device_change::none && !verify) {
+    if (found && found->complete() && !m_resume.trusted() && !verify) {
         m_resume.unused = "the device may have been written to since, and verify = false";
         found.reset();
     }
@@ -65,6 +65,13 @@ void deploy_run::begin() {
         m_basis = basis::checkpoint;
     } else if (m_context.settings().check == target_check::none) {
         m_basis = basis::nothing;
+    }
+    if (found && !found->complete()) {
+        m_checkpoints.mark_in_use(*found);
+        if (!m_resume.trusted()) {
+            read_claims();
+            return;
+        }
     }
     m_context.join(make_spec());
     if (found && found->complete()) {
@@ -97,11 +104,37 @@ torrent_spec deploy_run::make_spec() {
     return spec;
 }
 
+void deploy_run::read_claims() {
+    auto const& claimed = m_resume.found->pieces;
+    log_info(m_context.fields(),
+             fmt::format("the device may have changed since the checkpoint; reading back the {} that it names",
+                         format_byte_size(bytes_of(claimed, *m_context.image()))));
+    m_context.enter(image_state::checking);
+    m_verification.start([this](image_verifier::outcome const& outcome) { on_claims_read(outcome); }, claimed);
+}
+
+void deploy_run::on_claims_read(image_verifier::outcome const& outcome) {
+    if (outcome.read_failed) {
+        m_context.fail({failure_kind::read, outcome.read_failed->message()});
+        return;
+    }
+    auto& claimed = m_resume.found->pieces;
+    if (!outcome.pieces.empty()) {
+        log_warning(m_context.fields(),
+                    fmt::format("{}: {} of {} pieces in the checkpoint differ on the device; downloading them again",
+                                m_context.settings().device, outcome.pieces.size(), std::ranges::count(claimed, true)));
+    }
+    for (auto const piece : outcome.pieces) {
+        claimed[static_cast<std::size_t>(piece)] = false;
+    }
+    m_context.join(make_spec());
+}
+
 void deploy_run::resume_complete() {
     auto const total = format_byte_size(total_bytes());
     auto const& found = *m_resume.found;
     auto const proven = found.verified || !m_context.settings().verify;
-    if (m_context.services().trust_proof && m_resume.change == device_change::none && proven) {
+    if (m_context.services().trust_proof && m_resume.trusted() && proven) {
         log_info(
             m_context.fields(),
             fmt::format("done: {}, durable and {} at {}; the device was not written to since, not reading it again",

@@ -56,6 +56,9 @@ private:
 
     [[nodiscard]] torrent_spec make_spec();
     void resume_complete();
+    /// Reads the pieces of a checkpoint that is not trusted. The swarm is joined after that.
+    void read_claims();
+    void on_claims_read(image_verifier::outcome const& outcome);
     void report_check();
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);

@@ -274,7 +274,8 @@ bool image_runner::is_moving() const {
 }
 
 double image_runner::phase_fraction() const {
-    if (m_state != image_state::verifying) {
+    auto const reads = m_state == image_state::checking && !m_membership.inside(); // see deploy_run::read_claims()
+    if (m_state != image_state::verifying && !reads) {
         return m_progress.fraction;
     }
     auto const total = image() ? image()->torrent().extents.total_size() : 0;

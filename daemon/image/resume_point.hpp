@@ -15,6 +15,10 @@ struct resume_point {
     std::optional<checkpoint> found;               ///< the checkpoint, if it fits
     std::string unused;                            ///< why an existing one is not used; empty if none exists
     device_change change = device_change::unknown; ///< whether the device was written to since
+
+    /// Whether the device certainly still holds the pieces of `found`: Seedbed ended in order, and nothing was written
+    /// since. Otherwise they must be read and hashed before they count.
+    [[nodiscard]] bool trusted() const { return found && found->at_rest && change == device_change::none; }
 };
 
 /// Looks for a checkpoint of \p device. Blocks.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "core/backend/image_verifier.hpp"
 #include "daemon/image/image_context.hpp"
@@ -22,8 +23,8 @@ public:
         : m_context(image)
         , m_calls(image.services().main) {}
 
-    /// \param done called once, unless the verification is cancelled.
-    void start(handler done);
+    /// \param done called once, unless the verification is cancelled. \param only the pieces to read; empty: all.
+    void start(handler done, std::vector<bool> only = {});
     /// Does nothing if none is running.
     void cancel();
     /// Of the one that is running: bytes read and hashed so far.

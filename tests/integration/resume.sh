@@ -1,6 +1,6 @@
 #!/bin/bash
-# An interrupted deployment resumes from its checkpoint without reading the device: after SIGKILL from the last checkpoint, after
-# SIGTERM with almost nothing lost. Verification covers the resumed pieces, too. A checkpoint that does not match is reported and
+# An interrupted deployment resumes from its checkpoint: after SIGTERM with almost nothing lost and without reading the device,
+# after SIGKILL from the last checkpoint, whose pieces are read back and hashed first. Verification covers the resumed pieces, too. A checkpoint that does not match is reported and
 # ignored; without one, `check` decides. SEEDBED is the program.
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -97,13 +97,14 @@ resumes() {
     never_line "$1.log" ' sda1: check'
 }
 
-# --- killed: nothing is read, and the pieces in the checkpoint are not downloaded
+# --- killed: the pieces in the checkpoint are read back, no others, and are not downloaded
 
 cut_short killed KILL 'verify = false'
 start_daemon after_kill deploy.toml
 resumes after_kill
 read=$(read_bytes after_kill)
-((read < piece)) || fail "it has read $read bytes"
+((read >= noted && read < noted + piece)) || fail "it has read $read bytes instead of the $noted in the checkpoint"
+expect_line after_kill.log " sda1: the device may have changed since the checkpoint; reading back the $(mib "$noted") that it names"
 stop_daemon after_kill
 never_line after_kill.log ' (warning|error) '
 compare_extents sda1.info source.img "$target"
@@ -167,17 +168,24 @@ stop_daemon seed
 
 # --- resumed pieces are verified, too: here, one that is damaged after it was saved in the checkpoint
 
-cut_short corrupted KILL
-first=$(/usr/bin/python3 "$here/lib_checkpoint.py" first "$(checkpoint)")
-place=$(/usr/bin/python3 "$here/lib_extents.py" place sda1.info $((first * piece + piece / 2)))
-printf '\x5a\xa5\x5a' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek="$place" status=none
-start_daemon repaired deploy.toml
-expect_line repaired.log ' sda1: resumed: '
-expect_line repaired.log ' warning sda1: .*: 1 of [0-9]+ pieces differ on the device; checking all of it'
-expect_line repaired.log " sda1: checked .*: $(mib $piece) to download"
-expect_line repaired.log ' sda1: done: '
-stop_daemon repaired
-compare_extents sda1.info source.img "$target"
+# damage_noted: changes a piece in the checkpoint.
+damage_noted() {
+    local first place
+    first=$(/usr/bin/python3 "$here/lib_checkpoint.py" first "$(checkpoint)")
+    place=$(/usr/bin/python3 "$here/lib_extents.py" place sda1.info $((first * piece + piece / 2)))
+    printf '\x5a\xa5\x5a' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek="$place" status=none
+}
+for verify in true false; do
+    cut_short "corrupted_$verify" KILL "verify = $verify"
+    damage_noted
+    start_daemon "repaired_$verify" deploy.toml
+    expect_line "repaired_$verify.log" ' warning sda1: .*: 1 of [0-9]+ pieces in the checkpoint differ on the device; downloading them again'
+    expect_line "repaired_$verify.log" " sda1: resumed: .*; $(mib $((total - noted + piece))) to download"
+    expect_line "repaired_$verify.log" ' sda1: done: '
+    stop_daemon "repaired_$verify"
+    compare_extents sda1.info source.img "$target"
+    [[ $verify == false ]] || stop_daemon seed
+done
 
 # --- check = "full" and "none"
 

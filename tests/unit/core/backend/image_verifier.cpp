@@ -4,9 +4,12 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <semaphore>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -24,13 +27,14 @@ public:
         : image(plan)
         , workers("hash", hash_threads) {}
 
-    void start(int parallel) {
-        verifier =
-            image_verifier::start(image.storage, workers, {parallel, image.plan.elevator}, [this](auto const& got) {
-                ++calls;
-                m_outcome = got;
-                m_done.release();
-            });
+    void start(int parallel, std::vector<bool> only = {}) {
+        auto done = [this](auto const& got) {
+            ++calls;
+            m_outcome = got;
+            m_done.release();
+        };
+        verifier = image_verifier::start(image.storage, workers, {parallel, image.plan.elevator}, std::move(done),
+                                         std::move(only));
     }
     image_verifier::outcome const& wait() {
         m_done.acquire();
@@ -120,6 +124,19 @@ TEST_CASE("any differing byte of the medium is found, even if the page cache is 
         }
     }
     CHECK(t.verify(parallel).ok());
+}
+
+TEST_CASE("only the named pieces are read, if some are named") {
+    verifier_test t(test_image::awkward());
+    t.spoil(512);       // in piece 0
+    t.spoil(279 * kib); // in piece 3
+    std::vector<bool> only(static_cast<std::size_t>(t.image.storage->torrent().piece_count), false);
+    only[0] = true;
+    t.start(GENERATE(1, 4), only);
+    auto const& outcome = t.wait();
+    CHECK(outcome.pieces == std::vector<std::int32_t>{0});
+    CHECK_FALSE(outcome.cancelled);
+    CHECK(t.verifier->verified_bytes() == t.image.piece_size(0));
 }
 
 TEST_CASE("several differing pieces are reported in order") {

@@ -157,6 +157,78 @@ TEST_CASE("a deployment continues from a partial checkpoint") {
     image.close();
 }
 
+TEST_CASE("a checkpoint is marked as in use before the download writes, and as clean at the end") {
+    image_fixture image(image_mode::deploy);
+    leave_partial(image);
+    CHECK(image.saved()->at_rest);
+    image.start();
+    image.run_until(checking);
+    image.run_until([&] { return !image.saved()->at_rest; });
+    CHECK(image.saved()->pieces == pieces{false, true, false});
+    image.swarm.pieces = {false, true, false};
+    image.swarm.progress.current = torrent_progress::phase::downloading;
+    image.swarm.listener().on_checked();
+    image.run_until(downloading);
+    image.close();
+    CHECK(image.saved()->at_rest);
+}
+
+TEST_CASE("the pieces of a checkpoint of an unclean end are read before they count") {
+    image_fixture image(image_mode::deploy);
+    image.wanted.verify = GENERATE(true, false);
+    image.start_download();
+    image.put_piece(1);
+    image.put_piece(2);
+    image.swarm.pieces = {false, true, true};
+    image.restart();
+    change_saved(image, [](checkpoint& what) { what.at_rest = false; });
+    SECTION("nothing else has written to the device") {
+        auto& device = image.use_fake_device();
+        image.start_download();
+        CHECK(image.swarm.spec.pieces == pieces{false, true, true});
+        std::int64_t read = 0;
+        for (auto const& each : device.accesses(operation::read_medium)) {
+            read += each.length;
+        }
+        CHECK(read == image_fixture::total - image_fixture::piece_length); // not the piece that it does not name
+        CHECK_FALSE(image.logged("differ"));
+    }
+    SECTION("another program has written to the device") {
+        image.damage_last_piece();
+        image.start_download();
+        CHECK(image.swarm.spec.pieces == pieces{false, true, false});
+        CHECK(image.logged("1 of 2 pieces in the checkpoint differ on the device; downloading them again"));
+        CHECK(image.job->status().bytes_left == image_fixture::total - image_fixture::piece_length);
+    }
+    image.complete_download();
+    image.run_until(seeding);
+    image.close();
+}
+
+TEST_CASE("an image is closed or fails while the pieces of its checkpoint are read") {
+    image_fixture image(image_mode::deploy);
+    leave_partial(image);
+    change_saved(image, [](checkpoint& what) { what.at_rest = false; });
+    auto& device = image.use_fake_device();
+    SECTION("closed") {
+        auto held = device.hold(operation::read_medium);
+        image.start();
+        image.run_until(checking);
+        held.wait_until_waiting();
+        held.release();
+        image.close();
+    }
+    SECTION("fails") {
+        device.fail(operation::read_medium, EIO);
+        image.start();
+        image.run_until(failed);
+        CHECK(image.job->status().failed_at == failure_kind::read);
+        image.close();
+    }
+    CHECK_FALSE(image.swarm.has_torrent());
+    CHECK(image.saved()->pieces == pieces{false, true, false});
+}
+
 TEST_CASE("a checkpoint that does not match is ignored, and the log says why") {
     image_fixture image(image_mode::deploy);
     leave_partial(image);

@@ -171,6 +171,7 @@ void image_fixture::restart() {
 void image_fixture::start_download() {
     start();
     run_until(image_state::checking);
+    run_until([this] { return swarm.has_torrent(); }); // later, if the pieces of a checkpoint are read
     swarm.progress.current = torrent_progress::phase::downloading;
     swarm.progress.bytes_left = total;
     swarm.pieces.assign(piece_count, false);
