@@ -22,6 +22,7 @@
 #include "daemon/service/deployment.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/receipt.hpp"
+#include "daemon/service/refusal.hpp"
 #include "daemon/terminal/confirm.hpp"
 #include "daemon/terminal/console.hpp"
 #include "daemon/terminal/overview_text.hpp"
@@ -95,6 +96,13 @@ private:
         return code;
     }
 
+    /// The same, and the server gets the reason.
+    exit_code refuse_target(exit_code code, std::string const& reason) {
+        refuse(code, reason);
+        report_refusal(m_options.image, *m_torrent, m_settings.network, reason);
+        return code;
+    }
+
     exit_code run_steps() {
         if (auto const code = look(); code != exit_ok) {
             return code;
@@ -125,30 +133,31 @@ private:
         auto& image = m_options.image;
         torrent_limits limits;
         limits.file_size = m_settings.memory.max_torrent;
-        auto const torrent = load_image_torrent(image.torrent, limits);
-        if (!torrent) {
-            return refuse(exit_bad_torrent, torrent.error().message);
+        auto loaded = load_image_torrent(image.torrent, limits);
+        if (!loaded) {
+            return refuse(exit_bad_torrent, loaded.error().message);
         }
-        image.name = printable(torrent->name);
-        m_receipt.image_name = torrent->name;
+        auto const& torrent = m_torrent.emplace(std::move(*loaded));
+        image.name = printable(torrent.name);
+        m_receipt.image_name = torrent.name;
         auto& known = m_receipt.result.image;
-        known.info_hash = torrent->info_hash;
-        known.total_bytes = torrent->extents.total_size();
-        known.piece_length = torrent->piece_length;
-        known.piece_count = torrent->piece_count;
+        known.info_hash = torrent.info_hash;
+        known.total_bytes = torrent.extents.total_size();
+        known.piece_length = torrent.piece_length;
+        known.piece_count = torrent.piece_count;
 
         auto overview = look_over_device(image.device);
         if (!overview) {
             known.guard = overview.error().guard;
-            return refuse(exit_refused, overview.error().message);
+            return refuse_target(exit_refused, overview.error().message);
         }
         auto const cls = image.profile.value_or(detect_storage_class(image.device).cls);
         m_console.print("This will be overwritten:\n\n" + overview_text(*overview, cls) + "\nwith the image\n\n  " +
-                        image_text(*torrent) + "\n");
+                        image_text(torrent) + "\n");
         m_receipt.overview = std::move(*overview);
-        if (auto const checked = check_block_device(image.device, requirements_of(image, *torrent)); !checked) {
+        if (auto const checked = check_block_device(image.device, requirements_of(image, torrent)); !checked) {
             known.guard = checked.error().guard;
-            return refuse(exit_refused, checked.error().message);
+            return refuse_target(exit_refused, checked.error().message);
         }
         return exit_ok;
     }
@@ -166,9 +175,9 @@ private:
         }
         auto const answer = confirm("Overwrite " + printable(m_options.image.device) + "? Type \"yes\" to continue: ");
         if (!answer) {
-            return refuse(exit_not_confirmed, answer.error().message);
+            return refuse_target(exit_not_confirmed, answer.error().message);
         }
-        return *answer ? exit_ok : refuse(exit_not_confirmed, "not confirmed: nothing was written");
+        return *answer ? exit_ok : refuse_target(exit_not_confirmed, "not confirmed: nothing was written");
     }
 
     int write_receipt() {
@@ -186,6 +195,7 @@ private:
 
     deploy_options m_options;
     settings const m_settings;
+    std::optional<image_torrent> m_torrent; ///< once it is loaded
     console m_console;
     receipt m_receipt;
 };

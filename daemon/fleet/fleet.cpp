@@ -100,11 +100,13 @@ void fleet::begin_round(known_host const& first, clock::time_point now) {
     m_deployed = false;
     m_first_start.reset();
     m_round_began = now;
+    m_changed = true;
     say(line_kind::restarted, now, fmt::format("new round: {} has started", name_of(first)), &first);
 }
 
 void fleet::start(known_host& which, std::int64_t left, clock::time_point now) {
     auto const again = which.under_way();
+    m_changed = m_changed || which.phase() == host_phase::complete || which.phase() == host_phase::failed;
     if (m_deployed && !again) {
         begin_round(which, now);
     } else if (which.phase() == host_phase::complete) {
@@ -159,6 +161,7 @@ void fleet::on_all_pieces(known_host& which, clock::time_point now) {
 void fleet::finish(known_host& which, host_state proof, clock::time_point at) {
     auto const before = complete();
     m_hosts.set_phase(which, host_phase::complete);
+    m_changed = true;
     which.proof = proof;
     which.ended = at;
     which.left = 0;
@@ -188,6 +191,7 @@ void fleet::check_deployed(clock::time_point now) {
     }
     m_deployed = true;
     m_completed = true;
+    m_changed = true;
     m_ended = now;
     say(line_kind::fleet, now,
         fmt::format("deployment complete: {} in {}", count(), format_duration(now - m_first_start.value_or(now))));
@@ -320,7 +324,7 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
     if (at < m_round_began || later) {
         return; // of an earlier round or run
     }
-    if (report.outcome == host_report::outcome_kind::failed) {
+    if (report.outcome == host_report::outcome_kind::failed || report.outcome == host_report::outcome_kind::refused) {
         on_failure(which, report, now);
         return;
     }
@@ -336,15 +340,22 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
 }
 
 void fleet::on_failure(known_host& which, host_report const& report, clock::time_point now) {
-    auto const same = which.phase() == host_phase::failed && which.failure == report.reason;
+    auto const refused = report.outcome == host_report::outcome_kind::refused;
+    auto const same = which.phase() == host_phase::failed && which.failure == report.reason && which.refused == refused;
     if (same || !which.changes.take(now)) {
         return;
     }
     m_hosts.set_phase(which, host_phase::failed);
+    m_changed = true;
     which.failure = report.reason;
+    which.refused = refused;
+    if (refused) {
+        which.started = now - report.age - report.taken;
+    }
     which.ended = now - report.age;
     m_unsaid = true;
-    say(line_kind::failed, now, fmt::format("{} failed: {}", name_of(which), report.reason), &which);
+    say(line_kind::failed, now, fmt::format("{} {}: {}", name_of(which), refused ? "refused" : "failed", report.reason),
+        &which);
 }
 
 void fleet::on_tick(clock::time_point now) {

@@ -7,11 +7,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "config/settings.hpp"
+#include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/fleet_status.hpp"
 #include "daemon/fleet/host_report.hpp"
@@ -87,6 +90,17 @@ public:
     /// The round, for displays. \param wall the wall-clock time of \p now.
     [[nodiscard]] fleet_status status(clock::time_point now, std::chrono::system_clock::time_point wall) const;
 
+    /// The round as a text for restore(): the hosts that are complete or have failed, and the round's times.
+    /// \param wall the wall-clock time of \p now.
+    [[nodiscard]] std::string record(clock::time_point now, std::chrono::system_clock::time_point wall) const;
+    /// Takes over a record; hosts that were heard of since are left as they are. A deployment that was complete then
+    /// does not count as completed again. \return an error without the name of the file if the record is damaged; the
+    /// undamaged part is taken over.
+    [[nodiscard]] result<void> restore(std::string const& record, clock::time_point now,
+                                       std::chrono::system_clock::time_point wall);
+    /// Whether the record has changed since the last call.
+    [[nodiscard]] bool take_changed() { return std::exchange(m_changed, false); }
+
     /// The round as a JSON document: format, image, info_hash, expected, complete, started, duration and hosts, each
     /// with address, port, state, completed_at, seconds, bytes, and reason if it failed. Times are in UTC (RFC 3339),
     /// durations in seconds.
@@ -94,6 +108,9 @@ public:
                                        std::chrono::system_clock::time_point wall) const;
 
 private:
+    struct time_base;
+    bool restore_host(nlohmann::json const& saved, time_base const& times,
+                      std::set<boost::asio::ip::address> const& heard);
     void start(known_host& which, std::int64_t left, clock::time_point now);
     void begin_round(known_host const& first, clock::time_point now);
     void measure(known_host& which, std::int64_t left, clock::time_point now);
@@ -133,6 +150,7 @@ private:
     bool m_takes_reports = false;
     bool m_deployed = false;
     bool m_completed = false; ///< and not taken yet
+    bool m_changed = false;   ///< the record has, and that is not taken yet
 };
 
 } // namespace seedbed

@@ -37,7 +37,7 @@ host_state fleet::state_of(known_host const& which) {
     case host_phase::complete:
         return which.proof;
     case host_phase::failed:
-        return host_state::failed;
+        return which.refused ? host_state::refused : host_state::failed;
     default:
         return which.stopped()                        ? host_state::stopped
                : which.phase() == host_phase::fetched ? host_state::unverified
@@ -187,7 +187,7 @@ std::string fleet::document(std::string const& image, info_hash const& hash, clo
         entry["completed_at"] = each.completed ? nlohmann::json(format_utc(*each.completed)) : nlohmann::json();
         entry["seconds"] = tenths(each.seconds);
         entry["bytes"] = each.fetched;
-        if (each.state == host_state::failed) {
+        if (each.state == host_state::failed || each.state == host_state::refused) {
             entry["reason"] = each.failure;
         }
         hosts.push_back(std::move(entry));

@@ -24,6 +24,8 @@ char const* to_string(host_state state) noexcept {
         return "verified";
     case host_state::failed:
         return "failed";
+    case host_state::refused:
+        return "refused";
     case host_state::stopped:
         return "stopped";
     }
@@ -46,7 +48,8 @@ std::vector<fleet_host const*> fleet_status::stragglers() const {
         }
     }
     std::ranges::stable_sort(behind, {}, [](fleet_host const* each) {
-        auto const moves = each->state != host_state::failed && each->state != host_state::stopped;
+        auto const moves = each->state != host_state::failed && each->state != host_state::refused &&
+                           each->state != host_state::stopped;
         return std::pair(moves, each->fraction.value_or(0));
     });
     return behind;
@@ -61,6 +64,9 @@ std::string describe(fleet_host const& host) {
     auto const share = host.fraction.value_or(0);
     if (host.state == host_state::failed) {
         return "failed: " + host.failure;
+    }
+    if (host.state == host_state::refused) {
+        return "refused: " + host.failure;
     }
     if (host.state == host_state::unverified || (host.state == host_state::stopped && share >= 1)) {
         return host.state == host_state::stopped ? "has all pieces, stopped before it was verified"

@@ -18,11 +18,12 @@ enum class host_state : std::uint8_t {
     durable,    ///< written and flushed; not read back, by its configuration
     verified,   ///< written, flushed, read back and hashed
     failed,
-    stopped ///< or lost, before it was complete
+    refused, ///< by a guard of the host: nothing was written
+    stopped  ///< or lost, before it was complete
 };
 inline constexpr std::array host_states{host_state::fetching, host_state::unverified, host_state::pieces,
                                         host_state::durable,  host_state::verified,   host_state::failed,
-                                        host_state::stopped};
+                                        host_state::refused,  host_state::stopped};
 /// For example "fetching".
 [[nodiscard]] char const* to_string(host_state state) noexcept;
 [[nodiscard]] bool is_complete(host_state state) noexcept;
@@ -35,11 +36,11 @@ struct fleet_host {
     host_state state = host_state::fetching;
     bool expected = true;           ///< false if addresses are expected and its own is none of them
     bool connected = false;         ///< to this daemon, as a peer
-    std::string failure;            ///< one line; empty unless it failed
+    std::string failure;            ///< one line; empty unless it failed or refused
     std::optional<double> fraction; ///< of the image that it has, 0 to 1; nothing while unknown
     double rate = 0;                ///< bytes a second: by its completed pieces or sent from here, whichever is more
     std::int64_t fetched = 0;       ///< bytes, by its own account
-    double seconds = 0;             ///< until it was complete or failed, or until now
+    double seconds = 0;             ///< until it was complete, failed or refused, or until now
     std::optional<std::chrono::system_clock::time_point> completed;
     std::chrono::system_clock::time_point seen;
     std::optional<double> stopped_seconds; ///< since it stopped

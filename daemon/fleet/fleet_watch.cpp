@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/log/logging.hpp"
+#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 
@@ -12,15 +13,19 @@ namespace {
 
 /// Requests for peers after a connection: it is not a peer before the handshake, which may take longer than one look.
 constexpr int looks_at_new = 3;
+/// Between two records of one image. The first change is saved at once.
+constexpr std::chrono::seconds save_interval{1};
 
 } // namespace
 
 fleet_watch::fleet_watch(boost::asio::io_context& context,
-                         std::function<void(std::string const&, peers_handler)> request_peers,
+                         std::function<void(std::string const&, peers_handler)> request_peers, fleet_store* store,
                          std::chrono::milliseconds look_interval)
     : m_request_peers(std::move(request_peers))
     , m_look_interval(look_interval)
+    , m_store(store)
     , m_timer(context)
+    , m_save_timer(context)
     , m_hooks(context) {}
 
 void fleet_watch::set_images(std::vector<image> const& images, std::size_t limit) {
@@ -44,6 +49,8 @@ void fleet_watch::set_images(std::vector<image> const& images, std::size_t limit
             at->second.now = each;
             at->second.hosts.set_settings(each.settings, limit, fleet::clock::now());
             after_change(at->second);
+        } else {
+            load(at->second);
         }
     }
 }
@@ -87,7 +94,69 @@ void fleet_watch::keep_looking() {
 void fleet_watch::stop() {
     m_stopped = true;
     m_timer.cancel();
+    m_save_timer.cancel();
     m_hooks.stop();
+    for (auto& [name, each] : m_followed) {
+        save(each);
+    }
+}
+
+void fleet_watch::load(followed& which) {
+    if (m_store == nullptr) {
+        return;
+    }
+    auto const& hash = which.now.hashes.front();
+    m_store->load(which.now.name, hash,
+                  [this, alive = std::weak_ptr(m_alive), name = which.now.name, hash](auto const& record) {
+                      if (!alive.expired()) {
+                          on_loaded(name, hash, record);
+                      }
+                  });
+}
+
+void fleet_watch::on_loaded(std::string const& name, info_hash const& hash, result<std::string> const& record) {
+    auto const at = m_followed.find(name);
+    if (at == m_followed.end() || at->second.now.hashes.front() != hash || at->second.restored) {
+        return;
+    }
+    auto& which = at->second;
+    which.restored = true;
+    auto failure = record ? std::string() : record.error().message;
+    if (record && !record->empty()) {
+        auto const restored = which.hosts.restore(*record, fleet::clock::now(), std::chrono::system_clock::now());
+        failure = restored ? "" : m_store->file_of(name, hash) + ": " + restored.error().message;
+        if (auto const complete = which.hosts.complete(); complete > 0) {
+            log_info({name, {}, {}}, format_count(complete, "host") + " complete before the restart");
+        }
+    }
+    if (!failure.empty()) {
+        log_warning({name, {}, {}}, "cannot restore the counts of hosts: " + failure);
+    }
+    after_change(which);
+}
+
+void fleet_watch::save(followed& which) {
+    if (m_store == nullptr || !which.restored || !which.unsaved) {
+        return;
+    }
+    auto const now = fleet::clock::now();
+    if (!m_stopped && which.saved != fleet::clock::time_point::min() && now - which.saved < save_interval) {
+        if (!std::exchange(m_save_armed, true)) {
+            m_save_timer.expires_after(save_interval);
+            m_save_timer.async_wait([this](boost::system::error_code const& ec) {
+                if (!ec) {
+                    m_save_armed = false;
+                    for (auto& [name, each] : m_followed) {
+                        save(each);
+                    }
+                }
+            });
+        }
+        return;
+    }
+    which.unsaved = false;
+    which.saved = now;
+    m_store->save(which.now.name, which.now.hashes.front(), which.hosts.record(now, std::chrono::system_clock::now()));
 }
 
 fleet const* fleet_watch::find(std::string const& name) const {
@@ -141,6 +210,8 @@ void fleet_watch::after_change(followed& which) {
     for (auto const& line : which.hosts.take_lines()) {
         log(line.level, {which.now.name, {}, line.peer}, line.text);
     }
+    which.unsaved = which.hosts.take_changed() || which.unsaved;
+    save(which);
     if (which.hosts.take_completed() && !which.now.settings.on_complete.empty() && !m_stopped) {
         run_hook(which);
     }

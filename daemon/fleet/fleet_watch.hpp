@@ -14,6 +14,7 @@
 #include "config/settings.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/fleet.hpp"
+#include "daemon/fleet/fleet_store.hpp"
 #include "daemon/fleet/hook.hpp"
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/tracker.hpp"
@@ -40,9 +41,10 @@ public:
     using peers_handler = std::function<void(std::vector<peer_status> const&)>;
 
     /// \param request_peers passes the peers of the image of that name to the handler, on the main thread, or never.
+    /// \param store keeps the fleets over a restart; may be null. It outlives this object.
     /// \param look_interval the time between two requests for peers while a host is in progress.
     fleet_watch(boost::asio::io_context& context, std::function<void(std::string const&, peers_handler)> request_peers,
-                std::chrono::milliseconds look_interval = std::chrono::seconds(3));
+                fleet_store* store = nullptr, std::chrono::milliseconds look_interval = std::chrono::seconds(3));
 
     /// Sets the images to follow. Those that stay keep their hosts, whatever else changes.
     /// \param limit the number of hosts that are kept for each.
@@ -66,6 +68,9 @@ private:
         image now;
         fleet hosts;
         std::size_t connected = 0; ///< peers at the last look
+        bool restored = false;     ///< its record was read: it may be replaced
+        bool unsaved = false;      ///< its record has changed since it was saved
+        fleet::clock::time_point saved = fleet::clock::time_point::min();
     };
 
     [[nodiscard]] followed* find_hash(info_hash const& hash);
@@ -73,16 +78,22 @@ private:
     void arm();
     void on_timer();
     void after_change(followed& which);
+    void load(followed& which);
+    void on_loaded(std::string const& name, info_hash const& hash, result<std::string> const& record);
+    void save(followed& which);
     void run_hook(followed const& which);
 
     std::function<void(std::string const&, peers_handler)> m_request_peers;
     std::map<std::string, followed> m_followed; ///< by name
     std::chrono::milliseconds const m_look_interval;
+    fleet_store* m_store;
     boost::asio::steady_timer m_timer;
+    boost::asio::steady_timer m_save_timer;
     hook_runner m_hooks;
     std::shared_ptr<int> m_alive = std::make_shared<int>(); ///< expires with this object, for peers that arrive later
     int m_looks = 0;                                        ///< still to be made, even if no host is in progress
     bool m_armed = false;
+    bool m_save_armed = false;
     bool m_stopped = false;
 };
 

@@ -38,14 +38,17 @@ char const* to_string(host_report::outcome_kind outcome) noexcept {
         return "durable";
     case host_report::outcome_kind::failed:
         return "failed";
+    case host_report::outcome_kind::refused:
+        return "refused";
     }
     return "unknown";
 }
 
 std::string to_query(host_report const& report, info_hash const& hash) {
-    auto text = fmt::format("info_hash={}&port={}&state={}&age={}&taken={}&bytes={}", percent_encoded(hash.bytes()),
-                            report.host.port(), to_string(report.outcome), report.age.count(), report.taken.count(),
-                            report.bytes);
+    auto const refused = report.outcome == host_report::outcome_kind::refused;
+    auto text = fmt::format("info_hash={}&port={}&state={}{}&age={}&taken={}&bytes={}", percent_encoded(hash.bytes()),
+                            report.host.port(), refused ? "failed" : to_string(report.outcome),
+                            refused ? "&refused=1" : "", report.age.count(), report.taken.count(), report.bytes);
     if (!report.reason.empty()) {
         text += "&reason=" + percent_encoded(std::string_view(report.reason).substr(0, longest_reason));
     }
@@ -63,6 +66,8 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
         report.outcome = outcome::durable;
     } else if (state != to_string(outcome::failed)) {
         return refuse("state is not verified, durable or failed");
+    } else if (query.find("refused") == "1") {
+        report.outcome = outcome::refused;
     }
     auto const port = query.number("port");
     if (!port || *port > std::numeric_limits<std::uint16_t>::max()) {

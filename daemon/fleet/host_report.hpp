@@ -17,16 +17,18 @@ namespace seedbed {
 /// A Seedbed target's report on its disk. BitTorrent has no message for that: a tracker's "completed" means only that
 /// every piece was received. It is sent to the image's trackers, beside their announce URL as scrape is (BEP 48): "GET
 /// /report?info_hash=...&port=...&state=verified&age=...&taken=...&bytes=...", with the 20 bytes of the info-hash
-/// percent-encoded, the port on which the target listens for peers, times in milliseconds, and reason=... of a failure.
+/// percent-encoded, the port on which the target listens for peers, times in milliseconds, and reason=... of a
+/// failure. Earlier versions do not know "refused": it is sent as state=failed&refused=1.
 struct host_report {
     enum class outcome_kind : std::uint8_t {
         verified, ///< flushed, read back and hashed
         durable,  ///< flushed; not read back, by the target's configuration
-        failed
+        failed,
+        refused ///< by a guard of the target: nothing was written
     };
     boost::asio::ip::tcp::endpoint host; ///< its address, and the port on which it listens for peers
     outcome_kind outcome = outcome_kind::failed;
-    std::string reason;                 ///< of a failure, one line
+    std::string reason;                 ///< of a failure or a refusal, one line
     std::chrono::milliseconds age{0};   ///< of the outcome: a report is repeated
     std::chrono::milliseconds taken{0}; ///< from the start of the deployment to its outcome
     std::int64_t bytes = 0;             ///< fetched

@@ -113,6 +113,8 @@ public:
     /// connected or expected stay. \return null if there is no room.
     [[nodiscard]] known_host* add(address const& where, std::uint16_t port, clock::time_point now);
 
+    /// Without effect if the host has as many as are kept.
+    void add_address(known_host& which, address const& where);
     void set_id(known_host& which, std::string id);
     void set_phase(known_host& which, host_phase phase);
     void stop(known_host& which, clock::time_point at);
@@ -143,7 +145,6 @@ private:
     };
 
     void claim(address const& where, known_host& of);
-    void add_address(known_host& which, address const& where);
     [[nodiscard]] bool make_room(clock::time_point now);
     [[nodiscard]] bool make_room_at(site& where);
     void erase(known_host& which);

@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
 
 namespace seedbed {
 
@@ -23,11 +25,18 @@ enum class failure_kind : std::uint8_t {
     content   ///< seed: the device differs from the torrent
 };
 
+/// Where the outcome of a deployment is reported.
+struct report_address {
+    seedbed::info_hash info_hash;
+    std::vector<std::string> announce_urls; ///< of the torrent
+};
+
 /// Why an image failed.
 struct image_failure {
     failure_kind kind = failure_kind::none;
-    std::string reason;                     ///< one line
-    std::optional<device_guard> guard = {}; ///< the one that refused the device
+    std::string reason;                           ///< one line
+    std::optional<device_guard> guard = {};       ///< the one that refused the device
+    std::optional<report_address> report_to = {}; ///< of a refused device, whose torrent is loaded
 };
 
 /// The failure that an error of the device is.

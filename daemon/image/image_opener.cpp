@@ -8,6 +8,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "daemon/swarm/torrent_trackers.hpp"
 #include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
@@ -26,9 +27,8 @@ bool has_direct_io(served_image& image) {
     return raw && raw->direct >= 0;
 }
 
-tl::unexpected<image_failure> open_failure(failure_kind kind, std::string reason,
-                                           std::optional<device_guard> guard = {}) {
-    return tl::unexpected(image_failure{kind, std::move(reason), guard});
+tl::unexpected<image_failure> open_failure(failure_kind kind, std::string reason) {
+    return tl::unexpected(image_failure{kind, std::move(reason)});
 }
 
 } // namespace
@@ -67,7 +67,8 @@ result<opened_image, image_failure> image_opener::open() const {
                              (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
     auto device = services.open_device(settings.device, requirements);
     if (!device) {
-        return open_failure(failure_kind::guard, device.error().message, device.error().guard);
+        return tl::unexpected(image_failure{failure_kind::guard, device.error().message, device.error().guard,
+                                            report_address{torrent->info_hash, announce_urls(*torrent)}});
     }
     auto made = services.shared->make_image(std::move(*torrent), std::move(*device), profile);
     if (!made) {

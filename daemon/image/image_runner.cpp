@@ -86,6 +86,7 @@ void image_runner::on_opened(result<opened_image, image_failure> const& outcome)
         if (m_state == image_state::closing) {
             on_device_closed();
         } else {
+            report_refusal(outcome.error());
             fail(outcome.error());
         }
         return;
@@ -108,6 +109,18 @@ void image_runner::on_opened(result<opened_image, image_failure> const& outcome)
         m_run = std::make_unique<seed_run>(self, outcome->identity);
     }
     m_run->begin();
+}
+
+void image_runner::report_refusal(image_failure const& why) {
+    if (m_services.reports == nullptr || m_settings.mode != image_mode::deploy || !why.report_to) {
+        return;
+    }
+    host_report report;
+    report.outcome = host_report::outcome_kind::refused;
+    report.reason = why.reason;
+    auto urls = why.report_to->announce_urls;
+    urls.insert(urls.end(), m_settings.trackers.begin(), m_settings.trackers.end());
+    m_services.reports->send(m_settings.name, why.report_to->info_hash, urls, {}, report);
 }
 
 torrent_spec image_runner::make_spec() const {

@@ -109,6 +109,8 @@ private:
     void fail(image_failure const& why) override;
 
     void on_opened(result<opened_image, image_failure> const& outcome);
+    /// Reports a deployment whose device was refused.
+    void report_refusal(image_failure const& why);
     void set_state(image_state next);
     void leave_swarm();
     /// The image has left the swarm: flushes what was written unless it failed,

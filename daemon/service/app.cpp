@@ -38,7 +38,10 @@ app::app(std::filesystem::path config_file, bool required, settings const& initi
                  arm_progress_timer();
                  m_fleets.wake();
              })
-    , m_fleets(m_node.main(), [this](auto const& image, auto handler) { request_peers(image, std::move(handler)); })
+    , m_fleet_store(m_node.main(), m_node.setup(), state_folder(initial.resume.folder))
+    , m_fleets(
+          m_node.main(), [this](auto const& image, auto handler) { request_peers(image, std::move(handler)); },
+          &m_fleet_store)
     , m_tracker(m_node.main(), own_peer_id_prefix(),
                 {[this](auto const& said, auto patience) { m_fleets.on_announce(said, patience); },
                  [this](auto const& hash, auto const& report) { return m_fleets.on_report(hash, report); }})

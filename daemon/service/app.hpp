@@ -10,6 +10,7 @@
 
 #include "config/load.hpp"
 #include "config/settings.hpp"
+#include "daemon/fleet/fleet_store.hpp"
 #include "daemon/fleet/fleet_watch.hpp"
 #include "daemon/fleet/tracker_service.hpp"
 #include "daemon/service/exit_code.hpp"
@@ -89,6 +90,7 @@ private:
 
     node m_node;
     service_notify m_notify;
+    fleet_store m_fleet_store;
     fleet_watch m_fleets;
     tracker_service m_tracker;
     image_set m_images;

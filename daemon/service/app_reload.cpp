@@ -167,6 +167,7 @@ void app::apply_services(reload_plan const& plan) {
     }
     if (plan.resume) {
         m_node.apply_checkpoint_folder();
+        m_fleet_store.set_folder(state_folder(in_force.resume.folder));
         for (auto const& [name, job] : m_images) {
             job->apply_resume();
         }

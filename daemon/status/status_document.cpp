@@ -73,6 +73,7 @@ json to_json(fleet_status const& fleet) {
                      {"complete", fleet.complete},
                      {"verified", fleet.count(host_state::verified)},
                      {"failed", fleet.count(host_state::failed)},
+                     {"refused", fleet.count(host_state::refused)},
                      {"missing", fleet.missing},
                      {"not_seen", fleet.not_seen},
                      {"deployed", fleet.deployed},

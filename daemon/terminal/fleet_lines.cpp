@@ -34,7 +34,8 @@ std::vector<straggler> fleet_stragglers(status_snapshot::image const& image, boo
         behind.push_back({fleet_progress(image), ""}); // its row in the table shows its own disk
     }
     for (auto const* host : image.fleet->stragglers()) {
-        if (host->state == host_state::failed || !connected.contains(host->address)) {
+        auto const ended = host->state == host_state::failed || host->state == host_state::refused;
+        if (ended || !connected.contains(host->address)) {
             behind.push_back({printable(host->name), printable(describe(*host))});
         }
     }

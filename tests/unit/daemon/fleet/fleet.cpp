@@ -566,6 +566,122 @@ TEST_CASE("fleet: the number of hosts is limited, and complete hosts are kept", 
     CHECK(f.subject.stragglers(5, f.now) == "10.0.0.18 99% at 0 B/s, 10.0.0.19 99% at 0 B/s, 47 not seen");
 }
 
+TEST_CASE("fleet: a refused host is named with its reason", "[fleet]") {
+    fixture f(expect(lines{"10.0.0.1"}));
+    f.report(1, outcome::refused, "/dev/sda: too small");
+    CHECK(f.said() == lines{"10.0.0.1 refused: /dev/sda: too small"});
+    CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 refused: /dev/sda: too small");
+    CHECK(f.subject.status(f.now, {}).hosts.at(0).state == host_state::refused);
+    f.report(1, outcome::refused, "/dev/sda: too small", 60s); // repeated
+    CHECK(f.said().empty());
+    f.report(1, outcome::verified);
+    CHECK(f.subject.complete() == 1);
+}
+
+TEST_CASE("fleet: a record restores the round after a restart", "[fleet]") {
+    auto const wall = std::chrono::system_clock::from_time_t(1'800'000'000);
+    fixture before(expect(4));
+    before.announce(1, 1000, event::started, "-SB0100-abcdef-");
+    before.announce(2, 1000, event::started);
+    before.announce(3, 1000, event::started);
+    CHECK_FALSE(before.subject.take_changed());
+    before.now += 60s;
+    before.report(1, outcome::verified);
+    CHECK(before.subject.take_changed());
+    CHECK_FALSE(before.subject.take_changed());
+    before.report(4, outcome::refused, "too small");
+    before.announce(2, 0, event::completed);
+    before.report(5, outcome::failed, "write \xff");
+    auto const record = before.subject.record(before.now, wall);
+
+    fixture after(expect(4));
+    after.now = fleet::clock::time_point(10s); // another boot of the machine
+    REQUIRE(after.subject.restore(record, after.now, wall + 30s));
+    auto const told = after.subject.status(after.now, wall + 30s);
+    CHECK(told.complete == 2);
+    CHECK(told.missing == 0); // 1, 2, 4 and 5
+    CHECK(told.started == wall - 60s);
+    REQUIRE(told.hosts.size() == 4);
+    CHECK(told.hosts[0].state == host_state::verified);
+    CHECK(told.hosts[0].completed == wall);
+    CHECK(told.hosts[0].seconds == 60);
+    CHECK(told.hosts[0].fetched == 7);
+    CHECK(told.hosts[1].state == host_state::pieces);
+    CHECK(told.hosts[2].state == host_state::refused);
+    CHECK(told.hosts[3].state == host_state::failed);
+    CHECK(after.said().empty());
+    after.report(1, outcome::verified, "", 90s); // it repeats its report
+    after.announce(1, 0, event::none, "-SB0100-abcdef-");
+    CHECK(after.said().empty());
+    after.report(3, outcome::verified);
+    after.report(4, outcome::verified);
+    CHECK(after.said().back() == "deployment complete: 4/4 in 1m30s");
+    CHECK(after.subject.take_completed());
+}
+
+TEST_CASE("fleet: a deployment that was complete before a restart is not completed again", "[fleet]") {
+    auto const wall = std::chrono::system_clock::from_time_t(1'800'000'000);
+    fixture before(expect(1));
+    before.announce(1, 1000, event::started, "-SB0100-");
+    before.report(1, outcome::verified);
+    fixture after(expect(1));
+    after.now += 24h;
+    REQUIRE(after.subject.restore(before.subject.record(before.now, wall), after.now, wall + 24h));
+    CHECK_FALSE(after.subject.take_completed());
+    after.report(1, outcome::verified, "", 86400s);
+    CHECK_FALSE(after.subject.take_completed());
+    CHECK(after.said().empty());
+    after.announce(1, 1000, event::started, "-SB0100-new");
+    CHECK(after.said() == lines{"new round: 10.0.0.1 has started"});
+    fixture later(expect(1));
+    later.now += 48h;
+    REQUIRE(later.subject.restore(after.subject.record(after.now, wall + 24h), later.now, wall + 48h));
+    later.report(1, outcome::verified, "", std::chrono::seconds(48h)); // of the first round
+    CHECK(later.subject.complete() == 0);
+    fixture other(expect(2)); // the configuration was changed in between
+    REQUIRE(other.subject.restore(before.subject.record(before.now, wall), other.now, wall));
+    other.report(2, outcome::verified);
+    CHECK(other.subject.take_completed());
+}
+
+TEST_CASE("fleet: what is heard before the record is read counts more", "[fleet]") {
+    auto const wall = std::chrono::system_clock::from_time_t(1'800'000'000);
+    fixture before(expect(2));
+    before.report(1, outcome::verified);
+    before.report(2, outcome::verified);
+    fixture after(expect(2));
+    after.announce(1, 1000, event::started, "-SB0100-new");
+    REQUIRE(after.subject.restore(before.subject.record(before.now, wall), after.now, wall));
+    CHECK(after.subject.complete() == 1);
+    CHECK_FALSE(after.subject.take_completed());
+}
+
+TEST_CASE("fleet: a damaged record is refused, and its good part is used", "[fleet]") {
+    auto const restore = [](std::string const& record, std::size_t complete) {
+        fixture f(expect(3));
+        auto const outcome = f.subject.restore(record, f.now, std::chrono::system_clock::from_time_t(1'800'000'000));
+        CHECK(f.subject.complete() == complete);
+        return outcome ? "" : outcome.error().message;
+    };
+    std::string const host = R"({"addresses":["10.0.0.1"],"port":6881,"state":"verified","started":1,"ended":2})";
+    CHECK(restore(R"({"format":1,"hosts":[)" + host + "]}", 1).empty());
+    for (std::string const damaged :
+         {"", "[]", "{", "{}", R"({"format":2,"hosts":[]})", R"({"format":1,"hosts":{}})"}) {
+        CHECK(restore(damaged, 0) == "damaged, or of another version");
+    }
+    for (std::string const damaged :
+         {"1", "{}", R"({"addresses":["10.0.0.2"],"port":6881,"state":"verified","started":1.1e104,"ended":2})",
+          R"({"addresses":["10.0.0.2"],"port":18446744073709551615,"state":"verified","started":1,"ended":2})",
+          R"({"addresses":["nowhere"],"port":6881,"state":"verified","started":1,"ended":2})",
+          R"({"addresses":["10.0.0.2"],"port":6881,"state":"fetching","started":1,"ended":2})"}) {
+        if (damaged.find("18446744073709551615") == std::string::npos) {
+            CHECK(restore(R"({"format":1,"hosts":[)" + damaged + "," + host + "]}", 1) == "1 host damaged");
+        } else {
+            CHECK(restore(R"({"format":1,"hosts":[)" + damaged + "," + host + "]}", 2).empty());
+        }
+    }
+}
+
 TEST_CASE("fleet: the document describes the round", "[fleet]") {
     fixture f(expect(lines{"10.0.0.1"}));
     f.announce(1, 1000, event::started, "-SB0100-");

@@ -10,9 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "core/foundation/worker_pool.hpp"
+#include "daemon/fleet/fleet_store.hpp"
 #include "daemon/log/logging.hpp"
 #include "support/endpoints.hpp"
 #include "support/temp_dir.hpp"
@@ -63,7 +66,7 @@ struct fixture {
                 asked.push_back(name);
                 call(peers);
             },
-            5ms);
+            nullptr, 5ms);
     }
     fixture(fixture const&) = delete;
     fixture& operator=(fixture const&) = delete;
@@ -318,7 +321,8 @@ TEST_CASE("fleet watch: peers that arrive after its end are ignored") {
     std::vector<fleet_watch::peers_handler> pending;
     std::optional<fleet_watch> subject;
     subject.emplace(
-        context, [&](std::string const&, fleet_watch::peers_handler call) { pending.push_back(std::move(call)); }, 1ms);
+        context, [&](std::string const&, fleet_watch::peers_handler call) { pending.push_back(std::move(call)); },
+        nullptr, 1ms);
     auto in_swarm = image_of(expect(1));
     in_swarm.in_swarm = true;
     subject->set_images({in_swarm}, 100);
@@ -330,4 +334,77 @@ TEST_CASE("fleet watch: peers that arrive after its end are ignored") {
     CHECK(subject->find("sda1") == nullptr);
     subject.reset();
     pending[1]({peer_status{}});
+}
+
+TEST_CASE("fleet watch: counts survive a restart, and a hook that has run does not run again") {
+    temp_dir folder;
+    recording_hook hook;
+    auto wanted = expect(2);
+    wanted.on_complete = hook.command();
+    auto const report = [](fleet_watch& watch, int host) {
+        host_report said;
+        said.host = {boost::asio::ip::make_address("10.0.0." + std::to_string(host)), 6881};
+        said.outcome = host_report::outcome_kind::verified;
+        CHECK(watch.on_report(served, said));
+    };
+    for (int run = 1; run <= 3; ++run) {
+        fixture f;
+        auto const work = boost::asio::make_work_guard(f.context);
+        worker_pool workers("test", 1);
+        fleet_store store(f.context, workers, folder.path().string());
+        f.subject.emplace(
+            f.context, [](auto const&, auto const&) {}, &store);
+        f.follow({image_of(wanted)});
+        auto const before = static_cast<std::size_t>(run - 1);
+        auto const line = std::to_string(before) + (before == 1 ? " host" : " hosts") + " complete before the restart";
+        bool read = false;
+        store.load("other", served, [&read](auto const&) { read = true; }); // after the image's
+        CHECK(f.await([&read] { return read; }));
+        CHECK(f.count("sda1: " + line) == (before == 0 ? 0 : 1));
+        CHECK(f.subject->find("sda1")->complete() == before);
+        if (run <= 2) {
+            report(*f.subject, run);
+        }
+        CHECK(f.await([&] { return run == 1 || hook.runs() == 1; }));
+        CHECK(f.count("deployment complete") == (run == 2 ? 1 : 0));
+        f.subject->stop();
+        f.subject.reset();
+    }
+    CHECK(hook.runs() == 1);
+}
+
+TEST_CASE("fleet watch: a damaged record is logged with its file, and replaced at the next change") {
+    temp_dir folder;
+    fixture f;
+    auto const work = boost::asio::make_work_guard(f.context);
+    worker_pool workers("test", 1);
+    fleet_store store(f.context, workers, folder.path().string());
+    std::ofstream(store.file_of("sda1", served)) << "{";
+    f.subject.emplace(
+        f.context, [](auto const&, auto const&) {}, &store);
+    f.follow({image_of(expect(2))});
+    f.deploy(1);
+    CHECK(
+        f.await([&] { return f.count("cannot restore the counts of hosts: " + store.file_of("sda1", served)) == 1; }));
+    f.subject->stop();
+    result<std::string> saved;
+    store.load("sda1", served, [&saved](auto const& record) { saved = record; });
+    CHECK(f.await([&] { return saved && saved->find("10.0.0.1") != std::string::npos; }));
+}
+
+TEST_CASE("fleet watch: a folder that cannot be written is logged once") {
+    temp_dir folder;
+    fixture f;
+    worker_pool workers("test", 1);
+    std::ofstream(folder / "file") << "x";
+    fleet_store store(f.context, workers, (folder / "file").string());
+    f.subject.emplace(
+        f.context, [](auto const&, auto const&) {}, &store);
+    f.follow({image_of(expect(2))});
+    auto const work = boost::asio::make_work_guard(f.context);
+    store.save("a", served, "x");
+    store.save("b", served, "x");
+    store.load("c", served, [&f](auto const&) { f.logged.emplace_back("read"); }); // after the others
+    CHECK(f.await([&] { return f.count("read") == 1; }));
+    CHECK(f.count("the counts of hosts will not survive a restart") == 1);
 }

@@ -62,6 +62,18 @@ TEST_CASE("host_report: foreign input does no harm", "[host_report]") {
     CHECK(odd->taken == 0s);
 }
 
+TEST_CASE("host_report: earlier servers read a refusal as a failure", "[host_report]") {
+    host_report sent;
+    sent.outcome = host_report::outcome_kind::refused;
+    sent.reason = "too small";
+    auto const text = to_query(sent, info_hash::from_bytes(std::string(20, 'h')).value());
+    CHECK(query_string::parse("/report?" + text)->find("state") == "failed");
+    auto const got = read(text);
+    REQUIRE(got);
+    CHECK(got->outcome == host_report::outcome_kind::refused);
+    CHECK(got->reason == "too small");
+}
+
 TEST_CASE("host_report: its URL is next to the announce URL", "[host_report]") {
     CHECK(where("http://192.0.2.1:6969/announce") == "192.0.2.1:6969 /report");
     CHECK(where("http://[2001:db8::1]:6969/a/announce?key=1") == "[2001:db8::1]:6969 /a/report");

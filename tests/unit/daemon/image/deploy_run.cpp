@@ -324,6 +324,24 @@ TEST_CASE("a failure of the last flush is reported at the end") {
     CHECK_FALSE(image.saved());
 }
 
+TEST_CASE("a deployment whose device is refused reports that, a seed does not") {
+    for (auto const mode : {image_mode::deploy, image_mode::seed}) {
+        image_fixture image(mode);
+        image.wanted.trackers = {"http://other/announce"};
+        image.wanted.size = 4096;
+        image.start();
+        image.run_until(failed);
+        REQUIRE(image.reports.sent.size() == (mode == image_mode::deploy ? 1 : 0));
+        if (mode == image_mode::deploy) {
+            auto const& sent = image.reports.sent[0];
+            CHECK(sent.report.outcome == host_report::outcome_kind::refused);
+            CHECK(sent.report.reason == image.job->status().failure);
+            CHECK(std::ranges::find(sent.urls, "http://other/announce") != sent.urls.end());
+        }
+        image.close();
+    }
+}
+
 TEST_CASE("only deployments send reports; only images with a fleet announce the port for reports") {
     SECTION("deploy") {
         image_fixture image(image_mode::deploy);

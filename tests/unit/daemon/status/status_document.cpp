@@ -72,6 +72,7 @@ TEST_CASE("status document: the hosts of an image") {
     CHECK(fleet["complete"] == 1);
     CHECK(fleet["verified"] == 1);
     CHECK(fleet["failed"] == 1);
+    CHECK(fleet["refused"] == 0);
     CHECK(fleet["missing"] == 1);
     CHECK(fleet["not_seen"] == json::array());
     CHECK(fleet["deployed"] == false);

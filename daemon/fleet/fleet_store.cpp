@@ -1,0 +1,134 @@
+#include "daemon/fleet/fleet_store.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+
+#include "core/foundation/save_file.hpp"
+#include "core/foundation/unique_fd.hpp"
+#include "daemon/log/logging.hpp"
+
+namespace seedbed {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Of a million hosts.
+constexpr std::size_t largest_record = 256U << 20;
+constexpr std::size_t longest_image_name = 64;
+
+bool is_safe_in_file_name(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+result<std::string> read_record(std::string const& path) {
+    unique_fd const fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) {
+        return errno == ENOENT || errno == ENOTDIR ? result<std::string>("") : tl::unexpected(errno_error(path, errno));
+    }
+    std::string text;
+    std::string buffer(64 << 10, '\0');
+    while (true) {
+        auto const count = ::read(fd.get(), buffer.data(), buffer.size());
+        if (count < 0 && errno != EINTR) {
+            return tl::unexpected(errno_error(path, errno));
+        }
+        if (count == 0) {
+            return text;
+        }
+        text.append(buffer, 0, count > 0 ? static_cast<std::size_t>(count) : 0);
+        if (text.size() > largest_record) {
+            return tl::unexpected(error{path + ": too large"});
+        }
+    }
+}
+
+result<void> write_record(fs::path const& path, std::string const& text) {
+    std::error_code failed;
+    fs::create_directories(path.parent_path(), failed);
+    if (failed) {
+        return tl::unexpected(errno_error(path.parent_path().string(), failed.value()));
+    }
+    return save_file(path, text, true, 0600);
+}
+
+} // namespace
+
+/// Shared with the jobs.
+struct fleet_store::shared {
+    std::mutex write_mutex;                     ///< one file is written at a time
+    std::mutex mutex;                           ///< guards the members below
+    std::map<std::string, std::string> waiting; ///< records to be written, by file
+    std::set<std::string> warned;               ///< folders that could not be written
+
+    void write(std::string const& file) {
+        std::scoped_lock const writing(write_mutex);
+        std::string record;
+        {
+            std::scoped_lock const lock(mutex);
+            auto const at = waiting.find(file);
+            if (at == waiting.end()) {
+                return; // written by an earlier job
+            }
+            record = std::move(at->second);
+            waiting.erase(at);
+        }
+        auto const written = write_record(file, record);
+        if (written) {
+            return;
+        }
+        std::unique_lock lock(mutex);
+        auto const first = warned.insert(fs::path(file).parent_path().string()).second;
+        lock.unlock();
+        if (first) {
+            log_warning({}, written.error().message + ": the counts of hosts will not survive a restart");
+        }
+    }
+};
+
+fleet_store::fleet_store(boost::asio::io_context& main, worker_pool& workers, std::string folder)
+    : m_main(main)
+    , m_workers(workers)
+    , m_folder(std::move(folder))
+    , m_shared(std::make_shared<shared>()) {}
+
+void fleet_store::set_folder(std::string folder) {
+    m_folder = std::move(folder);
+}
+
+std::string fleet_store::file_of(std::string const& image, info_hash const& hash) const {
+    auto name = image.substr(0, longest_image_name);
+    std::ranges::replace_if(
+        name, [](char c) { return !is_safe_in_file_name(c); }, '_');
+    return (fs::path(m_folder) / (name + "-" + hash.to_hex() + ".fleet")).string();
+}
+
+void fleet_store::save(std::string const& image, info_hash const& hash, std::string record) {
+    auto file = file_of(image, hash);
+    {
+        std::scoped_lock const lock(m_shared->mutex);
+        m_shared->waiting[file] = std::move(record);
+    }
+    m_workers.submit([shared = m_shared, file = std::move(file)] { shared->write(file); });
+}
+
+void fleet_store::load(std::string const& image, info_hash const& hash,
+                       std::function<void(result<std::string> const&)> receive) {
+    m_workers.submit([&main = m_main, file = file_of(image, hash), receive = std::move(receive)] {
+        boost::asio::post(main, [record = read_record(file), receive] { receive(record); });
+    });
+}
+
+} // namespace seedbed

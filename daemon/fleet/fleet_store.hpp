@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+
+#include "core/foundation/error.hpp"
+#include "core/foundation/info_hash.hpp"
+#include "core/foundation/worker_pool.hpp"
+
+namespace seedbed {
+
+/// Keeps the records of fleets (fleet::record()) in the state folder, one file per image, so that a restart of the
+/// daemon loses no count. A file is always whole: a new one is written under another name, flushed, and then replaces
+/// the old one.
+///
+/// Threads: confined to the main thread; workers read and write. Jobs under way may end after this object.
+class fleet_store {
+public:
+    /// \param main runs the receivers. \param workers and \p main outlive the jobs.
+    fleet_store(boost::asio::io_context& main, worker_pool& workers, std::string folder);
+
+    /// Uses another folder from now on. The files in the old one stay there.
+    void set_folder(std::string folder);
+
+    /// Saves a record. If several wait to be written, the last one counts. The first failure in a folder is logged.
+    void save(std::string const& image, info_hash const& hash, std::string record);
+    /// Calls \p receive on the main thread, never from within load(): with the record, an empty one if there is no
+    /// file, or an error that names the file.
+    void load(std::string const& image, info_hash const& hash, std::function<void(result<std::string> const&)> receive);
+
+    /// The file of an image's record.
+    [[nodiscard]] std::string file_of(std::string const& image, info_hash const& hash) const;
+
+private:
+    struct shared;
+    boost::asio::io_context& m_main;
+    worker_pool& m_workers;
+    std::string m_folder;
+    std::shared_ptr<shared> m_shared;
+};
+
+} // namespace seedbed

@@ -1,0 +1,24 @@
+#include "daemon/service/refusal.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include "daemon/fleet/report_sender.hpp"
+#include "daemon/swarm/torrent_trackers.hpp"
+
+namespace seedbed {
+
+void report_refusal(image_settings const& image, image_torrent const& torrent, network_settings const& network,
+                    std::string const& reason) {
+    boost::asio::io_context context{1};
+    report_sender sender(context, [&network] { return network.listen; });
+    auto urls = announce_urls(torrent);
+    urls.insert(urls.end(), image.trackers.begin(), image.trackers.end());
+    host_report report;
+    report.outcome = host_report::outcome_kind::refused;
+    report.reason = reason;
+    sender.send(image.name, torrent.info_hash, urls, {}, report);
+    sender.forget(image.name); // ends each attempt after report_timing::last
+    context.run();
+}
+
+} // namespace seedbed
