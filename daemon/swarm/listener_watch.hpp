@@ -28,6 +28,7 @@ public:
     void failed(ip_endpoint const& address, std::string const& cause, std::vector<ip_endpoint> const& configured);
     /// All addresses were tried. Later calls have no effect.
     void settle();
+    [[nodiscard]] bool settled() const noexcept { return m_settled; }
 
 private:
     std::function<void(result<void>)> m_handler;

@@ -200,7 +200,39 @@ void session_core::on(lt::listen_failed_alert const& alert) {
         return; // uTP is off, but libtorrent opens its sockets all the same
     }
     ip_endpoint const address{to_ip_address(alert.address), static_cast<std::uint16_t>(alert.port)};
+    if (listeners.settled() && is_exhaustion(alert.error)) {
+        pause_accepting(address, alert.error.message());
+        return;
+    }
     listeners.failed(address, alert.error.message(), own.network.listen);
+}
+
+void session_core::pause_accepting(ip_endpoint const& address, std::string const& cause) {
+    if (!session || !accepts.begin()) {
+        return;
+    }
+    if (accepts.is_news(std::chrono::steady_clock::now())) {
+        log_warning({}, "cannot accept peers on " + to_string(address) + ": " + cause + "; trying again every second");
+    }
+    lt::settings_pack closed;
+    closed.set_str(lt::settings_pack::listen_interfaces, "");
+    session->apply_settings(std::move(closed));
+    accept_timer.expires_after(accept_pause::length);
+    accept_timer.async_wait([weak = weak_from_this()](boost::system::error_code const& ec) {
+        if (auto const self = weak.lock(); self && !ec) {
+            self->resume_accepting();
+        }
+    });
+}
+
+void session_core::resume_accepting() {
+    accepts.end();
+    if (!session) {
+        return;
+    }
+    lt::settings_pack pack;
+    set_network_settings(pack, own.network); // also the limit of connections, which libtorrent has lowered
+    session->apply_settings(std::move(pack));
 }
 
 void session_core::on(lt::listen_succeeded_alert const& alert) {

@@ -6,11 +6,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <libtorrent/add_torrent_params.hpp>
 #include <libtorrent/alert.hpp>
 #include <libtorrent/fwd.hpp>
@@ -19,6 +21,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/foundation/thread_confinement.hpp"
+#include "daemon/swarm/accept_pause.hpp"
 #include "daemon/swarm/listener_watch.hpp"
 #include "daemon/swarm/session_options.hpp"
 #include "daemon/swarm/session_torrent.hpp"
@@ -90,6 +93,9 @@ struct session_core : std::enable_shared_from_this<session_core> {
     void on(libtorrent::alerts_dropped_alert const& alert);
     void share_send_buffers(std::int64_t peers);
     void choose_reconnect_time();
+    /// Closes the listening sockets for a while.
+    void pause_accepting(ip_endpoint const& address, std::string const& cause);
+    void resume_accepting();
 
     [[nodiscard]] session_torrent* find(id which);
     [[nodiscard]] session_torrent* find(libtorrent::torrent_handle const& handle);
@@ -105,6 +111,8 @@ struct session_core : std::enable_shared_from_this<session_core> {
     std::chrono::steady_clock::time_point last_pong = std::chrono::steady_clock::now();
     std::vector<std::function<void()>> pings; ///< called at the next pong
     listener_watch listeners;
+    accept_pause accepts;
+    boost::asio::steady_timer accept_timer{main};
 
     int send_buffer = 0;        ///< bytes per peer, as set last; 0: not set yet
     bool stats_asked = false;   ///< since the last peer connected

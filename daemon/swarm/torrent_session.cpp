@@ -183,6 +183,7 @@ std::function<void()> torrent_session::shut_down() {
     m_core->thread.check();
     auto const session = std::exchange(m_core->session, nullptr);
     session->set_alert_notify({});
+    m_core->accept_timer.cancel();
     // While the proxy lives, the session's destructor does not wait for the network thread; the proxy's does.
     auto const proxy = std::make_shared<std::optional<lt::session_proxy>>(session->abort());
     return [proxy] { proxy->reset(); };
