@@ -12,17 +12,16 @@ image_device::image_device(image_torrent torrent, std::unique_ptr<block_device> 
     : m_torrent(std::move(torrent))
     , m_device(std::move(device)) {}
 
-std::int64_t image_device::device_offset(std::int64_t stream_offset) const {
+std::int64_t image_device::device_offset(torrent_offset at) const {
     std::int64_t offset = 0;
-    m_torrent.extents.for_each_slice(stream_offset, 1, [&](extent const& slice) {
-        offset = slice.device_offset == extent::padding ? 0 : slice.device_offset;
-    });
+    m_torrent.extents.for_each_slice(
+        at, 1, [&](extent const& slice) { offset = slice.device_offset == extent::padding ? 0 : slice.device_offset; });
     return offset;
 }
 
 std::int32_t image_device::piece_size(std::int32_t piece) const noexcept {
     auto const begin = stream_offset(piece, 0);
-    auto const left = m_torrent.extents.total_size() - begin;
+    auto const left = m_torrent.extents.total_size() - begin.value();
     return static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 0, m_torrent.piece_length));
 }
 
@@ -34,11 +33,11 @@ namespace {
 
 /// Visits the slices of a range as (extent, bytes of the buffer), until \p transfer fails.
 template <class Byte, class Transfer>
-result<void, io_error> for_each_part(extent_map const& extents, std::int64_t stream_offset, std::span<Byte> buffer,
+result<void, io_error> for_each_part(extent_map const& extents, torrent_offset begin, std::span<Byte> buffer,
                                      Transfer const& transfer) {
     result<void, io_error> outcome;
     std::size_t done = 0;
-    extents.for_each_slice(stream_offset, static_cast<std::int64_t>(buffer.size()), [&](extent const& slice) {
+    extents.for_each_slice(begin, static_cast<std::int64_t>(buffer.size()), [&](extent const& slice) {
         auto const part = buffer.subspan(done, static_cast<std::size_t>(slice.length));
         done += part.size();
         if (outcome) {
@@ -50,8 +49,8 @@ result<void, io_error> for_each_part(extent_map const& extents, std::int64_t str
 
 } // namespace
 
-result<void, io_error> image_device::read_medium(std::int64_t stream_offset, std::span<std::byte> target) {
-    return for_each_part(m_torrent.extents, stream_offset, target,
+result<void, io_error> image_device::read_medium(torrent_offset begin, std::span<std::byte> target) {
+    return for_each_part(m_torrent.extents, begin, target,
                          [this](extent const& slice, std::span<std::byte> part) -> result<void, io_error> {
                              if (slice.device_offset == extent::padding) {
                                  std::ranges::fill(part, std::byte{0});

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "core/device/block_device.hpp"
+#include "core/foundation/strong.hpp"
 #include "core/image/image_torrent.hpp"
 
 namespace seedbed {
@@ -34,19 +35,19 @@ public:
     // --- layout
 
     /// Offset in the stream of a piece's byte.
-    [[nodiscard]] std::int64_t stream_offset(std::int32_t piece, std::int32_t offset) const noexcept {
-        return std::int64_t{piece} * m_torrent.piece_length + offset;
+    [[nodiscard]] torrent_offset stream_offset(std::int32_t piece, std::int32_t offset) const noexcept {
+        return torrent_offset{std::int64_t{piece} * m_torrent.piece_length + offset};
     }
     /// Bytes of the stream in a piece.
     [[nodiscard]] std::int32_t piece_size(std::int32_t piece) const noexcept;
     [[nodiscard]] std::int32_t blocks_in_piece(std::int32_t piece) const noexcept;
     /// Where the stream's byte lies on the device, in bytes; 0 for padding.
-    [[nodiscard]] std::int64_t device_offset(std::int64_t stream_offset) const;
+    [[nodiscard]] std::int64_t device_offset(torrent_offset at) const;
 
     // --- transfers that block
 
     /// Reads from the medium, past the page cache, to verify what is on it; padding reads as zeros.
-    [[nodiscard]] result<void, io_error> read_medium(std::int64_t stream_offset, std::span<std::byte> target);
+    [[nodiscard]] result<void, io_error> read_medium(torrent_offset begin, std::span<std::byte> target);
     /// Makes the written data durable. An error fails the image; every later flush of a failed image fails.
     [[nodiscard]] result<void, io_error> flush();
 

@@ -27,12 +27,12 @@ public:
         , m_buffer(static_cast<std::byte*>(::operator new(buffer_size, buffer_alignment))) {}
 
     /// Throws std::bad_alloc, and has not begun then.
-    void start(image_io& io, std::int64_t stream_offset, std::int64_t length) {
+    void start(image_io& io, torrent_offset begin, std::int64_t length) {
         clear();
         auto& image = io.image();
-        set_position(image.device_offset(stream_offset));
+        set_position(image.device_offset(begin));
         auto* memory = m_buffer.get();
-        image.torrent().extents.for_each_slice(stream_offset, length, [&](extent const& slice) {
+        image.torrent().extents.for_each_slice(begin, length, [&](extent const& slice) {
             auto const size = static_cast<std::size_t>(slice.length);
             if (slice.device_offset == extent::padding) {
                 std::fill_n(memory, size, std::byte{0});

@@ -126,6 +126,6 @@ using block_in_piece = strong_index<struct block_row>;
 /// A place on a device.
 using device_offset = strong_offset<struct device_place>;
 /// A place in a torrent's stream of bytes: its files, or extents, joined in order.
-using stream_offset = strong_offset<struct stream_place>;
+using torrent_offset = strong_offset<struct torrent_place>;
 
 } // namespace seedbed

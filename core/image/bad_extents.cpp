@@ -8,7 +8,7 @@ std::vector<bad_extent> find_bad_extents(image_torrent const& torrent, std::vect
     block_layout const layout(byte_count{torrent.extents.total_size()}, byte_count{torrent.piece_length});
     std::vector<bad_extent> found;
     for (auto const piece : pieces) {
-        auto const begin = layout.begin_of(piece_index{piece}).value();
+        auto const begin = layout.begin_of(piece_index{piece});
         auto const length = layout.piece_size(piece_index{piece}).value();
         torrent.extents.for_each_slice(begin, length, [&](extent const& slice) {
             if (slice.device_offset == extent::padding) {

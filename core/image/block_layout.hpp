@@ -75,7 +75,7 @@ public:
         return m_total_size / m_piece_length + (m_total_size % m_piece_length > byte_count{} ? 1 : 0);
     }
     [[nodiscard]] constexpr byte_count piece_size(piece_index piece) const noexcept {
-        return std::clamp(m_total_size - (begin_of(piece) - stream_offset{}), byte_count{}, m_piece_length);
+        return std::clamp(m_total_size - (begin_of(piece) - torrent_offset{}), byte_count{}, m_piece_length);
     }
     [[nodiscard]] constexpr std::int32_t block_count(piece_index piece) const noexcept {
         return blocks_for(piece_size(piece));
@@ -86,22 +86,22 @@ public:
         return std::clamp(piece_size(at.piece) - seedbed::begin_of(at.block), byte_count{}, byte_count{block_size});
     }
 
-    [[nodiscard]] constexpr stream_offset begin_of(piece_index piece) const noexcept {
-        return stream_offset{} + piece.value() * m_piece_length;
+    [[nodiscard]] constexpr torrent_offset begin_of(piece_index piece) const noexcept {
+        return torrent_offset{} + piece.value() * m_piece_length;
     }
-    [[nodiscard]] constexpr stream_offset begin_of(block_position at) const noexcept {
+    [[nodiscard]] constexpr torrent_offset begin_of(block_position at) const noexcept {
         return begin_of(at.piece) + seedbed::begin_of(at.block);
     }
 
     /// \param at less than total_size() from the start.
-    [[nodiscard]] constexpr piece_index piece_at(stream_offset at) const noexcept {
-        return piece_index{static_cast<std::int32_t>((at - stream_offset{}) / m_piece_length)};
+    [[nodiscard]] constexpr piece_index piece_at(torrent_offset at) const noexcept {
+        return piece_index{static_cast<std::int32_t>((at - torrent_offset{}) / m_piece_length)};
     }
-    [[nodiscard]] constexpr block_position block_at(stream_offset at) const noexcept {
+    [[nodiscard]] constexpr block_position block_at(torrent_offset at) const noexcept {
         return {piece_at(at), seedbed::block_at(at % m_piece_length)};
     }
     /// The pieces that hold any of \p length bytes from \p begin on, all of which must be within total_size().
-    [[nodiscard]] constexpr piece_range pieces_of(stream_offset begin, byte_count length) const noexcept {
+    [[nodiscard]] constexpr piece_range pieces_of(torrent_offset begin, byte_count length) const noexcept {
         auto const first = piece_at(begin);
         return {first, length > byte_count{} ? piece_at(begin + length - byte_count{1}) + 1 : first};
     }

@@ -20,7 +20,7 @@ tl::unexpected<error> refuse(std::size_t index, extent const& e, std::string con
 
 result<extent_map> extent_map::make(std::vector<extent> extents) {
     extent_map map;
-    map.m_stream_offsets.reserve(extents.size());
+    map.m_begins.reserve(extents.size());
     bool on_device = false;
     std::int64_t last_offset = 0;
     for (std::size_t i = 0; i < extents.size(); ++i) {
@@ -31,7 +31,7 @@ result<extent_map> extent_map::make(std::vector<extent> extents) {
         if (e.length > max_offset - map.m_total_size) {
             return refuse(i, e, "makes the image larger than 63 bits can express");
         }
-        map.m_stream_offsets.push_back(map.m_total_size);
+        map.m_begins.push_back(torrent_offset{map.m_total_size});
         map.m_total_size += e.length;
         if (e.device_offset == extent::padding) {
             continue;
@@ -60,10 +60,10 @@ result<extent_map> extent_map::make(std::vector<extent> extents) {
     return map;
 }
 
-std::size_t extent_map::find(std::int64_t stream_offset) const noexcept {
+std::size_t extent_map::find(torrent_offset at) const noexcept {
     // The first extent starts at 0, so upper_bound() never returns begin().
-    auto const after = std::upper_bound(m_stream_offsets.begin(), m_stream_offsets.end(), stream_offset);
-    return static_cast<std::size_t>(after - m_stream_offsets.begin()) - 1;
+    auto const after = std::upper_bound(m_begins.begin(), m_begins.end(), at);
+    return static_cast<std::size_t>(after - m_begins.begin()) - 1;
 }
 
 } // namespace seedbed

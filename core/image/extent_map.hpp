@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/foundation/error.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -34,18 +35,18 @@ public:
     [[nodiscard]] std::int64_t device_end() const noexcept { return m_device_end; }
     [[nodiscard]] std::vector<extent> const& extents() const noexcept { return m_extents; }
 
-    /// Calls \p visit(extent const& slice) for each run of the device that the bytes [stream_offset, stream_offset +
-    /// length) of the stream consist of, in order. The range must lie within the stream. O(log extents) to find the
-    /// first; no allocation.
+    /// Calls \p visit(extent const& slice) for each run of the device that the bytes [\p begin, \p begin + \p length)
+    /// of the stream consist of, in order. The range must lie within the stream. O(log extents) to find the first; no
+    /// allocation.
     template <class Visitor>
-    void for_each_slice(std::int64_t stream_offset, std::int64_t length, Visitor&& visit) const {
-        auto index = find(stream_offset);
+    void for_each_slice(torrent_offset begin, std::int64_t length, Visitor&& visit) const {
+        auto index = find(begin);
         while (length > 0) {
             extent const& whole = m_extents[index];
-            auto const skip = stream_offset - m_stream_offsets[index];
+            auto const skip = (begin - m_begins[index]).value();
             auto const part = whole.length - skip < length ? whole.length - skip : length;
             visit(extent{whole.device_offset == extent::padding ? extent::padding : whole.device_offset + skip, part});
-            stream_offset += part;
+            begin += byte_count{part};
             length -= part;
             ++index;
         }
@@ -53,10 +54,10 @@ public:
 
 private:
     extent_map() = default;
-    [[nodiscard]] std::size_t find(std::int64_t stream_offset) const noexcept;
+    [[nodiscard]] std::size_t find(torrent_offset at) const noexcept;
 
     std::vector<extent> m_extents;
-    std::vector<std::int64_t> m_stream_offsets; ///< of each extent's first byte
+    std::vector<torrent_offset> m_begins; ///< of the extents, in the stream
     std::int64_t m_total_size = 0;
     std::int64_t m_device_end = 0;
 };

@@ -86,13 +86,13 @@ public:
     }
 
     [[nodiscard]] result<std::optional<std::vector<sha1_digest>>, io_error> run() {
-        advise(0, 0, POSIX_FADV_SEQUENTIAL);
+        advise({}, 0, POSIX_FADV_SEQUENTIAL);
         for (std::int64_t at = 0; at < m_extents.total_size(); at += m_unit) {
             auto* const next = wait_for_unit();
             if (next == nullptr) {
                 break;
             }
-            next->start(at, std::min(m_unit, m_extents.total_size() - at));
+            next->start(torrent_offset{at}, std::min(m_unit, m_extents.total_size() - at));
         }
         wait_for_all();
         std::scoped_lock const lock(m_mutex);
@@ -115,11 +115,11 @@ private:
             : io_job(direction::read)
             , m_owner(owner) {}
 
-        void set(std::int64_t stream_offset, std::byte* memory, std::int64_t length) {
-            m_stream_offset = stream_offset;
+        void set(torrent_offset begin, std::byte* memory, std::int64_t length) {
+            m_begin = begin;
             m_memory = memory;
             m_length = length;
-            m_owner.owner().m_extents.for_each_slice(stream_offset, 1,
+            m_owner.owner().m_extents.for_each_slice(begin, 1,
                                                      [this](extent const& e) { set_position(e.device_offset); });
         }
         void prepare() override {
@@ -129,7 +129,7 @@ private:
                 return;
             }
             auto* to = m_memory;
-            all.m_extents.for_each_slice(m_stream_offset, m_length, [&](extent const& e) {
+            all.m_extents.for_each_slice(m_begin, m_length, [&](extent const& e) {
                 add(e.device_offset, to, static_cast<std::size_t>(e.length));
                 to += e.length;
             });
@@ -138,7 +138,7 @@ private:
 
     private:
         unit& m_owner;
-        std::int64_t m_stream_offset = 0;
+        torrent_offset m_begin;
         std::byte* m_memory = nullptr;
         std::int64_t m_length = 0;
     };
@@ -152,10 +152,10 @@ private:
 
         [[nodiscard]] hashing& owner() const noexcept { return m_hashing; }
 
-        void start(std::int64_t stream_offset, std::int64_t length) {
-            m_stream_offset = stream_offset;
+        void start(torrent_offset begin, std::int64_t length) {
+            m_begin = begin;
             m_length = length;
-            m_hashing.advise(stream_offset, length, POSIX_FADV_WILLNEED);
+            m_hashing.advise(begin, length, POSIX_FADV_WILLNEED);
             auto const count = static_cast<std::size_t>((length - 1) / m_hashing.m_request + 1);
             while (m_requests.size() < count) {
                 m_requests.push_back(std::make_unique<request>(*this));
@@ -164,7 +164,7 @@ private:
             std::int64_t at = 0;
             for (std::size_t i = 0; i < count; ++i) {
                 auto const part = std::min(m_hashing.m_request, length - at);
-                m_requests[i]->set(stream_offset + at, m_memory + at, part);
+                m_requests[i]->set(begin + byte_count{at}, m_memory + at, part);
                 at += part;
                 m_hashing.m_queue->submit(m_requests[i].get()); // all may have ended when this returns
             }
@@ -183,9 +183,9 @@ private:
         template <class Call>
         void for_each_piece(Call const& call) const {
             auto const& layout = m_hashing.m_layout;
-            auto const pieces = layout.pieces_of(stream_offset{m_stream_offset}, byte_count{m_length});
+            auto const pieces = layout.pieces_of(m_begin, byte_count{m_length});
             for (auto piece = pieces.begin; piece < pieces.end; ++piece) {
-                auto const within = layout.begin_of(piece).value() - m_stream_offset;
+                auto const within = (layout.begin_of(piece) - m_begin).value();
                 auto const length = layout.piece_size(piece).value();
                 call(static_cast<std::size_t>(piece.value()),
                      std::span<std::byte const>(m_memory + within, static_cast<std::size_t>(length)));
@@ -195,7 +195,7 @@ private:
     private:
         hashing& m_hashing;
         std::byte* const m_memory;
-        std::int64_t m_stream_offset = 0;
+        torrent_offset m_begin;
         std::int64_t m_length = 0;
         std::vector<std::unique_ptr<request>> m_requests;
         std::atomic<int> m_left{0}; ///< requests that have not ended
@@ -283,7 +283,7 @@ private:
     }
 
     /// Tells the kernel what will be read through the page cache. Only a hint.
-    void advise(std::int64_t stream_offset, std::int64_t length, int advice) const {
+    void advise(torrent_offset begin, std::int64_t length, int advice) const {
         if (m_cached < 0) {
             return;
         }
@@ -291,7 +291,7 @@ private:
             static_cast<void>(::posix_fadvise(m_cached, 0, 0, advice));
             return;
         }
-        m_extents.for_each_slice(stream_offset, length, [&](extent const& e) {
+        m_extents.for_each_slice(begin, length, [&](extent const& e) {
             static_cast<void>(::posix_fadvise(m_cached, e.device_offset, e.length, advice));
         });
     }

@@ -276,5 +276,5 @@ TEST_CASE("a session that ends makes waiting blocks leave") {
         storage.reset();
         session.io.reset(); // waits for the write
     }
-    CHECK(image.stream(0, block_size) == pattern(block_size, 5));
+    CHECK(image.stream({}, block_size) == pattern(block_size, 5));
 }

@@ -183,8 +183,8 @@ void test_image::set_threads(int threads) const {
     served->set_profile(profile);
 }
 
-void test_image::put(std::int64_t stream_offset, std::span<std::byte const> data) const {
-    for (auto const& slice : slices(stream_offset, static_cast<std::int64_t>(data.size()))) {
+void test_image::put(torrent_offset begin, std::span<std::byte const> data) const {
+    for (auto const& slice : slices(begin, static_cast<std::int64_t>(data.size()))) {
         auto const part = data.first(static_cast<std::size_t>(slice.length));
         if (slice.device_offset != extent::padding) {
             REQUIRE(device->write(slice.device_offset, part));
@@ -249,19 +249,19 @@ void eventually(std::function<bool()> const& condition) {
     }
 }
 
-std::vector<extent> test_image::slices(std::int64_t stream_offset, std::int64_t length) const {
+std::vector<extent> test_image::slices(torrent_offset begin, std::int64_t length) const {
     std::vector<extent> found;
-    storage->torrent().extents.for_each_slice(stream_offset, length, [&found](extent const& e) { found.push_back(e); });
+    storage->torrent().extents.for_each_slice(begin, length, [&found](extent const& e) { found.push_back(e); });
     return found;
 }
 
 bytes test_image::stream() const {
-    return stream(0, storage->torrent().extents.total_size());
+    return stream({}, storage->torrent().extents.total_size());
 }
 
-bytes test_image::stream(std::int64_t offset, std::int64_t length) const {
+bytes test_image::stream(torrent_offset begin, std::int64_t length) const {
     bytes joined;
-    for (auto const& slice : slices(offset, length)) {
+    for (auto const& slice : slices(begin, length)) {
         auto const part = slice.device_offset == extent::padding ? bytes(static_cast<std::size_t>(slice.length))
                                                                  : device->contents(slice.device_offset, slice.length);
         joined.insert(joined.end(), part.begin(), part.end());
@@ -285,9 +285,9 @@ image_plan test_image::with_padding(torrent_kind kind) {
     return plan;
 }
 
-bytes without_padding(test_image const& image, std::int64_t stream_offset, bytes data) {
+bytes without_padding(test_image const& image, torrent_offset begin, bytes data) {
     std::size_t at = 0;
-    for (auto const& slice : image.slices(stream_offset, static_cast<std::int64_t>(data.size()))) {
+    for (auto const& slice : image.slices(begin, static_cast<std::int64_t>(data.size()))) {
         auto const part = std::span(data).subspan(at, static_cast<std::size_t>(slice.length));
         if (slice.device_offset == extent::padding) {
             std::ranges::fill(part, std::byte{0});
@@ -299,7 +299,7 @@ bytes without_padding(test_image const& image, std::int64_t stream_offset, bytes
 
 bool gaps_untouched(test_image const& image) {
     auto now = image.device->contents(0, image.device->size());
-    for (auto const& slice : image.slices(0, image.storage->torrent().extents.total_size())) {
+    for (auto const& slice : image.slices({}, image.storage->torrent().extents.total_size())) {
         if (slice.device_offset != extent::padding) {
             std::copy_n(image.initial.begin() + slice.device_offset, slice.length, now.begin() + slice.device_offset);
         }

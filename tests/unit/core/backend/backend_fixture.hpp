@@ -85,10 +85,10 @@ struct test_image {
 
     /// The torrent's stream as the device holds it; padding is zeros.
     [[nodiscard]] bytes stream() const;
-    [[nodiscard]] bytes stream(std::int64_t offset, std::int64_t length) const;
-    [[nodiscard]] std::vector<extent> slices(std::int64_t stream_offset, std::int64_t length) const;
+    [[nodiscard]] bytes stream(torrent_offset begin, std::int64_t length) const;
+    [[nodiscard]] std::vector<extent> slices(torrent_offset begin, std::int64_t length) const;
     /// Writes to the device, past the engine, without padding. The data is not durable.
-    void put(std::int64_t stream_offset, std::span<std::byte const> data) const;
+    void put(torrent_offset begin, std::span<std::byte const> data) const;
     [[nodiscard]] image_io& io() const { return served->io(); }
     [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
     [[nodiscard]] std::int32_t piece_size(int piece) const { return storage->piece_size(piece); }
@@ -110,8 +110,8 @@ struct test_image {
     [[nodiscard]] static image_plan with_padding(torrent_kind kind);
 };
 
-/// \p data, with zeros for the padding of the stream from \p stream_offset on.
-[[nodiscard]] bytes without_padding(test_image const& image, std::int64_t stream_offset, bytes data);
+/// \p data, with zeros for the padding of the stream from \p begin on.
+[[nodiscard]] bytes without_padding(test_image const& image, torrent_offset begin, bytes data);
 /// Whether the device is unchanged outside the extents.
 [[nodiscard]] bool gaps_untouched(test_image const& image);
 

@@ -68,7 +68,7 @@ TEST_CASE("after an abort writes still reach the device, and jobs that have not 
         auto const releaser = release_when_waiting(held, 1);
         t.session.io->abort(true);
         // All workers finish before the first handler runs.
-        CHECK(t.image.stream(64 * kib, block_size) == t.block(1, 0, 8));
+        CHECK(t.image.stream(torrent_offset{64 * kib}, block_size) == t.block(1, 0, 8));
         CHECK_FALSE(begun->done());
     } else {
         t.session.io->abort(false);
@@ -84,7 +84,7 @@ TEST_CASE("after an abort writes still reach the device, and jobs that have not 
     CHECK(aborted(hash_behind));
     CHECK(write_behind->ok());
     CHECK(t.piece(2) != t.piece(1));
-    CHECK(t.image.stream(128 * kib, block_size) == t.block(2, 0, 9));
+    CHECK(t.image.stream(torrent_offset{128 * kib}, block_size) == t.block(2, 0, 9));
     CHECK(fence->order == 4);
     CHECK(t.image.device->overlaps() == 0);
 
@@ -113,7 +113,7 @@ TEST_CASE("a session may be destroyed with jobs outstanding: its writes complete
     auto const last = session.stop(storage);
     storage.reset();
     session.io.reset();
-    CHECK(image.stream(64 * kib, block_size) == data); // its writes were not dropped
+    CHECK(image.stream(torrent_offset{64 * kib}, block_size) == data); // its writes were not dropped
     session.poll();
     CHECK(fence->calls == 0);
     CHECK(last->calls == 0);
@@ -165,12 +165,12 @@ TEST_CASE("the backend outlives its sessions") {
         auto const storage = session.add(image);
         auto const read = session.read(storage, 1, 0, block_size);
         session.run_all();
-        CHECK(read->data == image.stream(64 * kib, block_size));
+        CHECK(read->data == image.stream(torrent_offset{64 * kib}, block_size));
         auto const write = session.write(storage, 1, 0, pattern(block_size, round));
         session.run_all();
         CHECK(write->ok());
     }
-    CHECK(image.stream(64 * kib, block_size) == pattern(block_size, 2));
+    CHECK(image.stream(torrent_offset{64 * kib}, block_size) == pattern(block_size, 2));
 }
 
 TEST_CASE("an image that was removed serves the torrents that have it, and no new one") {
@@ -390,7 +390,7 @@ TEST_CASE("each session's handlers run on its own context, even if its write wai
     t.first.run_all();
     CHECK(a->ok());
     CHECK(c->ok());
-    CHECK(t.image.stream(64 * kib, block_size) == pattern(block_size, 3));
+    CHECK(t.image.stream(torrent_offset{64 * kib}, block_size) == pattern(block_size, 3));
     CHECK(t.image.device->overlaps() == 0);
     CHECK(t.image.device->accesses(operation::write).size() == 2); // the newest one replaced the second
     CHECK(t.first.counter(lt::counters::num_blocks_written) == 2);
@@ -409,7 +409,7 @@ TEST_CASE("a session's destructor waits for its write that waits for another ses
         auto const releaser = release_when_waiting(held, 1);
         t.second.io.reset();
     }
-    CHECK(t.image.stream(64 * kib, block_size) == pattern(block_size, 2));
+    CHECK(t.image.stream(torrent_offset{64 * kib}, block_size) == pattern(block_size, 2));
     t.first.run_all();
     CHECK(a->ok());
     CHECK(b->calls == 0);

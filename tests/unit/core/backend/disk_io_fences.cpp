@@ -70,7 +70,7 @@ TEST_CASE("a fence waits for all earlier jobs and holds all later ones") {
     t.session.poll();
     CHECK_FALSE(fence->done());
     // The later jobs are all for the last piece, which follows all other pieces on the device.
-    auto const last_piece = t.image.slices(192 * kib, 1).front().device_offset;
+    auto const last_piece = t.image.slices(torrent_offset{192 * kib}, 1).front().device_offset;
     auto const began = [&] {
         return std::ranges::any_of(t.image.device->accesses(),
                                    [last_piece](auto const& access) { return access.offset >= last_piece; });
@@ -120,7 +120,7 @@ TEST_CASE("a block that is written again while it is in flight leaves because of
     t.session.stop(t.storage);
     held.release();
     t.session.run_all();
-    CHECK(t.image.stream(0, block_size) == t.block(0, 0, 2));
+    CHECK(t.image.stream({}, block_size) == t.block(0, 0, 2));
     CHECK(t.session.all_ended_well());
 }
 

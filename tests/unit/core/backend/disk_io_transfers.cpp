@@ -172,7 +172,8 @@ TEST_CASE("two writes of a block reach the device in the order of posting") {
     CHECK(std::ranges::is_sorted(writes, {}, [](auto const& w) { return w->order; }));
     CHECK(std::ranges::all_of(writes, [](auto const& w) { return w->ok(); }));
     // The writes between the first and the last were obsolete when the first had been written.
-    auto const parts = t.image.slices(128 * kib, block_size).size() * 2 + t.image.slices(144 * kib, block_size).size();
+    auto const parts = t.image.slices(torrent_offset{128 * kib}, block_size).size() * 2 +
+                       t.image.slices(torrent_offset{144 * kib}, block_size).size();
     CHECK(t.image.device->accesses(operation::write).size() == parts);
 }
 
@@ -316,7 +317,7 @@ TEST_CASE("padding is dropped when written and reads as zeros") {
     auto const first = t.session.read(t.storage, 0, 0, block_size);
     auto const second = t.session.read(t.storage, 0, block_size, block_size);
     t.session.run_all();
-    CHECK(first->data == without_padding(t.image, 0, noise));
+    CHECK(first->data == without_padding(t.image, {}, noise));
     CHECK(second->data == bytes(block_size));
     CHECK(t.image.storage->bytes_written() == 5000);
 }
@@ -388,7 +389,7 @@ TEST_CASE("the first error of a write fails every later one") {
     // The image still reads its content.
     auto const read = t.session.read(t.storage, 1, 0, block_size);
     t.session.run_all();
-    CHECK(read->data == t.image.stream(64 * kib, block_size)); // and not the failed write
+    CHECK(read->data == t.image.stream(torrent_offset{64 * kib}, block_size)); // and not the failed write
     CHECK(t.shared.shared->cache().dirty() == 0);
 }
 

@@ -15,8 +15,8 @@ TEST_CASE("pieces and offsets of the stream") {
     test_image const image(test_image::awkward());
     auto const& storage = *image.storage;
     std::int64_t const total = storage.torrent().extents.total_size();
-    CHECK(storage.stream_offset(0, 0) == 0);
-    CHECK(storage.stream_offset(2, 5) == 128 * kib + 5);
+    CHECK(storage.stream_offset(0, 0) == torrent_offset{});
+    CHECK(storage.stream_offset(2, 5) == torrent_offset{128 * kib + 5});
     CHECK(storage.piece_size(0) == 64 * kib);
     CHECK(storage.piece_size(image.pieces() - 1) == total - 192 * kib);
     CHECK(storage.piece_size(image.pieces()) == 0);
@@ -27,28 +27,28 @@ TEST_CASE("offsets of the stream beyond 32 bits") {
     image_plan plan;
     plan.extents = {{0, 512}};
     test_image const image(plan);
-    CHECK(image.storage->stream_offset(1 << 20, 1) == (std::int64_t{1} << 36) + 1);
+    CHECK(image.storage->stream_offset(1 << 20, 1) == torrent_offset{(std::int64_t{1} << 36) + 1});
 }
 
 TEST_CASE("the place on the device of bytes of the stream") {
     test_image const image(test_image::awkward());
-    CHECK(image.storage->device_offset(0) == 512);
-    CHECK(image.storage->device_offset(999) == 1511);
-    CHECK(image.storage->device_offset(1000) == 4096);
+    CHECK(image.storage->device_offset({}) == 512);
+    CHECK(image.storage->device_offset(torrent_offset{999}) == 1511);
+    CHECK(image.storage->device_offset(torrent_offset{1000}) == 4096);
     test_image const padded(test_image::with_padding(torrent_kind::v2));
-    CHECK(padded.storage->device_offset(64 * kib) == 16 * kib);
+    CHECK(padded.storage->device_offset(torrent_offset{64 * kib}) == 16 * kib);
 }
 
 TEST_CASE("read_medium() does not see data that has not been flushed") {
     test_image const image(test_image::awkward());
-    auto const before = image.stream(0, 5000);
+    auto const before = image.stream({}, 5000);
     auto const data = pattern(5000, 9);
-    image.put(0, data);
+    image.put({}, data);
     bytes buffer(5000);
-    REQUIRE(image.storage->read_medium(0, buffer));
+    REQUIRE(image.storage->read_medium({}, buffer));
     CHECK(buffer == before);
     REQUIRE(image.storage->flush());
-    REQUIRE(image.storage->read_medium(0, buffer));
+    REQUIRE(image.storage->read_medium({}, buffer));
     CHECK(buffer == data);
     CHECK(image.device->unflushed_bytes() == 0);
 }
@@ -56,7 +56,7 @@ TEST_CASE("read_medium() does not see data that has not been flushed") {
 TEST_CASE("padding is zeros on the medium, and is never touched") {
     test_image const image(test_image::with_padding(torrent_kind::v2));
     bytes buffer(block_size, std::byte{1});
-    REQUIRE(image.storage->read_medium(20 * kib, buffer));
+    REQUIRE(image.storage->read_medium(torrent_offset{20 * kib}, buffer));
     CHECK(buffer == bytes(block_size));
     CHECK(image.device->accesses().empty());
     CHECK(image.storage->bytes_read() == 0);
@@ -66,7 +66,7 @@ TEST_CASE("an error names its place on the device, and nothing after it is read"
     test_image const image(test_image::awkward());
     image.device->fail(operation::read_medium, EIO, 4096, 1);
     bytes buffer(60 * kib);
-    auto const read = image.storage->read_medium(0, buffer);
+    auto const read = image.storage->read_medium({}, buffer);
     REQUIRE_FALSE(read);
     CHECK(read.error().code == EIO);
     CHECK(read.error().offset == 4096);
@@ -95,7 +95,7 @@ TEST_CASE("a failed flush fails the image for good") {
     test_image const image(test_image::awkward());
     std::vector<io_error> reported;
     image.storage->set_error_handler([&reported](io_error const& e) { reported.push_back(e); });
-    image.put(0, pattern(100, 1));
+    image.put({}, pattern(100, 1));
     image.device->fail(operation::flush, EIO, 0, 0, 1);
     for (int i = 0; i < 2; ++i) {
         auto const flush = image.storage->flush();

@@ -227,7 +227,7 @@ TEST_CASE("a bad sector fails only its own block of the chunk") {
 
 TEST_CASE("a block is written while it is read: earlier reads get the old content, later ones the new") {
     io_test t(io_test::plan(block_size, std::chrono::milliseconds(0), 64 * kib));
-    auto const before = t.image.stream(0, block_size);
+    auto const before = t.image.stream({}, block_size);
     auto held = t.image.device->hold(operation::read);
     auto& early = t.read(0, 0);
     held.wait_until_waiting(1);
@@ -239,7 +239,7 @@ TEST_CASE("a block is written while it is read: earlier reads get the old conten
     t.sink.wait_for(early);
     early.block = {};
     CHECK(t.holds(t.read(0, 0), 0, 0)); // the old content did not replace the new one
-    CHECK(t.image.stream(0, block_size) == pattern(block_size, 9));
+    CHECK(t.image.stream({}, block_size) == pattern(block_size, 9));
     CHECK(t.shared.all_given_back());
 }
 
@@ -318,7 +318,7 @@ TEST_CASE("adjacent blocks leave in one write, across pieces and extents") {
             auto const part = pattern(block_size, i);
             expected.insert(expected.end(), part.begin(), part.end());
         }
-        CHECK(t.image.stream(0, 64 * kib) == expected);
+        CHECK(t.image.stream({}, 64 * kib) == expected);
     }
     SECTION("extents that follow one another on the device are one access") {
         plan.extents = {{4096, 10'000}, {14'096, 60'000}};
@@ -413,7 +413,7 @@ TEST_CASE("a shortage of memory makes the blocks of all images leave") {
     t.shared.shared->expedite();
     t.sink.wait_for(first);
     t.sink.wait_for(waiter);
-    CHECK(second.stream(0, block_size) == pattern(block_size, 7));
+    CHECK(second.stream({}, block_size) == pattern(block_size, 7));
 }
 
 TEST_CASE("without coalescing or without a delay, each block leaves at once") {
@@ -499,7 +499,7 @@ TEST_CASE("a block that is written again while it waits is written once, and all
         t.sink.wait_for(*each);
     }
     CHECK(t.writes().size() == 1);
-    CHECK(t.image.stream(block_size, block_size) == pattern(block_size, 3));
+    CHECK(t.image.stream(torrent_offset{block_size}, block_size) == pattern(block_size, 3));
     CHECK(written[0]->order < written[1]->order);
     CHECK(written[1]->order < written[2]->order);
 }
@@ -526,7 +526,7 @@ TEST_CASE("a block that is written again while it is in flight is written once m
     CHECK(first.order < second.order);
     CHECK(t.writes() == access_list{{operation::write, io_test::at(0, 1), 2 * block_size},
                                     {operation::write, io_test::at(0, 1), block_size}});
-    CHECK(t.image.stream(block_size, block_size) == pattern(block_size, 3));
+    CHECK(t.image.stream(torrent_offset{block_size}, block_size) == pattern(block_size, 3));
     CHECK(t.image.device->overlaps() == 0);
     CHECK(t.shared.all_given_back());
 }

@@ -114,7 +114,7 @@ TEST_CASE("any differing byte of the medium is found, even if the page cache is 
             CHECK_FALSE(outcome.ok());
             REQUIRE(outcome.pieces.size() == 1);
             auto const piece = outcome.pieces[0];
-            auto expected = t.image.slices(std::int64_t{piece} * torrent.piece_length, t.image.piece_size(piece));
+            auto expected = t.image.slices(t.image.storage->stream_offset(piece, 0), t.image.piece_size(piece));
             std::erase_if(expected, [](extent const& e) { return e.device_offset == extent::padding; });
             CHECK(outcome.differing == expected);
             CHECK(std::ranges::any_of(outcome.differing, [at](extent const& e) {
@@ -161,9 +161,9 @@ TEST_CASE("the content of a gap does not matter") {
 
 TEST_CASE("data that has not been flushed does not pass") {
     verifier_test t(test_image::awkward());
-    auto const right = t.image.stream(0, block_size);
+    auto const right = t.image.stream({}, block_size);
     t.image.device->set_contents(512, bytes(1000));
-    t.image.put(0, right);
+    t.image.put({}, right);
     CHECK(t.verify(1).pieces == std::vector<std::int32_t>{0});
     REQUIRE(t.image.storage->flush());
     CHECK(t.verify(1).ok());
@@ -172,7 +172,7 @@ TEST_CASE("data that has not been flushed does not pass") {
 TEST_CASE("a failed read is reported and ends the work") {
     verifier_test t(test_image::awkward());
     auto const parallel = GENERATE(1, 4);
-    auto const place = t.image.slices(64 * kib, 1).front().device_offset;
+    auto const place = t.image.slices(torrent_offset{64 * kib}, 1).front().device_offset;
     t.image.device->fail(operation::read_medium, EIO, place, 1);
     auto const& outcome = t.verify(parallel);
     CHECK_FALSE(outcome.ok());
@@ -246,7 +246,8 @@ TEST_CASE("one reader reads the disk once, whichever worker hashes") {
 
 TEST_CASE("a failed read ends the reader and the workers that wait for it") {
     verifier_test t(with_head(test_image::awkward(), true));
-    t.image.device->fail(operation::read_medium, EIO, t.image.slices(64 * kib, 1).front().device_offset, 1);
+    t.image.device->fail(operation::read_medium, EIO, t.image.slices(torrent_offset{64 * kib}, 1).front().device_offset,
+                         1);
     auto const& outcome = t.verify(4);
     REQUIRE(outcome.read_failed);
     CHECK(outcome.read_failed->code == EIO);

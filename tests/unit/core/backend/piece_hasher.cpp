@@ -128,7 +128,7 @@ TEST_CASE("block hashes alone read only up to the end of the file") {
     CHECK(image.storage->bytes_read() == chunk_bytes + 2 * block_size);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
         auto const at = static_cast<std::int64_t>(i) * block_size;
-        CHECK(blocks[i] == sha256_of(image.stream(at, std::min<std::int64_t>(block_size, size - at))));
+        CHECK(blocks[i] == sha256_of(image.stream(torrent_offset{at}, std::min<std::int64_t>(block_size, size - at))));
     }
 }
 
@@ -205,7 +205,7 @@ TEST_CASE("one block's hash") {
     auto& hasher = t.image.served->hasher();
     lt::sha256_hash digest;
     REQUIRE(hasher.hash_block(0, 1, 100, digest));
-    CHECK(digest == sha256_of(t.image.stream(block_size, 100)));
+    CHECK(digest == sha256_of(t.image.stream(torrent_offset{block_size}, 100)));
     auto held = t.image.device->hold(operation::write);
     t.write(0, block_size, 5);
     REQUIRE(hasher.hash_block(0, 1, block_size, digest));

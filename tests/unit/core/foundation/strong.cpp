@@ -56,14 +56,14 @@ static_assert(is_plain<piece_index, std::int32_t>);
 static_assert(is_plain<block_in_piece, std::int32_t>);
 static_assert(is_plain<byte_count, std::int64_t>);
 static_assert(is_plain<device_offset, std::int64_t>);
-static_assert(is_plain<stream_offset, std::int64_t>);
+static_assert(is_plain<torrent_offset, std::int64_t>);
 
 // Each is its own type.
 static_assert(apart<piece_index, block_in_piece> && !std::constructible_from<piece_index, block_in_piece>);
-static_assert(apart<device_offset, stream_offset> && !std::constructible_from<device_offset, stream_offset>);
+static_assert(apart<device_offset, torrent_offset> && !std::constructible_from<device_offset, torrent_offset>);
 static_assert(apart<device_offset, byte_count> && !std::constructible_from<device_offset, byte_count>);
 static_assert(!can_compare<piece_index, block_in_piece> && !can_compare<piece_index, std::int32_t>);
-static_assert(!can_compare<device_offset, stream_offset> && !can_compare<device_offset, byte_count>);
+static_assert(!can_compare<device_offset, torrent_offset> && !can_compare<device_offset, byte_count>);
 static_assert(!can_compare<byte_count, std::int64_t>);
 
 // An index can be incremented, but it is not a quantity.
@@ -79,7 +79,7 @@ static_assert(can_add<device_offset, byte_count> && can_subtract<device_offset, 
 static_assert(can_take_rest<device_offset, byte_count>);
 static_assert(!can_add<device_offset, device_offset> && !can_add<device_offset, std::int64_t>);
 static_assert(!can_add<byte_count, device_offset> && !can_subtract<byte_count, device_offset>);
-static_assert(!can_subtract<device_offset, stream_offset>);
+static_assert(!can_subtract<device_offset, torrent_offset>);
 static_assert(!can_multiply<device_offset, std::int64_t> && !can_divide<device_offset, std::int64_t>);
 static_assert(!can_count_on<device_offset>);
 static_assert(std::same_as<decltype(device_offset{} - device_offset{}), byte_count>);

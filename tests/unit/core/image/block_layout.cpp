@@ -38,9 +38,9 @@ void check_tiling(block_layout const& layout) {
             REQUIRE(layout.begin_of({piece, number}).value() == next);
             REQUIRE(length > byte_count{});
             REQUIRE(length <= byte_count{block_size});
-            REQUIRE(layout.block_at(stream_offset{next}) == block_position{piece, number});
+            REQUIRE(layout.block_at(torrent_offset{next}) == block_position{piece, number});
             next += length.value();
-            REQUIRE(layout.block_at(stream_offset{next - 1}) == block_position{piece, number});
+            REQUIRE(layout.block_at(torrent_offset{next - 1}) == block_position{piece, number});
             in_piece += length.value();
         }
         REQUIRE(layout.piece_size(piece).value() == in_piece);
@@ -79,11 +79,11 @@ TEST_CASE("if the piece length is not a multiple of a block, every piece ends wi
     CHECK(layout.piece_count() == 3);
     CHECK(layout.most_blocks() == 3);
     CHECK(layout.block_length(block(0, 2)) == byte_count{40'000 - 2 * block_size});
-    CHECK(layout.begin_of(block(1, 0)) == stream_offset{40'000});
-    CHECK(layout.begin_of(block(2, 1)) == stream_offset{80'000 + block_size});
+    CHECK(layout.begin_of(block(1, 0)) == torrent_offset{40'000});
+    CHECK(layout.begin_of(block(2, 1)) == torrent_offset{80'000 + block_size});
     CHECK(layout.block_length(block(2, 1)) == byte_count{20'001 - block_size});
-    CHECK(layout.block_at(stream_offset{39'999}) == block(0, 2));
-    CHECK(layout.block_at(stream_offset{40'000}) == block(1, 0));
+    CHECK(layout.block_at(torrent_offset{39'999}) == block(0, 2));
+    CHECK(layout.block_at(torrent_offset{40'000}) == block(1, 0));
     check_tiling(layout);
 }
 
@@ -103,7 +103,7 @@ TEST_CASE("a stream of no bytes has neither pieces nor blocks") {
     CHECK(layout.piece_size(piece_index{0}) == byte_count{});
     CHECK(layout.block_count(piece_index{0}) == 0);
     CHECK(layout.block_length(block(0, 0)) == byte_count{});
-    CHECK(layout.pieces_of(stream_offset{0}, byte_count{0}).size() == 0);
+    CHECK(layout.pieces_of(torrent_offset{0}, byte_count{0}).size() == 0);
 }
 
 TEST_CASE("pieces and blocks beyond the end have no bytes") {
@@ -120,12 +120,12 @@ TEST_CASE("a layout beyond 32 bits is exact") {
     block_layout const layout(byte_count{(10LL << 40) + 1}, 16 * mib);
     CHECK(layout.piece_count() == 655'361);
     auto const last = piece_index{655'360};
-    CHECK(layout.begin_of(last) == stream_offset{10LL << 40});
+    CHECK(layout.begin_of(last) == torrent_offset{10LL << 40});
     CHECK(layout.piece_size(last) == byte_count{1});
     CHECK(layout.piece_size(last - 1) == 16 * mib);
-    CHECK(layout.piece_at(stream_offset{10LL << 40}) == last);
-    CHECK(layout.block_at(stream_offset{(10LL << 40) - 1}) == block(655'359, 1023));
-    CHECK(layout.begin_of(block(655'359, 1023)) == stream_offset{(10LL << 40) - block_size});
+    CHECK(layout.piece_at(torrent_offset{10LL << 40}) == last);
+    CHECK(layout.block_at(torrent_offset{(10LL << 40) - 1}) == block(655'359, 1023));
+    CHECK(layout.begin_of(block(655'359, 1023)) == torrent_offset{(10LL << 40) - block_size});
     CHECK(block_layout(byte_count{(4LL << 30) + 5}, byte_count{1 << 30}).piece_size(piece_index{4}) == byte_count{5});
 }
 
@@ -153,9 +153,9 @@ TEST_CASE("the blocks that bytes of a piece touch") {
 
 TEST_CASE("the pieces that bytes of the stream touch") {
     block_layout const layout(3 * mib + byte_count{1}, mib);
-    CHECK(layout.pieces_of(stream_offset{0}, mib) == pieces(0, 1));
-    CHECK(layout.pieces_of(stream_offset{1}, mib) == pieces(0, 2));
-    CHECK(layout.pieces_of(stream_offset{0}, layout.total_size()) == pieces(0, 4));
-    CHECK(layout.pieces_of(stream_offset{(3 << 20) - 1}, byte_count{2}) == pieces(2, 4));
-    CHECK(layout.pieces_of(stream_offset{1 << 20}, byte_count{0}).size() == 0);
+    CHECK(layout.pieces_of(torrent_offset{0}, mib) == pieces(0, 1));
+    CHECK(layout.pieces_of(torrent_offset{1}, mib) == pieces(0, 2));
+    CHECK(layout.pieces_of(torrent_offset{0}, layout.total_size()) == pieces(0, 4));
+    CHECK(layout.pieces_of(torrent_offset{(3 << 20) - 1}, byte_count{2}) == pieces(2, 4));
+    CHECK(layout.pieces_of(torrent_offset{1 << 20}, byte_count{0}).size() == 0);
 }

@@ -28,7 +28,7 @@ std::string refusal(std::vector<extent> extents) {
 
 std::vector<extent> slices(extent_map const& map, std::int64_t offset, std::int64_t length) {
     std::vector<extent> found;
-    map.for_each_slice(offset, length, [&](extent const& slice) { found.push_back(slice); });
+    map.for_each_slice(torrent_offset{offset}, length, [&](extent const& slice) { found.push_back(slice); });
     return found;
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("slices agree with a model that knows every byte") {
             auto const length = draw(0, size - offset);
             CAPTURE(offset, length);
             std::vector<std::int64_t> bytes;
-            map.for_each_slice(offset, length, [&](extent const& slice) {
+            map.for_each_slice(torrent_offset{offset}, length, [&](extent const& slice) {
                 REQUIRE(slice.length > 0);
                 for (std::int64_t i = 0; i < slice.length; ++i) {
                     bytes.push_back(slice.device_offset == pad ? pad : slice.device_offset + i);

@@ -111,7 +111,7 @@ TEST_CASE("a torrent in the layout of EZIO and partclone") {
     CHECK(image.piece_count == 3);
     CHECK(image.extents.extents() == list{{0, 4490240}, {0x800400, 264192}, {0x1000400, 30 * mib}});
     list first_piece;
-    image.extents.for_each_slice(0, 16 * mib, [&](extent const& slice) { first_piece.push_back(slice); });
+    image.extents.for_each_slice({}, 16 * mib, [&](extent const& slice) { first_piece.push_back(slice); });
     CHECK(first_piece == list{{0, 4490240}, {0x800400, 264192}, {0x1000400, 16 * mib - 4490240 - 264192}});
 }
 

@@ -200,15 +200,16 @@ void image_fixture::put_piece(int piece) {
     auto const begin = std::int64_t{piece} * piece_length;
     auto rest = std::span(std::as_const(content)).subspan(static_cast<std::size_t>(begin));
     rest = rest.first(std::min<std::size_t>(piece_length, rest.size()));
-    image_extents().for_each_slice(begin, static_cast<std::int64_t>(rest.size()), [&](extent const& slice) {
-        auto const part = rest.first(static_cast<std::size_t>(slice.length));
-        if (m_device == nullptr) {
-            put_bytes(wanted.device, slice.device_offset, part);
-        } else if (!m_device->write(slice.device_offset, part)) {
-            throw std::runtime_error("cannot write to the fake device");
-        }
-        rest = rest.subspan(part.size());
-    });
+    image_extents().for_each_slice(torrent_offset{begin}, static_cast<std::int64_t>(rest.size()),
+                                   [&](extent const& slice) {
+                                       auto const part = rest.first(static_cast<std::size_t>(slice.length));
+                                       if (m_device == nullptr) {
+                                           put_bytes(wanted.device, slice.device_offset, part);
+                                       } else if (!m_device->write(slice.device_offset, part)) {
+                                           throw std::runtime_error("cannot write to the fake device");
+                                       }
+                                       rest = rest.subspan(part.size());
+                                   });
 }
 
 void image_fixture::damage_last_piece() const {
