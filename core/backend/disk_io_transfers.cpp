@@ -21,16 +21,18 @@ namespace lt = libtorrent;
 namespace {
 
 bool within_piece(served_image const& image, lt::peer_request const& request) {
-    auto const piece = static_cast<std::int32_t>(request.piece);
-    return piece >= 0 && piece < image.torrent().piece_count && request.start >= 0 && request.length > 0 &&
-           request.length <= block_size && request.length <= image.piece_size(piece) - request.start;
+    piece_index const piece{static_cast<std::int32_t>(request.piece)};
+    return piece.value() >= 0 && piece.value() < image.torrent().piece_count && request.start >= 0 &&
+           request.length > 0 && request.length <= block_size &&
+           request.length <= image.piece_size(piece) - request.start;
 }
 
 /// libtorrent writes whole blocks only; the cache relies on it.
 bool is_whole_block(served_image const& image, lt::peer_request const& request) {
     return within_piece(image, request) && request.start % block_size == 0 &&
            request.length ==
-               std::min(block_size, image.piece_size(static_cast<std::int32_t>(request.piece)) - request.start);
+               std::min(block_size,
+                        image.piece_size(piece_index{static_cast<std::int32_t>(request.piece)}) - request.start);
 }
 
 /// Hashes a piece, unless it was found good for another session already.
@@ -39,7 +41,7 @@ result<void, io_error> hash_of(served_image& image, piece_hash_request const& re
     if (!image.device().read_only() || !request.v1 || !request.keep || !request.block_hashes.empty()) {
         return image.hasher().hash(request, sha1);
     }
-    auto const wanted = image.torrent().info->hash_for_piece(lt::piece_index_t{request.piece});
+    auto const wanted = image.torrent().info->hash_for_piece(lt::piece_index_t{request.piece.value()});
     verified_pieces::turn turn(image.verified(), request.piece);
     if (turn.known_good()) {
         sha1 = wanted;
@@ -81,7 +83,7 @@ void disk_io::async_read(lt::storage_index_t index, lt::peer_request const& requ
                          std::function<void(lt::disk_buffer_holder, lt::storage_error const&)> handler,
                          lt::disk_job_flags_t) {
     auto what = make_job(index, job_kind::read);
-    what->piece = static_cast<std::int32_t>(request.piece);
+    what->piece = piece_index{static_cast<std::int32_t>(request.piece)};
     what->offset = request.start;
     what->length = request.length;
     what->read_handler = std::move(handler);
@@ -256,7 +258,7 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
                           std::shared_ptr<lt::disk_observer> observer,
                           std::function<void(lt::storage_error const&)> handler, lt::disk_job_flags_t) {
     auto what = make_job(index, job_kind::write);
-    what->piece = static_cast<std::int32_t>(request.piece);
+    what->piece = piece_index{static_cast<std::int32_t>(request.piece)};
     what->offset = request.start;
     what->length = request.length;
     what->write_handler = std::move(handler);
@@ -317,14 +319,14 @@ void disk_io::async_hash(
     lt::storage_index_t index, lt::piece_index_t piece, lt::span<lt::sha256_hash> v2, lt::disk_job_flags_t flags,
     std::function<void(lt::piece_index_t, lt::sha1_hash const&, lt::storage_error const&)> handler) {
     auto what = make_job(index, job_kind::hash);
-    what->piece = static_cast<std::int32_t>(piece);
+    what->piece = piece_index{static_cast<std::int32_t>(piece)};
     what->volatile_read = static_cast<bool>(flags & lt::disk_interface::volatile_read);
     what->v1 = static_cast<bool>(flags & lt::disk_interface::v1_hash);
     what->block_hashes = {v2.data(), static_cast<std::size_t>(v2.size())};
     what->handler = [piece, handler = std::move(handler)](job& done) { handler(piece, done.sha1, done.error); };
     if (auto const& image = what->target->image; image) {
         auto const& torrent = image->torrent();
-        if (what->piece < 0 || what->piece >= torrent.piece_count ||
+        if (what->piece.value() < 0 || what->piece.value() >= torrent.piece_count ||
             (!v2.empty() && v2.size() < torrent.info->orig_files().blocks_in_piece2(piece))) {
             what->fail(EINVAL, lt::operation_t::file_read);
         }
@@ -349,7 +351,7 @@ void disk_io::hash(job& what) {
     request.keep = !what.volatile_read;
     request.cancelled = [this, &what] { return cancelled(what); };
     if (!what.block_hashes.empty()) {
-        request.v2_size = image.torrent().info->orig_files().piece_size2(lt::piece_index_t{what.piece});
+        request.v2_size = image.torrent().info->orig_files().piece_size2(lt::piece_index_t{what.piece.value()});
     }
     auto const outcome = hash_of(image, request, what.sha1);
     if (what.error) {
@@ -393,14 +395,14 @@ void disk_io::async_hash2(
     lt::storage_index_t index, lt::piece_index_t piece, int offset, lt::disk_job_flags_t flags,
     std::function<void(lt::piece_index_t, lt::sha256_hash const&, lt::storage_error const&)> handler) {
     auto what = make_job(index, job_kind::hash);
-    what->piece = static_cast<std::int32_t>(piece);
+    what->piece = piece_index{static_cast<std::int32_t>(piece)};
     what->offset = offset;
     what->volatile_read = static_cast<bool>(flags & lt::disk_interface::volatile_read);
     what->handler = [piece, handler = std::move(handler)](job& done) { handler(piece, done.sha256, done.error); };
     if (auto const& image = what->target->image; image) {
         auto const& torrent = image->torrent();
-        if (what->piece < 0 || what->piece >= torrent.piece_count || offset < 0 || offset % block_size != 0 ||
-            offset >= torrent.info->orig_files().piece_size2(piece)) {
+        if (what->piece.value() < 0 || what->piece.value() >= torrent.piece_count || offset < 0 ||
+            offset % block_size != 0 || offset >= torrent.info->orig_files().piece_size2(piece)) {
             what->fail(EINVAL, lt::operation_t::file_read);
         } else {
             what->length = std::min(block_size, torrent.info->orig_files().piece_size2(piece) - offset);

@@ -22,6 +22,7 @@
 #include "core/backend/served_image.hpp"
 #include "core/cache/back_pressure.hpp"
 #include "core/cache/drain_meter.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -40,7 +41,7 @@ struct disk_job : io_waiter {
     bool volatile_read = false; ///< part of a full check, which need not finish when the torrent stops
     bool v1 = false;
     std::uint32_t stops = 0; ///< value of the storage's when it was posted
-    std::int32_t piece = 0;
+    piece_index piece;
     std::int32_t offset = 0; ///< within the piece, in bytes
     std::int32_t length = 0; ///< bytes
     libtorrent::storage_error error;

@@ -26,10 +26,10 @@ constexpr std::int64_t waiting_share = 4;
 } // namespace
 
 struct hash_ahead::piece_state {
-    explicit piece_state(std::int32_t which)
+    explicit piece_state(piece_index which)
         : piece(which) {}
 
-    std::int32_t const piece;
+    piece_index const piece;
     clock::time_point const began = clock::now();
 
     // Guarded by the hasher's mutex:
@@ -104,7 +104,7 @@ hash_ahead::~hash_ahead() {
     m_gate->close();
 }
 
-hash_ahead::state_ptr hash_ahead::make_state(std::int32_t piece) const {
+hash_ahead::state_ptr hash_ahead::make_state(piece_index piece) const {
     auto state = std::make_shared<piece_state>(piece);
     state->arrived.resize(static_cast<std::size_t>(m_io.image().blocks_in_piece(piece)));
     return state;
@@ -117,7 +117,7 @@ bool hash_ahead::may_wait(piece_state const& state) const {
            sha1_in_lanes();
 }
 
-void hash_ahead::block_written(std::int32_t piece, std::int32_t block) {
+void hash_ahead::block_written(piece_index piece, std::int32_t block) {
     if (!m_options.ahead) {
         return;
     }
@@ -133,7 +133,7 @@ void hash_ahead::block_written(std::int32_t piece, std::int32_t block) {
     }
 }
 
-hash_ahead::state_ptr hash_ahead::note_written(std::int32_t piece, std::int32_t block) {
+hash_ahead::state_ptr hash_ahead::note_written(piece_index piece, std::int32_t block) {
     std::scoped_lock const lock(m_mutex);
     auto const at = m_states.find(piece);
     auto state = at == m_states.end() ? nullptr : at->second;
@@ -304,7 +304,7 @@ void hash_ahead::stop_waiting_for(state_ptr const& state) {
     }
 }
 
-hash_ahead::state_ptr hash_ahead::take(std::int32_t piece) {
+hash_ahead::state_ptr hash_ahead::take(piece_index piece) {
     std::scoped_lock const lock(m_mutex);
     auto const at = m_states.find(piece);
     if (at == m_states.end()) {
@@ -315,7 +315,7 @@ hash_ahead::state_ptr hash_ahead::take(std::int32_t piece) {
     return state;
 }
 
-hash_ahead::beginning hash_ahead::finish(std::int32_t piece) {
+hash_ahead::beginning hash_ahead::finish(piece_index piece) {
     auto const state = take(piece);
     if (!state) {
         return {};
@@ -326,7 +326,7 @@ hash_ahead::beginning hash_ahead::finish(std::int32_t piece) {
     return {state->sha1, state->hashed.load()};
 }
 
-void hash_ahead::forget(std::int32_t piece) {
+void hash_ahead::forget(piece_index piece) {
     if (auto const state = take(piece)) {
         state->retired.store(true, std::memory_order_relaxed);
         stop_waiting_for(state);

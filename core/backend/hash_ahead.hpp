@@ -10,6 +10,7 @@
 
 #include "core/backend/image_io.hpp"
 #include "core/backend/work_gate.hpp"
+#include "core/foundation/strong.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/sha1.hpp"
 
@@ -41,7 +42,7 @@ public:
     ~hash_ahead();
 
     /// A block of a piece is in the cache, newly written. Does not throw: without memory nothing is hashed ahead.
-    void block_written(std::int32_t piece, std::int32_t block);
+    void block_written(piece_index piece, std::int32_t block);
 
     /// The hash of a piece's first blocks.
     struct beginning {
@@ -50,9 +51,9 @@ public:
     };
     /// The piece is complete, or as complete as it will be: hashes what is still in memory of its beginning, and
     /// forgets the piece. No blocks if none were written.
-    [[nodiscard]] beginning finish(std::int32_t piece);
+    [[nodiscard]] beginning finish(piece_index piece);
     /// Drops what was hashed of the piece.
-    void forget(std::int32_t piece);
+    void forget(piece_index piece);
 
 private:
     struct piece_state;
@@ -62,11 +63,11 @@ private:
     class lane;
     struct sha1_parts;
 
-    [[nodiscard]] state_ptr make_state(std::int32_t piece) const;
+    [[nodiscard]] state_ptr make_state(piece_index piece) const;
     [[nodiscard]] bool may_wait(piece_state const& state) const;
-    [[nodiscard]] state_ptr take(std::int32_t piece);
+    [[nodiscard]] state_ptr take(piece_index piece);
     /// \return the piece's state if a worker must be woken for it; else null.
-    [[nodiscard]] state_ptr note_written(std::int32_t piece, std::int32_t block);
+    [[nodiscard]] state_ptr note_written(piece_index piece, std::int32_t block);
     [[nodiscard]] bool wake_worker(state_ptr const& state);
     void run_ahead(state_ptr const& state);
     [[nodiscard]] bool advance(state_ptr const& state, bool together);
@@ -79,7 +80,7 @@ private:
     hasher_options const m_options;
     std::shared_ptr<work_gate> const m_gate = std::make_shared<work_gate>(); ///< of the work that is queued
     std::mutex m_mutex;                                                      ///< guards what follows
-    std::unordered_map<std::int32_t, state_ptr> m_states;                    ///< pieces that are arriving
+    std::unordered_map<piece_index, state_ptr> m_states;                     ///< pieces that are arriving
     state_ptr m_waiting;               ///< the one that waits to be hashed together with the next
     bool m_arrives_fast = false;       ///< the last piece did
     std::condition_variable m_arrived; ///< more of a piece, while another one waits for that

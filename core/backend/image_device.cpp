@@ -19,13 +19,13 @@ std::int64_t image_device::device_offset(torrent_offset at) const {
     return offset;
 }
 
-std::int32_t image_device::piece_size(std::int32_t piece) const noexcept {
+std::int32_t image_device::piece_size(piece_index piece) const noexcept {
     auto const begin = stream_offset(piece, 0);
     auto const left = m_torrent.extents.total_size() - begin.value();
     return static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 0, m_torrent.piece_length));
 }
 
-std::int32_t image_device::blocks_in_piece(std::int32_t piece) const noexcept {
+std::int32_t image_device::blocks_in_piece(piece_index piece) const noexcept {
     return (piece_size(piece) + block_size - 1) / block_size;
 }
 

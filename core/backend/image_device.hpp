@@ -35,12 +35,12 @@ public:
     // --- layout
 
     /// Offset in the stream of a piece's byte.
-    [[nodiscard]] torrent_offset stream_offset(std::int32_t piece, std::int32_t offset) const noexcept {
-        return torrent_offset{std::int64_t{piece} * m_torrent.piece_length + offset};
+    [[nodiscard]] torrent_offset stream_offset(piece_index piece, std::int32_t offset) const noexcept {
+        return torrent_offset{std::int64_t{piece.value()} * m_torrent.piece_length + offset};
     }
     /// Bytes of the stream in a piece.
-    [[nodiscard]] std::int32_t piece_size(std::int32_t piece) const noexcept;
-    [[nodiscard]] std::int32_t blocks_in_piece(std::int32_t piece) const noexcept;
+    [[nodiscard]] std::int32_t piece_size(piece_index piece) const noexcept;
+    [[nodiscard]] std::int32_t blocks_in_piece(piece_index piece) const noexcept;
     /// Where the stream's byte lies on the device, in bytes; 0 for padding.
     [[nodiscard]] std::int64_t device_offset(torrent_offset at) const;
 

@@ -32,7 +32,7 @@ image_io::image_io(image_device& image, std::uint32_t number, piece_cache& cache
     , m_cache(cache)
     , m_options(std::move(options))
     , m_coalescer(image.torrent().piece_count, (image.torrent().piece_length + block_size - 1) / block_size,
-                  image.blocks_in_piece(image.torrent().piece_count - 1), policy_of(profile))
+                  image.blocks_in_piece(piece_index{image.torrent().piece_count - 1}), policy_of(profile))
     , m_read_ahead(to_blocks(profile.read_ahead))
     , m_coalesce(to_blocks(profile.coalesce))
     , m_most(most_blocks(profile))

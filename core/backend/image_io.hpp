@@ -21,6 +21,7 @@
 #include "core/device/io_profile.hpp"
 #include "core/device/io_queue.hpp"
 #include "core/foundation/error.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -56,15 +57,15 @@ public:
 
     /// Looks for a block, and reads it with the profile's read-ahead if it is not in memory. \param found set if it is.
     /// Does not throw: lack of memory comes to the waiter's sink as ENOMEM.
-    [[nodiscard]] read_answer read_block(std::int32_t piece, std::int32_t block, io_waiter& waiter,
+    [[nodiscard]] read_answer read_block(piece_index piece, std::int32_t block, io_waiter& waiter,
                                          block_ref& found) noexcept;
     /// The same, reading ahead no further than [\p begin, \p end) of the piece. \param uses see piece_cache::read().
-    [[nodiscard]] read_answer read_block(std::int32_t piece, std::int32_t block, std::int32_t begin, std::int32_t end,
+    [[nodiscard]] read_answer read_block(piece_index piece, std::int32_t block, std::int32_t begin, std::int32_t end,
                                          io_waiter& waiter, block_ref& found, bool uses) noexcept;
 
     /// Takes a block to write: it leaves when the coalescer says so. \p waiter is handed to its sink when the block is
     /// on the device, or will never be. Does not throw.
-    void write_block(std::int32_t piece, std::int32_t block, block_ref memory, std::int32_t length, io_waiter& waiter);
+    void write_block(piece_index piece, std::int32_t block, block_ref memory, std::int32_t length, io_waiter& waiter);
 
     /// Everything dirty leaves now.
     void expedite() noexcept;
@@ -100,7 +101,7 @@ private:
     void end_fill(fill_job& done, result<void, io_error> const& outcome) noexcept override;
     /// Somewhere in the chunk is a bad place: each waiter has its own block read alone, which may well be good.
     void read_alone(waiter_list waiters) noexcept;
-    void clear_padding(std::int32_t piece, std::int32_t block, std::span<std::byte> bytes) const noexcept;
+    void clear_padding(piece_index piece, std::int32_t block, std::span<std::byte> bytes) const noexcept;
     void start_writes(std::span<block_run const> runs) noexcept;
     void end_write(write_job& done, result<void, io_error> const& outcome) noexcept override;
     /// Hands the waiters of the written content out; blocks that were written again leave at once.

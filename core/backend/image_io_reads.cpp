@@ -20,14 +20,14 @@ constexpr std::int64_t read_ahead_part = 4;
 /// But no less than this, in blocks: 256 KiB, below which requests cost more than they bring.
 constexpr std::int64_t least_read_ahead = 16;
 
-io_error no_memory(image_device const& image, std::int32_t piece, std::int32_t block) noexcept {
+io_error no_memory(image_device const& image, piece_index piece, std::int32_t block) noexcept {
     return make_io_error(io_operation::read, image.device().path(),
                          image.device_offset(image.stream_offset(piece, block * block_size)), block_size, ENOMEM);
 }
 
 } // namespace
 
-read_answer image_io::read_block(std::int32_t piece, std::int32_t block, io_waiter& waiter, block_ref& found) noexcept {
+read_answer image_io::read_block(piece_index piece, std::int32_t block, io_waiter& waiter, block_ref& found) noexcept {
     auto ahead = m_read_ahead.load(std::memory_order_relaxed);
     // Blocks that may not be kept until a peer asks for them are not worth reading.
     auto const share = m_cache.capacity() / read_ahead_share;
@@ -38,7 +38,7 @@ read_answer image_io::read_block(std::int32_t piece, std::int32_t block, io_wait
                       true);
 }
 
-read_answer image_io::read_block(std::int32_t piece, std::int32_t block, std::int32_t begin, std::int32_t end,
+read_answer image_io::read_block(piece_index piece, std::int32_t block, std::int32_t begin, std::int32_t end,
                                  io_waiter& waiter, block_ref& found, bool uses) noexcept {
     thread_local piece_cache::fill wanted; // keeps its memory from read to read
     waiter.wanted_piece = piece;

@@ -10,7 +10,7 @@
 
 namespace seedbed {
 
-void image_io::clear_padding(std::int32_t piece, std::int32_t block, std::span<std::byte> bytes) const noexcept {
+void image_io::clear_padding(piece_index piece, std::int32_t block, std::span<std::byte> bytes) const noexcept {
     m_image.torrent().extents.for_each_slice(m_image.stream_offset(piece, block * block_size),
                                              static_cast<std::int64_t>(bytes.size()), [&bytes](extent const& slice) {
                                                  auto const size = static_cast<std::size_t>(slice.length);
@@ -21,7 +21,7 @@ void image_io::clear_padding(std::int32_t piece, std::int32_t block, std::span<s
                                              });
 }
 
-void image_io::write_block(std::int32_t piece, std::int32_t block, block_ref memory, std::int32_t length,
+void image_io::write_block(piece_index piece, std::int32_t block, block_ref memory, std::int32_t length,
                            io_waiter& waiter) {
     m_image.count_taken(length);
     if (m_has_padding) {

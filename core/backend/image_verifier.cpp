@@ -68,9 +68,9 @@ std::span<std::byte> chunk_buffer() {
 /// Hashes a piece, which is passed to it in order.
 class piece_check {
 public:
-    piece_check(lt::torrent_info const& info, std::int32_t piece)
+    piece_check(lt::torrent_info const& info, piece_index piece)
         : m_info(info)
-        , m_piece(piece)
+        , m_piece(piece.value())
         , m_v1(info.info_hashes().has_v1()) {}
 
     /// \param bytes all but the last time a multiple of a block.
@@ -101,12 +101,12 @@ private:
 
 /// Whether a piece on the medium matches the torrent; nothing if \p cancelled was set before all of it was read. \param
 /// reader if it is locked, the whole piece is read before it is hashed, and it is unlocked in between.
-result<std::optional<bool>, io_error> piece_matches(image_device& image, std::int32_t piece,
+result<std::optional<bool>, io_error> piece_matches(image_device& image, piece_index piece,
                                                     std::atomic<bool> const& cancelled,
                                                     std::unique_lock<std::mutex>& reader) {
     auto const& info = *image.torrent().info;
-    auto const size =
-        info.info_hashes().has_v1() ? image.piece_size(piece) : info.orig_files().piece_size2(lt::piece_index_t{piece});
+    auto const size = info.info_hashes().has_v1() ? image.piece_size(piece)
+                                                  : info.orig_files().piece_size2(lt::piece_index_t{piece.value()});
     piece_check check(info, piece);
     std::vector<std::byte> whole(reader.owns_lock() ? static_cast<std::size_t>(size) : 0);
     auto const chunk_of = [size](std::int32_t done) {
@@ -175,8 +175,8 @@ void image_verifier::verify_next() {
         reader.lock(); // before the piece is chosen: the disk gets them in order
     }
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {
-        auto const piece = take_next();
-        if (piece < m_image->torrent().piece_count) {
+        piece_index const piece{take_next()};
+        if (piece.value() < m_image->torrent().piece_count) {
             try {
                 verify(piece, reader);
             } catch (std::bad_alloc const&) {
@@ -204,7 +204,7 @@ void image_verifier::fail(io_error error) noexcept {
     }
 }
 
-void image_verifier::verify(std::int32_t piece, std::unique_lock<std::mutex>& reader) {
+void image_verifier::verify(piece_index piece, std::unique_lock<std::mutex>& reader) {
     auto const matches = piece_matches(*m_image, piece, m_cancelled, reader);
     if (matches && *matches) {
         m_verified.fetch_add(m_image->piece_size(piece), std::memory_order_relaxed);

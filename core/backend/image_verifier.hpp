@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/backend/image_device.hpp"
+#include "core/foundation/strong.hpp"
 #include "core/foundation/worker_pool.hpp"
 
 namespace seedbed {
@@ -24,8 +25,8 @@ class image_verifier : public std::enable_shared_from_this<image_verifier> {
 
 public:
     struct outcome {
-        std::vector<extent> differing; ///< of the device, in order: one for each slice of a piece that does not match
-        std::vector<std::int32_t> pieces;    ///< the pieces that do not match, in order
+        std::vector<extent> differing;   ///< of the device, in order: one for each slice of a piece that does not match
+        std::vector<piece_index> pieces; ///< the pieces that do not match, in order
         std::optional<io_error> read_failed; ///< the first read that failed; the pieces after it were not checked
         bool cancelled = false;
 
@@ -62,7 +63,7 @@ private:
     [[nodiscard]] std::int32_t take_next();
     void submit();
     void verify_next();
-    void verify(std::int32_t piece, std::unique_lock<std::mutex>& reader);
+    void verify(piece_index piece, std::unique_lock<std::mutex>& reader);
     void fail(io_error error) noexcept;
     void leave();
     void list_differing();

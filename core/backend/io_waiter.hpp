@@ -4,6 +4,7 @@
 
 #include "core/cache/piece_cache.hpp"
 #include "core/foundation/error.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -27,7 +28,7 @@ protected:
 /// Waits for one block of an image.
 struct io_waiter : block_waiter {
     waiter_sink* sink = nullptr;
-    std::int32_t wanted_piece = 0;
+    piece_index wanted_piece;
     std::int32_t wanted_block = 0;
     std::uint64_t epoch = 0;                 ///< of a write: see image_io::when_written()
     memory_share share = memory_share::read; ///< what a read may take of the pool

@@ -46,7 +46,7 @@ struct finished_readers {
 /// Calls \p consume(number, bytes) for the blocks [begin, end) of a piece, in order, the last one cut to the piece's
 /// end. The next chunk is read while one is consumed.
 template <class Consume>
-result<void, io_error> for_each_block(image_io& io, device_wait& waits, std::int32_t piece, std::int32_t begin,
+result<void, io_error> for_each_block(image_io& io, device_wait& waits, piece_index piece, std::int32_t begin,
                                       std::int32_t end, bool keep, Consume const& consume) {
     if (begin >= end) {
         return {};
@@ -135,7 +135,7 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     return outcome;
 }
 
-result<void, io_error> piece_hasher::hash_block(std::int32_t piece, std::int32_t block, std::int32_t length,
+result<void, io_error> piece_hasher::hash_block(piece_index piece, std::int32_t block, std::int32_t length,
                                                 lt::sha256_hash& sha256) {
     return for_each_block(m_io, m_waits, piece, block, block + 1, true,
                           [&](std::int32_t, std::span<std::byte const> bytes) {

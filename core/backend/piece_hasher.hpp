@@ -11,13 +11,14 @@
 #include "core/backend/hash_ahead.hpp"
 #include "core/backend/image_io.hpp"
 #include "core/foundation/error.hpp"
+#include "core/foundation/strong.hpp"
 #include "core/foundation/worker_pool.hpp"
 
 namespace seedbed {
 
 /// What to hash of a piece. Sizes in bytes.
 struct piece_hash_request {
-    std::int32_t piece = 0;
+    piece_index piece;
     bool v1 = false;                                 ///< SHA-1 of the whole piece
     std::span<libtorrent::sha256_hash> block_hashes; ///< unless empty: SHA-256 of each block of the piece's file
     std::int32_t v2_size = 0;                        ///< bytes of the piece that belong to a v2 file, without padding
@@ -47,7 +48,7 @@ public:
     /// read.
     [[nodiscard]] result<void, io_error> hash(piece_hash_request const& request, libtorrent::sha1_hash& sha1);
     /// SHA-256 of \p length bytes of a piece from the start of \p block on, at most a block.
-    [[nodiscard]] result<void, io_error> hash_block(std::int32_t piece, std::int32_t block, std::int32_t length,
+    [[nodiscard]] result<void, io_error> hash_block(piece_index piece, std::int32_t block, std::int32_t length,
                                                     libtorrent::sha256_hash& sha256);
 
 private:

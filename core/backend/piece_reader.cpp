@@ -63,7 +63,7 @@ private:
 piece_reader::piece_reader() = default;
 piece_reader::~piece_reader() = default;
 
-void piece_reader::begin(image_io& io, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
+void piece_reader::begin(image_io& io, piece_index piece, std::int32_t begin, std::int32_t end, bool keep,
                          std::int32_t ahead) noexcept {
     m_io = &io;
     m_piece = piece;

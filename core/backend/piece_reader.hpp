@@ -10,6 +10,7 @@
 
 #include "core/backend/device_wait.hpp"
 #include "core/backend/image_io.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -31,7 +32,7 @@ public:
 
     /// Starts reading the blocks [begin, end) of a piece, at most most_blocks. \param keep the blocks stay in the
     /// cache. \param ahead with \p keep: if one of these blocks has to be read, those up to this one are read along.
-    void begin(image_io& io, std::int32_t piece, std::int32_t begin, std::int32_t end, bool keep,
+    void begin(image_io& io, piece_index piece, std::int32_t begin, std::int32_t end, bool keep,
                std::int32_t ahead) noexcept;
     /// Waits for them.
     [[nodiscard]] result<void, io_error> end(device_wait& waits) noexcept;
@@ -52,7 +53,7 @@ private:
     void begin_private(std::int32_t from);
 
     image_io* m_io = nullptr;
-    std::int32_t m_piece = 0;
+    piece_index m_piece;
     std::int32_t m_begin = 0;
     std::int32_t m_end = 0;
     std::array<block_ref, most_blocks> m_refs;

@@ -68,7 +68,7 @@ void write_job::take_following(std::int32_t next, std::int32_t most) {
     while (batch->size() > 0 && batch->size() < most) {
         if (next == image.blocks_in_piece(piece)) {
             next = 0;
-            if (++piece == image.torrent().piece_count) {
+            if ((++piece).value() == image.torrent().piece_count) {
                 return;
             }
         }
@@ -85,7 +85,7 @@ void write_job::take_following(std::int32_t next, std::int32_t most) {
     }
 }
 
-std::int32_t write_job::take(std::int32_t piece, std::int32_t begin, std::int32_t end) {
+std::int32_t write_job::take(piece_index piece, std::int32_t begin, std::int32_t end) {
     auto const first = batch->items.size();
     auto const stopped = m_parts.cache.begin_flush(m_parts.number, piece, begin, end, batch->items);
     if (batch->items.size() > first) {

@@ -16,6 +16,7 @@
 #include "core/device/io_job.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/retry_on_bad_alloc.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -84,7 +85,7 @@ private:
     /// Takes the dirty blocks that follow \p next, up to \p most blocks in all.
     void take_following(std::int32_t next, std::int32_t most);
     /// \return the first block of [begin, end) that was not dirty.
-    std::int32_t take(std::int32_t piece, std::int32_t begin, std::int32_t end);
+    std::int32_t take(piece_index piece, std::int32_t begin, std::int32_t end);
     void add_segments();
 
     transfer_context const& m_parts;

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <vector>
+
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -22,14 +25,14 @@ public:
     /// Exclusive right to hash one piece, for as long as it lives.
     class turn {
     public:
-        turn(verified_pieces& owner, std::int32_t piece)
+        turn(verified_pieces& owner, piece_index piece)
             : m_owner(owner)
             , m_piece(piece) {
             std::unique_lock lock(m_owner.m_mutex);
             auto& in_work = m_owner.m_in_work;
             m_owner.m_ended.wait(lock, [&] { return std::ranges::find(in_work, piece) == in_work.end(); });
             in_work.push_back(piece);
-            m_good = m_owner.m_good[static_cast<std::size_t>(piece)];
+            m_good = m_owner.m_good[bit_of(piece)];
         }
         turn(turn const&) = delete;
         turn& operator=(turn const&) = delete;
@@ -37,7 +40,7 @@ public:
             {
                 std::scoped_lock const lock(m_owner.m_mutex);
                 std::erase(m_owner.m_in_work, m_piece);
-                m_owner.m_good[static_cast<std::size_t>(m_piece)] = m_good;
+                m_owner.m_good[bit_of(m_piece)] = m_good;
             }
             m_owner.m_ended.notify_all();
         }
@@ -47,15 +50,19 @@ public:
 
     private:
         verified_pieces& m_owner;
-        std::int32_t const m_piece;
+        piece_index const m_piece;
         bool m_good = false;
     };
 
 private:
+    [[nodiscard]] static std::size_t bit_of(piece_index piece) noexcept {
+        return static_cast<std::size_t>(piece.value());
+    }
+
     std::mutex m_mutex; ///< guards what follows
     std::condition_variable m_ended;
     std::vector<bool> m_good;
-    std::vector<std::int32_t> m_in_work; ///< at most one a hash worker
+    std::vector<piece_index> m_in_work; ///< at most one a hash worker
 };
 
 } // namespace seedbed

@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "core/cache/piece_cache.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
 /// The blocks of one write while it is with the device. Has room for the longest run: taking them allocates nothing.
 struct write_batch {
     struct group {
-        std::int32_t piece;
+        piece_index piece;
         std::size_t first; ///< of items
         std::size_t count;
         std::size_t again; ///< end of its blocks in dirty_again

@@ -3,21 +3,22 @@
 #include <cstdint>
 
 #include "core/cache/block_pool.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
 /// A block of an image: the key of the cache.
 struct block_key {
     std::uint32_t image = 0; ///< number of the image, given by the owner of the cache
-    std::int32_t piece = 0;
+    piece_index piece;
     std::int32_t block = 0; ///< within the piece
 
     friend bool operator==(block_key const&, block_key const&) = default;
 };
 
 /// Spreads pieces over stripes and buckets.
-[[nodiscard]] constexpr std::uint64_t hash_of_piece(std::uint32_t image, std::int32_t piece) noexcept {
-    auto value = std::uint64_t{image} << 32 | static_cast<std::uint32_t>(piece);
+[[nodiscard]] constexpr std::uint64_t hash_of_piece(std::uint32_t image, piece_index piece) noexcept {
+    auto value = std::uint64_t{image} << 32 | static_cast<std::uint32_t>(piece.value());
     value ^= value >> 32;
     value *= 0x9e37'79b9'7f4a'7c15ULL;
     return value ^ value >> 29;

@@ -38,7 +38,7 @@ void piece_cache::pool_resized() {
     trim();
 }
 
-cache_stripe& piece_cache::stripe_of(std::uint32_t image, std::int32_t piece) noexcept {
+cache_stripe& piece_cache::stripe_of(std::uint32_t image, piece_index piece) noexcept {
     return m_stripes[(hash_of_piece(image, piece) >> 8) & (m_stripes.size() - 1)];
 }
 
@@ -145,7 +145,7 @@ waiter_list piece_cache::end_fill(fill const& done, bool success) {
     return waited;
 }
 
-int piece_cache::collect(std::uint32_t image, std::int32_t piece, std::int32_t begin, std::int32_t end,
+int piece_cache::collect(std::uint32_t image, piece_index piece, std::int32_t begin, std::int32_t end,
                          std::span<block_ref> found) {
     auto& in = stripe_of(image, piece);
     int count = 0;
@@ -230,7 +230,7 @@ bool piece_cache::write(block_key const& key, block_ref block, std::int32_t leng
     return true;
 }
 
-std::int32_t piece_cache::begin_flush(std::uint32_t image, std::int32_t piece, std::int32_t begin, std::int32_t end,
+std::int32_t piece_cache::begin_flush(std::uint32_t image, piece_index piece, std::int32_t begin, std::int32_t end,
                                       std::vector<flush_item>& taken) {
     auto& in = stripe_of(image, piece);
     stripe_lock const lock(in, m_table, m_pool);
@@ -245,7 +245,7 @@ std::int32_t piece_cache::begin_flush(std::uint32_t image, std::int32_t piece, s
     return end;
 }
 
-waiter_list piece_cache::end_flush(std::uint32_t image, std::int32_t piece, std::span<flush_item const> items,
+waiter_list piece_cache::end_flush(std::uint32_t image, piece_index piece, std::span<flush_item const> items,
                                    bool success, std::vector<std::int32_t>& dirty_again) {
     waiter_list waited;
     auto& in = stripe_of(image, piece);

@@ -9,6 +9,7 @@
 #include "core/cache/block_pool.hpp"
 #include "core/cache/block_waiter.hpp"
 #include "core/cache/cache_stripe.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -76,7 +77,7 @@ public:
     [[nodiscard]] waiter_list end_fill(fill const& done, bool success);
     /// Blocks [begin, end) of a piece that are in memory with valid content; empty refs for the others. \return their
     /// number.
-    int collect(std::uint32_t image, std::int32_t piece, std::int32_t begin, std::int32_t end,
+    int collect(std::uint32_t image, piece_index piece, std::int32_t begin, std::int32_t end,
                 std::span<block_ref> found);
 
     // --- writing
@@ -103,11 +104,11 @@ public:
     /// Takes the dirty blocks at the beginning of [begin, end) of a piece: they turn flushing. Appends them to \p
     /// taken; if there is no memory for that, throws std::bad_alloc, and what was appended is taken. \return the first
     /// block that was not taken.
-    std::int32_t begin_flush(std::uint32_t image, std::int32_t piece, std::int32_t begin, std::int32_t end,
+    std::int32_t begin_flush(std::uint32_t image, piece_index piece, std::int32_t begin, std::int32_t end,
                              std::vector<flush_item>& taken);
     /// The writes of these blocks have ended. \p dirty_again gets the numbers of those that were written again
     /// meanwhile; it must have room for them. \return the waiters of the content that was on its way.
-    [[nodiscard]] waiter_list end_flush(std::uint32_t image, std::int32_t piece, std::span<flush_item const> items,
+    [[nodiscard]] waiter_list end_flush(std::uint32_t image, piece_index piece, std::span<flush_item const> items,
                                         bool success, std::vector<std::int32_t>& dirty_again);
 
     // --- housekeeping
@@ -147,7 +148,7 @@ public:
     [[nodiscard]] bool invariant_holds() const;
 
 private:
-    [[nodiscard]] cache_stripe& stripe_of(std::uint32_t image, std::int32_t piece) noexcept;
+    [[nodiscard]] cache_stripe& stripe_of(std::uint32_t image, piece_index piece) noexcept;
     [[nodiscard]] block_entry& at(block_index index) const noexcept {
         return m_table[static_cast<std::size_t>(static_cast<std::uint32_t>(index))];
     }

@@ -68,11 +68,11 @@ void write_coalescer::set_policy(policy rules) {
     m_policy = rules;
 }
 
-std::int32_t write_coalescer::blocks_in(std::int32_t piece) const noexcept {
-    return piece == m_pieces - 1 ? m_blocks_in_last : m_blocks_per_piece;
+std::int32_t write_coalescer::blocks_in(piece_index piece) const noexcept {
+    return piece.value() == m_pieces - 1 ? m_blocks_in_last : m_blocks_per_piece;
 }
 
-void write_coalescer::add(std::int32_t piece, std::int32_t block, clock::time_point now,
+void write_coalescer::add(piece_index piece, std::int32_t block, clock::time_point now,
                           std::vector<block_run>& leaving) {
     auto const count = blocks_in(piece);
     std::scoped_lock const lock(m_mutex);
@@ -111,7 +111,7 @@ void write_coalescer::add(std::int32_t piece, std::int32_t block, clock::time_po
     }
 }
 
-block_run write_coalescer::run_around(std::int32_t piece, piece_blocks const& blocks, std::int32_t block,
+block_run write_coalescer::run_around(piece_index piece, piece_blocks const& blocks, std::int32_t block,
                                       std::int32_t count) {
     auto begin = block;
     while (begin > 0 && is_set(blocks.dirty, begin - 1)) {
@@ -129,7 +129,7 @@ void write_coalescer::clear_run(piece_blocks& blocks, block_run const& run) {
     }
 }
 
-void write_coalescer::take_piece_locked(std::int32_t piece, piece_blocks& blocks,
+void write_coalescer::take_piece_locked(piece_index piece, piece_blocks& blocks,
                                         std::vector<block_run>& leaving) const {
     auto const count = blocks_in(piece);
     for (auto begin = next_set(blocks.dirty, 0, count); begin < count;) {

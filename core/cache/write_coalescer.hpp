@@ -7,11 +7,13 @@
 #include <optional>
 #include <vector>
 
+#include "core/foundation/strong.hpp"
+
 namespace seedbed {
 
 /// Consecutive blocks [begin, end) of a piece.
 struct block_run {
-    std::int32_t piece = 0;
+    piece_index piece;
     std::int32_t begin = 0;
     std::int32_t end = 0;
 
@@ -41,7 +43,7 @@ public:
     void set_policy(policy rules);
 
     /// A block has become dirty. Appends the runs that leave now to \p leaving: they are the caller's to write.
-    void add(std::int32_t piece, std::int32_t block, clock::time_point now, std::vector<block_run>& leaving);
+    void add(piece_index piece, std::int32_t block, clock::time_point now, std::vector<block_run>& leaving);
     /// Appends the runs whose oldest block has waited long enough.
     void take_due(clock::time_point now, std::vector<block_run>& leaving);
     /// Appends all runs.
@@ -60,11 +62,11 @@ private:
         std::int32_t seen_count = 0;
         clock::time_point oldest{}; ///< when the first of those that wait came
     };
-    using piece_map = std::map<std::int32_t, piece_blocks>;
+    using piece_map = std::map<piece_index, piece_blocks>;
 
-    [[nodiscard]] std::int32_t blocks_in(std::int32_t piece) const noexcept;
-    void take_piece_locked(std::int32_t piece, piece_blocks& blocks, std::vector<block_run>& leaving) const;
-    [[nodiscard]] static block_run run_around(std::int32_t piece, piece_blocks const& blocks, std::int32_t block,
+    [[nodiscard]] std::int32_t blocks_in(piece_index piece) const noexcept;
+    void take_piece_locked(piece_index piece, piece_blocks& blocks, std::vector<block_run>& leaving) const;
+    [[nodiscard]] static block_run run_around(piece_index piece, piece_blocks const& blocks, std::int32_t block,
                                               std::int32_t count);
     static void clear_run(piece_blocks& blocks, block_run const& run);
 

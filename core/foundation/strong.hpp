@@ -1,7 +1,9 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace seedbed {
 
@@ -129,3 +131,10 @@ using device_offset = strong_offset<struct device_place>;
 using torrent_offset = strong_offset<struct torrent_place>;
 
 } // namespace seedbed
+
+template <class Row>
+struct std::hash<seedbed::strong_index<Row>> {
+    [[nodiscard]] std::size_t operator()(seedbed::strong_index<Row> index) const noexcept {
+        return std::hash<std::int32_t>{}(index.value());
+    }
+};

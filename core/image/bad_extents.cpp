@@ -4,12 +4,12 @@
 
 namespace seedbed {
 
-std::vector<bad_extent> find_bad_extents(image_torrent const& torrent, std::vector<std::int32_t> const& pieces) {
+std::vector<bad_extent> find_bad_extents(image_torrent const& torrent, std::vector<piece_index> const& pieces) {
     block_layout const layout(byte_count{torrent.extents.total_size()}, byte_count{torrent.piece_length});
     std::vector<bad_extent> found;
     for (auto const piece : pieces) {
-        auto const begin = layout.begin_of(piece_index{piece});
-        auto const length = layout.piece_size(piece_index{piece}).value();
+        auto const begin = layout.begin_of(piece);
+        auto const length = layout.piece_size(piece).value();
         torrent.extents.for_each_slice(begin, length, [&](extent const& slice) {
             if (slice.device_offset == extent::padding) {
                 return;

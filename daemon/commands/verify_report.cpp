@@ -29,8 +29,8 @@ std::string equal_line(std::string const& device, std::int64_t bytes, double sec
 
 std::string extent_line(bad_extent const& bad) {
     auto const pieces = bad.first_piece == bad.last_piece
-                            ? fmt::format("piece {}", bad.first_piece)
-                            : fmt::format("pieces {} to {}", bad.first_piece, bad.last_piece);
+                            ? fmt::format("piece {}", bad.first_piece.value())
+                            : fmt::format("pieces {} to {}", bad.first_piece.value(), bad.last_piece.value());
     return fmt::format("offset {}, length {}: {}\n", bad.offset, bad.length, pieces);
 }
 
@@ -42,8 +42,8 @@ std::string verify_json(std::string const& device, image_torrent const& torrent,
     for (auto const& extent : bad) {
         list.push_back({{"offset", extent.offset},
                         {"length", extent.length},
-                        {"first_piece", extent.first_piece},
-                        {"last_piece", extent.last_piece}});
+                        {"first_piece", extent.first_piece.value()},
+                        {"last_piece", extent.last_piece.value()}});
     }
     auto const& failed = result.outcome.read_failed;
     json const document{{"format", verify_format},

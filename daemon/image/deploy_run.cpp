@@ -23,7 +23,7 @@ std::string local_time(std::int64_t seconds) {
 std::int64_t bytes_of(std::vector<bool> const& pieces, served_image const& image) {
     std::int64_t sum = 0;
     for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
-        sum += pieces[piece] ? image.piece_size(static_cast<std::int32_t>(piece)) : 0;
+        sum += pieces[piece] ? image.piece_size(piece_index{static_cast<std::int32_t>(piece)}) : 0;
     }
     return sum;
 }
@@ -125,7 +125,7 @@ void deploy_run::on_claims_read(image_verifier::outcome const& outcome) {
                                 m_context.settings().device, outcome.pieces.size(), std::ranges::count(claimed, true)));
     }
     for (auto const piece : outcome.pieces) {
-        claimed[static_cast<std::size_t>(piece)] = false;
+        claimed[static_cast<std::size_t>(piece.value())] = false;
     }
     m_context.join(make_spec());
 }

@@ -248,7 +248,7 @@ TEST_CASE("pool and cache change their size under load") {
             if (start >= image.piece_size(piece)) {
                 continue;
             }
-            auto const offset = image.storage->stream_offset(piece, start);
+            auto const offset = image.storage->stream_offset(piece_index{piece}, start);
             auto const length = std::min(block_size, image.piece_size(piece) - start);
             auto const data = pattern(static_cast<std::size_t>(length), round);
             session.write(storage, piece, start, data);

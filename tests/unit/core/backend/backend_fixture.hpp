@@ -91,7 +91,7 @@ struct test_image {
     void put(torrent_offset begin, std::span<std::byte const> data) const;
     [[nodiscard]] image_io& io() const { return served->io(); }
     [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
-    [[nodiscard]] std::int32_t piece_size(int piece) const { return storage->piece_size(piece); }
+    [[nodiscard]] std::int32_t piece_size(int piece) const { return storage->piece_size(piece_index{piece}); }
     [[nodiscard]] info_hash key() const { return backend::key_of(storage->torrent()); }
 
     /// Changes only the number of the queue's threads.
@@ -223,7 +223,7 @@ struct disk_io_test {
     }
     /// New content for a block, with zeros for padding.
     [[nodiscard]] bytes block(int piece, int start, std::uint32_t seed) const {
-        return without_padding(image, image.storage->stream_offset(piece, start),
+        return without_padding(image, image.storage->stream_offset(piece_index{piece}, start),
                                pattern(static_cast<std::size_t>(block_length(piece, start)), seed));
     }
     outcome_ptr write(int piece, int start, std::uint32_t seed) {
@@ -237,7 +237,7 @@ struct disk_io_test {
         return posted;
     }
     [[nodiscard]] bytes piece(int piece) const {
-        return image.stream(image.storage->stream_offset(piece, 0), image.piece_size(piece));
+        return image.stream(image.storage->stream_offset(piece_index{piece}, 0), image.piece_size(piece));
     }
     [[nodiscard]] bytes written_piece(int piece, std::uint32_t seed) const {
         bytes joined;

@@ -424,7 +424,7 @@ TEST_CASE("sessions on separate threads share images, devices and workers") {
         std::mt19937 random(seed);
         test_session session(shared.shared);
         auto const storage = session.add(image);
-        bytes expected = image.stream(image.storage->stream_offset(own_piece, 0), 64 * kib);
+        bytes expected = image.stream(image.storage->stream_offset(piece_index{own_piece}, 0), 64 * kib);
         for (int i = 0; i < 300; ++i) {
             int const start = static_cast<int>(random() % 4) * block_size;
             switch (random() % 4) {

@@ -45,7 +45,7 @@ TEST_CASE("a piece of a read-only image that matches the torrent is hashed once 
     test_session first(shared.shared);
     test_session second(shared.shared);
     auto const storages = std::array{first.add(image), second.add(image)};
-    auto const good = sha1_of(image.stream(image.storage->stream_offset(1, 0), image.piece_size(1)));
+    auto const good = sha1_of(image.stream(image.storage->stream_offset(piece_index{1}, 0), image.piece_size(1)));
     auto const hash = [&](test_session& session, int piece, lt::disk_job_flags_t flags) {
         auto const& storage = storages[&session == &first ? 0 : 1];
         shared.shared->cache().drop_clean(image.io().number()); // otherwise the read would hit the cache
@@ -58,7 +58,8 @@ TEST_CASE("a piece of a read-only image that matches the torrent is hashed once 
     auto const put = [&image](int piece, std::uint32_t seed) {
         auto const content = pattern(static_cast<std::size_t>(image.piece_size(piece)), seed);
         auto left = std::span(content);
-        for (auto const& slice : image.slices(image.storage->stream_offset(piece, 0), image.piece_size(piece))) {
+        for (auto const& slice :
+             image.slices(image.storage->stream_offset(piece_index{piece}, 0), image.piece_size(piece))) {
             image.device->set_contents(slice.device_offset, left.first(static_cast<std::size_t>(slice.length)));
             left = left.subspan(static_cast<std::size_t>(slice.length));
         }
@@ -167,7 +168,7 @@ TEST_CASE("two writes of a block reach the device in the order of posting") {
     CHECK(t.image.device->accesses(operation::write).size() == 2);
     held.release();
     t.session.run_all();
-    CHECK(t.image.stream(t.image.storage->stream_offset(2, 0), block_size) == t.block(2, 0, 15));
+    CHECK(t.image.stream(t.image.storage->stream_offset(piece_index{2}, 0), block_size) == t.block(2, 0, 15));
     CHECK(t.image.device->overlaps() == 0);
     CHECK(std::ranges::is_sorted(writes, {}, [](auto const& w) { return w->order; }));
     CHECK(std::ranges::all_of(writes, [](auto const& w) { return w->ok(); }));

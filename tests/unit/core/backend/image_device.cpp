@@ -15,11 +15,11 @@ TEST_CASE("pieces and offsets of the stream") {
     test_image const image(test_image::awkward());
     auto const& storage = *image.storage;
     std::int64_t const total = storage.torrent().extents.total_size();
-    CHECK(storage.stream_offset(0, 0) == torrent_offset{});
-    CHECK(storage.stream_offset(2, 5) == torrent_offset{128 * kib + 5});
-    CHECK(storage.piece_size(0) == 64 * kib);
-    CHECK(storage.piece_size(image.pieces() - 1) == total - 192 * kib);
-    CHECK(storage.piece_size(image.pieces()) == 0);
+    CHECK(storage.stream_offset(piece_index{0}, 0) == torrent_offset{});
+    CHECK(storage.stream_offset(piece_index{2}, 5) == torrent_offset{128 * kib + 5});
+    CHECK(storage.piece_size(piece_index{0}) == 64 * kib);
+    CHECK(storage.piece_size(piece_index{image.pieces() - 1}) == total - 192 * kib);
+    CHECK(storage.piece_size(piece_index{image.pieces()}) == 0);
     CHECK(&storage.device() == image.device);
 }
 
@@ -27,7 +27,7 @@ TEST_CASE("offsets of the stream beyond 32 bits") {
     image_plan plan;
     plan.extents = {{0, 512}};
     test_image const image(plan);
-    CHECK(image.storage->stream_offset(1 << 20, 1) == torrent_offset{(std::int64_t{1} << 36) + 1});
+    CHECK(image.storage->stream_offset(piece_index{1 << 20}, 1) == torrent_offset{(std::int64_t{1} << 36) + 1});
 }
 
 TEST_CASE("the place on the device of bytes of the stream") {

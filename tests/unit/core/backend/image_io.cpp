@@ -91,13 +91,13 @@ struct io_test {
         auto const length = std::min(block_size, image.piece_size(piece) - block * block_size);
         std::ranges::copy(pattern(static_cast<std::size_t>(length), seed), memory.bytes().begin());
         auto& waiter = sink.make();
-        io.write_block(piece, block, std::move(memory), length, waiter);
+        io.write_block(piece_index{piece}, block, std::move(memory), length, waiter);
         return waiter;
     }
     /// Requests a block, which may be available at once.
     request& read(int piece, int block) {
         auto& waiter = sink.make();
-        if (block_ref found; io.read_block(piece, block, waiter, found) == read_answer::there) {
+        if (block_ref found; io.read_block(piece_index{piece}, block, waiter, found) == read_answer::there) {
             waiter.block = std::move(found);
             waiter_list one;
             one.push(&waiter);
@@ -107,7 +107,7 @@ struct io_test {
     }
     [[nodiscard]] bool holds(request& what, int piece, int block) {
         sink.wait_for(what);
-        auto const wanted = image.stream(image.storage->stream_offset(piece, block * block_size),
+        auto const wanted = image.stream(image.storage->stream_offset(piece_index{piece}, block * block_size),
                                          std::min(block_size, image.piece_size(piece) - block * block_size));
         bool const same = what.block && std::ranges::equal(what.block.bytes().first(wanted.size()), wanted);
         what.block = {};
@@ -160,7 +160,7 @@ TEST_CASE("a chunk is read once, even if several threads request all of its bloc
                     auto& sink = *sinks[self].emplace_back(std::make_unique<collecting_sink>());
                     auto& waiter = sink.make();
                     block_ref found;
-                    if (t.io.read_block(i / 4, i % 4, waiter, found) == read_answer::there) {
+                    if (t.io.read_block(piece_index{i / 4}, i % 4, waiter, found) == read_answer::there) {
                         return; // the size of asked shows the failure
                     }
                     asked[self].push_back(&waiter);
@@ -378,7 +378,7 @@ TEST_CASE("a complete piece leaves, also the last and short one") {
     plan.extents = {{4096, 256 * kib + 20'000}};
     io_test t(plan);
     int const piece = GENERATE(2, 4);
-    int const count = t.image.storage->blocks_in_piece(piece);
+    int const count = t.image.storage->blocks_in_piece(piece_index{piece});
     CHECK(count == (piece == 4 ? 2 : 4));
     request* last = nullptr;
     for (int block = count - 1; block >= 0; --block) {
@@ -409,7 +409,7 @@ TEST_CASE("a shortage of memory makes the blocks of all images leave") {
     auto memory = t.shared.shared->cache().allocate_for_write();
     std::ranges::copy(pattern(block_size, 7), memory.bytes().begin());
     auto& waiter = t.sink.make();
-    second.io().write_block(0, 0, std::move(memory), block_size, waiter);
+    second.io().write_block(piece_index{0}, 0, std::move(memory), block_size, waiter);
     t.shared.shared->expedite();
     t.sink.wait_for(first);
     t.sink.wait_for(waiter);
@@ -581,7 +581,7 @@ TEST_CASE("a failed image does not stop others") {
     CHECK(bad.code == EIO);
     auto memory = t.shared.shared->cache().allocate_for_write();
     auto& good = t.sink.make();
-    second.io().write_block(0, 0, std::move(memory), block_size, good);
+    second.io().write_block(piece_index{0}, 0, std::move(memory), block_size, good);
     t.sink.wait_for(good);
     CHECK(good.code == 0);
 }

@@ -114,7 +114,8 @@ TEST_CASE("any differing byte of the medium is found, even if the page cache is 
             CHECK_FALSE(outcome.ok());
             REQUIRE(outcome.pieces.size() == 1);
             auto const piece = outcome.pieces[0];
-            auto expected = t.image.slices(t.image.storage->stream_offset(piece, 0), t.image.piece_size(piece));
+            auto expected =
+                t.image.slices(t.image.storage->stream_offset(piece, 0), t.image.storage->piece_size(piece));
             std::erase_if(expected, [](extent const& e) { return e.device_offset == extent::padding; });
             CHECK(outcome.differing == expected);
             CHECK(std::ranges::any_of(outcome.differing, [at](extent const& e) {
@@ -134,7 +135,7 @@ TEST_CASE("only the named pieces are read, if some are named") {
     only[0] = true;
     t.start(GENERATE(1, 4), only);
     auto const& outcome = t.wait();
-    CHECK(outcome.pieces == std::vector<std::int32_t>{0});
+    CHECK(outcome.pieces == std::vector{piece_index{0}});
     CHECK_FALSE(outcome.cancelled);
     CHECK(t.verifier->verified_bytes() == t.image.piece_size(0));
 }
@@ -145,7 +146,7 @@ TEST_CASE("several differing pieces are reported in order") {
     t.spoil(512);
     t.spoil(4096);
     auto const& outcome = t.verify(4);
-    CHECK(outcome.pieces == std::vector<std::int32_t>{0, 3});
+    CHECK(outcome.pieces == std::vector{piece_index{0}, piece_index{3}});
     CHECK(std::ranges::is_sorted(outcome.differing, {}, &extent::device_offset));
     CHECK(outcome.differing.front() == extent{512, 1000});
 }
@@ -164,7 +165,7 @@ TEST_CASE("data that has not been flushed does not pass") {
     auto const right = t.image.stream({}, block_size);
     t.image.device->set_contents(512, bytes(1000));
     t.image.put({}, right);
-    CHECK(t.verify(1).pieces == std::vector<std::int32_t>{0});
+    CHECK(t.verify(1).pieces == std::vector{piece_index{0}});
     REQUIRE(t.image.storage->flush());
     CHECK(t.verify(1).ok());
 }

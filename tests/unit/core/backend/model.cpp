@@ -99,7 +99,7 @@ public:
         for (int piece = 0; piece < image.pieces(); ++piece) {
             for (int start = 0; start < image.piece_size(piece); start += block_size) {
                 m_blocks[{piece, start}].settle(
-                    image.stream(image.storage->stream_offset(piece, start), block_length(piece, start)));
+                    image.stream(image.storage->stream_offset(piece_index{piece}, start), block_length(piece, start)));
             }
         }
     }
@@ -123,7 +123,7 @@ public:
     }
 
     void write(int piece, int start, std::uint32_t seed) {
-        auto const offset = image.storage->stream_offset(piece, start);
+        auto const offset = image.storage->stream_offset(piece_index{piece}, start);
         auto const data =
             without_padding(image, offset, pattern(static_cast<std::size_t>(block_length(piece, start)), seed));
         auto& versions = m_blocks.at({piece, start}).versions;
@@ -230,7 +230,8 @@ public:
     void compare_and_settle() {
         for (auto& [place, block] : m_blocks) {
             auto const [piece, start] = place;
-            auto content = image.stream(image.storage->stream_offset(piece, start), block_length(piece, start));
+            auto content =
+                image.stream(image.storage->stream_offset(piece_index{piece}, start), block_length(piece, start));
             fail_unless(block.may_read(m_sequence, m_sequence, 0, content), "the device holds wrong bytes");
             block.settle(std::move(content));
         }

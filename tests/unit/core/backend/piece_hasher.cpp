@@ -204,16 +204,16 @@ TEST_CASE("one block's hash") {
     disk_io_test t(test_image::awkward(8));
     auto& hasher = t.image.served->hasher();
     lt::sha256_hash digest;
-    REQUIRE(hasher.hash_block(0, 1, 100, digest));
+    REQUIRE(hasher.hash_block(piece_index{0}, 1, 100, digest));
     CHECK(digest == sha256_of(t.image.stream(torrent_offset{block_size}, 100)));
     auto held = t.image.device->hold(operation::write);
     t.write(0, block_size, 5);
-    REQUIRE(hasher.hash_block(0, 1, block_size, digest));
+    REQUIRE(hasher.hash_block(piece_index{0}, 1, block_size, digest));
     CHECK(digest == sha256_of(pattern(block_size, 5)));
     held.release();
     t.session.run_all();
     t.image.device->fail(operation::read, EIO);
-    CHECK_FALSE(hasher.hash_block(0, 2, 100, digest));
+    CHECK_FALSE(hasher.hash_block(piece_index{0}, 2, 100, digest));
 }
 
 // --- hashing ahead
@@ -330,8 +330,8 @@ TEST_CASE("a forgotten piece is hashed from the device") {
     h.t.write_piece(0, 7);
     h.settle();
     h.evict();
-    h.t.image.served->hasher().ahead().forget(0);
-    h.t.image.served->hasher().ahead().forget(0);
+    h.t.image.served->hasher().ahead().forget(piece_index{0});
+    h.t.image.served->hasher().ahead().forget(piece_index{0});
     CHECK(h.hash() == sha1_of(h.t.written_piece(0, 7)));
     CHECK(h.bytes_read() == 2 * chunk_bytes);
 }
@@ -414,7 +414,7 @@ TEST_CASE("if pieces arrive quickly, every second one waits to be hashed with th
     SECTION("a piece that never completes, or is written again, does not delay other pieces") {
         t.write(1, 0, 2);
         t.session.run_all();
-        t.image.served->hasher().ahead().forget(1);
+        t.image.served->hasher().ahead().forget(piece_index{1});
         write(2, 3);
         write(3, 4);
         CHECK(hash(3) == sha1_of(t.written_piece(3, 4)));

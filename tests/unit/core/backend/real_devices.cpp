@@ -73,25 +73,26 @@ public:
     }
 
     [[nodiscard]] int pieces() const { return storage->torrent().piece_count; }
-    [[nodiscard]] int blocks(int piece) const { return storage->blocks_in_piece(piece); }
+    [[nodiscard]] int blocks(int piece) const { return storage->blocks_in_piece(piece_index{piece}); }
     [[nodiscard]] int length(int piece, int block) const {
-        return std::min(block_size, storage->piece_size(piece) - block * block_size);
+        return std::min(block_size, storage->piece_size(piece_index{piece}) - block * block_size);
     }
     outcome_ptr write(int piece, int block, std::uint32_t seed) {
         auto const data = pattern(static_cast<std::size_t>(length(piece, block)), seed);
         auto rest = std::span<std::byte const>(data);
-        storage->torrent().extents.for_each_slice(
-            storage->stream_offset(piece, block * block_size), length(piece, block), [&](extent const& slice) {
-                auto const size = static_cast<std::size_t>(slice.length);
-                std::copy_n(rest.begin(), size, expected.begin() + slice.device_offset);
-                rest = rest.subspan(size);
-            });
+        storage->torrent().extents.for_each_slice(storage->stream_offset(piece_index{piece}, block * block_size),
+                                                  length(piece, block), [&](extent const& slice) {
+                                                      auto const size = static_cast<std::size_t>(slice.length);
+                                                      std::copy_n(rest.begin(), size,
+                                                                  expected.begin() + slice.device_offset);
+                                                      rest = rest.subspan(size);
+                                                  });
         return session->write(holder, piece, block * block_size, data);
     }
     [[nodiscard]] bytes stream(int piece) const {
         bytes joined;
-        storage->torrent().extents.for_each_slice(storage->stream_offset(piece, 0), storage->piece_size(piece),
-                                                  [&](extent const& slice) {
+        storage->torrent().extents.for_each_slice(storage->stream_offset(piece_index{piece}, 0),
+                                                  storage->piece_size(piece_index{piece}), [&](extent const& slice) {
                                                       auto const from = expected.begin() + slice.device_offset;
                                                       joined.insert(joined.end(), from, from + slice.length);
                                                   });

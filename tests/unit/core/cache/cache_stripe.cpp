@@ -20,7 +20,7 @@ struct fixture {
         stripe.grow(table, 4);
         for (std::int32_t block = 0; block < 4; ++block) {
             auto const index = blocks.emplace_back(pool.allocate()).index();
-            entry(block).begin({1, 0, block}, block == 3 ? block_state::dirty : block_state::filling);
+            entry(block).begin({1, piece_index{0}, block}, block == 3 ? block_state::dirty : block_state::filling);
             stripe.link(table, index);
             if (block < 3) {
                 entry(block).become(block_state::clean);
@@ -99,8 +99,8 @@ TEST_CASE("more buckets lose no block") {
     fixture f;
     f.stripe.grow(f.table, 64);
     for (std::int32_t block = 0; block < 4; ++block) {
-        CHECK(f.stripe.find(f.table, {1, 0, block}) == f.index_of(block));
+        CHECK(f.stripe.find(f.table, {1, piece_index{0}, block}) == f.index_of(block));
     }
-    CHECK(f.stripe.find(f.table, {1, 1, 0}) == no_block);
+    CHECK(f.stripe.find(f.table, {1, piece_index{1}, 0}) == no_block);
     CHECK(f.good());
 }

@@ -25,7 +25,7 @@ struct fixture {
         return block;
     }
     bool write(std::int32_t piece, std::int32_t block, char content, block_waiter* waiter = nullptr) {
-        return cache.write({image, piece, block}, filled(content), block_size, waiter);
+        return cache.write({image, piece_index{piece}, block}, filled(content), block_size, waiter);
     }
     /// Writes and flushes blocks: they are clean then.
     void make_clean(std::int32_t piece, std::int32_t begin, std::int32_t end, char content) {
@@ -33,25 +33,25 @@ struct fixture {
             REQUIRE(write(piece, block, content));
         }
         std::vector<piece_cache::flush_item> items;
-        REQUIRE(cache.begin_flush(image, piece, begin, end, items) == end);
+        REQUIRE(cache.begin_flush(image, piece_index{piece}, begin, end, items) == end);
         end_flush(piece, items, true);
     }
     waiter_list end_flush(std::int32_t piece, std::vector<piece_cache::flush_item>& items, bool success) {
-        auto waiters = cache.end_flush(image, piece, items, success, dirty_again);
+        auto waiters = cache.end_flush(image, piece_index{piece}, items, success, dirty_again);
         items.clear();
         return waiters;
     }
     piece_cache::lookup read(std::int32_t piece, std::int32_t block, std::int32_t begin, std::int32_t end,
                              block_waiter* waiter = nullptr) {
-        return cache.read({image, piece, block}, begin, end, waiter, found, wanted);
+        return cache.read({image, piece_index{piece}, block}, begin, end, waiter, found, wanted);
     }
     bool in_memory(std::int32_t piece, std::int32_t block) {
         block_ref there;
-        return cache.collect(image, piece, block, block + 1, {&there, 1}) == 1;
+        return cache.collect(image, piece_index{piece}, block, block + 1, {&there, 1}) == 1;
     }
     char content(std::int32_t piece, std::int32_t block) {
         block_ref there;
-        return cache.collect(image, piece, block, block + 1, {&there, 1}) == 1 ? there.data()[1] : '\0';
+        return cache.collect(image, piece_index{piece}, block, block + 1, {&there, 1}) == 1 ? there.data()[1] : '\0';
     }
 
     block_pool pool;
@@ -75,7 +75,7 @@ TEST_CASE("an absent block is read together with adjacent blocks, and found afte
     fixture f;
     block_waiter waiter;
     REQUIRE(f.read(1, 5, 4, 8, &waiter) == piece_cache::lookup::must_fill);
-    CHECK(f.wanted.first == block_key{image, 1, 4});
+    CHECK(f.wanted.first == block_key{image, piece_index{1}, 4});
     REQUIRE(f.wanted.blocks.size() == 4);
     std::memset(f.wanted.blocks[1].data(), 'x', block_size);
     auto const waited = f.cache.end_fill(f.wanted, true);
@@ -149,7 +149,7 @@ TEST_CASE("a written block is found at once, and its waiter is handed back when 
     CHECK(f.read(0, 3, 0, 8) == piece_cache::lookup::hit);
     CHECK(f.found.data()[0] == 'w');
     std::vector<piece_cache::flush_item> items;
-    CHECK(f.cache.begin_flush(image, 0, 3, 8, items) == 4);
+    CHECK(f.cache.begin_flush(image, piece_index{0}, 3, 8, items) == 4);
     REQUIRE(items.size() == 1);
     CHECK(items[0].block == 3);
     CHECK(items[0].length == block_size);
@@ -165,10 +165,10 @@ TEST_CASE("only dirty blocks are taken for a write") {
     f.make_clean(0, 0, 1, 'c');
     f.write(0, 1, 'd');
     std::vector<piece_cache::flush_item> items;
-    CHECK(f.cache.begin_flush(image, 0, 0, 4, items) == 0);
-    CHECK(f.cache.begin_flush(image, 0, 1, 4, items) == 2);
+    CHECK(f.cache.begin_flush(image, piece_index{0}, 0, 4, items) == 0);
+    CHECK(f.cache.begin_flush(image, piece_index{0}, 1, 4, items) == 2);
     std::vector<piece_cache::flush_item> again;
-    CHECK(f.cache.begin_flush(image, 0, 1, 4, again) == 1); // in flight already
+    CHECK(f.cache.begin_flush(image, piece_index{0}, 1, 4, again) == 1); // in flight already
     CHECK(again.empty());
     static_cast<void>(f.end_flush(0, items, true));
 }
@@ -181,7 +181,7 @@ TEST_CASE("a dirty block that is written again is flushed once, with the new con
     CHECK_FALSE(f.write(0, 0, 'b', &second));
     CHECK(f.cache.dirty() == 1);
     std::vector<piece_cache::flush_item> items;
-    CHECK(f.cache.begin_flush(image, 0, 0, 1, items) == 1);
+    CHECK(f.cache.begin_flush(image, piece_index{0}, 0, 1, items) == 1);
     CHECK(items[0].memory.data()[9] == 'b');
     auto waited = f.end_flush(0, items, true);
     CHECK(waited.pop() == &first);
@@ -195,7 +195,7 @@ TEST_CASE("a block that is written while it is being flushed is flushed again") 
     block_waiter third;
     CHECK(f.write(0, 0, 'a', &first));
     std::vector<piece_cache::flush_item> items;
-    CHECK(f.cache.begin_flush(image, 0, 0, 1, items) == 1);
+    CHECK(f.cache.begin_flush(image, piece_index{0}, 0, 1, items) == 1);
     CHECK_FALSE(f.write(0, 0, 'b', &second));
     CHECK(f.content(0, 0) == 'b');
     CHECK(items[0].memory.data()[9] == 'a');
@@ -209,7 +209,7 @@ TEST_CASE("a block that is written while it is being flushed is flushed again") 
     CHECK(waited.last == &first);
     CHECK(f.dirty_again == std::vector<std::int32_t>{0});
     CHECK(f.cache.dirty() == 1);
-    CHECK(f.cache.begin_flush(image, 0, 0, 1, items) == 1);
+    CHECK(f.cache.begin_flush(image, piece_index{0}, 0, 1, items) == 1);
     CHECK(items[0].memory.data()[9] == 'c');
     CHECK(count(f.end_flush(0, items, true)) == 2);
     CHECK(f.cache.dirty() == 0);
@@ -235,7 +235,7 @@ TEST_CASE("a failed write leaves no block that looks written") {
     block_waiter waiter;
     f.write(0, 0, 'a', &waiter);
     std::vector<piece_cache::flush_item> items;
-    static_cast<void>(f.cache.begin_flush(image, 0, 0, 1, items));
+    static_cast<void>(f.cache.begin_flush(image, piece_index{0}, 0, 1, items));
     CHECK(f.end_flush(0, items, false).first == &waiter);
     CHECK_FALSE(f.in_memory(0, 0));
     CHECK(f.cache.dirty() == 0);
@@ -289,10 +289,12 @@ TEST_CASE("a block that no peer has received stays longer than one that a peer h
 
 TEST_CASE("a hash does not count as a peer that has received the block") {
     fixture f(2, 1);
-    REQUIRE(f.cache.read({image, 0, 0}, 0, 1, nullptr, f.found, f.wanted, false) == piece_cache::lookup::must_fill);
+    REQUIRE(f.cache.read({image, piece_index{0}, 0}, 0, 1, nullptr, f.found, f.wanted, false) ==
+            piece_cache::lookup::must_fill);
     static_cast<void>(f.cache.end_fill(f.wanted, true));
     f.wanted.blocks.clear();
-    REQUIRE(f.cache.read({image, 0, 0}, 0, 1, nullptr, f.found, f.wanted, false) == piece_cache::lookup::hit);
+    REQUIRE(f.cache.read({image, piece_index{0}, 0}, 0, 1, nullptr, f.found, f.wanted, false) ==
+            piece_cache::lookup::hit);
     f.found = {};
     f.make_clean(0, 1, 2, 'c');
     auto const one = f.filled('x');
@@ -402,13 +404,13 @@ TEST_CASE("the pool shrinks and grows under the cache") {
 TEST_CASE("dropping an image's clean blocks keeps those of other images") {
     fixture f;
     f.make_clean(0, 0, 2, 'c');
-    REQUIRE(f.cache.write({image + 1, 0, 0}, f.filled('o'), block_size, nullptr));
+    REQUIRE(f.cache.write({image + 1, piece_index{0}, 0}, f.filled('o'), block_size, nullptr));
     f.cache.drop_clean(image);
     CHECK(f.cache.stats().clean == 0);
     CHECK(f.cache.dirty() == 1);
     std::vector<piece_cache::flush_item> items;
-    static_cast<void>(f.cache.begin_flush(image + 1, 0, 0, 1, items));
-    static_cast<void>(f.cache.end_flush(image + 1, 0, items, true, f.dirty_again));
+    static_cast<void>(f.cache.begin_flush(image + 1, piece_index{0}, 0, 1, items));
+    static_cast<void>(f.cache.end_flush(image + 1, piece_index{0}, items, true, f.dirty_again));
     f.cache.drop_clean(image);
     CHECK(f.cache.stats().clean == 1);
 }
@@ -432,7 +434,7 @@ TEST_CASE("threads that read, write and flush the same pieces leave consistent t
                 auto const mark = static_cast<char>(piece + 1);
                 switch (random() % 3) {
                 case 0:
-                    if (f.cache.read({image, piece, block}, block, block + 4, nullptr, there, fill) ==
+                    if (f.cache.read({image, piece_index{piece}, block}, block, block + 4, nullptr, there, fill) ==
                         piece_cache::lookup::must_fill) {
                         for (auto const& each : fill.blocks) {
                             std::memset(each.data(), mark, 64);
@@ -447,12 +449,13 @@ TEST_CASE("threads that read, write and flush the same pieces leave consistent t
                 case 1: {
                     auto memory = f.cache.allocate_for_write();
                     std::memset(memory.data(), mark, 64);
-                    static_cast<void>(f.cache.write({image, piece, block}, std::move(memory), block_size, nullptr));
+                    static_cast<void>(
+                        f.cache.write({image, piece_index{piece}, block}, std::move(memory), block_size, nullptr));
                     break;
                 }
                 default:
-                    static_cast<void>(f.cache.begin_flush(image, piece, block, block + 8, items));
-                    static_cast<void>(f.cache.end_flush(image, piece, items, random() % 8 != 0, again));
+                    static_cast<void>(f.cache.begin_flush(image, piece_index{piece}, block, block + 8, items));
+                    static_cast<void>(f.cache.end_flush(image, piece_index{piece}, items, random() % 8 != 0, again));
                     items.clear();
                     break;
                 }

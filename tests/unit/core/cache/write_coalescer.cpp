@@ -19,7 +19,7 @@ struct fixture {
 
     runs add(std::int32_t piece, std::int32_t block) {
         runs leaving;
-        coalescer.add(piece, block, now, leaving);
+        coalescer.add(piece_index{piece}, block, now, leaving);
         return leaving;
     }
     runs due() {
@@ -44,7 +44,7 @@ TEST_CASE("a run leaves when it is long enough") {
     for (std::int32_t block = 20; block < 29; ++block) {
         CHECK(f.add(1, block).empty());
     }
-    CHECK(f.add(1, 29) == runs{{1, 20, 30}});
+    CHECK(f.add(1, 29) == runs{{piece_index{1}, 20, 30}});
     CHECK(f.all().empty());
 }
 
@@ -53,7 +53,7 @@ TEST_CASE("a block that closes a gap makes one run of two") {
     for (std::int32_t block : {60, 61, 62, 63, 64, 66, 67, 68, 69}) {
         CHECK(f.add(0, block).empty());
     }
-    CHECK(f.add(0, 65) == runs{{0, 60, 70}});
+    CHECK(f.add(0, 65) == runs{{piece_index{0}, 60, 70}});
 }
 
 TEST_CASE("a piece leaves when it is complete, however short its last run") {
@@ -61,11 +61,11 @@ TEST_CASE("a piece leaves when it is complete, however short its last run") {
     for (std::int32_t block = per_piece - 1; block > 0; --block) {
         CHECK(f.add(2, block).empty());
     }
-    CHECK(f.add(2, 0) == runs{{2, 0, per_piece}});
+    CHECK(f.add(2, 0) == runs{{piece_index{2}, 0, per_piece}});
     for (std::int32_t block = 0; block + 1 < in_last; ++block) {
         CHECK(f.add(pieces - 1, block).empty());
     }
-    CHECK(f.add(pieces - 1, in_last - 1) == runs{{pieces - 1, 0, in_last}});
+    CHECK(f.add(pieces - 1, in_last - 1) == runs{{piece_index{pieces - 1}, 0, in_last}});
     CHECK_FALSE(f.coalescer.next_due());
 }
 
@@ -81,7 +81,7 @@ TEST_CASE("only the blocks of a complete piece that have not left yet leave") {
     }
     left = f.add(0, per_piece - 1);
     CHECK(left.size() == 50);
-    CHECK(left.front() == block_run{0, 1, 2});
+    CHECK(left.front() == block_run{piece_index{0}, 1, 2});
 }
 
 TEST_CASE("blocks leave when the oldest of their piece has waited long enough") {
@@ -94,17 +94,17 @@ TEST_CASE("blocks leave when the oldest of their piece has waited long enough") 
     f.now += 599ms;
     CHECK(f.due().empty());
     f.now += 1ms;
-    CHECK(f.due() == runs{{0, 5, 7}});
+    CHECK(f.due() == runs{{piece_index{0}, 5, 7}});
     CHECK(f.coalescer.next_due() == write_coalescer::clock::time_point{} + 1400ms);
     f.now += 400ms;
-    CHECK(f.due() == runs{{1, 1, 2}});
+    CHECK(f.due() == runs{{piece_index{1}, 1, 2}});
     CHECK_FALSE(f.coalescer.next_due());
 }
 
 TEST_CASE("without a delay nothing waits") {
     fixture f({10, 0ms});
-    CHECK(f.add(0, 3) == runs{{0, 3, 4}});
-    CHECK(f.add(0, 4) == runs{{0, 4, 5}});
+    CHECK(f.add(0, 3) == runs{{piece_index{0}, 3, 4}});
+    CHECK(f.add(0, 4) == runs{{piece_index{0}, 4, 5}});
     CHECK_FALSE(f.coalescer.next_due());
 }
 
@@ -114,7 +114,7 @@ TEST_CASE("take_all appends every run, in the order of the device") {
     static_cast<void>(f.add(0, 99));
     static_cast<void>(f.add(0, 1));
     static_cast<void>(f.add(0, 0));
-    CHECK(f.all() == runs{{0, 0, 2}, {0, 99, 100}, {2, 50, 51}});
+    CHECK(f.all() == runs{{piece_index{0}, 0, 2}, {piece_index{0}, 99, 100}, {piece_index{2}, 50, 51}});
     CHECK(f.all().empty());
 }
 
@@ -123,18 +123,18 @@ TEST_CASE("blocks that were taken along do not leave again") {
     static_cast<void>(f.add(0, 0));
     static_cast<void>(f.add(0, 1));
     static_cast<void>(f.add(0, 2));
-    f.coalescer.taken({0, 1, 50});
-    CHECK(f.all() == runs{{0, 0, 1}});
-    f.coalescer.taken({3, 0, 2});
+    f.coalescer.taken({piece_index{0}, 1, 50});
+    CHECK(f.all() == runs{{piece_index{0}, 0, 1}});
+    f.coalescer.taken({piece_index{3}, 0, 2});
     CHECK_FALSE(f.coalescer.next_due());
 }
 
 TEST_CASE("a block that is written again waits again") {
     fixture f;
     static_cast<void>(f.add(0, 0));
-    CHECK(f.all() == runs{{0, 0, 1}});
+    CHECK(f.all() == runs{{piece_index{0}, 0, 1}});
     CHECK(f.add(0, 0).empty());
-    CHECK(f.all() == runs{{0, 0, 1}});
+    CHECK(f.all() == runs{{piece_index{0}, 0, 1}});
 }
 
 TEST_CASE("a run crosses the words of 64 blocks") {
@@ -143,12 +143,12 @@ TEST_CASE("a run crosses the words of 64 blocks") {
     static_cast<void>(f.add(0, 63));
     static_cast<void>(f.add(0, 64));
     static_cast<void>(f.add(0, 65));
-    CHECK(f.all() == runs{{0, 62, 66}});
+    CHECK(f.all() == runs{{piece_index{0}, 62, 66}});
 }
 
 TEST_CASE("a changed policy applies to the next block") {
     fixture f({10, 1000ms});
     CHECK(f.add(0, 0).empty());
     f.coalescer.set_policy({2, 1000ms});
-    CHECK(f.add(0, 1) == runs{{0, 0, 2}});
+    CHECK(f.add(0, 1) == runs{{piece_index{0}, 0, 2}});
 }

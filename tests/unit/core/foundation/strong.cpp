@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
+#include <unordered_set>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -104,6 +105,13 @@ TEST_CASE("an index is 0 by default, counts up, and subtracts to a distance") {
     CHECK(at == piece_index{7});
     CHECK(at > piece_index{6});
     CHECK(at != piece_index{8});
+}
+
+TEST_CASE("an index is a key of unordered containers") {
+    std::unordered_set<piece_index> const set{piece_index{7}, piece_index{8}, piece_index{7}};
+    CHECK(set.size() == 2);
+    CHECK(set.contains(piece_index{8}));
+    CHECK_FALSE(set.contains(piece_index{9}));
 }
 
 TEST_CASE("byte counts are added, multiplied and divided") {

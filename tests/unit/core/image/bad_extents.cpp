@@ -1,6 +1,10 @@
 #include "core/image/bad_extents.hpp"
 
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -17,12 +21,20 @@ TEST_CASE("bad extents: adjacent bad pieces are merged") {
                                 .v1 = true,
                                 .extents = std::move(extents),
                                 .info = nullptr};
+    auto const found = [&torrent](std::vector<std::int32_t> const& pieces) {
+        std::vector<piece_index> bad;
+        std::ranges::transform(pieces, std::back_inserter(bad), [](auto piece) { return piece_index{piece}; });
+        return find_bad_extents(torrent, bad);
+    };
     using list = std::vector<bad_extent>;
-    CHECK(find_bad_extents(torrent, {}).empty());
-    CHECK(find_bad_extents(torrent, {0}) == list{{1000, 100, 0, 0}});
-    CHECK(find_bad_extents(torrent, {1}) == list{{1100, 50, 1, 1}, {2000, 50, 1, 1}});
-    CHECK(find_bad_extents(torrent, {0, 1, 2}) == list{{1000, 150, 0, 1}, {2000, 150, 1, 2}});
-    CHECK(find_bad_extents(torrent, {3}) == list{{2150, 70, 3, 3}});
-    CHECK(find_bad_extents(torrent, {0, 2}) == list{{1000, 100, 0, 0}, {2050, 100, 2, 2}});
-    CHECK(find_bad_extents(torrent, {4}) == list{{3000, 30, 4, 4}}); // shorter than a piece
+    auto const of = [](std::int64_t offset, std::int64_t length, std::int32_t first, std::int32_t last) {
+        return bad_extent{offset, length, piece_index{first}, piece_index{last}};
+    };
+    CHECK(found({}).empty());
+    CHECK(found({0}) == list{of(1000, 100, 0, 0)});
+    CHECK(found({1}) == list{of(1100, 50, 1, 1), of(2000, 50, 1, 1)});
+    CHECK(found({0, 1, 2}) == list{of(1000, 150, 0, 1), of(2000, 150, 1, 2)});
+    CHECK(found({3}) == list{of(2150, 70, 3, 3)});
+    CHECK(found({0, 2}) == list{of(1000, 100, 0, 0), of(2050, 100, 2, 2)});
+    CHECK(found({4}) == list{of(3000, 30, 4, 4)}); // shorter than a piece
 }

@@ -32,7 +32,7 @@ image_torrent torrent() {
 verify_result differing(std::int32_t pieces) {
     verify_result result;
     for (std::int32_t piece = 0; piece < pieces; ++piece) {
-        result.outcome.pieces.push_back(piece);
+        result.outcome.pieces.push_back(piece_index{piece});
     }
     result.seconds = 2;
     return result;
@@ -76,7 +76,7 @@ TEST_CASE("verify report: bad extents") {
     CHECK(found["complete"] == true);
     CHECK(found["bad_pieces"] == 2);
     CHECK(found["bad_extents"][1] == json{{"offset", 1000}, {"length", 100}, {"first_piece", 1}, {"last_piece", 1}});
-    std::vector<bad_extent> const merged{{0, 250, 0, 2}};
+    std::vector<bad_extent> const merged{{0, 250, piece_index{0}, piece_index{2}}};
     CHECK_THAT(verify_text("x", torrent(), differing(3), merged), Catch::EndsWith("length 250: pieces 0 to 2\n"));
 }
 
