@@ -387,7 +387,7 @@ void disk_io::fail_for_memory(job& what) {
     auto& image = what.image();
     what.fail(ENOMEM, lt::operation_t::file_read);
     image.report(make_io_error(io_operation::hash, image.device().path(),
-                               image.device_offset(image.stream_offset(what.piece, 0)), image.piece_size(what.piece),
+                               image.on_device(image.stream_offset(what.piece, 0)), image.piece_size(what.piece),
                                ENOMEM));
 }
 

@@ -12,11 +12,12 @@ image_device::image_device(image_torrent torrent, std::unique_ptr<block_device> 
     : m_torrent(std::move(torrent))
     , m_device(std::move(device)) {}
 
-std::int64_t image_device::device_offset(torrent_offset at) const {
-    std::int64_t offset = 0;
-    m_torrent.extents.for_each_slice(
-        at, 1, [&](extent const& slice) { offset = slice.device_offset == extent::padding ? 0 : slice.device_offset; });
-    return offset;
+device_offset image_device::on_device(torrent_offset at) const {
+    device_offset found;
+    m_torrent.extents.for_each_slice(at, 1, [&](extent const& slice) {
+        found = device_offset{slice.device_offset == extent::padding ? 0 : slice.device_offset};
+    });
+    return found;
 }
 
 std::int32_t image_device::piece_size(piece_index piece) const noexcept {

@@ -41,8 +41,8 @@ public:
     /// Bytes of the stream in a piece.
     [[nodiscard]] std::int32_t piece_size(piece_index piece) const noexcept;
     [[nodiscard]] std::int32_t blocks_in_piece(piece_index piece) const noexcept;
-    /// Where the stream's byte lies on the device, in bytes; 0 for padding.
-    [[nodiscard]] std::int64_t device_offset(torrent_offset at) const;
+    /// Where the stream's byte lies on the device; 0 for padding.
+    [[nodiscard]] device_offset on_device(torrent_offset at) const;
 
     // --- transfers that block
 

@@ -22,7 +22,7 @@ constexpr std::int64_t least_read_ahead = 16;
 
 io_error no_memory(image_device const& image, piece_index piece, std::int32_t block) noexcept {
     return make_io_error(io_operation::read, image.device().path(),
-                         image.device_offset(image.stream_offset(piece, block * block_size)), block_size, ENOMEM);
+                         image.on_device(image.stream_offset(piece, block * block_size)), block_size, ENOMEM);
 }
 
 } // namespace
@@ -67,7 +67,7 @@ read_answer image_io::read_block(piece_index piece, std::int32_t block, std::int
 void image_io::start_fill(piece_cache::fill& wanted) noexcept {
     auto const first = wanted.first;
     auto& job = m_fills.take();
-    job.begin(wanted, m_image.device_offset(m_image.stream_offset(first.piece, first.block * block_size)));
+    job.begin(wanted, m_image.on_device(m_image.stream_offset(first.piece, first.block * block_size)));
     retry_on_bad_alloc([&] { m_queue->submit(&job); });
 }
 

@@ -56,7 +56,7 @@ void image_io::start_writes(std::span<block_run const> runs) noexcept {
         while (run.begin < run.end) {
             block_run const part{run.piece, run.begin, std::min(run.end, run.begin + longest)};
             auto& job = m_writes.take();
-            job.begin(part, m_image.device_offset(m_image.stream_offset(part.piece, part.begin * block_size)));
+            job.begin(part, m_image.on_device(m_image.stream_offset(part.piece, part.begin * block_size)));
             retry_on_bad_alloc([&] { m_queue->submit(&job); });
             run.begin = part.end;
         }

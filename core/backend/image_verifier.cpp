@@ -181,7 +181,7 @@ void image_verifier::verify_next() {
                 verify(piece, reader);
             } catch (std::bad_alloc const&) {
                 fail(make_io_error(io_operation::hash, m_image->device().path(),
-                                   m_image->device_offset(m_image->stream_offset(piece, 0)), m_image->piece_size(piece),
+                                   m_image->on_device(m_image->stream_offset(piece, 0)), m_image->piece_size(piece),
                                    ENOMEM));
             }
             if (reader.owns_lock()) {

@@ -30,7 +30,7 @@ public:
     void start(image_io& io, torrent_offset begin, std::int64_t length) {
         clear();
         auto& image = io.image();
-        set_position(image.device_offset(begin));
+        set_position(image.on_device(begin));
         auto* memory = m_buffer.get();
         image.torrent().extents.for_each_slice(begin, length, [&](extent const& slice) {
             auto const size = static_cast<std::size_t>(slice.length);
@@ -82,7 +82,7 @@ void piece_reader::begin(image_io& io, piece_index piece, std::int32_t begin, st
         std::scoped_lock const lock(m_mutex);
         auto const& image = io.image();
         m_failed = make_io_error(io_operation::read, image.device().path(),
-                                 image.device_offset(image.stream_offset(piece, begin * block_size)),
+                                 image.on_device(image.stream_offset(piece, begin * block_size)),
                                  std::int64_t{end - begin} * block_size, ENOMEM);
     }
 }

@@ -13,7 +13,7 @@ constexpr std::int32_t taken_at_once = 32;
 
 } // namespace
 
-void fill_job::begin(piece_cache::fill& wanted, std::int64_t position) noexcept {
+void fill_job::begin(piece_cache::fill& wanted, device_offset position) noexcept {
     clear();
     set_position(position);
     fill.first = wanted.first;
@@ -39,7 +39,7 @@ void fill_job::prepare() {
     }
 }
 
-void write_job::begin(block_run const& run, std::int64_t position) noexcept {
+void write_job::begin(block_run const& run, device_offset position) noexcept {
     clear();
     set_position(position);
     m_run = run;

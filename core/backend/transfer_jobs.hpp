@@ -53,7 +53,7 @@ public:
         , m_parts(parts) {}
 
     /// Takes over \p wanted, and leaves it with other memory for the next use.
-    void begin(piece_cache::fill& wanted, std::int64_t position) noexcept;
+    void begin(piece_cache::fill& wanted, device_offset position) noexcept;
     /// May throw std::bad_alloc: the queue then ends the job with ENOMEM.
     void prepare() override;
     void end(result<void, io_error> const& outcome) override { m_parts.owner.end_fill(*this, outcome); }
@@ -72,7 +72,7 @@ public:
         : io_job(direction::write)
         , m_parts(parts) {}
 
-    void begin(block_run const& run, std::int64_t position) noexcept;
+    void begin(block_run const& run, device_offset position) noexcept;
     /// Takes the blocks of the run that are dirty now: some may have left with another one, and more may have come
     /// after it. Does not throw.
     void prepare() override;

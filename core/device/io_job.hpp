@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include "core/foundation/error.hpp"
+#include "core/foundation/strong.hpp"
 
 namespace seedbed {
 
@@ -35,7 +36,7 @@ public:
 
     [[nodiscard]] direction way() const noexcept { return m_way; }
     /// Where on the device it begins, for ordering; known before prepare().
-    [[nodiscard]] std::int64_t position() const noexcept { return m_position; }
+    [[nodiscard]] device_offset position() const noexcept { return m_position; }
     [[nodiscard]] std::vector<segment> const& segments() const noexcept { return m_segments; }
     [[nodiscard]] std::span<iovec const> memory_of(segment const& which) const noexcept {
         return std::span(m_parts).subspan(which.first, which.count);
@@ -48,7 +49,7 @@ public:
     virtual void end(result<void, io_error> const& outcome) = 0;
 
 protected:
-    void set_position(std::int64_t position) noexcept { m_position = position; }
+    void set_position(device_offset position) noexcept { m_position = position; }
     /// Appends bytes; joins them to the last ones where both the device's bytes and the memory follow on.
     void add(std::int64_t offset, std::byte* memory, std::size_t length);
     /// Forgets what was added; keeps the memory for the next use.
@@ -62,7 +63,7 @@ private:
 
     direction const m_way;
     io_job* m_behind = nullptr; ///< the next one that waits in the order of coming
-    std::int64_t m_position = 0;
+    device_offset m_position;
     std::vector<segment> m_segments;
     std::vector<iovec> m_parts;
 };

@@ -8,6 +8,7 @@
 #include "core/device/block_device.hpp"
 #include "core/device/io_job.hpp"
 #include "core/device/io_profile.hpp"
+#include "core/foundation/strong.hpp"
 #include "core/foundation/worker_pool.hpp"
 
 namespace seedbed {
@@ -56,8 +57,8 @@ private:
     bool m_by_position;
     io_job* m_first = nullptr; ///< of those in the order of coming, linked through themselves
     io_job* m_last = nullptr;
-    std::multimap<std::int64_t, io_job*> m_by_offset;
-    std::int64_t m_head = 0; ///< position of the job that was taken last
+    std::multimap<device_offset, io_job*> m_by_offset;
+    device_offset m_head; ///< position of the job that was taken last
 };
 
 /// A queue whose transfers are system calls that block, on threads of its own.

@@ -204,7 +204,7 @@ private:
     [[nodiscard]] result<void, io_error> outcome(io_operation op, std::int64_t offset, std::int64_t length,
                                                  int code) const noexcept {
         if (code != 0) {
-            return tl::make_unexpected(make_io_error(op, m_path, offset, length, code));
+            return tl::make_unexpected(make_io_error(op, m_path, device_offset{offset}, length, code));
         }
         return {};
     }

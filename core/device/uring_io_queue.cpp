@@ -224,7 +224,7 @@ private:
         for (auto const& segment : job.segments()) {
             int const code = m_broken != 0 ? m_broken : m_raw.refuse(writes, segment.offset, segment.length);
             if (code != 0) {
-                running.outcome = failure(running, segment.offset, segment.length, code);
+                running.outcome = failure(running, device_offset{segment.offset}, segment.length, code);
                 return;
             }
             if (writes) {
@@ -381,7 +381,7 @@ private:
     void fail(request& failed, int code) {
         auto& running = *failed.owner;
         if (running.outcome) {
-            running.outcome = failure(running, failed.offset, failed.left, code);
+            running.outcome = failure(running, device_offset{failed.offset}, failed.left, code);
         }
         m_free_requests.push(failed);
         finish_one(running);
@@ -455,7 +455,7 @@ private:
         }
     }
 
-    [[nodiscard]] tl::unexpected<io_error> failure(running_job const& of, std::int64_t offset, std::int64_t length,
+    [[nodiscard]] tl::unexpected<io_error> failure(running_job const& of, device_offset offset, std::int64_t length,
                                                    int code) const noexcept {
         auto const way = of.job->way() == io_job::direction::read ? io_operation::read : io_operation::write;
         return tl::make_unexpected(make_io_error(way, m_device.path(), offset, length, code));

@@ -45,9 +45,9 @@ std::string io_error::message() const {
     return text + reason(code);
 }
 
-io_error make_io_error(io_operation operation, std::string const& device, std::int64_t offset, std::int64_t length,
+io_error make_io_error(io_operation operation, std::string const& device, device_offset offset, std::int64_t length,
                        int code) noexcept {
-    io_error made{operation, {}, offset, length, code};
+    io_error made{operation, {}, offset.value(), length, code};
     try {
         made.device = device;
     } catch (std::bad_alloc const&) {
@@ -57,7 +57,7 @@ io_error make_io_error(io_operation operation, std::string const& device, std::i
 }
 
 io_error copy_of(io_error const& other) noexcept {
-    return make_io_error(other.operation, other.device, other.offset, other.length, other.code);
+    return make_io_error(other.operation, other.device, device_offset{other.offset}, other.length, other.code);
 }
 
 error errno_error(std::string const& what, int code) {

@@ -5,6 +5,8 @@
 
 #include <tl/expected.hpp>
 
+#include "core/foundation/strong.hpp"
+
 namespace seedbed {
 
 /// A failure that a person can act on: one line with what, where and why, without a full stop or a newline.
@@ -37,7 +39,7 @@ struct io_error {
 
 /// An io_error, or, where there is no memory for the device's name, one without it: for threads on which nothing may be
 /// thrown.
-[[nodiscard]] io_error make_io_error(io_operation operation, std::string const& device, std::int64_t offset,
+[[nodiscard]] io_error make_io_error(io_operation operation, std::string const& device, device_offset offset,
                                      std::int64_t length, int code) noexcept;
 /// A copy, or one without the name, likewise.
 [[nodiscard]] io_error copy_of(io_error const& other) noexcept;

@@ -119,8 +119,8 @@ private:
             m_begin = begin;
             m_memory = memory;
             m_length = length;
-            m_owner.owner().m_extents.for_each_slice(begin, 1,
-                                                     [this](extent const& e) { set_position(e.device_offset); });
+            m_owner.owner().m_extents.for_each_slice(
+                begin, 1, [this](extent const& e) { set_position(device_offset{e.device_offset}); });
         }
         void prepare() override {
             clear();
@@ -234,7 +234,7 @@ private:
         try {
             hash_pieces_of(units);
         } catch (std::bad_alloc const&) {
-            fail(make_io_error(io_operation::hash, m_device.path(), 0, 0, ENOMEM));
+            fail(make_io_error(io_operation::hash, m_device.path(), {}, 0, ENOMEM));
         }
         for (auto* const each : units) {
             release(each);

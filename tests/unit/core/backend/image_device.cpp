@@ -32,11 +32,11 @@ TEST_CASE("offsets of the stream beyond 32 bits") {
 
 TEST_CASE("the place on the device of bytes of the stream") {
     test_image const image(test_image::awkward());
-    CHECK(image.storage->device_offset({}) == 512);
-    CHECK(image.storage->device_offset(torrent_offset{999}) == 1511);
-    CHECK(image.storage->device_offset(torrent_offset{1000}) == 4096);
+    CHECK(image.storage->on_device({}) == device_offset{512});
+    CHECK(image.storage->on_device(torrent_offset{999}) == device_offset{1511});
+    CHECK(image.storage->on_device(torrent_offset{1000}) == device_offset{4096});
     test_image const padded(test_image::with_padding(torrent_kind::v2));
-    CHECK(padded.storage->device_offset(torrent_offset{64 * kib}) == 16 * kib);
+    CHECK(padded.storage->on_device(torrent_offset{64 * kib}) == device_offset{16 * kib});
 }
 
 TEST_CASE("read_medium() does not see data that has not been flushed") {

@@ -38,13 +38,13 @@ public:
 
     test_job& range(std::int64_t offset, std::span<std::byte> memory) {
         if (segments().empty()) {
-            set_position(offset);
+            set_position(device_offset{offset});
         }
         add(offset, memory.data(), memory.size());
         return *this;
     }
     test_job& at(std::int64_t position) {
-        set_position(position);
+        set_position(device_offset{position});
         return *this;
     }
     void prepare() override { ++prepared; }
@@ -427,9 +427,9 @@ TEST_CASE("jobs run in the order of submission") {
         jobs.back()->at(position);
         order.push(jobs.back().get());
     }
-    CHECK(order.pop()->position() == 30);
-    CHECK(order.pop()->position() == 10);
-    CHECK(order.pop()->position() == 20);
+    CHECK(order.pop()->position() == device_offset{30});
+    CHECK(order.pop()->position() == device_offset{10});
+    CHECK(order.pop()->position() == device_offset{20});
     CHECK(order.pop() == nullptr);
 }
 
@@ -444,12 +444,12 @@ TEST_CASE("a head moves in one direction, then returns") {
     add(50);
     add(10);
     add(90);
-    CHECK(order.pop()->position() == 10);
-    CHECK(order.pop()->position() == 50);
+    CHECK(order.pop()->position() == device_offset{10});
+    CHECK(order.pop()->position() == device_offset{50});
     add(20); // behind the head
     add(60);
-    CHECK(order.pop()->position() == 60);
-    CHECK(order.pop()->position() == 90);
-    CHECK(order.pop()->position() == 20);
+    CHECK(order.pop()->position() == device_offset{60});
+    CHECK(order.pop()->position() == device_offset{90});
+    CHECK(order.pop()->position() == device_offset{20});
     CHECK(order.empty());
 }
