@@ -1,6 +1,7 @@
 #include "daemon/terminal/overview_text.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -11,15 +12,33 @@ namespace seedbed {
 
 namespace {
 
+std::string quoted_label(std::string const& label) {
+    return label.empty() ? "" : "\"" + label + "\"";
+}
+
+/// What is valid, then what is recognised besides, each type once.
 std::string describe(disk_content const& content) {
-    std::string text = content.type;
+    auto text = content.type;
     if (!content.label.empty()) {
-        text += (text.empty() ? "\"" : " \"") + content.label + "\"";
+        text += (text.empty() ? "" : " ") + quoted_label(content.label);
     }
     if (!content.partition_table.empty()) {
         text += (text.empty() ? "" : ", ") + content.partition_table + " partition table";
     }
-    return text;
+    std::string others;
+    std::vector<std::string> named{content.type, content.partition_table};
+    for (auto const& signature : content.signatures) {
+        if (std::ranges::find(named, signature.type) == named.end()) {
+            named.push_back(signature.type);
+            others += (others.empty() ? "" : ", ") + signature.type +
+                      (signature.label.empty() ? "" : " " + quoted_label(signature.label)) +
+                      (signature.partition_table ? " partition table" : "");
+        }
+    }
+    if (content.ambiguous) {
+        return "several signatures: " + others;
+    }
+    return others.empty() ? text : text + (text.empty() ? "" : ", also ") + others;
 }
 
 void add_part(std::string& text, std::string const& part) {

@@ -1,5 +1,7 @@
 #include "core/device/disk_content.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -32,6 +34,92 @@ TEST_CASE("the file system of an image file, as blkid names it") {
     content.replace(168, 37, "d0d6d1a6-2a17-4b0e-9b6c-4f1f0b1d7a10");
     std::ofstream(file) << content;
     CHECK(detected(file) == "crypto_LUKS");
+}
+
+namespace {
+
+/// The superblock of an md member, version 1.0, from which libblkid recognises it.
+std::string md_superblock(std::int64_t offset) {
+    std::string block(256, '\0');
+    auto const put = [&](std::size_t at, std::uint64_t number, int bytes) {
+        for (int i = 0; i < bytes; ++i) {
+            block[at + static_cast<std::size_t>(i)] = static_cast<char>(number >> (8 * i));
+        }
+    };
+    put(0, 0xa92b4efc, 4);
+    put(4, 1, 4);
+    block.replace(16, 16, "0123456789abcdef");
+    put(144, static_cast<std::uint64_t>(offset / 512), 8);
+    return block;
+}
+
+using types = std::vector<std::string>;
+types types_of(std::vector<disk_signature> const& signatures) {
+    types found;
+    for (auto const& signature : signatures) {
+        found.push_back(signature.type);
+    }
+    return found;
+}
+
+} // namespace
+
+TEST_CASE("several signatures are all named, and which one is valid is not guessed") {
+    test::temp_dir const folder;
+    auto const file = (folder / "image").string();
+    std::string content(1 << 20, '\0');
+    content.replace(0, 8, "-rom1fs-");
+    content.replace(65'536 + 0x34, 8, "ReIsEr4\0");
+    content.replace(65'536, 7, "ReIsEr4");
+    std::ofstream(file) << content;
+    auto const found = probe_content(file);
+    REQUIRE(found);
+    CHECK(found->ambiguous);
+    CHECK(found->type.empty());
+    CHECK(types_of(found->signatures) == types{"romfs", "reiser4"});
+    CHECK(signature_types(found->signatures) == "romfs, reiser4");
+}
+
+TEST_CASE("a member of a RAID hides nothing that lies beside it") {
+    test::temp_dir const folder;
+    auto const file = (folder / "image").string();
+    std::string content(1 << 20, '\0');
+    content.replace(0, 8, "-rom1fs-");
+    auto const at = (std::int64_t{1} << 20) - 8192;
+    content.replace(static_cast<std::size_t>(at), 256, md_superblock(at));
+    std::ofstream(file) << content;
+    auto const found = probe_content(file);
+    REQUIRE(found);
+    CHECK(found->type == "linux_raid_member");
+    CHECK_FALSE(found->ambiguous);
+    CHECK(types_of(found->signatures) == types{"linux_raid_member", "romfs"});
+    auto const all = find_signatures(file);
+    REQUIRE(all);
+    REQUIRE(types_of(*all) == types{"linux_raid_member", "romfs"});
+    CHECK((*all)[0].offset == at);
+    CHECK((*all)[0].length == 4);
+    CHECK((*all)[1].offset == 0);
+    CHECK((*all)[1].length == 8);
+}
+
+TEST_CASE("the copies of a signature are found, and one signature is recognised once") {
+    test::temp_dir const folder;
+    auto const file = (folder / "image").string();
+    std::string content(1 << 20, '\0');
+    content.replace(0, 8, std::string("LUKS\xba\xbe\0\2", 8));
+    content.replace(0x4000, 8, std::string("SKUL\xba\xbe\0\2", 8));
+    std::ofstream(file) << content;
+    auto const found = probe_content(file);
+    REQUIRE(found);
+    CHECK(types_of(found->signatures) == types{"crypto_LUKS"});
+    auto const all = find_signatures(file);
+    REQUIRE(all);
+    REQUIRE(types_of(*all) == types{"crypto_LUKS", "crypto_LUKS"});
+    CHECK((*all)[0].offset == 0);
+    CHECK((*all)[1].offset == 0x4000);
+    std::ofstream(file) << std::string(1 << 20, '\0');
+    CHECK(find_signatures(file).value().empty());
+    CHECK_FALSE(find_signatures((folder / "missing").string()));
 }
 
 TEST_CASE("paths that cannot be examined") {

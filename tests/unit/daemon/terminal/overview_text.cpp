@@ -56,3 +56,24 @@ TEST_CASE("overview: an empty file") {
                                                         "  holds     nothing recognised\n"
                                                         "  mounted   no\n");
 }
+
+TEST_CASE("overview: everything that is recognised") {
+    device_overview device;
+    device.path = "/dev/sda1";
+    device.content.signatures = {{.type = "ntfs", .label = "Windows"}, {.type = "btrfs"}, {.type = "ntfs"}};
+    device.content.ambiguous = true;
+    auto const holds = [&] {
+        auto const text = overview_text(device, storage_class::hdd);
+        auto const begin = text.find("holds     ") + 10;
+        return text.substr(begin, text.find('\n', begin) - begin);
+    };
+    CHECK(holds() == "several signatures: ntfs \"Windows\", btrfs");
+    device.content.ambiguous = false;
+    device.content.type = "btrfs";
+    device.content.label = "data";
+    CHECK(holds() == "btrfs \"data\", also ntfs \"Windows\"");
+    device.content.signatures = {{.type = "btrfs", .label = "data"}, {.type = "gpt", .partition_table = true}};
+    CHECK(holds() == "btrfs \"data\", also gpt partition table");
+    device.content.partition_table = "gpt";
+    CHECK(holds() == "btrfs \"data\", gpt partition table");
+}
