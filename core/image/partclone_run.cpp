@@ -51,6 +51,7 @@ constexpr std::chrono::milliseconds poll_interval{50};
 /// Parts of partclone's output: the first lines hold the size, the last ones the progress.
 constexpr std::streamoff head_size = 4096;
 constexpr std::streamoff tail_size = 1024;
+constexpr std::streamoff warnings_size = 1 << 20;
 
 /// A temporary folder that only this user can read; the destructor removes it with its contents.
 class private_folder {
@@ -125,22 +126,43 @@ std::pair<std::int64_t, std::int64_t> progress_of(fs::path const& output) {
     return {static_cast<std::int64_t>(total * percent / 100), static_cast<std::int64_t>(total)};
 }
 
-/// The last line of partclone's output, as printable ASCII: its error message.
-std::string last_words(fs::path const& output) {
-    auto text = read_part(output, tail_size, tail_size);
+/// The lines of partclone's output that are not empty, as printable ASCII.
+std::vector<std::string> lines_of(std::string text) {
     std::ranges::replace(text, '\r', '\n');
     std::ranges::replace_if(
         text, [](char c) { return c != '\n' && (c < 0x20 || c > 0x7e); }, '?');
+    std::vector<std::string> lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) {
+        if (line.find_first_not_of(' ') != std::string::npos) {
+            lines.push_back(line);
+        }
+    }
+    return lines;
+}
+
+/// The last line of partclone's output: its error message.
+std::string last_words(fs::path const& output) {
     std::string last;
-    for (std::size_t at = 0; at < text.size();) {
-        auto const end = std::min(text.find('\n', at), text.size());
-        auto const line = text.substr(at, end - at);
-        if (line.find_first_not_of(' ') != std::string::npos && !line.starts_with("Partclone ")) {
+    for (auto const& line : lines_of(read_part(output, tail_size, tail_size))) {
+        if (!line.starts_with("Partclone ")) {
             last = line;
         }
-        at = end + 1;
     }
     return last;
+}
+
+/// The lines in which partclone warns, each once; of the first MiB of its output.
+std::vector<std::string> warnings_of(fs::path const& output) {
+    std::vector<std::string> warnings;
+    for (auto const& line : lines_of(read_part(output, 0, warnings_size))) {
+        auto const warns = line.find("WARN") != std::string::npos || line.find("Warn") != std::string::npos ||
+                           line.find("warning") != std::string::npos;
+        if (warns && std::ranges::find(warnings, line) == warnings.end()) {
+            warnings.push_back(line);
+        }
+    }
+    return warnings;
 }
 
 } // namespace
@@ -148,6 +170,10 @@ std::string last_words(fs::path const& output) {
 std::optional<std::string> partclone_program(std::string_view file_system) {
     auto const* const found = std::ranges::find(programs, file_system, &decltype(programs)::value_type::first);
     return found == programs.end() ? std::nullopt : std::optional(std::string(found->second));
+}
+
+bool opens_exclusively(std::string_view file_system) {
+    return file_system == "f2fs";
 }
 
 std::string find_program(std::string const& name) {
@@ -221,6 +247,9 @@ result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {
     if (run.progress) {
         auto const [done, total] = progress_of(output);
         run.progress(total, total);
+    }
+    if (run.warning) {
+        std::ranges::for_each(warnings_of(output), run.warning);
     }
     auto info = load_partclone_info(image / "torrent.info");
     if (!info) {

@@ -16,6 +16,9 @@ namespace seedbed {
 /// partclone does not support it.
 [[nodiscard]] std::optional<std::string> partclone_program(std::string_view file_system);
 
+/// Whether partclone's program opens the device exclusively, and so fails if the caller holds it.
+[[nodiscard]] bool opens_exclusively(std::string_view file_system);
+
 /// The path of a program, searched in PATH and then in the folders of system programs, which a user's PATH may lack;
 /// empty if it is not installed.
 [[nodiscard]] std::string find_program(std::string const& name);
@@ -26,6 +29,8 @@ struct partclone_run {
     bool mounted = false; ///< partclone refuses a mounted source unless forced
     /// Called about twenty times a second with the bytes done and the bytes in use (0 while unknown).
     std::function<void(std::int64_t, std::int64_t)> progress;
+    /// Called with each line in which partclone warned, as printable ASCII, if it succeeded.
+    std::function<void(std::string const&)> warning = {};
     std::atomic<bool> const* cancelled = nullptr; ///< stops partclone soon after it has become true
 };
 

@@ -1,8 +1,11 @@
 #include "daemon/commands/create_image.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -15,6 +18,7 @@
 #include "core/image/bt_folder.hpp"
 #include "core/image/partclone_info.hpp"
 #include "core/image/partclone_run.hpp"
+#include "core/image/source_checks.hpp"
 
 namespace seedbed {
 
@@ -60,27 +64,80 @@ create_result take_raw_image(create_context const& context, block_device& source
     return std::move(*image);
 }
 
-/// The path of partclone's program for the file system on \p source; nothing, after printing why, if it has to be a raw
-/// image.
-std::optional<std::string> choose_partclone(create_context const& context, std::string const& source) {
-    auto const fall_back = [&](std::string const& reason) {
-        context.progress.print("seedbed create: " + source + ": " + reason + "; taking a raw image");
-        return std::nullopt;
-    };
-    auto const content = probe_content(source);
+void warn(create_context const& context, std::string const& source, std::string const& what) {
+    context.progress.print("seedbed create: " + source + ": " + what);
+}
+
+/// The first bytes of a source; fewer if it is shorter, none if it cannot be read: then reading all of it will fail.
+std::string head_of(block_device& source) {
+    std::string head(static_cast<std::size_t>(std::min<std::int64_t>(source.size(), source_head)), '\0');
+    if (!source.read(0, std::as_writable_bytes(std::span(head.data(), head.size())))) {
+        head.clear();
+    }
+    return head;
+}
+
+/// How to capture the file system on a source.
+struct capture_plan {
+    std::string file_system; ///< blkid's name
+    std::string program;     ///< the path of partclone's; empty: take a raw image
+};
+
+/// A failure, or a plan for a raw image after printing why, if the user allowed that.
+result<capture_plan, create_failure> plan_raw(create_context const& context, std::string const& source,
+                                              std::string const& reason) {
+    if (!context.options.raw_if_needed) {
+        return failed(exit_refused,
+                      source + ": " + reason + "; pass --raw-if-needed to take a raw image of all its bytes");
+    }
+    warn(context, source, reason + "; taking a raw image");
+    return capture_plan{};
+}
+
+/// Refuses a file system of which this device is a part only, and a suspended Windows.
+result<void, create_failure> check_file_system(create_context const& context, block_device& source,
+                                               std::string const& file_system) {
+    if (auto const missing = missing_part(file_system, head_of(source))) {
+        return failed(exit_refused, source.path() + ": " + *missing +
+                                        "; an image of this device alone is incomplete. Take raw images of all of "
+                                        "them, without --capture");
+    }
+    auto const suspended = file_system == "ntfs" ? find_hibernation(source.path()) : hibernation::none;
+    if (suspended == hibernation::hibernated && !context.options.allow_hibernated) {
+        return failed(exit_refused, source.path() +
+                                        ": Windows is hibernated on it, or was shut down with fast startup; "
+                                        "shut it down fully (shutdown /s /t 0), or pass --allow-hibernated");
+    }
+    if (suspended == hibernation::unknown) {
+        warn(context, source.path(), "cannot check for a hibernated Windows: ntfscat (ntfs-3g) is not installed");
+    }
+    return {};
+}
+
+result<capture_plan, create_failure> plan_capture(create_context const& context, block_device& source) {
+    auto const& path = source.path();
+    auto const content = probe_content(path);
     if (!content) {
-        return fall_back("cannot detect its file system (" + content.error().message + ")");
+        return plan_raw(context, path, "cannot detect its file system (" + content.error().message + ")");
+    }
+    if (content->ambiguous) {
+        return plan_raw(context, path,
+                        "several signatures (" + signature_types(content->signatures) +
+                            "), of which only one can be valid; erase the others with wipefs");
     }
     auto const& file_system = content->type;
     if (file_system.empty()) {
-        return fall_back("no file system found");
+        return plan_raw(context, path, "no file system found");
     }
     auto const program = partclone_program(file_system);
     if (!program) {
-        return fall_back("partclone does not support " + file_system);
+        return plan_raw(context, path, "partclone does not support " + file_system);
     }
-    auto const path = find_program(*program);
-    return path.empty() ? fall_back(*program + " is not installed") : std::optional(path);
+    if (auto const checked = check_file_system(context, source, file_system); !checked) {
+        return tl::unexpected(checked.error());
+    }
+    auto const found = find_program(*program);
+    return found.empty() ? plan_raw(context, path, *program + " is not installed") : capture_plan{file_system, found};
 }
 
 /// It may be: read-only, or with --allow-mounted.
@@ -90,17 +147,25 @@ bool is_mounted(block_device const& source) {
     return raw && ::fstat(raw->cached, &status) == 0 && find_mounted(stack_of(status));
 }
 
-create_result capture(create_context const& context, block_device& source) {
-    auto const program = choose_partclone(context, source.path());
-    if (!program) {
-        return take_raw_image(context, source);
+create_result capture(create_context const& context, std::unique_ptr<block_device> source) {
+    auto const plan = plan_capture(context, *source);
+    if (!plan) {
+        return tl::unexpected(plan.error());
     }
+    if (plan->program.empty()) {
+        return take_raw_image(context, *source);
+    }
+    auto const name = std::filesystem::path(plan->program).filename().string();
     partclone_run run;
-    run.program = *program;
-    run.source = source.path();
-    run.mounted = is_mounted(source);
+    run.program = plan->program;
+    run.source = source->path();
+    run.mounted = is_mounted(*source);
     run.progress = context.show_progress();
+    run.warning = [&](std::string const& line) { warn(context, run.source, name + ": " + line); };
     run.cancelled = &context.cancelled;
+    if (opens_exclusively(plan->file_system)) {
+        source.reset(); // then partclone holds it
+    }
     context.progress.begin("capturing");
     context.progress.update(0, 0);
     auto info = run_partclone(run);
@@ -110,8 +175,7 @@ create_result capture(create_context const& context, block_device& source) {
     if (!*info) {
         return std::nullopt;
     }
-    context.progress.finish(
-        context.progress.summary(std::filesystem::path(*program).filename().string() + " captured"));
+    context.progress.finish(context.progress.summary(name + " captured"));
     return captured_image{std::move((*info)->extents), std::move((*info)->hashes)};
 }
 
@@ -122,13 +186,18 @@ create_result from_source(create_context const& context) {
     auto const geometry = query_device_geometry(path);
     requirements.direct_io = geometry && geometry->is_block_device;
     // Held to the end, also while partclone reads it.
-    auto const source = open_block_device(path, requirements);
+    auto source = open_block_device(path, requirements);
     if (!source) {
         auto const* const hint =
             source.error().guard == device_guard::mounted ? " (pass --allow-mounted to read it anyway)" : "";
         return failed(exit_refused, source.error().message + hint);
     }
-    return context.options.capture ? capture(context, **source) : take_raw_image(context, **source);
+    if (auto const format = packed_format(head_of(**source)); format && !context.options.raw) {
+        return failed(exit_refused, path + ": " + *format +
+                                        ", not a raw image; unpack or convert it first, or pass --raw to take its "
+                                        "bytes as they are");
+    }
+    return context.options.capture ? capture(context, std::move(*source)) : take_raw_image(context, **source);
 }
 
 /// Checks the data files of a folder against the hashes of its torrent.info.

@@ -38,9 +38,13 @@ po::options_description describe(create_options& options) {
     add("private", po::bool_switch(&options.torrent.is_private),
         "have clients get peers from trackers only (BEP 27), without local discovery");
     add("capture", po::bool_switch(&options.capture),
-        "have partclone find the used blocks of the file system on SOURCE; if partclone does not support it, take a "
-        "raw "
-        "image with a warning");
+        "have partclone find the used blocks of the file system on SOURCE");
+    add("raw-if-needed", po::bool_switch(&options.raw_if_needed),
+        "with --capture: if partclone cannot capture SOURCE, take a raw image of all its bytes, with a warning");
+    add("allow-hibernated", po::bool_switch(&options.allow_hibernated),
+        "with --capture: capture an NTFS although Windows is hibernated on it, or was shut down with fast startup");
+    add("raw", po::bool_switch(&options.raw),
+        "take the bytes of SOURCE even if it is a compressed file or a disk image of another format");
     add("partclone", po::value(&options.partclone)->value_name("FILE"),
         "instead of SOURCE, read this torrent.info of partclone (partclone.FS -c -t)");
     add("bt-dir", po::value(&options.bt_dir)->value_name("DIR"),
@@ -65,8 +69,14 @@ result<void> check_mode(create_options const& options) {
     if (!options.source.empty() && from_partclone) {
         return bad_option("SOURCE cannot be combined with --partclone or --bt-dir");
     }
-    if (from_partclone && (options.capture || options.no_sparse || options.allow_mounted)) {
-        return bad_option("--capture, --no-sparse and --allow-mounted need a SOURCE");
+    if (from_partclone && (options.capture || options.raw || options.no_sparse || options.allow_mounted)) {
+        return bad_option("--capture, --raw, --no-sparse and --allow-mounted need a SOURCE");
+    }
+    if (options.capture && options.raw) {
+        return bad_option("--capture and --raw are mutually exclusive");
+    }
+    if ((options.raw_if_needed || options.allow_hibernated) && !options.capture) {
+        return bad_option("--raw-if-needed and --allow-hibernated need --capture");
     }
     if (options.piece_size && (from_partclone || options.capture)) {
         return bad_option("--piece-size applies to raw images only; partclone's pieces are 16 MiB");
@@ -146,7 +156,10 @@ command_help create_help() {
          "A raw image holds all of a block device. Holes of a sparse file are left out, in units of 1 MiB: a "
          "deployment does not write there, so the target keeps its old data in these places. Use --no-sparse if they "
          "must become zeros.",
-         "SOURCE must not be mounted read-write."},
+         "A captured image leaves out copies of metadata that partclone does not count as used, such as the second "
+         "superblocks of btrfs and the backup boot sector of NTFS: repair tools lack them on the target. A raw image "
+         "holds them.",
+         "SOURCE must not be mounted read-write, and no loop device or volume on it either."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},
          {exit_failed, "SOURCE could not be read or changed meanwhile, partclone failed, or FILE could not be "

@@ -19,6 +19,9 @@ struct create_options {
     std::optional<std::string> piece_size; ///< as given; 16 MiB by default
     torrent_details torrent;
     bool capture = false;
+    bool raw_if_needed = false;    ///< with capture: take a raw image of what partclone cannot capture
+    bool raw = false;              ///< take the bytes of a compressed file or a disk image of another format
+    bool allow_hibernated = false; ///< with capture
     bool no_sparse = false;
     bool allow_mounted = false;
     bool force = false;

@@ -110,14 +110,17 @@ refuse 3 "bt: its files do not match torrent.info: the SHA-1 of piece [0-9]+ dif
 truncate -s -1 "$file"
 refuse 3 "$file: has [0-9]+ bytes, the extent [0-9]+$" --bt-dir bt --name ext4 -o out/x.torrent
 
-# --- without a usable partclone: a raw image, and one line with the reason
+# --- without a usable partclone: refused, or with --raw-if-needed a raw image, and one line with the reason
 
 # falls_back SOURCE REASON [COMMAND...]: expects a raw image and a line with the reason.
 falls_back() {
     local source=$1 reason=$2
     shift 2
     rm -f fallen.torrent
-    "$@" "$seedbed" create "$source" --capture --name fallen -o fallen.torrent >line 2>progress
+    "$@" "$seedbed" create "$source" --capture --name fallen -o fallen.torrent >line 2>progress && fail "$source is captured" || ((status = $?, status == 3))
+    grep -qxF "seedbed create: $source: $reason; pass --raw-if-needed to take a raw image of all its bytes" progress || fail "$source: $(<progress)"
+    [[ ! -e fallen.torrent ]] || fail "$source: a torrent is left"
+    "$@" "$seedbed" create "$source" --capture --raw-if-needed --name fallen -o fallen.torrent >line 2>progress
     grep -qxF "seedbed create: $source: $reason; taking a raw image" progress || fail "$source: $(<progress)"
     check_torrent fallen.torrent "$source" fallen 16777216 any >found
 }

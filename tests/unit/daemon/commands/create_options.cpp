@@ -56,6 +56,11 @@ TEST_CASE("create: refuses options that cannot be combined") {
     CHECK(refusal({"a", "--partclone", "b"}) == "SOURCE cannot be combined with --partclone or --bt-dir");
     CHECK_THAT(refusal({"--partclone", "b", "--no-sparse"}), Catch::EndsWith("need a SOURCE"));
     CHECK_THAT(refusal({"a", "--capture", "--piece-size", "1 MiB"}), Catch::StartsWith("--piece-size applies to raw"));
+    CHECK_THAT(refusal({"--partclone", "b", "--raw"}), Catch::EndsWith("need a SOURCE"));
+    CHECK(refusal({"a", "--capture", "--raw"}) == "--capture and --raw are mutually exclusive");
+    CHECK_THAT(refusal({"a", "--raw-if-needed"}), Catch::EndsWith("need --capture"));
+    CHECK_THAT(refusal({"a", "--allow-hibernated"}), Catch::EndsWith("need --capture"));
+    CHECK(refusal({"a", "--capture", "--raw-if-needed", "--allow-hibernated"}) == "accepted");
     CHECK(parse_create_options({"a"}).error().message == "--output is missing");
 }
 
