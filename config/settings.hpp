@@ -53,6 +53,7 @@ struct image_settings {
     std::optional<std::string> serial;    ///< the disk must have this serial number
     std::optional<std::int64_t> size;     ///< the device must have this size, in bytes
     bool allow_mounted = false;           ///< seed: accept a device that is mounted read-write
+    bool allow_mismatch = false;          ///< deploy: accept a device of another kind than the image's source
     bool verify = true;                   ///< deploy: read the device back and hash it before the image is done
     source_check verify_source = source_check::lazy; ///< seed
     target_check check = target_check::resume;       ///< deploy

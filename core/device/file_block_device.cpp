@@ -15,6 +15,7 @@
 
 #include "core/device/device_guards.hpp"
 #include "core/device/device_stack.hpp"
+#include "core/device/disk_content.hpp"
 #include "core/device/opened_device.hpp"
 #include "core/device/range_lock.hpp"
 #include "core/device/sysfs.hpp"
@@ -205,6 +206,34 @@ result<void, device_refusal> check_capability(std::string const& path, device_ge
     return {};
 }
 
+/// Is it of the kind that the image is made for?
+result<void, device_refusal> check_kind(std::string const& path, looked_at const& device,
+                                        device_requirements const& requirements) {
+    if (!requirements.writable || requirements.allow_mismatch) {
+        return {};
+    }
+    auto const& image = requirements.image;
+    target_traits target;
+    if (device.geometry.is_block_device) {
+        target.sector_size = device.geometry.logical_block_size;
+        auto const folder = sysfs_folder(device.st.st_rdev, system_paths{}.sysfs);
+        target.is_partition = is_partition(folder);
+        target.has_partitions = !target.is_partition && std::ranges::any_of(subfolders(folder), is_partition);
+    }
+    if (image.kind == image_kind::partition && !target.is_partition && !target.has_partitions) {
+        auto const content = probe_content(path);
+        target.has_partitions = content && content->type.empty() && !content->partition_table.empty();
+    }
+    constexpr auto hint = ", or allow this (allow_mismatch = true, --allow-mismatch)";
+    if (auto const why = why_other_kind(image, target)) {
+        return refuse(device_guard::wrong_kind, path, *why + hint);
+    }
+    if (auto const why = why_other_sectors(image, target)) {
+        return refuse(device_guard::sector_size, path, *why + hint);
+    }
+    return {};
+}
+
 /// Settles writes that others made before the device was ours. The kernel reports a lost page to the next descriptor
 /// that asks, even if it was opened later: without this, our first flush would fail for their writes. And the page
 /// cache's copy of a lost page is not on the medium. The device's own cache is not flushed: its data was never promised
@@ -274,6 +303,8 @@ char const* to_string(device_guard guard) noexcept {
         return "too_small";
     case device_guard::sector_size:
         return "sector_size";
+    case device_guard::wrong_kind:
+        return "wrong_kind";
     case device_guard::wrong_identity:
         return "wrong_identity";
     }
@@ -310,6 +341,9 @@ result<checked_device, device_refusal> check_guards(std::string const& path, dev
     }
     if (auto const capability = check_capability(path, checked.device.geometry, requirements); !capability) {
         return tl::make_unexpected(capability.error());
+    }
+    if (auto const kind = check_kind(path, checked.device, requirements); !kind) {
+        return tl::make_unexpected(kind.error());
     }
     checked.mounted = *mounted;
     return checked;

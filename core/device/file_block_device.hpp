@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/device/block_device.hpp"
+#include "core/device/image_fit.hpp"
 #include "core/foundation/error.hpp"
 
 namespace seedbed {
@@ -19,7 +20,9 @@ enum class device_guard {
     held,          ///< held by another: O_EXCL gives EBUSY (dm, md, another daemon), or a loop device stands on it
     read_only,     ///< BLKROGET or the permissions say that it can not be written
     too_small,     ///< ends before the image's last extent
-    sector_size,   ///< its logical block size does not divide the image's extents, and direct I/O was asked for
+    sector_size,   ///< its sectors are not those of the image's content, or, if direct I/O was asked for, they do not
+                   ///< divide the image's extents
+    wrong_kind,    ///< a disk with partitions for a partition's image, or a partition for a disk's
     wrong_identity ///< serial or size is not what the configuration names
 };
 
@@ -41,6 +44,8 @@ struct device_requirements {
     bool shared = false;
     std::optional<std::string> serial = {};
     std::optional<std::int64_t> size = {};
+    image_traits image = {};     ///< deploy: refuse a target of another kind, or with other sectors
+    bool allow_mismatch = false; ///< do not
     /// Transfers of whole pages go past the page cache where the device allows it.
     bool direct_io = false;
     /// The greatest power of two that divides every extent's offset and length, where direct I/O is asked for; 0 = not

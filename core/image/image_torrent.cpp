@@ -17,6 +17,7 @@
 #include "core/foundation/block_size.hpp"
 #include "core/foundation/hex_number.hpp"
 #include "core/image/block_layout.hpp"
+#include "core/image/image_origin.hpp"
 #include "core/image/input_file.hpp"
 #include "core/image/libtorrent_hash.hpp"
 
@@ -170,8 +171,14 @@ result<image_torrent> read(std::string const& bytes, torrent_limits const& limit
     }
     auto const& hashes = torrent.info_hashes();
     auto const hash = hashes.has_v1() ? hashes.v1 : hashes.get_best();
-    return image_torrent{torrent.name(),  to_info_hash(hash),  torrent.piece_length(), torrent.num_pieces(),
-                         hashes.has_v1(), std::move(*extents), std::move(*info)};
+    return image_torrent{torrent.name(),
+                         to_info_hash(hash),
+                         torrent.piece_length(),
+                         torrent.num_pieces(),
+                         hashes.has_v1(),
+                         std::move(*extents),
+                         read_traits(torrent.comment(), torrent.name()),
+                         std::move(*info)};
 }
 
 } // namespace

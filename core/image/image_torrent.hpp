@@ -7,6 +7,7 @@
 
 #include <libtorrent/fwd.hpp>
 
+#include "core/device/image_fit.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "core/image/extent_map.hpp"
@@ -28,6 +29,7 @@ struct image_torrent {
     std::int32_t piece_count = 0;
     bool v1 = true; ///< pieces have a SHA-1
     extent_map extents;
+    image_traits traits;                            ///< as far as the .torrent tells them, see read_traits()
     std::shared_ptr<libtorrent::torrent_info> info; ///< never null
 };
 

@@ -35,6 +35,9 @@ torrent_bytes make_with_libtorrent(extent_map const& extents, std::vector<sha1_d
         torrent.set_hash(piece, lt::sha1_hash(hashes[static_cast<std::size_t>(static_cast<int>(piece))].data()));
     }
     torrent.set_creator(details.creator.c_str());
+    if (!details.comment.empty()) {
+        torrent.set_comment(details.comment.c_str());
+    }
     torrent.set_creation_date(0); // leaves the key out
     torrent.set_priv(details.is_private);
     int tier = 0;

@@ -19,6 +19,7 @@ struct torrent_details {
     std::vector<std::string> trackers; ///< announce URLs in the order to try them: one a tier (BEP 12)
     std::string creator;               ///< "created by"
     bool is_private = false;           ///< peers from trackers only (BEP 27); makes it another info-hash
+    std::string comment = {};          ///< left out if empty; not part of the info-hash
 };
 
 /// A .torrent, not yet in a file.

@@ -10,6 +10,7 @@
 
 #include "core/foundation/save_file.hpp"
 #include "core/image/capture.hpp"
+#include "core/image/image_origin.hpp"
 #include "core/image/torrent_file.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create_image.hpp"
@@ -62,9 +63,11 @@ int create(create_options const& options) {
     if (!image) {
         return fail("create", image.error().code, image.error().message);
     }
-    auto const& [extents, hashes] = **image;
+    auto const& [extents, hashes] = (*image)->image;
     auto const input = options.source.empty() ? options.partclone : options.source;
-    auto const made = make_torrent(extents, hashes, options.torrent);
+    auto details = options.torrent;
+    details.comment = (*image)->traits ? to_comment(*(*image)->traits) : "";
+    auto const made = make_torrent(extents, hashes, details);
     if (!made) {
         return fail("create", exit_refused, input + ": " + made.error().message);
     }
@@ -72,7 +75,7 @@ int create(create_options const& options) {
         return fail("create", exit_failed, saved.error().message);
     }
     std::chrono::duration<double> const passed = std::chrono::steady_clock::now() - began;
-    std::cout << summary(options, **image, *made, passed.count()) << '\n';
+    std::cout << summary(options, (*image)->image, *made, passed.count()) << '\n';
     return end_output("create", exit_ok);
 }
 

@@ -16,6 +16,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/image/bt_folder.hpp"
+#include "core/image/image_origin.hpp"
 #include "core/image/partclone_info.hpp"
 #include "core/image/partclone_run.hpp"
 #include "core/image/source_checks.hpp"
@@ -27,6 +28,9 @@ namespace {
 tl::unexpected<create_failure> failed(exit_code code, std::string message) {
     return tl::make_unexpected(create_failure{code, std::move(message)});
 }
+
+/// Holds nothing if it was cancelled.
+using capture_result = result<std::optional<captured_image>, create_failure>;
 
 /// Shared by all ways to make an image.
 struct create_context {
@@ -44,7 +48,7 @@ io_profile profile_of(std::string const& path) {
     return default_profile(detect_storage_class(path).cls);
 }
 
-create_result take_raw_image(create_context const& context, block_device& source) {
+capture_result take_raw_image(create_context const& context, block_device& source) {
     raw_capture_options how;
     how.holes = context.options.no_sparse;
     how.hashing.piece_length = context.options.torrent.piece_length;
@@ -147,7 +151,7 @@ bool is_mounted(block_device const& source) {
     return raw && ::fstat(raw->cached, &status) == 0 && find_mounted(stack_of(status));
 }
 
-create_result capture(create_context const& context, std::unique_ptr<block_device> source) {
+capture_result capture(create_context const& context, std::unique_ptr<block_device> source) {
     auto const plan = plan_capture(context, *source);
     if (!plan) {
         return tl::unexpected(plan.error());
@@ -192,16 +196,23 @@ create_result from_source(create_context const& context) {
             source.error().guard == device_guard::mounted ? " (pass --allow-mounted to read it anyway)" : "";
         return failed(exit_refused, source.error().message + hint);
     }
-    if (auto const format = packed_format(head_of(**source)); format && !context.options.raw) {
+    auto const head = head_of(**source);
+    if (auto const format = packed_format(head); format && !context.options.raw) {
         return failed(exit_refused, path + ": " + *format +
                                         ", not a raw image; unpack or convert it first, or pass --raw to take its "
                                         "bytes as they are");
     }
-    return context.options.capture ? capture(context, std::move(*source)) : take_raw_image(context, **source);
+    auto const sector = requirements.direct_io ? geometry->logical_block_size : 0;
+    auto const traits = traits_of(probe_content(path).value_or(disk_content{}), head, sector);
+    auto image = context.options.capture ? capture(context, std::move(*source)) : take_raw_image(context, **source);
+    if (!image) {
+        return tl::unexpected(std::move(image.error()));
+    }
+    return *image ? std::optional(created_image{std::move(**image), traits}) : std::nullopt;
 }
 
 /// Checks the data files of a folder against the hashes of its torrent.info.
-create_result check_bt_folder(create_context const& context, captured_image image) {
+capture_result check_bt_folder(create_context const& context, captured_image image) {
     auto const& folder = context.options.bt_dir;
     auto const files = open_bt_folder(folder, image.extents);
     if (!files) {
@@ -231,7 +242,7 @@ create_result check_bt_folder(create_context const& context, captured_image imag
     return image;
 }
 
-create_result from_partclone(create_context const& context) {
+capture_result from_partclone(create_context const& context) {
     auto info = load_partclone_info(context.options.partclone);
     if (!info) {
         return failed(exit_refused, info.error().message);
@@ -245,7 +256,14 @@ create_result from_partclone(create_context const& context) {
 create_result create_image(create_options const& options, progress_display& progress,
                            std::atomic<bool> const& cancelled) {
     create_context const context{options, progress, cancelled};
-    return options.source.empty() ? from_partclone(context) : from_source(context);
+    if (!options.source.empty()) {
+        return from_source(context);
+    }
+    auto image = from_partclone(context);
+    if (!image) {
+        return tl::unexpected(std::move(image.error()));
+    }
+    return *image ? std::optional(created_image{std::move(**image), {}}) : std::nullopt;
 }
 
 } // namespace seedbed

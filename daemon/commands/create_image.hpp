@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "core/device/image_fit.hpp"
 #include "core/foundation/error.hpp"
 #include "core/image/capture.hpp"
 #include "daemon/commands/create_options.hpp"
@@ -18,8 +19,14 @@ struct create_failure {
     std::string message;
 };
 
+/// An image, and what is known of its source.
+struct created_image {
+    captured_image image;
+    std::optional<image_traits> traits; ///< nothing if the source was partclone's output
+};
+
 /// Holds nothing if it was cancelled.
-using create_result = result<std::optional<captured_image>, create_failure>;
+using create_result = result<std::optional<created_image>, create_failure>;
 
 /// Makes the image that the options describe: reads all of the source, has partclone capture it, or reads partclone's
 /// output. Shows its progress, and prints which raw image replaces a capture, and why.

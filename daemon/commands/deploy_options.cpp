@@ -50,6 +50,9 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("yes,y", po::bool_switch(&options.yes), "overwrite the device without asking");
     add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk with another serial number");
     add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device of another size, for example \"20 GiB\"");
+    add("allow-mismatch", po::bool_switch(&options.image.allow_mismatch),
+        "accept a DEVICE of another kind than the image's source: a disk with partitions for a partition's image, a "
+        "partition for a disk's, or another sector size");
     add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"), "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
         "ask this tracker for peers, in addition to those of the .torrent; may be repeated");
@@ -234,8 +237,9 @@ command_help deploy_help() {
         {{exit_ok, "done: every byte is on the device, and verified unless --no-verify was given"},
          {exit_failed, "cannot listen on an address, cannot write the receipt, or an internal failure"},
          {exit_usage, "bad command line or configuration file; nothing was written"},
-         {exit_refused, "DEVICE was refused (missing, mounted, in use, too small, another serial number or size); "
-                        "nothing was written"},
+         {exit_refused,
+          "DEVICE was refused (missing, mounted, in use, too small, another kind, serial number or size); "
+          "nothing was written"},
          {exit_bad_torrent, "the .torrent cannot be read or was refused; nothing was written"},
          {exit_timed_out, "the download did not finish within --timeout; the same command resumes"},
          {exit_device_failed, "DEVICE failed: a read, write or flush error"},

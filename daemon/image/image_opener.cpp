@@ -48,6 +48,8 @@ device_requirements requirements_of(image_settings const& settings, image_torren
     requirements.allow_mounted = settings.allow_mounted;
     requirements.serial = settings.serial;
     requirements.size = settings.size;
+    requirements.image = torrent.traits;
+    requirements.allow_mismatch = settings.allow_mismatch;
     return requirements;
 }
 

@@ -137,6 +137,25 @@ add_image twice.toml two again.torrent "$work/source.img" deploy
 "$seedbed" daemon -c twice.toml --check-config >twice.out 2>&1 && fail "a device and its file pass" || status=$?
 ((status == 2)) && grep -q "shares bytes with .*, and one of them is written" twice.out || fail "twice: $(<twice.out)"
 
+# An image of one partition and a disk with partitions, or with sectors larger than the blocks of its file system.
+"$seedbed" create "$source" --capture --name one -o kind.torrent >created 2>create.err
+truncate -s 64M disk.img
+printf '\0\0\0\0\203\0\0\0\0\10\0\0\0\10\1\0' | dd of=disk.img bs=1 seek=446 conv=notrunc status=none
+printf '\125\252' | dd of=disk.img bs=1 seek=510 conv=notrunc status=none
+disk=$(attach_loop disk.img)
+truncate -s 64M native.img
+native=$(attach_loop native.img -b 4096)
+sha1sum disk.img native.img >kind.before
+for case in "$disk: a disk with partitions, but the image is of a single partition; deploy to a partition, or allow" \
+    "$native: the image's file system (ext4) uses sectors of 1024 bytes, the device has 4096"; do
+    "$seedbed" deploy kind.torrent "${case%%:*}" --yes --no-local-discovery >kind.out 2>&1 && fail "written: $case" || status=$?
+    ((status == 3)) && grep -qF "$case" kind.out || fail "exit status $status: $(<kind.out)"
+done
+sha1sum -c --quiet kind.before
+write_config kind.toml "$(free_port)"
+add_image kind.toml kind kind.torrent "$disk" deploy 'allow_mismatch = true'
+"$seedbed" daemon -c kind.toml --check-config >kind.out || fail "allow_mismatch: $(<kind.out)"
+
 checksums() {
     local name
     for name in "${!backing[@]}"; do

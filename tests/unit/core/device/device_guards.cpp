@@ -470,6 +470,50 @@ TEST_CASE("guard sector size: 4096-byte sectors and extents of 512 bytes, and di
     refusal(of_512.path(), {.writable = true, .direct_io_alignment = 256}, device_guard::sector_size);
 }
 
+TEST_CASE("guard wrong kind: a partition's image and a disk with partitions, a disk's and a partition") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    loop_device loop({.size = 32 * mib, .partitions = true});
+    image_traits const of_partition{.kind = image_kind::partition};
+    image_traits const of_disk{.kind = image_kind::disk};
+    CHECK(opened(loop.path(), {.writable = true, .image = of_partition}).empty());
+    auto const partition = loop.add_partition(1, mib, 8 * mib);
+    CHECK(has(refusal(loop.path(), {.writable = true, .image = of_partition}, device_guard::wrong_kind),
+              "a disk with partitions, but the image is of a single partition; deploy to a partition, or allow this"));
+    CHECK(opened(loop.path(), {.writable = true, .image = of_disk}).empty());
+    CHECK(opened(loop.path(), {.writable = true, .image = of_partition, .allow_mismatch = true}).empty());
+    CHECK(opened(loop.path(), {.image = of_partition}).empty()); // a source
+    CHECK(has(refusal(partition, {.writable = true, .image = of_disk}, device_guard::wrong_kind),
+              "a partition, but the image is of a whole disk"));
+    CHECK(opened(partition, {.writable = true, .image = of_partition}).empty());
+}
+
+TEST_CASE("guard wrong kind: a partition table that the kernel does not show") {
+    temp_dir const folder;
+    std::string table(mib, '\0');
+    table.replace(446 + 4, 1, "\x83");
+    table.replace(446 + 8, 8, std::string("\1\0\0\0\xff\0\0\0", 8));
+    table.replace(510, 2, "\x55\xaa");
+    auto const path = new_file(folder / "disk", table);
+    refusal(path, {.writable = true, .image = {.kind = image_kind::partition}}, device_guard::wrong_kind);
+    CHECK(opened(path, {.writable = true}).empty());
+}
+
+TEST_CASE("guard sector size: an image of sectors of 512 bytes and a disk of 4096") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    loop_device const native_4k({.size = mib, .block_size = 4096});
+    loop_device const of_512({.size = mib});
+    image_traits const ntfs{.kind = image_kind::partition, .content = "ntfs", .sector_size = 512};
+    image_traits const gpt{.kind = image_kind::disk, .content = "gpt", .sector_size = 4096};
+    CHECK(has(refusal(native_4k.path(), {.writable = true, .image = ntfs}, device_guard::sector_size),
+              "file system (ntfs) uses sectors of 512 bytes, the device has 4096"));
+    CHECK(opened(of_512.path(), {.writable = true, .image = ntfs}).empty());
+    CHECK(opened(native_4k.path(), {.writable = true, .image = ntfs, .allow_mismatch = true}).empty());
+    CHECK(has(refusal(of_512.path(), {.writable = true, .image = gpt}, device_guard::sector_size),
+              "counts in sectors of 4096 bytes, the device has 512"));
+    CHECK(opened(native_4k.path(), {.writable = true, .image = gpt}).empty());
+    CHECK(opened(of_512.backing_file(), {.image = gpt}).empty());
+}
+
 TEST_CASE("guard wrong identity: another size than the configuration names") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const writable = GENERATE(true, false);
@@ -513,6 +557,7 @@ TEST_CASE("each guard has a name") {
     CHECK(std::string(to_string(device_guard::read_only)) == "read_only");
     CHECK(std::string(to_string(device_guard::too_small)) == "too_small");
     CHECK(std::string(to_string(device_guard::sector_size)) == "sector_size");
+    CHECK(std::string(to_string(device_guard::wrong_kind)) == "wrong_kind");
     CHECK(std::string(to_string(device_guard::wrong_identity)) == "wrong_identity");
 }
 

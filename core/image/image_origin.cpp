@@ -1,0 +1,163 @@
+#include "core/image/image_origin.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+namespace seedbed {
+
+namespace {
+
+constexpr std::string_view mark = "seedbed ";
+constexpr std::int64_t largest_sector = 65'536;
+
+std::int64_t little_endian(std::string_view head, std::size_t offset, std::size_t size) {
+    std::int64_t value = 0;
+    for (std::size_t i = size; i > 0 && offset + size <= head.size(); --i) {
+        value = value << 8 | static_cast<unsigned char>(head[offset + i - 1]);
+    }
+    return value;
+}
+
+/// \p base times a power of two; 0 if that is far from any sector.
+std::int64_t shifted(std::int64_t base, std::int64_t exponent) {
+    return exponent >= 0 && exponent <= 8 ? base << exponent : 0;
+}
+
+std::int64_t sector_of_partition_table(std::string_view head, std::int64_t device_sector) {
+    for (std::size_t const sector : {512U, 4096U}) {
+        if (head.size() >= sector + 8 && head.substr(sector, 8) == "EFI PART") {
+            return static_cast<std::int64_t>(sector);
+        }
+    }
+    return device_sector; // a table without a mark counts in its disk's own
+}
+
+/// The least size of a disk's sectors that the file system cannot do without.
+std::int64_t sector_of_file_system(std::string_view type, std::string_view head) {
+    if (type == "ntfs" || type == "vfat") {
+        return little_endian(head, 0x0b, 2);
+    }
+    if (type == "exfat") {
+        return shifted(512, little_endian(head, 0x6c, 1) - 9);
+    }
+    if (type == "xfs" && head.size() > 104) {
+        return little_endian(head, 102, 1) << 8 | little_endian(head, 103, 1);
+    }
+    if (type == "ext2" || type == "ext3" || type == "ext4") {
+        return head.size() > 2048 ? shifted(1024, little_endian(head, 1024 + 0x18, 4)) : 0;
+    }
+    return type == "btrfs" ? little_endian(head, 0x10000 + 0x90, 4) : 0;
+}
+
+bool all_digits(std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// The name without digits at its end, and whether there were any.
+std::pair<std::string_view, bool> without_number(std::string_view name) {
+    auto const end = name.find_last_not_of("0123456789");
+    auto const length = end == std::string_view::npos ? 0 : end + 1;
+    return {name.substr(0, length), length < name.size()};
+}
+
+/// Of disks whose names end in a number, such as nvme0n1 and mmcblk0: "p" and a number follow for a partition.
+bool is_numbered_disk(std::string_view name) {
+    if (name.starts_with("mmcblk")) {
+        return all_digits(name.substr(6));
+    }
+    auto const n = name.rfind('n');
+    return name.starts_with("nvme") && n > 3 && all_digits(name.substr(4, n - 4)) && all_digits(name.substr(n + 1));
+}
+
+/// By the kernel's names of disks and their partitions.
+image_kind kind_of_name(std::string_view name) {
+    name = name.substr(name.rfind('/') + 1);
+    if (is_numbered_disk(name)) {
+        return image_kind::disk;
+    }
+    auto const [stem, numbered] = without_number(name);
+    if (numbered && stem.ends_with('p') && is_numbered_disk(stem.substr(0, stem.size() - 1))) {
+        return image_kind::partition;
+    }
+    for (std::string_view const prefix : {"sd", "hd", "vd", "xvd"}) {
+        auto const letters = stem.starts_with(prefix) ? stem.substr(prefix.size()) : "";
+        if (!letters.empty() && letters.size() <= 2 &&
+            std::ranges::all_of(letters, [](char c) { return c >= 'a' && c <= 'z'; })) {
+            return numbered ? image_kind::partition : image_kind::disk;
+        }
+    }
+    return image_kind::unknown;
+}
+
+bool is_type_name(std::string_view text) {
+    return text.size() <= 32 && std::ranges::all_of(text, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+                      c == '-' || c == '+';
+           });
+}
+
+bool is_sector_size(std::int64_t size) {
+    return size >= 512 && size <= largest_sector && (size & (size - 1)) == 0;
+}
+
+} // namespace
+
+image_traits traits_of(disk_content const& content, std::string_view head, std::int64_t sector_size) {
+    image_traits traits;
+    if (!content.type.empty()) {
+        traits.kind = image_kind::partition;
+        traits.content = content.type;
+        traits.sector_size = sector_of_file_system(content.type, head);
+    } else if (!content.partition_table.empty()) {
+        traits.kind = image_kind::disk;
+        traits.content = content.partition_table;
+        traits.sector_size = sector_of_partition_table(head, sector_size);
+    }
+    if (!is_sector_size(traits.sector_size)) {
+        traits.sector_size = 0;
+    }
+    return traits;
+}
+
+std::string to_comment(image_traits const& traits) {
+    auto text = std::string(mark) + "kind=" + to_string(traits.kind);
+    if (!traits.content.empty()) {
+        text += " content=" + traits.content;
+    }
+    if (traits.sector_size != 0) {
+        text += " sector=" + std::to_string(traits.sector_size);
+    }
+    return text;
+}
+
+image_traits read_traits(std::string_view comment, std::string_view name) {
+    image_traits traits;
+    if (!comment.starts_with(mark)) {
+        traits.kind = kind_of_name(name);
+        return traits;
+    }
+    std::istringstream words{std::string(comment.substr(mark.size(), 200))};
+    for (std::string word; words >> word;) {
+        auto const equals = std::min(word.find('='), word.size() - 1);
+        auto const key = word.substr(0, equals);
+        auto const value = word.substr(equals + 1);
+        if (key == "kind") {
+            for (auto const kind : {image_kind::disk, image_kind::partition}) {
+                traits.kind = value == to_string(kind) ? kind : traits.kind;
+            }
+        } else if (key == "content" && is_type_name(value)) {
+            traits.content = value;
+        } else if (key == "sector" && all_digits(value)) {
+            std::int64_t size = 0;
+            auto const [end, ec] = std::from_chars(value.data(), value.data() + value.size(), size);
+            traits.sector_size = ec == std::errc{} && is_sector_size(size) ? size : 0;
+        }
+    }
+    return traits;
+}
+
+} // namespace seedbed
