@@ -153,6 +153,7 @@ void add_swarm_and_device(image_key_list& keys) {
     table.add("serial", &part::serial, serial_number{}, reopen, "any");
     table.add("size", &part::size, kind::size{{1, any_size}}, reopen, "any");
     table.add("allow_mounted", &part::allow_mounted, kind::flag{}, reopen).only = image_mode::seed;
+    table.add("wipe_signatures", &part::wipe_signatures, kind::flag{}, reopen).only = image_mode::deploy;
     table.add("allow_mismatch", &part::allow_mismatch, kind::flag{}, reopen).only = image_mode::deploy;
     table
         .add("verify", &part::verify_source,

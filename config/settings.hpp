@@ -54,6 +54,7 @@ struct image_settings {
     std::optional<std::int64_t> size;     ///< the device must have this size, in bytes
     bool allow_mounted = false;           ///< seed: accept a device that is mounted read-write
     bool allow_mismatch = false;          ///< deploy: accept a device of another kind than the image's source
+    bool wipe_signatures = true;          ///< deploy: those of earlier content that the image does not overwrite
     bool verify = true;                   ///< deploy: read the device back and hash it before the image is done
     source_check verify_source = source_check::lazy; ///< seed
     target_check check = target_check::resume;       ///< deploy

@@ -41,6 +41,7 @@ struct raw_options {
     bool no_local_discovery = false;
     bool verify = false;
     bool no_verify = false;
+    bool no_wipe_signatures = false;
 };
 
 po::options_description describe(deploy_options& options, raw_options& raw) {
@@ -53,6 +54,9 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("allow-mismatch", po::bool_switch(&options.image.allow_mismatch),
         "accept a DEVICE of another kind than the image's source: a disk with partitions for a partition's image, a "
         "partition for a disk's, or another sector size");
+    add("no-wipe-signatures", po::bool_switch(&raw.no_wipe_signatures),
+        "keep the signatures of earlier file systems, volumes and partition tables that the image does not overwrite; "
+        "by default they are erased, since a system may find them instead of the image");
     add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"), "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
         "ask this tracker for peers, in addition to those of the .torrent; may be repeated");
@@ -183,6 +187,7 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     }
     options.image.mode = image_mode::deploy;
     options.image.verify = !raw.no_verify;
+    options.image.wipe_signatures = !raw.no_wipe_signatures;
     if (!options.state.empty()) {
         std::error_code ignored; // the same error is reported below
         options.state = std::filesystem::absolute(options.state, ignored).string();

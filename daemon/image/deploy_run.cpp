@@ -244,6 +244,8 @@ void deploy_run::check_again(std::string const& why) {
     m_resume = {};
     m_basis = basis::check;
     m_proof = image_proof::none;
+    m_content = {};
+    ++m_examination;
     m_context.membership().begin_to_rejoin();
     m_context.enter(image_state::checking);
 }
@@ -290,7 +292,7 @@ void deploy_run::on_flushed(result<void, io_error> const& outcome, clock::time_p
     if (m_context.settings().verify) {
         begin_verify();
     } else {
-        finish_deployment();
+        examine();
     }
 }
 
@@ -314,7 +316,7 @@ void deploy_run::on_verified(image_verifier::outcome const& outcome) {
     auto const seconds = m_context.phase_seconds();
     log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(total),
                                              format_duration(seconds), format_rate(total, seconds)));
-    finish_deployment();
+    examine();
 }
 
 void deploy_run::on_different(image_verifier::outcome const& outcome) {
@@ -329,6 +331,24 @@ void deploy_run::on_different(image_verifier::outcome const& outcome) {
         {failure_kind::verify,
          fmt::format("{}: not verified: {} of {} pieces differ on the device, the first one at offset {}, length {}",
                      m_context.settings().device, outcome.pieces.size(), pieces, first.device_offset, first.length)});
+}
+
+void deploy_run::examine() {
+    auto examined = m_calls.posted([this, number = ++m_examination](written_content const& content) {
+        if (number == m_examination && !has_ended(m_context.state())) {
+            on_examined(content);
+        }
+    });
+    auto const& image = m_context.image();
+    image->calls().submit([image, examined = std::move(examined)] { examined(examine_content(*image)); });
+}
+
+void deploy_run::on_examined(written_content const& content) {
+    m_content = content;
+    for (auto const& warning : content.warnings) {
+        log_warning(m_context.fields(), m_context.settings().device + ": " + warning);
+    }
+    finish_deployment();
 }
 
 void deploy_run::finish_deployment() {

@@ -43,6 +43,7 @@ public:
     void cancel() override { m_verification.cancel(); }
     void finish(std::function<void(result<void, io_error> const&)> then) override;
     [[nodiscard]] image_proof proof() const override { return m_proof; }
+    [[nodiscard]] written_content const& content() const override { return m_content; }
     [[nodiscard]] std::int64_t verified_bytes() const override { return m_verification.verified_bytes(); }
 
 private:
@@ -65,6 +66,9 @@ private:
     void begin_verify();
     void on_verified(image_verifier::outcome const& outcome);
     void on_different(image_verifier::outcome const& outcome);
+    /// Probes what was written, then ends the deployment.
+    void examine();
+    void on_examined(written_content const& content);
     void finish_deployment();
     /// The device differs although the image was complete: leaves the swarm to
     /// join it again with a full check. libtorrent's own recheck would not
@@ -77,6 +81,8 @@ private:
     resume_point m_resume;
     basis m_basis = basis::check;
     image_proof m_proof = image_proof::none;
+    written_content m_content;
+    unsigned m_examination = 0;     ///< number of the last one; another check makes it out of date
     bool m_numbers_awaited = false; ///< the check is over; the next progress tells what it found
     clock::time_point m_transfer_began{};
     std::set<boost::asio::ip::tcp::endpoint> m_report_peers; ///< where peers accept reports

@@ -84,12 +84,20 @@ result<opened_image, image_failure> image_opener::open() const {
                                                          closed();
                                                      });
                                                  });
-    // A device that cannot be identified has no fitting checkpoint, and its
-    // changes are not seen.
-    opened.identity = identify_device(settings.device).value_or(device_identity{});
     if (use_checkpoint) {
         opened.resume = find_resume_point(services.checkpoints, opened.image->torrent(), settings.device);
     }
+    // After the checkpoint was compared with the device's counter of writes, which this raises.
+    if (settings.mode == image_mode::deploy && settings.wipe_signatures) {
+        auto wiped = wipe_old_content(*opened.image);
+        if (!wiped) {
+            return tl::unexpected(to_failure(wiped.error()));
+        }
+        opened.wiped = std::move(*wiped);
+    }
+    // A device that cannot be identified has no fitting checkpoint, and its
+    // changes are not seen.
+    opened.identity = identify_device(settings.device).value_or(device_identity{});
     if (auto const added = services.shared->add_image(opened.image); !added) {
         return open_failure(failure_kind::internal, added.error().message);
     }
@@ -122,6 +130,12 @@ void log_opened(log_fields const& fields, image_settings const& settings, opened
                                 : "";
     log_info(fields, fmt::format("{}: {}, because {}{}; {}", settings.device, display_name(detected),
                                  opened.decision.evidence, configured, describe_engine(image, profile)));
+    for (auto const& signature : opened.wiped.signatures) {
+        log_info(fields, "wiped the signature of earlier content: " + describe(signature));
+    }
+    if (!opened.wiped.problem.empty()) {
+        log_warning(fields, "cannot look for signatures of earlier content: " + opened.wiped.problem);
+    }
     if (int const code = image.io().ring_refused(); code != 0 && profile.io_engine == io_engine_kind::io_uring) {
         log_warning(fields, "io_uring is unavailable (" + errno_name(code) + "); using threads");
     }

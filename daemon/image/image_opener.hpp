@@ -17,6 +17,7 @@
 #include "daemon/image/image_failure.hpp"
 #include "daemon/image/image_services.hpp"
 #include "daemon/image/resume_point.hpp"
+#include "daemon/image/written_content.hpp"
 #include "daemon/log/logging.hpp"
 
 namespace seedbed {
@@ -44,6 +45,7 @@ struct opened_image {
     device_identity identity; ///< of the device when it was opened; empty if it
                               ///< could not be identified
     resume_point resume;
+    wiped_signatures wiped; ///< deploy
 };
 
 /// Opens images. Copied to the worker on which it runs.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/foundation/error.hpp"
+#include "daemon/image/written_content.hpp"
 
 namespace seedbed {
 
@@ -53,6 +54,8 @@ public:
     virtual void finish(std::function<void(result<void, io_error> const&)> then) = 0;
 
     [[nodiscard]] virtual image_proof proof() const = 0;
+    /// What the device holds, after it was written and examined.
+    [[nodiscard]] virtual written_content const& content() const = 0;
     /// Of the verification that is running.
     [[nodiscard]] virtual std::int64_t verified_bytes() const = 0;
 };

@@ -318,6 +318,7 @@ image_status image_runner::status() const {
     auto const proof = m_run ? m_run->proof() : image_proof::none;
     status.durable = proof != image_proof::none;
     status.verified = proof == image_proof::verified;
+    status.content = m_run ? m_run->content() : written_content{};
     status.age_seconds = age_seconds();
     status.phase_seconds = phase_seconds();
     if (m_membership.inside()) {

@@ -10,6 +10,7 @@
 #include "core/foundation/info_hash.hpp"
 #include "daemon/image/image_failure.hpp"
 #include "daemon/image/image_state.hpp"
+#include "daemon/image/written_content.hpp"
 
 namespace seedbed {
 
@@ -43,6 +44,7 @@ struct image_status {
     std::int64_t fetched = 0; ///< bytes of the image received for writing; at least device_written
     bool durable = false;     ///< deploy: complete and flushed
     bool verified = false;    ///< deploy: durable and read back
+    written_content content;  ///< deploy: what the device holds, once it was examined
     double age_seconds = 0;   ///< since the image was opened
     double phase_seconds = 0; ///< since the present state began
 };

@@ -34,6 +34,7 @@ public:
     void cancel() override { m_verification.cancel(); }
     void finish(std::function<void(result<void, io_error> const&)> then) override { then({}); }
     [[nodiscard]] image_proof proof() const override { return image_proof::none; }
+    [[nodiscard]] written_content const& content() const override { return m_content; }
     [[nodiscard]] std::int64_t verified_bytes() const override { return m_verification.verified_bytes(); }
 
 private:
@@ -44,8 +45,9 @@ private:
     image_context& m_context;
     source_watch m_watch;
     verification m_verification;
-    bool m_super_seeding = false;   ///< asked of the swarm now
-    std::int64_t m_super_began = 0; ///< bytes that had been uploaded when a new swarm began
+    written_content const m_content; ///< nothing is written
+    bool m_super_seeding = false;    ///< asked of the swarm now
+    std::int64_t m_super_began = 0;  ///< bytes that had been uploaded when a new swarm began
 };
 
 } // namespace seedbed

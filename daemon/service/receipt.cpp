@@ -67,6 +67,16 @@ json bytes_json(deployment_report const& result) {
             {"sent", image.uploaded}};
 }
 
+json content_json(written_content const& content) {
+    if (!content.found) {
+        return {};
+    }
+    return {{"type", text_or_null(content.found->type)},
+            {"label", text_or_null(content.found->label)},
+            {"uuid", text_or_null(content.found->uuid)},
+            {"partition_table", text_or_null(content.found->partition_table)}};
+}
+
 json seconds_json(receipt const& what) {
     json list;
     for (auto const state : {image_state::opening, image_state::checking, image_state::downloading,
@@ -139,9 +149,11 @@ std::string to_json(receipt const& what) {
                              {"piece_length", number_or_null(image.piece_length > 0, image.piece_length)},
                              {"pieces", number_or_null(image.piece_count > 0, image.piece_count)}}},
                            {"device", device_json(what)},
+                           {"content", content_json(image.content)},
                            {"bytes", bytes_json(result)},
                            {"seconds", seconds_json(what)},
                            {"peers", peers_json(result)},
+                           {"warnings", image.content.warnings},
                            {"errors", what.errors}};
     // Names of files and disks may hold any bytes; JSON is UTF-8.
     return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

@@ -38,6 +38,7 @@ TEST_CASE("settings: images are equal in everything but their origin") {
     CHECK(differs([](image_settings& i) { i.size = 1; }));
     CHECK(differs([](image_settings& i) { i.allow_mounted = true; }));
     CHECK(differs([](image_settings& i) { i.allow_mismatch = true; }));
+    CHECK(differs([](image_settings& i) { i.wipe_signatures = false; }));
     CHECK(differs([](image_settings& i) { i.verify = false; }));
     CHECK(differs([](image_settings& i) { i.verify_source = source_check::none; }));
     CHECK(differs([](image_settings& i) { i.check = target_check::full; }));

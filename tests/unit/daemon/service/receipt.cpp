@@ -91,6 +91,16 @@ TEST_CASE("receipt: identity, amounts and times") {
     CHECK_THAT(document["program"].get<std::string>(), Catch::StartsWith("seedbed "));
 }
 
+TEST_CASE("receipt: the content that was found, and its warnings") {
+    auto what = of_a_done_deployment();
+    what.result.image.content.found = disk_content{.type = "ext4", .uuid = "12-34"};
+    what.result.image.content.warnings = {"holds several signatures"};
+    auto const document = parsed(what);
+    CHECK(document["content"] ==
+          json{{"type", "ext4"}, {"label", nullptr}, {"uuid", "12-34"}, {"partition_table", nullptr}});
+    CHECK(document["warnings"] == json::array({"holds several signatures"}));
+}
+
 TEST_CASE("receipt: verified means done and read back") {
     auto what = of_a_done_deployment();
     SECTION("not read back") {
@@ -124,6 +134,8 @@ TEST_CASE("receipt: an unknown value is null") {
         CHECK(document["device"][key].is_null());
     }
     CHECK(document["image"]["name"].is_null());
+    CHECK(document["content"].is_null());
+    CHECK(document["warnings"] == json::array());
     CHECK(document["bytes"]["image"].is_null());
     CHECK(document["bytes"]["reused"].is_null());
     CHECK(document["peers"] == json::array());

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/device/block_device.hpp"
+#include "core/device/disk_content.hpp"
+#include "core/foundation/error.hpp"
+#include "core/image/extent_map.hpp"
+
+namespace seedbed {
+
+/// The signatures of which no byte belongs to the image: it will not overwrite them, and they survive a deployment.
+[[nodiscard]] std::vector<disk_signature> outside_image(std::span<disk_signature const> signatures,
+                                                        extent_map const& image);
+
+/// Overwrites signatures with zeros, and flushes if there are any. Threads: any; blocks.
+[[nodiscard]] result<void, io_error> wipe_signatures(block_device& device, std::span<disk_signature const> signatures);
+
+} // namespace seedbed

@@ -1,0 +1,105 @@
+#include "daemon/image/written_content.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "core/device/file_block_device.hpp"
+#include "core/device/image_fit.hpp"
+#include "core/device/partition_table.hpp"
+#include "core/image/image_origin.hpp"
+#include "core/image/old_signatures.hpp"
+#include "core/image/source_checks.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// A path that leads to the open device, whatever its name means by now.
+std::string open_path(block_device const& device) {
+    auto const raw = device.raw();
+    return raw ? "/proc/self/fd/" + std::to_string(raw->cached) : device.path();
+}
+
+/// Why a kernel cannot use the content on this device: its sectors.
+std::optional<std::string> wrong_sectors(block_device& device, disk_content const& found) {
+    std::string head(static_cast<std::size_t>(std::min<std::int64_t>(device.size(), source_head)), '\0');
+    auto const geometry = query_device_geometry(open_path(device));
+    if (!geometry || !geometry->is_block_device ||
+        !device.read(0, std::as_writable_bytes(std::span(head.data(), head.size())))) {
+        return std::nullopt;
+    }
+    return why_other_sectors(traits_of(found, head, 0), {.sector_size = geometry->logical_block_size});
+}
+
+} // namespace
+
+std::string describe(disk_signature const& signature) {
+    return fmt::format("{} at byte {}", signature.type, signature.offset);
+}
+
+result<wiped_signatures, io_error> wipe_old_content(served_image& image) {
+    auto& device = image.writable_device();
+    auto const all = find_signatures(open_path(device));
+    if (!all) {
+        return wiped_signatures{{}, all.error().message};
+    }
+    auto old = outside_image(*all, image.torrent().extents);
+    if (auto const wiped = wipe_signatures(device, old); !wiped) {
+        return tl::unexpected(wiped.error());
+    }
+    return wiped_signatures{std::move(old), {}};
+}
+
+std::vector<std::string> compare_content(disk_content const& found, std::vector<disk_signature> const& signatures,
+                                         image_torrent const& image) {
+    std::vector<std::string> warnings;
+    std::vector<std::string> named;
+    for (auto const& signature : outside_image(signatures, image.extents)) {
+        if (std::ranges::find(named, signature.type) == named.end()) {
+            named.push_back(signature.type);
+            warnings.push_back("holds the remains of earlier content, which the image does not overwrite: " +
+                               describe(signature) + "; erase them with wipefs");
+        }
+    }
+    if (found.ambiguous) {
+        warnings.push_back("holds several signatures (" + signature_types(found.signatures) +
+                           "); a system may not recognise its content");
+    }
+    auto const& expected = image.traits.content;
+    auto const& type = found.type.empty() ? found.partition_table : found.type;
+    if (!expected.empty() && !found.ambiguous && type != expected) {
+        warnings.push_back("is recognised as " + (type.empty() ? "nothing" : type) + "; the image is of " + expected);
+    }
+    return warnings;
+}
+
+written_content examine_content(served_image& image) {
+    auto& device = image.writable_device();
+    auto const path = open_path(device);
+    written_content content;
+    auto const signatures = find_signatures(path);
+    auto found = probe_content(path);
+    if (!signatures || !found) {
+        auto const& why = signatures ? found.error() : signatures.error();
+        content.warnings.push_back("cannot be probed: " + why.message);
+        return content;
+    }
+    content.warnings = compare_content(*found, *signatures, image.torrent());
+    if (auto const wrong = wrong_sectors(device, *found)) {
+        content.warnings.push_back("cannot be used: " + *wrong);
+    }
+    if (auto const raw = device.raw()) {
+        if (auto const failed = reread_partition_table(raw->cached)) {
+            content.warnings.push_back("the kernel still uses the old partition table (" + *failed +
+                                       "); run partprobe, or reboot");
+        }
+    }
+    content.found = std::move(*found);
+    return content;
+}
+
+} // namespace seedbed

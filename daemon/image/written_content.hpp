@@ -1,0 +1,42 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/backend/served_image.hpp"
+#include "core/device/disk_content.hpp"
+#include "core/foundation/error.hpp"
+#include "core/image/extent_map.hpp"
+#include "core/image/image_torrent.hpp"
+
+namespace seedbed {
+
+/// What a device holds after a deployment, and how that differs from what the image is said to be.
+struct written_content {
+    std::optional<disk_content> found; ///< nothing if it was not examined
+    std::vector<std::string> warnings; ///< one line each
+};
+
+/// The remains of earlier contents that were wiped before the first write.
+struct wiped_signatures {
+    std::vector<disk_signature> signatures;
+    std::string problem; ///< why they could not be looked for; empty if they could
+};
+
+/// Wipes the signatures of earlier contents that the image does not overwrite, see outside_image(). Threads: any;
+/// blocks.
+[[nodiscard]] result<wiped_signatures, io_error> wipe_old_content(served_image& image);
+
+/// Probes a device whose image is complete, and has the kernel read its partition table again. Threads: any; blocks.
+[[nodiscard]] written_content examine_content(served_image& image);
+
+/// How content differs from what the image is said to be. \param found what libblkid prefers.
+/// \param signatures all that are on the device, see find_signatures().
+[[nodiscard]] std::vector<std::string>
+compare_content(disk_content const& found, std::vector<disk_signature> const& signatures, image_torrent const& image);
+
+/// "btrfs at byte 65600".
+[[nodiscard]] std::string describe(disk_signature const& signature);
+
+} // namespace seedbed

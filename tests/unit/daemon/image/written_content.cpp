@@ -1,0 +1,121 @@
+// The content of a device before and after a deployment.
+
+#include "daemon/image/written_content.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "image_fixture.hpp"
+
+using namespace seedbed;
+using test::image_fixture;
+
+namespace {
+
+using strings = std::vector<std::string>;
+
+image_torrent torrent_of(std::string const& content) {
+    return {.name = "sda1",
+            .info_hash = {},
+            .extents = extent_map::make({{0, 4096}, {65'536, 4096}}).value(),
+            .traits = {.kind = image_kind::partition, .content = content, .sector_size = 0},
+            .info = nullptr};
+}
+
+/// A LUKS header between the two extents of the fixture's image, where libblkid looks for its second copy.
+constexpr std::streamoff between = 0x8000;
+
+void put_old_signature(image_fixture const& image) {
+    std::fstream out(image.device_path(), std::ios::binary | std::ios::in | std::ios::out);
+    out.seekp(between);
+    out.write("SKUL\xba\xbe\0\2", 8);
+}
+
+bool has_old_signature(image_fixture const& image) {
+    std::ifstream in(image.device_path(), std::ios::binary);
+    in.seekg(between);
+    std::string start(4, ' ');
+    in.read(start.data(), 4);
+    return start == "SKUL";
+}
+
+} // namespace
+
+TEST_CASE("content as the image says has no warning") {
+    disk_content found;
+    found.type = "ext4";
+    CHECK(compare_content(found, {{.type = "ext4", .offset = 1080, .length = 2}}, torrent_of("ext4")).empty());
+    CHECK(compare_content(found, {}, torrent_of("")).empty()); // a torrent that does not say
+}
+
+TEST_CASE("each difference is one warning") {
+    disk_content found;
+    found.type = "btrfs";
+    CHECK(compare_content(found, {}, torrent_of("ntfs")) == strings{"is recognised as btrfs; the image is of ntfs"});
+    CHECK(compare_content({}, {}, torrent_of("ntfs")) == strings{"is recognised as nothing; the image is of ntfs"});
+    found.type.clear();
+    found.partition_table = "gpt";
+    CHECK(compare_content(found, {}, torrent_of("gpt")).empty());
+    found.ambiguous = true;
+    found.signatures = {{.type = "ntfs"}, {.type = "btrfs"}};
+    CHECK(compare_content(found, {}, torrent_of("ntfs")) ==
+          strings{"holds several signatures (ntfs, btrfs); a system may not recognise its content"});
+    // Each type once, and only what the image does not overwrite.
+    std::vector<disk_signature> const all{{.type = "zfs_member", .offset = 8192, .length = 8},
+                                          {.type = "zfs_member", .offset = 9216, .length = 8},
+                                          {.type = "ntfs", .offset = 3, .length = 8}};
+    CHECK(compare_content({}, all, torrent_of("")) ==
+          strings{"holds the remains of earlier content, which the image does not overwrite: zfs_member at byte 8192; "
+                  "erase them with wipefs"});
+}
+
+TEST_CASE("the signatures of earlier content are wiped before the first write") {
+    image_fixture image(image_mode::deploy);
+    put_old_signature(image);
+    SECTION("by default") {
+        image.start();
+        image.run_until(image_state::checking);
+        CHECK_FALSE(has_old_signature(image));
+        CHECK(image.logged("wiped the signature of earlier content: crypto_LUKS at byte 32768"));
+        image.close();
+    }
+    SECTION("not if that is turned off: then the result is a warning") {
+        image.wanted.wipe_signatures = false;
+        image.deploy();
+        CHECK(has_old_signature(image));
+        auto const warning = "holds the remains of earlier content, which the image does not overwrite: crypto_LUKS at "
+                             "byte 32768; erase them with wipefs";
+        CHECK(image.logged(image.device_path() + ": " + warning));
+        auto const content = image.job->status().content;
+        CHECK(content.found);
+        CHECK(content.warnings == strings{warning});
+        image.close();
+    }
+    SECTION("not of a source") {
+        image_fixture source(image_mode::seed);
+        put_old_signature(source);
+        source.start();
+        source.run_until(image_state::seeding);
+        CHECK(has_old_signature(source));
+        source.close();
+    }
+}
+
+TEST_CASE("a signature inside of the image is left to the image") {
+    image_fixture image(image_mode::deploy);
+    {
+        std::fstream out(image.device_path(), std::ios::binary | std::ios::in | std::ios::out);
+        out.write("LUKS\xba\xbe\0\1", 8);
+    }
+    image.start();
+    image.run_until(image_state::checking);
+    std::ifstream in(image.device_path(), std::ios::binary);
+    CHECK(in.get() == 'L');
+    CHECK_FALSE(image.logged("wiped"));
+    image.close();
+}
