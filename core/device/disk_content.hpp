@@ -12,7 +12,7 @@ namespace seedbed {
 /// A mark by which a file system, volume, swap space or partition table is recognised.
 struct disk_signature {
     std::string type;             ///< as blkid(8) names it: "ext4", "linux_raid_member", "gpt"
-    std::string label;            ///< the name that somebody gave it
+    std::string label = {};       ///< the name that somebody gave it
     bool partition_table = false; ///< otherwise what blkid calls a superblock
     std::int64_t offset = 0;      ///< bytes: where the mark is
     std::int64_t length = 0;      ///< bytes of the mark
@@ -20,13 +20,13 @@ struct disk_signature {
 
 /// What libblkid recognises on a device. Empty texts where there is nothing.
 struct disk_content {
-    std::string type;  ///< of file system, volume, swap space: as blkid(8) names it, "ext4"; empty if ambiguous
-    std::string label; ///< the name that somebody gave it
-    std::string uuid;
-    std::string partition_table; ///< "gpt" or "dos"
-    std::string partition_uuid;  ///< of the partition that the device is, from its disk's table
+    std::string type = {};  ///< of file system, volume, swap space: as blkid(8) names it, "ext4"; empty if ambiguous
+    std::string label = {}; ///< the name that somebody gave it
+    std::string uuid = {};
+    std::string partition_table = {}; ///< "gpt" or "dos"
+    std::string partition_uuid = {};  ///< of the partition that the device is, from its disk's table
     /// All that is recognised, also what libblkid prefers another for: remains of earlier contents, for example.
-    std::vector<disk_signature> signatures;
+    std::vector<disk_signature> signatures = {};
     bool ambiguous = false; ///< several are recognised of which none is preferred: which one is valid is unknown
 };
 

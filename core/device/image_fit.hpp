@@ -17,7 +17,7 @@ enum class image_kind : std::uint8_t {
 /// What is known of an image before its bytes are.
 struct image_traits {
     image_kind kind = image_kind::unknown;
-    std::string content;          ///< blkid's name of the file system or partition table; empty if unknown
+    std::string content = {};     ///< blkid's name of the file system or partition table; empty if unknown
     std::int64_t sector_size = 0; ///< bytes: of a disk, the unit of its partition table; of a partition, the least
                                   ///< unit of its file system; 0 = unknown
 

@@ -67,25 +67,24 @@ types types_of(std::vector<disk_signature> const& signatures) {
 TEST_CASE("several signatures are all named, and which one is valid is not guessed") {
     test::temp_dir const folder;
     auto const file = (folder / "image").string();
-    std::string content(1 << 20, '\0');
+    std::string content(4 << 20, '\0'); // RAIDs are not looked for on a floppy disk
     content.replace(0, 8, "-rom1fs-");
-    content.replace(65'536 + 0x34, 8, "ReIsEr4\0");
     content.replace(65'536, 7, "ReIsEr4");
     std::ofstream(file) << content;
     auto const found = probe_content(file);
     REQUIRE(found);
     CHECK(found->ambiguous);
     CHECK(found->type.empty());
-    CHECK(types_of(found->signatures) == types{"romfs", "reiser4"});
-    CHECK(signature_types(found->signatures) == "romfs, reiser4");
+    CHECK(types_of(found->signatures) == types{"reiser4", "romfs"});
+    CHECK(signature_types(found->signatures) == "reiser4, romfs");
 }
 
 TEST_CASE("a member of a RAID hides nothing that lies beside it") {
     test::temp_dir const folder;
     auto const file = (folder / "image").string();
-    std::string content(1 << 20, '\0');
+    std::string content(4 << 20, '\0'); // RAIDs are not looked for on a floppy disk
     content.replace(0, 8, "-rom1fs-");
-    auto const at = (std::int64_t{1} << 20) - 8192;
+    auto const at = (std::int64_t{4} << 20) - 8192;
     content.replace(static_cast<std::size_t>(at), 256, md_superblock(at));
     std::ofstream(file) << content;
     auto const found = probe_content(file);

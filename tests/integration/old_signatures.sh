@@ -1,0 +1,66 @@
+#!/bin/bash
+# What an earlier use has left on a disk outside of the image: an md superblock at its end, which blkid prefers. It is wiped
+# before the first write, and named if it is not; a LUKS header inside of the image is left to the image. SEEDBED is the program.
+# Labels: once
+set -euo pipefail
+# shellcheck source=lib_daemon.sh
+. "$(dirname "$0")/lib_daemon.sh"
+
+need_loop
+need partclone.ext4 mkfs.ext4 blkid jq
+
+truncate -s 32M source.img
+mkfs.ext4 -q -F -L golden source.img
+"$seedbed" create source.img --capture --name golden -o golden.torrent >created 2>create.err || fail "$(<create.err)"
+port=$(free_port)
+write_config seed.toml "$port"
+add_image seed.toml golden golden.torrent "$work/source.img" seed
+start_daemon seed seed.toml
+expect_line seed.log ' ready$'
+
+# leave_remains FILE: as an earlier use of the disk.
+leave_remains() {
+    /usr/bin/python3 - "$1" <<'PYTHON'
+import struct, sys
+size = 40 << 20
+at = size - 8192
+block = bytearray(4096)
+block[0:8] = struct.pack("<II", 0xA92B4EFC, 1)  # md, metadata 1.0
+block[16:32] = bytes(range(16))
+block[144:152] = struct.pack("<Q", at // 512)
+with open(sys.argv[1], "r+b") as disk:
+    disk.truncate(size)
+    disk.seek(at)
+    disk.write(block)
+    disk.seek(0)
+    disk.write(b"LUKS\xba\xbe\0\1")
+PYTHON
+}
+# deploy NAME [OPTION...]: deploys to a loop device of NAME.img.
+deploy() {
+    local name=$1
+    shift
+    : >"$name.img"
+    leave_remains "$name.img"
+    loop=$(attach_loop "$name.img")
+    [[ $(blkid -p -o value -s TYPE "$loop") == linux_raid_member ]] || fail "blkid does not see the remains"
+    "$seedbed" deploy golden.torrent "$loop" --yes --peer "127.0.0.1:$port" --no-local-discovery --state "$work/state-$name" \
+        --receipt "$name.json" "$@" >"$name.out" 2>&1 || fail "deploy $name: $(<"$name.out")"
+}
+
+deploy wiped
+grep -q "holds .*linux_raid_member.*crypto_LUKS" wiped.out || fail "the question does not name what the disk holds: $(<wiped.out)"
+grep -q "wiped the signature of earlier content: linux_raid_member at byte $(((40 << 20) - 8192))" wiped.out || fail "$(<wiped.out)"
+(($(grep -c "wiped the signature" wiped.out) == 1)) || fail "wiped what the image overwrites: $(<wiped.out)"
+[[ $(blkid -p -o value -s TYPE "$loop") == ext4 && $(blkid -p -o value -s LABEL "$loop") == golden ]] ||
+    fail "blkid finds $(blkid -p "$loop")"
+jq -e '.content.type == "ext4" and .content.label == "golden" and .warnings == []' wiped.json >found || fail "$(<wiped.json)"
+
+deploy kept --no-wipe-signatures
+! grep -q "wiped the signature" kept.out || fail "wiped in spite of --no-wipe-signatures: $(<kept.out)"
+[[ $(blkid -p -o value -s TYPE "$loop") == linux_raid_member ]] || fail "the remains are gone"
+grep -q "$loop: holds the remains of earlier content, which the image does not overwrite: linux_raid_member" kept.out ||
+    fail "the remains are not named: $(<kept.out)"
+jq -e '.content.type == "linux_raid_member" and (.warnings | length) >= 2' kept.json >found || fail "$(<kept.json)"
+stop_daemon seed
+pass
