@@ -20,7 +20,13 @@ void expect_failed(image_fixture& image, failure_kind kind) {
     auto const status = image.job->status();
     CHECK(status.failed_at == kind);
     CHECK(image.swarm.calls.empty());
-    CHECK(image.reports.sent.empty()); // trackers are known from the torrent
+    if (kind == failure_kind::guard) {
+        REQUIRE(image.reports.sent.size() == 1);
+        CHECK(image.reports.sent[0].report.outcome == host_report::outcome_kind::refused);
+        CHECK(image.reports.sent[0].report.reason == status.failure);
+    } else {
+        CHECK(image.reports.sent.empty()); // trackers are known from the torrent
+    }
     CHECK(image.logged("sda1: failed: " + status.failure));
     CHECK(image.line() == "sda1: failed: " + status.failure);
     CHECK_FALSE(image.job->is_moving());
