@@ -28,6 +28,7 @@ void add_network(daemon_key_list& keys) {
     key_section table(
         keys, "network", [](auto& all) -> auto& { return all.network; });
     table.add("listen", &part::listen, kind::listeners{}, live);
+    table.add("allow", &part::allow, kind::networks{}, live, "every address");
     table.add("local_discovery", &part::local_discovery, kind::flag{}, live);
     table.add("upload_limit", &part::upload_limit, kind::rate{}, live);
     table.add("download_limit", &part::download_limit, kind::rate{}, live);

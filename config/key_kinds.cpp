@@ -156,6 +156,31 @@ std::string listeners::text(std::vector<ip_endpoint> const& value) const {
     return text;
 }
 
+std::optional<std::vector<ip_network>> networks::read(table_reader& table, std::string_view key,
+                                                      std::filesystem::path const& /*folder*/) const {
+    std::vector<ip_network> parsed;
+    auto const check = [&parsed](std::string const& text) -> std::optional<error> {
+        auto const network = parse_ip_network(text);
+        if (!network) {
+            return network.error();
+        }
+        parsed.push_back(*network);
+        return std::nullopt;
+    };
+    if (!table.texts(key, check)) {
+        return std::nullopt;
+    }
+    if (parsed.empty()) {
+        table.fail(key, "empty: expected at least one network");
+        return std::nullopt;
+    }
+    return parsed;
+}
+
+key_form networks::form() const {
+    return {"list of networks", {}};
+}
+
 std::optional<std::string> path::read(table_reader& table, std::string_view key,
                                       std::filesystem::path const& folder) const {
     if (required) {

@@ -12,6 +12,7 @@
 
 #include "config/error_report.hpp"
 #include "config/ip_endpoint.hpp"
+#include "config/ip_network.hpp"
 #include "config/key.hpp"
 #include "config/table_reader.hpp"
 
@@ -76,6 +77,13 @@ struct listeners {
                                                                std::filesystem::path const& folder) const;
     [[nodiscard]] key_form form() const;
     [[nodiscard]] std::string text(std::vector<ip_endpoint> const& value) const;
+};
+
+/// A list of networks: at least one.
+struct networks {
+    [[nodiscard]] std::optional<std::vector<ip_network>> read(table_reader& table, std::string_view key,
+                                                              std::filesystem::path const& folder) const;
+    [[nodiscard]] key_form form() const;
 };
 
 /// An absolute path without "." and "..".

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/ip_endpoint.hpp"
+#include "config/ip_network.hpp"
 #include "core/device/io_profile.hpp"
 #include "core/device/storage_class.hpp"
 
@@ -74,6 +75,8 @@ struct image_settings {
 
 struct network_settings {
     std::vector<ip_endpoint> listen = any_address(6881);
+    std::vector<ip_network> allow;   ///< who may take part, as a peer or over HTTP; empty: everybody
+    std::string secret_file;         ///< absolute path; empty: no secret
     bool local_discovery = true;     ///< BEP 14 multicast on the LAN
     std::int64_t upload_limit = 0;   ///< bytes a second to all peers; 0: no limit
     std::int64_t download_limit = 0; ///< bytes a second from all peers; 0: no limit

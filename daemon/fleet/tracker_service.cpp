@@ -47,6 +47,7 @@ tracker_service::tracker_service(boost::asio::io_context& context, std::string o
 result<void> tracker_service::apply(tracker_settings const& wanted, network_settings const& network) {
     m_tracker.set_limits(limits_of(wanted));
     m_tracker.set_own(m_own_prefix, to_tcp_endpoints(network.listen), network.shards);
+    m_limits.allow = network.allow;
     m_limits.header_bytes = static_cast<std::size_t>(wanted.max_request);
 
     auto const addresses =

@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "daemon/log/logging.hpp"
+#include "daemon/text/quantity_text.hpp"
 #include "daemon/text/version.hpp"
 
 namespace seedbed {
@@ -32,7 +36,38 @@ http_connections::http_connections(http_later_handler handler, http_limits const
     : m_handler(std::move(handler))
     , m_limits(limits) {}
 
+bool http_connections::may_connect(http_request const& from) const {
+    if (m_limits.allow.empty() || from.peer_address.empty() || from.peer_address == from.local_address) {
+        return true; // a Unix socket, or this machine
+    }
+    auto const address = parse_ip_address(std::string_view(from.peer_address).substr(0, from.peer_address.find('%')));
+    return address && is_allowed(m_limits.allow, *address);
+}
+
+void http_connections::set_limits(http_limits const& limits) {
+    m_limits = limits;
+    std::vector<std::shared_ptr<http_connection>> excluded;
+    std::ranges::copy_if(m_all, std::back_inserter(excluded),
+                         [this](auto const& each) { return !may_connect(each->from()); });
+    for (auto const& each : excluded) {
+        each->close();
+        remove(*each);
+    }
+}
+
 void http_connections::add(socket accepted, http_request from) {
+    if (!may_connect(from)) {
+        auto const now = allowance::clock::now();
+        if (auto const count = m_refusals.take_left_out(now); count > 0) {
+            log_warning({}, "refused " + format_count(count, "more connection") +
+                                " from addresses outside [network] allow");
+        }
+        if (m_refusals.take(now)) {
+            log_warning({{}, {}, from.peer_address},
+                        "refused a connection from " + from.peer_address + ": not in [network] allow");
+        }
+        return;
+    }
     auto const room = make_room();
     auto const added = std::make_shared<http_connection>(shared_from_this(), std::move(accepted), std::move(from));
     m_all.push_back(added);

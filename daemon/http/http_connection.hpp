@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <list>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <boost/beast/http.hpp>
 
 #include "daemon/http/http_message.hpp"
+#include "daemon/log/line_limit.hpp"
 
 namespace seedbed {
 
@@ -27,8 +29,8 @@ public:
 
     http_connections(http_later_handler handler, http_limits const& limits);
 
-    /// Serves a client. If all connections are busy it gets a 503; if one is idle, the one that has been so for longest
-    /// is closed in its favour. \param from has the addresses of both sides.
+    /// Serves a client. One that is not allowed is disconnected. If all connections are busy it gets a 503; if one is
+    /// idle, the one that has been so for longest is closed in its favour. \param from has the addresses of both sides.
     void add(socket accepted, http_request from);
     void remove(http_connection const& ended);
     /// To be called when \p active has answered a request.
@@ -39,16 +41,18 @@ public:
     [[nodiscard]] bool is_closed() const noexcept { return m_closed; }
     [[nodiscard]] std::size_t size() const noexcept { return m_all.size(); }
     [[nodiscard]] http_limits const& limits() const noexcept { return m_limits; }
-    /// For connections to come.
-    void set_limits(http_limits const& limits) { m_limits = limits; }
+    /// For connections to come. Those of clients that are not allowed any more are closed.
+    void set_limits(http_limits const& limits);
     [[nodiscard]] http_later_handler const& handler() const noexcept { return m_handler; }
 
 private:
+    [[nodiscard]] bool may_connect(http_request const& from) const;
     [[nodiscard]] bool make_room();
 
     http_later_handler m_handler;
     http_limits m_limits;
     std::list<std::shared_ptr<http_connection>> m_all; ///< the least recently active first
+    line_limit m_refusals{5, std::chrono::minutes(1)};
     bool m_closed = false;
 };
 
@@ -64,6 +68,8 @@ public:
     void start_refused();
     void close() { m_stream.close(); }
     [[nodiscard]] bool is_idle() const noexcept { return m_idle; }
+    /// Has the addresses of both sides.
+    [[nodiscard]] http_request const& from() const noexcept { return m_request; }
 
 private:
     void wait_for_request();

@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
+
+#include "config/ip_network.hpp"
 
 namespace seedbed {
 
@@ -31,6 +34,7 @@ struct http_limits {
     std::size_t connections = 256;       ///< at a time; a new one closes the one that has been idle for longest
     std::chrono::milliseconds idle_timeout{30'000};    ///< between two requests, and before the first
     std::chrono::milliseconds request_timeout{10'000}; ///< for receiving a request, and for sending its response
+    std::vector<ip_network> allow;                     ///< clients over TCP; empty: everybody, see is_allowed()
     bool post = false;                                 ///< whether the handler gets POST requests, too
 };
 

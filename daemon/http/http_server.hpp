@@ -43,7 +43,7 @@ public:
     [[nodiscard]] result<void> listen_unix(std::string const& path, unsigned mode,
                                            std::optional<std::string> const& group = std::nullopt);
 
-    /// Changes the limits of future connections.
+    /// Changes the limits of future connections, and closes those of clients that are not allowed any more.
     void set_limits(http_limits const& limits);
 
     /// Closes all listeners and connections. The handler is not called any more.

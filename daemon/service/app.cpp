@@ -78,7 +78,7 @@ void app::start() {
                          wanted.images.size() == 1 ? "" : "s", format_byte_size(wanted.memory.pool),
                          wanted.network.shards > 1 ? fmt::format(", {} network shards", wanted.network.shards) : ""));
     m_node.wait_for_signals([this](int signal) { on_signal(signal); });
-    m_control.apply(wanted.control, wanted.metrics);
+    m_control.apply(wanted.control, wanted.metrics, wanted.network.allow);
     m_node.swarm().when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     if (auto const opened = m_tracker.apply(wanted.tracker, wanted.network); !opened) {
         on_listening(opened);

@@ -177,7 +177,8 @@ void app::apply_services(reload_plan const& plan) {
             log_error({}, opened.error().message);
         }
     }
-    m_control.apply(in_force.control, in_force.metrics); // always: listeners that failed are tried again
+    // Always: listeners that failed are tried again.
+    m_control.apply(in_force.control, in_force.metrics, in_force.network.allow);
 }
 
 void app::apply_images(reload_plan const& plan) {

@@ -89,7 +89,9 @@ control_server::control_server(boost::asio::io_context& main, collect from)
 
 control_server::~control_server() = default;
 
-void control_server::apply(control_settings const& control, metrics_settings const& metrics) {
+void control_server::apply(control_settings const& control, metrics_settings const& metrics,
+                           std::vector<ip_network> const& allow) {
+    m_allow = allow;
     apply_socket(control.socket);
     apply_tcp(metrics.listen);
 }
@@ -140,8 +142,11 @@ void control_server::apply_tcp(std::vector<ip_endpoint> const& addresses) {
         }
         return goes;
     });
+    auto tcp_limits = limits();
+    tcp_limits.allow = m_allow;
     for (auto const& address : addresses) {
-        if (std::ranges::find(m_tcp, address, &tcp_listener::address) != m_tcp.end()) {
+        if (auto const open = std::ranges::find(m_tcp, address, &tcp_listener::address); open != m_tcp.end()) {
+            open->server->set_limits(tcp_limits);
             continue;
         }
         auto server = std::make_unique<http_server>(
@@ -149,7 +154,7 @@ void control_server::apply_tcp(std::vector<ip_endpoint> const& addresses) {
             [this](http_request const& request, http_server::respond const& respond) {
                 handle(source::tcp, request, respond);
             },
-            limits());
+            tcp_limits);
         if (auto const opened = server->listen_tcp(to_string(address.address), address.port); !opened) {
             log_error({}, "metrics: " + opened.error().message);
             continue;

@@ -34,8 +34,10 @@ public:
     control_server& operator=(control_server const&) = delete;
     ~control_server();
 
-    /// Listens at these addresses and closes all others. Unchanged listeners keep their connections.
-    void apply(control_settings const& control, metrics_settings const& metrics);
+    /// Listens at these addresses and closes all others. Unchanged listeners keep their connections. \param allow the
+    /// clients that may connect to the addresses over TCP; empty: everybody.
+    void apply(control_settings const& control, metrics_settings const& metrics,
+               std::vector<ip_network> const& allow = {});
     /// Ends all listeners and connections.
     void close();
 
@@ -57,6 +59,7 @@ private:
         std::unique_ptr<http_server> server;
     };
     std::vector<tcp_listener> m_tcp;
+    std::vector<ip_network> m_allow;
     worker_pool m_writer{"status", 1};
 };
 

@@ -56,6 +56,7 @@ void session_core::open() {
     };
     session = std::make_unique<lt::session>(std::move(params));
     session->add_extension(std::make_shared<thread_namer>(own.thread));
+    session->set_ip_filter(make_peer_filter(own.network.allow));
     session->set_peer_class_filter(global_limits_for_all());
     session->set_alert_notify([weak = weak_from_this()] {
         if (auto const self = weak.lock()) {

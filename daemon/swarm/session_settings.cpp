@@ -1,5 +1,4 @@
 #include "daemon/swarm/session_settings.hpp"
-#include "daemon/text/version.hpp"
 
 #include <malloc.h>
 
@@ -10,6 +9,9 @@
 
 #include <libtorrent/alert.hpp>
 #include <libtorrent/fingerprint.hpp>
+
+#include "daemon/http/tcp_endpoint.hpp"
+#include "daemon/text/version.hpp"
 
 namespace seedbed {
 
@@ -40,6 +42,25 @@ void set_network_settings(lt::settings_pack& pack, network_settings const& netwo
     pack.set_int(lt::settings_pack::download_rate_limit, static_cast<int>(network.download_limit));
     pack.set_int(lt::settings_pack::connections_limit, network.connections);
     set_upload_slots_setting(pack, network.upload_slots);
+}
+
+lt::ip_filter make_peer_filter(std::vector<ip_network> const& allowed) {
+    lt::ip_filter filter; // of everybody
+    if (allowed.empty()) {
+        return filter;
+    }
+    auto const add = [&filter](ip_network const& range, std::uint32_t flags) {
+        filter.add_rule(to_tcp_endpoint({range.first, 0}).address(), to_tcp_endpoint({range.last(), 0}).address(),
+                        flags);
+    };
+    add(ip_network{.first = {.v6 = false}}, lt::ip_filter::blocked);
+    add(ip_network{.first = {.v6 = true}}, lt::ip_filter::blocked);
+    for (auto const* const list : {&allowed, &loopback_networks()}) {
+        for (auto const& range : *list) {
+            add(range, 0);
+        }
+    }
+    return filter;
 }
 
 void set_upload_slots_setting(lt::settings_pack& pack, int slots) {
@@ -77,6 +98,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
 
     // The configured port or none: peers would not find another one.
     pack.set_int(sp::max_retry_port_bind, 0);
+    pack.set_bool(sp::apply_ip_filter_to_trackers, false); // `allow` is about peers
     pack.set_bool(sp::listen_system_port_fallback, false);
     pack.set_int(sp::listen_queue_size, 128); // a room of machines boots at the same moment
 

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include <libtorrent/ip_filter.hpp>
 #include <libtorrent/settings_pack.hpp>
 
 #include "config/settings.hpp"
@@ -22,6 +24,8 @@ namespace seedbed {
 
 /// The settings that a reload changes.
 void set_network_settings(libtorrent::settings_pack& pack, network_settings const& network);
+/// The addresses of peers: \p allowed and the machine itself, or everybody if that is empty.
+[[nodiscard]] libtorrent::ip_filter make_peer_filter(std::vector<ip_network> const& allowed);
 /// \param slots how many peers are served at a time; 0: all.
 void set_upload_slots_setting(libtorrent::settings_pack& pack, int slots);
 void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);

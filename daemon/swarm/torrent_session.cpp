@@ -129,6 +129,9 @@ void torrent_session::apply(network_settings const& network, std::vector<std::ui
     if (m_core->own.network == network || !m_core->session) {
         return;
     }
+    if (m_core->own.network.allow != network.allow) {
+        m_core->session->set_ip_filter(make_peer_filter(network.allow));
+    }
     m_core->own.network = network;
     m_core->apply_read_once();
     lt::settings_pack pack;

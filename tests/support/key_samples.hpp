@@ -48,6 +48,9 @@ std::string other_value(config_key<Whole> const& key) {
     if (type.starts_with("path, or list")) {
         return R"(["/bin/true", "x"])";
     }
+    if (type == "list of networks") {
+        return "[\"192.0.2.0/24\"]";
+    }
     if (type.find("ADDRESS:PORT") != std::string::npos) {
         return R"(["192.0.2.7:7"])";
     }

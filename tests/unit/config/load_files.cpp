@@ -192,5 +192,6 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     CHECK(std::exchange(loaded.memory.cache, std::nullopt) == settings{}.memory.pool);
     CHECK(std::exchange(loaded.hashing.threads, std::nullopt).has_value());
     CHECK(std::exchange(loaded.metrics.listen, {}).size() == 1);
+    CHECK(std::exchange(loaded.network.allow, {}).size() == 2);
     check_equal(loaded, settings{});
 }

@@ -221,6 +221,10 @@ TEST_CASE("load: listen is one text or a list") {
     CHECK(good("network.listen = '192.0.2.1:80'").network.listen == test::endpoints({"192.0.2.1:80"}));
     CHECK(good("network.listen = ['192.0.2.1:80', '192.0.2.1:81']").network.listen ==
           test::endpoints({"192.0.2.1:80", "192.0.2.1:81"}));
+    CHECK(good("network.allow = ['10.1.0.0/16', '2001:db8::1']").network.allow.size() == 2);
+    CHECK(bad("[network]\nallow = []") == lines{"2: network.allow: empty: expected at least one network"});
+    CHECK(bad("[network]\nallow = ['10.1.2.0/16']") ==
+          lines{"2: network.allow: '10.1.2.0/16' has bits after the prefix: expected 10.1.0.0/16"});
     CHECK(bad("[network]\nlisten = []") == lines{"2: network.listen: empty: expected at least one ADDRESS:PORT"});
     CHECK(bad("[network]\nlisten = 6881") == lines{"2: network.listen: expected a string, found an integer"});
     CHECK(bad("[network]\nlisten = [\n'[::]:6881',\n'[0:0::0]:6881']") ==

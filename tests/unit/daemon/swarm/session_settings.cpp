@@ -91,3 +91,21 @@ TEST_CASE("a session reconnects slowly only if it has nothing to download") {
     CHECK(make_session_settings({}, 1 << 20).get_int(seconds) == fast.get_int(seconds));
     CHECK(slow.get_int(seconds) >= 10 * fast.get_int(seconds));
 }
+
+TEST_CASE("peers come from the allowed networks and the machine itself, by default from everywhere") {
+    auto const blocked = [](std::vector<ip_network> const& allowed, std::string const& address) {
+        return make_peer_filter(allowed).access(boost::asio::ip::make_address(address)) != 0;
+    };
+    std::vector<ip_network> const lab{parse_ip_network("10.1.0.0/16").value(),
+                                      parse_ip_network("2001:db8::/32").value()};
+    CHECK_FALSE(blocked({}, "192.0.2.1"));
+    CHECK_FALSE(blocked({}, "fe80::1"));
+    CHECK_FALSE(blocked(lab, "10.1.0.0"));
+    CHECK_FALSE(blocked(lab, "10.1.255.255"));
+    CHECK(blocked(lab, "10.2.0.0"));
+    CHECK(blocked(lab, "10.0.255.255"));
+    CHECK_FALSE(blocked(lab, "2001:db8:ffff::1"));
+    CHECK(blocked(lab, "2001:db9::"));
+    CHECK_FALSE(blocked(lab, "127.0.0.2"));
+    CHECK_FALSE(blocked(lab, "::1"));
+}
