@@ -221,6 +221,21 @@ void tracker::add_compact_peers(lt::entry& answer, std::vector<endpoint> const& 
     }
 }
 
+/// An address can announce 65,535 ports.
+void tracker::limit_address(swarm& of, address const& where) {
+    auto const first = of.peers.lower_bound(endpoint(where, 0));
+    auto oldest = first;
+    std::size_t count = 0;
+    for (auto at = first; at != of.peers.end() && at->first.address() == where; ++at) {
+        ++count;
+        oldest = at->second.seen < oldest->second.seen ? at : oldest;
+    }
+    if (count >= m_limits.peers_per_address) {
+        of.peers.erase(oldest);
+        --m_peers;
+    }
+}
+
 void tracker::keep(swarm& of, announcement const& said, clock::time_point now) {
     using kind = announcement::event_kind;
     auto const at = of.peers.find(said.peer);
@@ -239,6 +254,7 @@ void tracker::keep(swarm& of, announcement const& said, clock::time_point now) {
     if (said.peer.port() == 0) {
         return; // it accepts no connections
     }
+    limit_address(of, said.peer.address());
     if (of.peers.size() >= m_limits.peers_per_image || m_peers >= m_limits.peers) {
         if (!std::exchange(m_full, true)) {
             log_warning({}, "tracker peer table is full; new peers are answered but not advertised");

@@ -36,6 +36,7 @@ struct tracker_limits {
     std::chrono::seconds min_interval{10}; ///< sent to clients
     std::size_t peers_per_image = 4096;    ///< kept; more are answered but not advertised
     std::size_t peers = 16384;             ///< kept, of all images
+    std::size_t peers_per_address = 16;    ///< kept for an image; a new one takes the place of the oldest
     std::size_t numwant = 200;             ///< in an answer, besides the daemon's own endpoints
 };
 
@@ -97,6 +98,7 @@ private:
 
     using chosen_peers = std::vector<std::pair<endpoint, kept_peer const*>>;
 
+    void limit_address(swarm& of, address const& where);
     void keep(swarm& of, announcement const& said, clock::time_point now);
     [[nodiscard]] chosen_peers choose(swarm const& of, announcement const& said, std::size_t wanted);
     static void add_peer_list(libtorrent::entry& answer, std::vector<endpoint> const& own_ones,

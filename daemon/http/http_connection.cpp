@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <iterator>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,7 +70,7 @@ void http_connections::add(socket accepted, http_request from) {
         }
         return;
     }
-    auto const room = make_room();
+    auto const room = make_room(from.peer_address);
     auto const added = std::make_shared<http_connection>(shared_from_this(), std::move(accepted), std::move(from));
     m_all.push_back(added);
     if (room) {
@@ -78,16 +80,43 @@ void http_connections::add(socket accepted, http_request from) {
     }
 }
 
-bool http_connections::make_room() {
-    if (m_all.size() < m_limits.connections) {
-        return true;
+bool http_connections::make_room(std::string const& address) {
+    auto const at_address =
+        std::ranges::count_if(m_all, [&address](auto const& each) { return each->from().peer_address == address; });
+    if (!address.empty() && static_cast<std::size_t>(at_address) >= m_limits.per_address) {
+        return close_one_of(address);
     }
-    auto const idle = std::ranges::find_if(m_all, [](auto const& each) { return each->is_idle(); });
-    if (idle == m_all.end()) {
+    return m_all.size() < m_limits.connections || close_one();
+}
+
+bool http_connections::close_one() {
+    std::map<std::string, std::size_t> counts;
+    for (auto const& each : m_all) {
+        ++counts[each->from().peer_address];
+    }
+    std::vector<std::pair<std::size_t, std::string>> addresses;
+    for (auto const& [address, count] : counts) {
+        addresses.emplace_back(count, address);
+    }
+    std::ranges::sort(addresses, std::greater());
+    return std::ranges::any_of(addresses, [this](auto const& each) { return close_one_of(each.second); });
+}
+
+bool http_connections::close_one_of(std::string const& address) {
+    using phase = http_connection::phase;
+    auto chosen = m_all.end();
+    for (auto at = m_all.begin(); at != m_all.end(); ++at) {
+        auto const& each = **at;
+        if (each.from().peer_address == address && each.current() != phase::handling &&
+            (chosen == m_all.end() || each.current() < (*chosen)->current())) {
+            chosen = at;
+        }
+    }
+    if (chosen == m_all.end()) {
         return false;
     }
-    auto const ended = *idle;
-    m_all.erase(idle);
+    auto const ended = *chosen;
+    m_all.erase(chosen);
     ended->close();
     return true;
 }
@@ -133,11 +162,10 @@ void http_connection::wait_for_request() {
         read_request();
         return;
     }
-    m_idle = true;
-    m_stream.expires_after(m_limits.idle_timeout);
+    m_phase = phase::idle;
+    m_stream.expires_after(m_all->under_load(m_limits.idle_timeout));
     m_stream.async_read_some(m_buffer.prepare(m_limits.header_bytes),
                              [self = shared_from_this()](error_code const& ec, std::size_t bytes) {
-                                 self->m_idle = false;
                                  if (ec || self->m_all->is_closed()) {
                                      self->end();
                                      return;
@@ -148,10 +176,11 @@ void http_connection::wait_for_request() {
 }
 
 void http_connection::read_request() {
+    m_phase = phase::receiving;
     m_parser.emplace();
     m_parser->header_limit(static_cast<std::uint32_t>(m_limits.header_bytes));
     m_parser->body_limit(m_limits.body_bytes);
-    m_stream.expires_after(m_limits.request_timeout);
+    m_stream.expires_after(m_all->under_load(m_limits.request_timeout));
     http::async_read(m_stream, m_buffer, *m_parser, [self = shared_from_this()](error_code const& ec, std::size_t) {
         if (self->m_all->is_closed()) {
             self->end();
@@ -177,6 +206,7 @@ void http_connection::on_bad_request(error_code const& ec) {
 }
 
 void http_connection::answer() {
+    m_phase = phase::handling;
     auto const& message = m_parser->get();
     auto const method = message.method();
     auto const is_head = method == http::verb::head;
@@ -234,8 +264,9 @@ void http_connection::refuse(http::status status) {
 }
 
 void http_connection::write(bool refused) {
+    m_phase = phase::sending;
     m_response.set(http::field::server, user_agent());
-    m_stream.expires_after(m_limits.request_timeout);
+    m_stream.expires_after(m_all->under_load(m_limits.request_timeout));
     http::async_write(m_stream, m_response, [self = shared_from_this(), refused](error_code const& ec, std::size_t) {
         if (ec || self->m_all->is_closed()) {
             self->end();

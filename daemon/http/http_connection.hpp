@@ -2,9 +2,11 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -29,8 +31,10 @@ public:
 
     http_connections(http_later_handler handler, http_limits const& limits);
 
-    /// Serves a client. One that is not allowed is disconnected. If all connections are busy it gets a 503; if one is
-    /// idle, the one that has been so for longest is closed in its favour. \param from has the addresses of both sides.
+    /// Serves a client. One that is not allowed is disconnected. If all connections are in use, or all of its
+    /// address, one is closed in its favour: of the address with the most, an idle one, else one whose request is still
+    /// on its way, else one whose response is, and of these the one that has been active least recently. If all
+    /// requests are being handled, the client gets a 503. \param from has the addresses of both sides.
     void add(socket accepted, http_request from);
     void remove(http_connection const& ended);
     /// To be called when \p active has answered a request.
@@ -41,13 +45,19 @@ public:
     [[nodiscard]] bool is_closed() const noexcept { return m_closed; }
     [[nodiscard]] std::size_t size() const noexcept { return m_all.size(); }
     [[nodiscard]] http_limits const& limits() const noexcept { return m_limits; }
+    /// A fifth of \p timeout while more than half of the connections are in use.
+    [[nodiscard]] std::chrono::milliseconds under_load(std::chrono::milliseconds timeout) const {
+        return 2 * m_all.size() > m_limits.connections ? timeout / 5 : timeout;
+    }
     /// For connections to come. Those of clients that are not allowed any more are closed.
     void set_limits(http_limits const& limits);
     [[nodiscard]] http_later_handler const& handler() const noexcept { return m_handler; }
 
 private:
     [[nodiscard]] bool may_connect(http_request const& from) const;
-    [[nodiscard]] bool make_room();
+    [[nodiscard]] bool make_room(std::string const& address);
+    [[nodiscard]] bool close_one_of(std::string const& address);
+    [[nodiscard]] bool close_one();
 
     http_later_handler m_handler;
     http_limits m_limits;
@@ -63,11 +73,14 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
 public:
     http_connection(std::shared_ptr<http_connections> all, http_connections::socket socket, http_request from);
 
+    /// In the order in which connections are closed to make room; one whose request is being handled never is.
+    enum class phase : std::uint8_t { idle, receiving, sending, handling };
+
     void start();
     /// Answers 503 and ends.
     void start_refused();
     void close() { m_stream.close(); }
-    [[nodiscard]] bool is_idle() const noexcept { return m_idle; }
+    [[nodiscard]] phase current() const noexcept { return m_phase; }
     /// Has the addresses of both sides.
     [[nodiscard]] http_request const& from() const noexcept { return m_request; }
 
@@ -91,7 +104,7 @@ private:
     std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> m_parser;
     http_request m_request;
     boost::beast::http::response<boost::beast::http::string_body> m_response;
-    bool m_idle = false;
+    phase m_phase = phase::idle;
 };
 
 } // namespace seedbed

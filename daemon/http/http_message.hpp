@@ -31,7 +31,8 @@ struct http_response {
 struct http_limits {
     std::size_t header_bytes = 8U << 10; ///< of a request, with its first line; 431 above
     std::size_t body_bytes = 0;          ///< of a request; 413 above
-    std::size_t connections = 256;       ///< at a time; a new one closes the one that has been idle for longest
+    std::size_t connections = 256;       ///< at a time, see http_connections::add()
+    std::size_t per_address = 32;        ///< of them, from one address; on a Unix socket there is no such limit
     std::chrono::milliseconds idle_timeout{30'000};    ///< between two requests, and before the first
     std::chrono::milliseconds request_timeout{10'000}; ///< for receiving a request, and for sending its response
     std::vector<ip_network> allow;                     ///< clients over TCP; empty: everybody, see is_allowed()

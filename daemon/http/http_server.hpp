@@ -15,7 +15,7 @@
 namespace seedbed {
 
 /// A small HTTP/1.1 server for TCP and Unix stream sockets, with keep-alive. A client's error is answered (400, 405,
-/// 413, 431; 503 if all connections are busy) or ends its connection, and has no other effect.
+/// 413, 431; 503 if no connection can be closed for it) or ends its connection, and has no other effect.
 ///
 /// Threads: confined to the one that runs the io_context; the handler is called there and must not block.
 class http_server {

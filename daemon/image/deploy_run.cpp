@@ -87,7 +87,7 @@ void deploy_run::begin() {
 torrent_spec deploy_run::make_spec() {
     auto spec = m_context.make_spec();
     spec.on_report_port =
-        m_calls.guarded([this](boost::asio::ip::tcp::endpoint const& peer) { m_report_peers.insert(peer); });
+        m_calls.guarded([this](boost::asio::ip::tcp::endpoint const& peer) { m_report_peers.add(peer); });
     switch (m_basis) {
     case basis::check:
         break;
@@ -385,8 +385,7 @@ void deploy_run::send_report(host_report::outcome_kind outcome, std::string cons
     auto urls = announce_urls(image->torrent());
     auto const& trackers = m_context.settings().trackers;
     urls.insert(urls.end(), trackers.begin(), trackers.end());
-    reports->send(m_context.settings().name, image->torrent().info_hash, urls,
-                  {m_report_peers.begin(), m_report_peers.end()}, report);
+    reports->send(m_context.settings().name, image->torrent().info_hash, urls, m_report_peers.all(), report);
 }
 
 void deploy_run::finish(std::function<void(result<void, io_error> const&)> then) {

@@ -11,6 +11,7 @@
 
 #include "core/foundation/error.hpp"
 #include "daemon/fleet/host_report.hpp"
+#include "daemon/fleet/report_peers.hpp"
 #include "daemon/image/checkpoint_keeper.hpp"
 #include "daemon/image/image_context.hpp"
 #include "daemon/image/image_run.hpp"
@@ -85,7 +86,7 @@ private:
     unsigned m_examination = 0;     ///< number of the last one; another check makes it out of date
     bool m_numbers_awaited = false; ///< the check is over; the next progress tells what it found
     clock::time_point m_transfer_began{};
-    std::set<boost::asio::ip::tcp::endpoint> m_report_peers; ///< where peers accept reports
+    report_peers m_report_peers;
     checkpoint_keeper m_checkpoints;
     verification m_verification;
     main_calls m_calls;

@@ -33,6 +33,7 @@ constexpr auto status_patience = 1s;
 http_limits limits() {
     http_limits wanted;
     wanted.connections = 64;
+    wanted.per_address = 16;
     return wanted;
 }
 

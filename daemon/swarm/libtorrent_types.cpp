@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <string_view>
 
 #include <boost/asio/ip/address.hpp>
 #include <libtorrent/hex.hpp>
@@ -15,6 +16,13 @@
 namespace seedbed {
 
 namespace lt = libtorrent;
+
+namespace {
+
+/// A peer may give itself a name of any length.
+constexpr std::size_t longest_client = 64;
+
+} // namespace
 
 std::string to_text(lt::tcp::endpoint const& endpoint) {
     auto const address = endpoint.address().to_string();
@@ -56,7 +64,7 @@ peer_status to_peer_status(lt::peer_info const& peer) {
     status.port = peer.ip.port();
     status.incoming = !(peer.flags & lt::peer_info::outgoing_connection);
     status.id = lt::aux::to_hex(peer.pid);
-    status.client = printable(peer.client);
+    status.client = printable(std::string_view(peer.client).substr(0, longest_client));
     status.fraction = static_cast<double>(peer.progress_ppm) / 1e6;
     status.seed = bool(peer.flags & lt::peer_info::seed);
     // libtorrent's rates fade for a minute; a silent peer has none.

@@ -283,6 +283,20 @@ TEST_CASE("tracker: the number of peers is limited, and a peer above the limit s
     CHECK(f.announce("10.0.0.9", 1).failure() == "this tracker does not serve this torrent");
 }
 
+TEST_CASE("tracker: an address has few peers, however many ports it announces", "[tracker]") {
+    fixture f;
+    f.announce("10.0.0.1", 6881);
+    for (int port = 1; port <= 500; ++port) {
+        f.now += 1ms;
+        f.announce("10.0.0.9", port);
+    }
+    CHECK(f.subject.peers() == 17);
+    auto const known = f.announce("10.0.0.2", 6881).peers();
+    CHECK(std::ranges::find(known, "10.0.0.1 6881") != known.end());
+    CHECK(std::ranges::find(known, "10.0.0.9 500") != known.end());
+    CHECK(std::ranges::find(known, "10.0.0.9 484") == known.end());
+}
+
 TEST_CASE("tracker: the image's own state is part of the numbers, and peers survive its changes", "[tracker]") {
     fixture f;
     f.announce("10.0.0.2", 6881);

@@ -96,8 +96,12 @@ void set_timeout(int fd) {
     REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0);
 }
 
-unique_fd connect_tcp(std::uint16_t port) {
+unique_fd connect_tcp(std::uint16_t port, char const* from = "127.0.0.1") {
     unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    REQUIRE(::inet_pton(AF_INET, from, &own.sin_addr) == 1);
+    REQUIRE(::bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof(own)) == 0);
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
@@ -233,8 +237,7 @@ TEST_CASE("a client that sends nothing, or too slowly, is disconnected", "[http_
     CHECK(server.connections() == 0);
 }
 
-TEST_CASE("connections are limited: an idle one is closed for a new one, which is refused if none is idle",
-          "[http_server]") {
+TEST_CASE("connections are limited: an idle one is closed for a new one", "[http_server]") {
     http_limits limits;
     limits.connections = 2;
     running_server server(limits);
@@ -246,13 +249,66 @@ TEST_CASE("connections are limited: an idle one is closed for a new one, which i
     auto const third = connect_tcp(port);
     CHECK_THAT(ask(third, get("/"), "known"), Contains("200"));
     CHECK(receive(second).empty()); // the one with the oldest request
+}
 
-    send(first, "GET / HT");
-    send(third, "GET / HT");
+TEST_CASE("slow requests keep no new client out", "[http_server]") {
+    http_limits limits;
+    limits.connections = 3;
+    running_server server(limits);
+    auto const port = server.listen();
+    std::vector<unique_fd> slow;
     for (int i = 0; i < 3; ++i) {
-        server.connections(); // each call lets the loop look at the sockets: both halves have been read then
+        slow.push_back(connect_tcp(port));
+        send(slow.back(), "GET / HT");
+        for (int looks = 0; looks < 3; ++looks) {
+            server.connections(); // each call lets the loop look at the sockets
+        }
     }
-    CHECK_THAT(receive(connect_tcp(port)), Contains(" 503 "));
+    auto const next = connect_tcp(port);
+    CHECK_THAT(ask(next, get("/"), "known"), Contains("200"));
+    CHECK(receive(slow[0]).empty()); // the one that began first
+    CHECK_THAT(ask(slow[2], "TP/1.1\r\nHost: x\r\n\r\n", "known"), Contains("200"));
+    CHECK(server.connections() == 3);
+}
+
+TEST_CASE("an address has a share of the connections, and no address keeps others out", "[http_server]") {
+    http_limits limits;
+    limits.connections = 6;
+    limits.per_address = 4;
+    running_server server(limits);
+    auto const port = server.listen();
+    std::vector<unique_fd> greedy;
+    for (int i = 0; i < 20; ++i) {
+        greedy.push_back(connect_tcp(port, "127.0.0.2"));
+        CHECK_THAT(ask(greedy.back(), get("/"), "known"), Contains("200"));
+    }
+    CHECK(server.connections() == 4);
+    auto const first = connect_tcp(port);
+    CHECK_THAT(ask(first, get("/"), "known"), Contains("200"));
+    auto const second = connect_tcp(port, "127.0.0.3");
+    CHECK_THAT(ask(second, get("/"), "known"), Contains("200"));
+    auto const third = connect_tcp(port, "127.0.0.4"); // full: one of the address with the most goes
+    CHECK_THAT(ask(third, get("/"), "known"), Contains("200"));
+    CHECK_THAT(ask(first, get("/"), "known"), Contains("200"));
+    CHECK_THAT(ask(second, get("/"), "known"), Contains("200"));
+    CHECK(receive(greedy[16]).empty());
+}
+
+TEST_CASE("idle clients are disconnected sooner while most connections are in use", "[http_server]") {
+    http_limits limits;
+    limits.connections = 4;
+    limits.idle_timeout = 5s;
+    running_server server(limits);
+    auto const port = server.listen();
+    std::vector<unique_fd> idle;
+    for (int i = 0; i < 3; ++i) {
+        idle.push_back(connect_tcp(port));
+        server.connections();
+    }
+    auto const began = std::chrono::steady_clock::now();
+    CHECK(receive(idle[2]).empty());
+    CHECK(std::chrono::steady_clock::now() - began < 4s);
+    CHECK(server.connections() == 2);
 }
 
 TEST_CASE("an address that is in use or invalid gives one line", "[http_server]") {

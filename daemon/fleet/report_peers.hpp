@@ -1,0 +1,34 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include <boost/asio/ip/tcp.hpp>
+
+namespace seedbed {
+
+/// The endpoints at which peers say that they take reports. A peer can name a new port on each connection: the last one
+/// of an address counts. The first addresses stay when there are too many.
+///
+/// Threads: one at a time.
+class report_peers {
+public:
+    static constexpr std::size_t most = 64;
+
+    void add(boost::asio::ip::tcp::endpoint const& peer) {
+        auto const at = std::ranges::find(m_peers, peer.address(), [](auto const& each) { return each.address(); });
+        if (at != m_peers.end()) {
+            at->port(peer.port());
+        } else if (m_peers.size() < most) {
+            m_peers.push_back(peer);
+        }
+    }
+
+    [[nodiscard]] std::vector<boost::asio::ip::tcp::endpoint> const& all() const noexcept { return m_peers; }
+
+private:
+    std::vector<boost::asio::ip::tcp::endpoint> m_peers;
+};
+
+} // namespace seedbed
