@@ -29,6 +29,7 @@ void add_network(daemon_key_list& keys) {
         keys, "network", [](auto& all) -> auto& { return all.network; });
     table.add("listen", &part::listen, kind::listeners{}, live);
     table.add("allow", &part::allow, kind::networks{}, live, "every address");
+    table.add("secret_file", &part::secret_file, kind::path{}, restart, "none");
     table.add("local_discovery", &part::local_discovery, kind::flag{}, live);
     table.add("upload_limit", &part::upload_limit, kind::rate{}, live);
     table.add("download_limit", &part::download_limit, kind::rate{}, live);

@@ -17,6 +17,7 @@
 #include "daemon/log/logging.hpp"
 #include "daemon/service/app.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/node.hpp"
 #include "daemon/service/termination.hpp"
 #include "daemon/text/quantity_text.hpp"
 
@@ -82,6 +83,10 @@ bool check_image(image_settings const& image, settings const& configured, checke
 
 int check_config(settings const& configured, std::string const& file) {
     std::size_t refused = 0;
+    if (auto const secret = load_secret(configured.network); !secret) {
+        std::cout << "network.secret_file: " << secret.error().message << '\n';
+        ++refused;
+    }
     checked_torrents checked_before;
     for (auto const& image : configured.images) {
         refused += check_image(image, configured, checked_before) ? 0 : 1;

@@ -21,6 +21,7 @@
 #include "daemon/commands/deploy_options.hpp"
 #include "daemon/service/deployment.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/node.hpp"
 #include "daemon/service/receipt.hpp"
 #include "daemon/service/refusal.hpp"
 #include "daemon/terminal/confirm.hpp"
@@ -65,6 +66,9 @@ void apply_network(deploy_options const& options, network_settings& network) {
         network.listen = options.listen;
     } else if (network.listen == network_settings{}.listen) {
         network.listen = any_address(port_to_listen_on());
+    }
+    if (!options.secret_file.empty()) {
+        network.secret_file = options.secret_file;
     }
     network.local_discovery = network.local_discovery && options.local_discovery;
 }
@@ -227,6 +231,9 @@ int deploy_command(std::vector<std::string> const& arguments) {
         }
     }
     apply_network(*options, in_force.network);
+    if (auto const secret = load_secret(in_force.network); !secret) {
+        return fail("deploy", exit_usage, secret.error().message);
+    }
     return deploy_run(std::move(*options), std::move(in_force)).run();
 }
 

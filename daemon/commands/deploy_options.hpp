@@ -20,6 +20,7 @@ struct deploy_options {
     std::string config;              ///< profiles, network and the like; empty: the defaults
     std::vector<ip_endpoint> listen; ///< empty: as the configuration says
     bool local_discovery = true;
+    std::string secret_file; ///< empty: as the configuration says
     seed_limits seeding;
     std::optional<std::chrono::milliseconds> timeout;
     std::string state;   ///< folder of checkpoints; empty: the default

@@ -150,7 +150,7 @@ void fleet::measure(known_host& which, std::int64_t left, clock::time_point now)
 
 void fleet::on_all_pieces(known_host& which, clock::time_point now) {
     which.left = 0;
-    if (is_seedbed(which.id()) && (which.announced || m_takes_reports)) {
+    if (m_reports_only || (is_seedbed(which.id()) && (which.announced || m_takes_reports))) {
         m_hosts.set_phase(which, host_phase::fetched);
         m_unsaid = true;
     } else {

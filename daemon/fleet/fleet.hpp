@@ -63,6 +63,8 @@ public:
 
     /// Whether Seedbed targets that have not announced themselves can report, too.
     void set_takes_reports(bool takes) { m_takes_reports = takes; }
+    /// Whether hosts are complete by their reports only, since others may be anybody.
+    void set_reports_only(bool only) { m_reports_only = only; }
     void set_settings(fleet_settings wanted, std::size_t limit, clock::time_point now);
     [[nodiscard]] fleet_settings const& settings() const noexcept { return m_settings; }
 
@@ -148,6 +150,7 @@ private:
     clock::time_point m_summarised{};
     bool m_unsaid = false; ///< there is news since the last summary
     bool m_takes_reports = false;
+    bool m_reports_only = false;
     bool m_deployed = false;
     bool m_completed = false; ///< and not taken yet
     bool m_changed = false;   ///< the record has, and that is not taken yet

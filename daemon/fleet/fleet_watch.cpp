@@ -45,6 +45,7 @@ void fleet_watch::set_images(std::vector<image> const& images, std::size_t limit
         auto const [at, added] =
             m_followed.try_emplace(each.name, followed{each, fleet(each.total_bytes, each.settings, limit)});
         at->second.hosts.set_takes_reports(each.takes_reports);
+        at->second.hosts.set_reports_only(each.reports_only);
         if (!added) {
             at->second.now = each;
             at->second.hosts.set_settings(each.settings, limit, fleet::clock::now());

@@ -36,6 +36,7 @@ public:
         std::int64_t total_bytes = 0;
         fleet_settings settings;
         bool takes_reports = false; ///< from hosts that do not announce at the tracker
+        bool reports_only = false;  ///< hosts are complete by their reports only
         bool in_swarm = false;      ///< it may have peers
     };
     using peers_handler = std::function<void(std::vector<peer_status> const&)>;

@@ -19,6 +19,14 @@ constexpr std::size_t longest_reason = 300;
 constexpr std::int64_t longest_time = 366LL * 24 * 3600 * 1000;
 constexpr std::optional<std::uint16_t> http_port = 80;
 
+std::string const challenge_key = "&challenge=";
+std::string const code_key = "&code=";
+
+/// The message of a report's code. The scope of a link-local address is the matter of each side.
+std::string proof_message(std::string const& query, std::string const& server) {
+    return "seedbed report\n" + server.substr(0, server.find('%')) + "\n" + query;
+}
+
 /// Of ":6969".
 std::optional<std::uint16_t> parse_port(std::string_view text) {
     std::uint16_t port = 0;
@@ -53,6 +61,24 @@ std::string to_query(host_report const& report, info_hash const& hash) {
         text += "&reason=" + percent_encoded(std::string_view(report.reason).substr(0, longest_reason));
     }
     return text;
+}
+
+std::string authenticated(std::string const& query, shared_secret const& secret, std::string const& challenge,
+                          std::string const& server) {
+    auto const all = query + challenge_key + challenge;
+    return all + code_key + secret.code(proof_message(all, server));
+}
+
+std::optional<std::string> proven_challenge(std::string const& query, shared_secret const& secret,
+                                            std::string const& server) {
+    auto const code = query.rfind(code_key);
+    auto const challenge = code == std::string::npos ? code : query.rfind(challenge_key, code);
+    if (challenge == std::string::npos ||
+        !secret.proves(proof_message(query.substr(0, code), server), query.substr(code + code_key.size()))) {
+        return std::nullopt;
+    }
+    auto const begin = challenge + challenge_key.size();
+    return query.substr(begin, code - begin);
 }
 
 result<host_report> read_host_report(query_string const& query, boost::asio::ip::address const& from) {

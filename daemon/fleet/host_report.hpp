@@ -11,6 +11,7 @@
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "daemon/http/query_string.hpp"
+#include "daemon/http/shared_secret.hpp"
 
 namespace seedbed {
 
@@ -39,6 +40,15 @@ struct host_report {
 
 /// The query of \p report, from "info_hash=" on.
 [[nodiscard]] std::string to_query(host_report const& report, info_hash const& hash);
+
+/// \p query with a proof that its sender knows \p secret. \param challenge of the server. \param server the address at
+/// which the sender has reached it, so that nobody else can use the proof for a report of its own.
+[[nodiscard]] std::string authenticated(std::string const& query, shared_secret const& secret,
+                                        std::string const& challenge, std::string const& server);
+/// The challenge in a query that authenticated() has made with the same secret and server address; nothing for any
+/// other query.
+[[nodiscard]] std::optional<std::string> proven_challenge(std::string const& query, shared_secret const& secret,
+                                                          std::string const& server);
 
 /// Reads what to_query() has written, but for the info-hash; the reason is made printable and short.
 /// \param from where it came from.

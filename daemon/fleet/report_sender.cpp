@@ -24,6 +24,8 @@ using clock = std::chrono::steady_clock;
 
 constexpr std::size_t longest_answer = 4096;
 constexpr unsigned http_ok = 200;
+constexpr unsigned http_forbidden = 403;
+constexpr char const* challenge_letters = "0123456789abcdefghijklmnopqrstuvwxyz";
 
 } // namespace
 
@@ -33,13 +35,15 @@ constexpr unsigned http_ok = 200;
 class report_sender::delivery : public std::enable_shared_from_this<delivery> {
 public:
     delivery(asio::io_context& context, report_timing const& timing, std::string image, report_target to,
-             info_hash const& hash, host_report report, std::vector<tcp::endpoint> listeners)
+             info_hash const& hash, host_report report, std::vector<tcp::endpoint> listeners,
+             std::shared_ptr<shared_secret const> secret)
         : m_timing(timing)
         , m_image(std::move(image))
         , m_to(std::move(to))
         , m_info_hash(hash)
         , m_report(std::move(report))
         , m_listeners(std::move(listeners))
+        , m_secret(std::move(secret))
         , m_resolver(context)
         , m_client(context)
         , m_timer(context)
@@ -96,8 +100,37 @@ private:
         auto const from = listener == m_listeners.end() ? tcp::endpoint() : *listener;
         m_report.host.port(from.port());
         m_report.age = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - m_since);
-        m_client.get(http_endpoint(address, from.address()),
-                     {m_to.path + "?" + to_query(m_report, m_info_hash), authority(m_to)},
+        http_endpoint const server(address, from.address());
+        if (m_secret) {
+            ask_for_challenge(server, address.address().to_string());
+        } else {
+            send(server, to_query(m_report, m_info_hash));
+        }
+    }
+
+    void ask_for_challenge(http_endpoint const& server, std::string const& address) {
+        auto const folder = m_to.path.substr(0, m_to.path.rfind('/') + 1);
+        m_client.get(server, {folder + "challenge", authority(m_to)},
+                     {m_timing.attempt, longest_answer, longest_answer},
+                     [self = shared_from_this(), server, address](auto const& got) {
+                         if (got) {
+                             self->on_challenge(server, address, *got);
+                         } else {
+                             self->try_next_address(got.error().reason);
+                         }
+                     });
+    }
+
+    /// A server without a secret has no challenge, and counts the report as it is.
+    void on_challenge(http_endpoint const& server, std::string const& address, http_client::response const& answer) {
+        auto const query = to_query(m_report, m_info_hash);
+        auto const challenged = answer.status == http_ok && answer.server.starts_with("Seedbed/") &&
+                                answer.body.find_first_not_of(challenge_letters) == std::string::npos;
+        send(server, challenged ? authenticated(query, *m_secret, answer.body, address) : query);
+    }
+
+    void send(http_endpoint const& server, std::string const& query) {
+        m_client.get(server, {m_to.path + "?" + query, authority(m_to)},
                      {m_timing.attempt, longest_answer, longest_answer}, [self = shared_from_this()](auto const& got) {
                          if (got) {
                              self->on_answer(*got);
@@ -115,7 +148,8 @@ private:
             return;
         }
         if (answer.status != http_ok) {
-            on_failure("HTTP status " + std::to_string(answer.status));
+            on_failure(answer.status == http_forbidden ? "the server has a secret, and this machine does not know it"
+                                                       : "HTTP status " + std::to_string(answer.status));
             return;
         }
         if (!std::exchange(m_delivered, true)) {
@@ -161,6 +195,7 @@ private:
     host_report m_report;
     clock::time_point const m_since = clock::now();
     std::vector<tcp::endpoint> const m_listeners;
+    std::shared_ptr<shared_secret const> const m_secret;
     tcp::resolver m_resolver;
     http_client m_client;
     asio::steady_timer m_timer;
@@ -173,10 +208,11 @@ private:
 };
 
 report_sender::report_sender(asio::io_context& context, std::function<std::vector<ip_endpoint>()> listeners,
-                             report_timing const& timing)
+                             report_timing const& timing, std::shared_ptr<shared_secret const> secret)
     : m_context(context)
     , m_listeners(std::move(listeners))
-    , m_timing(timing) {}
+    , m_timing(timing)
+    , m_secret(std::move(secret)) {}
 
 report_sender::~report_sender() {
     for (auto const& [image, all] : m_deliveries) {
@@ -205,7 +241,7 @@ void report_sender::send(std::string const& image, info_hash const& hash, std::v
     }
     for (auto const& target : targets) {
         auto const made = std::make_shared<delivery>(m_context, m_timing, image, target, hash, report,
-                                                     to_tcp_endpoints(m_listeners()));
+                                                     to_tcp_endpoints(m_listeners()), m_secret);
         m_deliveries[image].push_back(made);
         made->attempt();
     }

@@ -12,6 +12,7 @@
 
 #include "config/ip_endpoint.hpp"
 #include "daemon/fleet/report_sink.hpp"
+#include "daemon/http/shared_secret.hpp"
 
 namespace seedbed {
 
@@ -31,8 +32,9 @@ class report_sender final : public report_sink {
 public:
     /// \param listeners the addresses on which this daemon listens for peers. If they name an address, the report
     /// comes from it, as announces do.
+    /// \param secret with which reports are authenticated; null: they are not.
     report_sender(boost::asio::io_context& context, std::function<std::vector<ip_endpoint>()> listeners,
-                  report_timing const& timing = {});
+                  report_timing const& timing = {}, std::shared_ptr<shared_secret const> secret = nullptr);
     report_sender(report_sender const&) = delete;
     report_sender& operator=(report_sender const&) = delete;
     /// Forgets all.
@@ -48,6 +50,7 @@ private:
     boost::asio::io_context& m_context;
     std::function<std::vector<ip_endpoint>()> m_listeners;
     report_timing const m_timing;
+    std::shared_ptr<shared_secret const> const m_secret;
     std::map<std::string, std::vector<std::shared_ptr<delivery>>> m_deliveries; ///< by image
 };
 

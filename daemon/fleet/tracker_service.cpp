@@ -42,6 +42,7 @@ tracker_service::tracker_service(boost::asio::io_context& context, std::string o
                 [this](announcement const& said) { m_told.on_announce(said, m_tracker.patience(said.peer_id)); }) {
     // A room of machines may announce at the same moment; each request takes a millisecond.
     m_limits.connections = 1024;
+    m_limits.per_address = 128; // a room behind one address
 }
 
 result<void> tracker_service::apply(tracker_settings const& wanted, network_settings const& network) {
@@ -115,6 +116,9 @@ http_response tracker_service::answer(http_request const& request) {
     if (path == "/scrape") {
         return {200, "text/plain", m_tracker.scrape(request.target, now)};
     }
+    if (path == "/challenge" && m_secret) {
+        return {200, "text/plain", m_challenges.make(request.peer_address, now)};
+    }
     if (path == "/report") {
         return take_report(request);
     }
@@ -122,12 +126,30 @@ http_response tracker_service::answer(http_request const& request) {
 }
 
 // Its handler changes the fleets. NOLINTNEXTLINE(readability-make-member-function-const)
+bool tracker_service::is_authenticated(http_request const& request, tracker::clock::time_point now) const {
+    if (!m_secret) {
+        return true;
+    }
+    auto const mark = request.target.find('?');
+    auto const query = mark == std::string::npos ? "" : request.target.substr(mark + 1);
+    auto const challenge = proven_challenge(query, *m_secret, request.local_address);
+    return challenge && m_challenges.is_valid(*challenge, request.peer_address, now);
+}
+
 http_response tracker_service::take_report(http_request const& request) {
     constexpr auto plain = "text/plain; charset=utf-8";
     auto const query = query_string::parse(request.target);
     auto const from = parse_address(request.peer_address);
     if (!query || !from) {
         return {400, plain, "invalid percent-encoding\n"};
+    }
+    auto const now = tracker::clock::now();
+    if (!is_authenticated(request, now)) {
+        if (m_refusals.take(now)) {
+            log_warning({{}, {}, request.peer_address},
+                        "refused a report from " + request.peer_address + ": its sender does not know the secret");
+        }
+        return {403, plain, "authentication is required: see secret_file\n"};
     }
     auto const report = read_host_report(*query, *from);
     if (!report) {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -14,10 +16,13 @@
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/tracker.hpp"
 #include "daemon/http/http_server.hpp"
+#include "daemon/http/shared_secret.hpp"
+#include "daemon/log/line_limit.hpp"
 
 namespace seedbed {
 
-/// The tracker's HTTP server: /announce, /scrape, and /report for Seedbed targets.
+/// The tracker's HTTP server: /announce, /scrape, and for Seedbed targets /report, and /challenge if there is
+/// a secret.
 ///
 /// Threads: confined to the main thread.
 class tracker_service {
@@ -30,6 +35,9 @@ public:
     };
 
     tracker_service(boost::asio::io_context& context, std::string own_peer_id_prefix, events told);
+
+    /// From now on only reports count whose sender proves that it knows the secret; null: all.
+    void set_secret(std::shared_ptr<shared_secret const> secret) { m_secret = std::move(secret); }
 
     /// Applies settings and opens and closes listeners accordingly. Those that stay keep their connections, and the
     /// tracker keeps its peers in any case. A failure to listen on a default address is logged as a warning.
@@ -46,6 +54,8 @@ public:
 private:
     [[nodiscard]] http_response answer(http_request const& request);
     [[nodiscard]] http_response take_report(http_request const& request);
+    /// Whether its sender knows the secret, if there is one.
+    [[nodiscard]] bool is_authenticated(http_request const& request, tracker::clock::time_point now) const;
     result<void> listen(ip_endpoint const& address);
 
     boost::asio::io_context& m_context;
@@ -53,6 +63,9 @@ private:
     events m_told;
     tracker m_tracker;
     http_limits m_limits;
+    std::shared_ptr<shared_secret const> m_secret;
+    challenges m_challenges;
+    line_limit m_refusals{5, std::chrono::minutes(1)};
     std::map<ip_endpoint, std::unique_ptr<http_server>> m_servers;
 };
 

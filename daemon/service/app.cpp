@@ -78,6 +78,11 @@ void app::start() {
                          wanted.images.size() == 1 ? "" : "s", format_byte_size(wanted.memory.pool),
                          wanted.network.shards > 1 ? fmt::format(", {} network shards", wanted.network.shards) : ""));
     m_node.wait_for_signals([this](int signal) { on_signal(signal); });
+    if (auto const& secret = m_node.secret(); !secret) {
+        on_listening(tl::unexpected(secret.error()));
+        return;
+    }
+    m_tracker.set_secret(*m_node.secret());
     m_control.apply(wanted.control, wanted.metrics, wanted.network.allow);
     m_node.swarm().when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     if (auto const opened = m_tracker.apply(wanted.tracker, wanted.network); !opened) {
@@ -136,8 +141,8 @@ void app::sync_tracker() {
             }
         }
         if (wanted.has_fleet()) {
-            followed.push_back(
-                {name, hashes, job->status().total_bytes, wanted.fleet, m_tracker.port() != 0, in_swarm});
+            followed.push_back({name, hashes, job->status().total_bytes, wanted.fleet, m_tracker.port() != 0,
+                                m_node.secret().value_or(nullptr) != nullptr, in_swarm});
         }
     }
     m_tracker.set_images(tracked);

@@ -39,13 +39,22 @@ int hash_threads(settings const& wanted) {
     return wanted.hashing.threads.value_or(static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)));
 }
 
+result<std::shared_ptr<shared_secret const>> load_secret(network_settings const& network) {
+    if (network.secret_file.empty()) {
+        return std::shared_ptr<shared_secret const>();
+    }
+    return shared_secret::load(network.secret_file);
+}
+
 node::node(settings in_force, std::string checkpoints, std::function<void()> on_activity)
     : m_settings(std::move(in_force))
+    , m_secret(load_secret(m_settings.network))
     , m_checkpoints(std::move(checkpoints), [](std::string const& reason) { log_warning({}, reason); })
     , m_backend(
           std::make_shared<backend>(m_settings.memory.pool, hash_threads(m_settings), to_backend_options(m_settings)))
     , m_swarm(m_main, m_backend, m_settings.network, queued_bytes(m_settings), std::move(on_activity))
-    , m_reports(m_main, [this] { return m_settings.network.listen; })
+    , m_reports(
+          m_main, [this] { return m_settings.network.listen; }, {}, m_secret.value_or(nullptr))
     , m_signals(m_main)
     , m_stop_timer(m_main) {
     // A peer or a journal that goes away is an error of that write. Cannot fail: the number is valid.

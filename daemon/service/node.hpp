@@ -11,8 +11,10 @@
 
 #include "config/settings.hpp"
 #include "core/backend/backend.hpp"
+#include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/fleet/report_sender.hpp"
+#include "daemon/http/shared_secret.hpp"
 #include "daemon/image/checkpoint_store.hpp"
 #include "daemon/image/image_runner.hpp"
 #include "daemon/swarm/sharded_session.hpp"
@@ -21,6 +23,9 @@ namespace seedbed {
 
 /// The number of hash workers that \p wanted asks for; by default one per processor.
 [[nodiscard]] int hash_threads(settings const& wanted);
+
+/// The secret that \p network names; null if it names none.
+[[nodiscard]] result<std::shared_ptr<shared_secret const>> load_secret(network_settings const& network);
 
 /// What the daemon and a deployment in the foreground are both built from: the event loop, the backend, the libtorrent
 /// sessions and the services that images share.
@@ -42,6 +47,9 @@ public:
     [[nodiscard]] backend& storage() const noexcept { return *m_backend; }
     [[nodiscard]] sharded_session& swarm() noexcept { return m_swarm; }
     [[nodiscard]] sharded_session const& swarm() const noexcept { return m_swarm; }
+
+    /// Null without a secret, or an error if its file cannot be used: nothing must be started then.
+    [[nodiscard]] result<std::shared_ptr<shared_secret const>> const& secret() const noexcept { return m_secret; }
 
     [[nodiscard]] settings const& in_force() const noexcept { return m_settings; }
     void set_in_force(settings wanted) { m_settings = std::move(wanted); }
@@ -72,6 +80,7 @@ public:
 
 private:
     settings m_settings;
+    result<std::shared_ptr<shared_secret const>> const m_secret;
     boost::asio::io_context m_main{1};
     checkpoint_store m_checkpoints; ///< outlives the workers that write to it
     std::shared_ptr<backend> m_backend;

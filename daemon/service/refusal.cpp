@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "daemon/fleet/report_sender.hpp"
+#include "daemon/service/node.hpp"
 #include "daemon/swarm/torrent_trackers.hpp"
 
 namespace seedbed {
@@ -10,7 +11,8 @@ namespace seedbed {
 void report_refusal(image_settings const& image, image_torrent const& torrent, network_settings const& network,
                     std::string const& reason) {
     boost::asio::io_context context{1};
-    report_sender sender(context, [&network] { return network.listen; });
+    report_sender sender(
+        context, [&network] { return network.listen; }, {}, load_secret(network).value_or(nullptr));
     auto urls = announce_urls(torrent);
     urls.insert(urls.end(), image.trackers.begin(), image.trackers.end());
     host_report report;

@@ -682,6 +682,18 @@ TEST_CASE("fleet: a damaged record is refused, and its good part is used", "[fle
     }
 }
 
+TEST_CASE("fleet: where only reports count, pieces complete no host", "[fleet]") {
+    fixture f(expect(1));
+    f.subject.set_reports_only(true);
+    f.announce(1, 1000, event::started);
+    f.announce(1, 0, event::completed);
+    f.subject.on_peers({fixture::peer(1, 1)}, f.now);
+    CHECK(f.subject.complete() == 0);
+    CHECK(f.subject.stragglers(5, f.now) == "10.0.0.1 has all pieces, not verified yet");
+    f.report(1, outcome::durable);
+    CHECK(f.subject.take_completed());
+}
+
 TEST_CASE("fleet: the document describes the round", "[fleet]") {
     fixture f(expect(lines{"10.0.0.1"}));
     f.announce(1, 1000, event::started, "-SB0100-");

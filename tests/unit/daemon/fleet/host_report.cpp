@@ -101,3 +101,22 @@ TEST_CASE("host_report: the URL for a peer is that for a tracker at the peer's e
     CHECK(report_target_of({make_address("192.0.2.1"), 6969}) == report_target_of("http://192.0.2.1:6969/announce"));
     CHECK(report_target_of({make_address("2001:db8::1"), 7}) == report_target_of("http://[2001:db8::1]:7/announce"));
 }
+
+TEST_CASE("host_report: a proof holds for one query, one challenge, one server and one secret", "[host_report]") {
+    shared_secret const secret(std::string(16, 's'));
+    host_report report;
+    report.outcome = host_report::outcome_kind::failed;
+    report.reason = "&challenge=x&code=y";
+    auto const query = to_query(report, info_hash::from_bytes(std::string(20, 'h')).value());
+    auto const proven = authenticated(query, secret, "12x34", "192.0.2.1");
+    CHECK(proven_challenge(proven, secret, "192.0.2.1") == "12x34");
+    CHECK(read(proven));
+    auto forged = proven;
+    forged.replace(forged.find("state=failed"), 12, "state=durable");
+    CHECK_FALSE(proven_challenge(forged, secret, "192.0.2.1"));
+    CHECK_FALSE(proven_challenge(proven, secret, "192.0.2.2")); // passed on by another server
+    CHECK_FALSE(proven_challenge(proven, shared_secret(std::string(16, 'o')), "192.0.2.1"));
+    CHECK_FALSE(proven_challenge(query, secret, "192.0.2.1"));
+    CHECK_FALSE(proven_challenge("", secret, "192.0.2.1"));
+    CHECK(proven_challenge(authenticated(query, secret, "1", "fe80::1%eth0"), secret, "fe80::1%2") == "1");
+}

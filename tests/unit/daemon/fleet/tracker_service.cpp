@@ -1,9 +1,16 @@
 #include "daemon/fleet/tracker_service.hpp"
 
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <catch2/catch.hpp>
 
 #include "daemon/fleet/report_sender.hpp"
+#include "daemon/http/shared_secret.hpp"
+#include "daemon/log/logging.hpp"
 #include "support/endpoints.hpp"
 
 using namespace seedbed;
@@ -83,6 +90,42 @@ TEST_CASE("report: it is retried until the tracker serves the image", "[report]"
     REQUIRE(f.reports.size() == 2);
     f.context.run_for(50ms);
     CHECK(f.reports.size() == 2);
+}
+
+TEST_CASE("report: with a secret, only a report whose sender knows it counts", "[report]") {
+    auto const secret = std::make_shared<shared_secret const>(std::string(16, 's'));
+    auto const other = std::make_shared<shared_secret const>(std::string(16, 'o'));
+    struct parties {
+        std::shared_ptr<shared_secret const> server;
+        std::shared_ptr<shared_secret const> target;
+        bool counts;
+    };
+    for (auto const& [server, target, counts] :
+         {parties{secret, secret, true}, parties{secret, other, false}, parties{secret, nullptr, false},
+          parties{nullptr, secret, true}, parties{nullptr, nullptr, true}}) {
+        fixture f;
+        auto const port = free_port();
+        REQUIRE(f.listen("127.0.0.1:" + port).empty());
+        f.service.set_secret(server);
+        std::vector<std::string> logged;
+        start_logging(log_level::debug, [&](log_level, std::string_view line) { logged.emplace_back(line); });
+        report_sender sender(
+            f.context, [] { return test::endpoints({"127.0.0.9:7000"}); }, {.first_pause = 1h}, target);
+        host_report report;
+        report.outcome = host_report::outcome_kind::verified;
+        sender.send("sda1", served, {"http://127.0.0.1:" + port + "/announce"}, {}, report);
+        auto const end = std::chrono::steady_clock::now() + 10s;
+        auto const told = [&logged](std::string const& part) {
+            return std::ranges::any_of(logged, [&](auto const& line) { return line.find(part) != std::string::npos; });
+        };
+        while (!told("reported \"verified\"") && !told("cannot report") && std::chrono::steady_clock::now() < end) {
+            f.context.run_one_for(100ms);
+        }
+        start_logging(log_level::info);
+        CHECK(f.reports.size() == (counts ? 1 : 0));
+        CHECK(told("the server has a secret, and this machine does not know it") == !counts);
+        CHECK(told("refused a report from 127.0.0.9: its sender does not know the secret") == !counts);
+    }
 }
 
 TEST_CASE("tracker_service: a configured address that is in use is an error; a default one is not",
