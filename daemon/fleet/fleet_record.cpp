@@ -30,7 +30,7 @@ using wall_clock = std::chrono::system_clock;
 
 constexpr int record_format = 1;
 /// Of a failure, as host_report limits it.
-constexpr std::size_t longest_reason = 300;
+constexpr std::size_t longest_failure = 300;
 /// Ten years: older times are as good as that.
 constexpr std::int64_t longest_age = 10LL * 366 * 24 * 3600 * 1000;
 
@@ -203,7 +203,7 @@ bool fleet::restore_host(json const& saved, time_base const& times, std::set<add
     host->ended = times.read(*ended);
     host->fetched = std::max<std::int64_t>(integer(saved, "bytes").value_or(0), 0);
     host->proof = proof.value_or(host_state::pieces);
-    host->failure = failed ? printable(text_of(saved, "failure")).substr(0, longest_reason) : "";
+    host->failure = failed ? printable(text_of(saved, "failure")).substr(0, longest_failure) : "";
     host->refused = refused;
     m_hosts.set_phase(*host, failed ? host_phase::failed : host_phase::complete);
     return true;
