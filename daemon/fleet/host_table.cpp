@@ -95,8 +95,8 @@ void host_table::claim(address const& where, known_host& of) {
 void host_table::set_expected(std::vector<ip_address> const& addresses) {
     m_expected = {addresses.begin(), addresses.end()};
     m_complete_expected = 0;
-    for (auto const& [where, site] : m_sites) {
-        m_complete_expected += site.complete && is_expected(where) ? 1 : 0;
+    for (auto const& [where, place] : m_sites) {
+        m_complete_expected += place.complete && is_expected(where) ? 1 : 0;
     }
 }
 
@@ -229,32 +229,32 @@ void host_table::recount(known_host const& which) {
 }
 
 void host_table::recount(address const& where) {
-    auto& site = m_sites[where];
+    auto& place = m_sites[where];
     auto const moving =
-        std::ranges::any_of(site.hosts, [](known_host const* each) { return each->under_way() && !each->stopped(); });
+        std::ranges::any_of(place.hosts, [](known_host const* each) { return each->under_way() && !each->stopped(); });
     auto const is_complete = [](known_host const* each) { return each->phase() == host_phase::complete; };
-    auto const complete = !moving && std::ranges::any_of(site.hosts, is_complete);
-    auto const named = complete && std::ranges::any_of(site.hosts, [&](known_host const* each) {
+    auto const complete = !moving && std::ranges::any_of(place.hosts, is_complete);
+    auto const named = complete && std::ranges::any_of(place.hosts, [&](known_host const* each) {
                            return is_complete(each) && each->addresses.front() == where;
                        });
     auto const one = [](bool counts) { return counts ? std::size_t{1} : std::size_t{0}; };
     if (is_expected(where)) {
-        m_complete_expected = m_complete_expected + one(complete) - one(site.complete);
+        m_complete_expected = m_complete_expected + one(complete) - one(place.complete);
     }
-    m_complete = m_complete + one(named) - one(site.named);
-    site.complete = complete;
-    site.named = named;
+    m_complete = m_complete + one(named) - one(place.named);
+    place.complete = complete;
+    place.named = named;
 }
 
 bool host_table::invariant_holds() const {
     std::size_t named = 0;
     std::size_t expected = 0;
     std::size_t entries = 0;
-    for (auto const& [where, site] : m_sites) {
-        named += site.named ? 1 : 0;
-        expected += site.complete && is_expected(where) ? 1 : 0;
-        entries += site.hosts.size();
-        if (site.hosts.empty()) {
+    for (auto const& [where, place] : m_sites) {
+        named += place.named ? 1 : 0;
+        expected += place.complete && is_expected(where) ? 1 : 0;
+        entries += place.hosts.size();
+        if (place.hosts.empty()) {
             return false;
         }
     }
