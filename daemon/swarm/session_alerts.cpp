@@ -247,10 +247,21 @@ void session_core::on(lt::alerts_dropped_alert const&) {
 
 // --- peers and trackers
 
+/// See set_failure_limit_setting().
+void session_core::try_peers_forever() {
+    even_failure_limit = !even_failure_limit;
+    lt::settings_pack pack;
+    set_failure_limit_setting(pack, even_failure_limit);
+    session->apply_settings(std::move(pack));
+}
+
 void session_core::on(lt::peer_connect_alert const& alert) {
-    if (auto const* const torrent = find(alert.handle)) {
+    if (auto* const torrent = find(alert.handle)) {
         auto const peer = to_text(alert.endpoint);
         log_debug({torrent->name, {}, peer}, "peer " + peer + " connected");
+        if (!std::exchange(torrent->had_peer, true)) {
+            try_peers_forever();
+        }
     }
     if (!std::exchange(stats_asked, true)) {
         session->post_session_stats(); // for the number of peers, see share_send_buffers()

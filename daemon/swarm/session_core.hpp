@@ -96,6 +96,7 @@ struct session_core : std::enable_shared_from_this<session_core> {
     /// Closes the listening sockets for a while.
     void pause_accepting(ip_endpoint const& address, std::string const& cause);
     void resume_accepting();
+    void try_peers_forever();
 
     [[nodiscard]] session_torrent* find(id which);
     [[nodiscard]] session_torrent* find(libtorrent::torrent_handle const& handle);
@@ -114,9 +115,10 @@ struct session_core : std::enable_shared_from_this<session_core> {
     accept_pause accepts;
     boost::asio::steady_timer accept_timer{main};
 
-    int send_buffer = 0;        ///< bytes per peer, as set last; 0: not set yet
-    bool stats_asked = false;   ///< since the last peer connected
-    bool fast_reconnect = true; ///< as the session's settings begin
+    int send_buffer = 0;            ///< bytes per peer, as set last; 0: not set yet
+    bool stats_asked = false;       ///< since the last peer connected
+    bool fast_reconnect = true;     ///< as the session's settings begin
+    bool even_failure_limit = true; ///< the same
 
     std::unique_ptr<libtorrent::session> session; ///< null after shut_down()
     std::vector<libtorrent::alert*> alerts;       ///< reused memory

@@ -72,6 +72,10 @@ void set_queued_bytes_setting(lt::settings_pack& pack, std::int64_t queued_bytes
                  static_cast<int>(std::min<std::int64_t>(queued_bytes, std::numeric_limits<int>::max())));
 }
 
+void set_failure_limit_setting(lt::settings_pack& pack, bool even) {
+    pack.set_int(lt::settings_pack::max_failcount, even ? 100 : 101);
+}
+
 void set_reconnect_setting(lt::settings_pack& pack, bool fast) {
     pack.set_int(lt::settings_pack::min_reconnect_time, fast ? 1 : 10);
 }
@@ -126,7 +130,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
 
     // A target that boots before its server, or after a power cut, must find it: peers are tried forever, at most half
     // a minute apart (libtorrent counts failures up to 31).
-    pack.set_int(sp::max_failcount, 100);
+    set_failure_limit_setting(pack, true);
     set_reconnect_setting(pack, true);
     pack.set_int(sp::connection_speed, 200);
     pack.set_int(sp::local_service_announce_interval, 30);

@@ -30,6 +30,11 @@ void set_network_settings(libtorrent::settings_pack& pack, network_settings cons
 void set_upload_slots_setting(libtorrent::settings_pack& pack, int slots);
 void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);
 
+/// Has peers tried forever. libtorrent 2.0 tells a torrent's list of peers only if the value changes while the list
+/// exists, and otherwise gives a peer up after 3 failures (peer_list::set_max_failcount): change \p even for each new
+/// list.
+void set_failure_limit_setting(libtorrent::settings_pack& pack, bool even);
+
 /// The first delay before a lost peer is tried again: a second if \p fast, else ten.
 void set_reconnect_setting(libtorrent::settings_pack& pack, bool fast);
 

@@ -55,6 +55,7 @@ struct session_torrent {
     bool hash_before_serving;
     bool complete; ///< libtorrent has been told, or has said, that every piece is present
     bool checked = false;
+    bool had_peer = false; ///< libtorrent has a list of its peers
     bool super_seeding;
     std::int64_t upload_limit;
     std::int64_t image_bytes;
