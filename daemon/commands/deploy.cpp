@@ -11,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "config/load.hpp"
+#include "core/device/device_identity.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/printable.hpp"
@@ -150,6 +151,9 @@ private:
         known.piece_length = torrent.piece_length;
         known.piece_count = torrent.piece_count;
 
+        if (auto const shown = identify_device(image.device)) {
+            m_shown = *shown;
+        }
         auto overview = look_over_device(image.device);
         if (!overview) {
             known.guard = overview.error().guard;
@@ -181,7 +185,21 @@ private:
         if (!answer) {
             return refuse_target(exit_not_confirmed, answer.error().message);
         }
-        return *answer ? exit_ok : refuse_target(exit_not_confirmed, "not confirmed: nothing was written");
+        return *answer ? check_unchanged() : refuse_target(exit_not_confirmed, "not confirmed: nothing was written");
+    }
+
+    /// The answer concerns the device that was shown: while the question waits, a disk may be replaced by another one
+    /// that gets the same name. A device that is missing is refused when it is opened.
+    exit_code check_unchanged() {
+        auto const now = identify_device(m_options.image.device);
+        auto const identified =
+            m_shown && (!m_shown->block_device || !m_shown->serials.empty() || m_shown->disk_sequence != 0);
+        if (!now || !identified) {
+            return exit_ok;
+        }
+        auto const why = why_other_device(*m_shown, *now);
+        return why ? refuse_target(exit_refused, m_options.image.device + ": was replaced after it was shown: " + *why)
+                   : exit_ok;
     }
 
     int write_receipt() {
@@ -198,6 +216,7 @@ private:
     }
 
     deploy_options m_options;
+    std::optional<device_identity> m_shown; ///< empty if the device cannot be identified
     settings const m_settings;
     std::optional<image_torrent> m_torrent; ///< once it is loaded
     console m_console;
