@@ -287,8 +287,8 @@ TEST_CASE("guard mounted: a file that a loop device is mounted from") {
 TEST_CASE("guard mounted: a disk under a loop device with an offset") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const disk;
-    loop_device const part({.offset = 4 * mib, .length = 8 * mib, .file = disk.path()});
-    loop_device const before({.length = 4 * mib, .file = disk.path()});
+    loop_device const part({.file = disk.path(), .offset = 4 * mib, .length = 8 * mib});
+    loop_device const before({.file = disk.path(), .length = 4 * mib});
     REQUIRE_FILE_SYSTEM(part.path());
     temp_dir const folder;
     mounted const mount(part.path(), folder.path(), "ext4");
@@ -297,9 +297,9 @@ TEST_CASE("guard mounted: a disk under a loop device with an offset") {
         refusal(path, seed, device_guard::mounted);
     }
     CHECK(opened(before.path(), deploy).empty());
-    loop_device const inside({.offset = 11 * mib, .length = mib, .file = disk.backing_file()});
+    loop_device const inside({.file = disk.backing_file(), .offset = 11 * mib, .length = mib});
     refusal(inside.path(), deploy, device_guard::mounted);
-    loop_device const behind({.offset = 12 * mib, .length = mib, .file = disk.path()});
+    loop_device const behind({.file = disk.path(), .offset = 12 * mib, .length = mib});
     CHECK(opened(behind.path(), deploy).empty());
 }
 
@@ -311,7 +311,7 @@ TEST_CASE("guard held: a file or device that a loop device is attached to is not
               "held by other devices on the same bytes (" + loop.path().substr(5) + "); detach them first"));
     CHECK(opened(file, seed).empty());
     CHECK(opened(loop.path(), deploy).empty());
-    loop_device const upper({.offset = mib, .length = mib, .file = loop.path()});
+    loop_device const upper({.file = loop.path(), .offset = mib, .length = mib});
     CHECK(has(refusal(loop.path(), deploy, device_guard::held), upper.path().substr(5)));
     CHECK(opened(loop.path(), seed).empty());
     CHECK(opened(upper.path(), deploy).empty());

@@ -20,6 +20,7 @@ TEST_CASE("bad extents: adjacent bad pieces are merged") {
                                 .piece_count = 5,
                                 .v1 = true,
                                 .extents = std::move(extents),
+                                .traits = {},
                                 .info = nullptr};
     auto const found = [&torrent](std::vector<std::int32_t> const& pieces) {
         std::vector<piece_index> bad;

@@ -659,9 +659,9 @@ TEST_CASE("fleet: what is heard before the record is read counts more", "[fleet]
 TEST_CASE("fleet: a damaged record is refused, and its good part is used", "[fleet]") {
     auto const restore = [](std::string const& record, std::size_t complete) {
         fixture f(expect(3));
-        auto const outcome = f.subject.restore(record, f.now, std::chrono::system_clock::from_time_t(1'800'000'000));
+        auto const restored = f.subject.restore(record, f.now, std::chrono::system_clock::from_time_t(1'800'000'000));
         CHECK(f.subject.complete() == complete);
-        return outcome ? "" : outcome.error().message;
+        return restored ? "" : restored.error().message;
     };
     std::string const host = R"({"addresses":["10.0.0.1"],"port":6881,"state":"verified","started":1,"ended":2})";
     CHECK(restore(R"({"format":1,"hosts":[)" + host + "]}", 1).empty());

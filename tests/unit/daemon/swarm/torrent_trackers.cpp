@@ -44,6 +44,7 @@ image_torrent torrent_of(lt::create_flags_t flags) {
             .piece_count = 2,
             .v1 = info->info_hashes().has_v1(),
             .extents = extent_map::make({{0x1000, 20'000}}).value(),
+            .traits = {},
             .info = info};
 }
 
