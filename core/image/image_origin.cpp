@@ -83,6 +83,12 @@ image_kind kind_of_name(std::string_view name) {
     if (numbered && stem.ends_with('p') && is_numbered_disk(stem.substr(0, stem.size() - 1))) {
         return image_kind::partition;
     }
+    // Words and formats, as names of images more likely than of disks.
+    for (std::string_view const word : {"hdd", "vdi", "sdk"}) {
+        if (stem == word) {
+            return image_kind::unknown;
+        }
+    }
     for (std::string_view const prefix : {"sd", "hd", "vd", "xvd"}) {
         auto const letters = stem.starts_with(prefix) ? stem.substr(prefix.size()) : "";
         if (!letters.empty() && letters.size() <= 2 &&
@@ -109,7 +115,9 @@ bool is_sector_size(std::int64_t size) {
 image_traits traits_of(disk_content const& content, std::string_view head, std::int64_t sector_size) {
     image_traits traits;
     if (!content.type.empty()) {
-        traits.kind = image_kind::partition;
+        // A file system with a partition table of its own, such as a hybrid ISO 9660 image, belongs on disks and in
+        // partitions.
+        traits.kind = content.partition_table.empty() ? image_kind::partition : image_kind::unknown;
         traits.content = content.type;
         traits.sector_size = sector_of_file_system(content.type, head);
     } else if (!content.partition_table.empty()) {

@@ -107,7 +107,7 @@ void fleet::begin_round(known_host const& first, clock::time_point now) {
 void fleet::start(known_host& which, std::int64_t left, clock::time_point now) {
     auto const again = which.under_way();
     m_changed = m_changed || which.phase() == host_phase::complete || which.phase() == host_phase::failed;
-    if (m_deployed && !again) {
+    if (m_deployed && !again && !m_reports_only) { // anybody may announce
         begin_round(which, now);
     } else if (which.phase() == host_phase::complete) {
         say(line_kind::restarted, now, fmt::format("{} has restarted", name_of(which)), &which);
@@ -327,6 +327,11 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
     if (report.outcome == host_report::outcome_kind::failed || report.outcome == host_report::outcome_kind::refused) {
         on_failure(which, report, now);
         return;
+    }
+    if (auto const began = at - report.taken; m_reports_only && m_deployed && began > m_ended) {
+        begin_round(which, began);
+        m_hosts.set_phase(which, host_phase::earlier);
+        m_first_start = began;
     }
     if (which.phase() == host_phase::complete || !which.changes.take(now)) {
         return; // a repetition; or it changes too often, and will repeat its report

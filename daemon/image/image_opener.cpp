@@ -87,20 +87,23 @@ result<opened_image, image_failure> image_opener::open() const {
     if (use_checkpoint) {
         opened.resume = find_resume_point(services.checkpoints, opened.image->torrent(), settings.device);
     }
-    // After the checkpoint was compared with the device's counter of writes, which this raises.
-    if (settings.mode == image_mode::deploy && settings.wipe_signatures) {
+    if (auto const added = services.shared->add_image(opened.image); !added) {
+        return open_failure(failure_kind::internal, added.error().message);
+    }
+    // After the checkpoint was compared with the device's counter of writes, which this raises, and before the counter
+    // is read again. A complete image has been through this, and its device is not written to again.
+    auto const complete = opened.resume.found && opened.resume.found->complete();
+    if (settings.mode == image_mode::deploy && settings.wipe_signatures && !complete) {
         auto wiped = wipe_old_content(*opened.image);
         if (!wiped) {
+            services.shared->remove_image(backend::key_of(opened.image->torrent()));
             return tl::unexpected(to_failure(wiped.error()));
         }
         opened.wiped = std::move(*wiped);
     }
-    // A device that cannot be identified has no fitting checkpoint, and its
-    // changes are not seen.
+    // A device that cannot be identified has no fitting
+    // checkpoint, and its changes are not seen.
     opened.identity = identify_device(settings.device).value_or(device_identity{});
-    if (auto const added = services.shared->add_image(opened.image); !added) {
-        return open_failure(failure_kind::internal, added.error().message);
-    }
     return opened;
 }
 

@@ -52,7 +52,7 @@ TEST_CASE("a name can say what an image is") {
         CHECK(kind_of(name) == image_kind::disk);
     }
     for (auto const* const name : {"", "1", "p1", "win10", "sd", "sd1", "nvme0", "nvmen1", "vg/root", "hdd-image",
-                                   "loop0", "sda1/", "nvme0n1p", "sdabc1"}) {
+                                   "hdd", "vdi", "sdk", "loop0", "sda1/", "nvme0n1p", "sdabc1"}) {
         INFO(name);
         CHECK(kind_of(name) == image_kind::unknown);
     }
@@ -80,6 +80,10 @@ TEST_CASE("the sectors of a source are those of its file system or partition tab
     disk.partition_table = "dos";
     auto const dos = traits_of(disk, std::string(source_head, '\0'), 4096);
     CHECK(dos == image_traits{.kind = image_kind::disk, .content = "dos", .sector_size = 4096});
+    auto hybrid = disk; // an ISO 9660 image that also starts from a stick
+    hybrid.type = "iso9660";
+    CHECK(traits_of(hybrid, "", 512).kind == image_kind::unknown);
+    CHECK(traits_of(hybrid, "", 512).content == "iso9660");
     CHECK(traits_of({}, "", 512) == image_traits{});
     CHECK(traits_of(disk, "", 0).sector_size == 0);
 }

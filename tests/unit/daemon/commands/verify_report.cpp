@@ -26,6 +26,7 @@ image_torrent torrent() {
             .piece_count = 25,
             .v1 = true,
             .extents = extent_map::make(std::move(extents)).value(),
+            .traits = {},
             .info = nullptr};
 }
 

@@ -694,6 +694,23 @@ TEST_CASE("fleet: where only reports count, pieces complete no host", "[fleet]")
     CHECK(f.subject.take_completed());
 }
 
+TEST_CASE("fleet: where only reports count, only a report of a later deployment begins a round", "[fleet]") {
+    fixture f(expect(1));
+    f.subject.set_reports_only(true);
+    f.announce(1, 1000, event::started);
+    f.report(1, outcome::verified);
+    REQUIRE(f.subject.take_completed());
+    f.now += 10s;
+    f.announce(2, 1000, event::started); // by anybody
+    CHECK(f.subject.complete() == 1);
+    f.report(1, outcome::verified); // again, of the same deployment
+    CHECK_FALSE(f.subject.take_completed());
+    f.now += 1h;
+    f.report(1, outcome::verified);
+    CHECK(f.subject.complete() == 1);
+    CHECK(f.subject.take_completed());
+}
+
 TEST_CASE("fleet: the document describes the round", "[fleet]") {
     fixture f(expect(lines{"10.0.0.1"}));
     f.announce(1, 1000, event::started, "-SB0100-");
