@@ -56,7 +56,7 @@ write_config deploy.toml "$(free_port)"
 add_image deploy.toml image image.torrent "$work/target" deploy "peers = [\"127.0.0.1:$port\"]"
 start_daemon deploy deploy.toml
 expect_line deploy.log ' image: done: ' 60
-curl -sS --max-time 10 "http://127.0.0.1:$metrics/healthz" | grep -qx ok || fail "/healthz does not answer"
+curl -sS --max-time 10 "http://127.0.0.1:$metrics/healthz" | grep -x ok >/dev/null || fail "/healthz does not answer"
 cmp source target
 stop_daemon deploy
 stop_daemon seed

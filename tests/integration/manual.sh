@@ -39,7 +39,7 @@ for command in $commands; do
     grep -qx -e --help options || fail "'seedbed $command --help' lists no option"
     while read -r option; do
         sed -n "/seedbed $command - /,/seedbed [a-z]* - \|^[A-Z]/{/seedbed $command - /d;p}" seedbed.1.txt |
-            grep -qE -e "^ +(-., )?$option( |\$)" || fail "seedbed.1 does not describe '$command $option'"
+            grep -E -e "^ +(-., )?$option( |\$)" >/dev/null || fail "seedbed.1 does not describe '$command $option'"
     done <options
     sed -n '/^Exit status:/,$s/^  [0-9]  //p' help | while read -r line; do
         contains seedbed.1 "${line%%[,:;(]*}"

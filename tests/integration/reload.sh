@@ -198,7 +198,7 @@ images moved-again
 use_config
 reload
 unbroken "another pool, another number of hash threads"
-since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "an image other than late changed: $(since "$before")"
+since "$before" | grep ' reload: 1 image closed, 1 opened, 0 changed in use$' >/dev/null || fail "an image other than late changed: $(since "$before")"
 [[ $(threads hash target) -eq 4 ]] || fail "$(threads hash target) hash threads instead of 4"
 for ((i = 0; i < 50; i++)); do
     (($(pool_mib) > 20)) || break
@@ -218,7 +218,7 @@ fetched_again() {
     use_config
     reload
     for ((i = 0; i < 300; i++)); do
-        ! since "$before" | grep -q ' moved: done: ' || break
+        ! since "$before" | grep ' moved: done: ' >/dev/null || break
         sleep 0.1
     done
     ((i < 300)) || fail "the image is not done within 30 s on $1"
@@ -252,9 +252,9 @@ for time in first second; do
     before=$(log_lines)
     reload
     [[ $(since "$before" | grep -c 'restart needed to change') -eq 1 ]] || fail "expected one warning the $time time"
-    since "$before" | grep -q " warning reload: restart needed to change: $keys\$" ||
+    since "$before" | grep " warning reload: restart needed to change: $keys\$" >/dev/null ||
         fail "the $time time, the keys are not named: $(since "$before" | grep restart)"
-    since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "an image other than late changed"
+    since "$before" | grep ' reload: 1 image closed, 1 opened, 0 changed in use$' >/dev/null || fail "an image other than late changed"
     unbroken "what needs a restart"
 done
 cp good.toml target.toml
@@ -273,8 +273,8 @@ refused() {
     reload
     since "$before" | grep -Eq "error $file:$line: $key: $reason" ||
         fail "no line $file:$line: $key: $reason: $(since "$before")"
-    since "$before" | grep -q ' reload: nothing was changed$' || fail "the log does not say that nothing was changed"
-    ! since "$before" | grep -q ' reload: [0-9]' || fail "a bad file was used"
+    since "$before" | grep ' reload: nothing was changed$' >/dev/null || fail "the log does not say that nothing was changed"
+    ! since "$before" | grep ' reload: [0-9]' >/dev/null || fail "a bad file was used"
     before=$(log_lines)
     unbroken "a bad file"
 }
@@ -292,7 +292,7 @@ refused images.d/twice.toml 2 'image.*name' '.'
 rm -r images.d
 mv target.toml away.toml
 reload
-since "$before" | grep -q ' reload: nothing was changed$' || fail "a missing file was used"
+since "$before" | grep ' reload: nothing was changed$' >/dev/null || fail "a missing file was used"
 mv away.toml target.toml
 [[ $(disk_threads) -eq 15 ]] || fail "$(disk_threads) disk threads after invalid configurations"
 
@@ -300,18 +300,18 @@ mv away.toml target.toml
 
 before=$(log_lines)
 reload
-since "$before" | grep -q ' reload: 1 image closed, 1 opened, 0 changed in use$' || fail "late was not tried again"
-since "$before" | grep -q ' late: failed: .*No such file' || fail "late did not fail again"
+since "$before" | grep ' reload: 1 image closed, 1 opened, 0 changed in use$' >/dev/null || fail "late was not tried again"
+since "$before" | grep ' late: failed: .*No such file' >/dev/null || fail "late did not fail again"
 ln -s "${disk[late]}" late-disk
 mv replacement.torrent added.torrent
 before=$(log_lines)
 reload
-since "$before" | grep -q ' reload: 2 images closed, 2 opened, 0 changed in use$' ||
+since "$before" | grep ' reload: 2 images closed, 2 opened, 0 changed in use$' >/dev/null ||
     fail "images other than late and added changed: $(since "$before" | grep 'reload:')"
 ! since "$before" | grep -E ' (moved|steady): (closed|deploy to)' || fail "an unchanged image was closed"
 expect_line target.log ' late: done: ' 30
 for ((i = 0; i < 300; i++)); do
-    ! since "$before" | grep -q ' added: done: ' || break
+    ! since "$before" | grep ' added: done: ' >/dev/null || break
     sleep 0.1
 done
 ((i < 300)) || fail "the image of the new torrent is not done within 30 s"
