@@ -187,6 +187,7 @@ stop_daemon seed
 stop_nbd disk
 
 # After completion: it seeds and has nothing to write.
+detach_loop "$target" # a device on the file would refuse it
 cp --sparse=always source.img target.img
 deploy_to "$work/target.img"
 start_daemon idle deploy.toml
