@@ -70,6 +70,10 @@ grep 'Overall exposure' "$work/said"
 # calls SET: prints the system calls of a set, including those of nested sets.
 calls() {
     local entry
+    [[ $1 == @* ]] || {
+        echo "$1"
+        return
+    }
     while read -r entry; do
         case $entry in
         @*) calls "$entry" ;;
