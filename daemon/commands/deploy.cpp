@@ -16,6 +16,7 @@
 #include "core/device/storage_class.hpp"
 #include "core/foundation/printable.hpp"
 #include "core/foundation/save_file.hpp"
+#include "core/foundation/wall_clock.hpp"
 #include "core/image/image_torrent.hpp"
 #include "core/image/torrent_file.hpp"
 #include "daemon/commands/command_start.hpp"
@@ -80,7 +81,7 @@ public:
     deploy_run(deploy_options options, settings in_force)
         : m_options(std::move(options))
         , m_settings(std::move(in_force)) {
-        m_receipt.started = receipt::clock::now();
+        m_receipt.started = wall_clock_now();
         m_receipt.torrent = m_options.image.torrent;
         m_receipt.device = m_options.image.device;
     }
@@ -207,7 +208,7 @@ private:
         if (m_options.receipt.empty()) {
             return code;
         }
-        m_receipt.ended = receipt::clock::now();
+        m_receipt.ended = wall_clock_now();
         m_receipt.errors = m_console.errors();
         if (auto const saved = save_receipt(m_options.receipt, m_receipt); !saved) {
             return refuse(code == exit_ok ? exit_failed : code, saved.error().message);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/foundation/wall_clock.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/text/quantity_text.hpp"
 
@@ -167,9 +168,9 @@ fleet const* fleet_watch::find(std::string const& name) const {
 
 std::shared_ptr<fleet_status const> fleet_watch::status(std::string const& name) const {
     auto const* const hosts = find(name);
-    return hosts == nullptr ? nullptr
-                            : std::make_shared<fleet_status const>(
-                                  hosts->status(fleet::clock::now(), std::chrono::system_clock::now()));
+    return hosts == nullptr
+               ? nullptr
+               : std::make_shared<fleet_status const>(hosts->status(fleet::clock::now(), wall_clock_now()));
 }
 
 void fleet_watch::arm() {
@@ -223,8 +224,8 @@ void fleet_watch::after_change(followed& which) {
 
 void fleet_watch::run_hook(followed const& which) {
     auto const& settings = which.now.settings;
-    auto const document = which.hosts.document(which.now.name, which.now.hashes.front(), fleet::clock::now(),
-                                               std::chrono::system_clock::now());
+    auto const document =
+        which.hosts.document(which.now.name, which.now.hashes.front(), fleet::clock::now(), wall_clock_now());
     log_info({which.now.name, {}, {}}, "running " + settings.on_complete.front());
     m_hooks.run(
         settings.on_complete, document, settings.on_complete_timeout,

@@ -6,6 +6,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/wall_clock.hpp"
+
 namespace seedbed {
 
 namespace {
@@ -21,7 +23,7 @@ void save_stamped(checkpoint_store& store, checkpoint what, std::string const& i
         return;
     }
     what.identity = *identity;
-    what.time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    what.time = std::chrono::system_clock::to_time_t(wall_clock_now());
     store.save(what);
     log_debug({image, what.device, {}}, fmt::format("saved a checkpoint: {} of {} pieces are durable",
                                                     std::ranges::count(what.pieces, true), what.pieces.size()));

@@ -23,6 +23,7 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
+#include "core/foundation/wall_clock.hpp"
 #include "daemon/log/journal_entry.hpp"
 
 namespace seedbed {
@@ -237,7 +238,7 @@ void log(log_level level, log_fields const& fields, std::string_view message) {
     append_cleaned(line, message);
     log_call const call{level, fields};
     scoped_call const scope(call);
-    logger.log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+    logger.log(wall_clock_now(), {}, to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
 } // namespace seedbed

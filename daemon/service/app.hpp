@@ -10,6 +10,7 @@
 
 #include "config/load.hpp"
 #include "config/settings.hpp"
+#include "core/foundation/wall_clock.hpp"
 #include "daemon/fleet/fleet_store.hpp"
 #include "daemon/fleet/fleet_watch.hpp"
 #include "daemon/fleet/tracker_service.hpp"
@@ -94,7 +95,7 @@ private:
     fleet_watch m_fleets;
     tracker_service m_tracker;
     image_set m_images;
-    std::chrono::system_clock::time_point const m_started_at = std::chrono::system_clock::now();
+    std::chrono::system_clock::time_point const m_started_at = wall_clock_now();
     clock::time_point const m_started = clock::now();
     status_collector m_collector;
     control_server m_control;

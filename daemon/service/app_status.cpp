@@ -6,6 +6,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/wall_clock.hpp"
 #include "daemon/service/app.hpp"
 #include "daemon/text/version.hpp"
 
@@ -61,7 +62,7 @@ void app::look_for_hangs() {
 status_snapshot app::snapshot() const {
     status_snapshot snapshot;
     snapshot.version = program_version();
-    snapshot.taken = std::chrono::system_clock::now();
+    snapshot.taken = wall_clock_now();
     snapshot.started = m_started_at;
     snapshot.uptime_seconds = std::chrono::duration<double>(clock::now() - m_started).count();
     snapshot.stopping = m_stopping;

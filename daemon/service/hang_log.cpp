@@ -6,6 +6,7 @@
 #include <spdlog/fmt/chrono.h>
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/wall_clock.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/text/quantity_text.hpp"
 
@@ -16,7 +17,7 @@ namespace {
 /// As in the time of a log line.
 std::string local_time(hang_log::clock::duration ago) {
     using std::chrono::system_clock;
-    auto const then = system_clock::now() - std::chrono::duration_cast<system_clock::duration>(ago);
+    auto const then = wall_clock_now() - std::chrono::duration_cast<system_clock::duration>(ago);
     return fmt::format("{:%H:%M:%S}", fmt::localtime(system_clock::to_time_t(then)));
 }
 

@@ -56,7 +56,8 @@ node::node(settings in_force, std::string checkpoints, std::function<void()> on_
     , m_reports(
           m_main, [this] { return m_settings.network.listen; }, {}, m_secret.value_or(nullptr))
     , m_signals(m_main)
-    , m_stop_timer(m_main) {
+    , m_stop_timer(m_main)
+    , m_clock(m_main) {
     // A peer or a journal that goes away is an error of that write. Cannot fail: the number is valid.
     static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
 }
@@ -99,6 +100,7 @@ void node::wait_for_signals(std::function<void(int)> handler) {
 
 void node::run() {
     release_termination_signals();
+    m_clock.start();
     m_main.run();
 }
 
@@ -116,6 +118,7 @@ void node::shut_down(std::function<void()> done) {
         m_ended = true;
         m_stop_timer.cancel();
         m_signals.cancel();
+        m_clock.stop();
         done();
     });
 }

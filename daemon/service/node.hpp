@@ -17,6 +17,7 @@
 #include "daemon/http/shared_secret.hpp"
 #include "daemon/image/checkpoint_store.hpp"
 #include "daemon/image/image_runner.hpp"
+#include "daemon/service/clock_watch.hpp"
 #include "daemon/swarm/sharded_session.hpp"
 
 namespace seedbed {
@@ -89,6 +90,7 @@ private:
     report_sender m_reports;
     boost::asio::signal_set m_signals;
     boost::asio::steady_timer m_stop_timer;
+    clock_watch m_clock;
     std::function<void(int)> m_on_signal;
     bool m_ended = false; ///< a signal that was on its way must not be followed by another wait
 };

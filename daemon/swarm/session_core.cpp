@@ -12,6 +12,7 @@
 #include <libtorrent/torrent_info.hpp>
 
 #include "daemon/swarm/libtorrent_types.hpp"
+#include "daemon/swarm/network_clock.hpp"
 #include "daemon/swarm/read_once_extension.hpp"
 #include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
@@ -49,6 +50,7 @@ session_core::session_core(boost::asio::io_context& main_context, std::shared_pt
     , own(std::move(wanted)) {}
 
 void session_core::open() {
+    use_steady_network_clock();
     lt::session_params params(make_session_settings(own.network, own.queued_bytes));
     params.disk_io_constructor = [of = shared](lt::io_context& context, lt::settings_interface const& settings,
                                                lt::counters& counters) {

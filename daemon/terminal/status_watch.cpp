@@ -14,6 +14,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "core/foundation/wall_clock.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/status/status_client.hpp"
 #include "daemon/status/status_document.hpp"
@@ -155,7 +156,7 @@ private:
         auto const size = standard_output_size().value_or(terminal_size{});
         auto const trouble =
             m_trouble.empty() ? "" : "showing the status of " + clock_text(m_last->taken) + ": " + m_trouble;
-        auto const now = clock_text(std::chrono::system_clock::now());
+        auto const now = clock_text(wall_clock_now());
         if (!m_screen->draw(status_screen(*m_last, now, trouble, size.width, size.height), size)) {
             m_exit = exit_failed;
             end({});

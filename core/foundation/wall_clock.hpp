@@ -1,0 +1,11 @@
+#pragma once
+
+#include <chrono>
+
+namespace seedbed {
+
+/// The time of day. In the program, std::chrono::system_clock::now() is not: see daemon/swarm/network_clock.cpp.
+/// Threads: any.
+[[nodiscard]] std::chrono::system_clock::time_point wall_clock_now() noexcept;
+
+} // namespace seedbed
