@@ -125,7 +125,7 @@ void fleet_watch::on_loaded(std::string const& name, info_hash const& hash, resu
     which.restored = true;
     auto failure = record ? std::string() : record.error().message;
     if (record && !record->empty()) {
-        auto const restored = which.hosts.restore(*record, fleet::clock::now(), std::chrono::system_clock::now());
+        auto const restored = which.hosts.restore(*record, fleet::clock::now(), wall_clock_now());
         failure = restored ? "" : m_store->file_of(name, hash) + ": " + restored.error().message;
         if (auto const complete = which.hosts.complete(); complete > 0) {
             log_info({name, {}, {}}, format_count(complete, "host") + " complete before the restart");
@@ -158,7 +158,7 @@ void fleet_watch::save(followed& which) {
     }
     which.unsaved = false;
     which.saved = now;
-    m_store->save(which.now.name, which.now.hashes.front(), which.hosts.record(now, std::chrono::system_clock::now()));
+    m_store->save(which.now.name, which.now.hashes.front(), which.hosts.record(now, wall_clock_now()));
 }
 
 fleet const* fleet_watch::find(std::string const& name) const {
