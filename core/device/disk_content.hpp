@@ -18,7 +18,7 @@ struct disk_signature {
     std::int64_t length = 0;      ///< bytes of the mark
 };
 
-/// What libblkid recognises on a device. Empty texts where there is nothing.
+/// The content that libblkid recognises on a device. A text is empty if libblkid found no such value.
 struct disk_content {
     std::string type = {};  ///< of file system, volume, swap space: as blkid(8) names it, "ext4"; empty if ambiguous
     std::string label = {}; ///< the name that somebody gave it

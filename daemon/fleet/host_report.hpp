@@ -42,7 +42,7 @@ struct host_report {
 [[nodiscard]] std::string to_query(host_report const& report, info_hash const& hash);
 
 /// \p query with a proof that its sender knows \p secret. \param challenge of the server. \param server the address at
-/// which the sender has reached it, so that nobody else can use the proof for a report of its own.
+/// which the sender has reached it, so that no other host can use the proof for a report of its own.
 [[nodiscard]] std::string authenticated(std::string const& query, shared_secret const& secret,
                                         std::string const& challenge, std::string const& server);
 /// The challenge in a query that authenticated() has made with the same secret and server address; nothing for any

@@ -101,8 +101,7 @@ result<opened_image, image_failure> image_opener::open() const {
         }
         opened.wiped = std::move(*wiped);
     }
-    // A device that cannot be identified has no fitting
-    // checkpoint, and its changes are not seen.
+    // A device that cannot be identified has no fitting checkpoint, and its changes are not seen.
     opened.identity = identify_device(settings.device).value_or(device_identity{});
     return opened;
 }
