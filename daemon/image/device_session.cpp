@@ -12,12 +12,30 @@ void device_session::open(image_settings const& settings, bool use_checkpoint, o
     image_opener opener{settings,          in_force.memory.max_torrent,
                         in_force.profiles, use_checkpoint,
                         m_services,        m_calls.posted([this] { on_closed(); })};
+    auto began = m_calls.posted([this](clock::time_point since) { m_opening_since = since; });
     auto done = m_calls.posted([this, opened = std::move(opened)](result<opened_image, image_failure> const& outcome) {
+        on_opening_ended();
         m_phase = outcome ? phase::open : phase::closed;
         m_image = outcome ? outcome->image : nullptr;
         opened(outcome);
     });
-    m_services.setup.submit([opener = std::move(opener), done = std::move(done)] { done(opener.open()); });
+    m_services.setup.submit([opener = std::move(opener), began = std::move(began), done = std::move(done)] {
+        began(clock::now());
+        done(opener.open());
+    });
+}
+
+void device_session::replace_worker() {
+    if (m_opening_since && !std::exchange(m_worker_replaced, true)) {
+        m_services.setup.lend_thread();
+    }
+}
+
+void device_session::on_opening_ended() {
+    m_opening_since.reset();
+    if (std::exchange(m_worker_replaced, false)) {
+        m_services.setup.return_thread();
+    }
 }
 
 void device_session::release() {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "config/settings.hpp"
 #include "core/backend/served_image.hpp"
@@ -30,6 +32,7 @@ public:
         std::int64_t written = 0; ///< bytes of the device
         std::int64_t fetched = 0; ///< bytes of the image received for writing
     };
+    using clock = std::chrono::steady_clock;
     using opened_handler = std::function<void(result<opened_image, image_failure> const&)>;
 
     explicit device_session(image_services const& services)
@@ -43,6 +46,14 @@ public:
     /// unless the device is open.
     void release();
 
+    /// When a worker began to open the device; nothing before that, and nothing once the attempt has ended.
+    [[nodiscard]] std::optional<clock::time_point> opening_since() const noexcept { return m_opening_since; }
+    /// The device hangs while it is opened: its worker is replaced by another until the attempt ends. Does nothing
+    /// unless a worker is opening the device, or if this was called before.
+    void replace_worker();
+    /// Whether replace_worker() has replaced the worker that is opening the device.
+    [[nodiscard]] bool worker_replaced() const noexcept { return m_worker_replaced; }
+
     [[nodiscard]] phase current() const noexcept { return m_phase; }
     /// Null unless the device is open.
     [[nodiscard]] std::shared_ptr<served_image> const& image() const noexcept { return m_image; }
@@ -50,10 +61,13 @@ public:
     [[nodiscard]] traffic moved() const;
 
 private:
+    void on_opening_ended();
     void on_closed();
 
     image_services const& m_services;
     phase m_phase = phase::unopened;
+    std::optional<clock::time_point> m_opening_since;
+    bool m_worker_replaced = false;
     std::shared_ptr<served_image> m_image;
     traffic m_last; ///< when the image was released
     std::function<void()> m_on_closed;

@@ -271,6 +271,9 @@ std::vector<info_hash> image_runner::announced_hashes() const {
 }
 
 std::optional<worker_pool::progress> image_runner::queue_progress() const {
+    if (auto const since = m_device.opening_since()) {
+        return worker_pool::progress{0, 1, *since};
+    }
     return image() ? std::optional(image()->progress()) : std::nullopt;
 }
 

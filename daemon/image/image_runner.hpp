@@ -79,9 +79,13 @@ public:
     /// uploaded nothing since the last call.
     void log_summary();
 
-    /// Of the device's queue, for the watchdog; nothing while the device is not
-    /// open.
+    /// Of the device's queue, for the watchdog; while a worker opens the device, the attempt is one pending job.
+    /// Nothing before that and after the device was closed.
     [[nodiscard]] std::optional<worker_pool::progress> queue_progress() const;
+    /// The device hangs: see device_session::replace_worker().
+    void on_hang() { m_device.replace_worker(); }
+    /// Whether the device is being opened and on_hang() was called.
+    [[nodiscard]] bool hangs_in_opening() const noexcept { return m_device.worker_replaced(); }
 
     void on_checked() override;
     void on_complete() override;

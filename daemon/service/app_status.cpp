@@ -57,6 +57,12 @@ void app::look_for_hangs() {
         }
     }
     m_hangs.look(devices, clock::now(), hang_patience());
+    for (auto const& [name, job] : m_images) {
+        if (m_hangs.hangs(name)) {
+            job->on_hang(); // the other images are opened, and the daemon becomes ready, without it
+        }
+    }
+    report_ready();
 }
 
 status_snapshot app::snapshot() const {

@@ -28,6 +28,8 @@ public:
     /// was closed, and needs no line.
     void look(std::vector<device> const& devices, clock::time_point now, clock::duration patience = device_patience);
 
+    /// Whether the device of \p image hung at the last look.
+    [[nodiscard]] bool hangs(std::string const& image) const { return m_hanging.contains(image); }
     /// Whether a device hung at the last look.
     [[nodiscard]] bool any() const noexcept { return !m_hanging.empty(); }
 

@@ -63,8 +63,9 @@ image_runner* image_set::find(std::string const& name) const noexcept {
 }
 
 bool image_set::any_opening() const {
-    return std::ranges::any_of(m_images,
-                               [](auto const& entry) { return entry.second->state() == image_state::opening; });
+    return std::ranges::any_of(m_images, [](auto const& entry) {
+        return entry.second->state() == image_state::opening && !entry.second->hangs_in_opening();
+    });
 }
 
 bool image_set::any_moving() const {

@@ -39,6 +39,7 @@ public:
     /// Null if there is no such image.
     [[nodiscard]] image_runner* find(std::string const& name) const noexcept;
 
+    /// Whether an image is being opened, other than one whose device hangs.
     [[nodiscard]] bool any_opening() const;
     [[nodiscard]] bool any_moving() const;
     /// Whether an operation on a device has not ended.

@@ -1,8 +1,10 @@
 // Opening an image: each obstacle is one clear failure, and the swarm is not involved.
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <string>
 
 #include <catch2/catch.hpp>
@@ -84,6 +86,42 @@ TEST_CASE("a second image with the same torrent fails, and the first one is not 
     second->close([&] { closed = true; });
     image.run_until([&] { return closed; });
     CHECK(image.swarm.calls == std::vector<std::string>{"add"});
+    image.close();
+}
+
+TEST_CASE("a device that hangs while it is opened is seen, and another image can be opened nevertheless") {
+    image_fixture image(image_mode::seed);
+    auto services = image.services();
+    services.on_change = [] {};
+    services.setup.set_threads(1);
+    std::promise<void> answer;
+    services.open_device = [answered = answer.get_future().share()](auto const& path, auto const& requirements) {
+        answered.wait();
+        return open_block_device(path, requirements);
+    };
+    auto hung_image = image.wanted;
+    hung_image.name = "hung";
+    image_runner hung(hung_image, services);
+    auto const before = std::chrono::steady_clock::now();
+    hung.start();
+    image.run_until([&] { return hung.queue_progress().has_value(); });
+    CHECK(hung.queue_progress()->pending == 1);
+    CHECK(hung.queue_progress()->stalled_since >= before);
+    CHECK_FALSE(hung.hangs_in_opening());
+
+    hung.on_hang();
+    hung.on_hang(); // the second call changes nothing
+    CHECK(hung.hangs_in_opening());
+    image.start();
+    image.run_until(image_state::seeding);
+
+    answer.set_value();
+    image.run_until([&] { return hung.state() == image_state::failed; }); // two images of one torrent
+    CHECK_FALSE(hung.hangs_in_opening());
+    CHECK_FALSE(hung.queue_progress());
+    bool closed = false;
+    hung.close([&] { closed = true; });
+    image.run_until([&] { return closed; });
     image.close();
 }
 
