@@ -8,11 +8,11 @@
 
 namespace seedbed {
 
-/// When to ask a sender to pause and when to let it continue: two watermarks over the bytes that wait to be written.
+/// Decides when a sender must pause and when it may continue, by two watermarks over the bytes waiting to be written.
 ///
-/// Above the high one senders must pause and their observers are kept; once the bytes have fallen to the low one all
-/// kept observers are handed out to be called, each once however often its sender was paused. The gap between the two
-/// keeps senders from stuttering.
+/// Above the high watermark senders must pause, and their observers are kept. Once the bytes have fallen to the low
+/// watermark, all kept observers are returned to be called, each once however often its sender was paused. The gap
+/// between the two watermarks keeps senders from stuttering.
 ///
 /// Threads: confined to one, the network thread.
 template <class Observer>
@@ -20,7 +20,7 @@ class back_pressure {
 public:
     explicit back_pressure(std::int64_t high_watermark) { set_high_watermark(high_watermark); }
 
-    /// Bytes; the low watermark follows at 7/8 of it.
+    /// In bytes; the low watermark is 7/8 of it.
     void set_high_watermark(std::int64_t bytes) {
         m_high = std::max<std::int64_t>(bytes, 1);
         m_low = m_high - m_high / 8;
@@ -28,8 +28,8 @@ public:
     [[nodiscard]] std::int64_t high_watermark() const noexcept { return m_high; }
     [[nodiscard]] std::int64_t low_watermark() const noexcept { return m_low; }
 
-    /// Adds bytes that wait. \return true if the sender must pause; \p observer is then kept (null is allowed).
-    /// \param full it must pause however few they are; its observer is called when some are done.
+    /// Adds waiting bytes. \return true if the sender must pause; \p observer is then kept (null is allowed).
+    /// \param full the sender must pause even if few bytes wait; its observer is called when some of them are done.
     [[nodiscard]] bool add(std::int64_t bytes, std::shared_ptr<Observer> const& observer, bool full = false) {
         m_bytes += bytes;
         if (m_bytes <= m_high && !full) {
@@ -41,7 +41,7 @@ public:
         return true;
     }
 
-    /// Takes bytes that are done. \return the observers to call now; empty above the low watermark.
+    /// Removes finished bytes. \return the observers to call now; empty above the low watermark.
     [[nodiscard]] std::vector<std::weak_ptr<Observer>> remove(std::int64_t bytes) {
         m_bytes -= bytes;
         if (m_bytes > m_low || m_observers.empty()) {

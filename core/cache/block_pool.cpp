@@ -16,13 +16,13 @@ namespace {
 constexpr auto block_bytes = static_cast<std::size_t>(block_size);
 constexpr std::uint32_t nothing = 0xffff'ffffU;
 
-/// Address space for the machine's memory: a larger pool makes no sense.
+/// Blocks of address space to reserve: as many as the machine has memory for, as a larger pool makes no sense.
 std::size_t reservation(std::size_t wanted) {
     auto const pages = ::sysconf(_SC_PHYS_PAGES);
     auto const page = ::sysconf(_SC_PAGESIZE);
     auto const machine =
         pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page) / block_bytes : 0;
-    // The overdraft: an eighth, and 4,096 blocks for small pools.
+    // The overdraft: one eighth, plus 4,096 blocks for small pools.
     return std::min<std::size_t>(std::max(machine, wanted + wanted / 8 + 4096), nothing - 1);
 }
 
@@ -63,7 +63,7 @@ block_pool::block_pool(std::int64_t bytes, bool huge_pages)
     }
     m_memory = static_cast<char*>(memory);
     if (huge_pages) {
-        // A hint: without huge pages, small ones do.
+        // Only a hint: without huge pages, small ones work as well.
         static_cast<void>(::madvise(memory, m_reserved * block_bytes, MADV_HUGEPAGE));
     }
 }
@@ -111,7 +111,7 @@ void block_pool::push(block_index index) noexcept {
 block_ref block_pool::take() noexcept {
     auto index = pop();
     if (index == no_block) {
-        // Fresh ones last: a block that was in use is still in memory, perhaps in the CPU's cache.
+        // Untouched blocks last: a block that was in use is still in memory, perhaps in the CPU's cache.
         index = pop_fresh();
     }
     if (index == no_block) {
@@ -127,7 +127,7 @@ block_ref block_pool::allocate() noexcept {
 }
 
 block_ref block_pool::allocate_beyond(std::size_t most) noexcept {
-    // Counted first, so that two threads do not both take the last one.
+    // Counted first, so that two threads do not both take the last block.
     if (m_in_use.fetch_add(1, std::memory_order_relaxed) >= capacity() + most) {
         m_in_use.fetch_sub(1, std::memory_order_relaxed);
         return {};
@@ -145,16 +145,16 @@ void block_pool::release(block_index index) noexcept {
         return;
     }
     if (in_use() > capacity()) {
-        give_back(index); // its content is of no further use
+        give_back(index); // its content is no longer needed
     }
     push(index);
     m_in_use.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void block_pool::give_back(block_index index) noexcept {
-    m_giving_back.fetch_add(1); // before m_pinned is looked at: pin() does it the other way round
+    m_giving_back.fetch_add(1); // before reading m_pinned; pin() does the reverse
     if (number_of(index) >= m_pinned.load()) {
-        // The next owner finds zeros. If this fails, the block keeps its memory.
+        // The next owner finds zeros. If the call fails, the block keeps its memory.
         static_cast<void>(::madvise(data(index), block_bytes, MADV_DONTNEED));
     }
     m_giving_back.fetch_sub(1);
@@ -164,7 +164,7 @@ std::optional<std::size_t> block_pool::populate(std::size_t from) const noexcept
     constexpr std::size_t step = 1024;
     auto const end = std::min(from + step, capacity());
     if (from >= end || ::madvise(m_memory + from * block_bytes, (end - from) * block_bytes, MADV_POPULATE_WRITE) != 0) {
-        return std::nullopt; // done, or a kernel before 5.14, or no memory
+        return std::nullopt; // done, or a kernel older than 5.14, or out of memory
     }
     return end;
 }
@@ -173,7 +173,7 @@ std::span<std::byte> block_pool::pin() noexcept {
     auto const wanted = std::max(m_pinned.load(), capacity());
     m_pinned.store(wanted);
     while (m_giving_back.load() > 0) {
-        std::this_thread::yield(); // for the length of a system call, when an image is opened
+        std::this_thread::yield(); // at most for one system call, when an image is opened
     }
     return {reinterpret_cast<std::byte*>(m_memory), wanted * block_bytes};
 }
@@ -195,7 +195,7 @@ void block_pool::set_capacity(std::int64_t bytes) {
     if (m_limit.exchange(wanted, std::memory_order_relaxed) <= wanted) {
         return;
     }
-    // The memory of free blocks goes back to the system; they stay free.
+    // Return the memory of free blocks to the system; the blocks stay free.
     std::vector<block_index> free;
     for (auto index = pop(); index != no_block; index = pop()) {
         give_back(index);

@@ -21,13 +21,13 @@ inline constexpr block_index no_block{0xffff'ffffU};
 
 class block_pool;
 
-/// Shared ownership of one block: it goes back to its pool with its last owner. Empty by default.
+/// Shared ownership of one block, which returns to its pool with its last owner. Empty by default.
 ///
-/// Threads: as a shared_ptr: different objects on different threads, also to the same block.
+/// Threads: as a shared_ptr: different objects may be used on different threads, even if they share a block.
 class block_ref {
 public:
     block_ref() noexcept = default;
-    /// Takes over one reference that the caller owns.
+    /// Takes over a reference that the caller owns.
     block_ref(block_pool& pool, block_index index) noexcept
         : m_pool(&pool)
         , m_index(index) {}
@@ -48,7 +48,7 @@ public:
     [[nodiscard]] std::span<std::byte> bytes() const noexcept {
         return {reinterpret_cast<std::byte*>(data()), static_cast<std::size_t>(block_size)};
     }
-    /// Gives the reference up: the caller releases it in the pool.
+    /// Gives the reference up: the caller must release it in the pool.
     [[nodiscard]] block_index release() noexcept { return std::exchange(m_index, no_block); }
 
 private:
@@ -56,49 +56,50 @@ private:
     block_index m_index = no_block;
 };
 
-/// The memory of all blocks, whether they are read, written or cached: one reservation of address space, made once, cut
-/// into blocks of 16 KiB aligned to 4 KiB. Allocating is a pop from a list without a lock; the system is not asked for
-/// memory per block.
+/// The memory of all blocks, whether read, written or cached: one reservation of address space, made once and divided
+/// into blocks of 16 KiB, aligned to 4 KiB. An allocation pops from a lock-free list and needs no system call.
 ///
-/// The size is a limit that can change while blocks are in use. Beyond it there is an overdraft for blocks that cannot
-/// wait, above all those that a peer has already sent: allocate_beyond(). Blocks that are released above the limit
-/// return to the system.
+/// The size is a limit that can change while blocks are in use. Blocks that cannot wait, above all those that a peer
+/// has already sent, may exceed it: see allocate_beyond(). Blocks released while the limit is exceeded return their
+/// memory to the system.
 ///
 /// Threads: any.
 class block_pool {
 public:
-    /// \param bytes the size; rounded down to whole blocks, at least one. \param huge_pages ask the kernel for them.
+    /// \param bytes the size; rounded down to whole blocks, at least one. \param huge_pages ask the kernel for huge
+    /// pages.
     /// Throws std::bad_alloc if the address space cannot be reserved.
     explicit block_pool(std::int64_t bytes, bool huge_pages = true);
     block_pool(block_pool const&) = delete;
     block_pool& operator=(block_pool const&) = delete;
     ~block_pool();
 
-    /// A block with undefined content and one reference, or an empty ref if the limit is reached.
+    /// A block with undefined content and one reference; an empty ref if the limit is reached.
     [[nodiscard]] block_ref allocate() noexcept;
-    /// The same, beyond the limit if need be, by up to \p most blocks; empty also where the reservation is used up.
+    /// The same, but exceeds the limit by up to \p most blocks if necessary. Empty also if the reservation is
+    /// exhausted.
     [[nodiscard]] block_ref allocate_beyond(std::size_t most = any) noexcept;
     static constexpr std::size_t any = std::size_t{1} << 48;
 
     void add_reference(block_index index) noexcept;
     void release(block_index index) noexcept;
 
-    /// The block in which \p address lies; it must be one of this pool's.
+    /// The block that contains \p address, which must be in this pool.
     [[nodiscard]] block_index index_of(char const* address) const noexcept;
     [[nodiscard]] char* data(block_index index) const noexcept;
     [[nodiscard]] std::uint32_t references(block_index index) const noexcept;
 
-    /// Changes the size, in bytes, within the reservation (the machine's memory). Blocks in use stay.
+    /// Changes the size, in bytes, up to the reservation (the machine's memory). Blocks in use stay.
     void set_capacity(std::int64_t bytes);
     [[nodiscard]] std::size_t capacity() const noexcept { return m_limit.load(std::memory_order_relaxed); } ///< blocks
     [[nodiscard]] std::size_t in_use() const noexcept { return m_in_use.load(std::memory_order_relaxed); }  ///< blocks
-    /// Blocks that fit the reservation: every block_index is below it.
+    /// The number of blocks that fit the reservation: every block_index is below it.
     [[nodiscard]] std::size_t reserved() const noexcept { return m_reserved; }
-    /// Makes the system back some blocks from number \p from on with memory, so that their first use costs no page
-    /// fault. Blocks may be in use meanwhile. \return where to continue, or nothing if all are backed, or the kernel
-    /// cannot do this: the rest is backed on first use then.
+    /// Has the kernel back some blocks, from number \p from on, with memory, so that their first use costs no page
+    /// fault. Blocks may be in use meanwhile. \return where to continue, or nothing if all are backed or the kernel
+    /// cannot do this; the rest is then backed on first use.
     [[nodiscard]] std::optional<std::size_t> populate(std::size_t from) const noexcept;
-    /// The memory of the first blocks, as many as the size is now, for the kernel to pin. It never returns to the
+    /// The memory of the first blocks, as many as the size is now, for the kernel to pin. It is never returned to the
     /// system afterwards: the address of a returned page gets a fresh page, while the kernel would keep using the old
     /// one.
     [[nodiscard]] std::span<std::byte> pin() noexcept;
@@ -107,21 +108,21 @@ private:
     [[nodiscard]] block_index pop() noexcept;
     [[nodiscard]] block_index pop_fresh() noexcept;
     void push(block_index index) noexcept;
-    /// Returns the memory of a block without references to the system, unless it is pinned.
+    /// Returns the memory of an unreferenced block to the system, unless it is pinned.
     void give_back(block_index index) noexcept;
     [[nodiscard]] block_ref take() noexcept;
 
     std::size_t m_reserved;
     char* m_memory = nullptr;
     lazy_array<std::atomic<std::uint32_t>> m_references;
-    lazy_array<std::atomic<std::uint32_t>> m_next; ///< of a free block: the one below it
-    /// Of the list of free blocks: a counter of changes above the first block's number, so that a pop does not take a
-    /// list for unchanged whose first block was taken and given back meanwhile.
+    lazy_array<std::atomic<std::uint32_t>> m_next; ///< of a free block: the next block in the list
+    /// Head of the list of free blocks: a change counter above the first block's number, so that a pop notices if the
+    /// first block was taken and given back meanwhile.
     std::atomic<std::uint64_t> m_head;
     std::atomic<std::uint32_t> m_untouched{0}; ///< blocks from here on were never handed out
     std::atomic<std::size_t> m_limit;
     std::atomic<std::size_t> m_in_use{0};
-    std::atomic<std::size_t> m_pinned{0}; ///< blocks below it are
+    std::atomic<std::size_t> m_pinned{0}; ///< blocks below this number are pinned
     std::atomic<int> m_giving_back{0};    ///< threads in give_back()
 };
 

@@ -9,14 +9,14 @@ namespace seedbed {
 
 /// A block of an image: the key of the cache.
 struct block_key {
-    std::uint32_t image = 0; ///< number of the image, given by the owner of the cache
+    std::uint32_t image = 0; ///< number of the image, assigned by the owner of the cache
     piece_index piece;
     std::int32_t block = 0; ///< within the piece
 
     friend bool operator==(block_key const&, block_key const&) = default;
 };
 
-/// Spreads pieces over stripes and buckets.
+/// Distributes pieces over stripes and buckets.
 [[nodiscard]] constexpr std::uint64_t hash_of_piece(std::uint32_t image, piece_index piece) noexcept {
     auto value = std::uint64_t{image} << 32 | static_cast<std::uint32_t>(piece.value());
     value ^= value >> 32;
@@ -24,14 +24,14 @@ struct block_key {
     return value ^ value >> 29;
 }
 
-/// Waits for a block: to be read (it then gets the block), or to be written. Belongs to the caller; the cache links it
-/// into a list from the call that takes it until a call that hands it back.
+/// Waits for a block to be read (and then receives it) or to be written. Belongs to the caller; the cache links it into
+/// a list from the call that takes it until the call that hands it back.
 struct block_waiter {
     block_waiter* next = nullptr;
-    block_ref block; ///< set when a read is handed back; empty if it has failed
+    block_ref block; ///< set when a read is handed back; empty if the read failed
 };
 
-/// Waiters in the order in which they came.
+/// Waiters in the order of arrival.
 struct waiter_list {
     block_waiter* first = nullptr;
     block_waiter* last = nullptr;

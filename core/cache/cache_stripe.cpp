@@ -10,7 +10,7 @@ block_entry& at(block_table const& table, block_index index) noexcept {
     return table[number_of(index)];
 }
 
-/// One list of clean blocks. \return how many are in it; -1 if it is broken.
+/// Counts the blocks of one list of clean blocks. \return -1 if the list is broken.
 std::int64_t count_list(block_table const& table, lru_list const& list, bool fresh) noexcept {
     std::int64_t count = 0;
     std::uint32_t previous = 0;

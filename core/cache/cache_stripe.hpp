@@ -1,6 +1,6 @@
 #pragma once
 
-// Private to piece_cache: included by its files only.
+// Private to piece_cache: include it in its files only.
 
 #include <array>
 #include <atomic>
@@ -17,21 +17,20 @@
 
 namespace seedbed {
 
-/// The state of a block of the pool, as the cache sees it.
+/// The state of a block of the pool, as seen by the cache.
 enum class block_state : std::uint8_t { absent, filling, dirty, flushing, clean };
 
-/// The legal transitions. Not among them: filling -> dirty (a write takes a block of its own), flushing -> dirty (a
-/// block that is written again while on its way gets a newer one behind it), and whatever would call a block clean that
-/// has not been transferred.
+/// The legal transitions. Illegal are filling -> dirty (a write takes a block of its own), flushing -> dirty (a block
+/// that is written again while in flight gets a newer one behind it), and every transition to clean without a transfer.
 [[nodiscard]] constexpr bool is_legal(block_state from, block_state to) noexcept {
     switch (from) {
     case block_state::absent:
         return to == block_state::filling || to == block_state::dirty;
-    case block_state::filling: // read; the read has failed, or a write has taken the block's place
+    case block_state::filling: // read; or the read failed, or a write has taken the block's place
         return to == block_state::clean || to == block_state::absent;
-    case block_state::dirty: // on its way; a newer write has taken its place
+    case block_state::dirty: // in flight; or a newer write has taken its place
         return to == block_state::flushing || to == block_state::absent;
-    case block_state::flushing: // written; the write has failed, or a newer one has taken its place
+    case block_state::flushing: // written; or the write failed, or a newer block has taken its place
         return to == block_state::clean || to == block_state::absent;
     case block_state::clean: // evicted, dropped, or written again
         return to == block_state::absent;
@@ -39,21 +38,21 @@ enum class block_state : std::uint8_t { absent, filling, dirty, flushing, clean 
     return false;
 }
 
-/// What is known of a block of the pool, in the place of the block's number. Guarded by its stripe's lock while it is
-/// in a stripe.
+/// The cache's data about a block of the pool, at the index of the block. Guarded by the stripe's lock while the block
+/// is in a stripe.
 struct block_entry {
     block_key key;
-    std::int32_t length = 0; ///< bytes, of a dirty one
+    std::int32_t length = 0; ///< bytes, of a dirty block
     block_state state = block_state::absent;
-    bool detached = false; ///< filling, but no longer found: it was written meanwhile
+    bool detached = false; ///< filling, but no longer found: the block was written meanwhile
     bool has_newer = false;
-    bool fresh = false;           ///< read, and no peer has had it yet
+    bool fresh = false;           ///< read, and not yet used by a peer
     block_index newer{};          ///< the dirty block behind a flushing one
-    std::uint32_t next = 0;       ///< in its bucket, plus one; 0 ends
+    std::uint32_t next = 0;       ///< next entry of the bucket, plus one; 0 ends the list
     std::uint32_t lru_prev = 0;   ///< plus one
     std::uint32_t lru_next = 0;   ///< plus one
-    std::uint64_t used_at = 0;    ///< the cache's clock when it was put into its list
-    std::uint64_t entered_at = 0; ///< how many blocks had turned clean before it
+    std::uint64_t used_at = 0;    ///< the cache's clock when the block entered its list
+    std::uint64_t entered_at = 0; ///< the number of blocks that had turned clean before it
     block_waiter* first = nullptr;
     block_waiter* last = nullptr;
 
@@ -62,7 +61,7 @@ struct block_entry {
         assert(is_legal(state, to));
         state = to;
     }
-    /// Takes up a block that was absent.
+    /// Starts to use an absent block.
     void begin(block_key const& what, block_state as) noexcept {
         assert(state == block_state::absent);
         *this = block_entry{};
@@ -89,28 +88,28 @@ struct block_entry {
         return taken;
     }
 };
-/// Of all blocks of the pool. A zeroed entry is an absent block.
+/// One entry per block of the pool. A zeroed entry is an absent block.
 using block_table = lazy_array<block_entry>;
 
-/// Clean blocks in the order of use.
+/// Clean blocks, least recently used first.
 struct lru_list {
     static constexpr std::uint64_t never = ~std::uint64_t{0};
 
     std::uint32_t oldest = 0; ///< plus one
     std::uint32_t newest = 0;
-    /// used_at of the oldest, or never: read without the lock when memory is sought.
+    /// used_at of the oldest, or never; read without the lock in the search for memory.
     std::atomic<std::uint64_t> oldest_used_at{never};
 };
 
-/// The part of the cache that has its own lock: which blocks of its pieces are in memory, and the clean ones in the
-/// order of use.
+/// A part of the cache with its own lock: the blocks of its pieces that are in memory, and the clean ones in the order
+/// of use.
 ///
 /// Threads: the lock must be held for every function; see stripe_lock.
 struct alignas(64) cache_stripe {
     mutable std::mutex mutex;
     std::vector<std::uint32_t> buckets;           ///< of entries, plus one
-    std::array<lru_list, 2> clean;                ///< those that a peer has had; fresh ones
-    std::atomic<std::uint64_t> oldest_entered{0}; ///< entered_at of the oldest fresh one, while there is one
+    std::array<lru_list, 2> clean;                ///< [0]: used by a peer, [1]: fresh
+    std::atomic<std::uint64_t> oldest_entered{0}; ///< entered_at of the oldest fresh block, if there is one
     std::uint64_t hits = 0;
     std::uint64_t misses = 0;
     mutable std::atomic<std::uint64_t> locks{0};
@@ -124,22 +123,22 @@ struct alignas(64) cache_stripe {
         }
         return no_block;
     }
-    /// Makes a block found by its key.
+    /// Makes a block findable by its key.
     void link(block_table const& table, block_index index) noexcept;
     void unlink(block_table const& table, block_index index) noexcept;
-    /// Puts a clean block last into its list. \param now the cache's clock.
+    /// Appends a clean block to its list. \param now the cache's clock.
     void lru_push(block_table const& table, block_index index, std::uint64_t now) noexcept;
     void lru_remove(block_table const& table, block_index index) noexcept;
-    /// Has at least \p count buckets from now on, a power of two. Throws std::bad_alloc, before anything has changed.
+    /// Grows the table to at least \p count buckets, a power of two. Throws std::bad_alloc before anything has changed.
     void grow(block_table const& table, std::size_t count);
 
     struct census {
-        bool good = true; ///< table, lists and states agree
+        bool good = true; ///< tables, lists and states are consistent
         std::int64_t clean = 0;
         std::int64_t dirty = 0; ///< flushing ones included
         std::int64_t filling = 0;
     };
-    /// Looks at every block. For assertions and tests.
+    /// Examines every block. For assertions and tests.
     [[nodiscard]] census take_census(block_table const& table, block_pool const& pool) const noexcept;
 
 private:
@@ -149,8 +148,8 @@ private:
     }
 };
 
-/// Holds a stripe's lock, and counts the times that it had to wait for it. In development builds it checks the stripe
-/// first, a large one every so often.
+/// Holds a stripe's lock, and counts the times it had to wait for it. In development builds it checks the stripe's
+/// consistency first; that of a large stripe only now and then.
 class stripe_lock {
 public:
     stripe_lock(cache_stripe const& which, [[maybe_unused]] block_table const& table,
@@ -162,7 +161,7 @@ public:
         }
         [[maybe_unused]] auto const count = which.locks.fetch_add(1, std::memory_order_relaxed);
 #ifndef NDEBUG
-        constexpr std::size_t small = 128; // buckets: looked at each time
+        constexpr std::size_t small = 128; // buckets: checked each time
         assert(count % (which.buckets.size() / small + 1) != 0 || which.take_census(table, pool).good);
 #endif
     }

@@ -6,26 +6,26 @@
 
 namespace seedbed {
 
-/// Measures how fast waiting bytes are written, and so how many may wait: a stop has to write all of them in a few
-/// seconds.
+/// Measures how fast waiting bytes are written, and derives how many may wait: a stop has to write all of them within a
+/// few seconds.
 ///
-/// Only the time counts in which bytes wait, so that a slow network does not look like a slow disk.
+/// Only time during which bytes wait is counted, so that a slow network does not look like a slow disk.
 ///
 /// Threads: confined to one, the network thread.
 class drain_meter {
 public:
     using clock = std::chrono::steady_clock;
 
-    /// This much may always wait, in bytes: a disk of 10 MB/s writes it in 3 seconds, and it arrives over 10 GbE in a
-    /// fortieth of a second.
+    /// Bytes that may always wait: a disk of 10 MB/s writes them in 3 seconds, and they arrive over 10 GbE in 1/40
+    /// second.
     static constexpr std::int64_t floor = std::int64_t{32} << 20;
-    /// Waiting bytes may take this long to be written.
+    /// The longest time that writing the waiting bytes may take.
     static constexpr std::chrono::milliseconds longest{2000};
 
-    /// Bytes wait from now on; before, there were none.
+    /// Bytes wait from now on; none did before.
     void begin(clock::time_point now) noexcept { m_since = now; }
 
-    /// \p bytes that waited have been written since begin() or the last call.
+    /// \p bytes have been written since begin() or the last call.
     void drained(clock::time_point now, std::int64_t bytes) noexcept {
         m_busy += now - m_since;
         m_since = now;
@@ -39,9 +39,9 @@ public:
         m_busy = {};
     }
 
-    /// Bytes a second; 0 until enough has been written to know.
+    /// Bytes per second; 0 until enough has been written to know.
     [[nodiscard]] double rate() const noexcept { return m_rate; }
-    /// Bytes that may wait.
+    /// The number of bytes that may wait.
     [[nodiscard]] std::int64_t limit() const noexcept {
         return std::max(floor, static_cast<std::int64_t>(m_rate * std::chrono::duration<double>(longest).count()));
     }

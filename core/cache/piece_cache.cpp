@@ -52,7 +52,7 @@ block_ref piece_cache::share(block_index index) noexcept {
 piece_cache::lookup piece_cache::read(block_key const& key, std::int32_t begin, std::int32_t end, block_waiter* waiter,
                                       block_ref& found, fill& wanted, bool uses, memory_share most) {
     wanted.blocks.clear();
-    wanted.blocks.reserve(static_cast<std::size_t>(end - begin)); // from here on nothing can fail
+    wanted.blocks.reserve(static_cast<std::size_t>(end - begin)); // nothing can fail after this
     auto& in = stripe_of(key.image, key.piece);
     stripe_lock const lock(in, m_table, m_pool);
     if (auto const index = in.find(m_table, key); index != no_block) {
@@ -85,7 +85,7 @@ piece_cache::lookup piece_cache::read(block_key const& key, std::int32_t begin, 
 
 piece_cache::lookup piece_cache::begin_fill_locked(cache_stripe& in, block_key const& key, std::int32_t begin,
                                                    std::int32_t end, block_ref block, fill& wanted) {
-    // Neighbours only from memory that is free or clean; backwards first, so that the blocks come in order.
+    // Neighbours take only free or clean memory; backwards first, so that the blocks come in order.
     auto first = key.block;
     while (first > begin && in.find(m_table, {key.image, key.piece, first - 1}) == no_block) {
         --first;
@@ -93,7 +93,7 @@ piece_cache::lookup piece_cache::begin_fill_locked(cache_stripe& in, block_key c
     for (auto before = first; before < key.block; ++before) {
         auto memory = allocate(&in);
         if (!memory) {
-            wanted.blocks.clear(); // a gap is no use
+            wanted.blocks.clear(); // a gap is useless
             first = key.block;
             break;
         }
@@ -179,7 +179,7 @@ void piece_cache::remove_locked(cache_stripe& in, block_index index) noexcept {
     m_pool.release(index);
 }
 
-/// The device is at work on the old content: the new one waits behind it.
+/// The device is still writing the old content; the new content waits behind it.
 void piece_cache::write_behind_locked(block_key const& key, block_entry& flushing, block_index index,
                                       std::int32_t length, block_waiter* waiter) noexcept {
     auto& behind = at(index);
@@ -197,7 +197,7 @@ void piece_cache::write_behind_locked(block_key const& key, block_entry& flushin
 }
 
 bool piece_cache::write(block_key const& key, block_ref block, std::int32_t length, block_waiter* waiter) {
-    auto const index = block.release(); // the reference is the cache's now
+    auto const index = block.release(); // the cache owns the reference now
     auto& in = stripe_of(key.image, key.piece);
     stripe_lock const lock(in, m_table, m_pool);
     auto const known = in.find(m_table, key);
@@ -208,7 +208,7 @@ bool piece_cache::write(block_key const& key, block_ref block, std::int32_t leng
             write_behind_locked(key, old, index, length, waiter);
             return false;
         case block_state::dirty: {
-            // Its content is no longer wanted; its waiters are served by the block that takes its place.
+            // Its content is obsolete; its waiters are served by the block that replaces it.
             auto const waiters = old.take_waiters();
             remove_locked(in, known);
             insert_locked(in, key, index, length);
@@ -239,7 +239,7 @@ std::int32_t piece_cache::begin_flush(std::uint32_t image, piece_index piece, st
         if (index == no_block || at(index).state != block_state::dirty) {
             return block;
         }
-        taken.push_back({block, at(index).length, share(index)}); // first: it may throw
+        taken.push_back({block, at(index).length, share(index)}); // first, because it may throw
         at(index).become(block_state::flushing);
     }
     return end;
@@ -258,7 +258,7 @@ waiter_list piece_cache::end_flush(std::uint32_t image, piece_index piece, std::
             auto const newer = flushed.newer;
             remove_locked(in, index);
             in.link(m_table, newer);
-            dirty_again.push_back(item.block); // counted as dirty all along
+            dirty_again.push_back(item.block); // has been counted as dirty all along
             continue;
         }
         m_dirty.fetch_sub(1, std::memory_order_relaxed);
@@ -308,7 +308,7 @@ bool piece_cache::invariant_holds() const {
         sum.dirty += found.dirty;
         sum.filling += found.filling;
     }
-    // Blocks that were written while they were being read are counted as filling, but are in no stripe.
+    // Blocks that were written while being read count as filling, but are in no stripe.
     return sum.good && sum.clean == m_clean.load(std::memory_order_relaxed) &&
            sum.dirty == m_dirty.load(std::memory_order_relaxed) &&
            sum.filling <= m_filling.load(std::memory_order_relaxed);

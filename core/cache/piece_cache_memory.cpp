@@ -1,4 +1,4 @@
-// piece_cache: memory for blocks, and which clean blocks go for it.
+// piece_cache: memory for blocks, and which clean blocks to evict for it.
 
 #include <array>
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace seedbed {
 
 namespace {
 
-/// How many blocks in use elsewhere are passed over to find one whose eviction frees memory.
+/// How many blocks in use elsewhere are skipped in the search for one whose eviction frees memory.
 constexpr int max_passed_over = 16;
 constexpr int max_stripes_tried = 16;
 
@@ -35,7 +35,7 @@ bool piece_cache::evict_one_locked(cache_stripe& in, bool fresh, reason why) noe
     for (int passed = 0; list.oldest != 0 && passed < max_passed_over; ++passed) {
         auto const index = block_index{list.oldest - 1};
         if (why == reason::memory && m_pool.references(index) > 1) {
-            in.lru_remove(m_table, index); // being sent: it would stay in memory all the same
+            in.lru_remove(m_table, index); // being sent: eviction would not free its memory
             in.lru_push(m_table, index, m_clock.fetch_add(1, std::memory_order_relaxed));
             continue;
         }
@@ -49,7 +49,7 @@ bool piece_cache::evict_from(cache_stripe& victim, cache_stripe const* held, boo
     if (&victim == held) {
         return evict_one_locked(victim, fresh, why);
     }
-    // Never waits with a lock held: two threads could wait for each other.
+    // Never wait while holding a lock: two threads could wait for each other.
     std::unique_lock const lock(victim.mutex, std::try_to_lock);
     return lock.owns_lock() && evict_one_locked(victim, fresh, why);
 }
@@ -78,8 +78,8 @@ bool piece_cache::evict_one(cache_stripe* held, reason why) noexcept {
     return evict_any(held, why);
 }
 
-/// Another thread has the lock of the best one, or all that is old there is in use: any other will do. If most of the
-/// cache is in use, looking for the rest of it costs more than it gives.
+/// Called when another thread has the lock of the best stripe, or all old blocks there are in use: any other will do.
+/// The search is short, because it costs more than it gains if most of the cache is in use.
 bool piece_cache::evict_any(cache_stripe const* held, reason why) noexcept {
     auto const start = m_clock.load(std::memory_order_relaxed);
     int left = max_stripes_tried;

@@ -46,7 +46,7 @@ std::int32_t next_clear(std::vector<std::uint64_t> const& bits, std::int32_t blo
     return end;
 }
 
-/// For the runs of so many blocks: once they have been taken out of the maps, appending must not fail.
+/// Reserves room for the runs of that many blocks: appending must not fail once they are out of the maps.
 void make_room(std::vector<block_run>& leaving, std::int32_t blocks) {
     auto const needed = leaving.size() + static_cast<std::size_t>(blocks);
     if (leaving.capacity() < needed) {

@@ -2,7 +2,7 @@
 
 namespace seedbed {
 
-/// Bytes of a block: what a BitTorrent client asks for at a time. The last one of a piece may be shorter.
+/// Bytes in a block, the unit of a BitTorrent request. The last block of a piece may be shorter.
 inline constexpr int block_size = 16 * 1024;
 
 } // namespace seedbed

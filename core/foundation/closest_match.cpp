@@ -9,11 +9,11 @@ namespace seedbed {
 
 namespace {
 
-/// Longer words are not compared: the time that it takes grows with their length.
+/// Longer words are not compared: the cost grows with the length.
 constexpr std::size_t longest_word = 32;
 constexpr std::size_t most_edits = 2;
 
-/// How many characters must be added, removed or replaced to turn \p a into \p b (Levenshtein distance).
+/// The number of characters to add, remove or replace to turn \p a into \p b (Levenshtein distance).
 std::size_t edits(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);
     std::iota(row.begin(), row.end(), std::size_t{0});

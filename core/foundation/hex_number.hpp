@@ -8,16 +8,16 @@
 namespace seedbed {
 
 /// The value of \p text, which must consist of hex digits only (either case, any number, leading zeros allowed).
-/// Nothing where it is empty, holds another character or does not fit 63 bits.
+/// Nothing if it is empty, has another character or does not fit 63 bits.
 [[nodiscard]] std::optional<std::int64_t> parse_hex_number(std::string_view text) noexcept;
 
 /// Whether \p text is not empty and consists of hex digits only.
 [[nodiscard]] bool is_hex(std::string_view text) noexcept;
 
-/// A device offset as partclone writes it, and names files by: 32 lowercase hex digits.
+/// A device offset as partclone writes it and uses it in file names: 32 lowercase hex digits.
 [[nodiscard]] std::string to_hex_offset(std::int64_t offset);
 
-/// Two lowercase hex digits a byte.
+/// Two lowercase hex digits per byte.
 [[nodiscard]] std::string to_hex(std::string_view bytes);
 
 } // namespace seedbed

@@ -11,8 +11,8 @@
 
 namespace seedbed {
 
-/// The name of a torrent in the protocol: the SHA-1 of its info dictionary, or the first 20 bytes of the SHA-256 (BEP
-/// 52, of a v2 torrent). 20 zero bytes, which no torrent has, by default.
+/// The identifier of a torrent in the protocol: the SHA-1 of its info dictionary, or, of a v2 torrent, the first 20
+/// bytes of the SHA-256 (BEP 52). By default 20 zero bytes, which no torrent has.
 class info_hash {
 public:
     static constexpr std::size_t size = 20; ///< bytes
@@ -20,17 +20,17 @@ public:
     constexpr info_hash() noexcept = default;
     explicit info_hash(std::span<char const, size> bytes) noexcept;
 
-    /// From 40 hex digits of either case; nothing from any other text.
+    /// Parses 40 hex digits of either case; nothing from any other text.
     [[nodiscard]] static std::optional<info_hash> from_hex(std::string_view text) noexcept;
-    /// From 20 bytes, as trackers and peers send them; nothing from any other number.
+    /// Takes 20 bytes, as trackers and peers send them; nothing from any other length.
     [[nodiscard]] static std::optional<info_hash> from_bytes(std::string_view bytes) noexcept;
 
-    /// Lasts as long as this object.
+    /// Valid for the lifetime of this object.
     [[nodiscard]] std::string_view bytes() const noexcept;
     /// 40 lowercase hex digits.
     [[nodiscard]] std::string to_hex() const;
 
-    /// In the order of the bytes, which is that of the digits, too.
+    /// Orders by the bytes, which is also the order of the hex digits.
     friend constexpr auto operator<=>(info_hash const&, info_hash const&) noexcept = default;
 
 private:

@@ -8,16 +8,16 @@
 
 namespace seedbed {
 
-/// An array of fixed size whose elements begin as zero bytes and take memory only once they are touched: for tables
-/// that are as large as they may ever have to be.
+/// An array of fixed size whose elements start as zero bytes and take up memory only once touched: for tables that are
+/// allocated at their maximum size.
 ///
-/// T must be usable with all bytes zero and need no destructor. Threads: as a plain array.
+/// T must be valid with all bytes zero and need no destructor. Threads: as a plain array.
 template <class T>
 class lazy_array {
     static_assert(std::is_trivially_destructible_v<T>);
 
 public:
-    /// Throws std::bad_alloc where the address space cannot be reserved.
+    /// Throws std::bad_alloc if the address space cannot be reserved.
     explicit lazy_array(std::size_t size)
         : m_size(size) {
         void* const memory =

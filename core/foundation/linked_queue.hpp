@@ -4,7 +4,7 @@
 
 namespace seedbed {
 
-/// First in, first out; linked through the member `next` of what is in it, so that nothing is allocated.
+/// A first-in, first-out queue, linked through the `next` member of its elements, so that it allocates nothing.
 ///
 /// Threads: confined by the caller.
 template <class T>
@@ -16,8 +16,8 @@ public:
         (empty() ? m_first : m_last->next) = &added;
         m_last = &added;
     }
-    [[nodiscard]] T& front() const noexcept { return *m_first; }                       ///< not while it is empty
-    [[nodiscard]] T& pop() noexcept { return *std::exchange(m_first, m_first->next); } ///< likewise
+    [[nodiscard]] T& front() const noexcept { return *m_first; }                       ///< must not be empty
+    [[nodiscard]] T& pop() noexcept { return *std::exchange(m_first, m_first->next); } ///< must not be empty
 
 private:
     T* m_first = nullptr;

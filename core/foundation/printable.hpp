@@ -5,8 +5,8 @@
 
 namespace seedbed {
 
-/// \p text with a "?" for each byte that is no printable ASCII: what others tell of themselves must drive neither a
-/// terminal nor a log, and then takes one column a byte.
+/// \p text with "?" in place of each byte that is not printable ASCII: text from outside must not control a terminal or
+/// corrupt a log. The result takes one column per byte.
 [[nodiscard]] std::string printable(std::string_view text);
 
 } // namespace seedbed

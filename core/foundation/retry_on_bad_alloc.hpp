@@ -6,8 +6,8 @@
 
 namespace seedbed {
 
-/// Calls \p call, again every millisecond until there is memory for it: for work that must not be lost, on a thread
-/// that cannot report a failure. If \p call throws std::bad_alloc, it must have done nothing.
+/// Calls \p call, and again every millisecond for as long as it throws std::bad_alloc: for work that must not be lost,
+/// on a thread that cannot report a failure. \p call must have no effect if it throws std::bad_alloc.
 template <class Call>
 void retry_on_bad_alloc(Call const& call) {
     for (;;) {

@@ -15,8 +15,8 @@ namespace seedbed {
 
 namespace {
 
-/// A new file in the folder of the target, so that it can be renamed to it; removed at the end of the scope unless it
-/// was renamed.
+/// A new file in the target's folder, so that it can be renamed to the target; removed at the end of the scope unless
+/// it was renamed.
 class temporary_file {
 public:
     temporary_file(std::filesystem::path const& target, mode_t mode) {
@@ -43,8 +43,8 @@ private:
     unique_fd m_fd;
 };
 
-/// Renames and never replaces: errno EEXIST. If the file system cannot do that in one step (NFS, for example), a second
-/// link does the same.
+/// Renames without replacing: fails with EEXIST if \p to exists. A file system that cannot do that in one step (NFS,
+/// for example) gets a second link instead.
 bool rename_to_new(char const* from, char const* to) {
     if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
         return true;
@@ -59,7 +59,7 @@ std::filesystem::path folder_of(std::filesystem::path const& path) {
     return path.has_parent_path() ? path.parent_path() : ".";
 }
 
-/// Whether a new file may have this name.
+/// Whether a new file may be saved under this name.
 result<void> check_name(std::filesystem::path const& path, bool replace) {
     if (!path.has_filename()) {
         return tl::unexpected(error{"'" + path.string() + "' is not the name of a file"});
@@ -87,7 +87,7 @@ bool write_all(int fd, std::string_view bytes) {
             return false;
         }
         if (written == 0) {
-            errno = EIO; // no progress, and no reason given
+            errno = EIO; // no progress and no reason
             return false;
         }
         bytes.remove_prefix(written > 0 ? static_cast<std::size_t>(written) : 0);

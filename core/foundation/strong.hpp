@@ -7,11 +7,10 @@
 
 namespace seedbed {
 
-// Integers of one meaning each. They cost what the integer costs; a mix that makes no sense does not compile, and an
-// integer becomes one of them, or one of them an integer, only where the code says so. Overflow is the caller's to
-// exclude, as with the integers themselves.
+// Integer types with one meaning each. They cost no more than plain integers; a senseless mix does not compile, and
+// conversion to or from an integer is always explicit. The caller excludes overflow, as with plain integers.
 
-/// A number in a row, from 0. Two of the same row are a plain number apart.
+/// A position in a sequence, from 0. The distance between two positions of the same sequence is a plain integer.
 template <class Row>
 class strong_index {
 public:
@@ -41,7 +40,7 @@ private:
     std::int32_t m_value = 0;
 };
 
-/// How many bytes.
+/// A number of bytes.
 class byte_count {
 public:
     constexpr byte_count() noexcept = default;
@@ -83,7 +82,8 @@ private:
     std::int64_t m_value = 0;
 };
 
-/// A place, in bytes from the start of what it is in. Two places in the same are a byte_count apart.
+/// A position, in bytes from the start of \p Place. The distance between two positions in the same place is a
+/// byte_count.
 template <class Place>
 class strong_offset {
 public:
@@ -112,7 +112,7 @@ public:
     [[nodiscard]] friend constexpr byte_count operator-(strong_offset a, strong_offset b) noexcept {
         return byte_count{a.m_value - b.m_value};
     }
-    /// How far it lies behind the last multiple of \p unit.
+    /// The distance from the last multiple of \p unit.
     [[nodiscard]] friend constexpr byte_count operator%(strong_offset at, byte_count unit) noexcept {
         return byte_count{at.m_value} % unit;
     }
@@ -125,9 +125,9 @@ private:
 using piece_index = strong_index<struct piece_row>;
 /// A block of a piece.
 using block_in_piece = strong_index<struct block_row>;
-/// A place on a device.
+/// A position on a device.
 using device_offset = strong_offset<struct device_place>;
-/// A place in a torrent's stream of bytes: its files, or extents, joined in order.
+/// A position in a torrent's byte stream: its files, or extents, joined in order.
 using torrent_offset = strong_offset<struct torrent_place>;
 
 } // namespace seedbed

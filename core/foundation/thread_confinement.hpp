@@ -6,8 +6,8 @@
 
 namespace seedbed {
 
-/// Asserts, in development builds, that an object is used on one thread only: the first one that calls check(). Costs
-/// nothing where assertions are off.
+/// Asserts, in development builds, that an object is used on one thread only: the thread that calls check() first.
+/// Costs nothing if assertions are disabled.
 class thread_confinement {
 public:
     thread_confinement() noexcept {} // NOLINT(modernize-use-equals-default): const objects of an empty class need it
@@ -15,7 +15,7 @@ public:
     void check() const noexcept { assert(on_owner() && "an object confined to one thread is used on another"); }
 
 #ifndef NDEBUG
-    /// Whether this is the thread of the first call, which this one may be.
+    /// Whether this is the thread of the first call; the current call may be that one.
     [[nodiscard]] bool on_owner() const noexcept {
         std::thread::id owner;
         auto const self = std::this_thread::get_id();

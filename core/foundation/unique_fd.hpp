@@ -27,11 +27,11 @@ public:
     [[nodiscard]] int get() const noexcept { return m_fd; }
     [[nodiscard]] explicit operator bool() const noexcept { return m_fd >= 0; }
 
-    /// Closes what is owned and takes \p fd. close(2)'s result is not an error of the data: everything that must be
-    /// on the disk is flushed before, with that result used.
+    /// Closes the owned descriptor and takes \p fd. The result of close(2) is ignored because it says nothing about the
+    /// data: data that must be on the disk is flushed before, and the result of that is checked.
     void reset(int fd = -1) noexcept;
 
-    /// Gives the descriptor up without closing it.
+    /// Releases the descriptor without closing it.
     [[nodiscard]] int release() noexcept { return std::exchange(m_fd, -1); }
 
 private:

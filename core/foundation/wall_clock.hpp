@@ -4,7 +4,7 @@
 
 namespace seedbed {
 
-/// The time of day. In the program, std::chrono::system_clock::now() is not: see daemon/swarm/network_clock.cpp.
+/// The time of day. std::chrono::system_clock::now() is not, in this program: see daemon/swarm/network_clock.cpp.
 /// Threads: any.
 [[nodiscard]] std::chrono::system_clock::time_point wall_clock_now() noexcept;
 

@@ -59,7 +59,7 @@ void worker_pool::lend_thread() {
         std::scoped_lock const lock(m_mutex);
         ++m_lent;
         adjust_threads_locked();
-        finished.splice(finished.end(), m_finished); // those that were lent before
+        finished.splice(finished.end(), m_finished); // those lent earlier
     }
     for (auto& thread : finished) {
         thread.join();
@@ -116,7 +116,7 @@ void worker_pool::run(std::list<std::thread>::iterator self) {
         ++m_running;
         lock.unlock();
         work();
-        work = nullptr; // the job's resources are released before it counts as ended
+        work = nullptr; // release the job's resources before it counts as ended
         lock.lock();
         --m_running;
         ++m_completed;
@@ -124,7 +124,7 @@ void worker_pool::run(std::list<std::thread>::iterator self) {
     }
     --m_live;
     m_finished.splice(m_finished.end(), m_threads, self);
-    // A notification meant for this thread must not be lost with it.
+    // This thread may have consumed a notification; pass it on.
     m_work.notify_one();
     m_ended.notify_all();
 }

@@ -13,45 +13,46 @@
 
 namespace seedbed {
 
-/// Threads that take jobs from one queue, first in first out.
+/// Threads that take jobs from one queue, first in, first out.
 ///
-/// Every job that was submitted runs exactly once, also when the number of threads changes or the pool is destroyed:
-/// the destructor returns after the last job. Jobs start in the order of submission; with more than one thread they may
-/// end in another. A job must not throw, and must not wait for a later job of the same pool.
+/// Every submitted job runs exactly once, even if the number of threads changes or the pool is destroyed: the
+/// destructor returns after the last job. Jobs start in the order of submission; with more than one thread they may end
+/// in a different order. A job must not throw, and must not wait for a later job of the same pool.
 ///
-/// Where the system refuses threads (a limit on tasks), the pool works with those it has: fewer are slower, not wrong.
+/// If the system refuses to create threads (a task limit), the pool runs with fewer.
 ///
-/// Threads: every member may be called from any thread; the destructor from none of its own.
+/// Threads: every member may be called from any thread; the destructor not from a thread of the pool.
 class worker_pool {
 public:
     using job = std::function<void()>;
 
-    /// \param name of the threads, as ps and perf show them; at most 15 bytes are used.
+    /// \param name of the threads, as shown by ps and perf; only the first 15 bytes are used.
     /// \param threads at least 1.
-    /// Throws std::system_error or std::bad_alloc where the system does not give a single one.
+    /// Throws std::system_error or std::bad_alloc if not a single thread can be created.
     worker_pool(std::string name, int threads);
     worker_pool(worker_pool const&) = delete;
     worker_pool& operator=(worker_pool const&) = delete;
     ~worker_pool();
 
-    /// Appends a job. Never waits for one to run. Throws std::bad_alloc where there is no memory for it: nothing was
-    /// appended then.
+    /// Appends a job and returns without waiting for it. Throws std::bad_alloc, without appending the job, if there is
+    /// no memory.
     void submit(job work);
 
-    /// Changes the number of threads. Returns at once: threads that are too many end after their present job.
+    /// Changes the number of threads. Returns at once: surplus threads end after their current job.
     void set_threads(int threads);
-    /// As asked for last.
+    /// The number last set, whether or not the system allowed that many.
     [[nodiscard]] int threads() const;
 
-    /// A job is about to wait for long: until return_thread() there is one thread more, if the system gives it.
+    /// To be called by a job before a long wait: adds a thread, if the system allows it, until return_thread().
     void lend_thread();
     void return_thread();
 
-    /// What a watchdog needs to tell a slow pool from one that hangs.
+    /// Lets a watchdog distinguish a slow pool from a hung one.
     struct progress {
         std::uint64_t completed = 0; ///< jobs that have ended since the start
         std::size_t pending = 0;     ///< jobs waiting or running
-        /// Since when nothing has ended although something was pending; now, where nothing is pending.
+        /// The start of the current period in which jobs were pending but none ended; the current time if nothing is
+        /// pending.
         std::chrono::steady_clock::time_point stalled_since{};
     };
     [[nodiscard]] progress current_progress() const;
@@ -67,9 +68,9 @@ private:
     std::condition_variable m_ended; ///< a thread has left run()
     std::deque<job> m_jobs;
     std::list<std::thread> m_threads;  ///< threads that run
-    std::list<std::thread> m_finished; ///< threads that have left run() and want joining
+    std::list<std::thread> m_finished; ///< threads that have left run() and must be joined
     int m_wanted = 0;
-    int m_lent = 0; ///< threads beyond these
+    int m_lent = 0; ///< additional threads: calls of lend_thread() without a return_thread() yet
     int m_live = 0;
     std::size_t m_running = 0;
     std::uint64_t m_completed = 0;
