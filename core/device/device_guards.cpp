@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Undoes the kernel's octal escapes of blank, tab, newline and backslash ("\040").
+/// Decodes the kernel's octal escapes of blank, tab, newline and backslash ("\040").
 std::string unescape(std::string_view text) {
     auto const octal = [](char c) { return c >= '0' && c <= '7'; };
     std::string plain;
@@ -29,7 +29,7 @@ std::string unescape(std::string_view text) {
 }
 
 /// One line of mountinfo: "36 35 8:1 / /mnt rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue", proc(5): any
-/// number of optional fields, then a dash, type, source, and the options of the file system, of which the first is ro
+/// number of optional fields, then a dash, type, source, and the options of the file system, the first of which is ro
 /// or rw.
 struct mount_line {
     dev_t device = 0;
@@ -62,8 +62,8 @@ std::optional<mount_line> parse_mount(std::string const& line) {
     return mount_line{*device, unescape(mount_point), unescape(source), options != "ro" && !options.starts_with("ro,")};
 }
 
-/// Whether a member of a mounted btrfs, which names only one of its devices as the source of a mount, shares bytes with
-/// \p stack.
+/// Finds a mounted btrfs of which any member shares bytes with \p stack. A mount names only one of its devices as the
+/// source.
 std::optional<mounted_file_system> find_btrfs_member(device_stack const& stack, system_paths const& paths) {
     for (auto const& file_system : subfolders(paths.sysfs / "fs" / "btrfs")) {
         for (auto const& member : subfolders(file_system / "devices")) {
@@ -76,7 +76,7 @@ std::optional<mounted_file_system> find_btrfs_member(device_stack const& stack, 
     return std::nullopt;
 }
 
-/// The serial number in SCSI's vital product data page 0x80: four bytes of header, of which the last two are the
+/// The serial number in SCSI's vital product data page 0x80. The header has four bytes, of which the last two are the
 /// length.
 std::string serial_of_vpd_page(std::string_view page) {
     if (page.size() < 4 || page[1] != '\x80') {
@@ -121,8 +121,8 @@ std::optional<mounted_file_system> find_mounted(device_stack const& stack, syste
         }
         auto device = mount->device;
         auto shared = overlap(stack, stack_of(device, paths));
-        // btrfs and others have a device number of their own, so check the source, too; only below /dev, because stat()
-        // of anything else can hang on a dead server.
+        // btrfs and others have a device number of their own, so check the source as well; only below /dev, because
+        // stat() of anything else can hang on a dead server.
         struct ::stat st = {};
         if (!shared && mount->source.starts_with("/dev/") && ::stat(mount->source.c_str(), &st) == 0 &&
             S_ISBLK(st.st_mode)) {
@@ -139,7 +139,7 @@ std::optional<mounted_file_system> find_mounted(device_stack const& stack, syste
 std::optional<std::string> find_swap(device_stack const& stack, system_paths const& paths) {
     std::ifstream in(paths.swaps);
     std::string line;
-    std::getline(in, line); // the heading
+    std::getline(in, line); // the header line
     while (std::getline(in, line)) {
         auto path = unescape(line.substr(0, line.find_first_of(" \t")));
         struct ::stat st = {};
@@ -183,7 +183,7 @@ std::vector<std::string> device_serials(dev_t device, system_paths const& paths)
         add(serial_of_vpd_page(read_text(disk / "device" / "vpd_pg80"))); // SCSI, SATA, SAS
     }
 
-    // udev's properties, from which the names in /dev/disk/by-id are made, too.
+    // udev's properties, from which udev also makes the names in /dev/disk/by-id.
     std::ifstream in(paths.udev_data / ("b" + number_pair(device)));
     for (std::string line; std::getline(in, line);) {
         for (std::string_view const key : {"E:ID_SERIAL_SHORT=", "E:ID_SERIAL=", "E:ID_SCSI_SERIAL="}) {

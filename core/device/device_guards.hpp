@@ -13,18 +13,18 @@
 namespace seedbed {
 
 /// The block devices whose bytes are also bytes of \p device: itself, the partitions of a disk, the disk of a
-/// partition. Devices stacked on it (dm, md) are not among them: they hold it, which O_EXCL tells.
+/// partition. Devices stacked on it (dm, md) are not included: they hold it, which O_EXCL detects.
 [[nodiscard]] std::vector<dev_t> devices_sharing_bytes(dev_t device, system_paths const& paths = {});
 
 /// A file system that is mounted from a device.
 struct mounted_file_system {
-    std::string mount_point; ///< "btrfs UUID" if only that a member of it is mounted is known
+    std::string mount_point; ///< "btrfs UUID" if it is only known that a member of it is mounted
     dev_t device = 0;
-    bool writable = false; ///< of the file system itself: a mount that is read-only can show a writable one
+    bool writable = false; ///< of the file system itself: a read-only mount may be of a writable one
 };
 
-/// Finds a mounted file system that shares bytes with \p stack, at whatever height; a writable one before others. Sees
-/// the caller's mount namespace only.
+/// Finds a mounted file system that shares bytes with \p stack at any level; prefers a writable one. Sees only the
+/// caller's mount namespace.
 [[nodiscard]] std::optional<mounted_file_system> find_mounted(device_stack const& stack,
                                                               system_paths const& paths = {});
 
@@ -32,12 +32,12 @@ struct mounted_file_system {
 /// \return its path.
 [[nodiscard]] std::optional<std::string> find_swap(device_stack const& stack, system_paths const& paths = {});
 
-/// The names of the devices that are built on any of \p devices, from sysfs ("dm-0", "md127"): for a message.
+/// The names of the devices that are built on any of \p devices, from sysfs ("dm-0", "md127"), for a message.
 [[nodiscard]] std::vector<std::string> find_holders(std::vector<dev_t> const& devices, system_paths const& paths = {});
 
-/// The serial numbers that the kernel and udev know of the disk that \p device is or is a part of, without blanks at
-/// the ends. Empty where nothing is known, as of loop devices. The same disk can have several, in the spellings of its
-/// sources.
+/// The serial numbers that the kernel and udev report for the disk that \p device is or is part of, without leading and
+/// trailing blanks. Empty if none is known, as for loop devices. One disk may have several, as its sources spell it
+/// differently.
 [[nodiscard]] std::vector<std::string> device_serials(dev_t device, system_paths const& paths = {});
 
 } // namespace seedbed

@@ -33,8 +33,8 @@ std::int64_t nanoseconds(struct statx_timestamp const& time) {
     return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
-/// From the file `stat` of a device (Documentation/block/stat.rst): its 7th number is sectors written, its 14th sectors
-/// discarded.
+/// Reads the file `stat` of a device (Documentation/block/stat.rst): its 7th number is sectors written, its 14th
+/// sectors discarded.
 std::int64_t count_sectors_written(fs::path const& folder, fs::path const& disk) {
     if (read_line(disk / "queue" / "iostats") != "1") {
         return -1;

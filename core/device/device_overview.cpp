@@ -18,21 +18,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Its name below /dev: sysfs has "!" for "/".
+/// The device's name below /dev: sysfs uses "!" for "/".
 std::string device_name(fs::path const& folder) {
     auto name = folder.filename().string();
     std::ranges::replace(name, '!', '/');
     return name;
 }
 
-/// The first that is not empty.
+/// The first text that is not empty.
 template <std::size_t N>
 std::string first_of(std::array<std::string, N> const& texts) {
     auto const found = std::ranges::find_if(texts, [](auto const& text) { return !text.empty(); });
     return found == texts.end() ? "" : *found;
 }
 
-/// A property that udev keeps about a device as "E:KEY=value".
+/// A property that udev stores for a device as "E:KEY=value".
 std::string udev_property(dev_t device, std::string_view key, system_paths const& paths) {
     auto const prefix = "E:" + std::string(key) + "=";
     std::ifstream in(paths.udev_data / ("b" + number_pair(device)));
@@ -44,7 +44,7 @@ std::string udev_property(dev_t device, std::string_view key, system_paths const
     return {};
 }
 
-/// A SATA disk has "ATA" for a vendor.
+/// A SATA disk has "ATA" as its vendor.
 std::string model_of(fs::path const& disk, dev_t device, system_paths const& paths) {
     auto model = first_of(std::array{trimmed(read_text(disk / "device" / "model")),
                                      trimmed(read_text(disk / "device" / "name")), // MMC
@@ -71,7 +71,8 @@ std::string by_id_link(dev_t device, fs::path const& folder) {
     return found.empty() ? "" : found.front().second;
 }
 
-/// Of anything that shares bytes with the device or file, its own partitions apart: they have lines of their own.
+/// The mount point of anything that shares bytes with the device or file, except its own partitions, which have their
+/// own entries.
 std::string mount_point_of(device_stack const& stack, std::vector<partition_overview> const& partitions,
                            system_paths const& paths) {
     auto const mounted = find_mounted(stack, paths);

@@ -17,32 +17,32 @@ struct partition_overview {
     std::string path;      ///< "/dev/sda1"
     std::int64_t size = 0; ///< bytes
     disk_content content;
-    std::string mount_point; ///< empty where it is not mounted
+    std::string mount_point; ///< empty if it is not mounted
 };
 
-/// What a person wants to see of a device before it is overwritten, and what tells afterwards which one it was. Texts
-/// are as the disk, the kernel and udev have them, empty where they are not known; a label can hold any byte.
+/// What a person should see of a device before it is overwritten, and what identifies it afterwards. Texts are as
+/// reported by the disk, the kernel and udev, and empty if unknown; a label can contain any byte.
 struct device_overview {
-    std::string path;        ///< as it was given
+    std::string path;        ///< as given
     std::string kernel_name; ///< "sda1"; empty for a regular file
     bool block_device = false;
     std::int64_t size = 0; ///< bytes
 
-    std::string by_id; ///< its name in /dev/disk/by-id that tells most: with model and serial number
-    std::string disk;  ///< "sda", where the device is a partition
+    std::string by_id; ///< its most readable name in /dev/disk/by-id: with model and serial number
+    std::string disk;  ///< "sda", if the device is a partition
     std::string model; ///< this and the next two: of the disk
     std::string serial;
     std::string wwn;
     std::string backing_file; ///< of a loop device
 
     disk_content content;
-    std::string mount_point;                    ///< of it, or of what shares its bytes, partitions apart; or empty
-    std::vector<partition_overview> partitions; ///< of a disk, in the order in which they lie on it
+    std::string mount_point; ///< its own or of one that shares its bytes, except partitions; may be empty
+    std::vector<partition_overview> partitions; ///< of a disk, by position on the disk
 };
 
-/// Looks at \p path. Reads sysfs, udev's files and a few KiB of the device and its partitions. Threads: any; blocks.
+/// Examines \p path. Reads sysfs, udev's files and a few KiB of the device and its partitions. Threads: any; blocks.
 ///
-/// \param by_id udev's folder of links. The error is the guards' that the path is a device at all.
+/// \param by_id udev's folder of links. Fails only if the path is not a device, with the error of that guard.
 [[nodiscard]] result<device_overview, device_refusal>
 look_over_device(std::string const& path, system_paths const& paths = {},
                  std::filesystem::path const& by_id = "/dev/disk/by-id");

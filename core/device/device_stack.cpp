@@ -11,10 +11,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto no_end = std::numeric_limits<std::int64_t>::max();
-/// How many devices may lie on each other; more are a circle of links.
+/// The maximum number of stacked devices; more indicate a cycle of links.
 constexpr int max_stack_depth = 16;
 
-/// A range of one device as a range of what it lies on at \p offset. \param length of the device; 0 = unknown.
+/// Maps a range of a device to the device below it, where the upper one starts at \p offset. \param length of the upper
+/// device; 0 = unknown.
 storage_part moved(storage_part const& part, std::int64_t offset, std::int64_t length) {
     auto const end = length > 0 ? std::min(part.end, length) : part.end;
     auto lower = part;
@@ -28,7 +29,7 @@ public:
     explicit stack_builder(system_paths const& paths)
         : m_paths(paths) {}
 
-    /// Adds \p part and what it lies on.
+    /// Adds \p part and everything below it.
     void add(storage_part const& part, int depth) {
         m_stack.push_back(part);
         auto const folder =
@@ -56,11 +57,11 @@ public:
     [[nodiscard]] device_stack take() { return std::move(m_stack); }
 
 private:
-    /// Of a loop device (Documentation/ABI/testing/sysfs-block-loop).
+    /// Adds the file of a loop device (Documentation/ABI/testing/sysfs-block-loop).
     void add_backing_file(storage_part const& part, fs::path const& folder, int depth) {
         auto const file = loop_backing_file(folder);
         struct ::stat status = {};
-        // A name that leads nowhere: a deleted file, or one that only another mount namespace shows.
+        // A name that leads nowhere: of a deleted file, or a file visible only in another mount namespace.
         if (file.empty() || ::stat(file.c_str(), &status) != 0) {
             return;
         }
@@ -115,7 +116,7 @@ std::vector<stacked_device> devices_above(device_stack const& stack, system_path
             continue;
         }
         auto name = folder.filename().string();
-        std::ranges::replace(name, '!', '/'); // sysfs has "!" for "/"
+        std::ranges::replace(name, '!', '/'); // sysfs uses "!" for "/"
         found.push_back({std::move(name), file});
     }
     std::ranges::sort(found, {}, &stacked_device::name);

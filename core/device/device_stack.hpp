@@ -23,7 +23,7 @@ struct storage_id {
     friend auto operator<=>(storage_id const&, storage_id const&) = default;
 };
 
-/// A range of bytes of a block device or file that belongs to something above it.
+/// A range of bytes of a block device or file that belongs to a device above it.
 struct storage_part {
     storage_id id;
     std::int64_t begin = 0; ///< bytes
@@ -33,33 +33,33 @@ struct storage_part {
     std::string path = {}; ///< of a loop device's backing file
 };
 
-/// A device or file, and after it all that its bytes lie on: the disk of a partition, the backing file of a loop
-/// device, the devices of dm and md. A regular file is the end: its file system is mounted, and no part of it.
+/// A device or file, followed by everything below it: the disk of a partition, the backing file of a loop device, the
+/// devices of dm and md. A regular file is the end: its file system is mounted and not part of the stack.
 using device_stack = std::vector<storage_part>;
 
 [[nodiscard]] storage_id id_of(struct ::stat const& status);
 [[nodiscard]] device_stack stack_of(struct ::stat const& status, system_paths const& paths = {});
 [[nodiscard]] device_stack stack_of(dev_t device, system_paths const& paths = {});
 
-/// Whether writing to one can change the other. Two that lie on the same device by way of dm or md only are neighbours,
-/// such as two logical volumes of one disk, and do not overlap.
+/// Whether writing to one can change the other. Two that share a device only through dm or md, such as two logical
+/// volumes of one disk, are neighbours and do not overlap.
 [[nodiscard]] bool overlap(std::span<storage_part const> a, std::span<storage_part const> b);
 
 /// Whether \p id is the device itself or below it.
 [[nodiscard]] bool stands_on(std::span<storage_part const> stack, storage_id const& id);
 
-/// A block device above others: dm, md, or a loop device.
+/// A block device on top of others: dm, md, or a loop device.
 struct stacked_device {
     std::string name;         ///< the kernel's: "dm-0", "loop3"
     std::string backing_file; ///< of a loop device
 };
 
-/// The devices that stand on any byte of \p stack, in the order of their names: not those that \p stack itself lies on.
-/// Reads sysfs. Threads: any; blocks.
+/// The devices on top of any byte of \p stack, sorted by name; the devices that \p stack itself consists of are
+/// excluded. Reads sysfs. Threads: any; blocks.
 [[nodiscard]] std::vector<stacked_device> devices_above(device_stack const& stack, system_paths const& paths = {});
 
-/// Whether two paths lead to devices or files of which one can change the other, as a loop device and its backing file
-/// do. Not if one of them cannot be looked at.
+/// Whether two paths lead to devices or files of which one can change the other, as a loop device and its backing file.
+/// False if either cannot be examined.
 [[nodiscard]] bool paths_overlap(std::string const& a, std::string const& b, system_paths const& paths = {});
 
 } // namespace seedbed

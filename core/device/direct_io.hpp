@@ -10,20 +10,20 @@
 
 namespace seedbed {
 
-/// What direct I/O demands of a transfer (open(2), O_DIRECT). Without alignment there is no direct I/O.
+/// The alignment that direct I/O requires of a transfer (open(2), O_DIRECT). Devices without direct I/O have page 0.
 struct direct_rules {
-    /// Of offset and end on the device, in bytes; a multiple of the page size, so that what goes past the page cache
-    /// never shares a page with what goes through it: writing such a page back would undo its neighbour. 0: no direct
+    /// Alignment of start and end on the device, in bytes; a multiple of the page size, so that direct and cached
+    /// transfers never share a page: writing back such a page would undo the direct transfer next to it. 0: no direct
     /// I/O.
     std::int64_t page = 0;
-    std::size_t memory = 512; ///< alignment of each piece of memory
-    std::size_t length = 512; ///< of which the length of each piece of memory is a multiple
+    std::size_t memory = 512; ///< alignment of each memory range
+    std::size_t length = 512; ///< the length of each memory range is a multiple of this
 };
 
-/// A part of a transfer that goes one way.
+/// A part of a transfer that is either all direct or all cached.
 struct transfer_part {
     std::int64_t offset = 0; ///< bytes from the start of the device
-    std::int64_t skip = 0;   ///< bytes of the transfer before it
+    std::int64_t skip = 0;   ///< bytes of the transfer before this part
     std::int64_t length = 0; ///< bytes
     bool direct = false;
 };
@@ -42,7 +42,7 @@ struct transfer_parts {
     }
 };
 
-/// Walks over pieces of memory as over one run of bytes.
+/// Iterates over several memory ranges as if they were one.
 class memory_cursor {
 public:
     explicit memory_cursor(std::span<iovec const> memory) noexcept
@@ -61,7 +61,7 @@ public:
         }
     }
 
-    /// The pieces of the next bytes, as many as \p to holds. \return how many pieces.
+    /// The memory ranges of the next bytes, as many as \p to holds. \return their number.
     [[nodiscard]] std::size_t peek(std::int64_t bytes, std::span<iovec> to) const noexcept {
         auto left = static_cast<std::size_t>(bytes);
         auto within = m_within;
@@ -81,8 +81,8 @@ private:
     std::size_t m_within = 0;
 };
 
-/// Divides a transfer of \p length bytes at \p offset: whole pages go directly where the memory suits, the rest does
-/// not.
+/// Divides a transfer of \p length bytes at \p offset: whole pages use direct I/O if the memory is aligned for it, the
+/// rest uses the page cache.
 [[nodiscard]] inline transfer_parts plan_transfer(direct_rules const& rules, std::int64_t offset, std::int64_t length,
                                                   std::span<iovec const> memory) noexcept {
     transfer_parts planned;

@@ -30,12 +30,12 @@ struct open_probe {
     std::unique_ptr<std::remove_pointer_t<blkid_probe>, free_probe> probe;
 };
 
-/// libblkid sets errno only if a system call has failed.
+/// libblkid sets errno only if a system call failed.
 error probe_error(std::string const& path) {
     return errno_error(path, errno != 0 ? errno : EIO);
 }
 
-/// \param superblocks, partitions what to read of each kind.
+/// \param superblocks, partitions what to probe of each kind.
 result<open_probe> start_probe(std::string const& path, int superblocks, int partitions) {
     open_probe opened;
     opened.fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -62,7 +62,7 @@ std::string value(blkid_probe probe, char const* name) {
     return ::blkid_probe_lookup_value(probe, name, &text, nullptr) == 0 && text != nullptr ? text : "";
 }
 
-/// The signature that libblkid has just found. Its length is 0 if it has no mark at a fixed place.
+/// The signature that libblkid has just found. Its length is 0 if it has no magic bytes at a fixed place.
 disk_signature signature_at(blkid_probe probe) {
     disk_signature found;
     found.type = value(probe, "TYPE");
@@ -80,7 +80,7 @@ disk_signature signature_at(blkid_probe probe) {
     return found;
 }
 
-/// \param copies look behind each signature for the next one of its kind.
+/// \param copies also look behind each signature for another of its kind.
 result<std::vector<disk_signature>> list_signatures(std::string const& path, bool copies) {
     auto const opened = start_probe(
         path, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_MAGIC | (copies ? BLKID_SUBLKS_BADCSUM : 0),
@@ -98,7 +98,7 @@ result<std::vector<disk_signature>> list_signatures(std::string const& path, boo
             continue; // an entry of a partition table, not the table
         }
         found.push_back(signature);
-        // In libblkid's memory only.
+        // Hides the range in libblkid's memory only.
         if (copies && signature.length > 0 &&
             (::blkid_probe_hide_range(probe, static_cast<std::uint64_t>(signature.offset),
                                       static_cast<std::uint64_t>(signature.length)) != 0 ||
@@ -131,9 +131,9 @@ result<disk_content> probe_content(std::string const& path) {
         found.partition_table = value(probe, "PTTYPE");
         found.partition_uuid = value(probe, "PART_ENTRY_UUID");
         break;
-    case 1: // nothing is found
+    case 1: // nothing was found
         return found;
-    case -2: // several are
+    case -2: // several were found
         found.ambiguous = true;
         break;
     default:

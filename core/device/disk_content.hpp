@@ -9,33 +9,33 @@
 
 namespace seedbed {
 
-/// A mark by which a file system, volume, swap space or partition table is recognised.
+/// Magic bytes by which a file system, volume, swap space or partition table is recognised.
 struct disk_signature {
     std::string type;             ///< as blkid(8) names it: "ext4", "linux_raid_member", "gpt"
-    std::string label = {};       ///< the name that somebody gave it
-    bool partition_table = false; ///< otherwise what blkid calls a superblock
-    std::int64_t offset = 0;      ///< bytes: where the mark is
-    std::int64_t length = 0;      ///< bytes of the mark
+    std::string label = {};       ///< the user's name for it
+    bool partition_table = false; ///< otherwise a superblock, in blkid's terms
+    std::int64_t offset = 0;      ///< position of the magic bytes
+    std::int64_t length = 0;      ///< bytes
 };
 
 /// The content that libblkid recognises on a device. A text is empty if libblkid found no such value.
 struct disk_content {
-    std::string type = {};  ///< of file system, volume, swap space: as blkid(8) names it, "ext4"; empty if ambiguous
-    std::string label = {}; ///< the name that somebody gave it
+    std::string type = {};  ///< of file system, volume, swap space, as blkid(8) names it ("ext4"); empty if ambiguous
+    std::string label = {}; ///< the user's name for it
     std::string uuid = {};
     std::string partition_table = {}; ///< "gpt" or "dos"
-    std::string partition_uuid = {};  ///< of the partition that the device is, from its disk's table
-    /// All that is recognised, also what libblkid prefers another for: remains of earlier contents, for example.
+    std::string partition_uuid = {};  ///< of the device itself if it is a partition, from its disk's table
+    /// Everything recognised, even if libblkid prefers another: remains of earlier contents, for example.
     std::vector<disk_signature> signatures = {};
-    bool ambiguous = false; ///< several are recognised of which none is preferred: which one is valid is unknown
+    bool ambiguous = false; ///< several are recognised and none is preferred: it is unknown which is valid
 };
 
-/// \param path block device or regular file; read through the page cache, a few KiB. The error is one line
-/// "PATH: reason". Threads: any; blocks.
+/// Probes a device. \param path block device or regular file; read through the page cache, a few KiB. The error is one
+/// line "PATH: reason". Threads: any; blocks.
 [[nodiscard]] result<disk_content> probe_content(std::string const& path);
 
 /// Every signature on a device with all its copies, such as a GPT's second header, or ZFS's four labels at both ends,
-/// and those whose checksum is wrong. Reads only. Errors and threads as probe_content().
+/// even those with a wrong checksum. Reads only. Errors and threads as probe_content().
 [[nodiscard]] result<std::vector<disk_signature>> find_signatures(std::string const& path);
 
 /// The types of \p signatures, each once: "ntfs, btrfs".

@@ -34,7 +34,7 @@ tl::unexpected<device_refusal> refuse(device_guard guard, std::string const& pat
     return tl::make_unexpected(device_refusal{guard, errno_error(path, code).message});
 }
 
-/// A path that was inspected and opened read-only, which disturbs no user of the device.
+/// A path that was inspected and opened read-only, which disturbs no other user of the device.
 struct looked_at {
     unique_fd fd;
     struct ::stat st = {};
@@ -94,7 +94,7 @@ bool same_file(struct ::stat const& a, struct ::stat const& b) {
 
 result<looked_at, device_refusal> look_at(std::string const& path) {
     looked_at device;
-    // Before it is opened, because opening a pipe blocks and opening a tape rewinds it.
+    // Check before opening, because opening a pipe blocks and opening a tape rewinds it.
     if (::stat(path.c_str(), &device.st) != 0) {
         return refuse(device_guard::missing, path, errno);
     }
@@ -123,7 +123,7 @@ result<looked_at, device_refusal> look_at(std::string const& path) {
     return device;
 }
 
-/// Is it the device that the configuration names?
+/// Checks that it is the device that the configuration names.
 result<void, device_refusal> check_identity(std::string const& path, looked_at const& device,
                                             device_requirements const& requirements) {
     if (requirements.serial) {
@@ -156,9 +156,9 @@ std::string name_of(dev_t device) {
     return folder.empty() ? number_pair(device) : folder.filename().string();
 }
 
-/// Is it in use, or is something that shares its bytes? \param related the block devices that are a part of it, or of
-/// which it is a part; empty for a regular file.
-/// \return whether one of these is mounted, if that is allowed: then no other can take it for itself.
+/// Checks that neither the device nor anything that shares its bytes is in use. \param related the block devices that
+/// are part of it, or of which it is part; empty for a regular file.
+/// \return whether one of these is mounted, if that is allowed; the device can then not be opened exclusively.
 result<bool, device_refusal> check_in_use(std::string const& path, device_stack const& stack,
                                           std::vector<dev_t> const& related, device_requirements const& requirements) {
     if (auto const swap = find_swap(stack)) {
@@ -186,7 +186,7 @@ result<bool, device_refusal> check_in_use(std::string const& path, device_stack 
     return is_related;
 }
 
-/// Does it meet the needs of the image?
+/// Checks that the device meets the needs of the image.
 result<void, device_refusal> check_capability(std::string const& path, device_geometry const& geometry,
                                               device_requirements const& requirements) {
     if (requirements.writable && geometry.read_only) {
@@ -206,7 +206,7 @@ result<void, device_refusal> check_capability(std::string const& path, device_ge
     return {};
 }
 
-/// Is it of the kind that the image is made for?
+/// Checks that the device is of the kind for which the image was made.
 result<void, device_refusal> check_kind(std::string const& path, looked_at const& device,
                                         device_requirements const& requirements) {
     if (!requirements.writable || requirements.allow_mismatch) {
@@ -234,10 +234,10 @@ result<void, device_refusal> check_kind(std::string const& path, looked_at const
     return {};
 }
 
-/// Settles writes that others made before the device was ours. The kernel reports a lost page to the next descriptor
-/// that asks, even if it was opened later: without this, our first flush would fail for their writes. And the page
-/// cache's copy of a lost page is not on the medium. The device's own cache is not flushed: its data was never promised
-/// to us.
+/// Waits for writes that others made before the device was ours. The kernel reports a lost page to the next descriptor
+/// that asks, even if it was opened later: without this, our first flush would fail because of their writes. Also drops
+/// the page cache, because its copy of a lost page is not on the medium. The device's own cache is not flushed:
+/// durability of its data was never promised to us.
 /// \return 0 or errno.
 int settle(int fd) {
     constexpr unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
@@ -260,15 +260,15 @@ device_refusal open_refusal(std::string const& path, std::vector<dev_t> const& r
     if (code == ETXTBSY) {
         return refuse(device_guard::held, path, code).value();
     }
-    if (writable && code == EPERM) { // as root, too: cgroup v2's device controller
+    if (writable && code == EPERM) { // even for root: cgroup v2's device controller
         return refuse(device_guard::read_only, path, "writing is not permitted; a service needs DeviceAllow=").value();
     }
     return refuse(writable ? device_guard::read_only : device_guard::missing, path, code).value();
 }
 
-/// Keeps a second Seedbed away from a regular file, and from loop devices on it, while \p fd is open.
+/// Keeps a second Seedbed from using a regular file, or loop devices on it, while \p fd is open.
 result<void, device_refusal> lock_file(std::string const& path, int fd, bool writable) {
-    // Some file systems have no such locks: then flock() has to do.
+    // Some file systems have no such locks; flock() is the fallback.
     if (lock_range(fd, writable, 0, std::numeric_limits<std::int64_t>::max()) == EAGAIN) {
         return refuse(device_guard::held, path, "locked by another program");
     }
@@ -317,8 +317,8 @@ namespace {
 struct checked_device {
     looked_at device;
     device_stack stack;
-    std::vector<dev_t> related; ///< the block devices that are a part of it, or of which it is a part
-    bool mounted = false;       ///< one of these is, and is allowed to be
+    std::vector<dev_t> related; ///< the block devices that are part of it, or of which it is part
+    bool mounted = false;       ///< one of these is mounted, and that is allowed
 };
 
 result<checked_device, device_refusal> check_guards(std::string const& path, device_requirements const& requirements) {
@@ -364,7 +364,7 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
     auto const& device = checked->device;
     bool const is_block = device.geometry.is_block_device;
 
-    // O_EXCL decides: it fails if the device was mounted or taken since the checks above.
+    // O_EXCL decides: it fails if the device was mounted or opened exclusively since the checks above.
     int const access = requirements.writable ? O_RDWR : O_RDONLY;
     bool const exclusive = is_block && !checked->mounted && !requirements.shared;
     unique_fd fd(::open(path.c_str(), access | O_CLOEXEC | (exclusive ? O_EXCL : 0)));
@@ -392,7 +392,7 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
             return refuse(device_guard::missing, path, code);
         }
     }
-    // By its number and not by its name, which may mean another file by now.
+    // By its number, not by its name, which may mean a different file by now.
     auto const again = "/proc/self/fd/" + std::to_string(fd.get());
     unique_fd write_back;
     if (requirements.writable) {
@@ -403,10 +403,10 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
     }
     unique_fd direct;
     if (requirements.direct_io) {
-        // Some file systems refuse it: then all transfers use the page cache.
+        // Some file systems refuse it; all transfers then use the page cache.
         direct.reset(::open(again.c_str(), access | O_DIRECT | O_CLOEXEC));
         if (direct) {
-            // Only edges use the page cache: data that the kernel read ahead there would soon be stale.
+            // Only edges use the page cache: data that the kernel reads ahead there would soon be stale.
             static_cast<void>(::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_RANDOM));
         }
     }

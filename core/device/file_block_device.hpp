@@ -11,16 +11,16 @@
 
 namespace seedbed {
 
-/// Why a device was refused; the exit status and the tests tell the guards apart by it.
+/// Why a device was refused; the exit status and the tests distinguish the guards by it.
 enum class device_guard {
     missing,       ///< no such path, or no permission to look
-    wrong_type,    ///< neither block device nor regular file (or, for /dev/full and its like, a character device)
+    wrong_type,    ///< neither block device nor regular file (a character device such as /dev/full, for example)
     mounted,       ///< mounted (deploy), or mounted read-write (seed)
     swap,          ///< in use as swap space
-    held,          ///< held by another: O_EXCL gives EBUSY (dm, md, another daemon), or a loop device stands on it
-    read_only,     ///< BLKROGET or the permissions say that it can not be written
+    held,          ///< held by another: O_EXCL fails (EBUSY: dm, md, another daemon), or a loop device is on top of it
+    read_only,     ///< read-only according to BLKROGET or the permissions
     too_small,     ///< ends before the image's last extent
-    sector_size,   ///< its sectors are not those of the image's content, or, if direct I/O was asked for, they do not
+    sector_size,   ///< its sectors do not suit the image's content, or, with direct I/O required, do not
                    ///< divide the image's extents
     wrong_kind,    ///< a disk with partitions for a partition's image, or a partition for a disk's
     wrong_identity ///< serial or size is not what the configuration names
@@ -34,46 +34,47 @@ struct device_refusal {
     std::string message; ///< one line: "DEVICE: reason"
 };
 
-/// What a device must be before it is opened.
+/// The conditions that a device must meet before it is opened.
 struct device_requirements {
     bool writable = false;      ///< deploy: read and write; otherwise the device is opened read-only
     std::int64_t min_size = 0;  ///< bytes: the end of the image's last extent
-    bool allow_mounted = false; ///< seed although it is mounted read-write
-    /// Only to look at it: others may hold it and have it open, also to write (a regular file excepted that a Seedbed
-    /// deploys to).
+    bool allow_mounted = false; ///< seed even if it is mounted read-write
+    /// Only for examining it: others may hold it and have it open, even for writing (except a regular file to which
+    /// another Seedbed is deploying).
     bool shared = false;
     std::optional<std::string> serial = {};
     std::optional<std::int64_t> size = {};
-    image_traits image = {};     ///< deploy: refuse a target of another kind, or with other sectors
-    bool allow_mismatch = false; ///< do not
-    /// Transfers of whole pages go past the page cache where the device allows it.
+    image_traits image = {};     ///< deploy: refuse a target of another kind or with other sectors
+    bool allow_mismatch = false; ///< accept such a target
+    /// Transfers of whole pages bypass the page cache if the device allows it.
     bool direct_io = false;
-    /// The greatest power of two that divides every extent's offset and length, where direct I/O is asked for; 0 = not
-    /// asked.
+    /// The greatest power of two that divides every extent's offset and length, if direct I/O is required; 0 = not
+    /// required.
     std::int64_t direct_io_alignment = 0;
 };
 
-/// Opens \p path as a device after every guard has passed; opening writes nothing of ours. To deploy it waits until
-/// what others have left in the page cache is on the device, or lost.
+/// Opens \p path as a device after every guard has passed. Opening writes none of our data; a deployment first waits
+/// until the data that others left in the page cache is on the device, or lost.
 ///
-/// A block device is opened with O_EXCL (deploy, and seed unless it is mounted and that is allowed, or it is shared),
-/// so that the kernel keeps file systems, dm and md away while it is open. A regular file is locked (flock) against a
-/// second Seedbed: exclusively to write, shared to seed; it must exist and never grows. So are the bytes of a loop
-/// device in its backing file. A device or file counts as mounted, or as swap, when anything is that shares bytes with
-/// it: its partitions, its disk, loop devices and what stands on them. It is not written while a loop device, dm or md
-/// stands on it. Any failure is one line and no write. Thread: any but the network's.
+/// A block device is opened with O_EXCL (deploy; and seed unless it is mounted and that is allowed, or it is shared),
+/// so that the kernel prevents its use by file systems, dm and md while it is open. A regular file is locked against a
+/// second Seedbed (fcntl(2) and flock(2)): exclusively for writing, shared for seeding; it must exist and never grows.
+/// So are the bytes of a loop device in its backing file. A device or file counts as mounted, or as swap, if anything
+/// that shares bytes with it is: its partitions, its disk, loop devices and everything on top of them. It is not opened
+/// for writing while a loop device, dm or md is on top of it. Any failure is one line, and nothing is written. Thread:
+/// any but the network's.
 [[nodiscard]] result<std::unique_ptr<block_device>, device_refusal>
 open_block_device(std::string const& path, device_requirements const& requirements);
 
-/// Whether every guard would pass that can be asked without taking the device: all but that another program or device
-/// holds it, which only the opening tells. Needs no more than read permission.
+/// Checks every guard that can be checked without opening the device exclusively. Only the opening shows whether
+/// another program or device holds it. Needs no more than read permission.
 [[nodiscard]] result<void, device_refusal> check_block_device(std::string const& path,
                                                               device_requirements const& requirements);
 
-/// What `seedbed probe` shows of a device; needs no more than read permission.
+/// The geometry of a device, as `seedbed probe` shows it; needs no more than read permission.
 struct device_geometry {
     std::int64_t size = 0;       ///< bytes
-    int logical_block_size = 0;  ///< bytes; for a regular file what its file system wants of direct I/O, or its block
+    int logical_block_size = 0;  ///< bytes; for a regular file the unit of direct I/O on its file system, or its block
     int physical_block_size = 0; ///< bytes
     bool is_block_device = false;
     bool read_only = false;

@@ -16,8 +16,7 @@ namespace seedbed {
 /// Repeats \p call until all of \p buffer is transferred: continues short transfers and retries EINTR.
 ///
 /// \param call as pread and pwrite without the descriptor: (pointer, count, offset) -> bytes or -1 with errno.
-/// \return 0, or errno of the call that failed; EIO where a call made no progress, which is how the end of a device
-/// looks.
+/// \return 0, or errno of the call that failed; EIO if a call made no progress, which happens at the end of a device.
 template <class Byte, class Call>
 [[nodiscard]] int transfer_fully(Call&& call, std::int64_t offset, std::span<Byte> buffer) {
     while (!buffer.empty()) {
@@ -37,12 +36,12 @@ template <class Byte, class Call>
     return 0;
 }
 
-/// The same for the bytes of \p memory, one piece after another.
+/// The same for the bytes of \p memory, one range after another.
 ///
-/// \param call as preadv and pwritev without the descriptor: (pieces, number, offset) -> bytes or -1 with errno.
+/// \param call as preadv and pwritev without the descriptor: (ranges, number, offset) -> bytes or -1 with errno.
 template <class Call>
 [[nodiscard]] int transfer_fully(Call&& call, std::int64_t offset, std::int64_t length, memory_cursor memory) {
-    std::array<iovec, 1024> pieces; // IOV_MAX of Linux
+    std::array<iovec, 1024> pieces; // IOV_MAX on Linux
     while (length > 0) {
         auto const count = memory.peek(length, pieces);
         ssize_t const n = call(pieces.data(), static_cast<int>(count), offset);

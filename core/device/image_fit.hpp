@@ -6,7 +6,7 @@
 
 namespace seedbed {
 
-/// What an image was made of.
+/// The kind of source that an image was made from.
 enum class image_kind : std::uint8_t {
     unknown,
     disk,     ///< begins with a partition table
@@ -14,28 +14,29 @@ enum class image_kind : std::uint8_t {
 };
 [[nodiscard]] char const* to_string(image_kind kind) noexcept;
 
-/// What is known of an image before its bytes are.
+/// The properties of an image that are known without reading its bytes.
 struct image_traits {
     image_kind kind = image_kind::unknown;
     std::string content = {};     ///< blkid's name of the file system or partition table; empty if unknown
-    std::int64_t sector_size = 0; ///< bytes: of a disk, the unit of its partition table; of a partition, the least
-                                  ///< unit of its file system; 0 = unknown
+    std::int64_t sector_size = 0; ///< bytes: of a disk, the unit of its partition table; of a partition, the
+                                  ///< smallest unit of its file system; 0 = unknown
 
     friend bool operator==(image_traits const&, image_traits const&) = default;
 };
 
-/// What is known of a target.
+/// The properties of a target.
 struct target_traits {
     bool is_partition = false;
-    bool has_partitions = false;  ///< or a partition table
-    std::int64_t sector_size = 0; ///< bytes: its logical block size; 0 of a regular file
+    bool has_partitions = false;  ///< or only a partition table
+    std::int64_t sector_size = 0; ///< bytes: its logical block size; 0 for a regular file
 };
 
 /// Why an image must not be written to a target of another kind, and what to do about it; nothing if it fits or too
 /// little is known.
 [[nodiscard]] std::optional<std::string> why_other_kind(image_traits const& image, target_traits const& target);
 
-/// Why a kernel could not use the image on the target: their sectors differ. Nothing if it can or too little is known.
+/// Why a kernel could not use the image on the target: the sector sizes differ. Nothing if it could or too little is
+/// known.
 [[nodiscard]] std::optional<std::string> why_other_sectors(image_traits const& image, target_traits const& target);
 
 } // namespace seedbed

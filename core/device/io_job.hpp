@@ -11,11 +11,11 @@
 
 namespace seedbed {
 
-/// A transfer between memory and a device: one or more ranges of the device, each with the memory that it comes from or
-/// goes to.
+/// A transfer between memory and a device: one or more ranges of the device, each with its source or destination in
+/// memory.
 ///
-/// A queue takes it with submit(), calls prepare() when it is about to run, and end() when all has been transferred or
-/// something has failed. It belongs to the queue between submit() and end(), which may destroy it.
+/// A queue takes a job with submit(), calls prepare() just before running it, and end() when everything has been
+/// transferred or something has failed. The job belongs to the queue between submit() and end(), which may destroy it.
 class io_job {
 public:
     enum class direction : std::uint8_t { read, write };
@@ -24,7 +24,7 @@ public:
     struct segment {
         std::int64_t offset = 0; ///< bytes from the start of the device
         std::int64_t length = 0; ///< bytes
-        std::uint32_t first = 0; ///< of its memory in parts()
+        std::uint32_t first = 0; ///< index of its first memory range in parts()
         std::uint32_t count = 0;
     };
 
@@ -35,24 +35,25 @@ public:
     virtual ~io_job() = default;
 
     [[nodiscard]] direction way() const noexcept { return m_way; }
-    /// Where on the device it begins, for ordering; known before prepare().
+    /// The position on the device where the job begins, for ordering; known before prepare().
     [[nodiscard]] device_offset position() const noexcept { return m_position; }
     [[nodiscard]] std::vector<segment> const& segments() const noexcept { return m_segments; }
     [[nodiscard]] std::span<iovec const> memory_of(segment const& which) const noexcept {
         return std::span(m_parts).subspan(which.first, which.count);
     }
 
-    /// Says what is to be transferred, by add(); called on a thread of the queue. May leave nothing to do. May throw
-    /// std::bad_alloc: the job then ends with ENOMEM.
+    /// Specifies the transfer with add(); called on a thread of the queue. May add nothing. May throw std::bad_alloc:
+    /// the job then ends with ENOMEM.
     virtual void prepare() {}
-    /// Everything has been transferred, or the first failure. Called once, on a thread of the queue. Must not throw.
+    /// Reports that everything has been transferred, or the first failure. Called once, on a thread of the queue. Must
+    /// not throw.
     virtual void end(result<void, io_error> const& outcome) = 0;
 
 protected:
     void set_position(device_offset position) noexcept { m_position = position; }
-    /// Appends bytes; joins them to the last ones where both the device's bytes and the memory follow on.
+    /// Appends bytes; merges them with the last ones if both the device's bytes and the memory are contiguous.
     void add(std::int64_t offset, std::byte* memory, std::size_t length);
-    /// Forgets what was added; keeps the memory for the next use.
+    /// Removes everything that was added; keeps the allocated memory for the next use.
     void clear() noexcept {
         m_segments.clear();
         m_parts.clear();
@@ -62,7 +63,7 @@ private:
     friend class io_order;
 
     direction const m_way;
-    io_job* m_behind = nullptr; ///< the next one that waits in the order of coming
+    io_job* m_behind = nullptr; ///< the next job in the order of arrival
     device_offset m_position;
     std::vector<segment> m_segments;
     std::vector<iovec> m_parts;

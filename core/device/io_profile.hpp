@@ -8,32 +8,32 @@
 
 namespace seedbed {
 
-/// Whether transfers go past the page cache.
+/// Whether transfers bypass the page cache.
 enum class direct_io_mode : std::uint8_t { automatic, on, off };
-/// How transfers are run.
+/// The mechanism that runs transfers.
 enum class io_engine_kind : std::uint8_t { automatic, threads, io_uring };
 
 /// As written in the configuration, where automatic is "auto" and direct I/O is true or false.
 [[nodiscard]] char const* to_string(io_engine_kind engine) noexcept;
 [[nodiscard]] char const* to_string(direct_io_mode mode) noexcept;
 
-/// The numbers that a device of one class gets; each lies within io_profile_limits. All but direct_io and io_engine can
+/// The I/O settings of a device, by its class; each lies within io_profile_limits. All but direct_io and io_engine can
 /// change while the device is in use.
 struct io_profile {
-    int threads = 2;                     ///< workers of the device's queue
-    std::int64_t coalesce = 4LL << 20;   ///< bytes of neighbouring blocks that are written without waiting for more
-    int backlog_runs = 1;                ///< so many times coalesce are written at once if the device has fallen behind
-    std::chrono::milliseconds delay{50}; ///< how long a block may wait for its neighbours
+    int threads = 2;                      ///< workers of the device's queue
+    std::int64_t coalesce = 4LL << 20;    ///< bytes of adjacent blocks that are written without waiting for more
+    int backlog_runs = 1;                 ///< multiple of coalesce to write at once if the device has fallen behind
+    std::chrono::milliseconds delay{50};  ///< how long a block may wait for its neighbours
     std::int64_t read_ahead = 16LL << 20; ///< bytes read at once for a peer, from one block to one piece
-    int queue_depth = 2;                  ///< transfers at a time with io_uring
+    int queue_depth = 2;                  ///< concurrent transfers with io_uring
     direct_io_mode direct_io = direct_io_mode::automatic;
     io_engine_kind io_engine = io_engine_kind::automatic;
-    bool elevator = false; ///< transfers in the order of their place on the device: for a disk with a head
+    bool elevator = false; ///< order transfers by their position on the device: for a disk with a head
 
     friend bool operator==(io_profile const&, io_profile const&) = default;
 };
 
-/// The values that a field of io_profile may take, both ends included.
+/// The permitted values of io_profile's fields, both ends included.
 namespace io_profile_limits {
 inline constexpr int min_threads = 1;
 inline constexpr int max_threads = 256;
@@ -47,10 +47,10 @@ inline constexpr std::int64_t min_read_ahead = 16LL << 10; ///< one block
 inline constexpr std::int64_t max_read_ahead = 16LL << 20; ///< one piece of a partclone image
 } // namespace io_profile_limits
 
-/// The name of the first field that lies outside io_profile_limits, as the configuration spells it; empty if none does.
+/// The configuration's name of the first field that lies outside io_profile_limits; empty if none does.
 [[nodiscard]] std::string_view out_of_limits(io_profile const& profile) noexcept;
 
-/// The defaults of a class:
+/// The defaults of each class:
 ///
 /// | class    | threads | queue_depth | coalesce | delay  | read_ahead | elevator |
 /// |----------|---------|-------------|----------|--------|------------|----------|
@@ -58,13 +58,13 @@ inline constexpr std::int64_t max_read_ahead = 16LL << 20; ///< one piece of a p
 /// | SATA SSD | 8       | 16          | 1 MiB    | 100 ms | 512 KiB    | no       |
 /// | NVMe     | 32      | 64          | 1 MiB    | 10 ms  | 1 MiB      | no       |
 ///
-/// A head takes some 15 ms to move, in which the disk could have transferred 2 MiB: runs of 4 MiB, and of 16 MiB where
-/// it has fallen behind, make that a third to a tenth of the time, reading a whole piece at once a tenth; and two
-/// requests keep one waiting in the disk without pulling its head in many directions. Blocks wait for 50 ms only: where
-/// the disk keeps up, nothing is gained by more, and where it does not, runs grow while they wait for it. A SATA SSD
-/// reaches its full rate at some hundred KiB a request and has 32 places in its queue, more than a few of which only
-/// add latency. NVMe takes any number of requests at once; runs of 1 MiB cost the processor a tenth less than those of
-/// 128 to 256 KiB, longer ones gain nothing more, nor does waiting.
+/// A head takes some 15 ms to move, in which the disk could have transferred 2 MiB. With runs of 4 MiB the moves take a
+/// third of the time; with runs of 16 MiB, used once the disk has fallen behind, and with reads of a whole piece, a
+/// tenth. Two requests keep one waiting in the disk without pulling its head in many directions. Blocks wait for only
+/// 50 ms: if the disk keeps up, a longer wait gains nothing, and if it does not, runs grow while they wait for it. A
+/// SATA SSD reaches its full rate at some hundred KiB per request, and has 32 places in its queue, of which more than a
+/// few only add latency. NVMe takes any number of requests at once. Runs of 1 MiB cost a tenth less processor time than
+/// those of 128 to 256 KiB; longer runs gain nothing more, nor does waiting.
 [[nodiscard]] io_profile default_profile(storage_class cls) noexcept;
 
 } // namespace seedbed

@@ -15,7 +15,7 @@ namespace seedbed {
 
 namespace {
 
-/// The unit of the page cache: it drops whole pages only.
+/// The unit of the page cache, which drops only whole pages.
 std::int64_t const page_size = std::max<std::int64_t>(::sysconf(_SC_PAGESIZE), 4096);
 constexpr std::int64_t bounce_size = std::int64_t{1} << 20;
 
@@ -23,11 +23,11 @@ struct free_memory {
     void operator()(std::byte* memory) const noexcept { std::free(memory); }
 };
 
-/// This thread's aligned buffer of bounce_size bytes, or null if memory is short.
+/// This thread's aligned buffer of bounce_size bytes, or null if there is no memory.
 std::byte* bounce_buffer() {
     thread_local std::unique_ptr<std::byte, free_memory> memory;
     if (!memory) {
-        // Aligned to its size, so that it suits any sector.
+        // Aligned to its size, which suits any sector size.
         memory.reset(static_cast<std::byte*>(std::aligned_alloc(bounce_size, bounce_size)));
     }
     return memory.get();
@@ -44,7 +44,7 @@ std::int64_t round_up(std::int64_t n, std::int64_t unit) {
 } // namespace
 
 medium_reader::medium_reader(int fd, std::int64_t size, int logical_block)
-    // By its number and not by its name, which may mean another file by now.
+    // By its number, not by its name, which may mean a different file by now.
     : m_fd(fd)
     , m_direct_fd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC))
     , m_size(size)
@@ -57,8 +57,8 @@ int medium_reader::read(std::int64_t offset, std::span<std::byte> buffer) {
         return EIO;
     }
     while (!buffer.empty()) {
-        // As much as a bounce buffer holds, from the aligned place before the offset. Without one, the alignment does
-        // not matter: it can exceed the buffer.
+        // As much as a bounce buffer holds, counted from the aligned position before the offset. Without direct I/O,
+        // ignore the alignment, which may exceed the buffer.
         std::int64_t const room = bypasses_cache() ? bounce_size - offset % m_alignment : bounce_size;
         std::span<std::byte> const part = buffer.first(std::min(buffer.size(), static_cast<std::size_t>(room)));
         int code = EINVAL;
@@ -88,7 +88,7 @@ int medium_reader::read_direct(std::int64_t offset, std::span<std::byte> part) c
     std::int64_t const begin = round_down(offset, m_alignment);
     std::int64_t const end = std::min(round_up(offset + static_cast<std::int64_t>(part.size()), m_alignment), m_size);
     auto const pread_blocks = [this](std::byte* to, std::size_t count, std::int64_t at) -> ssize_t {
-        // A file can end within a block: the request covers whole blocks, and the end of the file cuts it short.
+        // A file may end within a block: the request covers whole blocks, and the end of the file cuts it short.
         auto const blocks = static_cast<std::size_t>(round_up(static_cast<std::int64_t>(count), m_logical_block));
         return std::min(::pread(m_direct_fd.get(), to, blocks, at), static_cast<ssize_t>(count));
     };

@@ -9,24 +9,24 @@
 
 namespace seedbed {
 
-/// Reads a device or a file from the medium and not from the page cache, for verifying.
+/// Reads a device or a file from the medium, not from the page cache. Used to verify.
 ///
-/// With direct I/O where it is to be had; where the file system refuses that, the cached pages of the range are dropped
-/// first. Dirty pages can not be dropped, so that whoever verifies flushes before.
+/// Uses direct I/O if it is available; otherwise, first drops the cached pages of the range. Dirty pages cannot be
+/// dropped, so the caller must flush before.
 ///
 /// Threads: read() may be called from any thread, also concurrently.
 class medium_reader {
 public:
-    /// \param fd stays the caller's, and open for as long as this lives.
+    /// \param fd remains the caller's, and must stay open for the lifetime of this object.
     /// \param size in bytes.
-    /// \param logical_block what direct I/O must be aligned to, in bytes; a power of two.
+    /// \param logical_block the alignment that direct I/O requires, in bytes; a power of two.
     medium_reader(int fd, std::int64_t size, int logical_block);
 
-    /// Fills \p buffer from \p offset (bytes). Neither needs any alignment. Keeps 1 MiB for each thread that calls it.
-    /// \return 0 or an errno value; EIO where the range is not within the size.
+    /// Fills \p buffer from \p offset (bytes). Neither needs any alignment. Keeps 1 MiB for each calling thread.
+    /// \return 0 or an errno value; EIO if the range is not within the size.
     [[nodiscard]] int read(std::int64_t offset, std::span<std::byte> buffer);
 
-    /// False where direct I/O was refused, and caches are dropped instead.
+    /// False if direct I/O was refused; cached pages are then dropped instead.
     [[nodiscard]] bool bypasses_cache() const noexcept { return m_direct.load(std::memory_order_relaxed); }
 
 private:

@@ -18,8 +18,9 @@ namespace seedbed {
 
 namespace {
 
-/// Write-back starts each time this many bytes were written: a disk with a head writes them in a tenth of a second.
-constexpr std::int64_t write_back_mark = std::int64_t{8} * 1024 * 1024; // said in opened_device.hpp, too
+/// Write-back starts each time this many bytes have been written: a disk with a head writes them in a tenth of a
+/// second.
+constexpr std::int64_t write_back_mark = std::int64_t{8} * 1024 * 1024; // also stated in opened_device.hpp
 
 class opened_device final : public block_device {
 public:
@@ -67,7 +68,7 @@ public:
         if (int const code = raw()->refuse(true, offset, length); code != 0) {
             return outcome(io_operation::write, offset, length, code);
         }
-        add_suspects(offset, length); // first, as a concurrent flush may miss this write
+        add_suspects(offset, length); // first, because a concurrent flush may miss this write
         for (auto const& part : plan_transfer(m_rules, offset, length, memory)) {
             auto const call = [fd = descriptor(part)](iovec const* pieces, int count, std::int64_t at) {
                 return ::pwritev(fd, pieces, count, at);
@@ -97,11 +98,11 @@ public:
 
     [[nodiscard]] result<void, io_error> wrote_back(std::int64_t bytes, int code) noexcept override {
         if (code == ENOSYS || code == EINVAL || code == ESPIPE) {
-            code = 0; // unavailable: the kernel writes back at its own pace
+            code = 0; // not supported: the kernel writes back at its own pace
         }
         if (code != 0) {
-            // The call can consume the error of a lost page, which the kernel reports only once: so this write and
-            // every later flush fail.
+            // The call can consume the error of a lost page, which the kernel reports only once, so this write and
+            // every later flush must fail.
             int none = 0;
             m_write_back_failure.compare_exchange_strong(none, code);
         }
@@ -109,7 +110,7 @@ public:
     }
 
     [[nodiscard]] result<void, io_error> flush() override {
-        // One at a time: the kernel reports a lost page to one fsync of a descriptor only, and a concurrent one would
+        // One at a time: the kernel reports a lost page to only one fsync of a descriptor, so a concurrent one would
         // report the same page as safe.
         std::lock_guard const lock(m_flush_mutex);
         if (m_flush_failure == 0) {
@@ -133,8 +134,8 @@ private:
         direct_rules rules;
         if (direct) {
             auto const sector = static_cast<std::int64_t>(files.logical_block_size);
-            // The unit of the page cache: if direct and cached transfers share one, writing it back undoes the direct
-            // one.
+            // The unit of the page cache: if a direct and a cached transfer shared one, its write-back would undo the
+            // direct one.
             rules.page = std::max<std::int64_t>({sector, ::sysconf(_SC_PAGESIZE), 4096});
             rules.memory = static_cast<std::size_t>(sector);
             rules.length = static_cast<std::size_t>(sector);
@@ -174,7 +175,7 @@ private:
         return waited_for ? 0 : waited_for.error().code;
     }
 
-    /// Bytes of the device; empty unless it ends after its begin.
+    /// A range of the device; empty unless it ends after its begin.
     struct byte_range {
         std::int64_t begin = 0;
         std::int64_t end = 0;
@@ -211,8 +212,8 @@ private:
 
     std::string const m_path;
     unique_fd const m_fd;
-    /// The kernel reports a lost page once to each open file: write-back has this one of its own, so that it hides no
-    /// error from a concurrent flush.
+    /// The kernel reports a lost page once to each open file. Write-back has its own, so that it does not hide an error
+    /// from a concurrent flush.
     unique_fd const m_write_back_fd;
     unique_fd const m_direct_fd;
     direct_rules const m_rules;
@@ -221,12 +222,12 @@ private:
     bool const m_one_writer;
     medium_reader m_medium;
     std::vector<unique_fd> const m_locks;
-    std::atomic<std::int64_t> m_written{0}; ///< bytes since it was opened
+    std::atomic<std::int64_t> m_written{0}; ///< bytes since opening
     std::mutex m_suspects_mutex;
     byte_range m_suspects; ///< spans all writes since the last flush began; guarded by m_suspects_mutex
     std::atomic<int> m_write_back_failure{0}; ///< errno of the first write-back that failed
     std::mutex m_flush_mutex;
-    byte_range m_lost;       ///< the range that the failed flush was to make durable; guarded by m_flush_mutex
+    byte_range m_lost;       ///< the range that the failed flush should have made durable; guarded by m_flush_mutex
     int m_flush_failure = 0; ///< errno of the first flush that failed; guarded by m_flush_mutex
 };
 

@@ -18,7 +18,7 @@ std::optional<std::string> reread_partition_table(int fd, system_paths const& pa
     if (!S_ISBLK(status.st_mode) || is_partition(sysfs_folder(status.st_rdev, paths.sysfs))) {
         return std::nullopt;
     }
-    if (::ioctl(fd, BLKRRPART) == 0 || errno == EINVAL || errno == ENOTTY) { // the latter two: it has no partitions
+    if (::ioctl(fd, BLKRRPART) == 0 || errno == EINVAL || errno == ENOTTY) { // the latter two: no partitions
         return std::nullopt;
     }
     return errno_error("BLKRRPART", errno).message;

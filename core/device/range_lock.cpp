@@ -14,7 +14,7 @@ int lock_range(int fd, bool writable, std::int64_t begin, std::int64_t end) {
     lock.l_type = static_cast<short>(writable ? F_WRLCK : F_RDLCK);
     lock.l_whence = SEEK_SET;
     lock.l_start = begin;
-    lock.l_len = end == std::numeric_limits<std::int64_t>::max() ? 0 : end - begin; // 0: to the end, wherever it is
+    lock.l_len = end == std::numeric_limits<std::int64_t>::max() ? 0 : end - begin; // 0: to the end, wherever that is
     while (::fcntl(fd, F_OFD_SETLK, &lock) != 0) {
         if (errno != EINTR) {
             return errno == EACCES ? EAGAIN : errno;

@@ -30,7 +30,7 @@ constexpr std::array all_classes{
     class_names{storage_class::nvme, "nvme", "NVMe"},
 };
 
-/// How many devices may lie on each other; more are a loop of links.
+/// The maximum number of stacked devices; more indicate a cycle of links.
 constexpr int max_depth = 16;
 
 storage_class_decision unknown(std::string const& why) {
@@ -55,7 +55,7 @@ std::optional<std::string> read_attribute(fs::path const& file) {
     return text;
 }
 
-/// The targets of a folder's links, in the order of their names; empty if the folder does not exist.
+/// The targets of a folder's links, sorted by name; empty if the folder does not exist.
 std::vector<fs::path> linked_devices(fs::path const& folder) {
     std::vector<fs::path> links;
     std::error_code error;
@@ -72,13 +72,13 @@ std::vector<fs::path> linked_devices(fs::path const& folder) {
     return devices;
 }
 
-/// A device above a disk in sysfs, and the bus or class it belongs to.
+/// A device above a disk in sysfs, and its bus or class.
 struct parent_device {
     fs::path folder;
     std::string subsystem;
 };
 
-/// The devices above the disk in \p folder, the nearest first. Folders that are no devices have no subsystem.
+/// The devices above the disk in \p folder, nearest first. Folders that are not devices have no subsystem.
 std::vector<parent_device> parents_of(fs::path const& folder) {
     std::vector<parent_device> parents;
     for (auto p = folder.parent_path(); p.has_relative_path() && p.filename() != "devices"; p = p.parent_path()) {
@@ -100,7 +100,7 @@ storage_class_decision by_rotational(fs::path const& disk, std::string const& re
     return unknown(attribute + (value ? "=" + *value : " is missing"));
 }
 
-/// A device with nothing beneath it: see the rules at detect_storage_class().
+/// Classifies a device with nothing beneath it; see the rules at detect_storage_class().
 storage_class_decision classify_disk(fs::path const& disk) {
     auto const name = disk.filename().string();
     auto const parents = parents_of(disk);
@@ -141,7 +141,7 @@ struct mount {
     std::vector<std::string> options; ///< of the superblock
 };
 
-/// Blanks and the like are written as three octal digits after a backslash.
+/// Decodes blanks and the like, which are written as a backslash with three octal digits.
 std::string unescape_mount_field(std::string const& text) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -169,7 +169,7 @@ std::optional<mount> find_mount(fs::path const& mountinfo, std::uint64_t id) {
     return std::nullopt;
 }
 
-/// The value of a mount option "key=value"; empty if it is not given.
+/// The value of a mount option "key=value"; empty if it is not set.
 std::string option_value(mount const& from, std::string const& key) {
     for (auto const& option : from.options) {
         if (option.starts_with(key + "=")) {
@@ -223,7 +223,7 @@ private:
     [[nodiscard]] std::optional<fs::path> find_device(std::string device) const {
         std::error_code error;
         auto const by_number = device.find(':') != std::string::npos;
-        std::replace(device.begin(), device.end(), '/', '!'); // as sysfs spells cciss/c0d0
+        std::replace(device.begin(), device.end(), '/', '!'); // sysfs spells cciss/c0d0 with "!"
         auto folder = fs::canonical(m_sysfs / (by_number ? "dev/block" : "class/block") / device, error);
         return error ? std::nullopt : std::optional(std::move(folder));
     }
@@ -246,7 +246,8 @@ private:
         return classify_disk(device);
     }
 
-    /// \param devices at least one; the first of the slowest is the evidence, named after \p prefix.
+    /// Classifies by the slowest device. \param devices at least one; the first of the slowest is the evidence, named
+    /// after \p prefix.
     [[nodiscard]] storage_class_decision slowest(std::string const& prefix, std::vector<fs::path> const& devices,
                                                  int depth) const {
         storage_class_decision found;
@@ -263,7 +264,7 @@ private:
         return beneath("file system on " + device.filename().string(), classify_folder(device, depth + 1));
     }
 
-    /// A file system whose st_dev is no block device.
+    /// Classifies a file system whose st_dev is not a block device.
     [[nodiscard]] storage_class_decision classify_mount(mount const& from, int depth) const {
         if (from.type == "tmpfs" || from.type == "ramfs" || from.type == "rootfs") {
             return {storage_class::nvme, "file system " + from.type + " is in memory"};
@@ -288,7 +289,7 @@ private:
         return on_file_system(*device, depth);
     }
 
-    /// The device that a mount names; by its name if /dev has no node for it, as in a chroot.
+    /// The device that a mount names; looked up by name if /dev has no node for it, as in a chroot.
     [[nodiscard]] std::optional<fs::path> find_source(std::string const& source) const {
         struct statx status {};
         if (::statx(AT_FDCWD, source.c_str(), 0, STATX_TYPE, &status) == 0 && S_ISBLK(status.stx_mode)) {

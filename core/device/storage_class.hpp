@@ -8,7 +8,7 @@
 
 namespace seedbed {
 
-/// The kind of disk that an image lives on; it decides the io_profile. From the slowest to the fastest.
+/// The kind of disk that stores an image; it selects the io_profile. From the slowest to the fastest.
 enum class storage_class : std::uint8_t { hdd, sata_ssd, nvme };
 
 /// As written in the configuration: "hdd", "sata_ssd", "nvme".
@@ -18,44 +18,45 @@ enum class storage_class : std::uint8_t { hdd, sata_ssd, nvme };
 /// The reverse of to_string(); nothing for any other text.
 [[nodiscard]] std::optional<storage_class> parse_storage_class(std::string_view text) noexcept;
 
-/// A decision and why it was taken.
+/// A decision and its reason.
 struct storage_class_decision {
     storage_class cls = storage_class::hdd;
-    std::string evidence; ///< for a log line, to follow "because": for example "sda/queue/rotational=1"
+    std::string evidence; ///< for a log line, after "because": for example "sda/queue/rotational=1"
 };
 
-/// Decides the class of the disk beneath \p path, a block device or a regular file.
+/// Determines the class of the disk beneath \p path, a block device or a regular file.
 ///
-/// Never fails: a device about which nothing is known gets the class of the stated rule, and the evidence says so.
-/// Reads a few files of sysfs; not for the network thread.
+/// Never fails: an unknown device gets the class that the rules state, and the evidence says so. Reads a few files of
+/// sysfs; not for the network thread.
 ///
-/// \param sysfs the root of sysfs, \param mountinfo the mounts as in proc(5); tests give their own.
+/// \param sysfs the root of sysfs. \param mountinfo the mounts as in proc(5). Tests pass their own.
 ///
 /// From the device down to the disks:
-/// - A regular file: the device of its file system (st_dev). Where that is no block device, its mount decides: btrfs,
-///   the slowest of its devices (/sys/fs/btrfs); overlay, its upper layer, or its lower one where it is read-only;
+/// - A regular file: the device of its file system (st_dev). If that is not a block device, its mount decides: btrfs,
+///   the slowest of its devices (/sys/fs/btrfs); overlay, its upper layer, or its lower one if it is read-only;
 ///   tmpfs and ramfs, memory; any other, the device that is its source, if it has one.
 /// - A partition: its disk. A loop device: its backing file.
-/// - dm, md and all else with slaves/: the slowest disk beneath, since a transfer ends with its last part.
+/// - dm, md and everything else with slaves/: the slowest disk beneath, because a transfer ends with its last part.
 ///
-/// Then the disk, by the bus on which sysfs places it (the `subsystem` of the devices above it), whatever its name:
+/// Then the disk, by the bus on which sysfs places it (the `subsystem` of the devices above it), regardless of its
+/// name:
 /// - NVMe, local, multipath or over a fabric, and non-volatile memory (pmem): NVMe, unless queue/rotational is 1.
-/// - virtio-blk and Xen: SATA SSD. They say the same rotational whatever lies beneath. Such a disk takes several
-///   requests at once, and what is beneath is mostly flash or the host's cache; the threads of NVMe would be a bet.
-/// - An SD card: HDD. It says rotational=0 but takes one request at a time and wants long writes.
+/// - virtio-blk and Xen: SATA SSD. They report the same rotational whatever lies beneath. Such a disk takes several
+///   requests at once, and beneath it is mostly flash or the host's cache; the threads of NVMe would be a gamble.
+/// - An SD card: HDD. It reports rotational=0 but takes one request at a time and needs long writes.
 /// - Any other bus, that is SCSI, ATA, eMMC, USB: queue/rotational, 1 is an HDD and 0 a SATA SSD. USB sticks and most
-///   bridges come out as HDD, since the kernel assumes 1 where it cannot ask: right for what takes one request at a
-///   time. A USB disk with 0 has told so itself, through UAS.
+///   bridges are classified as HDD, because the kernel assumes 1 if it cannot ask: right for devices that take one
+///   request at a time. A USB disk with 0 has reported that itself, through UAS.
 /// - zram and ram: memory.
 ///
-/// Memory gets NVMe: no request waits for another. All that remains (nbd, rbd, a network file system, a path that
-/// cannot be looked at) gets HDD: few threads and long runs cost a fast disk something, many threads cost a slow one
-/// most of its rate.
+/// Memory gets NVMe: its requests do not wait for each other. Everything else (nbd, rbd, a network file system, a path
+/// that cannot be examined) gets HDD: few threads and long runs cost a fast disk little, while many threads cost a slow
+/// one most of its throughput.
 [[nodiscard]] storage_class_decision
 detect_storage_class(std::filesystem::path const& path, std::filesystem::path const& sysfs = "/sys",
                      std::filesystem::path const& mountinfo = "/proc/self/mountinfo");
 
-/// The same for a block device that needs no node in /dev: \p device is its kernel name ("sda1") or its number ("8:1").
+/// The same for a block device without a node in /dev: \p device is its kernel name ("sda1") or its number ("8:1").
 [[nodiscard]] storage_class_decision
 classify_block_device(std::string const& device, std::filesystem::path const& sysfs = "/sys",
                       std::filesystem::path const& mountinfo = "/proc/self/mountinfo");

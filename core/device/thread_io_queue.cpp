@@ -50,7 +50,7 @@ public:
         , m_workers("disk", profile.threads) {}
 
     void submit(io_job* job) override {
-        // Under the lock, so that the call finds the job; the call comes first, as it can be refused.
+        // Under the lock, so that the call finds the job. The call comes first, because submitting it can fail.
         std::scoped_lock const lock(m_mutex);
         m_workers.submit([this] { run_next(); });
         (m_one_writer && job->way() == io_job::direction::write ? m_writes : m_order).push(job);
@@ -86,7 +86,7 @@ private:
         }
     }
 
-    /// Ends the writer's turn. \return whether a job without a call of its own waits.
+    /// Ends the writer's turn. \return whether a job left without a call is waiting.
     [[nodiscard]] bool has_left_one() {
         std::scoped_lock const lock(m_mutex);
         m_writing = false;
@@ -129,13 +129,13 @@ private:
 
     block_device& m_device;
     bool const m_one_writer;
-    std::mutex m_mutex;        ///< guards what follows
-    io_order m_order;          ///< all jobs, or all but writes if the device has one writer
+    std::mutex m_mutex;        ///< guards the members below
+    io_order m_order;          ///< all jobs, or all except writes if the device has one writer
     io_order m_writes;         ///< if the device has one writer
     bool m_writing = false;    ///< the writer is busy
-    bool m_wrote_last = false; ///< the last job taken was a write: a waiting read is next
-    std::size_t m_left = 0;    ///< jobs that wait for the writer without a call of their own
-    worker_pool m_workers;     ///< last: its threads end before the members they use
+    bool m_wrote_last = false; ///< the job taken last was a write: a waiting read is next
+    std::size_t m_left = 0;    ///< waiting writes that were left to the writer
+    worker_pool m_workers;     ///< last, so that its threads end before the members that they use
 };
 
 } // namespace

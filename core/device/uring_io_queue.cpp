@@ -23,37 +23,36 @@ namespace seedbed {
 
 namespace {
 
-/// A part of a job that is one request of the ring. It has a copy of the memory pieces, since a short transfer shortens
-/// them.
+/// A part of a job that is one request in the ring. It has its own copy of the memory ranges, because a short transfer
+/// shortens them.
 struct request {
     struct running_job* owner = nullptr;
     int fd = -1;
-    bool write_back = false; ///< starts write-back, and transfers nothing
+    bool write_back = false; ///< starts write-back and transfers nothing
     std::int64_t offset = 0;
     std::int64_t left = 0; ///< bytes
     std::vector<iovec> memory;
-    std::size_t first = 0;   ///< index of the first remaining piece of memory
+    std::size_t first = 0;   ///< index of the first remaining memory range
     request* next = nullptr; ///< in its list
 };
 
 /// A job whose requests are in the ring.
 struct running_job {
     io_job* job = nullptr;
-    int left = 0; ///< requests that have not ended
+    int left = 0; ///< requests that have not ended yet
     std::int64_t through_cache = 0;
     result<void, io_error> outcome;
     running_job* next = nullptr; ///< in its list
 };
 
-constexpr std::size_t most_pieces = 1024; // IOV_MAX of Linux
+constexpr std::size_t most_pieces = 1024; // IOV_MAX on Linux
 constexpr int ring_entries = io_profile_limits::max_queue_depth;
-constexpr int most_in_ring = ring_entries - 1; // one entry is for the event
+constexpr int most_in_ring = ring_entries - 1; // one entry is reserved for the event
 
-/// The ring's thread makes only calls that cannot block: the kernel's own threads wait for system calls on the
-/// device.
+/// The ring's thread makes only calls that cannot block; kernel threads wait for system calls on the device.
 ///
-/// If the ring itself breaks down, each job still ends: requests that the kernel had not taken fail, those it had taken
-/// are awaited, since until then their memory may still be written to, and later jobs fail at once.
+/// If the ring itself breaks down, each job still ends. Requests that the kernel had not taken fail. Those it had taken
+/// are awaited, because it may write to their memory until then. Later jobs fail at once.
 class uring_io_queue final : public io_queue {
 public:
     uring_io_queue(block_device& device, raw_device const& raw, io_profile const& profile, std::span<std::byte> memory)
@@ -77,7 +76,7 @@ public:
         }
     }
 
-    /// 0, or errno if the kernel gives no ring.
+    /// Sets up the ring. \return 0, or errno if the kernel refuses a ring.
     int open() {
         if (int const code = ::io_uring_queue_init(ring_entries, &m_ring, 0); code < 0) {
             return -code;
@@ -88,7 +87,7 @@ public:
             return errno;
         }
         register_memory();
-        m_ended.reserve(std::size_t{2} * ring_entries); // as many as the ring has room for completions
+        m_ended.reserve(std::size_t{2} * ring_entries); // as many completions as the ring has room for
         if (!grow()) {
             return ENOMEM;
         }
@@ -133,12 +132,12 @@ public:
 private:
     void wake() {
         std::uint64_t const one = 1;
-        // EAGAIN: the counter is full, so that the ring's thread wakes anyway.
+        // EAGAIN: the counter is full, so the ring's thread wakes anyway.
         static_cast<void>(::write(m_event.get(), &one, sizeof one));
     }
 
     /// Pins the pool's memory, so that the kernel need not look up its pages for each transfer. If the limit on locked
-    /// memory is too low, the ring works without.
+    /// memory is too low, the ring works without it.
     void register_memory() {
         constexpr std::size_t largest = std::size_t{1} << 30; // the kernel's limit for one buffer
         std::vector<iovec> buffers;
@@ -188,7 +187,7 @@ private:
         }
     }
 
-    /// The next job, if the ring has room for one; null otherwise.
+    /// The next job if the ring has room for one; null otherwise.
     io_job* take() {
         std::scoped_lock const lock(m_mutex);
         return m_in_flight < std::min(m_depth, m_most_jobs) ? m_order.pop() : nullptr;
@@ -206,10 +205,10 @@ private:
         running.job = job;
         running.through_cache = 0;
         running.outcome = {};
-        running.left = 1; // held until all requests are in
+        running.left = 1; // held until all its requests are queued
         ++m_in_flight;
         try {
-            job->prepare(); // even if it can only fail: its end() may release something
+            job->prepare(); // even if the job can only fail: its end() may release something
             start_parts(running);
         } catch (std::bad_alloc const&) {
             running.outcome = failure(running, job->position(), 0, ENOMEM);
@@ -250,7 +249,7 @@ private:
             for (auto const& piece : wanted.memory) {
                 bytes += static_cast<std::int64_t>(piece.iov_len);
             }
-            static_cast<void>(m_free_requests.pop()); // this one: nothing can fail any more
+            static_cast<void>(m_free_requests.pop()); // the request peeked above; nothing can fail after this
             wanted.owner = &running;
             wanted.fd = part.direct ? m_raw.direct : m_raw.cached;
             wanted.write_back = false;
@@ -268,7 +267,7 @@ private:
         }
     }
 
-    /// Puts a request into the ring, or lets it wait for a place: the ring never holds more requests than it has
+    /// Puts a request into the ring, or queues it if the ring is full. The ring never holds more requests than it has
     /// entries, so that an entry is always available and all completions have room.
     void enqueue(request& wanted) {
         if (m_broken != 0) {
@@ -304,7 +303,7 @@ private:
         ::io_uring_sqe_set_data(sqe, &wanted);
     }
 
-    /// The registered buffer that holds all of a single piece of memory, or -1.
+    /// The registered buffer that contains a single memory range completely, or -1.
     [[nodiscard]] int registered_buffer(std::span<iovec const> pieces) const {
         if (pieces.size() != 1 || m_registered.empty()) {
             return -1;
@@ -370,14 +369,14 @@ private:
             return;
         }
         if (outcome <= 0) {
-            fail(ended, outcome == 0 ? EIO : -outcome); // no progress marks the end of a device
+            fail(ended, outcome == 0 ? EIO : -outcome); // no progress: the end of the device
             return;
         }
         m_free_requests.push(ended);
         finish_one(running);
     }
 
-    /// Ends a request that is not, or no longer, in the ring with an error.
+    /// Ends a request that is not, or no longer, in the ring, with an error.
     void fail(request& failed, int code) {
         auto& running = *failed.owner;
         if (running.outcome) {
@@ -394,11 +393,11 @@ private:
         if (running.outcome && running.job->way() == io_job::direction::write && running.through_cache > 0) {
             auto const bytes = std::exchange(running.through_cache, 0);
             if (m_device.wrote_through_cache(bytes) && start_write_back(running, bytes)) {
-                return; // the job ends with that
+                return; // the job ends when that request does
             }
         }
         {
-            // Before its end, so that a thread that learns of the end does not find the job still counted.
+            // Before end(), so that a thread that learns of the end does not find the job still counted.
             std::scoped_lock const lock(m_mutex);
             --m_pending;
             ++m_completed;
@@ -409,7 +408,7 @@ private:
         --m_in_flight;
     }
 
-    /// False on failure: then the kernel writes back at its own pace until the next time.
+    /// Returns false on failure: the kernel then writes back at its own pace until the next attempt.
     bool start_write_back(running_job& running, std::int64_t bytes) {
         if (m_broken != 0 || (m_free_requests.empty() && !grow())) {
             return false;
@@ -425,13 +424,13 @@ private:
         return true;
     }
 
-    /// The ring itself has broken down. Requests that the kernel has taken still complete, and it reports that in
-    /// shared memory, even if it can no longer be called.
+    /// The ring itself has broken down. Requests that the kernel has taken still complete, which it reports in shared
+    /// memory even if it can no longer be called.
     void break_down(int code) {
         m_broken = code;
         auto const& queue = m_ring.sq;
         for (auto at = queue.sqe_tail - ::io_uring_sq_ready(&m_ring); at != queue.sqe_tail; ++at) {
-            // The ring keeps pointers as numbers. NOLINTNEXTLINE(performance-no-int-to-ptr)
+            // The ring stores pointers as numbers. NOLINTNEXTLINE(performance-no-int-to-ptr)
             auto* const never_taken = reinterpret_cast<request*>(queue.sqes[at & queue.ring_mask].user_data);
             if (never_taken != nullptr) {
                 --m_in_ring;
@@ -447,7 +446,7 @@ private:
         }
     }
 
-    /// Waits until a descriptor can be read, or a moment if poll(2) fails.
+    /// Waits until a descriptor is readable, or briefly if poll(2) fails.
     static void await(int fd) {
         pollfd readable{fd, POLLIN, 0};
         if (::poll(&readable, 1, -1) != 1 || (readable.revents & POLLIN) == 0) {
@@ -472,7 +471,7 @@ private:
         static_cast<void>(::read(m_event.get(), &count, sizeof count)); // EAGAIN: already drained
     }
 
-    /// A free request, which stays free until it is popped.
+    /// A free request, which remains free until it is popped.
     request& peek_request() {
         if (m_free_requests.empty() && !grow()) {
             throw std::bad_alloc();
@@ -480,7 +479,7 @@ private:
         return m_free_requests.front();
     }
 
-    /// Makes room for one more job and one more request at a time. \return false if memory is short.
+    /// Makes room for one more concurrent job and request. \return false if there is no memory.
     [[nodiscard]] bool grow() noexcept {
         try {
             m_jobs.emplace_front();
@@ -511,19 +510,19 @@ private:
     std::uint64_t m_completed = 0;
     std::chrono::steady_clock::time_point m_last_progress{};
 
-    // Once the ring's thread runs, it alone uses the members below.
+    // Once the ring's thread runs, only it uses the members below.
     std::span<std::byte> m_registered;
     io_uring m_ring{};
     bool m_ring_open = false;
     unique_fd m_event;
     int m_broken = 0;                      ///< errno of the call after which the ring is no longer used
-    int m_most_jobs = ring_entries;        ///< fewer, while memory is short
+    int m_most_jobs = ring_entries;        ///< fewer while memory is short
     int m_in_flight = 0;                   ///< jobs
     int m_in_ring = 0;                     ///< requests
-    linked_queue<request> m_waiting;       ///< requests for which the ring has no room
-    std::forward_list<request> m_requests; ///< the memory of all
+    linked_queue<request> m_waiting;       ///< requests that wait for room in the ring
+    std::forward_list<request> m_requests; ///< the memory of all requests
     linked_queue<request> m_free_requests;
-    std::forward_list<running_job> m_jobs; ///< the memory of all
+    std::forward_list<running_job> m_jobs; ///< the memory of all jobs
     linked_queue<running_job> m_free_jobs;
     std::vector<ended_request> m_ended;
     std::thread m_thread;

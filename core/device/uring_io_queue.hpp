@@ -8,15 +8,15 @@
 
 namespace seedbed {
 
-/// Whether transfers should be run by a ring: where the profile says so, and by its "auto" where direct I/O is to be
-/// had. Through the page cache a ring only hands each request to a thread of the kernel's: our own cost less.
+/// Whether a ring should run the transfers: if the profile says so, or if it says "auto" and direct I/O is available.
+/// Through the page cache, a ring only passes each request to a kernel thread; our own threads cost less.
 [[nodiscard]] bool wants_ring(block_device const& device, io_profile const& profile) noexcept;
 
-/// A queue whose transfers are requests of one io_uring, on one thread: handed over many in a system call,
+/// A queue whose transfers are requests of one io_uring, on one thread: many submitted in one system call,
 /// profile.queue_depth jobs at a time.
 ///
-/// \param memory that most transfers use, registered with the ring where the limit on locked memory allows it; may be
-/// empty. \return errno where the kernel gives no ring, or the device is no file.
+/// \param memory used by most transfers, registered with the ring if the limit on locked memory allows it; may be
+/// empty. \return errno if the kernel refuses a ring or the device is not a file.
 [[nodiscard]] result<std::unique_ptr<io_queue>, int>
 make_uring_io_queue(block_device& device, io_profile const& profile, std::span<std::byte> memory);
 

@@ -35,34 +35,34 @@ struct piece_range {
     friend constexpr bool operator==(piece_range const&, piece_range const&) noexcept = default;
 };
 
-/// How many blocks hold \p size bytes that start with a block.
+/// The number of blocks that hold \p size bytes, starting at a block boundary.
 [[nodiscard]] constexpr std::int32_t blocks_for(byte_count size) noexcept {
     return static_cast<std::int32_t>((size + byte_count{block_size - 1}) / byte_count{block_size});
 }
 
-/// Where a block starts within its piece.
+/// The offset of a block within its piece.
 [[nodiscard]] constexpr byte_count begin_of(block_in_piece block) noexcept {
     return block.value() * byte_count{block_size};
 }
 
-/// The block of a piece that holds its byte \p within.
+/// The block that contains byte \p within of a piece.
 [[nodiscard]] constexpr block_in_piece block_at(byte_count within) noexcept {
     return block_in_piece{static_cast<std::int32_t>(within / byte_count{block_size})};
 }
 
-/// The blocks of a piece that hold any of \p length bytes, of which the first is its byte \p within.
+/// The blocks that contain the \p length bytes of a piece that start at byte \p within.
 [[nodiscard]] constexpr block_range blocks_of(byte_count within, byte_count length) noexcept {
     auto const begin = block_at(within);
     return {begin, length > byte_count{} ? block_at(within + length - byte_count{1}) + 1 : begin};
 }
 
-/// How a torrent's stream of bytes falls into pieces, and those into blocks: every piece has the piece length but the
-/// last, which has what is left, and every block of a piece has block_size bytes but its last.
+/// How a torrent's byte stream is divided into pieces, and those into blocks. Every piece has the piece length except
+/// the last, which has the remainder; every block of a piece has block_size bytes except the last.
 ///
-/// A value without I/O, of 16 bytes. Sizes are at least 0. Pieces and blocks beyond the end have no bytes.
+/// A plain value of 16 bytes, without I/O. Sizes are at least 0. Pieces and blocks beyond the end are empty.
 class block_layout {
 public:
-    /// \param piece_length more than 0; no multiple of anything.
+    /// \param piece_length more than 0; any number, not only multiples of the block size.
     constexpr block_layout(byte_count total_size, byte_count piece_length) noexcept
         : m_total_size(total_size)
         , m_piece_length(piece_length) {}
@@ -70,7 +70,7 @@ public:
     [[nodiscard]] constexpr byte_count total_size() const noexcept { return m_total_size; }
     [[nodiscard]] constexpr byte_count piece_length() const noexcept { return m_piece_length; }
 
-    /// Wider than a piece_index: a size that is about to be refused may make more pieces than any torrent has.
+    /// Wider than a piece_index: a size that is about to be refused may yield more pieces than any torrent has.
     [[nodiscard]] constexpr std::int64_t piece_count() const noexcept {
         return m_total_size / m_piece_length + (m_total_size % m_piece_length > byte_count{} ? 1 : 0);
     }
@@ -80,7 +80,7 @@ public:
     [[nodiscard]] constexpr std::int32_t block_count(piece_index piece) const noexcept {
         return blocks_for(piece_size(piece));
     }
-    /// The number of blocks of each piece but the last, which may have fewer.
+    /// The number of blocks of each piece except the last, which may have fewer.
     [[nodiscard]] constexpr std::int32_t most_blocks() const noexcept { return blocks_for(m_piece_length); }
     [[nodiscard]] constexpr byte_count block_length(block_position at) const noexcept {
         return std::clamp(piece_size(at.piece) - seedbed::begin_of(at.block), byte_count{}, byte_count{block_size});
@@ -100,7 +100,7 @@ public:
     [[nodiscard]] constexpr block_position block_at(torrent_offset at) const noexcept {
         return {piece_at(at), seedbed::block_at(at % m_piece_length)};
     }
-    /// The pieces that hold any of \p length bytes from \p begin on, all of which must be within total_size().
+    /// The pieces that contain the \p length bytes from \p begin on, all of which must be within total_size().
     [[nodiscard]] constexpr piece_range pieces_of(torrent_offset begin, byte_count length) const noexcept {
         auto const first = piece_at(begin);
         return {first, length > byte_count{} ? piece_at(begin + length - byte_count{1}) + 1 : first};

@@ -73,7 +73,7 @@ public:
     }
 
 private:
-    /// The extent that holds a byte of the device, or null.
+    /// The extent that contains a byte of the device, or null.
     [[nodiscard]] extent const* find(std::int64_t offset) const {
         auto const& all = m_extents.extents();
         auto const after = std::ranges::upper_bound(all, offset, {}, &extent::device_offset);

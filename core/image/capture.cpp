@@ -30,7 +30,7 @@ tl::unexpected<error> failure(block_device const& source, std::string const& rea
     return tl::unexpected(error{source.path() + ": " + reason});
 }
 
-/// Makes ranges begin and end at multiples of \p unit, or at \p size, and joins those that meet.
+/// Extends ranges to multiples of \p unit, or to \p size at the end, and merges those that meet.
 std::vector<byte_range> rounded(std::vector<byte_range> const& ranges, std::int64_t unit, std::int64_t size) {
     std::vector<byte_range> made;
     for (auto const& range : ranges) {
@@ -45,20 +45,21 @@ std::vector<byte_range> rounded(std::vector<byte_range> const& ranges, std::int6
     return made;
 }
 
-/// The ranges of a file that are not holes, or errno. A file system without holes reports that all is data.
+/// The ranges of a file that are not holes, or errno. A file system without support for holes reports one range of
+/// data.
 result<std::vector<byte_range>, int> find_data(int fd, std::int64_t size) {
     std::vector<byte_range> found;
     for (std::int64_t at = 0; at < size;) {
         auto const begin = ::lseek(fd, at, SEEK_DATA);
         if (begin < 0 && errno == ENXIO) {
-            break; // a hole up to the end
+            break; // a hole up to the end of the file
         }
         auto const end = begin < 0 ? -1 : ::lseek(fd, begin, SEEK_HOLE);
         if (end < 0) {
             return tl::make_unexpected(errno);
         }
         found.push_back({begin, std::min<std::int64_t>(end, size)});
-        // A file of millions of fragments must not take memory for all of them.
+        // Limit the memory for a file with millions of fragments.
         if (found.size() % most_extents == 0) {
             found = rounded(found, least_unit, size);
         }
@@ -77,7 +78,7 @@ std::vector<extent> to_extents(std::vector<byte_range> const& ranges) {
     return extents;
 }
 
-/// Shows whether a source has changed.
+/// The properties of a source that reveal a change.
 struct source_state {
     std::int64_t size = 0;
     std::int64_t modified_seconds = 0;
@@ -96,7 +97,7 @@ result<source_state, int> look_at(block_device const& source) {
         return tl::make_unexpected(errno);
     }
     if (S_ISBLK(status.st_mode)) {
-        // The time is that of the node in /dev, which a write to the device does not change.
+        // The modification time is that of the node in /dev, which a write to the device does not change.
         std::uint64_t size = 0;
         if (::ioctl(raw->cached, BLKGETSIZE64, &size) != 0) {
             return tl::make_unexpected(errno);
@@ -162,7 +163,7 @@ result<std::optional<captured_image>, capture_error> capture_raw(block_device& s
         how.progress = [&](std::int64_t hashed) { options.progress(hashed, total); };
     }
     auto hashes = hash_pieces(source, *extents, how);
-    // Check this first: the end of a truncated file looks like an error of the disk.
+    // Check this first: the end of a truncated file looks like a disk error.
     if (auto const after = look_at(source); !after || *after != *before) {
         return tl::make_unexpected(capture_error{source.path() + ": was changed while it was being read"});
     }

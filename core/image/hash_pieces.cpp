@@ -30,14 +30,14 @@ namespace {
 constexpr std::int64_t mib = 1 << 20;
 /// Pieces shorter than this are read and hashed several at a time.
 constexpr std::int64_t least_read = 4 * mib;
-/// Memory for pieces, in bytes: enough to keep the device busy, and little enough for the machine.
+/// Memory for pieces, in bytes: enough to keep the device busy without straining the machine.
 constexpr std::int64_t least_memory = 96 * mib;
 constexpr std::int64_t most_memory = 1024 * mib;
-/// Larger requests than most_request, or more of them, do not speed up reading in order.
+/// Sequential reads do not get faster with requests larger than most_request, or more of them.
 constexpr std::int64_t least_request = mib;
 constexpr std::int64_t most_request = 4 * mib;
 constexpr int most_requests = 32;
-/// Threads that read through the page cache: they only copy, since the kernel reads ahead.
+/// Threads that read through the page cache: they only copy, because the kernel reads ahead.
 constexpr int most_readers = 4;
 constexpr std::chrono::milliseconds progress_interval{100};
 
@@ -71,7 +71,7 @@ public:
         , m_digests(static_cast<std::size_t>(m_layout.piece_count()))
         , m_workers("hash", m_threads)
         , m_queue(make_queue(device, for_reading_in_order(options.profile))) {
-        // Huge pages save look-ups at each transfer; the memory works without them.
+        // Huge pages save address translations during transfers; they are optional.
         static_cast<void>(::madvise(&m_memory[0], m_memory.size(), MADV_HUGEPAGE));
         auto const count = static_cast<std::size_t>(unit_count());
         m_units.reserve(count);
@@ -100,7 +100,7 @@ public:
             return tl::make_unexpected(first_unreadable(*m_failed));
         }
         if (stopping()) {
-            return std::nullopt; // even if the last piece is hashed by now: the caller wants to stop
+            return std::nullopt; // even if the last piece is hashed by now: the caller asked to stop
         }
         return std::move(m_digests);
     }
@@ -143,7 +143,7 @@ private:
         std::int64_t m_length = 0;
     };
 
-    /// Consecutive pieces that are read and then hashed by one thread; reused.
+    /// Consecutive pieces that are read and then hashed by one thread. Reused.
     class unit {
     public:
         unit(hashing& owner, std::byte* memory)
@@ -166,7 +166,7 @@ private:
                 auto const part = std::min(m_hashing.m_request, length - at);
                 m_requests[i]->set(begin + byte_count{at}, m_memory + at, part);
                 at += part;
-                m_hashing.m_queue->submit(m_requests[i].get()); // all may have ended when this returns
+                m_hashing.m_queue->submit(m_requests[i].get()); // all of them may have ended when this returns
             }
         }
 
@@ -179,7 +179,7 @@ private:
             }
         }
 
-        /// Calls \p call(number, bytes) for each of its pieces.
+        /// Calls \p call(number, bytes) for each piece of the unit.
         template <class Call>
         void for_each_piece(Call const& call) const {
             auto const& layout = m_hashing.m_layout;
@@ -198,17 +198,17 @@ private:
         torrent_offset m_begin;
         std::int64_t m_length = 0;
         std::vector<std::unique_ptr<request>> m_requests;
-        std::atomic<int> m_left{0}; ///< requests that have not ended
+        std::atomic<int> m_left{0}; ///< requests that have not ended yet
     };
 
-    /// A piece that is hashed together with others.
+    /// A piece that is hashed along with others.
     struct lane {
         std::size_t piece = 0;
         std::span<std::byte const> left;
         sha1_sum sum;
     };
 
-    /// Hands a unit that was read to the hash workers.
+    /// Passes a unit that has been read to the hash workers.
     void read(unit* which) {
         {
             std::scoped_lock const lock(m_mutex);
@@ -217,7 +217,7 @@ private:
         retry_on_bad_alloc([this] { m_workers.submit([this] { hash_some(); }); });
     }
 
-    /// Hashes units that were read, at most a worker's share of them, so that all workers have something to do.
+    /// Hashes units that have been read, at most one worker's share, so that all workers have something to do.
     void hash_some() {
         std::array<unit*, most_sha1_lanes> taken{};
         std::size_t count = 0;
@@ -272,7 +272,7 @@ private:
             more = count > 0;
         }
         for (auto& each : lanes) {
-            m_digests[each.piece] = each.sum.final(); // meaningless, and not used, if it was stopped
+            m_digests[each.piece] = each.sum.final(); // invalid, and unused, if the hashing was stopped
         }
     }
 
@@ -296,7 +296,7 @@ private:
         });
     }
 
-    /// The next free unit; null if nothing is left to do.
+    /// Waits for a free unit; null if there is nothing left to do.
     [[nodiscard]] unit* wait_for_unit() {
         std::unique_lock lock(m_mutex);
         wait(lock, [this] { return !m_free.empty() || stopping(); });
@@ -328,7 +328,7 @@ private:
         }
     }
 
-    /// Whether work that has not begun is no longer needed.
+    /// Whether work that has not started is no longer needed.
     [[nodiscard]] bool stopping() const {
         return m_has_failed.load(std::memory_order_relaxed) ||
                (m_options.cancelled != nullptr && m_options.cancelled->load(std::memory_order_relaxed));
@@ -349,7 +349,7 @@ private:
         m_changed.notify_one();
     }
 
-    /// After a large request has failed: reads it a page at a time. Nothing else is running.
+    /// Finds the exact place after a large request has failed, by reading it page by page. Nothing else is running.
     [[nodiscard]] io_error first_unreadable(io_error const& failed) const {
         constexpr std::int64_t page = 4096;
         auto const end = failed.offset + failed.length;
@@ -368,21 +368,21 @@ private:
     int const m_threads;
     std::int64_t const m_unit;    ///< bytes
     std::int64_t const m_request; ///< bytes
-    int m_cached = -1;            ///< descriptor, if reads go through the page cache
+    int m_cached = -1;            ///< descriptor if reads go through the page cache, otherwise -1
     lazy_array<std::byte> const m_memory;
     block_layout const m_layout;
-    std::vector<sha1_digest> m_digests; ///< each written by the one worker that hashes its piece
+    std::vector<sha1_digest> m_digests; ///< each written by the only worker that hashes its piece
     std::atomic<std::int64_t> m_hashed{0};
     std::atomic<bool> m_has_failed{false}; ///< m_failed is set
     std::chrono::steady_clock::time_point m_next_progress{};
     std::vector<std::unique_ptr<unit>> m_units;
-    std::mutex m_mutex; ///< guards what follows
+    std::mutex m_mutex; ///< guards the members below
     std::condition_variable m_changed;
     std::vector<unit*> m_free;
-    std::vector<unit*> m_read; ///< to be hashed, the first one first
+    std::vector<unit*> m_read; ///< read and waiting to be hashed, in the order of reading
     std::optional<io_error> m_failed;
     worker_pool m_workers;
-    std::unique_ptr<io_queue> m_queue; ///< last: its threads end before the members they use
+    std::unique_ptr<io_queue> m_queue; ///< last, so that its threads end before the members that they use
 };
 
 } // namespace

@@ -14,25 +14,25 @@
 
 namespace seedbed {
 
-/// How to hash an image that is not in a torrent yet.
+/// How to hash an image that has no torrent yet.
 struct hashing_options {
     std::int32_t piece_length = partclone_piece_length; ///< bytes
-    io_profile profile;                                 ///< of the device: requests at a time
-    int threads = 0;                                    ///< that hash; 0: one a processor
-    /// Bytes hashed so far; called about ten times a second by the thread that called hash_pieces().
+    io_profile profile;                                 ///< of the device: number of concurrent requests
+    int threads = 0;                                    ///< hash workers; 0: one per processor
+    /// Receives the bytes hashed so far, about ten times a second, on the thread that called hash_pieces().
     std::function<void(std::int64_t)> progress;
-    std::atomic<bool> const* cancelled = nullptr; ///< ends the work soon once it is true
+    std::atomic<bool> const* cancelled = nullptr; ///< the work ends soon after it becomes true
 };
 
-/// The SHA-1 of each piece of the bytes that \p extents, without padding, have on \p device. Nothing where it was
+/// The SHA-1 of each piece of the bytes that \p extents (without padding) select on \p device. Nothing if it was
 /// cancelled.
 ///
-/// Reads from the first byte to the last, once, in large requests of which several are under way, and hashes as many
-/// pieces at a time as there are threads. Takes memory for two pieces more than that: at least 96 MiB, as far as the
-/// image has that much, and at most 1 GiB. The error of a read names the first bytes that cannot be read, as far as
-/// reading a page at a time finds them.
+/// Reads once, from the first byte to the last, in large requests of which several are in flight, and hashes as many
+/// pieces at a time as there are threads. Uses memory for two pieces more than that: at least 96 MiB, if the image is
+/// that large, and at most 1 GiB. A read error names the first unreadable bytes, as far as reading page by page finds
+/// them.
 ///
-/// Threads: any that may wait as long as the device takes. It has threads of its own, which end before it returns.
+/// Threads: any that may wait for the device. It has threads of its own, which end before it returns.
 [[nodiscard]] result<std::optional<std::vector<sha1_digest>>, io_error>
 hash_pieces(block_device& device, extent_map const& extents, hashing_options const& options);
 

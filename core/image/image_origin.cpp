@@ -22,7 +22,7 @@ std::int64_t little_endian(std::string_view head, std::size_t offset, std::size_
     return value;
 }
 
-/// \p base times a power of two; 0 if that is far from any sector.
+/// \p base times a power of two; 0 if the exponent is implausible for a sector size.
 std::int64_t shifted(std::int64_t base, std::int64_t exponent) {
     return exponent >= 0 && exponent <= 8 ? base << exponent : 0;
 }
@@ -33,10 +33,10 @@ std::int64_t sector_of_partition_table(std::string_view head, std::int64_t devic
             return static_cast<std::int64_t>(sector);
         }
     }
-    return device_sector; // a table without a mark counts in its disk's own
+    return device_sector; // the table does not say: its unit is the disk's own sector
 }
 
-/// The least size of a disk's sectors that the file system cannot do without.
+/// The smallest sector size with which the file system works.
 std::int64_t sector_of_file_system(std::string_view type, std::string_view head) {
     if (type == "ntfs" || type == "vfat") {
         return little_endian(head, 0x0b, 2);
@@ -57,14 +57,15 @@ bool all_digits(std::string_view text) {
     return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-/// The name without digits at its end, and whether there were any.
+/// The name without trailing digits, and whether it had any.
 std::pair<std::string_view, bool> without_number(std::string_view name) {
     auto const end = name.find_last_not_of("0123456789");
     auto const length = end == std::string_view::npos ? 0 : end + 1;
     return {name.substr(0, length), length < name.size()};
 }
 
-/// Of disks whose names end in a number, such as nvme0n1 and mmcblk0: "p" and a number follow for a partition.
+/// Whether this is a disk whose name ends in a number, such as nvme0n1 and mmcblk0: its partitions append "p" and a
+/// number.
 bool is_numbered_disk(std::string_view name) {
     if (name.starts_with("mmcblk")) {
         return all_digits(name.substr(6));
@@ -73,7 +74,7 @@ bool is_numbered_disk(std::string_view name) {
     return name.starts_with("nvme") && n > 3 && all_digits(name.substr(4, n - 4)) && all_digits(name.substr(n + 1));
 }
 
-/// By the kernel's names of disks and their partitions.
+/// Judges by the kernel's names of disks and partitions.
 image_kind kind_of_name(std::string_view name) {
     name = name.substr(name.rfind('/') + 1);
     if (is_numbered_disk(name)) {
@@ -83,7 +84,7 @@ image_kind kind_of_name(std::string_view name) {
     if (numbered && stem.ends_with('p') && is_numbered_disk(stem.substr(0, stem.size() - 1))) {
         return image_kind::partition;
     }
-    // Words and formats, as names of images more likely than of disks.
+    // Words and formats that are more likely names of images than of disks.
     for (std::string_view const word : {"hdd", "vdi", "sdk"}) {
         if (stem == word) {
             return image_kind::unknown;
@@ -115,8 +116,8 @@ bool is_sector_size(std::int64_t size) {
 image_traits traits_of(disk_content const& content, std::string_view head, std::int64_t sector_size) {
     image_traits traits;
     if (!content.type.empty()) {
-        // A file system with a partition table of its own, such as a hybrid ISO 9660 image, belongs on disks and in
-        // partitions.
+        // A file system with a partition table of its own, such as a hybrid ISO 9660 image, may belong on a disk or in
+        // a partition.
         traits.kind = content.partition_table.empty() ? image_kind::partition : image_kind::unknown;
         traits.content = content.type;
         traits.sector_size = sector_of_file_system(content.type, head);

@@ -9,14 +9,14 @@
 
 namespace seedbed {
 
-/// What a source is. \param head its first source_head bytes.
-/// \param sector_size the source's logical block size in bytes; 0 of a regular file.
+/// Determines what kind of image a source is. \param head its first source_head bytes.
+/// \param sector_size the source's logical block size in bytes; 0 for a regular file.
 [[nodiscard]] image_traits traits_of(disk_content const& content, std::string_view head, std::int64_t sector_size);
 
-/// The comment of a .torrent, outside of what its info-hash covers: "seedbed kind=partition content=ext4 sector=4096".
+/// The comment of a .torrent, which its info-hash does not cover: "seedbed kind=partition content=ext4 sector=4096".
 [[nodiscard]] std::string to_comment(image_traits const& traits);
 
-/// What a .torrent says of its image: by a comment as above, or else by a name such as sda1 or nvme0n1.
+/// What a .torrent says about its image: in a comment as above, or else by a name such as sda1 or nvme0n1.
 [[nodiscard]] image_traits read_traits(std::string_view comment, std::string_view name);
 
 } // namespace seedbed

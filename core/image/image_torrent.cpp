@@ -28,7 +28,7 @@ namespace {
 /// libtorrent truncates file names of 240 bytes and more.
 constexpr std::size_t max_name_length = 239;
 
-/// A name for a message: never long, without control characters.
+/// Prepares a name for a message: shortened, and without control characters.
 std::string quoted(std::string_view name) {
     std::string text = "'" + std::string(name.substr(0, 64)) + (name.size() > 64 ? "...'" : "'");
     std::replace_if(
@@ -79,10 +79,10 @@ lt::sha256_hash parent_of(lt::sha256_hash const& left, lt::sha256_hash const& ri
     return hash.final();
 }
 
-/// The root of a file's hash tree, computed from its piece layer (BEP 52): blocks beyond the end of the file are zeros.
-/// \param layer 32 bytes a piece.
+/// The root of a file's hash tree, computed from its piece layer (BEP 52); blocks beyond the end of the file are zeros.
+/// \param layer 32 bytes per piece.
 lt::sha256_hash root_of_layer(lt::span<char const> layer, int piece_length) {
-    lt::sha256_hash padding; // of the level at hand
+    lt::sha256_hash padding; // of the current level
     for (int blocks = piece_length / block_size; blocks > 1; blocks /= 2) {
         padding = parent_of(padding, padding);
     }
@@ -104,8 +104,8 @@ lt::sha256_hash root_of_layer(lt::span<char const> layer, int piece_length) {
     return level.front();
 }
 
-/// Checks the hashes of a v2 torrent's pieces. libtorrent does not before it adds the torrent to a session: a .torrent
-/// may lack them, as a magnet link does, and hashes that do not lead to the root of their file's tree are damaged.
+/// Checks the piece hashes of a v2 torrent. libtorrent does so only when it adds the torrent to a session. A .torrent
+/// may lack them, as a magnet link does; hashes that do not lead to the root of their file's tree are damaged.
 result<void> check_piece_layers(lt::torrent_info const& info) {
     auto const& files = info.orig_files();
     for (auto const file : files.file_range()) {
@@ -117,7 +117,7 @@ result<void> check_piece_layers(lt::torrent_info const& info) {
             return tl::unexpected(error{"a v2 torrent without piece layers"});
         }
         if (files.file_size(file) <= files.piece_length()) {
-            continue; // its only hash is the root
+            continue; // the root is its only hash
         }
         auto const pieces =
             block_layout(byte_count{files.file_size(file)}, byte_count{files.piece_length()}).piece_count();
@@ -131,7 +131,7 @@ result<void> check_piece_layers(lt::torrent_info const& info) {
     return {};
 }
 
-/// The parsed file, or libtorrent's reason.
+/// The parsed file, or libtorrent's error.
 result<std::shared_ptr<lt::torrent_info>> parse(std::string const& bytes, torrent_limits const& limits) {
     lt::load_torrent_limits libtorrent_limits;
     libtorrent_limits.max_buffer_size = std::numeric_limits<int>::max();
@@ -164,7 +164,7 @@ result<image_torrent> read(std::string const& bytes, torrent_limits const& limit
             return tl::unexpected(checked.error());
         }
     }
-    // The names as the torrent has them: libtorrent renames duplicates.
+    // Use the names as they are in the torrent: libtorrent renames duplicates.
     auto extents = extents_of(torrent.orig_files());
     if (!extents) {
         return tl::unexpected(std::move(extents.error()));

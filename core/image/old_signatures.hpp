@@ -10,11 +10,11 @@
 
 namespace seedbed {
 
-/// The signatures of which no byte belongs to the image: it will not overwrite them, and they survive a deployment.
+/// The signatures that lie completely outside the image: a deployment does not overwrite them.
 [[nodiscard]] std::vector<disk_signature> outside_image(std::span<disk_signature const> signatures,
                                                         extent_map const& image);
 
-/// Overwrites signatures with zeros, and flushes if there are any. Threads: any; blocks.
+/// Overwrites the signatures with zeros, then flushes if there were any. Threads: any; blocks.
 [[nodiscard]] result<void, io_error> wipe_signatures(block_device& device, std::span<disk_signature const> signatures);
 
 } // namespace seedbed

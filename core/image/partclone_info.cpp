@@ -19,7 +19,7 @@ namespace {
 constexpr std::int64_t max_file_size = 1LL << 30;
 constexpr std::size_t number_digits = 32;
 
-/// Takes torrent.info line by line; finish() checks the whole.
+/// Parses torrent.info line by line; finish() checks the whole.
 class parser {
 public:
     explicit parser(std::string const& name)
@@ -176,7 +176,7 @@ private:
     std::int64_t m_line = 0;
     std::optional<std::int64_t> m_block_size;   ///< bytes
     std::optional<std::int64_t> m_blocks_total; ///< blocks of the file system
-    std::optional<std::int64_t> m_offset;       ///< of the extent whose length is still missing
+    std::optional<std::int64_t> m_offset;       ///< of the extent whose length has not been read yet
     std::vector<extent> m_extents;
     std::vector<sha1_digest> m_hashes;
     std::int64_t m_end = 0; ///< of the last extent

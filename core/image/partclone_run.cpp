@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// blkid's names of file systems, and partclone's programs for them.
+/// blkid's names of file systems, and the partclone programs for them.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 16> programs{{
     {"apfs", "partclone.apfs"},
     {"btrfs", "partclone.btrfs"},
@@ -70,7 +70,7 @@ public:
     private_folder& operator=(private_folder const&) = delete;
     ~private_folder() {
         if (!m_path.empty()) {
-            std::error_code ec; // files that cannot be removed are left to the system's clean-up
+            std::error_code ec; // files that cannot be removed are left for the system to clean up
             fs::remove_all(m_path, ec);
         }
     }
@@ -92,7 +92,7 @@ std::string read_part(fs::path const& file, std::streamoff from_end, std::stream
     return text;
 }
 
-/// The number after the last \p before, or after the first \p then behind that, in a text; nothing if there is none.
+/// The number after the last \p before, or after the first \p then that follows it; nothing if there is none.
 std::optional<double> number_after(std::string const& text, std::string_view before, std::string_view then = {}) {
     auto at = text.rfind(before);
     if (at != std::string::npos && !then.empty()) {
@@ -126,7 +126,7 @@ std::pair<std::int64_t, std::int64_t> progress_of(fs::path const& output) {
     return {static_cast<std::int64_t>(total * percent / 100), static_cast<std::int64_t>(total)};
 }
 
-/// The lines of partclone's output that are not empty, as printable ASCII.
+/// The non-empty lines of partclone's output, as printable ASCII.
 std::vector<std::string> lines_of(std::string text) {
     std::ranges::replace(text, '\r', '\n');
     std::ranges::replace_if(
@@ -152,7 +152,7 @@ std::string last_words(fs::path const& output) {
     return last;
 }
 
-/// The lines in which partclone warns, each once; of the first MiB of its output.
+/// partclone's warnings, each once, from the first MiB of its output.
 std::vector<std::string> warnings_of(fs::path const& output) {
     std::vector<std::string> warnings;
     for (auto const& line : lines_of(read_part(output, 0, warnings_size))) {

@@ -12,15 +12,15 @@
 
 namespace seedbed {
 
-/// The name of partclone's program, such as "partclone.ext4", for a file system under blkid's name. Nothing if
+/// The name of the partclone program, such as "partclone.ext4", for a file system as blkid names it. Nothing if
 /// partclone does not support it.
 [[nodiscard]] std::optional<std::string> partclone_program(std::string_view file_system);
 
-/// Whether partclone's program opens the device exclusively, and so fails if the caller holds it.
+/// Whether the partclone program opens the device exclusively, and so fails if the caller has it open exclusively.
 [[nodiscard]] bool opens_exclusively(std::string_view file_system);
 
-/// The path of a program, searched in PATH and then in the folders of system programs, which a user's PATH may lack;
-/// empty if it is not installed.
+/// The path of a program, searched for in PATH and then in the folders of system programs, which a user's PATH may
+/// lack; empty if it is not installed.
 [[nodiscard]] std::string find_program(std::string const& name);
 
 struct partclone_run {
@@ -29,15 +29,14 @@ struct partclone_run {
     bool mounted = false; ///< partclone refuses a mounted source unless forced
     /// Called about twenty times a second with the bytes done and the bytes in use (0 while unknown).
     std::function<void(std::int64_t, std::int64_t)> progress;
-    /// Called with each line in which partclone warned, as printable ASCII, if it succeeded.
+    /// Called with each warning of partclone, as printable ASCII, if it succeeded.
     std::function<void(std::string const&)> warning = {};
-    std::atomic<bool> const* cancelled = nullptr; ///< stops partclone soon after it has become true
+    std::atomic<bool> const* cancelled = nullptr; ///< stops partclone soon after it becomes true
 };
 
 /// Captures a file system with `partclone.FS -c -t -s SOURCE --buffer_size 16777216`, in a temporary folder below
-/// TMPDIR
-/// (/tmp), which is removed afterwards. Returns nothing if it was cancelled. If partclone fails, the error holds the
-/// last line of its output. Threads: any that may block.
+/// TMPDIR (/tmp), which is removed afterwards. Returns nothing if it was cancelled. If partclone fails, the error holds
+/// the last line of its output. Threads: any that may block.
 [[nodiscard]] result<std::optional<partclone_info>> run_partclone(partclone_run const& run);
 
 } // namespace seedbed

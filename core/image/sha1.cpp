@@ -14,14 +14,14 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::size_t step_size = 64; ///< bytes that SHA-1 takes in at once
+constexpr std::size_t step_size = 64; ///< bytes in a SHA-1 block
 
 using sha1_state = std::array<std::uint32_t, 5>;
 
-/// One sum by OpenSSL, which has the fastest code for each processor.
+/// Advances one sum with OpenSSL, which has the fastest code for each processor.
 void compress_one(sha1_state& state, std::byte const* bytes, std::size_t steps) {
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // its replacement cannot be given a state
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // the replacement API cannot be given a state
     SHA_CTX context;
     SHA1_Init(&context);
     context.h0 = state[0];
@@ -36,8 +36,8 @@ void compress_one(sha1_state& state, std::byte const* bytes, std::size_t steps) 
 
 #if defined(__x86_64__)
 
-/// Lanes sums at a time with the instructions for SHA-1, interleaved: while one waits for its last step, the others
-/// continue (Intel, "Intel SHA Extensions", 2013).
+/// Advances several sums at a time with the SHA-1 instructions, interleaved: while one waits for its previous step, the
+/// others continue (Intel, "Intel SHA Extensions", 2013).
 template <std::size_t Lanes>
 [[gnu::target("sha,sse4.1")]] void compress_lanes(std::array<sha1_state*, Lanes> const& states,
                                                   std::array<std::byte const*, Lanes> bytes, std::size_t steps) {
@@ -57,7 +57,7 @@ template <std::size_t Lanes>
         lanes[i].e_even = _mm_set_epi32(static_cast<int>(state[4]), 0, 0, 0);
     }
 
-// Four of the 80 rounds: Number counts these fours, Function is that of a quarter of all rounds.
+// Four of the 80 rounds: Number counts these groups of four, Function selects the function of the quarter.
 #define SEEDBED_SHA1_ROUNDS(Number, Function)                                                                          \
     _Pragma("GCC unroll 4") for (auto& x : lanes) {                                                                    \
         auto const word = x.words[(Number) % 4];                                                                       \
@@ -142,12 +142,12 @@ bool const in_lanes =
 
 } // namespace
 
-/// Parts whose sums have no partial step left: they continue in whole steps.
+/// Advances the sums of parts that have no partial step left, in whole steps.
 class sha1_lanes {
 public:
     static std::size_t partial(sha1_sum const& sum) { return sum.m_length % step_size; }
 
-    /// Fills up the sum's last step. \return the rest of \p bytes.
+    /// Completes the sum's partial step. \return the rest of \p bytes.
     static std::span<std::byte const> complete_step(sha1_sum& sum, std::span<std::byte const> bytes) {
         auto const there = partial(sum);
         if (there == 0) {
@@ -164,13 +164,13 @@ public:
         return bytes.subspan(taken);
     }
 
-    /// \param bytes less than a step.
+    /// Keeps the rest for later. \param bytes less than a step.
     static void keep(sha1_sum& sum, std::span<std::byte const> bytes) {
         std::ranges::copy(bytes, sum.m_partial.begin());
         sum.m_length += bytes.size();
     }
 
-    /// Takes in \p steps of the first Lanes of \p parts.
+    /// Adds \p steps steps to each of the first Lanes parts.
     template <std::size_t Lanes>
     static void advance(std::span<sha1_part* const> parts, std::size_t steps) {
         if constexpr (Lanes == 1) {

@@ -9,14 +9,14 @@
 
 namespace seedbed {
 
-/// The SHA-1 of bytes that come in parts (FIPS 180-4). A plain value: a copy goes on by itself.
+/// The SHA-1 of bytes that arrive in parts (FIPS 180-4). A plain value: a copy continues independently.
 ///
-/// One such sum can not be computed by more than one unit of a processor, and most of that idles, each step waiting for
-/// the one before: several sums at a time, by sha1_update(), take little longer than one.
+/// One sum cannot be computed by more than one unit of a processor, which mostly idles, as each step waits for the
+/// previous one. Several sums at a time, with sha1_update(), therefore take little longer than one.
 class sha1_sum {
 public:
     void update(std::span<std::byte const> bytes);
-    /// The digest of all bytes. The sum can not be used afterwards.
+    /// The digest of all bytes. The sum must not be used afterwards.
     [[nodiscard]] sha1_digest final();
 
 private:
@@ -27,20 +27,20 @@ private:
     std::array<std::byte, 64> m_partial{}; ///< the last m_length % 64 of them
 };
 
-/// What one of several sums takes in.
+/// The next bytes of one of several sums.
 struct sha1_part {
     sha1_sum* sum = nullptr;
     std::span<std::byte const> bytes;
 };
 
-/// Sums that are worth computing at a time.
+/// The number of sums worth computing at a time.
 inline constexpr std::size_t most_sha1_lanes = 4;
 
-/// sum->update(bytes) for each part, all of which have sums of their own. \param parts changed: what is left of their
-/// bytes is nothing.
+/// Does sum->update(bytes) for each part. Each part must have its own sum. \param parts is modified: the spans are
+/// empty afterwards.
 void sha1_update(std::span<sha1_part> parts);
 
-/// Whether this processor gains from several sums at a time: whether it has instructions for SHA-1.
+/// Whether this processor gains from several sums at a time, that is, has SHA-1 instructions.
 [[nodiscard]] bool sha1_in_lanes() noexcept;
 
 } // namespace seedbed

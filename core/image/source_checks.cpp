@@ -145,10 +145,10 @@ hibernation find_hibernation(std::string const& source) {
     if (ec) {
         return hibernation::unknown;
     }
-    std::array<char, 4> start{}; // stays empty if there is no such file
+    std::array<char, 4> start{}; // stays empty if the file does not exist
     output.read(start.data(), static_cast<std::streamsize>(start.size()));
     auto const complete = output.gcount() == static_cast<std::streamsize>(start.size());
-    child.terminate(ec); // the rest can be many GiB
+    child.terminate(ec); // the rest may be many GiB
     return complete && same_letters({start.data(), start.size()}, "hibr") ? hibernation::hibernated : hibernation::none;
 }
 

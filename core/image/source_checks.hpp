@@ -9,27 +9,27 @@
 
 namespace seedbed {
 
-/// How many bytes from the start of a source the checks below need.
+/// The number of bytes that the checks below need from the start of a source.
 constexpr std::size_t source_head = 68 * 1024;
 
-/// What a file is that holds an image in another form and is no image itself: "gzip-compressed data", "a qcow2 disk
-/// image", "an HTML page". Nothing if its bytes may be an image. \param head the first bytes, as many as it has.
+/// The format of a file that contains an image in packed form, or none at all: "gzip-compressed data", "a qcow2 disk
+/// image", "an HTML page". Nothing if the bytes may be an image. \param head the first bytes, at most source_head.
 [[nodiscard]] std::optional<std::string> packed_format(std::string_view head);
 
-/// What a file system on one device needs besides that device, as the cause of a refusal: other devices of a btrfs, a
-/// journal or log elsewhere. Nothing if the device is all of it. \param type blkid's name.
+/// What the file system on a device needs besides that device, worded as the cause of a refusal: the other devices of a
+/// btrfs, a journal or log elsewhere. Nothing if the device is complete. \param type blkid's name.
 /// \param head the first source_head bytes.
 [[nodiscard]] std::optional<std::string> missing_part(std::string_view type, std::string_view head);
 
-/// Whether a Windows is suspended on an NTFS: its memory is in hiberfil.sys, and files that it had open are incomplete
-/// on the disk. "Fast startup" leaves the same after a shutdown.
+/// Whether Windows is hibernated on an NTFS: its memory is in hiberfil.sys, and files that it had open are incomplete
+/// on the disk. "Fast startup" leaves the same state after a shutdown.
 enum class hibernation : std::uint8_t {
     none,
     hibernated,
-    unknown ///< ntfscat(8), with which it is found out, is not installed
+    unknown ///< ntfscat(8), which the check needs, is not installed
 };
 
-/// Reads the start of hiberfil.sys by ntfscat(8), as ntfs-3g does before it mounts for writing.
+/// Reads the start of hiberfil.sys with ntfscat(8), the same check as ntfs-3g makes before it mounts for writing.
 /// \param source device or image file. Threads: any that may block.
 [[nodiscard]] hibernation find_hibernation(std::string const& source);
 

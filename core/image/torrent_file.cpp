@@ -20,7 +20,7 @@ namespace seedbed {
 
 namespace {
 
-/// libtorrent truncates longer ones.
+/// libtorrent truncates longer names.
 constexpr std::size_t max_component_length = 239;
 
 torrent_bytes make_with_libtorrent(extent_map const& extents, std::vector<sha1_digest> const& hashes,
@@ -38,7 +38,7 @@ torrent_bytes make_with_libtorrent(extent_map const& extents, std::vector<sha1_d
     if (!details.comment.empty()) {
         torrent.set_comment(details.comment.c_str());
     }
-    torrent.set_creation_date(0); // leaves the key out
+    torrent.set_creation_date(0); // omits the key
     torrent.set_priv(details.is_private);
     int tier = 0;
     for (auto const& url : details.trackers) {
