@@ -75,7 +75,7 @@ void backend::expedite() {
 
 void backend::wake_by(clock::time_point due) {
     if (due.time_since_epoch().count() >= m_wake_at.load()) {
-        return; // the flusher wakes in time by itself
+        return; // the flusher wakes in time anyway
     }
     {
         std::scoped_lock const lock(m_flusher_mutex);
@@ -88,7 +88,7 @@ void backend::run_flusher() {
     auto populated = m_options.populate ? std::optional<std::size_t>(0) : std::nullopt;
     std::unique_lock lock(m_flusher_mutex);
     while (!m_stop) {
-        // First never, then the look: a block that comes after the look finds never, and wakes the flusher again.
+        // Set `never` before looking: a block that arrives after the look finds `never`, and wakes the flusher again.
         m_wake_at.store(never);
         m_poked = false;
         lock.unlock();
@@ -157,7 +157,7 @@ result<void> backend::add_image(std::shared_ptr<served_image> image) {
 }
 
 void backend::remove_image(info_hash const& key) {
-    std::shared_ptr<served_image> removed; // closed after the lock
+    std::shared_ptr<served_image> removed; // closed after the lock is released
     std::scoped_lock const lock(m_mutex);
     if (auto const at = m_images.find(key); at != m_images.end()) {
         removed = std::move(at->second);

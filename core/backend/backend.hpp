@@ -27,19 +27,19 @@
 
 namespace seedbed {
 
-/// How the backend works. Each part can be switched off to measure its effect.
+/// Options of the backend. Each part can be switched off to measure its effect.
 struct backend_options {
     int cache_stripes = 32; ///< a power of two
     std::optional<std::int64_t>
         cache_bytes; ///< clean blocks that are kept; by default as many as the pool has room for
     hasher_options hashing;
-    bool huge_pages = true;      ///< for the pool, if the kernel has any
-    bool populate = true;        ///< back the pool with memory at the start, in the background
-    bool register_memory = true; ///< pin the pool, if a device uses io_uring
+    bool huge_pages = true;      ///< for the pool, if the kernel supports them
+    bool populate = true;        ///< back the pool with memory at startup, in the background
+    bool register_memory = true; ///< pin the pool if a device uses io_uring
 };
 
-/// All that sessions share: the block pool, the cache, the hash workers and the images on their devices. It outlives
-/// the sessions.
+/// Everything that sessions share: the block pool, the cache, the hash workers and the images on their devices.
+/// Outlives the sessions.
 ///
 /// Threads: every member may be called from any thread.
 class backend final : public libtorrent::buffer_allocator_interface {
@@ -50,36 +50,36 @@ public:
     backend& operator=(backend const&) = delete;
     ~backend();
 
-    /// Builds an image for this backend, which it must not outlive: its blocks are in the backend's cache. Takes as
-    /// long as it takes to pin the pool's memory, if the image uses a ring. Fails if the system gives no threads or no
-    /// memory. \param device at least torrent.extents.device_end() bytes long.
+    /// Builds an image for this backend, which the image must not outlive: its blocks are in the backend's cache. If
+    /// the image uses a ring, this takes as long as pinning the pool's memory. Fails if the system provides no threads
+    /// or no memory. \param device at least torrent.extents.device_end() bytes long.
     [[nodiscard]] result<std::unique_ptr<served_image>>
     make_image(image_torrent torrent, std::unique_ptr<block_device> device, io_profile const& profile);
-    /// Makes an image of make_image() known, so that a torrent of the same info-hash finds its device. Fails if an
-    /// image of that info-hash is known already.
+    /// Registers an image made by make_image(), so that a torrent with the same info-hash finds its device. Fails if an
+    /// image with that info-hash is already registered.
     [[nodiscard]] result<void> add_image(std::shared_ptr<served_image> image);
-    /// Forgets an image; sessions that use it keep it until they have removed its torrent.
+    /// Unregisters an image; sessions that use it keep it until they have removed its torrent.
     void remove_image(info_hash const& key);
     /// The image, or null.
     [[nodiscard]] std::shared_ptr<served_image> find_image(info_hash const& key) const;
 
-    /// The key of an image: its info-hash as libtorrent's storage_params names it, of a hybrid torrent that of v2.
+    /// The key of an image: its info-hash as in libtorrent's storage_params; for a hybrid torrent, that of v2.
     [[nodiscard]] static info_hash key_of(image_torrent const& torrent);
 
     [[nodiscard]] block_pool& pool() noexcept { return m_pool; }
     [[nodiscard]] piece_cache& cache() noexcept { return m_cache; }
     [[nodiscard]] worker_pool& hash_workers() noexcept { return m_hash_workers; }
 
-    /// Makes the dirty blocks of all images leave now: memory runs short, or a session ends.
+    /// Makes the dirty blocks of all images leave now: memory is short, or a session ends.
     void expedite();
-    /// Changes the size of the pool, in bytes, and of what the cache keeps.
+    /// Changes the size of the pool and the limit on cached clean blocks, in bytes.
     void resize(std::int64_t pool_bytes, std::optional<std::int64_t> cache_bytes);
 
-    /// Reads for which there is no memory. Blocks stay in memory until their peers have taken them: without a bound, a
-    /// hundred slow peers would fill the machine.
+    /// Reads that wait for memory. Blocks stay in memory until their peers have taken them: without a bound, a hundred
+    /// slow peers would fill the machine's memory.
     [[nodiscard]] memory_queue& waiting_for_memory() noexcept { return m_waiting_for_memory; }
 
-    /// Called by libtorrent to give a block back. \p block may point anywhere into it.
+    /// Called by libtorrent to return a block. \p block may point anywhere into it.
     void free_disk_buffer(char* block) override {
         m_pool.release(m_pool.index_of(block));
         m_waiting_for_memory.retry();
@@ -89,10 +89,10 @@ private:
     using clock = image_io::clock;
 
     [[nodiscard]] std::vector<std::shared_ptr<served_image>> images() const;
-    /// The flusher must look at the images at that time.
+    /// Makes the flusher check the images by that time.
     void wake_by(clock::time_point due);
     void run_flusher();
-    /// \return when the next block is due.
+    /// Writes the blocks that are due. \return when the next block is due.
     [[nodiscard]] clock::time_point flush_due();
 
     backend_options const m_options;
@@ -102,18 +102,19 @@ private:
     worker_pool m_hash_workers;
     mutable std::mutex m_mutex;
     std::map<info_hash, std::shared_ptr<served_image>> m_images;
-    mutable std::vector<std::weak_ptr<served_image>> m_removed; ///< those still in use: their blocks leave, too
+    mutable std::vector<std::weak_ptr<served_image>>
+        m_removed; ///< removed but still used: their dirty blocks must leave, too
     std::atomic<std::uint32_t> m_next_number{0};
 
     std::atomic<clock::rep> m_wake_at; ///< when the flusher wakes by itself
-    std::mutex m_flusher_mutex;        ///< guards these two
+    std::mutex m_flusher_mutex;        ///< guards the next two members
     std::condition_variable m_flusher_wake;
     bool m_poked = false;
     bool m_stop = false;
-    std::thread m_flusher; ///< last: makes blocks leave that are due
+    std::thread m_flusher; ///< last; writes the blocks that are due
 };
 
-/// Makes a session's adapter to \p shared, for lt::session_params::disk_io_constructor. The backend must outlive it.
+/// Creates a session's adapter to \p shared, for lt::session_params::disk_io_constructor. The backend must outlive it.
 [[nodiscard]] std::unique_ptr<libtorrent::disk_interface> make_disk_io(std::shared_ptr<backend> shared,
                                                                        libtorrent::io_context& context,
                                                                        libtorrent::settings_interface const& settings,

@@ -9,14 +9,14 @@
 
 namespace seedbed {
 
-/// Brings ended jobs back to one thread in batches: however many end while that thread is busy, it is woken once for
-/// all of them. Allocates nothing: jobs are linked through themselves.
+/// Returns ended jobs to one thread in batches: however many end while that thread is busy, it is woken only once.
+/// Allocates nothing, because jobs are linked through themselves.
 ///
-/// Threads: push() from any; take() on the consumer's.
+/// Threads: push() from any; take() on the consumer's thread.
 class completion_queue {
 public:
     /// \param wake makes the consumer call take(); called on the pushing thread, without a lock. If it throws
-    /// std::bad_alloc it must have done nothing, and is called again.
+    /// std::bad_alloc, it must have had no effect, and is called again.
     explicit completion_queue(std::function<void()> wake)
         : m_wake(std::move(wake)) {}
 
@@ -29,13 +29,13 @@ public:
             bool const woken = !m_ended.empty();
             m_ended.append(ended);
             if (woken) {
-                return; // and not yet taken
+                return; // earlier jobs have not been taken yet
             }
         }
-        retry_on_bad_alloc(m_wake); // later pushes rely on it
+        retry_on_bad_alloc(m_wake); // later pushes rely on this call
     }
 
-    /// Takes all ended jobs, in the order in which they were pushed.
+    /// Takes all ended jobs, in the order of push().
     [[nodiscard]] waiter_list take() {
         std::scoped_lock const lock(m_mutex);
         return std::exchange(m_ended, {});

@@ -10,7 +10,7 @@
 namespace seedbed {
 
 /// How hash workers wait for one device. A worker that has waited for `longest` is replaced by another one until the
-/// device answers, and further jobs for the device are parked: a device that hangs does not keep other images from
+/// device answers, and further jobs for the device are parked, so that a hung device does not keep other images from
 /// being hashed.
 ///
 /// Threads: every member may be called from any thread; wait_for() blocks.
@@ -18,13 +18,13 @@ class device_wait {
 public:
     static constexpr std::chrono::seconds longest{1};
 
-    /// \param workers must outlive this.
+    /// \param workers must outlive this object.
     explicit device_wait(worker_pool& workers)
         : m_workers(workers) {}
     device_wait(device_wait const&) = delete;
     device_wait& operator=(device_wait const&) = delete;
 
-    /// Takes a job that would only block another worker; its sink is called (waiter_sink::try_again()) when the device
+    /// Takes a job that would only block another worker; its sink's waiter_sink::try_again() is called when the device
     /// has answered. \return false if the job may run now.
     [[nodiscard]] bool park(io_waiter& job);
 
@@ -44,7 +44,7 @@ private:
     void end_long_wait() noexcept;
 
     worker_pool& m_workers;
-    std::atomic<int> m_waiting_long{0}; ///< workers; changes under the mutex
+    std::atomic<int> m_waiting_long{0}; ///< number of workers; changes under the mutex
     std::mutex m_mutex;                 ///< guards m_parked
     waiter_list m_parked;
 };

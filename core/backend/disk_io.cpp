@@ -41,7 +41,7 @@ disk_io::disk_io(std::shared_ptr<backend> shared, lt::io_context& context, lt::s
 
 disk_io::~disk_io() {
     disk_io::abort(true);
-    // Every job that runs has ended, so each storage with jobs behind a fence is reached through one of these.
+    // Every running job has ended, so each storage with jobs behind a fence is found through one of them.
     for (auto ended = m_completions.take(); !ended.empty();) {
         auto const dropped = job_ptr(static_cast<job*>(ended.pop()));
         dropped->target->fence.drop_blocked();
@@ -50,7 +50,8 @@ disk_io::~disk_io() {
 
 void disk_io::settings_updated() {
     auto const queued = std::int64_t{m_settings.get_int(lt::settings_pack::max_queued_disk_bytes)};
-    // libtorrent's number ends at 2 GiB: that value means no limit. A sixteenth of the pool is kept for reads.
+    // libtorrent's setting has a maximum of 2 GiB, which is taken to mean no limit. One sixteenth of the pool is
+    // reserved for reads.
     auto const wanted = queued == std::numeric_limits<int>::max() ? std::numeric_limits<std::int64_t>::max() : queued;
     m_pool_blocks = m_backend->pool().capacity();
     auto const most = static_cast<std::int64_t>(m_pool_blocks) * block_size / 16 * 15;
@@ -93,7 +94,7 @@ std::vector<lt::open_file_state> disk_io::get_status(lt::storage_index_t index) 
     if (!target || !target->image) {
         return open;
     }
-    // The files are extents of one device, and so all open.
+    // The files are extents of one device, so all of them are open.
     auto const mode =
         target->image->device().read_only() ? lt::file_open_mode::read_only : lt::file_open_mode::read_write;
     for (auto const file : target->image->torrent().info->files().file_range()) {
@@ -141,7 +142,7 @@ void disk_io::post_fence(job_ptr what) {
     auto const target = what->target;
     target->fence.post_fence(std::move(what));
     if (target->image && target->fence.blocked() > 0) {
-        // It waits for writes that would otherwise wait for their neighbours.
+        // The fence waits for writes that would otherwise wait for their neighbours.
         target->image->io().expedite();
     }
 }
@@ -151,12 +152,12 @@ void disk_io::finish_at_once(job_ptr what) {
 }
 
 void disk_io::hand_over(job_ptr what, void (disk_io::*run)(job_ptr)) {
-    if (!what->flight) { // else it was parked
+    if (!what->flight) { // otherwise it was parked
         what->flight = m_in_flight.begin();
     }
     try {
         m_backend->hash_workers().submit([this, run, waits = what.get()] { (this->*run)(job_ptr(waits)); });
-        static_cast<void>(what.release()); // it is the worker's since it was submitted
+        static_cast<void>(what.release()); // the worker owns it since submit()
     } catch (std::bad_alloc const&) {
         fail_for_memory(*what);
         finish(std::move(what));
@@ -187,7 +188,7 @@ void disk_io::call_handler(job& done) {
             done.read_handler(lt::disk_buffer_holder{}, done.error);
         } else {
             auto* const data = done.memory.data() + done.offset % block_size;
-            static_cast<void>(done.memory.release()); // libtorrent gives it back, see backend::free_disk_buffer()
+            static_cast<void>(done.memory.release()); // libtorrent returns it through backend::free_disk_buffer()
             done.read_handler(lt::disk_buffer_holder(*m_backend, data, done.length), done.error);
         }
     } else {
@@ -217,7 +218,7 @@ void disk_io::call_handlers() {
         call_handler(*done);
         done->target->fence.ended();
         if (done->target->fence.blocked() > 0 && done->target->image) {
-            // Writes that waited for a fence have begun, and the next fence waits for them.
+            // Writes that waited for a fence have started, and the next fence waits for them.
             done->target->image->io().expedite();
         }
         recycle(std::move(done));
@@ -226,7 +227,7 @@ void disk_io::call_handlers() {
 }
 
 std::int64_t disk_io::most_queued(storage const& of) const {
-    // Leaves memory for other images if a device that was fast hangs.
+    // Leave memory for other images in case a fast device hangs.
     auto const alone = m_storages.size() - m_free_storages.size() < 2;
     return std::min(alone ? m_most_queued : m_most_queued / 4 * 3, of.drain.limit());
 }

@@ -30,11 +30,11 @@ namespace seedbed {
 /// ENODEV. Devices have no files: rename, move and delete fail with operation_not_supported.
 ///
 /// Contract with libtorrent, kept for every operation: it is called on the network thread; its handler is posted to the
-/// session's io_context, exactly once, never from within the call, also after abort(); fences run in posting order.
-/// While a job is outstanding the io_context is kept from running out of work.
+/// session's io_context exactly once, never from within the call, even after abort(); fences run in the order of
+/// posting. While a job is outstanding, the io_context is kept from running out of work.
 ///
-/// Threads: all members on the network thread. The destructor waits for the jobs that are still with a worker; their
-/// handlers, and those of jobs behind a fence, are dropped then: the session that would be called is gone.
+/// Threads: all members on the network thread. The destructor waits for the jobs that workers still hold. Their
+/// handlers, and those of jobs behind a fence, are then dropped, because the session that they would call is gone.
 class disk_io final : public libtorrent::disk_interface, private waiter_sink {
 public:
     disk_io(std::shared_ptr<backend> shared, libtorrent::io_context& context,
@@ -93,12 +93,13 @@ public:
     void update_stats_counters(libtorrent::counters& counters) const override;
     [[nodiscard]] std::vector<libtorrent::open_file_state> get_status(libtorrent::storage_index_t index) const override;
 
-    /// From now on reads and checks that no worker has begun end with operation_aborted; writes still reach the device.
-    /// \param wait returns when no job is in flight any more.
+    /// From now on, reads and checks that no worker has started end with operation_aborted; writes still reach the
+    /// device.
+    /// \param wait return only when no job is in flight.
     void abort(bool wait) override;
-    /// Does nothing: jobs go to the workers when they are posted.
+    /// Does nothing: jobs are passed to the workers when they are posted.
     void submit_jobs() override {}
-    /// Takes over max_queued_disk_bytes, the high watermark of waiting writes.
+    /// Applies max_queued_disk_bytes, the high watermark of waiting writes.
     void settings_updated() override;
 
 private:
@@ -120,38 +121,38 @@ private:
     void start_hash2(job_ptr what);
     void finish_at_once(job_ptr what);
 
-    /// Any thread: asks for the blocks of a read, until one is not in memory.
+    /// Any thread: requests the blocks of a read, up to the first one that is not in memory.
     [[nodiscard]] read_answer continue_read(job_ptr& what, memory_share share);
-    /// Takes the block that has come for a read. \return whether the read is complete.
+    /// Takes the block that has arrived for a read. \return whether the read is complete.
     [[nodiscard]] static bool take_block(job& what);
-    /// Puts a read, which is in flight, into the queue for memory.
+    /// Adds an in-flight read to the queue for memory.
     void wait_for_memory(job_ptr what);
     [[nodiscard]] bool try_again(io_waiter& waiter) override;
-    /// Aborts the reads of a torrent (of all, if null) that wait for memory.
+    /// Aborts the reads of a torrent (of all torrents, if null) that wait for memory.
     void abort_waiting_for_memory(storage const* only);
     void finish_read(job_ptr what);
-    /// Hands a job to the hash workers; \p run ends with finish().
+    /// Passes a job to the hash workers; \p run ends with finish().
     void hand_over(job_ptr what, void (disk_io::*run)(job_ptr));
     void run_hash(job_ptr what);
     void run_hash2(job_ptr what);
     /// \param run may throw std::bad_alloc: the job then fails with ENOMEM.
     void run_on_worker(job_ptr what, void (disk_io::*run)(job&));
-    /// Any thread: there was no memory to hash the job's piece; reports that to its image.
+    /// Any thread: reports to the job's image that there was no memory to hash its piece.
     static void fail_for_memory(job& what);
     void hash(job& what);
     void hash_block(job& what);
-    /// Whether the job must not run any more; it has been aborted then.
+    /// Whether the job must no longer run; if so, it has been aborted.
     [[nodiscard]] bool cancelled(job& what) const;
 
     /// From the cache: the blocks of these jobs are in memory, or on the device.
     void deliver(waiter_list jobs, io_error const* failed) override;
-    /// Any thread: the job has ended; its handler will be called on the network thread. If the job is in flight, this
-    /// may be gone afterwards.
+    /// Any thread: the job has ended; its handler will be called on the network thread. If the job was in flight, this
+    /// object may be gone afterwards.
     void finish(job_ptr what);
     void call_handlers();
     /// How many bytes of a torrent's writes may wait, given the speed of its device.
     [[nodiscard]] std::int64_t most_queued(storage const& of) const;
-    /// Bytes of a torrent's writes are done: senders that pause may continue.
+    /// Bytes of a torrent's writes are done: paused senders may continue.
     void drained(storage& of, std::int64_t written);
     static void wake(std::vector<std::weak_ptr<libtorrent::disk_observer>> const& observers);
     void call_handler(job& done);
@@ -165,20 +166,20 @@ private:
     std::vector<storage_ptr> m_storages;
     std::vector<std::uint32_t> m_free_storages;
     std::vector<job_ptr> m_free_jobs;
-    back_pressure<libtorrent::disk_observer> m_back_pressure; ///< of all images together; each also has one of its own
+    back_pressure<libtorrent::disk_observer> m_back_pressure; ///< of all images together; each also has its own
     std::int64_t m_most_queued = 0;                           ///< bytes that settings and pool allow to wait
     std::size_t m_pool_blocks = 0;                            ///< the pool's size when the watermark was set
-    bool m_pressed = false; ///< peers are paused, and all dirty blocks have been made to leave
+    bool m_pressed = false; ///< peers are paused, and all dirty blocks have been told to leave
 
-    /// Jobs whose handler was not called yet; while there is one, m_work keeps the io_context running.
+    /// Jobs whose handler has not been called yet; while there are any, m_work keeps the io_context running.
     std::size_t m_outstanding = 0;
     std::optional<boost::asio::executor_work_guard<libtorrent::io_context::executor_type>> m_work;
 
     std::atomic<bool> m_aborted{false};
     std::array<std::atomic<std::int64_t>, 4> m_jobs{}; ///< outstanding, by job_kind; for the counters
-    in_flight_count m_in_flight; ///< jobs that a worker or the cache has; abort() and the destructor wait for them
+    in_flight_count m_in_flight; ///< jobs that a worker or the cache holds; abort() and the destructor wait for them
     [[no_unique_address]] thread_confinement m_network_thread;
-    std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for handlers that run after this is gone
+    std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for handlers that run after this object is gone
     completion_queue m_completions;
 };
 

@@ -1,4 +1,4 @@
-// disk_io: the operations that run alone on their storage.
+// disk_io: operations that run alone on their storage.
 
 #include <cerrno>
 #include <utility>
@@ -25,7 +25,7 @@ void disk_io::async_move_storage(
 
 void disk_io::async_release_files(lt::storage_index_t index, std::function<void()> handler) {
     auto what = make_job(index, job_kind::fence);
-    // The device stays open: it belongs to the backend. libtorrent may give no handler here.
+    // The device stays open: it belongs to the backend. libtorrent may pass no handler.
     what->handler = [handler = std::move(handler)](job&) {
         if (handler) {
             handler();
@@ -38,7 +38,7 @@ void disk_io::async_check_files(lt::storage_index_t index, lt::add_torrent_param
                                 lt::aux::vector<std::string, lt::file_index_t>,
                                 std::function<void(lt::status_t, lt::storage_error const&)> handler) {
     auto what = make_job(index, job_kind::fence);
-    // Read now: libtorrent's pointer is valid during this call only. A torrent that is added as a seed or with a
+    // Read it now: libtorrent's pointer is valid only during this call. A torrent that is added as a seed or with a
     // bitfield is trusted; otherwise the device is read.
     auto const trusted =
         resume_data != nullptr &&
@@ -94,7 +94,7 @@ void disk_io::async_set_file_priority(
     if (!what->target->image) {
         what->fail(ENODEV, lt::operation_t::file_open);
     }
-    // Priorities steer libtorrent's picker alone: an extent needs no file that could be left out.
+    // Priorities affect only libtorrent's piece picker: an extent needs no file that could be omitted.
     what->handler = [priorities = std::move(priorities), handler = std::move(handler)](job& done) {
         handler(done.error, priorities);
     };
@@ -104,7 +104,7 @@ void disk_io::async_set_file_priority(
 void disk_io::async_clear_piece(lt::storage_index_t index, lt::piece_index_t piece,
                                 std::function<void(lt::piece_index_t)> handler) {
     auto what = make_job(index, job_kind::fence);
-    // When the fence runs, every write of the piece has ended: nothing of it is left in memory to be cleared.
+    // When the fence runs, every write of the piece has ended: nothing is left in memory to clear.
     what->handler = [piece, handler = std::move(handler)](job&) { handler(piece); };
     post_fence(std::move(what));
 }

@@ -27,7 +27,7 @@ bool within_piece(served_image const& image, lt::peer_request const& request) {
            request.length <= image.piece_size(piece) - request.start;
 }
 
-/// libtorrent writes whole blocks only; the cache relies on it.
+/// libtorrent writes only whole blocks; the cache relies on it.
 bool is_whole_block(served_image const& image, lt::peer_request const& request) {
     return within_piece(image, request) && request.start % block_size == 0 &&
            request.length ==
@@ -35,9 +35,9 @@ bool is_whole_block(served_image const& image, lt::peer_request const& request) 
                         image.piece_size(piece_index{static_cast<std::int32_t>(request.piece)}) - request.start);
 }
 
-/// Hashes a piece, unless it was found good for another session already.
+/// Hashes a piece, unless it has already been verified for another session.
 result<void, io_error> hash_of(served_image& image, piece_hash_request const& request, lt::sha1_hash& sha1) {
-    // A full check asks the device each time.
+    // A full check reads the device each time.
     if (!image.device().read_only() || !request.v1 || !request.keep || !request.block_hashes.empty()) {
         return image.hasher().hash(request, sha1);
     }
@@ -54,7 +54,7 @@ result<void, io_error> hash_of(served_image& image, piece_hash_request const& re
     return outcome;
 }
 
-/// Adds the microseconds of its life to a counter of libtorrent and to the sum of all jobs.
+/// Adds its lifetime in microseconds to one of libtorrent's counters and to the sum of all jobs.
 class timed {
 public:
     timed(lt::counters& counters, int counter)
@@ -98,7 +98,7 @@ void disk_io::start_read(job_ptr what) {
         finish(std::move(what));
         return;
     }
-    // Reads that wait for memory are not overtaken.
+    // New reads must not overtake those that wait for memory.
     auto const share = m_backend->waiting_for_memory().waiting() ? memory_share::nothing : memory_share::read;
     what->flight = m_in_flight.begin();
     switch (continue_read(what, share)) {
@@ -117,7 +117,7 @@ void disk_io::start_read(job_ptr what) {
 read_answer disk_io::continue_read(job_ptr& what, memory_share share) {
     auto const keep = what->target; // the image must outlive this call; the job need not
     if (what->spans_two() && !what->memory) {
-        // A peer gets one piece of memory with its part of both blocks, and keeps that: it is allocated first.
+        // A peer gets one memory block with its part of both blocks, and keeps that, so it is allocated first.
         if (share != memory_share::nothing) {
             what->memory = m_backend->cache().allocate_block(share);
         }
@@ -125,13 +125,13 @@ read_answer disk_io::continue_read(job_ptr& what, memory_share share) {
             return read_answer::no_memory;
         }
     }
-    // The two blocks are only copied into it: there must be memory for them, even if other reads wait.
+    // The two blocks are only copied into it: they must get memory even if other reads wait.
     what->share = what->memory ? memory_share::passing : share;
     for (;;) {
         auto const block = what->copied == 0 ? what->first_block() : what->last_block();
         auto const piece = what->piece;
         auto& io = what->image().io();
-        auto* const waiter = what.release(); // the cache may have it, and hand it to deliver() at any moment
+        auto* const waiter = what.release(); // the cache may own it, and pass it to deliver() at any moment
         block_ref found;
         auto const answer = io.read_block(piece, block, *waiter, found);
         if (answer == read_answer::later) {
@@ -161,7 +161,7 @@ bool disk_io::take_block(job& what) {
     if (what.copied < what.length) {
         return false;
     }
-    what.offset = 0; // of the memory that is handed out
+    what.offset = 0; // relative to the memory that is handed out
     return true;
 }
 
@@ -188,7 +188,7 @@ bool disk_io::try_again(io_waiter& waiter) {
     case read_answer::later:
         break;
     case read_answer::no_memory:
-        static_cast<void>(what.release()); // the queue's, still
+        static_cast<void>(what.release()); // still the queue's
         return false;
     }
     return true;
@@ -201,7 +201,7 @@ void disk_io::abort_waiting_for_memory(storage const* only) {
     auto taken = m_backend->waiting_for_memory().take(*this, [only](io_waiter const& waiter) {
         return only == nullptr || static_cast<job const&>(waiter).target.get() == only;
     });
-    in_flight_count::token flight; // of all: ends last
+    in_flight_count::token flight; // of all jobs; ends last
     for (auto* waiter = taken.first; waiter != nullptr; waiter = waiter->next) {
         auto& aborted = *static_cast<job*>(waiter);
         aborted.abort();
@@ -217,7 +217,7 @@ void disk_io::finish_read(job_ptr what) {
 }
 
 void disk_io::deliver(waiter_list jobs, io_error const* failed) {
-    in_flight_count::token flight; // of all: ends last, since this may be gone then
+    in_flight_count::token flight; // of all jobs; ends last, since this object may be gone then
     waiter_list ended;
     std::int64_t written = 0;
     while (!jobs.empty()) {
@@ -247,7 +247,7 @@ void disk_io::deliver(waiter_list jobs, io_error const* failed) {
         ended.push(what.release());
     }
     if (written > 0) {
-        m_counters.inc_stats_counter(lt::counters::num_write_ops); // those of one run come together
+        m_counters.inc_stats_counter(lt::counters::num_write_ops); // those of one run arrive together
     }
     m_completions.push(ended);
 }
@@ -274,7 +274,7 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
         }
     }
     if (!what->memory) {
-        what->length = 0; // it weighs nothing
+        what->length = 0; // it holds no memory
     }
     if (m_pool_blocks != m_backend->pool().capacity()) {
         settings_updated();
@@ -284,12 +284,12 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
         target->drain.begin(drain_meter::clock::now());
     }
     target->pressure.set_high_watermark(most_queued(*target));
-    // An observer is kept by one of the two, so that it is called once.
+    // Only one of the two keeps the observer, so that it is called once.
     auto const of_torrent = target->pressure.add(what->length, observer);
     auto const of_session = m_back_pressure.add(what->length, of_torrent ? nullptr : observer,
                                                 what->memory && m_backend->cache().overdrawn());
     post(std::move(what), &disk_io::start_write);
-    // Memory runs short: no block waits for neighbours now.
+    // Memory is short: blocks must not wait for neighbours now.
     if (of_session && !std::exchange(m_pressed, true)) {
         m_backend->expedite();
     } else if (of_torrent && !std::exchange(target->pressed, true) && target->image) {
@@ -299,7 +299,7 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
 }
 
 void disk_io::start_write(job_ptr what) {
-    auto const keep = what->target; // the job is out of our hands below
+    auto const keep = what->target; // the job belongs to others below
     auto& image = *keep->image;
     auto const piece = what->piece;
     auto const block = what->first_block();
@@ -309,7 +309,7 @@ void disk_io::start_write(job_ptr what) {
     image.io().write_block(piece, block, std::move(memory), length, *what.release());
     image.hasher().ahead().block_written(piece, block);
     if (m_aborted.load(std::memory_order_relaxed)) {
-        image.io().expedite(); // it was behind a fence; the session waits for it
+        image.io().expedite(); // the job was behind a fence, and the session waits for it
     }
 }
 

@@ -31,29 +31,29 @@ struct disk_storage;
 
 enum class disk_job_kind : std::uint8_t { read, write, hash, fence };
 
-/// One operation of a disk_io from its posting to its handler. It has one owner at any time: the network thread, then a
-/// worker or the cache, then the network thread again; so the storage's last reference is never dropped by a worker of
-/// its own device. Reused when its handler has run: an operation allocates nothing.
+/// One operation of a disk_io, from its posting to its handler. It has one owner at any time: the network thread, then
+/// a worker or the cache, then the network thread again. A worker therefore never drops the last reference to the
+/// storage of its own device. Reused after its handler has run, so that an operation allocates nothing.
 struct disk_job : io_waiter {
     std::shared_ptr<disk_storage> target;
-    void (disk_io::*start)(std::unique_ptr<disk_job>) = nullptr; ///< called when its fence lets it run
+    void (disk_io::*start)(std::unique_ptr<disk_job>) = nullptr; ///< called when its fence allows it to run
     disk_job_kind kind = disk_job_kind::fence;
     bool volatile_read = false; ///< part of a full check, which need not finish when the torrent stops
     bool v1 = false;
-    std::uint32_t stops = 0; ///< value of the storage's when it was posted
+    std::uint32_t stops = 0; ///< the storage's count of stops when the job was posted
     piece_index piece;
     std::int32_t offset = 0; ///< within the piece, in bytes
     std::int32_t length = 0; ///< bytes
     libtorrent::storage_error error;
-    in_flight_count::token flight; ///< while a worker or the cache has it
+    in_flight_count::token flight; ///< while a worker or the cache holds the job
     block_ref memory;              ///< the block to write, or that was read; the data is at offset within its block
-    std::int32_t copied = 0;       ///< of a read that spans two blocks: bytes of it that are in memory
+    std::int32_t copied = 0;       ///< of a read that spans two blocks: bytes already in memory
     std::span<libtorrent::sha256_hash> block_hashes; ///< libtorrent's memory, valid until the handler has run
     libtorrent::sha1_hash sha1;
     libtorrent::sha256_hash sha256;
 
     // The one that is set is called with the result, once, on the network thread. Those of the hot path are
-    // libtorrent's own, not wrapped, since wrapping allocates.
+    // libtorrent's own, not wrapped, because wrapping allocates.
     std::function<void(libtorrent::disk_buffer_holder, libtorrent::storage_error const&)> read_handler;
     std::function<void(libtorrent::storage_error const&)> write_handler;
     std::function<void(disk_job&)> handler;
@@ -71,7 +71,7 @@ struct disk_job : io_waiter {
         error.ec = boost::asio::error::operation_aborted;
         error.operation = libtorrent::operation_t::unknown;
     }
-    /// As new, but for its memory.
+    /// Resets everything but its memory.
     void reset() {
         target.reset();
         start = nullptr;
@@ -88,18 +88,18 @@ struct disk_job : io_waiter {
     }
 };
 
-/// A torrent of this session. The image is shared with other sessions, the fence is this session's own.
+/// A torrent of this session. The image is shared with other sessions; the fence is this session's own.
 struct disk_storage {
     std::shared_ptr<served_image> image; ///< null for a torrent that the backend does not know
     job_fence<disk_job> fence;
-    std::atomic<std::uint32_t> stops{0}; ///< counts stops: a check that was posted before the last one need not run
+    std::atomic<std::uint32_t> stops{0}; ///< counts stops: a check posted before the last one need not run
     libtorrent::time_point last_use = libtorrent::clock_type::now();
-    /// Of this device alone: a slow one does not hold back senders to others.
+    /// Of this device only: a slow device does not hold back senders to others.
     back_pressure<libtorrent::disk_observer> pressure{1};
     drain_meter drain;
     bool pressed = false; ///< as disk_io::m_pressed
 
-    /// \param start is called with each job when the fence lets it run.
+    /// \param start is called with each job when the fence allows it to run.
     disk_storage(std::shared_ptr<served_image> found, std::function<void(std::unique_ptr<disk_job>)> start)
         : image(std::move(found))
         , fence(std::move(start)) {}

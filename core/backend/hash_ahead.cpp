@@ -18,9 +18,9 @@ namespace {
 constexpr std::int32_t ahead_batch = 16;
 /// Blocks that a worker takes at a time.
 constexpr std::int32_t ahead_chunk = 64;
-/// Blocks of another piece for which it is worth hashing it along.
+/// The number of waiting blocks of another piece that makes it worth hashing along.
 constexpr std::int32_t partner_batch = 8;
-/// Two pieces wait in at most this part of the pool.
+/// Two pieces may wait only if they take up at most 1/waiting_share of the pool.
 constexpr std::int64_t waiting_share = 4;
 
 } // namespace
@@ -34,15 +34,15 @@ struct hash_ahead::piece_state {
 
     // Guarded by the hasher's mutex:
     std::vector<bool> arrived;
-    std::int32_t announced = 0; ///< value of ready for which a worker was woken, or would have been
+    std::int32_t announced = 0; ///< value of ready for which a worker was woken, or need not be
 
     std::atomic<std::int32_t> ready{0};  ///< blocks from the start of the piece that have arrived
-    std::atomic<std::int32_t> hashed{0}; ///< and have been hashed; changes under the mutex
-    std::atomic<bool> scheduled{false};  ///< a worker will look at ready
-    std::atomic<bool> retired{false};    ///< its hash is no longer wanted
+    std::atomic<std::int32_t> hashed{0}; ///< blocks that have been hashed; changes under the mutex
+    std::atomic<bool> scheduled{false};  ///< a worker will read `ready`
+    std::atomic<bool> retired{false};    ///< its hash is no longer needed
     std::atomic<bool> stopped{false};    ///< a block was no longer in memory: the rest is hashed at the end
 
-    std::mutex mutex; ///< guards what follows
+    std::mutex mutex; ///< guards the members below
     sha1_sum sha1;
 
     [[nodiscard]] bool has_more() const noexcept {
@@ -56,7 +56,7 @@ struct hash_ahead::sha1_parts {
     std::size_t count = 0;
 };
 
-/// A piece that is hashed together with others: its blocks that have arrived, up to ahead_chunk.
+/// A piece that is hashed along with others: its arrived blocks, up to ahead_chunk.
 class hash_ahead::lane {
 public:
     lane() = default;
@@ -68,7 +68,7 @@ public:
         static_cast<void>(io.cache().collect(io.number(), state.piece, m_begin, m_end, m_blocks));
     }
 
-    /// Adds its next block to \p parts, if one is left.
+    /// Adds its next block to \p parts, if there is one.
     void add_next(sha1_parts& parts) {
         auto const block = m_begin + m_done;
         if (block >= m_end) {
@@ -110,7 +110,7 @@ hash_ahead::state_ptr hash_ahead::make_state(piece_index piece) const {
     return state;
 }
 
-/// Whether a new piece waits for the next one. Both must still be in memory then.
+/// Whether a new piece waits for the next one. Both must then still be in memory.
 bool hash_ahead::may_wait(piece_state const& state) const {
     auto const room = m_io.cache().capacity() / waiting_share;
     return m_arrives_fast && !m_waiting && 2 * static_cast<std::int64_t>(state.arrived.size()) <= room &&
@@ -125,7 +125,7 @@ void hash_ahead::block_written(piece_index piece, std::int32_t block) {
     try {
         wake = note_written(piece, block);
     } catch (std::bad_alloc const&) {
-        // The piece is hashed when it is complete; a hash of its old content must go.
+        // The piece is hashed when it is complete; discard any hash of its old content.
         forget(piece);
     }
     if (wake) {
@@ -137,8 +137,8 @@ hash_ahead::state_ptr hash_ahead::note_written(piece_index piece, std::int32_t b
     std::scoped_lock const lock(m_mutex);
     auto const at = m_states.find(piece);
     auto state = at == m_states.end() ? nullptr : at->second;
-    // Written a second time: its old content may have been hashed. Starts over, as if nothing had arrived: a piece that
-    // is sent once more as a whole would otherwise be hashed anew with each of its blocks.
+    // Written a second time: its old content may have been hashed. Start over, as if nothing had arrived; otherwise a
+    // piece that is sent again as a whole would be rehashed with each of its blocks.
     if (!state || block < state->ready.load(std::memory_order_relaxed)) {
         auto begun = make_state(piece);
         m_states.insert_or_assign(piece, begun);
@@ -159,7 +159,7 @@ hash_ahead::state_ptr hash_ahead::note_written(piece_index piece, std::int32_t b
     while (ready < count && state->arrived[static_cast<std::size_t>(ready)]) {
         ++ready;
     }
-    state->ready.store(ready); // before scheduled is read: a worker does it the other way round
+    state->ready.store(ready); // before reading `scheduled`; a worker does the reverse
     if (ready - state->announced >= ahead_batch || (ready == count && state->announced < count)) {
         state->announced = ready;
         if (m_waiting) {
@@ -171,7 +171,7 @@ hash_ahead::state_ptr hash_ahead::note_written(piece_index piece, std::int32_t b
     return nullptr;
 }
 
-/// \return false if there was no memory for it: the piece is hashed when it is complete.
+/// \return false if there was no memory; the piece is then hashed when it is complete.
 bool hash_ahead::wake_worker(state_ptr const& state) {
     try {
         m_workers.submit([this, gate = m_gate, state] { gate->enter([this, &state] { run_ahead(state); }); });
@@ -192,8 +192,8 @@ hash_ahead::state_ptr hash_ahead::find_partner(std::span<state_ptr const> taken)
     return nullptr;
 }
 
-/// Hashes some blocks of a piece that have arrived, together with those of other pieces. \return false if none are
-/// left. The piece's mutex is released in between, for a thread that wants the hash. \param together the same number of
+/// Hashes some arrived blocks of a piece, together with those of other pieces. \return false if none are left. The
+/// piece's mutex is released between calls, for a thread that needs the hash. \param together hash the same number of
 /// blocks of each piece.
 bool hash_ahead::advance(state_ptr const& state, bool together) {
     std::array<state_ptr, most_sha1_lanes> states{state};
@@ -210,7 +210,7 @@ bool hash_ahead::advance(state_ptr const& state, bool together) {
             if (!partner) {
                 break;
             }
-            // Only tried: another worker may be at it, and want this one's.
+            // Only try: another worker may hold it and be waiting for this one.
             locks[count] = std::unique_lock(partner->mutex, std::try_to_lock);
             if (!locks[count]) {
                 break;
@@ -253,8 +253,8 @@ void hash_ahead::run_ahead(state_ptr const& state) {
     }
 }
 
-/// Hashes the rest of the piece that is in memory. If the piece has waited for the next one, it keeps waiting, for a
-/// little.
+/// Hashes the rest of the piece that is in memory. A piece that waits for the next one continues to wait, but not for
+/// long.
 void hash_ahead::finish_ahead(state_ptr const& state) {
     auto const deadline = clock::now() + m_options.longest_wait;
     {
@@ -281,7 +281,7 @@ void hash_ahead::finish_ahead(state_ptr const& state) {
     stop_waiting_for(state);
 }
 
-/// The next pieces are hashed as they come again.
+/// The next pieces are again hashed as they arrive.
 void hash_ahead::stop_waiting_for(state_ptr const& state) {
     {
         std::scoped_lock const lock(m_mutex);

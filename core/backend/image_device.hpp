@@ -15,11 +15,11 @@
 
 namespace seedbed {
 
-/// One image on one device: where the bytes of the torrent's stream lie, the image's errors, and how much was
-/// transferred. The lowest class of the data path: it knows nothing of caches, queues or sessions.
+/// One image on one device: the place of the torrent's stream on the device, the image's errors, and the amount
+/// transferred. The lowest class of the data path: independent of caches, queues and sessions.
 ///
-/// Owns the device. Threads: every member may be called from any thread. read_medium() and flush() block: they belong
-/// on a worker.
+/// Owns the device. Threads: every member may be called from any thread. read_medium() and flush() block and belong on
+/// a worker.
 class image_device {
 public:
     /// \param device at least torrent.extents.device_end() bytes long.
@@ -34,37 +34,37 @@ public:
 
     // --- layout
 
-    /// Offset in the stream of a piece's byte.
+    /// The offset in the stream of a byte in a piece.
     [[nodiscard]] torrent_offset stream_offset(piece_index piece, std::int32_t offset) const noexcept {
         return torrent_offset{std::int64_t{piece.value()} * m_torrent.piece_length + offset};
     }
     /// Bytes of the stream in a piece.
     [[nodiscard]] std::int32_t piece_size(piece_index piece) const noexcept;
     [[nodiscard]] std::int32_t blocks_in_piece(piece_index piece) const noexcept;
-    /// Where the stream's byte lies on the device; 0 for padding.
+    /// The position on the device of a byte of the stream; 0 for padding.
     [[nodiscard]] device_offset on_device(torrent_offset at) const;
 
     // --- transfers that block
 
-    /// Reads from the medium, past the page cache, to verify what is on it; padding reads as zeros.
+    /// Reads from the medium, past the page cache, to verify the written data; padding reads as zeros.
     [[nodiscard]] result<void, io_error> read_medium(torrent_offset begin, std::span<std::byte> target);
     /// Makes the written data durable. An error fails the image; every later flush of a failed image fails.
     [[nodiscard]] result<void, io_error> flush();
 
     // --- errors
 
-    /// \p handler is called once, with the first error of the image, on the thread on which it happened; again if it
-    /// throws std::bad_alloc, before which it must have done nothing. To be set before the first job.
+    /// \p handler is called once, with the first error of the image, on the thread where the error occurred. If it
+    /// throws std::bad_alloc, it must have had no effect, and is called again. Must be set before the first job.
     void set_error_handler(std::function<void(io_error const&)> handler) { m_on_error = std::move(handler); }
-    /// A write has failed, so the image has: nothing is written any more.
+    /// A write has failed, and with it the image: nothing is written any more.
     void fail_writes(io_error const& error) noexcept;
-    /// The error after which nothing is written any more, if there was one.
+    /// The error after which nothing is written any more, if any.
     [[nodiscard]] std::optional<io_error> write_failure() const noexcept;
-    /// Reports an error of a read or a hash: the error handler sees it, later writes are not stopped.
+    /// Reports an error of a read or a hash to the error handler; does not stop later writes.
     void report(io_error const& error) noexcept;
     [[nodiscard]] std::optional<io_error> first_error() const;
 
-    // --- counters: sums since the image was opened
+    // --- counters: totals since the image was opened
 
     void count_read(std::int64_t bytes) noexcept { m_bytes_read.fetch_add(bytes, std::memory_order_relaxed); }
     void count_taken(std::int64_t bytes) noexcept { m_bytes_taken.fetch_add(bytes, std::memory_order_relaxed); }
@@ -74,12 +74,12 @@ public:
     }
     /// Bytes of the stream that arrived to be written, whether or not they have reached the device.
     [[nodiscard]] std::int64_t bytes_taken() const noexcept { return m_bytes_taken.load(std::memory_order_relaxed); }
-    /// Bytes of the device.
+    /// In bytes of the device.
     [[nodiscard]] std::int64_t bytes_read() const noexcept { return m_bytes_read.load(std::memory_order_relaxed); }
     [[nodiscard]] std::int64_t bytes_written() const noexcept {
         return m_bytes_written.load(std::memory_order_relaxed);
     }
-    /// Consecutive bytes of the device that were written at once.
+    /// The number of contiguous ranges of the device written in one transfer each.
     [[nodiscard]] std::int64_t runs_written() const noexcept { return m_runs_written.load(std::memory_order_relaxed); }
 
 private:
@@ -87,9 +87,9 @@ private:
     std::unique_ptr<block_device> const m_device;
     std::function<void(io_error const&)> m_on_error;
 
-    mutable std::mutex m_error_mutex; ///< guards these two
+    mutable std::mutex m_error_mutex; ///< guards the next two members
     std::optional<io_error> m_first_error;
-    std::optional<io_error> m_write_error; ///< set once; from then on nothing is written
+    std::optional<io_error> m_write_error; ///< set once; nothing is written after that
 
     std::atomic<std::int64_t> m_bytes_read{0};
     std::atomic<std::int64_t> m_bytes_taken{0};

@@ -9,12 +9,12 @@ namespace seedbed {
 
 namespace {
 
-/// As many whole blocks as \p bytes are, at least one.
+/// \p bytes in whole blocks, rounded down, at least one.
 std::int32_t to_blocks(std::int64_t bytes) {
     return static_cast<std::int32_t>(std::max<std::int64_t>(bytes / block_size, 1));
 }
 
-/// The blocks that one write takes at most.
+/// The maximum number of blocks in one write.
 std::int32_t most_blocks(io_profile const& profile) {
     return profile.coalesce > block_size ? to_blocks(profile.coalesce) * profile.backlog_runs : 1;
 }
@@ -75,7 +75,7 @@ void image_io::set_profile(io_profile const& profile) {
 
 void image_io::hand_out(waiter_list waiters, io_error const* failed) noexcept {
     while (!waiters.empty()) {
-        // The waiters of one session are mostly neighbours: they go back together.
+        // The waiters of one session are mostly adjacent: return them together.
         auto* const sink = static_cast<io_waiter*>(waiters.first)->sink;
         waiter_list same;
         while (!waiters.empty() && static_cast<io_waiter*>(waiters.first)->sink == sink) {

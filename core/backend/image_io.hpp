@@ -28,87 +28,87 @@ namespace seedbed {
 /// How the transfers of an image are run.
 struct engine_options {
     std::span<std::byte> registered_memory; ///< for io_uring; may be empty
-    /// A block waits to be written, until that time: take_due() must be called then. May be empty.
+    /// A block waits to be written by that time: take_due() must be called then. May be empty.
     std::function<void(std::chrono::steady_clock::time_point)> on_dirty;
-    /// Blocks have turned clean, which may give memory to others. May be empty. Called on the queue's threads.
+    /// Blocks have turned clean, which may free memory for others. May be empty. Called on the queue's threads.
     std::function<void()> on_freed;
 };
 
-/// Blocks of one image by way of the cache: reads each chunk once however many ask for it, and writes dirty blocks in
-/// runs, in the order of the device.
+/// Reads and writes blocks of one image through the cache: reads each chunk once however many peers request it, and
+/// writes dirty blocks in runs, in the order of the device.
 ///
-/// The blocks that a write takes along go into memory that is reserved when the image opens, for as many writes as the
-/// device works on at a time, each of the longest run. No step between taking a write and handing it to the device
-/// fails for lack of memory: the few small allocations that are left are retried until they succeed.
+/// The blocks that a write takes go into batches that are reserved when the image opens: one for each concurrent write
+/// of the device, with room for the longest run. No step between taking a write and passing it to the device can fail
+/// for lack of memory: the few small allocations that remain are retried until they succeed.
 ///
-/// Threads: every member may be called from any thread. Waiters are handed to their sinks on the threads of the queue.
+/// Threads: every member may be called from any thread. Waiters are delivered to their sinks on the queue's threads.
 class image_io final : private transfer_owner {
 public:
     using clock = std::chrono::steady_clock;
 
-    /// \param number the image's in the cache. The image and the cache must outlive this. Throws std::system_error or
-    /// std::bad_alloc if the system gives no threads or no memory.
+    /// \param number the image's number in the cache. The image and the cache must outlive this object. Throws
+    /// std::system_error or std::bad_alloc if the system provides no threads or no memory.
     image_io(image_device& image, std::uint32_t number, piece_cache& cache, io_profile const& profile,
              engine_options options);
     image_io(image_io const&) = delete;
     image_io& operator=(image_io const&) = delete;
-    /// Nothing may be outstanding but reads without waiters.
+    /// Nothing may be outstanding except reads without waiters.
     ~image_io();
 
-    /// Looks for a block, and reads it with the profile's read-ahead if it is not in memory. \param found set if it is.
-    /// Does not throw: lack of memory comes to the waiter's sink as ENOMEM.
+    /// Looks up a block, and reads it with the profile's read-ahead if it is not in memory. \param found set if it is
+    /// in memory. Does not throw: lack of memory is reported to the waiter's sink as ENOMEM.
     [[nodiscard]] read_answer read_block(piece_index piece, std::int32_t block, io_waiter& waiter,
                                          block_ref& found) noexcept;
-    /// The same, reading ahead no further than [\p begin, \p end) of the piece. \param uses see piece_cache::read().
+    /// The same, but reads ahead only within [\p begin, \p end) of the piece. \param uses see piece_cache::read().
     [[nodiscard]] read_answer read_block(piece_index piece, std::int32_t block, std::int32_t begin, std::int32_t end,
                                          io_waiter& waiter, block_ref& found, bool uses) noexcept;
 
-    /// Takes a block to write: it leaves when the coalescer says so. \p waiter is handed to its sink when the block is
-    /// on the device, or will never be. Does not throw.
+    /// Takes a block to write: it leaves when the coalescer decides. \p waiter is delivered to its sink when the block
+    /// is on the device or has failed. Does not throw.
     void write_block(piece_index piece, std::int32_t block, block_ref memory, std::int32_t length, io_waiter& waiter);
 
-    /// Everything dirty leaves now.
+    /// Makes all dirty blocks leave now.
     void expedite() noexcept;
-    /// Everything leaves that has waited for the profile's delay.
+    /// Makes all blocks leave that have waited for the profile's delay.
     void take_due(clock::time_point now) noexcept;
     [[nodiscard]] std::optional<clock::time_point> next_due() const { return m_coalescer.next_due(); }
 
-    /// Makes all writes leave, and calls \p call once when every write taken so far has ended: see
-    /// write_epochs::when_ended(); at once if none is under way.
+    /// Makes all dirty blocks leave, and calls \p call once when every write taken so far has ended (see
+    /// write_epochs::when_ended()); at once if none is in flight.
     void when_written(std::function<void()> call);
     [[nodiscard]] bool has_unwritten() const noexcept { return m_epochs.any(); }
 
-    /// Throws std::bad_alloc if there is no memory for longer runs or more of them; nothing has changed then.
+    /// Throws std::bad_alloc, without any effect, if there is no memory for longer runs or more of them.
     void set_profile(io_profile const& profile);
     [[nodiscard]] worker_pool::progress progress() const { return m_queue->current_progress(); }
     [[nodiscard]] char const* engine() const noexcept { return m_queue->engine(); }
-    /// Why io_uring was wanted and is not used, as errno, or 0.
+    /// Why io_uring is not used although requested, as errno, or 0.
     [[nodiscard]] int ring_refused() const noexcept { return m_ring_refused; }
-    /// Why the ring does without registered memory, as errno, or 0.
+    /// Why the ring works without registered memory, as errno, or 0.
     [[nodiscard]] int memory_refused() const noexcept { return m_queue->memory_refused(); }
     [[nodiscard]] piece_cache& cache() noexcept { return m_cache; }
     [[nodiscard]] std::uint32_t number() const noexcept { return m_number; }
     [[nodiscard]] image_device& image() noexcept { return m_image; }
     [[nodiscard]] io_queue& queue() noexcept { return *m_queue; }
 
-    /// Whether transfers run in the order of the device, since it has a head to move.
+    /// Whether transfers run in the order of the device, because it has a head to move.
     [[nodiscard]] bool in_device_order() const noexcept { return m_elevator.load(std::memory_order_relaxed); }
-    /// Of the profile, in blocks.
+    /// The profile's read-ahead, in blocks.
     [[nodiscard]] std::int32_t read_ahead() const noexcept { return m_read_ahead.load(std::memory_order_relaxed); }
 
 private:
     void start_fill(piece_cache::fill& wanted) noexcept;
     void end_fill(fill_job& done, result<void, io_error> const& outcome) noexcept override;
-    /// Somewhere in the chunk is a bad place: each waiter has its own block read alone, which may well be good.
+    /// The chunk has a bad place: reads each waiter's block alone, since most of them may be good.
     void read_alone(waiter_list waiters) noexcept;
     void clear_padding(piece_index piece, std::int32_t block, std::span<std::byte> bytes) const noexcept;
     void start_writes(std::span<block_run const> runs) noexcept;
     void end_write(write_job& done, result<void, io_error> const& outcome) noexcept override;
-    /// Hands the waiters of the written content out; blocks that were written again leave at once.
+    /// Delivers the waiters of the written content; blocks that were written again leave at once.
     void end_flush(write_batch& done, io_error const* failed) noexcept;
     static void hand_out(waiter_list waiters, io_error const* failed) noexcept;
 
-    /// As many as transfers may run, each with room for the longest run. Throws std::bad_alloc.
+    /// Reserves one batch per concurrent transfer, each with room for the longest run. Throws std::bad_alloc.
     void reserve_batches(io_profile const& profile);
 
     image_device& m_image;
@@ -117,9 +117,9 @@ private:
     engine_options const m_options;
     write_coalescer m_coalescer;
     std::atomic<std::int32_t> m_read_ahead;         ///< blocks
-    std::atomic<std::int32_t> m_coalesce;           ///< blocks for which a run need not wait any longer
-    std::atomic<std::int32_t> m_most;               ///< blocks of one write
-    std::atomic<std::chrono::milliseconds> m_delay; ///< that a block waits for neighbours
+    std::atomic<std::int32_t> m_coalesce;           ///< blocks in a run that leaves at once
+    std::atomic<std::int32_t> m_most;               ///< blocks in one write
+    std::atomic<std::chrono::milliseconds> m_delay; ///< how long a block waits for neighbours
     std::atomic<bool> m_elevator;
     bool const m_has_padding;
     int m_ring_refused = 0;
@@ -130,7 +130,7 @@ private:
     job_store<fill_job> m_fills{m_parts};
     job_store<write_job> m_writes{m_parts};
 
-    std::unique_ptr<io_queue> m_queue; ///< last: its threads end before what they use goes
+    std::unique_ptr<io_queue> m_queue; ///< last, so that its threads end before the members that they use
 };
 
 } // namespace seedbed

@@ -12,12 +12,12 @@ namespace seedbed {
 
 namespace {
 
-/// The share of the pool that read-ahead may fill at a time, so that many peers that ask for many pieces do not evict
-/// each other's blocks before they are sent.
+/// Read-ahead may fill one in this many parts of the pool at a time, so that many peers reading many pieces do not
+/// evict each other's blocks before they are sent.
 constexpr std::int64_t read_ahead_share = 4;
-/// Each read takes at most this part of what is left of that share, so that read-ahead shrinks gradually.
+/// Each read takes at most 1/read_ahead_part of what is left of that share, so that read-ahead shrinks gradually.
 constexpr std::int64_t read_ahead_part = 4;
-/// But no less than this, in blocks: 256 KiB, below which requests cost more than they bring.
+/// But no less than this, in blocks: 256 KiB, below which requests cost more than they gain.
 constexpr std::int64_t least_read_ahead = 16;
 
 io_error no_memory(image_device const& image, piece_index piece, std::int32_t block) noexcept {
@@ -29,7 +29,7 @@ io_error no_memory(image_device const& image, piece_index piece, std::int32_t bl
 
 read_answer image_io::read_block(piece_index piece, std::int32_t block, io_waiter& waiter, block_ref& found) noexcept {
     auto ahead = m_read_ahead.load(std::memory_order_relaxed);
-    // Blocks that may not be kept until a peer asks for them are not worth reading.
+    // Blocks that may not be kept until a peer requests them are not worth reading.
     auto const share = m_cache.capacity() / read_ahead_share;
     auto const left = std::max((share - m_cache.filling()) / read_ahead_part, std::min(least_read_ahead, share));
     ahead = static_cast<std::int32_t>(std::clamp<std::int64_t>(std::min(left, m_cache.clean_limit()), 1, ahead));
@@ -40,7 +40,7 @@ read_answer image_io::read_block(piece_index piece, std::int32_t block, io_waite
 
 read_answer image_io::read_block(piece_index piece, std::int32_t block, std::int32_t begin, std::int32_t end,
                                  io_waiter& waiter, block_ref& found, bool uses) noexcept {
-    thread_local piece_cache::fill wanted; // keeps its memory from read to read
+    thread_local piece_cache::fill wanted; // reuses its memory for every read
     waiter.wanted_piece = piece;
     waiter.wanted_block = block;
     try {
@@ -75,7 +75,7 @@ void image_io::end_fill(fill_job& done, result<void, io_error> const& outcome) n
     auto const blocks = done.fill.blocks.size();
     auto waiters = m_cache.end_fill(done.fill, outcome.has_value());
     done.fill.blocks.clear();
-    m_cache.trim(); // the pool may have lent more than its size
+    m_cache.trim(); // the pool may have exceeded its size
     if (outcome) {
         std::int64_t bytes = 0;
         for (auto const& segment : done.segments()) {
@@ -100,7 +100,7 @@ void image_io::end_fill(fill_job& done, result<void, io_error> const& outcome) n
 void image_io::read_alone(waiter_list waiters) noexcept {
     while (!waiters.empty()) {
         auto& waiter = static_cast<io_waiter&>(*waiters.pop());
-        waiter.share = memory_share::any; // it had memory until now
+        waiter.share = memory_share::any; // its memory was released just now
         auto const piece = waiter.wanted_piece;
         auto const block = waiter.wanted_block;
         block_ref found;

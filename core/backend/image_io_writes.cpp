@@ -25,19 +25,19 @@ void image_io::write_block(piece_index piece, std::int32_t block, block_ref memo
                            io_waiter& waiter) {
     m_image.count_taken(length);
     if (m_has_padding) {
-        // Padding reads and hashes as zeros, whatever the peer has sent.
+        // Padding reads and hashes as zeros, whatever the peer sent.
         clear_padding(piece, block, memory.bytes().first(static_cast<std::size_t>(length)));
     }
     waiter.epoch = m_epochs.begin();
     if (!m_cache.write({m_number, piece, block}, std::move(memory), length, &waiter)) {
-        return; // dirty already, or on its way: end_flush() names it again
+        return; // already dirty, or in flight: end_flush() reports it again
     }
     thread_local std::vector<block_run> leaving;
     leaving.clear();
     auto const now = clock::now();
     try {
         m_coalescer.add(piece, block, now, leaving);
-    } catch (std::bad_alloc const&) { // it waits for no neighbours
+    } catch (std::bad_alloc const&) { // it does not wait for neighbours
         block_run const alone{piece, block, block + 1};
         start_writes({&alone, 1});
         return;
@@ -52,7 +52,7 @@ void image_io::write_block(piece_index piece, std::int32_t block, block_ref memo
 void image_io::start_writes(std::span<block_run const> runs) noexcept {
     auto const longest = m_coalesce.load(std::memory_order_relaxed);
     for (auto run : runs) {
-        // A run that grew while it could not leave is cut, so that several threads have work.
+        // A run that grew while it could not leave is split, so that several threads have work.
         while (run.begin < run.end) {
             block_run const part{run.piece, run.begin, std::min(run.end, run.begin + longest)};
             auto& job = m_writes.take();
@@ -92,12 +92,12 @@ void image_io::end_flush(write_batch& done, io_error const* failed) noexcept {
         each.again = done.dirty_again.size();
     }
     done.items.clear();
-    m_cache.trim(); // the pool may have lent more than its size
+    m_cache.trim(); // the pool may have exceeded its size
     {
-        write_epochs::tally const ended(m_epochs, written); // before they are handed out, and gone
+        write_epochs::tally const ended(m_epochs, written); // before they are delivered and gone
         hand_out(written, failed);
     }
-    // Blocks that were written again go at once: a fence may wait for them, whose expedite() did not see them.
+    // Blocks that were written again leave at once: a fence may wait for them, and its expedite() did not see them.
     std::size_t at = 0;
     for (auto const& each : done.groups) {
         while (at < each.again) {

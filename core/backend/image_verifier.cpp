@@ -65,7 +65,7 @@ std::span<std::byte> chunk_buffer() {
     return memory;
 }
 
-/// Hashes a piece, which is passed to it in order.
+/// Hashes a piece that arrives in order, in parts.
 class piece_check {
 public:
     piece_check(lt::torrent_info const& info, piece_index piece)
@@ -73,7 +73,7 @@ public:
         , m_piece(piece.value())
         , m_v1(info.info_hashes().has_v1()) {}
 
-    /// \param bytes all but the last time a multiple of a block.
+    /// \param bytes a multiple of the block size, except the last time.
     void update(std::span<std::byte const> bytes) {
         auto const* const chars = reinterpret_cast<char const*>(bytes.data());
         auto const count = static_cast<std::int32_t>(bytes.size());
@@ -99,8 +99,8 @@ private:
     std::vector<lt::sha256_hash> m_blocks;
 };
 
-/// Whether a piece on the medium matches the torrent; nothing if \p cancelled was set before all of it was read. \param
-/// reader if it is locked, the whole piece is read before it is hashed, and it is unlocked in between.
+/// Whether a piece on the medium matches the torrent; nothing if \p cancelled was set before all of it was read.
+/// \param reader if locked, the whole piece is read before it is hashed, and the lock is released in between.
 result<std::optional<bool>, io_error> piece_matches(image_device& image, piece_index piece,
                                                     std::atomic<bool> const& cancelled,
                                                     std::unique_lock<std::mutex>& reader) {
@@ -149,7 +149,7 @@ std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_devi
     auto const count = std::max(how.parallel, 1);
     verifier->m_running.store(count, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
-        // Reads wait for as long as the device takes: other work keeps as many workers as before.
+        // Reads wait for the device: lend the workers, so that other work keeps as many as before.
         workers.lend_thread();
         verifier->submit();
     }
@@ -172,7 +172,7 @@ void image_verifier::submit() {
 void image_verifier::verify_next() {
     std::unique_lock<std::mutex> reader(m_reader, std::defer_lock);
     if (m_one_reads) {
-        reader.lock(); // before the piece is chosen: the disk gets them in order
+        reader.lock(); // before choosing the piece, so that the disk gets them in order
     }
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {
         piece_index const piece{take_next()};

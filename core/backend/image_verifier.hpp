@@ -16,7 +16,7 @@ namespace seedbed {
 
 /// Reads an image back from the medium, past the page cache, and hashes every piece against the torrent.
 ///
-/// The image must have been flushed, and must not be written meanwhile.
+/// The image must have been flushed, and must not be written to meanwhile.
 ///
 /// Threads: start(), cancel() and verified_bytes() from any; the work runs on the pool's workers, and so does the
 /// handler.
@@ -25,9 +25,9 @@ class image_verifier : public std::enable_shared_from_this<image_verifier> {
 
 public:
     struct outcome {
-        std::vector<extent> differing;   ///< of the device, in order: one for each slice of a piece that does not match
-        std::vector<piece_index> pieces; ///< the pieces that do not match, in order
-        std::optional<io_error> read_failed; ///< the first read that failed; the pieces after it were not checked
+        std::vector<extent> differing;       ///< of the device, in order: one for each slice of a differing piece
+        std::vector<piece_index> pieces;     ///< the pieces that do not match, in order
+        std::optional<io_error> read_failed; ///< the first failed read; later pieces were not checked
         bool cancelled = false;
 
         /// Whether every byte matches the torrent.
@@ -36,20 +36,20 @@ public:
     using handler = std::function<void(outcome const&)>;
 
     struct pace {
-        int parallel = 1; ///< pieces that are worked on at once, at least 1; they are taken in order
+        int parallel = 1; ///< pieces checked concurrently, at least 1; they are taken in order
         /// For a disk with a head: one worker at a time reads, a whole piece, and hashes it while the next one reads.
-        /// The head crosses the disk once, and each worker takes memory for a piece.
+        /// The head then crosses the disk once, and each worker needs memory for a piece.
         bool one_reads = false;
     };
 
-    /// \param workers must outlive the work. Its workers are lent: the pool's other work has as many as before, also
-    /// while a device hangs. \param done is called once, also after cancel(); again if it throws std::bad_alloc, before
-    /// which it must have done nothing.
+    /// \param workers must outlive the work. Its workers are lent: the pool's other work has as many as before, even
+    /// while a device hangs. \param done is called once, also after cancel(); if it throws std::bad_alloc, it must have
+    /// had no effect, and is called again.
     /// \param only the pieces to read, one bit each; empty: all of them.
     static std::shared_ptr<image_verifier> start(std::shared_ptr<image_device> image, worker_pool& workers, pace how,
                                                  handler done, std::vector<bool> only = {});
 
-    /// The work ends soon, with outcome::cancelled.
+    /// Makes the work end soon, with outcome::cancelled.
     void cancel() noexcept { m_cancelled.store(true, std::memory_order_relaxed); }
 
     /// Bytes of the stream that have been read and hashed.

@@ -9,14 +9,14 @@
 
 namespace seedbed {
 
-/// Counts the jobs of a session that a worker or the cache has, by the token that each holds, so that the session can
-/// wait for the last one.
+/// Counts the jobs of a session that a worker or the cache holds, by a token per job, so that the session can wait for
+/// the last one.
 ///
-/// Threads: every member may be called from any thread, unless it says otherwise.
+/// Threads: every member may be called from any thread, unless stated otherwise.
 class in_flight_count {
 public:
-    /// Held for one job, or for several of one count. Its end may be the end of the count's owner: the thread that ends
-    /// it must not use the owner afterwards.
+    /// Counts for one job, or for several of the same count. Its end may allow the owner of the count to be destroyed:
+    /// the thread that ends it must not use the owner afterwards.
     class token {
     public:
         token() noexcept = default;
@@ -42,7 +42,7 @@ public:
                 m_jobs += std::exchange(other.m_jobs, 0);
             }
         }
-        /// Ends it on the thread that calls wait(), which cannot be waiting: without a lock.
+        /// Ends it without a lock, on the thread that calls wait() and so cannot be waiting.
         void end_on_owner() noexcept {
             if (m_jobs > 0) {
                 m_count->m_jobs.fetch_sub(std::exchange(m_jobs, 0), std::memory_order_relaxed);
@@ -76,7 +76,7 @@ public:
 
 private:
     void ended(std::int64_t jobs) noexcept {
-        // Under the lock: else the waiting thread could destroy this before the notification is out.
+        // Under the lock: otherwise the waiting thread could destroy this object before the notification.
         std::scoped_lock const lock(m_mutex);
         if (m_jobs.fetch_sub(jobs, std::memory_order_acq_rel) == jobs) {
             m_none.notify_all();

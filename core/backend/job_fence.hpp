@@ -10,11 +10,11 @@
 namespace seedbed {
 
 /// Orders the jobs of one storage: a fence starts when every job posted before it has ended, runs alone, and every job
-/// posted after it starts when it has ended. Jobs between two fences run at the same time.
+/// posted after it starts when it has ended. Jobs between two fences run concurrently.
 ///
 /// Threads: confined to one, the network thread. post() and post_fence() may start the job before they return; a job
-/// must not end (see ended()) while it is being started. Jobs that still wait are destroyed with the fence; where they
-/// own it, drop_blocked() breaks the circle.
+/// must not end (see ended()) while it is being started. Waiting jobs are destroyed with the fence; if they own it,
+/// drop_blocked() breaks the cycle.
 template <class Job>
 class job_fence {
 public:
@@ -43,11 +43,11 @@ public:
         run(std::move(job));
     }
 
-    /// To be called once for each job that was started, when it has ended. Starts what may run now.
+    /// Must be called once for each started job, when it has ended. Starts the jobs that may run now.
     void ended() {
         assert(m_running > 0);
         --m_running;
-        m_fence_running = false; // a fence runs alone: if one was running, it is the one that has ended
+        m_fence_running = false; // a fence runs alone: if one was running, it has just ended
         while (!m_blocked.empty() && !m_fence_running) {
             auto const fence = m_blocked.front().fence;
             if (fence && m_running > 0) {
@@ -60,10 +60,10 @@ public:
         }
     }
 
-    /// Destroys the jobs that still wait, unstarted.
+    /// Destroys the waiting jobs without starting them.
     void drop_blocked() {
         std::deque<entry> dropped;
-        dropped.swap(m_blocked); // what a job owns may call back when it goes
+        dropped.swap(m_blocked); // destroying a job may call back
     }
 
     [[nodiscard]] std::size_t outstanding() const noexcept { return m_running; } ///< started and not ended
@@ -81,7 +81,7 @@ private:
     }
 
     std::function<void(job_ptr)> m_start;
-    std::deque<entry> m_blocked; ///< empty, or its first entry is a fence or waits for the fence that runs
+    std::deque<entry> m_blocked; ///< empty, or its first entry is a fence or waits for the running fence
     std::size_t m_running = 0;
     bool m_fence_running = false;
 };

@@ -27,7 +27,7 @@ void memory_queue::retry_some() {
         while (!m_waiting.empty()) {
             auto* const first = static_cast<io_waiter*>(m_waiting.pop());
             lock.unlock();
-            bool const served = first->sink->try_again(*first); // not ours any more, where it was
+            bool const served = first->sink->try_again(*first); // if served, no longer ours
             lock.lock();
             if (!served) {
                 m_waiting.push_front(first);

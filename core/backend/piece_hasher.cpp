@@ -15,20 +15,20 @@ namespace lt = libtorrent;
 
 namespace {
 
-/// Blocks that are read at a time: 1 MiB, with the next as many under way.
+/// Blocks read at a time: 1 MiB, with the next chunk of that size in flight.
 constexpr std::int32_t read_chunk = 64;
 
 lt::sha256_hash sha256_of(std::span<std::byte const> bytes) {
     return lt::hasher256(reinterpret_cast<char const*>(bytes.data()), static_cast<int>(bytes.size())).final();
 }
 
-/// The buffers of a hash worker, kept from piece to piece.
+/// The buffers of a hash worker, reused for every piece.
 std::array<piece_reader, 2>& worker_readers() {
     thread_local std::array<piece_reader, 2> readers;
     return readers;
 }
 
-/// When it goes, nothing is read into the worker's buffers any more, and they hold no blocks.
+/// On destruction, waits until nothing is being read into the worker's buffers, and releases their blocks.
 struct finished_readers {
     explicit finished_readers(device_wait& used)
         : waits(used) {}
@@ -53,8 +53,8 @@ result<void, io_error> for_each_block(image_io& io, device_wait& waits, piece_in
     }
     auto const chunk = std::clamp(io.read_ahead(), read_chunk, piece_reader::most_blocks);
     auto const& cache = io.cache();
-    // Several workers that each read a piece chunk by chunk would send a head to and fro: the whole piece at once, if
-    // there is room for two.
+    // Several workers that each read a piece chunk by chunk would move a head back and forth, so read the whole piece
+    // at once if there is room for two.
     bool const whole = keep && io.in_device_order() && cache.filling() + (end - begin) <= cache.capacity() / 2 &&
                        end - begin <= cache.clean_limit();
     auto const start = [&](piece_reader& reader, std::int32_t from) {
@@ -99,7 +99,7 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     auto const to_blocks = [](std::int32_t bytes) { return (bytes + block_size - 1) / block_size; };
 
     hash_ahead::beginning ahead;
-    // A full check asks the device. And after a failed write, blocks that were hashed may never have reached it.
+    // A full check reads the device. And after a failed write, hashed blocks may never have reached it.
     if (request.keep && !m_io.image().write_failure()) {
         ahead = m_ahead.finish(request.piece);
     } else {
@@ -109,7 +109,7 @@ result<void, io_error> piece_hasher::hash(piece_hash_request const& request, lt:
     auto const done = ahead.blocks;
     auto const begin = v2_size > 0 ? 0 : done;
     auto const end = std::max(to_blocks(v1_size), to_blocks(v2_size));
-    // A full check of a disk with a head: one piece after another. A worker hashes faster than such a disk reads.
+    // A full check of a disk with a head takes one piece after another. A worker hashes faster than such a disk reads.
     std::unique_lock in_turn(m_device_order, std::defer_lock);
     if (!request.keep && m_io.in_device_order()) {
         in_turn.lock();

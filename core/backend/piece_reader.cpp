@@ -26,7 +26,7 @@ public:
         : io_job(direction::read)
         , m_buffer(static_cast<std::byte*>(::operator new(buffer_size, buffer_alignment))) {}
 
-    /// Throws std::bad_alloc, and has not begun then.
+    /// Throws std::bad_alloc, without having started.
     void start(image_io& io, torrent_offset begin, std::int64_t length) {
         clear();
         auto& image = io.image();
@@ -91,7 +91,7 @@ void piece_reader::begin_cached(std::int32_t ahead) {
     for (auto number = m_begin; number < m_end; ++number) {
         auto const slot = static_cast<std::size_t>(number - m_begin);
         m_waiters[slot].sink = this;
-        m_waiters[slot].share = memory_share::read; // it may have read alone before
+        m_waiters[slot].share = memory_share::read; // it may have been read alone before
         switch (m_io->read_block(m_piece, number, m_begin, ahead, m_waiters[slot], m_refs[slot], false)) {
         case read_answer::there:
             break;

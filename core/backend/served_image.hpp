@@ -14,36 +14,36 @@
 
 namespace seedbed {
 
-/// What an image shares with all others. The cache and the workers must outlive it.
+/// The parts that an image shares with all others. The cache and the workers must outlive it.
 struct image_environment {
-    std::uint32_t number = 0; ///< the image's in the cache
+    std::uint32_t number = 0; ///< the image's number in the cache
     piece_cache& cache;
     worker_pool& hash_workers;
     engine_options engine;
     hasher_options hashing;
 };
 
-/// An image on its device with all that it takes to serve it. Each part knows only those before it: the image_device,
-/// on it the image_io, on that the piece_hasher. Built in one step by backend::make_image().
+/// An image on its device with everything needed to serve it. Each part uses only those before it: the image_device,
+/// then the image_io, then the piece_hasher. Built in one step by backend::make_image().
 ///
 /// Shared by all sessions that serve the image and by the jobs in flight; the device is closed with the last owner.
 ///
 /// Threads: every member may be called from any thread.
 class served_image : public image_device {
 public:
-    /// Throws std::system_error or std::bad_alloc if the system gives no threads or no memory.
+    /// Throws std::system_error or std::bad_alloc if the system provides no threads or no memory.
     served_image(image_torrent torrent, std::unique_ptr<block_device> device, io_profile const& profile,
                  image_environment environment);
 
     [[nodiscard]] image_io& io() noexcept { return m_io; }
     [[nodiscard]] piece_hasher& hasher() noexcept { return m_hasher; }
-    /// Of use if the device is read-only.
+    /// Used only if the device is read-only.
     [[nodiscard]] verified_pieces& verified() noexcept { return m_verified; }
     /// A worker for calls that block: flushes.
     [[nodiscard]] worker_pool& calls() noexcept { return m_calls; }
-    /// Of the transfers and the calls together; stalled since the earlier of the two.
+    /// The progress of transfers and calls combined; stalled since the earlier of the two.
     [[nodiscard]] worker_pool::progress progress() const;
-    /// Applies the profile's numbers that can change while the device is in use.
+    /// Applies the settings of the profile that can change while the device is in use.
     void set_profile(io_profile const& profile) { m_io.set_profile(profile); }
 
 private:

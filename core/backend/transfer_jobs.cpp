@@ -8,7 +8,7 @@ namespace seedbed {
 
 namespace {
 
-/// Blocks that are taken in one hold of a stripe's lock.
+/// Blocks taken each time a stripe's lock is held.
 constexpr std::int32_t taken_at_once = 32;
 
 } // namespace

@@ -23,7 +23,7 @@ namespace seedbed {
 class fill_job;
 class write_job;
 
-/// Takes the transfers of an image back when they have ended.
+/// Takes back the transfers of an image when they have ended.
 class transfer_owner {
 public:
     /// Called on the queue's threads.
@@ -34,15 +34,15 @@ protected:
     ~transfer_owner() = default;
 };
 
-/// What the transfers of an image work with.
+/// The objects that the transfers of an image use.
 struct transfer_context {
     transfer_owner& owner;
     image_device& image;
-    std::uint32_t number; ///< the image's in the cache
+    std::uint32_t number; ///< the image's number in the cache
     piece_cache& cache;
     write_coalescer& coalescer;
     write_batches& batches;
-    std::atomic<std::int32_t> const& most; ///< blocks of one write
+    std::atomic<std::int32_t> const& most; ///< maximum number of blocks in one write
 };
 
 /// Reads consecutive blocks of a piece from the device into the cache.
@@ -52,7 +52,7 @@ public:
         : io_job(direction::read)
         , m_parts(parts) {}
 
-    /// Takes over \p wanted, and leaves it with other memory for the next use.
+    /// Takes over \p wanted, and gives it other memory for its next use.
     void begin(piece_cache::fill& wanted, device_offset position) noexcept;
     /// May throw std::bad_alloc: the queue then ends the job with ENOMEM.
     void prepare() override;
@@ -64,8 +64,8 @@ private:
     transfer_context const& m_parts;
 };
 
-/// Writes a run of dirty blocks, and the dirty ones that follow it. Small while it waits: what it takes along it takes
-/// when it runs, into a batch that was reserved for that.
+/// Writes a run of dirty blocks, and the dirty ones that follow it. Small while it waits: it takes the blocks only when
+/// it runs, into a batch reserved for that.
 class write_job final : public io_job {
 public:
     explicit write_job(transfer_context const& parts)
@@ -73,8 +73,8 @@ public:
         , m_parts(parts) {}
 
     void begin(block_run const& run, device_offset position) noexcept;
-    /// Takes the blocks of the run that are dirty now: some may have left with another one, and more may have come
-    /// after it. Does not throw.
+    /// Takes the blocks of the run that are dirty now: some may have left with another run, and more may have been
+    /// added after it. Does not throw.
     void prepare() override;
     void end(result<void, io_error> const& outcome) override { m_parts.owner.end_write(*this, outcome); }
 
@@ -82,7 +82,7 @@ public:
     std::optional<io_error> failed;     ///< the image had failed before: nothing was written
 
 private:
-    /// Takes the dirty blocks that follow \p next, up to \p most blocks in all.
+    /// Takes the dirty blocks that follow \p next, up to \p most blocks in total.
     void take_following(std::int32_t next, std::int32_t most);
     /// \return the first block of [begin, end) that was not dirty.
     std::int32_t take(piece_index piece, std::int32_t begin, std::int32_t end);
@@ -92,17 +92,17 @@ private:
     block_run m_run;
 };
 
-/// Jobs that are not in use.
+/// Unused jobs, kept for reuse.
 ///
 /// Threads: every member may be called from any thread.
 template <class Job>
 class job_store {
 public:
-    /// \param parts of every job; must outlive this.
+    /// \param parts passed to every job; must outlive this object.
     explicit job_store(transfer_context const& parts)
         : m_parts(parts) {}
 
-    /// A job, to be given to a queue. Retries until there is memory, if none is left.
+    /// Takes a job to submit to a queue. If none is left, retries until there is memory for one.
     [[nodiscard]] Job& take() noexcept {
         std::unique_ptr<Job> taken;
         retry_on_bad_alloc([&] {
@@ -127,8 +127,8 @@ public:
 
 private:
     transfer_context const& m_parts;
-    std::mutex m_mutex;                       ///< guards what follows
-    std::vector<std::unique_ptr<Job>> m_free; ///< has room for all that were made
+    std::mutex m_mutex;                       ///< guards the members below
+    std::vector<std::unique_ptr<Job>> m_free; ///< has room for all that were created
     std::size_t m_made = 0;
 };
 

@@ -11,9 +11,9 @@
 
 namespace seedbed {
 
-/// The pieces of a read-only image whose hashes have been found to match the torrent. libtorrent hashes each piece
-/// before a session serves it for the first time (torrent_flags::seed_mode): if several sessions serve the image, the
-/// first one to ask has the piece hashed for all.
+/// The pieces of a read-only image whose hashes were found to match the torrent. libtorrent hashes each piece before a
+/// session serves it for the first time (torrent_flags::seed_mode): if several sessions serve the image, the first one
+/// to ask has the piece hashed for all.
 ///
 /// Threads: any. The constructor of a turn blocks while another thread holds one for the same piece: both are hash
 /// workers, and the holder never waits for the other.
@@ -22,7 +22,7 @@ public:
     explicit verified_pieces(std::int32_t pieces)
         : m_good(static_cast<std::size_t>(pieces)) {}
 
-    /// Exclusive right to hash one piece, for as long as it lives.
+    /// Exclusive right to hash one piece, for the lifetime of the object.
     class turn {
     public:
         turn(verified_pieces& owner, piece_index piece)
@@ -59,10 +59,10 @@ private:
         return static_cast<std::size_t>(piece.value());
     }
 
-    std::mutex m_mutex; ///< guards what follows
+    std::mutex m_mutex; ///< guards the members below
     std::condition_variable m_ended;
     std::vector<bool> m_good;
-    std::vector<piece_index> m_in_work; ///< at most one a hash worker
+    std::vector<piece_index> m_in_work; ///< at most one per hash worker
 };
 
 } // namespace seedbed

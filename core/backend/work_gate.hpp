@@ -5,8 +5,8 @@
 
 namespace seedbed {
 
-/// Lets queued work reach its object until the object closes the gate; closing waits for the work that is inside. Held
-/// by shared_ptr, by the object and by each piece of work, so that it outlives both.
+/// Lets queued work use its object until the object closes the gate; closing waits for the work that is inside. Both
+/// the object and each piece of work hold it by shared_ptr, so that it outlives them.
 ///
 /// Threads: any; the work itself must not close the gate.
 class work_gate {

@@ -41,7 +41,7 @@ std::unique_ptr<write_batch> write_batches::take(std::int32_t blocks) noexcept {
             m_free.push_back(std::make_unique<write_batch>(blocks));
             ++m_made;
         }
-        m_free.back()->make_room(blocks); // does nothing, unless the profile has changed meanwhile
+        m_free.back()->make_room(blocks); // no effect unless the profile has changed meanwhile
         taken = std::move(m_free.back());
         m_free.pop_back();
     });

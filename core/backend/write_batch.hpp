@@ -11,11 +11,12 @@
 
 namespace seedbed {
 
-/// The blocks of one write while it is with the device. Has room for the longest run: taking them allocates nothing.
+/// The blocks of one write while the device works on it. Has room for the longest run, so that taking them allocates
+/// nothing.
 struct write_batch {
     struct group {
         piece_index piece;
-        std::size_t first; ///< of items
+        std::size_t first; ///< index of the first in items
         std::size_t count;
         std::size_t again; ///< end of its blocks in dirty_again
     };
@@ -30,21 +31,21 @@ struct write_batch {
     [[nodiscard]] std::int32_t size() const noexcept { return static_cast<std::int32_t>(items.size()); }
 };
 
-/// The batches of an image that are not in use.
+/// The unused batches of an image.
 ///
 /// Threads: every member may be called from any thread.
 class write_batches {
 public:
-    /// Has at least \p count batches from now on, each with room for \p blocks. Throws std::bad_alloc.
+    /// Ensures that there are at least \p count batches, each with room for \p blocks. Throws std::bad_alloc.
     void reserve(std::size_t count, std::int32_t blocks);
-    /// A batch with room for \p blocks: a reserved one, unless more writes run than were reserved for. Retries until
-    /// there is memory then.
+    /// Takes a batch with room for \p blocks: a reserved one, unless more writes run than were reserved for. In that
+    /// case it retries until there is memory.
     [[nodiscard]] std::unique_ptr<write_batch> take(std::int32_t blocks) noexcept;
     void give_back(std::unique_ptr<write_batch> batch) noexcept;
 
 private:
-    std::mutex m_mutex;                               ///< guards what follows
-    std::vector<std::unique_ptr<write_batch>> m_free; ///< has room for all that were made
+    std::mutex m_mutex;                               ///< guards the members below
+    std::vector<std::unique_ptr<write_batch>> m_free; ///< has room for all that were created
     std::size_t m_made = 0;
 };
 

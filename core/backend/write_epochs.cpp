@@ -59,7 +59,7 @@ bool write_epochs::when_ended(std::function<void()>& call) {
     if (!any()) {
         return false;
     }
-    m_epochs.emplace_back(); // first: one without calls does no harm
+    m_epochs.emplace_back(); // first, as an epoch without calls does no harm
     m_epochs[m_epochs.size() - 2].calls.push_back(std::move(call));
     return true;
 }
