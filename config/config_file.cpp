@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::int64_t max_size = 16LL << 20;
 
-/// Reads to the end of the file, whatever its size was: an editor may be writing it.
+/// Reads to the end of the file, even past its initial size: an editor may be writing it.
 result<std::string> read_to_end(int fd, std::filesystem::path const& path) {
     std::string text;
     std::string buffer(64 << 10, '\0');

@@ -20,7 +20,7 @@ using enum key_change;
 constexpr std::int64_t kib = 1LL << 10;
 constexpr std::int64_t mib = 1LL << 20;
 constexpr std::int64_t tib = 1LL << 40;
-/// libtorrent takes the size of a .torrent file as an int.
+/// libtorrent stores the size of a .torrent file in an int.
 constexpr std::int64_t max_torrent_size = (1LL << 31) - 1;
 
 void add_network(daemon_key_list& keys) {
@@ -34,7 +34,7 @@ void add_network(daemon_key_list& keys) {
     table.add("upload_limit", &part::upload_limit, kind::rate{}, live);
     table.add("download_limit", &part::download_limit, kind::rate{}, live);
     table.add("connections", &part::connections, kind::number{{1, 65535}}, live);
-    // libtorrent gives one slot to each peer in turn: no peer would keep a single slot for long.
+    // libtorrent rotates the slots among the peers: no peer would keep a single slot for long.
     table.add("upload_slots", &part::upload_slots, kind::number_or_zero{{{2, 65535}}}, live);
     table.add("slow_start", &part::slow_start, kind::flag{}, live);
     table.add("read_once", &part::read_once, kind::flag{}, live);

@@ -33,7 +33,7 @@ std::string printable(std::string const& text) {
     return out;
 }
 
-/// The longest prefix of \p text of at most \p limit bytes that splits no UTF-8 character.
+/// The longest prefix of \p text of at most \p limit bytes that does not split a UTF-8 character.
 std::string_view cut(std::string_view text, std::size_t limit) {
     while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) {
         --limit;

@@ -9,8 +9,8 @@ namespace seedbed {
 
 /// One of the files that make up a configuration.
 struct config_source {
-    std::size_t order = 0; ///< the files' reading order
-    std::string name;      ///< as messages show it
+    std::size_t order = 0; ///< position in the reading order of the files
+    std::string name;      ///< as shown in messages
 };
 
 /// A place in a configuration.
@@ -29,13 +29,13 @@ class error_report {
 public:
     /// "file:line: key: reason".
     void add(config_place const& place, std::string_view key, std::string_view reason);
-    /// About a file as a whole, which \p message names.
+    /// Adds an error about a file as a whole, which \p message names.
     void add(config_source const& source, std::string message);
 
     [[nodiscard]] bool empty() const noexcept { return m_entries.empty(); }
 
-    /// The errors by file and line; those of one line in the order in which they were added. Control characters of the
-    /// configuration are escaped. Leaves the report empty.
+    /// The errors, sorted by file and line; those of one line in the order in which they were added. Control characters
+    /// in the configuration are escaped. Leaves the report empty.
     [[nodiscard]] std::vector<std::string> take_lines();
 
 private:
@@ -47,7 +47,7 @@ private:
     std::vector<entry> m_entries;
 };
 
-/// \p text in single quotes, truncated if it is long: for a value that a message quotes.
+/// \p text in single quotes, truncated if it is long: for quoting a value in a message.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
 } // namespace seedbed

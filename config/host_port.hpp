@@ -12,7 +12,7 @@ struct host_port {
     std::optional<std::string_view> port; ///< what follows the colon after the host; nothing if there is no colon
 };
 
-/// Only splits; checks neither part.
+/// Only splits the text; checks neither part.
 [[nodiscard]] host_port split_host_port(std::string_view text);
 
 [[nodiscard]] bool is_bracketed(std::string_view host);

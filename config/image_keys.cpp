@@ -22,7 +22,7 @@ namespace {
 
 using folder_path = std::filesystem::path;
 
-// The kinds of value that only images have.
+// The kinds of value that occur only in image tables.
 
 struct image_name {
     [[nodiscard]] static std::optional<std::string> read(table_reader& table, std::string_view key,
@@ -67,7 +67,7 @@ struct tracker_list {
     [[nodiscard]] static key_form form() { return {"list of URLs", "http, https or udp"}; }
 };
 
-/// A number of hosts, or the addresses of different ones.
+/// A number of hosts, or a list of their distinct addresses.
 struct expected_hosts {
     using value = std::tuple<std::optional<int>, std::vector<ip_address>>;
     static constexpr value_range<std::int64_t> range{1, 100'000};
@@ -101,7 +101,7 @@ struct expected_hosts {
     }
 };
 
-/// A program, or a list of it and its arguments.
+/// A program, or a list of a program and its arguments.
 struct command_line {
     [[nodiscard]] static std::optional<std::vector<std::string>> read(table_reader& table, std::string_view key,
                                                                       folder_path const& folder) {

@@ -17,7 +17,7 @@ namespace seedbed {
 
 namespace {
 
-/// The mode that the table says, if it is one.
+/// The mode that the table states, if it is valid.
 std::optional<image_mode> stated_mode(table_reader const& table) {
     auto const text = table.peek_text("mode");
     for (auto const mode : {image_mode::seed, image_mode::deploy}) {
@@ -28,15 +28,15 @@ std::optional<image_mode> stated_mode(table_reader const& table) {
     return std::nullopt;
 }
 
-/// Whether \p key has another meaning in the image's mode, by a row of its own. An image without a valid mode is read
-/// as one that is deployed.
+/// Whether another row gives \p key a different meaning in the image's mode. An image without a valid mode is read as
+/// one that is deployed.
 bool means_something_else(config_key<image_settings> const& key, std::optional<image_mode> mode) {
     auto const wanted = mode.value_or(image_mode::deploy);
     return key.only && *key.only != wanted &&
            std::ranges::count(image_keys(), key.name, &config_key<image_settings>::name) > 1;
 }
 
-/// What a path leads to: the device of a device node, whatever its name, or else the file.
+/// The identity of the target of a path: the device for a device node, whatever its name, otherwise the file.
 using file_identity = std::tuple<bool, dev_t, ino_t>;
 
 std::optional<file_identity> identify(std::string const& path) {
@@ -108,7 +108,7 @@ image_table read_image(table_reader& table, std::filesystem::path const& folder)
 
 namespace {
 
-/// Reports an image that would be written to the bytes of another.
+/// Reports an image that would be written over the bytes of another.
 void report_overlap(std::vector<image_table> const& images, image_table const& later, error_report& report) {
     for (auto const& first : images) {
         if (&first == &later) {

@@ -48,7 +48,7 @@ result<ip_endpoint> parse_ip_endpoint(std::string_view text) {
 
 std::string to_string(ip_address const& address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
-    // It cannot fail: the family is known and the space suffices.
+    // Cannot fail: the family is known and the buffer is large enough.
     auto const* const written =
         ::inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), text.data(), text.size());
     return written != nullptr ? written : "";

@@ -16,7 +16,7 @@ struct ip_address {
     std::array<std::uint8_t, 16> bytes{}; ///< network order; IPv4 uses the first 4
     friend auto operator<=>(ip_address const&, ip_address const&) = default;
 
-    /// Whether it stands for every address of the machine: 0.0.0.0 or ::.
+    /// Whether it means every address of the machine: 0.0.0.0 or ::.
     [[nodiscard]] bool is_any() const noexcept { return bytes == decltype(bytes){}; }
 };
 
@@ -27,9 +27,9 @@ struct ip_endpoint {
     friend auto operator<=>(ip_endpoint const&, ip_endpoint const&) = default;
 };
 
-/// Reads "192.0.2.1" or "2001:db8::1": no name, no brackets, no scope.
+/// Parses "192.0.2.1" or "2001:db8::1": no name, no brackets, no scope.
 [[nodiscard]] result<ip_address> parse_ip_address(std::string_view text);
-/// Reads "192.0.2.1:6881" or "[2001:db8::1]:6881": no name, no scope, port 1 to 65535.
+/// Parses "192.0.2.1:6881" or "[2001:db8::1]:6881": no name, no scope, port 1 to 65535.
 [[nodiscard]] result<ip_endpoint> parse_ip_endpoint(std::string_view text);
 
 /// As inet_ntop(3) writes it: "192.0.2.1", "2001:db8::1".

@@ -16,7 +16,7 @@ int bits_of(ip_address const& address) {
     return address.v6 ? 128 : 32;
 }
 
-/// The bits of the byte at \p index that are after a prefix of \p prefix bits.
+/// The bits of the byte at \p index that follow a prefix of \p prefix bits.
 std::uint8_t host_bits(int prefix, std::size_t index) {
     auto const inside = std::clamp(prefix - 8 * static_cast<int>(index), 0, 8);
     return static_cast<std::uint8_t>(0xff >> inside);

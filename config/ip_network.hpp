@@ -19,13 +19,13 @@ struct ip_network {
     [[nodiscard]] bool contains(ip_address const& address) const noexcept;
 };
 
-/// Reads "10.1.0.0/16", "2001:db8::/32", or a single address.
+/// Parses "10.1.0.0/16", "2001:db8::/32", or a single address.
 [[nodiscard]] result<ip_network> parse_ip_network(std::string_view text);
-/// "10.1.0.0/16"; a single address without its prefix.
+/// "10.1.0.0/16"; a single address has no prefix length.
 [[nodiscard]] std::string to_string(ip_network const& network);
 
-/// Whether \p address may take part: it is in one of \p allowed, or that is empty, or it is the machine itself
-/// (127.0.0.0/8, ::1).
+/// Whether \p address may take part: \p allowed is empty or contains it, or it is the machine itself (127.0.0.0/8,
+/// ::1).
 [[nodiscard]] bool is_allowed(std::vector<ip_network> const& allowed, ip_address const& address);
 
 /// 127.0.0.0/8 and ::1.

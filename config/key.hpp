@@ -17,7 +17,7 @@ class table_reader;
 enum class key_change : std::uint8_t {
     live,   ///< at a reload; an image stays open and keeps its peers
     reopen, ///< at a reload, which closes the image and opens it again
-    restart ///< at the next start: what has been set up with the value is in use
+    restart ///< at the next start: the objects set up with the value are in use
 };
 [[nodiscard]] char const* to_string(key_change change) noexcept;
 
@@ -27,20 +27,20 @@ struct key_form {
     std::string range; ///< "1 to 65535", "lazy, full or none"; empty: any value of the type
 };
 
-/// One key of the configuration. \tparam Whole what its value is a part of: settings, or image_settings.
+/// One key of the configuration. \tparam Whole the structure that has its value: settings or image_settings.
 template <class Whole>
 struct config_key {
     std::string table; ///< "network", "profile.hdd", "image"
     std::string name;
     key_form form;
-    /// The default, as text: a value or, where fixed_default is false, a description.
+    /// The default, as text: a value or, if fixed_default is false, a description.
     std::string preset;
     bool fixed_default = true;
     key_change change = key_change::live;
-    std::optional<image_mode> only; ///< the mode of image that has it; nothing: both
+    std::optional<image_mode> only; ///< the mode of images that have this key; nothing: both
 
-    /// Reads the key into the last argument, which stays as it is if the key is missing or, as the reader's report then
-    /// says, wrong. The path is the folder where relative paths start.
+    /// Reads the key into the last argument, which is unchanged if the key is missing or invalid; the latter is
+    /// reported. The path is the folder where relative paths start.
     std::function<void(table_reader&, std::filesystem::path const&, Whole&)> read;
     std::function<bool(Whole const&, Whole const&)> equal;
     std::function<void(Whole const& from, Whole& to)> copy;
@@ -48,14 +48,15 @@ struct config_key {
     [[nodiscard]] std::string path() const { return table + "." + name; }
 };
 
-/// Every key outside [[image]], by table. Made once; any thread may read it.
+/// Every key outside [[image]], by table. Created once; may be read from any thread.
 [[nodiscard]] std::vector<config_key<settings>> const& daemon_keys();
-/// Every key of an [[image]]. A name stands there once for each mode in which it means something else.
+/// Every key of an [[image]]. A name has one row per mode if its meaning depends on the mode.
 [[nodiscard]] std::vector<config_key<image_settings>> const& image_keys();
 
-/// The paths ("hashing.ahead") of the keys in which the two differ and that take effect at the next start only.
+/// The paths ("hashing.ahead") of the keys that differ and take effect only at the next start.
 [[nodiscard]] std::vector<std::string> restart_differences(settings const& running, settings const& wanted);
-/// Gives \p wanted the values of \p running for those keys, so that the next reload compares with what is in force.
+/// Copies the values of those keys from \p running to \p wanted, so that the next reload compares with the values in
+/// effect.
 void keep_restart_keys(settings const& running, settings& wanted);
 
 } // namespace seedbed

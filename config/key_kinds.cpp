@@ -9,7 +9,7 @@ namespace seedbed::kind {
 
 namespace {
 
-/// What sun_path holds, less the suffix of the name under which a socket is made first.
+/// The size of sun_path, less the suffix of the temporary name under which a socket is created.
 constexpr std::size_t max_socket_path = 96;
 
 std::string from_to(std::string const& min, std::string const& max) {

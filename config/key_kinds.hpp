@@ -16,7 +16,7 @@
 #include "config/key.hpp"
 #include "config/table_reader.hpp"
 
-// How the values of keys are written: each is a Kind of key_section.
+// The formats of values: each is a Kind of key_section.
 namespace seedbed::kind {
 
 struct flag {
@@ -56,7 +56,7 @@ struct size {
     [[nodiscard]] std::string text(std::int64_t value) const;
 };
 
-/// Bytes a second; 0: no limit. libtorrent takes them as an int.
+/// Bytes per second; 0: no limit. libtorrent stores them in an int.
 struct rate : size {
     rate()
         : size{{0, (1LL << 31) - 1}} {}
@@ -71,7 +71,7 @@ struct duration {
     [[nodiscard]] std::string text(std::chrono::milliseconds value) const;
 };
 
-/// Where to listen: one address or a list of at least one.
+/// Addresses to listen on: a single one, or a list of at least one.
 struct listeners {
     [[nodiscard]] std::optional<std::vector<ip_endpoint>> read(table_reader& table, std::string_view key,
                                                                std::filesystem::path const& folder) const;

@@ -11,9 +11,10 @@
 
 namespace seedbed {
 
-/// Adds the keys of one table to a list. \tparam Part generic lambda: what of a Whole the keys are members of.
+/// Adds the keys of one table to a list. \tparam Part generic lambda: selects the part of a Whole that has the keys as
+/// members.
 ///
-/// A Kind says how a value is written:
+/// A Kind defines how a value is written:
 ///
 ///     std::optional<T> read(table_reader&, std::string_view key, std::filesystem::path const& folder) const;
 ///     key_form form() const;
@@ -26,7 +27,8 @@ public:
         , m_table(std::move(table))
         , m_part(part) {}
 
-    /// \param member pointer to a member of the part, or a generic lambda that makes a reference, or std::tie(), of it.
+    /// \param member pointer to a member of the part, or a generic lambda that returns a reference to it, or a
+    /// std::tie() of several.
     /// \return the key, until the next one is added.
     template <class Member, class Kind>
     config_key<Whole>& add(std::string name, Member member, Kind kind, key_change change) {
@@ -52,7 +54,7 @@ public:
         return key;
     }
 
-    /// The same for a key whose default is no fixed value but what \p preset describes.
+    /// The same for a key without a fixed default; \p preset describes the default.
     template <class Member, class Kind>
     config_key<Whole>& add(std::string name, Member member, Kind kind, key_change change, std::string const& preset) {
         auto& key = add(std::move(name), member, std::move(kind), change);

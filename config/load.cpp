@@ -60,13 +60,13 @@ void read_profiles(table_reader& profiles, std::filesystem::path const& folder, 
     profiles.finish();
 }
 
-/// What a file may set.
+/// The tables that a file may contain.
 enum class file_scope : std::uint8_t { everything, images };
 
-/// Puts one configuration together from its files.
+/// Assembles one configuration from its files.
 class loader {
 public:
-    /// \param path of the file, of which its folder is where relative paths start.
+    /// \param path of the file; relative paths start at its folder.
     void add_text(std::string_view text, std::filesystem::path const& path, file_scope scope) {
         auto const& source = new_source(path);
         std::error_code failed;
@@ -138,7 +138,7 @@ private:
 
     settings m_settings;
     std::vector<image_table> m_images;
-    std::deque<config_source> m_sources; ///< a deque: places point into it
+    std::deque<config_source> m_sources; ///< a deque, because places point to its elements
     error_report m_report;
 };
 

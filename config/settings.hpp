@@ -19,24 +19,24 @@ enum class image_mode : std::uint8_t { seed, deploy };
 
 /// When the pieces of a seeded image are hashed.
 enum class source_check : std::uint8_t {
-    lazy, ///< each before it is first served
-    full, ///< all before the first is served
+    lazy, ///< each piece before it is first served
+    full, ///< all pieces before the first one is served
     none  ///< never
 };
 [[nodiscard]] char const* to_string(source_check check) noexcept;
 
-/// How a deployment finds out what its device already holds.
+/// How a deployment determines which data its device already has.
 enum class target_check : std::uint8_t {
-    resume, ///< by a checkpoint that matches; otherwise as full
+    resume, ///< by a checkpoint that matches; otherwise as `full`
     full,   ///< by reading the whole device
-    none    ///< not at all: downloads everything
+    none    ///< not at all: everything is downloaded
 };
 [[nodiscard]] char const* to_string(target_check check) noexcept;
 
-/// The hosts that an image is deployed to, and the program that runs when all have it.
+/// The hosts to which an image is deployed, and the program to run when all have it.
 struct fleet_settings {
     std::optional<int> expect;            ///< number of hosts; nothing: unknown
-    std::vector<ip_address> expect_hosts; ///< their addresses, in place of a number
+    std::vector<ip_address> expect_hosts; ///< their addresses, instead of a number
     std::vector<std::string> on_complete; ///< absolute path and arguments; empty: none
     std::chrono::milliseconds on_complete_timeout{60'000};
     friend bool operator==(fleet_settings const&, fleet_settings const&) = default;
@@ -55,56 +55,58 @@ struct image_settings {
     std::optional<std::int64_t> size;     ///< the device must have this size, in bytes
     bool allow_mounted = false;           ///< seed: accept a device that is mounted read-write
     bool allow_mismatch = false;          ///< deploy: accept a device of another kind than the image's source
-    bool wipe_signatures = true;          ///< deploy: those of earlier content that the image does not overwrite
+    bool wipe_signatures = true;          ///< deploy: wipe those of earlier content that the image does not overwrite
     bool verify = true;                   ///< deploy: read the device back and hash it before the image is done
     source_check verify_source = source_check::lazy; ///< seed
     target_check check = target_check::resume;       ///< deploy
-    std::int64_t upload_limit = 0;                   ///< bytes a second to all its peers; 0: no limit
-    bool super_seeding = false;                      ///< seed: offer each peer a few pieces at a time, at first
+    std::int64_t upload_limit = 0;                   ///< bytes per second to all its peers; 0: no limit
+    bool super_seeding = false;                      ///< seed: initially offer each peer only a few pieces at a time
     fleet_settings fleet;
     std::string origin; ///< "file:line" of the table, for messages; not part of comparison
 
-    /// Whether the daemon follows the hosts that download it. A deployed image has a fleet only if it expects hosts.
+    /// Whether the daemon tracks the hosts that download the image. A deployed image has a fleet only if it expects
+    /// hosts.
     [[nodiscard]] bool has_fleet() const noexcept {
         return mode == image_mode::seed || fleet.expect || !fleet.expect_hosts.empty();
     }
 
-    /// Compares every key; origin is none.
+    /// Compares every key; origin is not a key.
     friend bool operator==(image_settings const& a, image_settings const& b);
 };
 
 struct network_settings {
     std::vector<ip_endpoint> listen = any_address(6881);
-    std::vector<ip_network> allow;   ///< who may take part, as a peer or over HTTP; empty: everybody
+    std::vector<ip_network> allow;   ///< addresses that may take part, as a peer or over HTTP; empty: all
     std::string secret_file;         ///< absolute path; empty: no secret
     bool local_discovery = true;     ///< BEP 14 multicast on the LAN
-    std::int64_t upload_limit = 0;   ///< bytes a second to all peers; 0: no limit
-    std::int64_t download_limit = 0; ///< bytes a second from all peers; 0: no limit
-    int connections = 4000;          ///< peers at a time
-    int upload_slots = 0;            ///< peers that are sent to at a time; 0: no limit
-    bool slow_start = false;         ///< start with few upload slots when the first peers connect
-    bool read_once = true;           ///< larger seeds than the pool: withdraw pieces that peers can get from each other
-    int shards = 1;                  ///< libtorrent sessions that share the peers of seeds, on consecutive ports
+    std::int64_t upload_limit = 0;   ///< bytes per second to all peers; 0: no limit
+    std::int64_t download_limit = 0; ///< bytes per second from all peers; 0: no limit
+    int connections = 4000;          ///< maximum number of peers
+    int upload_slots = 0;            ///< peers sent to concurrently; 0: no limit
+    bool slow_start =
+        false; ///< seed of an image larger than the pool: withdraw pieces that peers can get from each other
+    bool read_once = true; ///< larger seeds than the pool: withdraw pieces that peers can get from each other
+    int shards = 1;        ///< libtorrent sessions that share the peers of seeds, on consecutive ports
     friend bool operator==(network_settings const&, network_settings const&) = default;
 };
 
 struct memory_settings {
-    std::int64_t pool = 256LL << 20;        ///< bytes for all blocks in memory
-    std::optional<std::int64_t> cache;      ///< bytes of it that may keep clean blocks; nothing: whatever is free
-    int cache_shards = 32;                  ///< a power of two
-    bool huge_pages = true;                 ///< ask the kernel for huge pages
+    std::int64_t pool = 256LL << 20;   ///< bytes of the pool that may keep clean blocks; nothing: all free ones
+    std::optional<std::int64_t> cache; ///< bytes of the pool that may keep clean blocks; nothing: as many as are free
+    int cache_shards = 32;             ///< a power of two
+    bool huge_pages = true;            ///< ask the kernel for huge pages
     std::int64_t max_torrent = 256LL << 20; ///< largest .torrent file, in bytes
     friend bool operator==(memory_settings const&, memory_settings const&) = default;
 };
 
 struct hashing_settings {
-    std::optional<int> threads; ///< nothing: one for each processor
+    std::optional<int> threads; ///< nothing: one per processor
     bool ahead = true;          ///< hash a piece while it arrives, not when it is complete
     friend bool operator==(hashing_settings const&, hashing_settings const&) = default;
 };
 
 struct resume_settings {
-    std::chrono::milliseconds interval{30'000}; ///< between checkpoints of a download; 0: writes and reads none
+    std::chrono::milliseconds interval{30'000}; ///< between checkpoints of a download; 0: none are written or read
     std::string folder; ///< absolute path; empty: the service manager's state folder, or /var/lib/seedbed
     friend bool operator==(resume_settings const&, resume_settings const&) = default;
 };
@@ -112,18 +114,18 @@ struct resume_settings {
 /// The tracker for the daemon's own images.
 struct tracker_settings {
     bool enabled = true;
-    std::optional<std::vector<ip_endpoint>> listen; ///< nothing: those of default_listen() that are free
-    std::chrono::milliseconds interval{30'000};     ///< between announces, as clients are asked to keep
-    std::chrono::milliseconds min_interval{10'000}; ///< shortest time between announces
+    std::optional<std::vector<ip_endpoint>> listen; ///< nothing: all available addresses of default_listen()
+    std::chrono::milliseconds interval{30'000};     ///< between announces, as requested of clients
+    std::chrono::milliseconds min_interval{10'000}; ///< minimum between announces
     int peers_per_image = 4096;                     ///< kept for each image
     int peers = 16384;                              ///< kept for all images together
-    int numwant = 200;                              ///< most peers in an answer
-    std::int64_t max_request = 8 << 10;             ///< longest request, in bytes
+    int numwant = 200;                              ///< maximum number of peers in an answer
+    std::int64_t max_request = 8 << 10;             ///< maximum length of a request, in bytes
     [[nodiscard]] static std::vector<ip_endpoint> default_listen() { return any_address(6969); }
     friend bool operator==(tracker_settings const&, tracker_settings const&) = default;
 };
 
-/// Where the daemon answers "seedbed status".
+/// Where the daemon serves "seedbed status".
 struct control_settings {
     std::string socket = "/run/seedbed/seedbed.sock"; ///< absolute path of a Unix socket; empty: none
     friend bool operator==(control_settings const&, control_settings const&) = default;
@@ -143,7 +145,7 @@ struct log_settings {
     friend bool operator==(log_settings const&, log_settings const&) = default;
 };
 
-/// The whole configuration, validated: plain values, no reference to the text it came from.
+/// The whole configuration, validated: plain values without references to the source text.
 struct settings {
     std::vector<image_settings> images;
     network_settings network;

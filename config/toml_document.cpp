@@ -47,7 +47,7 @@ private:
         ++m_at;
     }
 
-    /// Moves past the string that begins here. An unclosed one ends with its line, or with the text.
+    /// Skips the string that begins here. An unclosed one ends with its line, or with the text.
     void skip_string(char quote) {
         std::string const delimiter(3, quote);
         bool const multiline = m_text.substr(m_at).starts_with(delimiter);
