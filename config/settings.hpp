@@ -83,10 +83,9 @@ struct network_settings {
     std::int64_t download_limit = 0; ///< bytes per second from all peers; 0: no limit
     int connections = 4000;          ///< maximum number of peers
     int upload_slots = 0;            ///< peers sent to concurrently; 0: no limit
-    bool slow_start =
-        false; ///< seed of an image larger than the pool: withdraw pieces that peers can get from each other
-    bool read_once = true; ///< larger seeds than the pool: withdraw pieces that peers can get from each other
-    int shards = 1;        ///< libtorrent sessions that share the peers of seeds, on consecutive ports
+    bool slow_start = false;         ///< start with few upload slots when the first peers connect
+    bool read_once = true;           ///< image larger than the pool: withdraw pieces that peers can get from each other
+    int shards = 1;                  ///< libtorrent sessions that share the peers of seeds, on consecutive ports
     friend bool operator==(network_settings const&, network_settings const&) = default;
 };
 
