@@ -3,7 +3,7 @@
 #include "daemon/swarm/session_settings.hpp"
 
 int main(int argc, char** argv) {
-    seedbed::hold_termination_signals(); // until the command is ready for them
+    seedbed::hold_termination_signals(); // until the command is ready to handle them
     seedbed::keep_freed_memory();
     return seedbed::run_command_line({argv + 1, argv + argc});
 }

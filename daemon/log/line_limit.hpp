@@ -29,10 +29,10 @@ public:
 private:
     clock::duration m_interval;
     clock::duration m_burst;
-    clock::time_point m_spent_until = clock::time_point::min(); ///< by then the whole burst is allowed again
+    clock::time_point m_spent_until = clock::time_point::min(); ///< time at which the whole burst is allowed again
 };
 
-/// Limits the log lines of one kind that strangers can cause, and counts those that are left out.
+/// Limits log lines of one kind that outsiders can cause, and counts the omitted ones.
 ///
 /// Threads: one at a time.
 class line_limit {
@@ -40,15 +40,15 @@ public:
     constexpr line_limit(int burst, allowance::clock::duration interval)
         : m_allowed(burst, interval) {}
 
-    /// \return whether to write a line. If not, it counts as left out.
+    /// \return whether to write a line. If not, it counts as omitted.
     [[nodiscard]] bool take(allowance::clock::time_point now) {
         auto const allowed = m_allowed.take(now);
         m_left_out += allowed ? 0 : 1;
         return allowed;
     }
 
-    /// The number of lines left out since the last call that returned more than 0. 0 while no line is allowed: the
-    /// number takes a line itself.
+    /// The number of lines omitted since the last call that returned more than 0. Returns 0 while no line is allowed,
+    /// because reporting the number takes a line itself.
     [[nodiscard]] std::size_t take_left_out(allowance::clock::time_point now) {
         return m_left_out > 0 && m_allowed.take(now) ? std::exchange(m_left_out, 0) : 0;
     }

@@ -4,8 +4,8 @@
 
 namespace seedbed {
 
-/// What a message is about: in the journal the fields SEEDBED_IMAGE=, SEEDBED_DEVICE= and SEEDBED_PEER=. Empty ones are
-/// left out.
+/// The subject of a message: the fields SEEDBED_IMAGE=, SEEDBED_DEVICE= and SEEDBED_PEER= in the journal. Empty ones
+/// are omitted.
 struct log_fields {
     std::string_view image;
     std::string_view device;

@@ -19,7 +19,7 @@
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <spdlog/sinks/base_sink.h>
 
-// Else sd_journal_sendv is a macro that adds the place of its one call to each entry.
+// Otherwise sd_journal_sendv is a macro that adds the location of its only call to each entry.
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
@@ -39,8 +39,8 @@ struct log_call {
 };
 
 /// The arguments of log(), for the sink: spdlog's messages have no fields. The logger is synchronous, so a sink runs
-/// within the call on the thread that logs: a pointer for each thread needs neither a lock nor a copy, and stays valid
-/// while the sink uses it.
+/// within the call, on the thread that logs. A pointer per thread therefore needs neither a lock nor a copy, and stays
+/// valid while the sink uses it.
 thread_local log_call const* current_call = nullptr;
 
 class scoped_call {
@@ -79,8 +79,8 @@ void write_to_stderr(std::string_view text) noexcept {
     return sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) >= 0;
 }
 
-/// Writes structured entries to journald. An entry that journald does not accept is written to standard error, with the
-/// level in front as in sd-daemon(3).
+/// Writes structured entries to journald. An entry that journald does not accept is written to standard error, prefixed
+/// with its level as in sd-daemon(3).
 ///
 /// Threads: any; base_sink's lock keeps the lines on standard error whole.
 class journal_sink final : public spdlog::sinks::base_sink<std::mutex> {
@@ -119,8 +119,8 @@ private:
     return sink;
 }
 
-/// Whether JOURNAL_STREAM, "DEVICE:INODE" in decimal, is standard error. The variable may be inherited from a service
-/// that gave its child another standard error.
+/// Whether JOURNAL_STREAM, "DEVICE:INODE" in decimal, refers to standard error. The variable may be inherited from a
+/// service that gave its child another standard error.
 [[nodiscard]] bool stderr_is_journal() noexcept {
     auto const* const variable = std::getenv("JOURNAL_STREAM"); // NOLINT(concurrency-mt-unsafe): no threads yet
     struct stat file {};
@@ -139,8 +139,8 @@ private:
     return second.ec == std::errc{} && second.ptr == end && device == file.st_dev && inode == file.st_ino;
 }
 
-/// The logger of the process. Until start_logging(), it writes plain lines to standard error, from info up. It is never
-/// destroyed: threads may log while the process exits.
+/// The logger of the process. Until start_logging(), it writes plain lines to standard error, from level info up. It is
+/// never destroyed, because threads may log while the process exits.
 [[nodiscard]] spdlog::logger& the_logger() {
     static auto& logger = *[] {
         auto* const made = new spdlog::logger("seedbed", make_stderr_sink(spdlog::color_mode::never));
@@ -167,8 +167,8 @@ private:
     return spdlog::level::trace;
 }
 
-/// The length in bytes of the first character of \p text, which is not empty; 0 if that is a control character (C0, DEL
-/// or C1) or not well-formed UTF-8 (RFC 3629, section 4).
+/// The length in bytes of the first character of \p text, which must not be empty; 0 if that is a control character
+/// (C0, DEL or C1) or not well-formed UTF-8 (RFC 3629, section 4).
 [[nodiscard]] std::size_t character_length(std::string_view text) noexcept {
     auto const in = [text](std::size_t index, unsigned low, unsigned high) {
         return index < text.size() && static_cast<unsigned char>(text[index]) >= low &&

@@ -9,27 +9,27 @@
 
 namespace seedbed {
 
-/// Sets up the one logger of the process: structured entries to journald where standard error is the journal's (the
-/// stream that JOURNAL_STREAM names, systemd.exec(5)), else lines on standard error, in colour on a terminal. What
-/// journald does not take goes to standard error. Messages before the call go there without colour, from info up.
+/// Sets up the only logger of the process: structured entries to journald if standard error is connected to the journal
+/// (the stream that JOURNAL_STREAM names, systemd.exec(5)), otherwise lines on standard error, in colour on a terminal.
+/// Entries that journald does not accept go to standard error. Messages before this call go there without colour, from
+/// level info up.
 ///
-/// Threads: to be called once, before threads are started.
+/// Threads: must be called once, before threads are started.
 void start_logging(log_level level);
 
-/// Takes a message: one line without a newline, an image's name in front. Called by whatever thread logs, one at a
-/// time.
+/// Receives a message: one line without a newline, prefixed with the image's name. Called on the logging thread, one
+/// call at a time.
 using log_writer = std::function<void(log_level level, std::string_view line)>;
 
-/// The same for a program in the foreground that has a place of its own for messages: they go to \p write and nowhere
-/// else. \p write must not log.
+/// The same for a foreground program that shows messages itself: they go only to \p write, which must not log.
 void start_logging(log_level level, log_writer write);
 
 /// Changes the level while running. Threads: any.
 void set_log_level(log_level level);
 
-/// Writes one message of one line, at once; an image's name stands in front of it where there is one ("sda1: ...").
-/// Newlines, other control characters and bytes that are no UTF-8 become '?', so that a peer's or a file's name can not
-/// forge a line or drive a terminal. Device and peer are not put in the text. Threads: any.
+/// Writes one message of one line, immediately; if an image is given, its name comes first ("sda1: ..."). Newlines,
+/// other control characters and invalid UTF-8 become '?', so that a name from a peer or a file cannot forge a line or
+/// control a terminal. Device and peer are not part of the text. Threads: any.
 void log(log_level level, log_fields const& fields, std::string_view message);
 
 inline void log_error(log_fields const& fields, std::string_view message) {

@@ -12,7 +12,7 @@ namespace seedbed {
 
 namespace {
 
-/// While it lives, a signal that would end the program interrupts read() instead.
+/// During its lifetime, a signal that would end the program interrupts read() instead.
 class interruptible_read {
 public:
     interruptible_read() {
@@ -35,7 +35,7 @@ private:
     std::array<struct ::sigaction, numbers.size()> m_before{};
 };
 
-/// A line of standard input without its newline; empty if input ends or a signal comes first.
+/// Reads a line of standard input without its newline; empty if input ends or a signal arrives first.
 std::string read_line() {
     std::string line;
     char c = 0;

@@ -11,7 +11,8 @@ namespace seedbed {
 
 namespace {
 
-/// Columns for the progress: the "^C" that a terminal echoes after it must not wrap, since a wrapped line would stay.
+/// Columns for the progress: the "^C" that a terminal echoes after it must not wrap, because a wrapped line would
+/// remain.
 int narrower(int columns) {
     return columns > 0 ? std::max(columns - 2, 1) : 0;
 }

@@ -24,7 +24,7 @@ public:
 
     /// Redirects the log here: lines appear above the progress, warnings and errors prefixed with their level.
     void start_log(log_level level);
-    /// Shows the state of a deployment; each state is a phase of its own.
+    /// Shows the state of a deployment; each state is a separate phase.
     void show(image_status const& status);
     /// Shows \p done of \p total bytes of the phase \p what.
     void show_reading(std::string const& what, std::int64_t done, std::int64_t total);

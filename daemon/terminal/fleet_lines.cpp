@@ -59,7 +59,7 @@ std::vector<std::string> straggler_lines(std::vector<straggler> const& straggler
         table.add_row({"   ", stragglers[i].name, stragglers[i].text});
     }
     auto lines = table.lines(width);
-    lines.erase(lines.begin()); // the titles are empty
+    lines.erase(lines.begin()); // the titles, which are empty
     if (shown < stragglers.size()) {
         auto const more = fmt::format("     ... {} more", stragglers.size() - shown);
         lines.push_back(width == 0 ? more : shorten(more, width));

@@ -10,7 +10,7 @@ namespace seedbed {
 
 // The progress of an image's hosts, as printable ASCII. Pure.
 
-/// "12/40 complete"; empty if no hosts are expected and none has come.
+/// "12/40 complete"; empty if no hosts are expected and none is known.
 [[nodiscard]] std::string fleet_progress(status_snapshot::image const& image);
 
 /// A host without the complete image: "192.0.2.18", "61% at 3.1 MiB/s"; or several: "3 hosts", "not seen".
@@ -22,8 +22,8 @@ struct straggler {
 /// image's peers, unless they have failed.
 [[nodiscard]] std::vector<straggler> fleet_stragglers(status_snapshot::image const& image, bool all);
 
-/// An indented line for each, none longer than \p width (0: no limit), at most \p most: if there are more, the last
-/// line counts the others.
+/// An indented line per straggler, none longer than \p width (0: no limit), at most \p most lines: if there are more,
+/// the last line counts the others.
 [[nodiscard]] std::vector<std::string> straggler_lines(std::vector<straggler> const& stragglers, std::size_t most,
                                                        std::size_t width);
 

@@ -15,14 +15,14 @@ namespace seedbed {
 
 namespace {
 
-/// The progress of a check or a verification from which its end can be estimated.
+/// The minimum progress of a check or verification from which its end can be estimated.
 constexpr double least_fraction = 0.01;
 
 std::string rate_or_dash(std::int64_t bytes_per_second) {
     return bytes_per_second > 0 ? format_rate(bytes_per_second) : "-";
 }
 
-/// Rounded up: the rest of a second counts as a second.
+/// Rounded up: a fraction of a second counts as a second.
 std::string time_left(double seconds) {
     return format_duration(std::ceil(seconds));
 }

@@ -13,7 +13,7 @@ namespace seedbed {
 /// A row for each image, under titles: state, progress, rate, peers, time left, device and so on.
 [[nodiscard]] text_table image_rows(std::vector<status_snapshot::image const*> const& images);
 
-/// How many peers an image has.
+/// The number of an image's peers.
 [[nodiscard]] std::size_t peer_count(status_snapshot::image const& image);
 
 } // namespace seedbed

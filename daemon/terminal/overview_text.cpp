@@ -16,7 +16,7 @@ std::string quoted_label(std::string const& label) {
     return label.empty() ? "" : "\"" + label + "\"";
 }
 
-/// What is valid, then what is recognised besides, each type once.
+/// The valid content, then anything else that is recognised, each type once.
 std::string describe(disk_content const& content) {
     auto text = content.type;
     if (!content.label.empty()) {

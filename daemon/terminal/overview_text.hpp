@@ -17,7 +17,7 @@ namespace seedbed {
 ///       holds     ext4 "root"
 ///       mounted   no
 ///
-/// Unprintable bytes, which could drive a terminal, become "?".
+/// Unprintable bytes, which could control a terminal, become "?".
 [[nodiscard]] std::string overview_text(device_overview const& device, storage_class cls);
 
 /// Describes an image: "sda1: 425 MiB in 1234 extents", then its info-hash on a second line.

@@ -14,7 +14,7 @@ namespace seedbed {
 
 namespace {
 
-/// \p count of an image's peers, those with the least progress, ordered by address.
+/// Selects \p count of an image's peers, those with the least progress, ordered by address.
 std::vector<peer_status> chosen_peers(std::vector<peer_status> peers, std::size_t count) {
     if (count < peers.size()) {
         std::ranges::stable_sort(peers, {}, &peer_status::fraction);
@@ -59,7 +59,7 @@ void peer_lines::add(status_snapshot::image const& image, std::size_t count) {
 std::vector<std::vector<std::string>> peer_lines::by_image() const {
     auto const all = m_table.lines(m_width);
     std::vector<std::vector<std::string>> lines;
-    auto at = all.begin() + 1; // the titles are empty
+    auto at = all.begin() + 1; // skips the titles, which are empty
     for (std::size_t i = 0; i < m_counts.size(); ++i) {
         auto const end = at + static_cast<std::ptrdiff_t>(m_counts[i]);
         lines.emplace_back(at, end);

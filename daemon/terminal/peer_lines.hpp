@@ -12,7 +12,7 @@ namespace seedbed {
 /// The lines of the peers of several images, as printable ASCII in common columns.
 class peer_lines {
 public:
-    /// \param width of the longest line.
+    /// \param width maximum length of a line.
     explicit peer_lines(std::size_t width)
         : m_width(width) {}
 

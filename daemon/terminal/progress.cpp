@@ -21,9 +21,9 @@ namespace seedbed {
 namespace {
 
 constexpr int usual_columns = 80; ///< if the terminal does not report its width
-constexpr int least_bar = 10;     ///< columns, with its brackets
+constexpr int least_bar = 10;     ///< columns, including its brackets
 constexpr int most_bar = 42;
-constexpr double most_seconds_left = 100 * 3600; ///< more is an estimate from next to nothing
+constexpr double most_seconds_left = 100 * 3600; ///< a longer time is an estimate from next to nothing
 constexpr char const* redraw_line = "\r\x1b[K";
 
 int terminal_columns() {
@@ -31,7 +31,7 @@ int terminal_columns() {
     return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : usual_columns;
 }
 
-/// A failure is ignored: there is nowhere to report it.
+/// Ignores a failure: there is nowhere to report it.
 void write_standard_error(std::string_view text) {
     while (!text.empty()) {
         auto const written = ::write(STDERR_FILENO, text.data(), text.size());
@@ -99,7 +99,7 @@ void progress_display::update(std::int64_t done, std::int64_t total, std::string
     } else {
         auto const passed = seconds_of(now - m_counted);
         auto const kept = std::exp(-passed / seconds_of(rate_window));
-        // The bytes done can decrease, when a piece has to be downloaded again: that is not a rate.
+        // The number of bytes done may decrease when a piece has to be downloaded again; do not count that as a rate.
         m_recent_bytes = m_recent_bytes * kept + static_cast<double>(std::max<std::int64_t>(done - before, 0));
         m_recent_seconds = m_recent_seconds * kept + passed;
     }
@@ -173,7 +173,7 @@ std::string progress_display::bar_line(int columns) const {
         fields.push_back({" " + m_extra, 5});
     }
 
-    // Leave out the last column: some terminals wrap after writing there.
+    // Omit the last column: some terminals wrap after writing there.
     auto const room = columns - 1;
     auto const width_without_bar = [&] {
         auto width = static_cast<int>(fields.size()) - 1;
@@ -227,7 +227,7 @@ std::string progress_display::left_text() const {
     if (m_done >= m_total) {
         return format_duration(0.0) + " left";
     }
-    auto const seconds = std::ceil(static_cast<double>(m_total - m_done) / rate()); // infinite while nothing moves
+    auto const seconds = std::ceil(static_cast<double>(m_total - m_done) / rate()); // infinite if nothing moves
     return (seconds < most_seconds_left ? format_duration(seconds) : "-") + " left";
 }
 

@@ -26,7 +26,7 @@ namespace {
 using image = status_snapshot::image;
 using lines = std::vector<std::string>;
 
-/// Incomplete hosts listed below an image's row in a table, whose length is not limited.
+/// Incomplete hosts listed below an image's row in a table, which has no height limit.
 constexpr std::size_t most_stragglers = 6;
 
 void append(lines& to, lines const& more) {
@@ -37,7 +37,7 @@ double share(std::uint64_t part, std::uint64_t all) {
     return static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1));
 }
 
-/// Joins as many of the parts as fit, from the first on.
+/// Joins as many of the parts as fit, starting with the first.
 std::string join(lines const& parts, std::size_t width) {
     std::string text;
     for (auto const& part : parts) {
@@ -97,7 +97,7 @@ std::vector<image const*> all_of(status_snapshot const& snapshot) {
 
 // --- the screen
 
-/// The order of interest to a watcher: 0 failed, 1 in progress, 2 seeding to peers, 3 the rest.
+/// The order of interest to the viewer: 0 failed, 1 in progress, 2 seeding to peers, 3 the rest.
 int urgency(image const& each) {
     switch (each.status.state) {
     case image_state::failed:
@@ -155,7 +155,7 @@ std::vector<std::size_t> deal(std::vector<std::size_t> const& wanted, std::size_
     return dealt;
 }
 
-/// The lines below the row of each image, \p room in all: its incomplete hosts, then its peers.
+/// The lines below each image's row, \p room in total: its incomplete hosts, then its peers.
 std::vector<lines> lines_below(std::vector<image const*> const& images, std::size_t room, std::size_t width) {
     std::vector<std::size_t> wanted;
     std::vector<std::vector<straggler>> stragglers;
@@ -167,7 +167,7 @@ std::vector<lines> lines_below(std::vector<image const*> const& images, std::siz
     peer_lines peers(width);
     std::vector<lines> below;
     for (std::size_t i = 0; i < images.size(); ++i) {
-        // Hosts get half of the lines if there are too few for both, and more if the peers leave some.
+        // If there are too few lines for both, hosts get half of them, and more if the peers need fewer.
         auto const count =
             std::min(stragglers[i].size(),
                      std::max(dealt[i] - std::min(dealt[i], wanted[i] - stragglers[i].size()), (dealt[i] + 1) / 2));

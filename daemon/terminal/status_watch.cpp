@@ -122,7 +122,7 @@ private:
         if (!snapshot) {
             m_exit = exit_failed;
             m_trouble = snapshot.error().message;
-            if (!m_screen || !m_last) { // no screen that would show its return, or nothing to show meanwhile
+            if (!m_screen || !m_last) { // no screen that would show its return, or nothing to show until then
                 end(m_trouble);
                 return;
             }
@@ -175,7 +175,7 @@ private:
     status_client m_client;
     std::optional<terminal_screen> m_screen;
     std::optional<status_snapshot> m_last;
-    std::string m_trouble; ///< why there is no newer status; empty if there is
+    std::string m_trouble; ///< why there is no newer status; empty if the status is current
     std::string m_end_reason;
     bool m_first = true;
     int m_exit = exit_ok;

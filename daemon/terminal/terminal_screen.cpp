@@ -46,7 +46,7 @@ std::optional<terminal_size> standard_output_size() {
 
 void terminal_screen::enter() {
     termios present{};
-    if (::tcgetattr(STDIN_FILENO, &present) == 0) { // standard input may be something else
+    if (::tcgetattr(STDIN_FILENO, &present) == 0) { // standard input may not be a terminal
         auto silent = present;
         silent.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON);
         if (::tcsetattr(STDIN_FILENO, TCSANOW, &silent) == 0) {

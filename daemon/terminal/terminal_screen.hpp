@@ -19,8 +19,8 @@ struct terminal_size {
 /// is not a terminal.
 [[nodiscard]] std::optional<terminal_size> standard_output_size();
 
-/// The whole terminal on standard output. Uses its alternate screen, so that the previous contents come back. Typed
-/// text is not echoed and is discarded at the end; the keyboard's signals work as usual.
+/// The whole terminal on standard output. Uses the alternate screen, so that the previous contents reappear. Typed text
+/// is not echoed and is discarded at the end; signals from the keyboard work as usual.
 ///
 /// Threads: one. draw() reports failures to write.
 class terminal_screen {
@@ -31,7 +31,7 @@ public:
     ~terminal_screen() { leave(); }
 
     void enter();
-    /// Restores the terminal. Call it also before the process is stopped (SIGSTOP).
+    /// Restores the terminal. Also call it before the process is stopped (SIGSTOP).
     void leave();
 
     /// Draws these lines, none longer than \p size allows, over the old ones, without flicker. \return whether they
@@ -42,7 +42,7 @@ public:
 
 private:
     bool m_entered = false;
-    std::optional<termios> m_keyboard; ///< its settings before enter()
+    std::optional<termios> m_keyboard; ///< the terminal settings before enter()
 };
 
 } // namespace seedbed

@@ -15,7 +15,7 @@ std::size_t total(std::vector<std::size_t> const& widths, std::size_t gap) {
     return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + gap * (shown > 0 ? shown - 1 : 0);
 }
 
-/// Narrows the widest column that may be shortened, until the table fits. \return whether it does.
+/// Narrows the widest column that may be shortened until the table fits. \return whether it fits.
 bool shrink(std::vector<std::size_t>& widths, std::vector<text_column> const& columns, std::size_t gap,
             std::size_t width) {
     while (total(widths, gap) > width) {

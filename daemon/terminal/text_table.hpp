@@ -11,8 +11,8 @@ struct text_column {
     std::string title;
     /// If the table is too wide, the column with the highest rank is dropped first; rank 0 is never dropped.
     int rank = 0;
-    bool right = false;    ///< aligned
-    std::size_t least = 0; ///< characters to which its cells may be shortened; 0: not at all
+    bool right = false;    ///< right-aligned
+    std::size_t least = 0; ///< minimum width to which its cells may be shortened; 0: never shorten
     bool extra = false;    ///< dropped before any cell is shortened
 };
 
@@ -22,16 +22,17 @@ public:
     explicit text_table(std::vector<text_column> columns)
         : m_columns(std::move(columns)) {}
 
-    /// \param cells printable ASCII, one a column.
+    /// \param cells printable ASCII, one per column.
     void add_row(std::vector<std::string> cells) { m_rows.push_back(std::move(cells)); }
 
     /// The titles and a line for each row, none longer than \p width and without trailing spaces. Columns are as wide
-    /// as their widest cell and two spaces apart; to fit, one space, then shortened cells, then dropped columns. \param
-    /// width 0: no limit.
+    /// as their widest cell and two spaces apart. To fit, the gap shrinks to one space, then cells are shortened, then
+    /// columns are dropped.
+    /// \param width 0: no limit.
     [[nodiscard]] std::vector<std::string> lines(std::size_t width) const;
 
 private:
-    /// The widths of the columns, 0 for dropped ones, and the spaces between them.
+    /// The widths of the columns, 0 for dropped ones, and the gap between them.
     struct layout {
         std::vector<std::size_t> widths;
         std::size_t gap = 2;

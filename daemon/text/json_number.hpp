@@ -8,16 +8,16 @@
 
 namespace seedbed {
 
-/// Reads a JSON value that a file or a peer contains. An integer that \p into cannot hold, or that is no integer in the
-/// text, throws json::exception: nlohmann's own conversion cuts it, and for a number such as 1e104 it is undefined
-/// behaviour ([conv.fpint]). Other types are read as by get_to().
+/// Reads a JSON value that comes from a file or a peer. An integer that \p into cannot hold, or a number with a
+/// fraction or exponent, throws json::exception: nlohmann's own conversion truncates it, which for a number such as
+/// 1e104 is undefined behaviour ([conv.fpint]). Other types are read as by get_to().
 template <class Json, class T>
 void read_json(Json const& from, T& into) {
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
         if (!from.is_number_integer()) {
             throw Json::type_error::create(302, "not an integer", &from);
         }
-        // Which of the two it is depends on its sign.
+        // The sign decides which of the two types it has.
         auto const fits = from.is_number_unsigned() ? std::in_range<T>(from.template get<std::uint64_t>())
                                                     : std::in_range<T>(from.template get<std::int64_t>());
         if (!fits) {
