@@ -29,7 +29,7 @@ struct command {
     std::string_view summary;
     int (*run)(std::vector<std::string> const&);
     command_help (*help)();
-    bool holds_signals = false; ///< lets them through itself, when its handlers are in place
+    bool holds_signals = false; ///< unblocks them itself once its handlers are installed
 };
 
 constexpr std::array commands{
@@ -70,7 +70,7 @@ bool asks_for_help(std::string_view word) {
     return word == "--help" || word == "-h" || word == "help";
 }
 
-/// \param topics what follows "help": a command, or nothing.
+/// \param topics the arguments after "help": a command, or nothing.
 int help(std::vector<std::string> const& topics) {
     if (topics.size() > 1) {
         return fail_usage("help takes one command");

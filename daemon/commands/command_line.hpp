@@ -7,7 +7,7 @@
 
 namespace seedbed {
 
-/// Runs the program: the first argument names the subcommand, which gets the others.
+/// Runs the program: the first argument names the subcommand, which gets the remaining ones.
 /// \param arguments without the program's name. \return the exit status, one of exit_code.
 [[nodiscard]] int run_command_line(std::vector<std::string> const& arguments);
 

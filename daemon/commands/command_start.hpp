@@ -16,9 +16,10 @@ class positional_options_description;
 namespace seedbed {
 
 /// Stores the arguments of a subcommand in the variables bound to \p options, which include the switch --help. Options
-/// must be written out: an abbreviation could mean another option in a later version. With --help nothing is stored.
-/// \return whether to run the command; false if help was asked for. The error is one line, which names a misspelled
-/// option's likely meaning: one of those that have a description.
+/// must be written in full: an abbreviation could mean a different option in a later version. With --help nothing is
+/// stored.
+/// \return whether to run the command; false if help was requested. The error is one line. For a misspelled option it
+/// suggests one of the options that have a description.
 [[nodiscard]] result<bool> take_arguments(std::vector<std::string> const& arguments,
                                           boost::program_options::options_description const& options,
                                           boost::program_options::positional_options_description const& positional);
@@ -30,14 +31,15 @@ namespace seedbed {
 /// " (did you mean 'deploy'?)", or nothing if \p word resembles none of \p known.
 [[nodiscard]] std::string did_you_mean(std::string_view word, std::vector<std::string> const& known);
 
-/// Call it after printing: flushes standard output. \param command for the error message; empty for the program itself.
+/// Must be called after printing: flushes standard output. \param command for the error message; empty for the program
+/// itself.
 /// \return \p code; exit_failed, after an error message, if the output could not be written.
 [[nodiscard]] int end_output(std::string_view command, int code);
 
 /// Prints the help on standard output.
 [[nodiscard]] int show_help(command_help const& help);
 
-/// The error of an option whose value cannot be taken.
+/// The error of an option whose value is invalid.
 [[nodiscard]] tl::unexpected<error> bad_option(std::string message);
 
 /// Prints \p message on standard error, after the command's name. \return \p code.

@@ -25,7 +25,7 @@ namespace seedbed {
 
 namespace {
 
-/// The "format" of the JSON document: raised when a key changes its meaning or is removed.
+/// The "format" of the JSON document: incremented when a key changes its meaning or is removed.
 constexpr int create_format = 1;
 
 std::string summary(create_options const& options, captured_image const& image, torrent_bytes const& made,

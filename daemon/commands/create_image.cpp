@@ -29,16 +29,16 @@ tl::unexpected<create_failure> failed(exit_code code, std::string message) {
     return tl::make_unexpected(create_failure{code, std::move(message)});
 }
 
-/// Holds nothing if it was cancelled.
+/// Contains nothing if it was cancelled.
 using capture_result = result<std::optional<captured_image>, create_failure>;
 
-/// Shared by all ways to make an image.
+/// Shared by all ways to create an image.
 struct create_context {
     create_options const& options;
     progress_display& progress;
     std::atomic<bool> const& cancelled;
 
-    /// The progress of hashing, as a function of bytes done and all.
+    /// The progress of hashing, as a function of the bytes done and the total.
     [[nodiscard]] auto show_progress() const {
         return [this](std::int64_t done, std::int64_t total) { progress.update(done, total); };
     }
@@ -72,7 +72,8 @@ void warn(create_context const& context, std::string const& source, std::string 
     context.progress.print("seedbed create: " + source + ": " + what);
 }
 
-/// The first bytes of a source; fewer if it is shorter, none if it cannot be read: then reading all of it will fail.
+/// The first bytes of a source; fewer if it is shorter, none if it cannot be read, in which case reading all of it will
+/// fail.
 std::string head_of(block_device& source) {
     std::string head(static_cast<std::size_t>(std::min<std::int64_t>(source.size(), source_head)), '\0');
     if (!source.read(0, std::as_writable_bytes(std::span(head.data(), head.size())))) {
@@ -87,7 +88,7 @@ struct capture_plan {
     std::string program;     ///< the path of partclone's; empty: take a raw image
 };
 
-/// A failure, or a plan for a raw image after printing why, if the user allowed that.
+/// A failure, or a plan for a raw image after printing the reason, if the user allowed that.
 result<capture_plan, create_failure> plan_raw(create_context const& context, std::string const& source,
                                               std::string const& reason) {
     if (!context.options.raw_if_needed) {
@@ -98,7 +99,7 @@ result<capture_plan, create_failure> plan_raw(create_context const& context, std
     return capture_plan{};
 }
 
-/// Refuses a file system of which this device is a part only, and a suspended Windows.
+/// Refuses a file system of which this device is only a part, and a hibernated Windows.
 result<void, create_failure> check_file_system(create_context const& context, block_device& source,
                                                std::string const& file_system) {
     if (auto const missing = missing_part(file_system, head_of(source))) {
@@ -144,7 +145,7 @@ result<capture_plan, create_failure> plan_capture(create_context const& context,
     return found.empty() ? plan_raw(context, path, *program + " is not installed") : capture_plan{file_system, found};
 }
 
-/// It may be: read-only, or with --allow-mounted.
+/// The source may be mounted: read-only, or with --allow-mounted.
 bool is_mounted(block_device const& source) {
     auto const raw = source.raw();
     struct ::stat status = {};
@@ -168,7 +169,7 @@ capture_result capture(create_context const& context, std::unique_ptr<block_devi
     run.warning = [&](std::string const& line) { warn(context, run.source, name + ": " + line); };
     run.cancelled = &context.cancelled;
     if (opens_exclusively(plan->file_system)) {
-        source.reset(); // then partclone holds it
+        source.reset(); // partclone holds it from here on
     }
     context.progress.begin("capturing");
     context.progress.update(0, 0);
@@ -189,7 +190,7 @@ create_result from_source(create_context const& context) {
     requirements.allow_mounted = context.options.allow_mounted;
     auto const geometry = query_device_geometry(path);
     requirements.direct_io = geometry && geometry->is_block_device;
-    // Held to the end, also while partclone reads it.
+    // Held to the end, even while partclone reads it, unless partclone opens it exclusively itself.
     auto source = open_block_device(path, requirements);
     if (!source) {
         auto const* const hint =

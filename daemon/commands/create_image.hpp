@@ -13,25 +13,25 @@
 
 namespace seedbed {
 
-/// Why there is no image, and the exit status for it.
+/// Why no image was created, and the exit status for it.
 struct create_failure {
     exit_code code = exit_failed;
     std::string message;
 };
 
-/// An image, and what is known of its source.
+/// An image, and the known properties of its source.
 struct created_image {
     captured_image image;
     std::optional<image_traits> traits; ///< nothing if the source was partclone's output
 };
 
-/// Holds nothing if it was cancelled.
+/// Contains nothing if it was cancelled.
 using create_result = result<std::optional<created_image>, create_failure>;
 
-/// Makes the image that the options describe: reads all of the source, has partclone capture it, or reads partclone's
-/// output. Shows its progress, and prints which raw image replaces a capture, and why.
-/// \param cancelled stops it soon after it has become true.
-/// Threads: call it from one that may block; \p cancelled may be set by any thread or a signal handler.
+/// Creates the image that the options describe: reads all of the source, has partclone capture it, or reads partclone's
+/// output. Shows its progress. If a raw image replaces a capture, prints which, and why.
+/// \param cancelled stops it soon after it becomes true.
+/// Threads: call it on one that may block; \p cancelled may be set by any thread or a signal handler.
 [[nodiscard]] create_result create_image(create_options const& options, progress_display& progress,
                                          std::atomic<bool> const& cancelled);
 

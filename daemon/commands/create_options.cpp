@@ -19,7 +19,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-/// A block is 16 KiB. One bad byte costs downloading a whole piece again: hence a limit of 64 MiB.
+/// The minimum is a block of 16 KiB. One bad byte costs downloading a whole piece again, hence a limit of 64 MiB.
 constexpr std::int64_t least_piece = 16LL << 10;
 constexpr std::int64_t largest_piece = 64LL << 20;
 

@@ -19,17 +19,17 @@ struct create_options {
     std::optional<std::string> piece_size; ///< as given; 16 MiB by default
     torrent_details torrent;
     bool capture = false;
-    bool raw_if_needed = false;    ///< with capture: take a raw image of what partclone cannot capture
-    bool raw = false;              ///< take the bytes of a compressed file or a disk image of another format
+    bool raw_if_needed = false;    ///< with capture: take a raw image of a source that partclone cannot capture
+    bool raw = false;              ///< use the bytes of a compressed file or a disk image of another format as they are
     bool allow_hibernated = false; ///< with capture
     bool no_sparse = false;
     bool allow_mounted = false;
     bool force = false;
     bool json = false;
-    bool help = false; ///< nothing else is set then
+    bool help = false; ///< nothing else is set in this case
 };
 
-/// Reads and checks the command line. Fills in the values that follow from others: the path of torrent.info, the name,
+/// Parses and checks the command line. Fills in the values that follow from others: the path of torrent.info, the name,
 /// the piece length. The error is one line.
 [[nodiscard]] result<create_options> parse_create_options(std::vector<std::string> const& arguments);
 

@@ -50,7 +50,7 @@ po::options_description describe(daemon_options& options) {
 /// The images checked so far, by the info-hash of their torrent.
 using checked_torrents = std::map<info_hash, image_settings const*>;
 
-/// Prints a line on what an image would do, or why it would fail. Opens its device for reading only.
+/// Prints a line on what the daemon would do with an image, or why it would fail. Opens the device for reading only.
 bool check_image(image_settings const& image, settings const& configured, checked_torrents& checked_before) {
     auto const refuse = [&](std::string const& reason) {
         std::cout << image.name << ": would fail: " << reason << '\n';
@@ -62,7 +62,7 @@ bool check_image(image_settings const& image, settings const& configured, checke
     if (!torrent) {
         return refuse(torrent.error().message);
     }
-    // The daemon serves a torrent from one device.
+    // The daemon serves a torrent from only one device.
     if (auto const [first, is_new] = checked_before.try_emplace(torrent->info_hash, &image); !is_new) {
         return refuse(image.torrent + " has the same info-hash as " + first->second->torrent + " of image " +
                       first->second->name);

@@ -35,8 +35,8 @@ namespace seedbed {
 
 namespace {
 
-/// Port 6881, or a free one if that is taken: several deployments may run on one machine. It has to be known before
-/// listening, not left to the kernel, since reports to the tracker name it.
+/// Port 6881, or a free one if that is taken: several deployments may run on one machine. Chosen before listening, not
+/// left to the kernel, because reports to the tracker state it.
 std::uint16_t port_to_listen_on() {
     using boost::asio::ip::tcp;
     constexpr std::uint16_t usual = 6881;
@@ -59,7 +59,7 @@ std::uint16_t port_to_listen_on() {
             return bound.port();
         }
     }
-    return usual; // libtorrent reports why it cannot listen on it
+    return usual; // libtorrent will report why it cannot listen on it
 }
 
 /// Applies the command line to the network settings of the configuration file.
@@ -102,7 +102,7 @@ private:
         return code;
     }
 
-    /// The same, and the server gets the reason.
+    /// The same, and reports the reason to the server.
     exit_code refuse_target(exit_code code, std::string const& reason) {
         refuse(code, reason);
         report_refusal(m_options.image, *m_torrent, m_settings.network, reason);
@@ -134,7 +134,7 @@ private:
         return m_receipt.result.code;
     }
 
-    /// Reads the torrent, shows the device and checks its guards.
+    /// Loads the torrent, shows the device and checks its guards.
     exit_code look() {
         auto& image = m_options.image;
         torrent_limits limits;
@@ -189,8 +189,8 @@ private:
         return *answer ? check_unchanged() : refuse_target(exit_not_confirmed, "not confirmed: nothing was written");
     }
 
-    /// The answer concerns the device that was shown: while the question waits, a disk may be replaced by another one
-    /// that gets the same name. A device that is missing is refused when it is opened.
+    /// The answer refers to the device that was shown: while the question waits, a disk may be replaced by another one
+    /// that gets the same name. A missing device is refused when it is opened.
     exit_code check_unchanged() {
         auto const now = identify_device(m_options.image.device);
         auto const identified =
@@ -219,7 +219,7 @@ private:
     deploy_options m_options;
     std::optional<device_identity> m_shown; ///< empty if the device cannot be identified
     settings const m_settings;
-    std::optional<image_torrent> m_torrent; ///< once it is loaded
+    std::optional<image_torrent> m_torrent; ///< after it has been loaded
     console m_console;
     receipt m_receipt;
 };

@@ -91,7 +91,7 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     return description;
 }
 
-/// Reads an option that is a time into \p into, if it was given.
+/// Parses an option that is a time into \p into, if it was given.
 result<void> read_time(char const* name, std::string const& text, std::optional<std::chrono::milliseconds>& into) {
     if (text.empty()) {
         return {};
@@ -129,7 +129,7 @@ result<void> read_ratio(std::string const& text, std::optional<double>& into) {
     return {};
 }
 
-/// Reads the options about the device.
+/// Parses the options about the device.
 result<void> read_device_options(raw_options const& raw, image_settings& image) {
     if (!raw.serial.empty()) {
         image.serial = raw.serial;

@@ -17,22 +17,22 @@ namespace seedbed {
 /// The command line of `seedbed deploy`.
 struct deploy_options {
     image_settings image;            ///< torrent and device are absolute; has no name yet
-    std::string config;              ///< profiles, network and the like; empty: the defaults
-    std::vector<ip_endpoint> listen; ///< empty: as the configuration says
+    std::string config;              ///< profiles, network and so on; empty: the defaults
+    std::vector<ip_endpoint> listen; ///< empty: as configured
     bool local_discovery = true;
-    std::string secret_file; ///< empty: as the configuration says
+    std::string secret_file; ///< empty: as configured
     seed_limits seeding;
     std::optional<std::chrono::milliseconds> timeout;
     std::string state;   ///< folder of checkpoints; empty: the default
-    std::string receipt; ///< file to write it to; empty: none
+    std::string receipt; ///< file to write the receipt to; empty: none
     bool yes = false;    ///< do not ask
-    bool help = false;   ///< nothing else is set then
+    bool help = false;   ///< nothing else is set in this case
 };
 
-/// Reads and checks the command line. The error is one line.
+/// Parses and checks the command line. The error is one line.
 [[nodiscard]] result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments);
 
-/// The default folder of checkpoints: /var/lib/seedbed for root, for others $XDG_STATE_HOME/seedbed (by default
+/// The default folder of checkpoints: /var/lib/seedbed for root, for other users $XDG_STATE_HOME/seedbed (by default
 /// ~/.local/state/seedbed).
 [[nodiscard]] std::string usual_state_folder();
 

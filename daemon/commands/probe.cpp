@@ -23,7 +23,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-/// The "format" of the JSON document: raised when a key changes its meaning or is removed.
+/// The "format" of the JSON document: incremented when a key changes its meaning or is removed.
 constexpr int probe_format = 1;
 
 struct probe_options {

@@ -58,8 +58,8 @@ po::options_description describe(verify_options& options) {
     return description;
 }
 
-/// Pieces to verify at once. On a hard disk two: one is read while the other is hashed. Elsewhere several are read and
-/// hashed in parallel.
+/// Pieces to verify concurrently. On a hard disk two: one is read while the other is hashed. On other devices several
+/// are read and hashed in parallel.
 int pieces_at_a_time(io_profile const& profile) {
     auto const processors = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
     return profile.elevator ? 2 : std::clamp(profile.threads, 1, 2 * processors);

@@ -17,9 +17,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// The "format" of the JSON document: raised when a key changes its meaning or is removed.
+/// The "format" of the JSON document: incremented when a key changes its meaning or is removed.
 constexpr int verify_format = 1;
-/// Extents listed in the text.
+/// Number of extents listed in the text.
 constexpr std::size_t most_listed = 20;
 
 std::string equal_line(std::string const& device, std::int64_t bytes, double seconds) {

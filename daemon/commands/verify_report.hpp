@@ -9,19 +9,20 @@
 
 namespace seedbed {
 
-/// What `seedbed verify` found.
+/// The outcome of `seedbed verify`.
 struct verify_result {
     image_verifier::outcome outcome;
     double seconds = 0;
 };
 
-// Its output, with a newline after each line. \param bad where the bad pieces lie, see find_bad_extents(). Pure.
+// Its output, with a newline after each line. \param bad the location of the bad pieces; see find_bad_extents(). Pure.
 
 /// A JSON document with all bad extents.
 [[nodiscard]] std::string verify_json(std::string const& device, image_torrent const& torrent,
                                       verify_result const& result, std::vector<bad_extent> const& bad);
 
-/// Lines for people: that all is equal, or the first bad extents; empty if the verification ended without either.
+/// Lines for people: that everything matches, or the first bad extents; empty if the verification ended with neither.
+/// result.
 [[nodiscard]] std::string verify_text(std::string const& device, image_torrent const& torrent,
                                       verify_result const& result, std::vector<bad_extent> const& bad);
 

@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 
 constexpr unsigned socket_mode = 0660;
 constexpr char const* socket_group = "seedbed";
-/// How long libtorrent may take to answer before its last numbers are used.
+/// How long to wait for libtorrent's answer before using its last numbers.
 constexpr auto status_patience = 1s;
 
 http_limits limits() {
@@ -41,7 +41,7 @@ http_response text(int status, std::string body) {
     return {status, "text/plain; charset=utf-8", std::move(body)};
 }
 
-/// The group to give the socket to; nothing if it gets that anyway or this process must not give it.
+/// The group to assign to the socket; nothing if the socket has it anyway or this process may not assign it.
 std::optional<std::string> group_to_give() {
     std::vector<char> memory(16U << 10);
     group entry{};
@@ -57,8 +57,8 @@ std::optional<std::string> group_to_give() {
     return may ? std::optional<std::string>(socket_group) : std::nullopt;
 }
 
-/// Makes the folder of a socket if its parent exists: /run is empty after a boot. \return an errno if the folder cannot
-/// take a socket, or 0.
+/// Creates the folder of a socket if its parent exists: /run is empty after a boot. \return 0, or an errno if the
+/// folder cannot hold a socket.
 int prepare_folder(std::string const& path) {
     auto const folder = std::filesystem::path(path).parent_path().string();
     if (::mkdir(folder.c_str(), 0755) == 0) {
@@ -72,7 +72,7 @@ int prepare_folder(std::string const& path) {
 
 using maker = std::function<http_response(status_snapshot const&)>;
 
-/// Does not throw: it runs on a worker.
+/// Must not throw: it runs on a worker.
 http_response make_safely(maker const& make, status_snapshot const& snapshot) {
     try {
         return make(snapshot);
@@ -189,7 +189,7 @@ void control_server::handle(source from, http_request const& request, http_serve
 void control_server::answer(status_collector::clock::duration patience, http_server::respond const& respond,
                             std::function<http_response(status_snapshot const&)> make) {
     m_collect(patience, [this, respond = respond, make = std::move(make)](status_snapshot snapshot) mutable {
-        // The connection belongs to the main thread: the worker keeps no part of it.
+        // The connection belongs to the main thread: the worker must not keep any part of it.
         m_writer.submit([&main = m_main, respond = std::move(respond), make, snapshot = std::move(snapshot)]() mutable {
             auto response = make_safely(make, snapshot);
             boost::asio::post(main, [respond = std::move(respond), response = std::move(response)]() mutable {

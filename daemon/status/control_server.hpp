@@ -18,15 +18,15 @@ namespace seedbed {
 ///
 ///     /status    the document of status_document.hpp            Unix socket only
 ///     /metrics   Prometheus' text format                        Unix socket, TCP
-///     /healthz   200 "ok", or 503 and one line on what hangs    Unix socket, TCP
+///     /healthz   200 "ok", or 503 and one line on the hang      Unix socket, TCP
 ///
-/// The Unix socket has mode 0660 and the group seedbed, if that exists and this process may give it. A listener that
-/// fails is logged and tried again at the next apply(): images run without it.
+/// The Unix socket has mode 0660 and the group seedbed, if that exists and this process may assign it. A listener that
+/// fails is logged and retried at the next apply(): images run without it.
 ///
-/// Threads: confined to the one that runs the io_context; documents are written on its own worker.
+/// Threads: confined to the one that runs the io_context; documents are formatted on its own worker.
 class control_server {
 public:
-    /// Calls back with a snapshot, at the latest after the given time.
+    /// Calls the receiver with a snapshot, at the latest after the given time.
     using collect = std::function<void(status_collector::clock::duration, status_collector::receiver)>;
 
     control_server(boost::asio::io_context& main, collect from);
@@ -34,11 +34,11 @@ public:
     control_server& operator=(control_server const&) = delete;
     ~control_server();
 
-    /// Listens at these addresses and closes all others. Unchanged listeners keep their connections. \param allow the
-    /// clients that may connect to the addresses over TCP; empty: everybody.
+    /// Listens on these addresses and closes all others. Unchanged listeners keep their connections. \param allow the
+    /// clients that may connect over TCP; empty: all.
     void apply(control_settings const& control, metrics_settings const& metrics,
                std::vector<ip_network> const& allow = {});
-    /// Ends all listeners and connections.
+    /// Closes all listeners and connections.
     void close();
 
 private:

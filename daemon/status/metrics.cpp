@@ -54,8 +54,8 @@ private:
         fmt::format_to(std::back_inserter(m_text), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
     }
 
-    /// The format escapes these three characters only. Anything but printable ASCII becomes '?': invalid UTF-8 would
-    /// make the whole text invalid.
+    /// The format escapes only these three characters. Anything but printable ASCII becomes '?', because invalid UTF-8
+    /// would invalidate the whole text.
     void add_escaped(std::string_view text) {
         for (auto const c : text) {
             switch (c) {

@@ -14,7 +14,7 @@ using boost::system::error_code;
 
 namespace {
 
-/// More than the document of thousands of images and peers; limited, since any program can listen on a socket.
+/// More than the document of thousands of images and peers; limited, because any program can listen on a socket.
 constexpr std::uint64_t max_answer = 256U << 20;
 constexpr unsigned http_ok = 200;
 

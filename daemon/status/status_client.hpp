@@ -11,7 +11,7 @@
 
 namespace seedbed {
 
-/// Asks a daemon over its control socket.
+/// Queries a daemon over its control socket.
 ///
 /// Threads: confined to the one that runs the io_context. Receivers are not called after its destruction.
 class status_client {
@@ -21,7 +21,7 @@ public:
     /// \param socket its path.
     status_client(boost::asio::io_context& context, std::string socket);
 
-    /// Calls \p call with the body of the answer to \p target ("/status"), or with an error: one line that names the
+    /// Calls \p call with the body of the answer to \p target ("/status"), or with an error: one line that states the
     /// socket, the cause and the remedy. One request at a time.
     void get(std::string const& target, std::chrono::milliseconds timeout, receiver call);
 
@@ -30,7 +30,7 @@ private:
     http_client m_client;
 };
 
-/// The same, blocking until the answer or the error is known.
+/// The same, but blocks until the answer or the error is known.
 [[nodiscard]] result<std::string> ask_daemon(std::string const& socket, std::string const& target,
                                              std::chrono::milliseconds timeout);
 

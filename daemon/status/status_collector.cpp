@@ -9,12 +9,12 @@ namespace seedbed {
 
 namespace {
 
-/// The age up to which numbers are given out again.
+/// The maximum age of numbers that are reused.
 constexpr std::chrono::milliseconds max_age{500};
 
 } // namespace
 
-/// Held by each pending answer of libtorrent: ends with the last of them, on any thread.
+/// Held by each pending answer of libtorrent; its callback runs when the last of them releases it, on any thread.
 struct status_collector::round {
     explicit round(std::function<void()> call)
         : ended(std::move(call)) {}

@@ -125,7 +125,7 @@ json to_json(status_snapshot::image const& image) {
     return document;
 }
 
-/// Takes over the value of a key, unless it is missing or null.
+/// Reads the value of a key, unless it is missing or null.
 template <class T>
 void take(json const& from, char const* key, T& into) {
     if (auto const found = from.find(key); found != from.end() && !found->is_null()) {
@@ -168,7 +168,7 @@ peer_status to_peer(json const& from) {
     return peer;
 }
 
-/// Takes over the value of a key, unless it is missing or null.
+/// Reads the value of a key, unless it is missing or null.
 template <class T>
 void take(json const& from, char const* key, std::optional<T>& into) {
     if (auto const found = from.find(key); found != from.end() && !found->is_null()) {

@@ -18,7 +18,7 @@ struct status_snapshot {
         image_status status;
         /// Null until libtorrent's first answer.
         std::shared_ptr<std::vector<peer_status> const> peers;
-        /// The hosts that get it; null if they are not followed.
+        /// The hosts that download it; null if they are not tracked.
         std::shared_ptr<fleet_status const> fleet;
     };
     /// The cache of all images.
@@ -39,10 +39,10 @@ struct status_snapshot {
 
     std::string version;                           ///< of the program
     std::chrono::system_clock::time_point taken;   ///< when it was taken
-    std::chrono::system_clock::time_point started; ///< when the daemon was
-    double uptime_seconds = 0;                     ///< since then, by a monotonic clock
-    bool stopping = false;                         ///< it flushes and ends
-    std::string hang;                              ///< the device that hangs, one line; or empty
+    std::chrono::system_clock::time_point started; ///< when the daemon was started
+    double uptime_seconds = 0;                     ///< since then, on a monotonic clock
+    bool stopping = false;                         ///< the daemon is flushing and about to end
+    std::string hang;                              ///< the device that hangs, as one line; or empty
     std::chrono::steady_clock::duration silence{}; ///< how long an answer of the network thread is overdue
     std::vector<image> images;                     ///< by name
     cache_use cache;
@@ -54,7 +54,7 @@ struct status_snapshot {
 
 [[nodiscard]] bool has_failed_image(status_snapshot const& snapshot);
 
-/// A network thread whose answer is overdue for this long hangs.
+/// A network thread whose answer is overdue by this long counts as hung.
 inline constexpr std::chrono::seconds network_patience{5};
 
 } // namespace seedbed
