@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 constexpr auto progress_interval = 1s;
 constexpr auto summary_interval = 60s;
 
-/// Whether peers can be told about an image in this state.
+/// Whether an image in this state can be given peers.
 bool is_in_swarm(image_state state) {
     return state != image_state::opening && state != image_state::failed && state != image_state::closing &&
            state != image_state::closed;
@@ -185,7 +185,7 @@ void app::end_session_when_empty() {
         return;
     }
     m_node.shut_down([this] {
-        m_tracker.close(); // open until now for this daemon's own announces
+        m_tracker.close(); // kept open until now for this daemon's own announces
         m_watchdog.stop();
         m_control.close();
         m_collector.close();

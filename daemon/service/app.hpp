@@ -26,19 +26,19 @@
 
 namespace seedbed {
 
-/// The daemon while it runs: starts the images, reloads on SIGHUP, stops on SIGTERM and SIGINT.
+/// The running daemon: starts the images, reloads on SIGHUP, stops on SIGTERM and SIGINT.
 ///
-/// Threads: everything on the one that calls run(), the main thread. Timers run only while bytes move, for the service
-/// manager's watchdog, and for looking at the sources of seeds.
+/// Threads: everything on the thread that calls run(), the main thread. Timers run only while bytes move, for the
+/// service manager's watchdog, and for checking the sources of seeds.
 class app {
 public:
-    /// \param config_file is read again on a reload. \param required whether it must exist.
+    /// \param config_file is reread on a reload. \param required whether it must exist.
     app(std::filesystem::path config_file, bool required, settings const& initial);
     app(app const&) = delete;
     app& operator=(app const&) = delete;
     ~app();
 
-    /// Runs until a signal stops it. To be called once. \return exit_ok, or exit_failed if a listener could not be
+    /// Runs until a signal stops it. Must be called once. \return exit_ok, or exit_failed if a listener could not be
     /// opened.
     [[nodiscard]] exit_code run();
 
@@ -51,7 +51,7 @@ private:
     void open_image(image_settings const& image);
     void on_change();
     void report_ready();
-    /// Gives the present images to tracker and fleets.
+    /// Passes the current images to the tracker and the fleets.
     void sync_tracker();
     void request_peers(std::string const& image, fleet_watch::peers_handler handler);
     void on_signal(int signal);
@@ -59,7 +59,7 @@ private:
     // Reload, see app_reload.cpp.
     void reload();
     void on_reload_input(reload_input& input);
-    /// The images as a reload compares them. Logs each .torrent that cannot be read any more.
+    /// The images as needed to plan a reload. Logs each .torrent that can no longer be read.
     [[nodiscard]] std::vector<running_image> look_at_images(reload_input const& input);
     void refuse_reload(std::vector<std::string> const& errors);
     void apply(reload_plan const& plan, settings wanted);
@@ -73,15 +73,15 @@ private:
 
     void arm_progress_timer();
     void on_progress_timer();
-    /// Logs which devices hang.
+    /// Logs which devices are hanging.
     void look_for_hangs();
 
-    // What it says about itself, see app_status.cpp.
-    /// What has made no progress for \p limit, or empty.
+    // What it reports about itself: see app_status.cpp.
+    /// The part that has made no progress for \p limit, or empty.
     [[nodiscard]] std::string find_hang(clock::duration limit) const;
-    /// The same, of devices and hash workers only.
+    /// The same, but only devices and hash workers.
     [[nodiscard]] std::string find_hanging_device(clock::duration limit) const;
-    /// How long a device may complete nothing before it hangs.
+    /// How long a device may complete nothing before it counts as hung.
     [[nodiscard]] clock::duration hang_patience() const;
     [[nodiscard]] status_snapshot snapshot() const;
     [[nodiscard]] status_collector::sources status_sources();

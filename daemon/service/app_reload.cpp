@@ -1,5 +1,5 @@
-// How app applies a changed configuration. A reload is a transaction: the files are read and everything is checked
-// before anything changes.
+// Applies a changed configuration. A reload is a transaction: the files are read and everything is checked before
+// anything changes.
 
 #include <map>
 #include <memory>
@@ -21,13 +21,13 @@ namespace seedbed {
 
 namespace {
 
-/// An image's .torrent file as a reload finds it.
+/// An image's .torrent file as found by a reload.
 struct changed_torrent {
     file_stamp stamp;
     result<seedbed::info_hash> info_hash;
 };
 
-/// Reads a .torrent file if its stamp is not \p known any more. Blocks.
+/// Reads a .torrent file if its stamp is no longer \p known. Blocks.
 std::optional<changed_torrent> look_at_torrent(std::string const& file, file_stamp const& known,
                                                torrent_limits const& limits) {
     auto const stamp = stamp_of(file);
@@ -41,7 +41,7 @@ std::optional<changed_torrent> look_at_torrent(std::string const& file, file_sta
 
 } // namespace
 
-/// What a reload reads on a worker.
+/// The data that a reload reads on a worker.
 struct app::reload_input {
     result<settings, config_errors> outcome;
     std::map<std::string, changed_torrent> changed_torrents; ///< of running images, by name
@@ -103,7 +103,7 @@ std::vector<running_image> app::look_at_images(reload_input const& input) {
     for (auto const& [name, job] : m_images) {
         running_image image{job->settings(), job->state() == image_state::failed, false};
         auto const changed = input.changed_torrents.find(name);
-        // One that is being opened reads its .torrent now.
+        // An image that is being opened is reading its .torrent right now.
         if (changed != input.changed_torrents.end() && !image.failed && job->info_hash()) {
             auto const& [stamp, hash] = changed->second;
             if (!hash) {
@@ -177,7 +177,7 @@ void app::apply_services(reload_plan const& plan) {
             log_error({}, opened.error().message);
         }
     }
-    // Always: listeners that failed are tried again.
+    // Always, so that failed listeners are retried.
     m_control.apply(in_force.control, in_force.metrics, in_force.network.allow);
 }
 
@@ -207,7 +207,7 @@ void app::apply_images(reload_plan const& plan) {
 
 void app::finish_reload() {
     m_reloading = false;
-    m_ready = false; // reported again when the new images are open
+    m_ready = false; // reported again once the new images are open
     report_ready();
     if (std::exchange(m_reload_again, false)) {
         reload();

@@ -1,4 +1,4 @@
-// What app says about itself: to "seedbed status", to Prometheus and to the service manager.
+// What app reports about itself to "seedbed status", Prometheus and the service manager.
 
 #include <algorithm>
 #include <utility>
@@ -37,7 +37,7 @@ std::string app::find_hanging_device(clock::duration limit) const {
             return fmt::format("{}: no operation on {} has ended for {} s", name, job->settings().device, seconds);
         }
     }
-    // Hash workers wait for devices: they get longer, so that the hanging device is named.
+    // Hash workers wait for devices: allow them longer, so that the hung device is named.
     if (now - m_node.storage().hash_workers().current_progress().stalled_since > limit + limit / 2) {
         return fmt::format("the hash workers have finished nothing for {} s", seconds);
     }
@@ -45,7 +45,7 @@ std::string app::find_hanging_device(clock::duration limit) const {
 }
 
 app::clock::duration app::hang_patience() const {
-    // Not longer than the watchdog waits: the reason must be known before the service is restarted.
+    // Not longer than the watchdog's timeout: the reason must be logged before the service is restarted.
     return std::min<clock::duration>(device_patience, m_notify.watchdog_timeout().value_or(device_patience));
 }
 
@@ -59,7 +59,7 @@ void app::look_for_hangs() {
     m_hangs.look(devices, clock::now(), hang_patience());
     for (auto const& [name, job] : m_images) {
         if (m_hangs.hangs(name)) {
-            job->on_hang(); // the other images are opened, and the daemon becomes ready, without it
+            job->on_hang(); // the other images and the daemon's readiness no longer wait for it
         }
     }
     report_ready();

@@ -47,14 +47,14 @@ void clock_watch::start() {
 }
 
 void clock_watch::stop() {
-    boost::system::error_code ignored; // it is closed in any case
+    boost::system::error_code ignored; // closed in any case
     m_timer.close(ignored);
 }
 
 void clock_watch::arm() {
     ::itimerspec never{};
-    never.it_value.tv_sec = std::numeric_limits<time_t>::max() / 1'000'000'000; // in some centuries
-    // Even if that fails with ECANCELED, since the clock was set meanwhile, the timer is armed (timerfd_create(2)).
+    never.it_value.tv_sec = std::numeric_limits<time_t>::max() / 1'000'000'000; // centuries from now
+    // Even if this fails with ECANCELED, because the clock was set meanwhile, the timer is armed (timerfd_create(2)).
     if (::timerfd_settime(m_timer.native_handle(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, nullptr) != 0 &&
         errno != ECANCELED) {
         log_debug({}, "steps of the system clock are no longer logged: " + errno_name(errno));

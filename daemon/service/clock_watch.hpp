@@ -11,8 +11,8 @@
 
 namespace seedbed {
 
-/// Logs when the system clock is set, one line each time. Nothing depends on it: durations come from the monotonic
-/// clock, and so does libtorrent's (see network_clock.hpp). Small corrections are not logged.
+/// Logs one line each time the system clock is set. Nothing depends on it: durations are measured on the monotonic
+/// clock, and so are libtorrent's (see network_clock.hpp). Small corrections are not logged.
 ///
 /// Threads: confined to the one that runs the io_context.
 class clock_watch {
@@ -28,7 +28,7 @@ public:
 private:
     void arm();
     void on_event();
-    /// The time of day minus the monotonic time: changes only when the clock is set.
+    /// The time of day minus the monotonic time; changes only when the clock is set.
     [[nodiscard]] std::chrono::nanoseconds offset() const;
 
     wall_clock const m_wall;
@@ -36,7 +36,7 @@ private:
     std::chrono::nanoseconds m_offset{0};
 };
 
-/// The message about a step, positive if the clock was set forward; empty for one below a second.
+/// The message about a step, which is positive if the clock was set forward; empty for a step below a second.
 [[nodiscard]] std::string clock_step_message(std::chrono::nanoseconds step);
 
 } // namespace seedbed

@@ -55,7 +55,7 @@ deployment_report deployment::run() {
     m_node.wait_for_signals([this](int signal) { on_signal(signal); });
     m_node.swarm().when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     auto services = m_node.services([this] { on_change(); });
-    services.trust_proof = false; // a receipt is about what was read this time
+    services.trust_proof = false; // a receipt covers only what was read this time
     m_job = std::make_shared<image_runner>(m_options.image, services);
     m_state_began = clock::now();
     m_job->start();
@@ -151,7 +151,7 @@ void deployment::check_timeout(image_status const& status) {
 void deployment::take_status() {
     auto status = m_job->status();
     if (status.total_bytes == 0 && m_report.image.total_bytes != 0) {
-        m_report.image.state = status.state; // the image is released: the rest is from before
+        m_report.image.state = status.state; // the image is released: keep the earlier values
     } else {
         m_report.image = std::move(status);
     }
@@ -175,13 +175,13 @@ void deployment::on_change() {
         m_peers_seen = clock::now();
         break;
     case image_state::flushing:
-        m_report.to_fetch = m_report.to_fetch.value_or(0); // nothing was missing, known without a check
+        m_report.to_fetch = m_report.to_fetch.value_or(0); // no check was needed: nothing was missing
         break;
     case image_state::seeding:
         m_seed_until.emplace(m_options.seeding, clock::now(), status.uploaded);
         break;
     case image_state::failed:
-        // Posted: the image is still failing.
+        // Posted, because the image is still failing.
         boost::asio::post(m_node.main(), [this, code = exit_code_of(status.failed_at)] { end(code); });
         break;
     default:
@@ -199,7 +199,7 @@ void deployment::end(exit_code code) {
     m_timer.cancel();
     m_node.begin_stop();
     m_job->close([this] {
-        // Posted: the image is still running this.
+        // Posted, because the image is still executing this callback.
         boost::asio::post(m_node.main(), [this] { on_closed(); });
     });
 }

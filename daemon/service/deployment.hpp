@@ -24,7 +24,7 @@ struct deployment_options {
     image_settings image;
     settings in_force; ///< everything else; its images are ignored
     seed_limits seeding;
-    std::optional<std::chrono::milliseconds> timeout; ///< of the download, after the check
+    std::optional<std::chrono::milliseconds> timeout; ///< for the download, after the check
     std::string state_folder;                         ///< for checkpoints
     std::chrono::milliseconds peer_patience{30'000};  ///< time without a peer before a warning
 };
@@ -42,9 +42,9 @@ struct deployment_report {
 [[nodiscard]] exit_code exit_code_of(failure_kind kind) noexcept;
 
 /// Deploys one image in the foreground, on the same node as the daemon but without reload and service manager. SIGTERM,
-/// SIGINT and SIGHUP, unless ignored, end it in order: the written data is flushed.
+/// SIGINT and SIGHUP, unless ignored, stop it cleanly: the written data is flushed.
 ///
-/// Threads: everything on the one that calls run().
+/// Threads: everything on the thread that calls run().
 class deployment {
 public:
     /// \param show is called on every change of state and about ten times a second.
@@ -53,7 +53,7 @@ public:
     deployment& operator=(deployment const&) = delete;
     ~deployment();
 
-    /// To be called once. Returns when the device is closed.
+    /// Must be called once. Returns when the device is closed.
     [[nodiscard]] deployment_report run();
 
 private:
@@ -68,9 +68,9 @@ private:
     void look_at_peers();
     void look_for_hang();
     void check_timeout(image_status const& status);
-    /// Records how long the present state has lasted until now.
+    /// Adds the time spent in the current state.
     void count_seconds();
-    /// Closes the image, then the session. The first \p code counts, unless the flush then fails.
+    /// Closes the image, then the session. The first \p code is kept, unless the flush then fails.
     void end(exit_code code);
     void on_closed();
 
@@ -84,7 +84,7 @@ private:
     boost::asio::steady_timer m_timer;
     clock::time_point m_state_began = clock::now();
     std::optional<clock::time_point> m_download_began;
-    clock::time_point m_peers_seen{}; ///< when there last was one, or when the download began
+    clock::time_point m_peers_seen{}; ///< when there last was a peer, or when the download began
     hang_log m_hangs;
     bool m_peers_missed = false;
     bool m_peers_asked = false;

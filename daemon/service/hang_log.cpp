@@ -14,7 +14,7 @@ namespace seedbed {
 
 namespace {
 
-/// As in the time of a log line.
+/// In the time format of the log.
 std::string local_time(hang_log::clock::duration ago) {
     using std::chrono::system_clock;
     auto const then = wall_clock_now() - std::chrono::duration_cast<system_clock::duration>(ago);

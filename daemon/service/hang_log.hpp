@@ -7,10 +7,10 @@
 
 namespace seedbed {
 
-/// A device that completes nothing for this long hangs. A disk that retries a bad sector takes 7 to 30 s.
+/// A device that completes nothing for this long counts as hung. A disk that retries a bad sector takes 7 to 30 s.
 inline constexpr std::chrono::seconds device_patience{30};
 
-/// Logs one line when a device begins to hang, and one when it answers again.
+/// Logs one line when a device hangs, and one when it responds again.
 ///
 /// Threads: confined to one.
 class hang_log {
@@ -24,17 +24,17 @@ public:
         clock::time_point stalled_since; ///< see worker_pool::progress
     };
 
-    /// To be called about every second. \param devices all that are open. A hanging one that is no longer among them
+    /// Must be called about every second. \param devices all open devices. A hung device that is no longer among them
     /// was closed, and needs no line.
     void look(std::vector<device> const& devices, clock::time_point now, clock::duration patience = device_patience);
 
-    /// Whether the device of \p image hung at the last look.
+    /// Whether the device of \p image was hung at the last look.
     [[nodiscard]] bool hangs(std::string const& image) const { return m_hanging.contains(image); }
-    /// Whether a device hung at the last look.
+    /// Whether any device was hung at the last look.
     [[nodiscard]] bool any() const noexcept { return !m_hanging.empty(); }
 
 private:
-    std::map<std::string, clock::time_point> m_hanging; ///< since when, by image
+    std::map<std::string, clock::time_point> m_hanging; ///< by image: since when its device has been hung
 };
 
 } // namespace seedbed

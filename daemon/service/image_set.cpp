@@ -26,7 +26,7 @@ void image_set::open(image_settings const& image, image_services const& services
 }
 
 void image_set::close(std::vector<std::string> const& names, std::function<void()> closed) {
-    // One more than there are names: images that close at once must not call closed() while others are still to be
+    // One more than the number of names: images that close immediately must not call closed() while others remain to be
     // closed.
     auto const left = std::make_shared<std::size_t>(names.size() + 1);
     auto const one_less = [left, closed = std::move(closed)] {
@@ -36,7 +36,7 @@ void image_set::close(std::vector<std::string> const& names, std::function<void(
     };
     for (auto const& name : names) {
         m_images.at(name)->close([this, name, one_less] {
-            // Posted: the image is still running this.
+            // Posted, because the image is still executing this callback.
             boost::asio::post(m_main, [this, name, one_less] {
                 m_images.erase(name);
                 one_less();

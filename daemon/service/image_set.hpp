@@ -21,14 +21,14 @@ class image_set {
 public:
     using map = std::map<std::string, std::shared_ptr<image_runner>>;
 
-    /// \param on_removed is called after each image that is gone.
+    /// \param on_removed is called after each image is removed.
     image_set(boost::asio::io_context& main, std::function<void()> on_removed);
 
     /// No image of this name may be open.
     void open(image_settings const& image, image_services const& services);
-    /// Closes images. \p closed is called when the last one is gone; at once if there are none.
+    /// Closes images. \p closed is called when the last one is gone; immediately if there are none.
     void close(std::vector<std::string> const& names, std::function<void()> closed);
-    /// Closes those that are not being closed already.
+    /// Closes all images that are not already closing.
     void close_all();
 
     [[nodiscard]] bool empty() const noexcept { return m_images.empty(); }
@@ -39,12 +39,12 @@ public:
     /// Null if there is no such image.
     [[nodiscard]] image_runner* find(std::string const& name) const noexcept;
 
-    /// Whether an image is being opened, other than one whose device hangs.
+    /// Whether an image is being opened, except those whose device is hung.
     [[nodiscard]] bool any_opening() const;
     [[nodiscard]] bool any_moving() const;
-    /// Whether an operation on a device has not ended.
+    /// Whether an operation on a device has not ended yet.
     [[nodiscard]] bool any_pending() const;
-    /// All of them in one line; more than eight are counted by state.
+    /// All images in one line; more than eight are counted by state.
     [[nodiscard]] std::string status_line() const;
 
 private:

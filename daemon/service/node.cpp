@@ -27,7 +27,7 @@ backend_options to_backend_options(settings const& wanted) {
     return options;
 }
 
-/// Bytes that may wait to be written before peers are paused: all of the pool, of which the backend keeps a part for
+/// Bytes that may wait to be written before peers are paused: the whole pool; the backend reserves a part of it for
 /// reads.
 std::int64_t queued_bytes(settings const& wanted) {
     return wanted.memory.pool;
@@ -58,7 +58,7 @@ node::node(settings in_force, std::string checkpoints, std::function<void()> on_
     , m_signals(m_main)
     , m_stop_timer(m_main)
     , m_clock(m_main) {
-    // A peer or a journal that goes away is an error of that write. Cannot fail: the number is valid.
+    // A write to a peer or journal that has gone away then returns an error. Cannot fail: the number is valid.
     static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
 }
 

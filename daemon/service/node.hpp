@@ -22,17 +22,17 @@
 
 namespace seedbed {
 
-/// The number of hash workers that \p wanted asks for; by default one per processor.
+/// The number of hash workers that \p wanted specifies; by default one per processor.
 [[nodiscard]] int hash_threads(settings const& wanted);
 
-/// The secret that \p network names; null if it names none.
+/// The secret that \p network specifies; null if it specifies none.
 [[nodiscard]] result<std::shared_ptr<shared_secret const>> load_secret(network_settings const& network);
 
-/// What the daemon and a deployment in the foreground are both built from: the event loop, the backend, the libtorrent
-/// sessions and the services that images share.
+/// The parts that the daemon and a foreground deployment have in common: the event loop, the backend, the libtorrent
+/// sessions and the services shared by images.
 ///
-/// Threads: everything is confined to the main thread, the one that calls run(). Owns all parts; the images are the
-/// caller's and must be destroyed first.
+/// Threads: everything is confined to the main thread, the one that calls run(). Owns all parts; the images belong to
+/// the caller and must be destroyed first.
 class node {
 public:
     /// \param in_force its images are ignored. \param checkpoints the folder for checkpoints. \param on_activity is
@@ -43,25 +43,26 @@ public:
     ~node();
 
     [[nodiscard]] boost::asio::io_context& main() noexcept { return m_main; }
-    /// For whatever takes longer than a millisecond.
+    /// For work that takes longer than a millisecond.
     [[nodiscard]] worker_pool& setup() noexcept { return m_setup; }
     [[nodiscard]] backend& storage() const noexcept { return *m_backend; }
     [[nodiscard]] sharded_session& swarm() noexcept { return m_swarm; }
     [[nodiscard]] sharded_session const& swarm() const noexcept { return m_swarm; }
 
-    /// Null without a secret, or an error if its file cannot be used: nothing must be started then.
+    /// Null without a secret, or an error if its file cannot be used; nothing must be started in that case.
     [[nodiscard]] result<std::shared_ptr<shared_secret const>> const& secret() const noexcept { return m_secret; }
 
     [[nodiscard]] settings const& in_force() const noexcept { return m_settings; }
     void set_in_force(settings wanted) { m_settings = std::move(wanted); }
-    /// Applies the sizes of pool and cache that are in force.
+    /// Applies the configured sizes of pool and cache.
     void apply_memory();
-    /// Applies the number of hash threads that is in force.
+    /// Applies the configured number of hash threads.
     void apply_hashing();
-    /// Applies the folder for checkpoints that is in force.
+    /// Applies the configured folder for checkpoints.
     void apply_checkpoint_folder();
 
-    /// What an image needs; without a port for reports. \param on_change is called after every change of its state.
+    /// The services that an image needs, without a port for reports. \param on_change is called after every change of
+    /// its state.
     [[nodiscard]] image_services services(std::function<void()> on_change);
 
     /// The signals to wait for: the caller adds them, then calls wait_for_signals().
@@ -73,9 +74,9 @@ public:
     /// shut_down().
     void run();
 
-    /// The images are about to be closed: warns if that takes longer than 5 s.
+    /// The images are about to be closed: logs a warning if that takes longer than 5 s.
     void begin_stop();
-    /// Ends the sessions, then everything that keeps run() running, and calls \p done. To be called once, after
+    /// Ends the sessions, then everything that keeps run() running, and calls \p done. Must be called once, after
     /// begin_stop() and after all images have left the swarm.
     void shut_down(std::function<void()> done);
 
@@ -92,7 +93,7 @@ private:
     boost::asio::steady_timer m_stop_timer;
     clock_watch m_clock;
     std::function<void(int)> m_on_signal;
-    bool m_ended = false; ///< a signal that was on its way must not be followed by another wait
+    bool m_ended = false; ///< a signal already in flight must not start another wait
 };
 
 } // namespace seedbed

@@ -17,7 +17,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// The "receipt" of the JSON document: raised when a key changes its meaning or is removed.
+/// The "receipt" of the JSON document: incremented when a key changes its meaning or is removed.
 constexpr int format_version = 1;
 
 json text_or_null(std::string const& text) {
@@ -28,7 +28,7 @@ json number_or_null(bool known, std::int64_t number) {
     return known ? json(number) : json();
 }
 
-/// To the millisecond.
+/// Rounds to the millisecond.
 double rounded(double seconds) {
     return std::round(seconds * 1000) / 1000;
 }
@@ -155,7 +155,7 @@ std::string to_json(receipt const& what) {
                            {"peers", peers_json(result)},
                            {"warnings", image.content.warnings},
                            {"errors", what.errors}};
-    // Names of files and disks may hold any bytes; JSON is UTF-8.
+    // Names of files and disks may contain any bytes; JSON is UTF-8.
     return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

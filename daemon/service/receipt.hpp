@@ -17,11 +17,11 @@ struct receipt {
 
     clock::time_point started;
     clock::time_point ended;
-    std::string torrent;                     ///< the path of the .torrent
+    std::string torrent;                     ///< path of the .torrent
     std::string device;                      ///< the path
     std::optional<device_overview> overview; ///< nothing if the device could not be examined
     std::string image_name;                  ///< empty if the torrent could not be read
-    deployment_report result;                ///< as far as it got
+    deployment_report result;                ///< as far as the deployment got
     std::vector<std::string> errors;         ///< the error messages, in order
 };
 

@@ -19,7 +19,7 @@ void report_refusal(image_settings const& image, image_torrent const& torrent, n
     report.outcome = host_report::outcome_kind::refused;
     report.reason = reason;
     sender.send(image.name, torrent.info_hash, urls, {}, report);
-    sender.forget(image.name); // ends each attempt after report_timing::last
+    sender.forget(image.name); // report_timing::last limits each attempt from here on
     context.run();
 }
 

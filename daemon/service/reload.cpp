@@ -10,13 +10,13 @@ namespace seedbed {
 
 namespace {
 
-/// Whether no key differs for which the image has to be opened again.
+/// Whether no changed key requires the image to be reopened.
 bool may_stay_open(image_settings const& running, image_settings const& wanted) {
     return std::ranges::all_of(
         image_keys(), [&](auto const& key) { return key.change != key_change::reopen || key.equal(running, wanted); });
 }
 
-/// The tables with a key that differs and that a reload applies.
+/// The tables with a changed key that a reload applies.
 std::set<std::string> changed_tables(settings const& running, settings const& wanted) {
     std::set<std::string> tables;
     for (auto const& key : daemon_keys()) {

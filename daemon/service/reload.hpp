@@ -7,27 +7,27 @@
 
 namespace seedbed {
 
-/// A running image, as a reload finds it.
+/// A running image, as needed to plan a reload.
 struct running_image {
     image_settings settings;
     bool failed = false;
     bool torrent_changed = false; ///< its .torrent file now has another info-hash
 };
 
-/// What makes the daemon run as the configuration says. Images in none of the lists are not touched. What a key needs
-/// stands in its row (config_key::change).
+/// The steps that bring the daemon in line with the configuration. Images in none of the lists are left alone. The row
+/// of a key states what a change requires (config_key::change).
 struct reload_plan {
-    std::vector<std::string> close;     ///< images to close: removed, or to be opened again
-    std::vector<image_settings> open;   ///< images to open when those are closed: new, changed, or failed before
-    std::vector<image_settings> update; ///< images with changed keys that an open image takes over
-    // Tables with a changed key that a running daemon takes over:
+    std::vector<std::string> close;     ///< images to close: removed, or to be reopened
+    std::vector<image_settings> open;   ///< images to open when those are closed: new, changed, or previously failed
+    std::vector<image_settings> update; ///< images with changed keys that an open image can apply
+    // Tables with a changed key that a running daemon can apply:
     bool network = false;
     bool resume = false;
     bool tracker = false;
     bool memory = false;
     bool hashing = false;
     bool control = false;  ///< control or metrics
-    bool profiles = false; ///< one or more of them
+    bool profiles = false; ///< one or more profiles
     bool log_level = false;
     std::vector<std::string> needs_restart; ///< changed keys that take effect at the next start, each once
 

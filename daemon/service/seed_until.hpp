@@ -13,19 +13,19 @@ struct seed_limits {
     std::optional<double> ratio;                   ///< uploaded bytes for each byte of the image
 };
 
-/// Finds out when the first limit is reached. Pure: the caller reads the clock.
+/// Determines when the first limit is reached. Pure: the caller reads the clock.
 class seed_until {
 public:
     using clock = std::chrono::steady_clock;
 
-    /// \param began when seeding began. \param uploaded bytes uploaded before, which count for the ratio.
+    /// \param began when seeding began. \param uploaded bytes uploaded earlier, which count towards the ratio.
     seed_until(seed_limits const& limits, clock::time_point began, std::int64_t uploaded)
         : m_limits(limits)
         , m_began(began)
         , m_last_upload(began)
         , m_uploaded(uploaded) {}
 
-    /// To be called from time to time. \param uploaded bytes since the image was opened. \param image_size bytes.
+    /// Must be called periodically. \param uploaded bytes since the image was opened. \param image_size bytes.
     [[nodiscard]] bool reached(clock::time_point now, std::int64_t uploaded, std::int64_t image_size) {
         if (uploaded != m_uploaded) {
             m_uploaded = uploaded;

@@ -16,7 +16,7 @@ void warn(std::string what, int negative_errno) {
     log_warning({}, what.append(": ").append(std::generic_category().message(-negative_errno)).append(", ignoring"));
 }
 
-/// Replaces newlines: one would start another assignment.
+/// Replaces newlines, which would start another assignment.
 [[nodiscard]] std::string status_assignment(std::string text) {
     for (auto& c : text) {
         if (c == '\n') {
@@ -26,8 +26,8 @@ void warn(std::string what, int negative_errno) {
     return "STATUS=" + text;
 }
 
-/// CLOCK_MONOTONIC, which the manager compares with its own reading; std::chrono::steady_clock does not specify its
-/// clock.
+/// CLOCK_MONOTONIC, which the manager compares with its own reading; the standard does not specify the clock of
+/// std::chrono::steady_clock.
 [[nodiscard]] std::int64_t monotonic_microseconds() noexcept {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);

@@ -6,27 +6,27 @@
 
 namespace seedbed {
 
-/// Notifies the service manager, by sd_notify(3). Does nothing if NOTIFY_SOCKET is not set; a notification that cannot
-/// be sent is logged once as a warning and otherwise ignored. A newline in a status becomes a space, since it would end
-/// the assignment.
+/// Notifies the service manager through sd_notify(3). Does nothing if NOTIFY_SOCKET is not set; a notification that
+/// cannot be sent is logged once as a warning and otherwise ignored. A newline in a status becomes a space, because it
+/// would end the assignment.
 ///
 /// Threads: confined to one, the main thread.
 class service_notify {
 public:
     service_notify();
 
-    /// READY=1, with a first status.
+    /// Sends READY=1 with a first status.
     void ready(std::string const& status);
-    /// STATUS=; sent only if it differs from the last one.
+    /// Sends STATUS=, if it differs from the last one.
     void status(std::string const& text);
-    /// RELOADING=1 with MONOTONIC_USEC; ready() ends it.
+    /// Sends RELOADING=1 with MONOTONIC_USEC; ready() ends it.
     void reloading();
-    /// STOPPING=1, with a last status.
+    /// Sends STOPPING=1 with a last status.
     void stopping(std::string const& status);
-    /// WATCHDOG=1.
+    /// Sends WATCHDOG=1.
     void feed_watchdog();
 
-    /// How long the manager waits for feed_watchdog() before it ends the service; nothing if it does not watch this
+    /// How long the manager waits for feed_watchdog() before it kills the service; nothing if it does not watch this
     /// process.
     [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_timeout() const noexcept { return m_watchdog; }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array numbers{SIGTERM, SIGINT, SIGHUP};
 
-// What termination_flag's handler and its destructor need: a handler has no object.
+// Global state of termination_flag, because a signal handler has no object.
 std::array<struct ::sigaction, numbers.size()> before;
 std::atomic<int> arrived{0};
 std::atomic<bool> flag{false};

@@ -6,24 +6,24 @@
 
 namespace seedbed {
 
-// The signals that end a program: SIGTERM, SIGINT and SIGHUP. To the daemon SIGHUP means a reload; it adds its signals
-// itself.
+// The signals that end a program: SIGTERM, SIGINT and SIGHUP. For the daemon, SIGHUP means a reload; it adds its
+// signals itself.
 
-/// Blocks them in the calling thread and in the threads that it starts: one that arrives before its handler is in place
-/// stays pending and neither ends the process nor is lost. To be called before other threads run.
+/// Blocks them in the calling thread and in the threads that it starts: a signal that arrives before its handler is
+/// installed stays pending; it neither ends the process nor is lost. Must be called before other threads run.
 void hold_termination_signals() noexcept;
-/// Lets them through to the calling thread, pending ones at once. The main thread calls it when their handlers are in
-/// place.
+/// Unblocks them in the calling thread, which receives pending ones immediately. The main thread calls it once the
+/// handlers are installed.
 void release_termination_signals() noexcept;
 
-/// Adds those that are not ignored: a program that was started with nohup or in a shell's background is to survive
-/// them.
+/// Adds those that are not ignored: a program started with nohup or in a shell's background must survive them.
 void add_termination_signals(boost::asio::signal_set& signals);
 
-/// While it lives, the first SIGINT, SIGTERM or SIGHUP sets a flag instead of ending the program, so that a command can
-/// clean up; the second one of the same kind ends it as usual. Ignored signals stay ignored. One at a time.
+/// During its lifetime, the first SIGINT, SIGTERM or SIGHUP sets a flag instead of ending the program, so that a
+/// command can clean up; a second one of the same kind ends it as usual. Ignored signals stay ignored. Only one object
+/// at a time.
 ///
-/// Threads: to be made and destroyed while no other thread changes how signals are handled; requested() from any.
+/// Threads: create and destroy it while no other thread changes the handling of signals; requested() from any.
 class termination_flag {
 public:
     termination_flag();
@@ -32,8 +32,8 @@ public:
     ~termination_flag();
 
     [[nodiscard]] std::atomic<bool> const& requested() const noexcept;
-    /// Ends the process by the signal that arrived, as the parent of an interrupted program expects: a shell then stops
-    /// its script. Only after requested().
+    /// Ends the process with the signal that arrived, as the parent of an interrupted program expects: a shell then
+    /// stops its script. Only after requested().
     [[noreturn]] void end_process() const;
 };
 
