@@ -32,7 +32,7 @@ std::optional<http_endpoint> http_endpoint::unix_socket(std::string const& path)
     }
 }
 
-/// One request and its response. Shared with the operations under way, which may end after the client.
+/// One request and its response. Shared with the pending operations, which may end after the client.
 class http_client::exchange : public std::enable_shared_from_this<exchange> {
 public:
     exchange(asio::io_context& context, limits const& allowed, receiver receive)
@@ -55,7 +55,7 @@ public:
             asio::post(m_stream.get_executor(), [self = shared_from_this(), failed] { self->fail(failed); });
             return;
         }
-        m_stream.expires_after(m_timeout); // for all that follows
+        m_stream.expires_after(m_timeout); // covers all following operations
         m_stream.async_connect(
             from.server(), [self = shared_from_this()](error_code const& ec) { self->after(ec, &exchange::write); });
     }
@@ -90,7 +90,7 @@ private:
     }
 
     void read_body() {
-        // The parser of Boost 1.74 lets a body above its limit pass if its header arrives with it.
+        // The parser of Boost 1.74 accepts a body above its limit if its header arrives with it.
         if (auto const length = m_parser.content_length(); length && *length > m_body_bytes) {
             fail(make_error_code(http::error::body_limit));
             return;
@@ -128,7 +128,7 @@ private:
     beast::basic_stream<asio::generic::stream_protocol> m_stream;
     std::chrono::milliseconds const m_timeout;
     std::uint64_t const m_body_bytes;
-    receiver m_receive; ///< empty once it was called or the exchange was cancelled
+    receiver m_receive; ///< empty after it has been called or the exchange was cancelled
     http::request<http::empty_body> m_request;
     beast::flat_buffer m_buffer;
     http::response_parser<http::string_body> m_parser;

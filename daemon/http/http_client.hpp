@@ -37,7 +37,7 @@ private:
     std::optional<generic> m_local;
 };
 
-/// Sends a GET request to one endpoint, on a connection of its own, and receives the response, whatever its status.
+/// Sends a GET request to one endpoint, on a separate connection, and receives the response, whatever its status.
 ///
 /// Threads: confined to the one that runs the io_context. The receiver is called there, never from within get().
 class http_client {
@@ -65,12 +65,12 @@ public:
     explicit http_client(boost::asio::io_context& context);
     http_client(http_client const&) = delete;
     http_client& operator=(http_client const&) = delete;
-    /// Cancels.
+    /// Cancels the request.
     ~http_client();
 
-    /// Calls \p receive once, unless the request is cancelled before. A request under way is cancelled by the next one.
+    /// Calls \p receive once, unless the request is cancelled first. A pending request is cancelled by the next one.
     void get(http_endpoint const& from, request const& wanted, limits const& allowed, receiver receive);
-    /// Closes the connection; the receiver is not called any more.
+    /// Closes the connection; the receiver is no longer called.
     void cancel();
 
 private:

@@ -25,14 +25,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// How much is read and dropped after a refused request, so that the client sees the response and not a reset
-/// connection.
+/// How much is read and discarded after a refused request, so that the client sees the response and not a connection
+/// reset.
 constexpr std::size_t linger_bytes = 1U << 20;
 constexpr auto linger_timeout = 2s;
 
 } // namespace
 
-// --- all of a server
+// --- all connections of a server
 
 http_connections::http_connections(http_later_handler handler, http_limits const& limits)
     : m_handler(std::move(handler))
@@ -139,7 +139,7 @@ void http_connections::close() {
     }
 }
 
-// --- one of them
+// --- one connection
 
 http_connection::http_connection(std::shared_ptr<http_connections> all, http_connections::socket socket,
                                  http_request from)
@@ -201,7 +201,7 @@ void http_connection::on_bad_request(error_code const& ec) {
                ec != http::error::end_of_stream && ec != http::error::partial_message) {
         refuse(http::status::bad_request);
     } else {
-        end(); // the client has closed or reset it, or is too slow
+        end(); // the client has closed or reset the connection, or is too slow
     }
 }
 
@@ -249,7 +249,7 @@ void http_connection::send(http_response answered, unsigned version, bool keep, 
     write(false);
 }
 
-/// Answers without the handler, and ends the connection: the end of the refused request is unknown.
+/// Answers without the handler, and ends the connection: it is unknown where the refused request ends.
 void http_connection::refuse(http::status status) {
     m_response = {};
     m_response.result(status);
@@ -279,7 +279,7 @@ void http_connection::write(bool refused) {
     });
 }
 
-/// Reads on for a while: closing with unread bytes resets the connection, and the client may lose the response.
+/// Reads on briefly: closing with unread bytes resets the connection, and the client may lose the response.
 void http_connection::begin_linger() {
     error_code ignored; // a socket that cannot be shut down is closed already
     m_stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);

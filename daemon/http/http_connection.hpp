@@ -31,15 +31,16 @@ public:
 
     http_connections(http_later_handler handler, http_limits const& limits);
 
-    /// Serves a client. One that is not allowed is disconnected. If all connections are in use, or all of its
-    /// address, one is closed in its favour: of the address with the most, an idle one, else one whose request is still
-    /// on its way, else one whose response is, and of these the one that has been active least recently. If all
-    /// requests are being handled, the client gets a 503. \param from has the addresses of both sides.
+    /// Serves a client. A client that is not allowed is disconnected. If all connections are in use, or all of its
+    /// address, one is closed in its favour. It belongs to the address that has the most connections, and is an idle
+    /// one, otherwise one still receiving its request, otherwise one sending its response; among these, the least
+    /// recently active one. If all connections are handling requests, the client gets a 503. \param from has the
+    /// addresses of both sides.
     void add(socket accepted, http_request from);
     void remove(http_connection const& ended);
-    /// To be called when \p active has answered a request.
+    /// Must be called when \p active has answered a request.
     void move_to_end(http_connection const& active);
-    /// Closes all; the handler is not called any more.
+    /// Closes all; the handler is no longer called.
     void close();
 
     [[nodiscard]] bool is_closed() const noexcept { return m_closed; }
@@ -49,7 +50,7 @@ public:
     [[nodiscard]] std::chrono::milliseconds under_load(std::chrono::milliseconds timeout) const {
         return 2 * m_all.size() > m_limits.connections ? timeout / 5 : timeout;
     }
-    /// For connections to come. Those of clients that are not allowed any more are closed.
+    /// For future connections. Those of clients that are no longer allowed are closed.
     void set_limits(http_limits const& limits);
     [[nodiscard]] http_later_handler const& handler() const noexcept { return m_handler; }
 
@@ -68,16 +69,16 @@ private:
 
 /// One client: reads a request, writes its response, and so on.
 ///
-/// Shared with the operations under way, which may end after the server. Threads: as http_connections.
+/// Shared with the pending operations, which may end after the server. Threads: as http_connections.
 class http_connection : public std::enable_shared_from_this<http_connection> {
 public:
     http_connection(std::shared_ptr<http_connections> all, http_connections::socket socket, http_request from);
 
-    /// In the order in which connections are closed to make room; one whose request is being handled never is.
+    /// In the order in which connections are closed to make room; one that is handling a request never is.
     enum class phase : std::uint8_t { idle, receiving, sending, handling };
 
     void start();
-    /// Answers 503 and ends.
+    /// Answers 503, then ends.
     void start_refused();
     void close() { m_stream.close(); }
     [[nodiscard]] phase current() const noexcept { return m_phase; }
@@ -98,7 +99,7 @@ private:
     void end();
 
     std::shared_ptr<http_connections> m_all;
-    http_limits const m_limits; ///< in force when the connection was accepted
+    http_limits const m_limits; ///< at the time the connection was accepted
     boost::beast::basic_stream<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type> m_stream;
     boost::beast::flat_buffer m_buffer;
     std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> m_parser;

@@ -13,12 +13,12 @@ namespace seedbed {
 
 /// A request. Addresses are literals without brackets, and empty on a Unix socket.
 struct http_request {
-    std::string method; ///< "GET" also for HEAD, whose response is sent without its body
+    std::string method; ///< "GET" also for HEAD, whose response is sent without a body
     std::string target; ///< as received: "/announce?info_hash=%12..."
     std::string body;
     std::string peer_address;
     std::uint16_t peer_port = 0;
-    std::string local_address; ///< that the peer connected to
+    std::string local_address; ///< the address that the peer connected to
     std::uint16_t local_port = 0;
 };
 
@@ -29,21 +29,21 @@ struct http_response {
 };
 
 struct http_limits {
-    std::size_t header_bytes = 8U << 10; ///< of a request, with its first line; 431 above
-    std::size_t body_bytes = 0;          ///< of a request; 413 above
-    std::size_t connections = 256;       ///< at a time, see http_connections::add()
-    std::size_t per_address = 32;        ///< of them, from one address; on a Unix socket there is no such limit
+    std::size_t header_bytes = 8U << 10; ///< maximum size of a request's header, with its first line; otherwise 431
+    std::size_t body_bytes = 0;          ///< maximum size of a request's body; otherwise 413
+    std::size_t connections = 256;       ///< concurrent, see http_connections::add()
+    std::size_t per_address = 32;        ///< concurrent from one address; not limited on a Unix socket
     std::chrono::milliseconds idle_timeout{30'000};    ///< between two requests, and before the first
     std::chrono::milliseconds request_timeout{10'000}; ///< for receiving a request, and for sending its response
-    std::vector<ip_network> allow;                     ///< clients over TCP; empty: everybody, see is_allowed()
-    bool post = false;                                 ///< whether the handler gets POST requests, too
+    std::vector<ip_network> allow;                     ///< clients over TCP; empty: all, see is_allowed()
+    bool post = false;                                 ///< whether the handler accepts POST requests
 };
 
-/// Sends a response. To be called once, on the thread of the io_context, at once or later. Without effect if the
+/// Sends a response. Must be called once, on the thread of the io_context, immediately or later. Has no effect if the
 /// connection or the server no longer exists.
 using http_respond = std::function<void(http_response)>;
-/// Responds to a request now or later; the connection waits without a limit. An exception is answered with 500 and
-/// logged.
+/// Responds to a request immediately or later; the connection waits without a limit. An exception is answered with 500
+/// and logged.
 using http_later_handler = std::function<void(http_request const&, http_respond)>;
 
 } // namespace seedbed

@@ -23,7 +23,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Before the next attempt to accept, for example while no descriptor is free.
+/// Delay before the next attempt to accept, for example while no descriptor is free.
 constexpr auto accept_pause = 200ms;
 
 std::string join(std::string const& address, std::uint16_t port) {
@@ -68,7 +68,7 @@ struct http_server::implementation {
     asio::io_context& context;
     std::shared_ptr<http_connections> connections; ///< shared with each of them
     std::vector<std::shared_ptr<any_listener>> listeners;
-    std::vector<unix_listener> sockets; ///< the paths to be unlinked
+    std::vector<unix_listener> sockets; ///< their paths are unlinked at the end
 };
 
 template <class Protocol>
@@ -102,7 +102,7 @@ public:
     }
 
     void close() override {
-        error_code ignored; // it is closed in any case
+        error_code ignored; // closed in any case
         m_acceptor.close(ignored);
         m_pause.cancel();
     }

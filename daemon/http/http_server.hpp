@@ -30,23 +30,23 @@ public:
     http_server(boost::asio::io_context& context, later_handler handler, http_limits const& limits = {});
     http_server(http_server const&) = delete;
     http_server& operator=(http_server const&) = delete;
-    /// Closes.
+    /// Closes all.
     ~http_server();
 
-    /// Listens on a literal address ("0.0.0.0", "::"; IPv6 alone with the latter). \param port 0 for any.
+    /// Listens on a literal address ("0.0.0.0", "::"; the latter for IPv6 only). \param port 0 for any.
     /// \return the port, or an error like "listen on 0.0.0.0:6969: Address already in use".
     [[nodiscard]] result<std::uint16_t> listen_tcp(std::string const& address, std::uint16_t port);
 
-    /// Listens on a Unix socket at \p path, which has its \p mode and \p group from the moment when it exists. A socket
-    /// without a listener is replaced; a live socket or another file at \p path is an error. close() removes the
-    /// socket, unless another file is at its path by then.
+    /// Listens on a Unix socket at \p path, which has \p mode and \p group from the moment it exists. A socket without
+    /// a listener is replaced; a live socket or another file at \p path is an error. close() removes the socket, unless
+    /// another file is at its path by then.
     [[nodiscard]] result<void> listen_unix(std::string const& path, unsigned mode,
                                            std::optional<std::string> const& group = std::nullopt);
 
-    /// Changes the limits of future connections, and closes those of clients that are not allowed any more.
+    /// Changes the limits of future connections, and closes those of clients that are no longer allowed.
     void set_limits(http_limits const& limits);
 
-    /// Closes all listeners and connections. The handler is not called any more.
+    /// Closes all listeners and connections. The handler is no longer called.
     void close();
 
     [[nodiscard]] std::size_t connections() const noexcept;

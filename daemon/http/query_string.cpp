@@ -83,7 +83,7 @@ std::optional<std::int64_t> query_string::number(std::string_view key) const {
     if (end != text->data() + text->size() || value < 0) {
         return std::nullopt;
     }
-    // BEP 3 sets no limit. A client that does not know what is left says 2^64 - 1 or the like: a very large number.
+    // BEP 3 sets no limit. A client that does not know what is left sends 2^64 - 1 or the like: a very large number.
     return ec == std::errc::result_out_of_range ? std::numeric_limits<std::int64_t>::max()
            : ec == std::errc{}                  ? std::optional(value)
                                                 : std::nullopt;

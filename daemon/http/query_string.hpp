@@ -10,7 +10,7 @@
 namespace seedbed {
 
 /// The parsed target of an HTTP request, "/path?key=value&key=value". Values are bytes: "%xx" is decoded, and a '+' is
-/// kept, since clients do not encode it in an info_hash. A key may occur several times.
+/// kept, because clients do not encode it in an info_hash. A key may occur several times.
 class query_string {
 public:
     /// Nothing if a "%" is not followed by two hex digits.
@@ -21,7 +21,7 @@ public:
     /// The first value of \p key.
     [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
     [[nodiscard]] std::vector<std::string_view> find_all(std::string_view key) const;
-    /// The first value of \p key as a whole number; nothing if it is none or negative.
+    /// The first value of \p key as a whole number; nothing if it is not a number or negative.
     [[nodiscard]] std::optional<std::int64_t> number(std::string_view key) const;
 
 private:
@@ -29,7 +29,7 @@ private:
     std::vector<std::pair<std::string, std::string>> m_values;
 };
 
-/// Encodes all bytes but letters, digits and "-._~" as "%XX" (RFC 3986, 2.3).
+/// Encodes all bytes except letters, digits and "-._~" as "%XX" (RFC 3986, 2.3).
 [[nodiscard]] std::string percent_encoded(std::string_view bytes);
 
 /// The bytes that 40 hex digits stand for; nothing for any other text.

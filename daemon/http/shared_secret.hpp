@@ -12,8 +12,8 @@
 
 namespace seedbed {
 
-/// What a daemon and its targets know and others do not. It is never sent: who knows it proves that with a code
-/// (HMAC-SHA-256, RFC 2104) over a challenge of the other side.
+/// A secret shared by a daemon and its targets. It is never sent: each side proves that it knows the secret with a code
+/// (HMAC-SHA-256, RFC 2104) over a challenge from the other side.
 ///
 /// Threads: immutable.
 class shared_secret {
@@ -22,25 +22,25 @@ public:
     static constexpr std::size_t longest = 4096;  ///< bytes
     static constexpr std::size_t code_bytes = 32; ///< of a code
 
-    /// \param bytes at least shortest, or codes prove little.
+    /// \param bytes at least `shortest`, since codes of a shorter secret prove little.
     explicit shared_secret(std::string bytes)
         : m_bytes(std::move(bytes)) {}
 
-    /// Reads the secret from a file; line ends at its end do not belong to it. Refused are a file that others than its
-    /// owner and group can read, and a secret that is too short or too long.
+    /// Reads the secret from a file, without line ends at the end. Refuses a file that users other than its owner and
+    /// group can read, and a secret that is too short or too long.
     [[nodiscard]] static result<std::shared_ptr<shared_secret const>> load(std::string const& file);
 
     /// The code of \p message, 64 hex digits.
     [[nodiscard]] std::string code(std::string_view message) const;
-    /// Takes the same time whatever \p code is.
+    /// Takes constant time, whatever \p code is.
     [[nodiscard]] bool proves(std::string_view message, std::string_view code) const;
 
 private:
     std::string m_bytes;
 };
 
-/// Makes challenges for clients and recognizes them again, without keeping any: each has its time and a code of that
-/// time and of the client's address.
+/// Creates challenges for clients and recognises them again without storing them: each contains its time, and a code of
+/// that time and of the client's address.
 ///
 /// Threads: one at a time.
 class challenges {

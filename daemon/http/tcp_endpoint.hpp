@@ -14,7 +14,7 @@ namespace seedbed {
 [[nodiscard]] boost::asio::ip::tcp::endpoint to_tcp_endpoint(ip_endpoint const& endpoint);
 [[nodiscard]] std::vector<boost::asio::ip::tcp::endpoint> to_tcp_endpoints(std::vector<ip_endpoint> const& endpoints);
 
-/// The scope of a link-local address is dropped: the configuration has none.
+/// Drops the scope of a link-local address, because the configuration has none.
 [[nodiscard]] ip_address to_ip_address(boost::asio::ip::address const& address);
 
 } // namespace seedbed

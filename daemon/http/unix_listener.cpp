@@ -31,7 +31,7 @@ sockaddr const* generic(sockaddr_un const& address) {
     return reinterpret_cast<sockaddr const*>(&address);
 }
 
-/// Fails unless \p path is free or a socket without a listener.
+/// Fails unless \p path does not exist or is a socket without a listener.
 result<void> check_free(std::string const& path, sockaddr_un const& address) {
     struct stat found {};
     if (::lstat(path.c_str(), &found) != 0) {

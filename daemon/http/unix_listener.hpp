@@ -10,16 +10,16 @@
 
 namespace seedbed {
 
-/// A listening Unix stream socket and its path, which is removed with this object.
+/// A listening Unix stream socket and its path, which is removed on destruction.
 ///
 /// Threads: one at a time.
 class unix_listener {
 public:
-    /// Listens at \p path. The socket is created under another name, given its mode and group, and renamed: no client
-    /// finds one that does not listen yet or whose mode is not set yet.
+    /// Listens at \p path. The socket is created under another name, given its mode and group, and renamed, so that no
+    /// client finds a socket that is not listening yet or does not have its mode yet.
     ///
-    /// A socket without a listener at \p path is replaced; a live one and any other file are an error. If two programs
-    /// start at the same moment, both may find the path free: the last one gets it.
+    /// A socket without a listener at \p path is replaced; a live one or any other file is an error. If two programs
+    /// start at the same moment, both may find the path free; the last one gets it.
     [[nodiscard]] static result<unix_listener> open(std::string const& path, unsigned mode,
                                                     std::optional<std::string> const& group);
 
@@ -30,7 +30,7 @@ public:
     /// Unlinks the path if it still is this socket.
     ~unix_listener();
 
-    /// The listening descriptor. To be called once.
+    /// The listening descriptor. Must be called once.
     [[nodiscard]] unique_fd take_descriptor() { return std::move(m_fd); }
 
 private:
