@@ -20,17 +20,17 @@ namespace seedbed {
 
 namespace {
 
-/// Of /dev. Sockets, such as /dev/log, are connected to and not opened.
+/// Entries of /dev that may be opened. Sockets, such as /dev/log, are connected to, not opened.
 constexpr std::array harmless{"null",    "zero", "full", "random", "urandom", "tty",
                               "console", "ptmx", "pts",  "shm",    "mqueue",  "hugepages"};
 
 constexpr std::uint64_t opening = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
 
-/// Allows to open the file, or what is below the folder. What does not exist, or is a block device, is left out.
+/// Allows opening the file, or everything below the folder. Skips paths that do not exist, and block devices.
 result<void> allow(int rules, std::string const& path) {
     unique_fd const fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
     if (!fd) {
-        return {}; // nothing that could be opened
+        return {}; // nothing to open
     }
     struct stat what {};
     if (::fstat(fd.get(), &what) != 0) {
@@ -49,7 +49,7 @@ result<void> allow(int rules, std::string const& path) {
 }
 
 result<void> allow_all_but_devices(int rules) {
-    // Landlock has no exceptions within a folder: everything beside /dev is allowed in its place.
+    // Landlock has no exceptions within a folder, so everything except /dev is allowed instead.
     std::error_code ec;
     for (std::filesystem::directory_iterator entry("/", ec), end; !ec && entry != end; entry.increment(ec)) {
         if (entry->path() != "/dev") {
@@ -85,7 +85,7 @@ result<void> deny_device_nodes_to_this_thread() {
     if (restrict_self() == 0) {
         return {};
     }
-    // Without CAP_SYS_ADMIN, the kernel wants no_new_privs first.
+    // Without CAP_SYS_ADMIN, the kernel requires no_new_privs first.
     if (errno != EPERM || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || restrict_self() != 0) {
         return tl::unexpected(errno_error("landlock_restrict_self", errno));
     }

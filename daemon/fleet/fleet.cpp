@@ -23,12 +23,12 @@ constexpr auto summary_interval = 60s;
 constexpr auto shortest_look = 2s;
 /// A host without progress for this long has a rate of 0.
 constexpr std::chrono::seconds longest_look{30};
-/// How far the swarm's view of a peer may lag behind the peer's own announces and reports.
+/// How far the session's view of a peer may lag behind the peer's own announces and reports.
 constexpr auto look_delay = 30s;
 /// Stragglers named in a log line.
 constexpr std::size_t most_named = 5;
 
-/// Lines of one kind: at once, and the time after which one more may follow.
+/// Limits for lines of one kind: the burst, and the interval after which one more is allowed.
 constexpr int most_lines = 256;
 constexpr auto line_interval = 250ms;
 
@@ -47,7 +47,7 @@ void fleet::set_settings(fleet_settings wanted, std::size_t limit, clock::time_p
     m_hosts.set_limit(limit);
     auto const same = wanted.expect == m_settings.expect && wanted.expect_hosts == m_settings.expect_hosts;
     m_settings = std::move(wanted);
-    if (!same) { // the deployment may be complete by the new rule
+    if (!same) { // the deployment may be complete under the new settings
         m_hosts.set_expected(m_settings.expect_hosts);
         m_deployed = false;
         check_deployed(now);
@@ -107,7 +107,7 @@ void fleet::begin_round(known_host const& first, clock::time_point now) {
 void fleet::start(known_host& which, std::int64_t left, clock::time_point now) {
     auto const again = which.under_way();
     m_changed = m_changed || which.phase() == host_phase::complete || which.phase() == host_phase::failed;
-    if (m_deployed && !again && !m_reports_only) { // anybody may announce
+    if (m_deployed && !again && !m_reports_only) { // announces can come from any client
         begin_round(which, now);
     } else if (which.phase() == host_phase::complete) {
         say(line_kind::restarted, now, fmt::format("{} has restarted", name_of(which)), &which);
@@ -140,7 +140,7 @@ void fleet::measure(known_host& which, std::int64_t left, clock::time_point now)
     }
     auto const moved = std::max<std::int64_t>(which.measured_left - left, 0);
     if (moved == 0 && now - which.measured < longest_look) {
-        return; // progress comes in whole pieces, which a slow host completes rarely
+        return; // progress comes in whole pieces, which a slow host rarely completes
     }
     which.rate = static_cast<double>(moved) / std::chrono::duration<double>(now - which.measured).count();
     which.measured = now;
@@ -225,11 +225,11 @@ void fleet::on_announce(announcement const& said, clock::duration patience, cloc
 
     auto const stops = said.event == event::stopped;
     if (said.left > 0 && !stops && (which.phase() != host_phase::fetching || which.stopped())) {
-        start(which, said.left, now); // it is new or has come back
+        start(which, said.left, now); // the host is new or has returned
     } else if (said.left > 0 && which.phase() == host_phase::fetching && !which.stopped()) {
         measure(which, said.left, now);
     } else if (said.left == 0 && which.phase() == host_phase::fetching) {
-        on_all_pieces(which, now); // aria2 announces it with "stopped" only, unless it seeds
+        on_all_pieces(which, now); // aria2 announces left=0 only with "stopped", unless it seeds
     } else if (said.left == 0 && which.phase() == host_phase::fetched && !stops) {
         m_hosts.resume(which);
     } else if (said.left == 0 && which.phase() == host_phase::earlier &&
@@ -300,7 +300,7 @@ void fleet::on_peer(peer_status const& peer, address const& where, std::string c
         measure(which, left, now);
         which.fetched = std::max<std::int64_t>(which.fetched, which.announced ? 0 : m_total - left);
     } else if (is_target && !same_run(which.id(), id) && (is_seedbed(id) || now - which.ended > look_delay)) {
-        start(which, left, now); // else the swarm's view is older than its last announce or report
+        start(which, left, now); // otherwise the session's view is older than its last announce or report
     }
     if (is_target || peer.seed) {
         m_hosts.set_id(which, id);
@@ -322,7 +322,7 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
     which.seen = now;
     auto const later = which.phase() == host_phase::fetching && which.started > at;
     if (at < m_round_began || later) {
-        return; // of an earlier round or run
+        return; // from an earlier round or run
     }
     if (report.outcome == host_report::outcome_kind::failed || report.outcome == host_report::outcome_kind::refused) {
         on_failure(which, report, now);
@@ -334,7 +334,7 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
         m_first_start = began;
     }
     if (which.phase() == host_phase::complete || !which.changes.take(now)) {
-        return; // a repetition; or it changes too often, and will repeat its report
+        return; // a repetition; or too many changes, in which case it will repeat its report
     }
     if (!which.under_way()) {
         which.started = at - report.taken;

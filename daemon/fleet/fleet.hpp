@@ -25,26 +25,26 @@
 
 namespace seedbed {
 
-/// The hosts that get an image, their progress, and the completion of the deployment.
+/// The hosts that download an image, their progress, and the completion of the deployment.
 ///
-/// A host is a client that has announced itself at the tracker or is connected as a peer. host_table recognises it, and
-/// counts addresses rather than clients. Announces, peers and reports count for the address that they come from,
-/// whatever peer id they contain. libtorrent uses another id on each connection than in its announces, so a host with
-/// IPv4 and IPv6 may look like two: one that is known as a peer only is counted by its IPv4 address, or if its address
-/// is expected. A host is complete
+/// A host is a client that has announced itself to the tracker or is connected as a peer. host_table recognises hosts,
+/// and counts addresses rather than clients. Announces, peers and reports are attributed to the address that they come
+/// from, whatever peer id they contain. libtorrent uses a different id on each connection than in its announces, so a
+/// host with IPv4 and IPv6 may look like two. A host known only as a peer is therefore counted only by its IPv4
+/// address, or if its address is expected. A host is complete
 ///
 ///   - if it is Seedbed and can report: when it has reported that the image is on its disk, verified or at least
 ///     flushed;
-///   - otherwise, when it has every piece: by the tracker's "completed" or left=0, or by its bitfield. The state of its
-///     disk is unknown then, and the log says "has all pieces".
+///   - otherwise, when it has every piece, according to the tracker's "completed" or left=0, or to its bitfield. The
+///     state of its disk is then unknown, and the log says "has all pieces".
 ///
-/// A host that has everything when it is first seen is a seed and not counted, unless its address is expected or it
+/// A host that has every piece when it is first seen is a seed and not counted, unless its address is expected or it
 /// reports. A round ends when all expected hosts are complete; the first host that starts after that begins the next
-/// round, in which no host is complete yet. A host that restarts within a round is incomplete again. One that fails,
-/// stops or disappears is named and never counted.
+/// round, in which no host is complete yet. A host that restarts within a round is incomplete again. A host that fails,
+/// stops or disappears is named but never counted.
 ///
-/// Strangers can cause lines: of each kind some are written at once and four a second after that. The number of those
-/// that are left out is logged.
+/// Outsiders can cause lines: a burst of each kind is written, then four a second. The number of omitted lines is
+/// logged.
 ///
 /// Threads: one at a time.
 class fleet {
@@ -55,35 +55,35 @@ public:
     struct line {
         log_level level = log_level::info;
         std::string text;
-        std::string peer; ///< the host's address; empty if the line is about all
+        std::string peer; ///< the host's address; empty if the line is about all hosts
     };
 
-    /// \param total_bytes of the image. \param limit the number of hosts that are kept.
+    /// \param total_bytes of the image. \param limit the maximum number of hosts kept.
     fleet(std::int64_t total_bytes, fleet_settings wanted, std::size_t limit);
 
-    /// Whether Seedbed targets that have not announced themselves can report, too.
+    /// Whether Seedbed targets that have not announced themselves can report as well.
     void set_takes_reports(bool takes) { m_takes_reports = takes; }
-    /// Whether hosts are complete by their reports only, since others may be anybody.
+    /// Whether only reports make a host complete, because other information can come from anyone.
     void set_reports_only(bool only) { m_reports_only = only; }
     void set_settings(fleet_settings wanted, std::size_t limit, clock::time_point now);
     [[nodiscard]] fleet_settings const& settings() const noexcept { return m_settings; }
 
-    /// \param patience how long the host may be silent before it is lost.
+    /// \param patience how long the host may be silent before it counts as lost.
     void on_announce(announcement const& said, clock::duration patience, clock::time_point now);
     /// \param peers all connected peers.
     void on_peers(std::vector<peer_status> const& peers, clock::time_point now);
     void on_report(host_report const& report, clock::time_point now);
-    /// To be called every few seconds while is_moving().
+    /// Must be called every few seconds while is_moving().
     void on_tick(clock::time_point now);
 
-    /// True while a host is in progress or a summary is due.
+    /// Whether a host is in progress or a summary is due.
     [[nodiscard]] bool is_moving() const;
     /// The lines to log since the last call.
     [[nodiscard]] std::vector<line> take_lines();
     /// Whether a deployment has been completed since the last call.
     [[nodiscard]] bool take_completed();
 
-    /// The hosts that are complete in this round; if addresses are expected, only these.
+    /// The number of hosts that are complete in this round; if addresses are expected, only those.
     [[nodiscard]] std::size_t complete() const;
     /// Nothing if no number is expected.
     [[nodiscard]] std::optional<std::size_t> expected() const;
@@ -95,9 +95,9 @@ public:
     /// The round as a text for restore(): the hosts that are complete or have failed, and the round's times.
     /// \param wall the wall-clock time of \p now.
     [[nodiscard]] std::string record(clock::time_point now, std::chrono::system_clock::time_point wall) const;
-    /// Takes over a record; hosts that were heard of since are left as they are. A deployment that was complete then
-    /// does not count as completed again. \return an error without the name of the file if the record is damaged; the
-    /// undamaged part is taken over.
+    /// Restores a record; hosts that have been heard from since are left unchanged. A deployment that was already
+    /// complete does not count as completed again. \return an error, without the name of the file, if the record is
+    /// damaged; the undamaged part is restored.
     [[nodiscard]] result<void> restore(std::string const& record, clock::time_point now,
                                        std::chrono::system_clock::time_point wall);
     /// Whether the record has changed since the last call.
@@ -123,7 +123,7 @@ private:
                  clock::time_point now);
     void on_failure(known_host& which, host_report const& report, clock::time_point now);
     void lose(known_host& which, std::string text, clock::time_point now);
-    /// What a line is about. Each kind but the last has a limit of its own.
+    /// The subject of a line. Each kind except the last has its own limit.
     enum class line_kind : std::uint8_t { complete, failed, stopped, restarted, fleet };
     void say(line_kind kind, clock::time_point now, std::string text, known_host const* about = nullptr);
     void say_left_out(line_kind kind, clock::time_point now);
@@ -152,8 +152,8 @@ private:
     bool m_takes_reports = false;
     bool m_reports_only = false;
     bool m_deployed = false;
-    bool m_completed = false; ///< and not taken yet
-    bool m_changed = false;   ///< the record has, and that is not taken yet
+    bool m_completed = false; ///< and not reported by take_completed() yet
+    bool m_changed = false;   ///< the record has changed, not reported by take_changed() yet
 };
 
 } // namespace seedbed

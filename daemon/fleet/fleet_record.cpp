@@ -1,5 +1,5 @@
 // A fleet's round as a text that outlives the daemon: hosts that are complete or have failed, and the round's times.
-// Hosts under way are left out: they announce themselves again.
+// Hosts in progress are omitted: they announce themselves again.
 
 #include <algorithm>
 #include <chrono>
@@ -29,9 +29,9 @@ using std::chrono::milliseconds;
 using wall_clock = std::chrono::system_clock;
 
 constexpr int record_format = 1;
-/// Of a failure, as host_report limits it.
+/// Of a failure message, as host_report limits it.
 constexpr std::size_t longest_failure = 300;
-/// Ten years: older times are as good as that.
+/// Ten years: older times are treated alike.
 constexpr std::int64_t longest_age = 10LL * 366 * 24 * 3600 * 1000;
 
 } // namespace
@@ -46,7 +46,7 @@ struct fleet::time_base {
         return std::chrono::duration_cast<milliseconds>(wall.time_since_epoch()).count() -
                std::min(age.count(), longest_age);
     }
-    /// Not later than now, whatever has become of the wall clock.
+    /// Never later than now, even if the wall clock has been set.
     [[nodiscard]] fleet::clock::time_point read(std::int64_t time) const {
         auto const present = std::chrono::duration_cast<milliseconds>(wall.time_since_epoch()).count();
         auto const then = std::clamp(time, present - longest_age, present);
@@ -163,7 +163,7 @@ result<void> fleet::restore(std::string const& record, clock::time_point now, wa
     }
     auto const wanted = expected();
     if (flag(document, "deployed") && wanted && complete() >= *wanted) {
-        m_deployed = true; // and what was to follow has run
+        m_deployed = true; // and its consequences have run
         m_ended = times.read(integer(document, "ended").value_or(0));
     }
     check_deployed(now);
@@ -186,7 +186,7 @@ bool fleet::restore_host(json const& saved, time_base const& times, std::set<add
         return false;
     }
     if (std::ranges::any_of(addresses, [&heard](address const& each) { return heard.contains(each); })) {
-        return true; // what it says now counts
+        return true; // its newer messages count
     }
     auto* const host = m_hosts.add(addresses.front(), static_cast<std::uint16_t>(port), times.read(*ended));
     if (host == nullptr) {

@@ -1,4 +1,4 @@
-// The present round of a fleet as text for the log, as fleet_status for displays, and as the hook's JSON document.
+// The current round of a fleet as text for the log, as fleet_status for displays, and as the hook's JSON document.
 
 #include <algorithm>
 #include <cmath>
@@ -18,8 +18,7 @@ namespace {
 
 using boost::asio::ip::address;
 
-/// The number in the document's "format": raised when a key changes its meaning or is removed. New keys do not raise
-/// it.
+/// The number in the document's "format": incremented when a key changes its meaning or is removed, not for new keys.
 constexpr int document_format = 1;
 
 double to_seconds(fleet::clock::duration time) {
@@ -93,7 +92,7 @@ fleet_status fleet::status(clock::time_point now, std::chrono::system_clock::tim
         told.seconds = to_seconds((m_deployed ? m_ended : now) - *m_first_start);
     }
     std::set<ip_address> const wanted(m_settings.expect_hosts.begin(), m_settings.expect_hosts.end());
-    std::set<ip_address> seen; // of these
+    std::set<ip_address> seen; // the expected addresses that were seen
     std::set<address> expected_and_seen;
     for (auto const& each : m_hosts.all()) {
         if (each.phase() == host_phase::earlier) {
@@ -192,7 +191,7 @@ std::string fleet::document(std::string const& image, info_hash const& hash, clo
         }
         hosts.push_back(std::move(entry));
     }
-    // A target's failure need not be UTF-8.
+    // A target's failure message need not be UTF-8.
     return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Of a million hosts.
+/// Enough for a million hosts.
 constexpr std::size_t largest_record = 256U << 20;
 constexpr std::size_t longest_image_name = 64;
 
@@ -66,7 +66,7 @@ result<void> write_record(fs::path const& path, std::string const& text) {
 
 } // namespace
 
-/// Shared with the jobs.
+/// The part shared with the jobs.
 struct fleet_store::shared {
     std::mutex write_mutex;                     ///< one file is written at a time
     std::mutex mutex;                           ///< guards the members below

@@ -13,19 +13,20 @@
 namespace seedbed {
 
 /// Keeps the records of fleets (fleet::record()) in the state folder, one file per image, so that a restart of the
-/// daemon loses no count. A file is always whole: a new one is written under another name, flushed, and then replaces
-/// the old one.
+/// daemon does not lose the count. A file is always complete: a new one is written under another name and flushed, then
+/// it replaces the old one.
 ///
-/// Threads: confined to the main thread; workers read and write. Jobs under way may end after this object.
+/// Threads: confined to the main thread; workers read and write. Pending jobs may end after this object.
 class fleet_store {
 public:
-    /// \param main runs the receivers. \param workers and \p main outlive the jobs.
+    /// \param main runs the receivers. \param workers and \p main must outlive the jobs.
     fleet_store(boost::asio::io_context& main, worker_pool& workers, std::string folder);
 
-    /// Uses another folder from now on. The files in the old one stay there.
+    /// Uses another folder from now on. The files in the old one remain there.
     void set_folder(std::string folder);
 
-    /// Saves a record. If several wait to be written, the last one counts. The first failure in a folder is logged.
+    /// Saves a record. If several are waiting to be written, only the last one is. The first failure in a folder is
+    /// logged.
     void save(std::string const& image, info_hash const& hash, std::string record);
     /// Calls \p receive on the main thread, never from within load(): with the record, an empty one if there is no
     /// file, or an error that names the file.

@@ -12,9 +12,10 @@ namespace seedbed {
 
 namespace {
 
-/// Requests for peers after a connection: it is not a peer before the handshake, which may take longer than one look.
+/// Requests for peers after a connection: before the handshake it is not yet a peer, and that may take longer than one
+/// request.
 constexpr int looks_at_new = 3;
-/// Between two records of one image. The first change is saved at once.
+/// Minimum time between two records of one image. The first change is saved immediately.
 constexpr std::chrono::seconds save_interval{1};
 
 } // namespace

@@ -22,46 +22,46 @@
 
 namespace seedbed {
 
-/// Follows the deployments of all images: keeps a fleet for each, requests their peers while a host is in progress,
-/// logs the fleets' lines, and runs an image's on_complete program when all of its hosts are complete.
+/// Tracks the deployments of all images: keeps a fleet for each, requests their peers while a host is in progress, logs
+/// the fleets' lines, and runs an image's on_complete program when all its hosts are complete.
 ///
 /// Threads: confined to the main thread.
 class fleet_watch {
 public:
-    /// An image to follow.
+    /// An image to track.
     struct image {
         std::string name;
         std::vector<info_hash> hashes; ///< under which it is announced; the first one names it; none while it is not
                                        ///< open: what is known of it is kept
         std::int64_t total_bytes = 0;
         fleet_settings settings;
-        bool takes_reports = false; ///< from hosts that do not announce at the tracker
-        bool reports_only = false;  ///< hosts are complete by their reports only
-        bool in_swarm = false;      ///< it may have peers
+        bool takes_reports = false; ///< from hosts that do not announce to the tracker
+        bool reports_only = false;  ///< only reports make a host complete
+        bool in_swarm = false;      ///< the image may have peers
     };
     using peers_handler = std::function<void(std::vector<peer_status> const&)>;
 
-    /// \param request_peers passes the peers of the image of that name to the handler, on the main thread, or never.
-    /// \param store keeps the fleets over a restart; may be null. It outlives this object.
+    /// \param request_peers passes the peers of the image with that name to the handler, on the main thread, or never.
+    /// \param store keeps the fleets across a restart; may be null. Must outlive this object.
     /// \param look_interval the time between two requests for peers while a host is in progress.
     fleet_watch(boost::asio::io_context& context, std::function<void(std::string const&, peers_handler)> request_peers,
                 fleet_store* store = nullptr, std::chrono::milliseconds look_interval = std::chrono::seconds(3));
 
-    /// Sets the images to follow. Those that stay keep their hosts, whatever else changes.
-    /// \param limit the number of hosts that are kept for each.
+    /// Sets the images to track. Those already tracked keep their hosts, whatever else changes.
+    /// \param limit the maximum number of hosts kept for each.
     void set_images(std::vector<image> const& images, std::size_t limit);
 
     void on_announce(announcement const& said, fleet::clock::duration patience);
-    /// \return whether there is such an image.
+    /// \return whether the image exists.
     [[nodiscard]] bool on_report(info_hash const& hash, host_report const& report);
-    /// To be called when a peer has connected.
+    /// Must be called when a peer has connected.
     void wake();
-    /// Requests no more peers, starts no more programs and ends those that run.
+    /// Stops requesting peers and starting programs, and ends running programs.
     void stop();
 
-    /// Null if the image is not followed.
+    /// Null if the image is not tracked.
     [[nodiscard]] fleet const* find(std::string const& name) const;
-    /// A copy for displays; null if the image is not followed.
+    /// A copy for displays; null if the image is not tracked.
     [[nodiscard]] std::shared_ptr<fleet_status const> status(std::string const& name) const;
 
 private:
@@ -69,7 +69,7 @@ private:
         image now;
         fleet hosts;
         std::size_t connected = 0; ///< peers at the last look
-        bool restored = false;     ///< its record was read: it may be replaced
+        bool restored = false;     ///< its record has been read and may be replaced
         bool unsaved = false;      ///< its record has changed since it was saved
         fleet::clock::time_point saved = fleet::clock::time_point::min();
     };

@@ -48,7 +48,7 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         , errors(context)
         , timer(context) {}
 
-    /// Takes the descriptors over.
+    /// Takes ownership of the descriptors.
     error_code watch(spawned_process& spawned) {
         error_code ec;
         exited.assign(spawned.exited.get(), ec);
@@ -97,7 +97,7 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         }
     }
 
-    /// Until the process is waited for, no other process or group can get its number.
+    /// Until the process has been waited for, no other process or group can get its number.
     void kill_group(int with) const {
         if (pid > 0) {
             static_cast<void>(::kill(-pid, with)); // ESRCH: it has just ended
@@ -120,7 +120,7 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         } else {
             outcome.signal = how.si_status;
         }
-        // The rest of the pipe, up to now: a process that has inherited the other end may keep it open.
+        // Read the rest of the pipe, as far as available: a process that inherited the other end may keep it open.
         error_code ec;
         errors.non_blocking(true, ec);
         for (std::size_t bytes = 1; !ec && bytes > 0;) {
@@ -140,7 +140,7 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
     }
 
     void close() {
-        error_code ignored; // nothing more is read from them
+        error_code ignored; // nothing more is read
         exited.close(ignored);
         errors.close(ignored);
         timer.cancel();

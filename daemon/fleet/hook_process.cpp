@@ -25,11 +25,12 @@ namespace {
 
 constexpr std::size_t longest_line = 512;
 
-/// Set by the service manager for one process and no other.
+/// Set by the service manager for this process only.
 constexpr std::array<std::string_view, 6> private_variables{
     "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=", "LISTEN_PID=", "JOURNAL_STREAM="};
 
-/// A file in memory that holds \p text, at its beginning. A pipe would have to be filled while the program reads it.
+/// A file in memory with the content \p text, positioned at its beginning. A pipe would have to be filled while the
+/// program reads it.
 result<unique_fd> memory_file(std::string const& text) {
     unique_fd file(::memfd_create("seedbed-hook", MFD_CLOEXEC));
     if (!file) {

@@ -22,12 +22,13 @@ constexpr std::optional<std::uint16_t> http_port = 80;
 std::string const challenge_key = "&challenge=";
 std::string const code_key = "&code=";
 
-/// The message of a report's code. The scope of a link-local address is the matter of each side.
+/// The message that a report's code authenticates. The scope of a link-local address differs on each side, so it is
+/// removed.
 std::string proof_message(std::string const& query, std::string const& server) {
     return "seedbed report\n" + server.substr(0, server.find('%')) + "\n" + query;
 }
 
-/// Of ":6969".
+/// Parses ":6969".
 std::optional<std::uint16_t> parse_port(std::string_view text) {
     std::uint16_t port = 0;
     auto const* const end = text.data() + text.size();

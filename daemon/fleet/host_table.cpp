@@ -11,19 +11,20 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A host has one address for IPv4, and for IPv6 perhaps one for each prefix.
+/// A host has one address for IPv4, and possibly one per prefix for IPv6.
 constexpr std::size_t most_addresses = 8;
-/// The part of a full table that makes room at once, so that the search for it does not cost with each new host.
+/// The part of a full table to evict at once, so that not every new host pays for the search.
 constexpr std::size_t share_evicted = 16;
-/// The bytes of its peer ids that all connections of one Seedbed process have in common.
+/// The number of leading bytes that the peer ids of all connections of one Seedbed process have in common.
 constexpr std::size_t own_run = 14;
 
-/// What the peer ids of one run of a client have in common.
+/// The part that the peer ids of one run of a client have in common.
 std::string_view run_of(std::string_view id) {
     return is_seedbed(id) ? id.substr(0, own_run) : id;
 }
 
-/// Whether an announce with \p key can only be from the host itself. Some clients send a part of their peer id (aria2).
+/// Whether only the host itself can have sent an announce with \p key. Some clients send a part of their peer id
+/// (aria2).
 bool proves(known_host const& host, std::string const& id, std::string const& key) {
     return !key.empty() && key == host.key && id.find(key) == std::string::npos;
 }
@@ -46,8 +47,8 @@ bool same_run(std::string_view a, std::string_view b) noexcept {
 
 host_table::match host_table::find(address const& where, std::uint16_t port, std::string const& id,
                                    std::string const& key) {
-    known_host* by_port = nullptr; // restarted, with another id
-    known_host* stale = nullptr;   // or with another port
+    known_host* by_port = nullptr; // restarted, with a different id
+    known_host* stale = nullptr;   // or with a different port
     known_host* only = nullptr;
     if (auto const at = m_sites.find(where); at != m_sites.end()) {
         for (auto* const each : at->second.hosts) {
@@ -73,7 +74,7 @@ host_table::match host_table::find(address const& where, std::uint16_t port, std
         return claimed == m_claims.end() ? match{} : match{claimed->second, true};
     }
     auto const known = m_by_run.find(std::string(run_of(id)));
-    if (known == m_by_run.end() || known->second->stopped()) { // one that has stopped may come back elsewhere
+    if (known == m_by_run.end() || known->second->stopped()) { // a stopped host may return at another address
         return {};
     }
     auto& host = *known->second;

@@ -22,10 +22,10 @@ namespace seedbed {
 
 enum class host_phase : std::uint8_t {
     fetching,
-    fetched, ///< has every piece, and will report when it is on the disk
+    fetched, ///< has every piece, and will report when the image is on the disk
     complete,
-    failed, ///< or its disk was refused
-    earlier ///< complete in an earlier round, or when it was first seen
+    failed, ///< failed, or its disk was refused
+    earlier ///< complete in an earlier round, or at first contact
 };
 
 /// A host of a fleet.
@@ -33,31 +33,32 @@ struct known_host {
     using clock = std::chrono::steady_clock;
     using address = boost::asio::ip::address;
 
-    std::vector<address> addresses;        ///< the first one names it; more than one if it has IPv4 and IPv6
-    std::uint16_t port = 0;                ///< on which it listens for peers; 0 while unknown
-    std::string key;                       ///< of its announces (BEP 3), which no other host knows; empty while unknown
-    host_state proof = host_state::pieces; ///< complete: on what evidence
-    std::string failure;                   ///< failed: why
-    bool refused = false;                  ///< failed: nothing was written, since its disk was refused
+    std::vector<address> addresses;        ///< the first one names the host; several if it has IPv4 and IPv6
+    std::uint16_t port = 0;                ///< where it listens for peers; 0 if unknown
+    std::string key;                       ///< of its announces (BEP 3), secret to other hosts; empty if unknown
+    host_state proof = host_state::pieces; ///< if complete: the evidence
+    std::string failure;                   ///< if failed: the reason
+    bool refused = false;                  ///< if failed: its disk was refused, so nothing was written
     bool announced = false;
     bool connected = false;
     std::optional<clock::time_point> away; ///< when it was disconnected
-    /// How long it may be silent before it is lost. One that does not announce has no connection while it verifies.
+    /// How long it may be silent before it counts as lost. A host that does not announce has no connection while it
+    /// verifies.
     clock::duration patience = std::chrono::minutes(10);
     clock::time_point seen{};
     clock::time_point started{};
     clock::time_point ended{}; ///< complete or failed
     std::int64_t left = 0;
-    std::int64_t fetched = 0; ///< bytes, by its own account
+    std::int64_t fetched = 0; ///< bytes, as it reports
     clock::time_point measured{};
     std::int64_t measured_left = 0;
-    double rate = 0;        ///< bytes a second, by its completed pieces
-    double sent_rate = 0;   ///< bytes a second, sent from here
-    std::uint64_t look = 0; ///< the last look at the peers that found it
-    /// For reports that change what is known of it.
+    double rate = 0;        ///< bytes per second, from its completed pieces
+    double sent_rate = 0;   ///< bytes per second, sent from here
+    std::uint64_t look = 0; ///< number of the last look at the peers that found it
+    /// Limits reports that change the host's state.
     allowance changes{8, std::chrono::seconds(10)};
 
-    /// 20 bytes; empty while unknown.
+    /// 20 bytes; empty if unknown.
     [[nodiscard]] std::string const& id() const noexcept { return m_id; }
     [[nodiscard]] host_phase phase() const noexcept { return m_phase; }
     /// When it stopped, or was lost, before it was complete.
@@ -75,14 +76,14 @@ private:
     bool m_has_claims = false;
 };
 
-/// The hosts of a fleet: recognises them, counts those that are complete and limits their number.
+/// The hosts of a fleet: recognises them, counts the complete ones and limits their number.
 ///
-/// A host is recognised by its address, and there by its peer id or port, or because no other host has the address.
-/// Everybody can learn a peer id, so one that is used at another address belongs to the same host only if the announce
-/// has the host's key, too. Otherwise it is a claim, and counts neither for that host nor as a host of its own: a host
-/// with IPv4 and IPv6 whose client sends no key is not counted twice.
+/// A host is recognised by its address; among several at an address by its peer id or port. Anyone can learn a peer id,
+/// so the same peer id at another address belongs to the same host only if the announce has the host's key as well.
+/// Otherwise it is a claim, and counts neither for that host nor as a separate host, so that a host with IPv4 and IPv6
+/// whose client sends no key is not counted twice.
 ///
-/// An address counts once, however many clients it has: it is complete if one of them is and none is under way.
+/// An address counts once, however many clients it has: it is complete if one of them is and none is in progress.
 ///
 /// Threads: one at a time.
 class host_table {
@@ -92,13 +93,13 @@ public:
 
     struct match {
         known_host* host = nullptr;
-        bool claimed = false; ///< by its peer id, from an address that is not known to be its own
+        bool claimed = false; ///< recognised only by its peer id, at an address not known to be its own
     };
 
-    /// The clients at one address that are kept.
+    /// The maximum number of clients kept at one address.
     static constexpr std::size_t most_at_address = 16;
 
-    /// \param limit the number of hosts that are kept; expected ones may be more.
+    /// \param limit the maximum number of hosts kept, not counting expected ones.
     explicit host_table(std::size_t limit)
         : m_limit(limit) {}
     host_table(host_table&&) = default;
@@ -106,14 +107,14 @@ public:
     void set_limit(std::size_t limit) { m_limit = limit; }
     void set_expected(std::vector<ip_address> const& addresses);
 
-    /// \param port 0 if it is unknown. \param id 20 bytes, or empty. \param key of the announce, or empty.
+    /// \param port 0 if unknown. \param id 20 bytes, or empty. \param key of the announce, or empty.
     [[nodiscard]] match find(address const& where, std::uint16_t port, std::string const& id = {},
                              std::string const& key = {});
-    /// Adds a host. If the table is full, hosts make room that have been silent for longest; those that are complete,
+    /// Adds a host. If the table is full, the hosts that have been silent longest make room; those that are complete,
     /// connected or expected stay. \return null if there is no room.
     [[nodiscard]] known_host* add(address const& where, std::uint16_t port, clock::time_point now);
 
-    /// Without effect if the host has as many as are kept.
+    /// Does nothing if the host already has the maximum number.
     void add_address(known_host& which, address const& where);
     void set_id(known_host& which, std::string id);
     void set_phase(known_host& which, host_phase phase);
@@ -122,26 +123,26 @@ public:
 
     [[nodiscard]] bool is_expected(address const& where) const;
     [[nodiscard]] bool is_expected(known_host const& which) const;
-    /// The clients that are known at an address.
+    /// The number of clients known at an address.
     [[nodiscard]] std::size_t count_at(address const& where) const;
-    /// The addresses that are complete; if addresses are expected, only these.
+    /// The number of addresses that are complete; if addresses are expected, only of those.
     [[nodiscard]] std::size_t complete() const noexcept {
         return m_expected.empty() ? m_complete : m_complete_expected;
     }
 
-    /// In the order in which they were first seen.
+    /// In the order of first contact.
     [[nodiscard]] std::list<known_host>& all() noexcept { return m_hosts; }
     [[nodiscard]] std::list<known_host> const& all() const noexcept { return m_hosts; }
 
-    /// For tests: whether the counts agree with the hosts.
+    /// For tests: whether the counts are consistent with the hosts.
     [[nodiscard]] bool invariant_holds() const;
 
 private:
-    /// An address.
+    /// The hosts at an address.
     struct site {
         std::vector<known_host*> hosts;
-        bool complete = false; ///< one of them is, and none is under way
-        bool named = false;    ///< complete, and it names a complete host
+        bool complete = false; ///< one of them is complete, and none is in progress
+        bool named = false;    ///< complete, and the first address of a complete host
     };
 
     void claim(address const& where, known_host& of);
@@ -152,19 +153,19 @@ private:
     void recount(address const& where);
 
     std::size_t m_limit;
-    std::list<known_host> m_hosts; ///< a list, for stable addresses
+    std::list<known_host> m_hosts; ///< a list, so that pointers to hosts stay valid
     std::map<address, site> m_sites;
     std::unordered_map<std::string, known_host*> m_by_run; ///< see run_of()
     std::map<address, known_host*> m_claims;               ///< at most m_limit
     std::set<ip_address> m_expected;
     std::size_t m_complete = 0;                                   ///< named sites
     std::size_t m_complete_expected = 0;                          ///< complete sites that are expected
-    clock::time_point m_no_room_until = clock::time_point::min(); ///< nothing makes room before
+    clock::time_point m_no_room_until = clock::time_point::min(); ///< no host can make room before that time
 };
 
-/// Whether a client of this peer id is Seedbed.
+/// Whether a client with this peer id is Seedbed.
 [[nodiscard]] bool is_seedbed(std::string_view id) noexcept;
-/// Whether two peer ids are of one run of a client. Those of a Seedbed process share their first bytes
+/// Whether two peer ids are from one run of a client. Those of a Seedbed process have a common prefix
 /// (own_peer_id_prefix()).
 [[nodiscard]] bool same_run(std::string_view a, std::string_view b) noexcept;
 

@@ -8,8 +8,8 @@
 
 namespace seedbed {
 
-/// The endpoints at which peers say that they take reports. A peer can name a new port on each connection: the last one
-/// of an address counts. The first addresses stay when there are too many.
+/// The endpoints at which peers take reports. A peer may state a new port on each connection: the last one of an
+/// address counts. If there are too many addresses, the first ones are kept.
 ///
 /// Threads: one at a time.
 class report_peers {

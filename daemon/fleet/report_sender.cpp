@@ -29,9 +29,9 @@ constexpr char const* challenge_letters = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 } // namespace
 
-/// One report and one server that gets it.
+/// One report and one server that receives it.
 ///
-/// Shared with the operations under way, which may end after the sender.
+/// Shared with the pending operations, which may end after the sender.
 class report_sender::delivery : public std::enable_shared_from_this<delivery> {
 public:
     delivery(asio::io_context& context, report_timing const& timing, std::string image, report_target to,
@@ -68,7 +68,7 @@ public:
                                  });
     }
 
-    /// Stops the repetition and limits the attempt under way.
+    /// Stops the repetition and limits the pending attempt.
     void end() {
         m_ended = true;
         m_timer.cancel();
@@ -121,7 +121,7 @@ private:
                      });
     }
 
-    /// A server without a secret has no challenge, and counts the report as it is.
+    /// A server without a secret has no challenge, and accepts the report without authentication.
     void on_challenge(http_endpoint const& server, std::string const& address, http_client::response const& answer) {
         auto const query = to_query(m_report, m_info_hash);
         auto const challenged = answer.status == http_ok && answer.server.starts_with("Seedbed/") &&

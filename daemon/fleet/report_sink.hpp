@@ -10,12 +10,12 @@
 
 namespace seedbed {
 
-/// Takes the outcome of deployments to the daemons that count them: the image's trackers and peers.
+/// Sends the outcome of deployments to the daemons that count them: the image's trackers and peers.
 ///
 /// Threads: confined to the main thread.
 class report_sink {
 public:
-    /// Sends \p report in place of the image's earlier one. Its age counts from now.
+    /// Sends \p report in place of the image's earlier one. Its age is relative to the time of this call.
     /// \param announce_urls of the image's trackers; only those that report_target_of() accepts get the report.
     /// \param peers the HTTP endpoints of peers that take reports.
     virtual void send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,

@@ -24,12 +24,12 @@ using endpoint = tracker::endpoint;
 constexpr std::size_t peer_id_size = 20; ///< bytes (BEP 3)
 /// Clients send 8 digits.
 constexpr std::size_t longest_key = 64;
-/// The interval of clients that do not follow the tracker's: at least five minutes in libtorrent
+/// The interval of clients that ignore the tracker's: at least five minutes in libtorrent
 /// (settings_pack::min_announce_interval), two in Transmission.
 constexpr auto foreign_interval = 300s;
 /// For the duration of an announce, and for clients that round up.
 constexpr auto grace = 10s;
-/// For the daemon's announces to itself, which are of no use.
+/// For the daemon's announces to itself, which serve no purpose.
 constexpr auto own_interval = 1800s;
 
 std::string bencoded(lt::entry const& value) {
@@ -91,7 +91,7 @@ result<announcement> read_announcement(query_string const& query, tracker::addre
     said.key = std::string(query.find("key").value_or("").substr(0, longest_key));
     said.peer = {peer, static_cast<std::uint16_t>(*port)};
     said.downloaded = query.number("downloaded").value_or(0);
-    // A client that does not say it counts as incomplete.
+    // A client that does not state it counts as incomplete.
     said.left = query.number("left").value_or(1);
     said.event = parse_event(query.find("event").value_or(""));
     return said;
@@ -166,7 +166,7 @@ std::string tracker::announce(std::string_view target, address const& peer, addr
     auto const wanted = std::min<std::size_t>(
         static_cast<std::size_t>(query->number("numwant").value_or(static_cast<std::int64_t>(m_limits.numwant))),
         m_limits.numwant);
-    // Clients that need pieces connect to a daemon that has all of them.
+    // Seeds get no peers: clients that need pieces connect to a daemon that has all of them.
     auto const needs_none = stopped || (own && of.own_complete);
     auto const peers = needs_none ? chosen_peers() : choose(of, *said, wanted);
     auto const own_ones = own || stopped ? std::vector<endpoint>() : own_endpoints(local, peer);
@@ -217,11 +217,11 @@ void tracker::add_compact_peers(lt::entry& answer, std::vector<endpoint> const& 
     }
     answer[v6 ? "peers6" : "peers"] = std::move(compact);
     if (v6) {
-        answer["peers"] = ""; // some clients require it in every answer
+        answer["peers"] = ""; // some clients require this key in every answer
     }
 }
 
-/// An address can announce 65,535 ports.
+/// One address could announce 65,535 ports.
 void tracker::limit_address(swarm& of, address const& where) {
     auto const first = of.peers.lower_bound(endpoint(where, 0));
     auto oldest = first;
@@ -252,7 +252,7 @@ void tracker::keep(swarm& of, announcement const& said, clock::time_point now) {
         return;
     }
     if (said.peer.port() == 0) {
-        return; // it accepts no connections
+        return; // the client accepts no connections
     }
     limit_address(of, said.peer.address());
     if (of.peers.size() >= m_limits.peers_per_image || m_peers >= m_limits.peers) {

@@ -24,28 +24,28 @@ struct announcement {
     enum class event_kind : std::uint8_t { none, started, completed, stopped };
     seedbed::info_hash info_hash;
     std::string peer_id;                 ///< 20 bytes
-    std::string key;                     ///< known to the client and its trackers only (BEP 3); empty if it sends none
-    boost::asio::ip::tcp::endpoint peer; ///< its address, and the port on which it says that it listens
+    std::string key;                     ///< known only to the client and its trackers (BEP 3); empty if it sends none
+    boost::asio::ip::tcp::endpoint peer; ///< its address, and the port on which it claims to listen
     std::int64_t downloaded = 0;         ///< bytes since it started
-    std::int64_t left = 0;               ///< bytes that it still wants; 0: it has all that it wants
+    std::int64_t left = 0;               ///< bytes that it still needs; 0: it has all that it wants
     event_kind event = event_kind::none;
 };
 
 struct tracker_limits {
     std::chrono::seconds interval{30};     ///< sent to clients
     std::chrono::seconds min_interval{10}; ///< sent to clients
-    std::size_t peers_per_image = 4096;    ///< kept; more are answered but not advertised
-    std::size_t peers = 16384;             ///< kept, of all images
-    std::size_t peers_per_address = 16;    ///< kept for an image; a new one takes the place of the oldest
+    std::size_t peers_per_image = 4096;    ///< kept; further peers are answered but not advertised
+    std::size_t peers = 16384;             ///< kept for all images together
+    std::size_t peers_per_address = 16;    ///< kept for an image; a new one replaces the oldest
     std::size_t numwant = 200;             ///< in an answer, besides the daemon's own endpoints
 };
 
-/// A BitTorrent tracker without its sockets: announce (BEP 3; compact answers, BEP 23; IPv6, BEP 7) and scrape (BEP 48)
-/// for the images of set_images(), and no others.
+/// A BitTorrent tracker without sockets: announce (BEP 3; compact answers, BEP 23; IPv6, BEP 7) and scrape (BEP 48) for
+/// the images of set_images() only.
 ///
-/// A client gets peers of the address family over which it announces; a client that has both announces over both. Each
-/// answer lists the daemon itself, at the address at which the client has reached the tracker: the first targets need
-/// no other peer. The daemon's own announces are answered and not kept.
+/// A client gets peers of the address family over which it announces; a client with both families announces over both.
+/// Each answer lists the daemon itself, at the address at which the client has reached the tracker: the first targets
+/// need no other peer. The daemon's own announces are answered but not kept.
 ///
 /// Threads: one at a time.
 class tracker {
@@ -56,7 +56,7 @@ public:
 
     struct image {
         seedbed::info_hash info_hash;
-        bool complete = false; ///< the daemon has all of it
+        bool complete = false; ///< the daemon has the complete image
     };
 
     /// \param on_announce called with each valid announcement, except the daemon's own.
@@ -64,16 +64,16 @@ public:
 
     void set_limits(tracker_limits const& limits);
     /// Sets the prefix of this daemon's peer ids and its listeners for peers. \param shards the number of its network
-    /// shards: a client gets the port of the one that serves its address (port_of_shard()).
+    /// shards: a client gets the port of the shard that serves its address (port_of_shard()).
     void set_own(std::string peer_id_prefix, std::vector<endpoint> listeners, int shards = 1);
-    /// Sets the images to serve. Those that stay keep their peers.
+    /// Sets the images to serve. Those already served keep their peers.
     void set_images(std::vector<image> const& images);
 
     /// \param target "/announce?...". \param local the address that the client connected to.
     /// \return a bencoded dictionary.
     [[nodiscard]] std::string announce(std::string_view target, address const& peer, address const& local,
                                        clock::time_point now);
-    /// \param target "/scrape?info_hash=...&info_hash=..."; of all images if it names none.
+    /// \param target "/scrape?info_hash=...&info_hash=..."; all images if it has no info_hash.
     [[nodiscard]] std::string scrape(std::string_view target, clock::time_point now);
 
     /// Forgets peers that have not announced for two intervals.
@@ -81,7 +81,7 @@ public:
     /// How long a peer may be silent before it is forgotten.
     [[nodiscard]] clock::duration patience(std::string_view peer_id) const;
 
-    /// Kept, of all images.
+    /// The number of peers kept for all images together.
     [[nodiscard]] std::size_t peers() const noexcept { return m_peers; }
 
 private:
@@ -115,7 +115,7 @@ private:
     int m_own_shards = 1;
     std::map<info_hash, swarm> m_swarms;
     std::size_t m_peers = 0;
-    bool m_full = false; ///< the table is full, and that is logged
+    bool m_full = false; ///< the table is full, which has been logged
     clock::time_point m_expired{};
     std::minstd_rand m_random{std::random_device{}()};
 };

@@ -40,7 +40,7 @@ tracker_service::tracker_service(boost::asio::io_context& context, std::string o
     , m_told(std::move(told))
     , m_tracker(tracker_limits{},
                 [this](announcement const& said) { m_told.on_announce(said, m_tracker.patience(said.peer_id)); }) {
-    // A room of machines may announce at the same moment; each request takes a millisecond.
+    // All machines of a room may announce at the same moment; each request takes a millisecond.
     m_limits.connections = 1024;
     m_limits.per_address = 128; // a room behind one address
 }
@@ -106,7 +106,7 @@ http_response tracker_service::answer(http_request const& request) {
     auto const peer = parse_address(request.peer_address);
     auto const local = parse_address(request.local_address);
     auto const path = request.target.substr(0, request.target.find('?'));
-    if (!peer || !local) { // it has disconnected
+    if (!peer || !local) { // the client has disconnected
         return {400, "text/plain; charset=utf-8", "no address\n"};
     }
     auto const now = tracker::clock::now();
@@ -125,7 +125,6 @@ http_response tracker_service::answer(http_request const& request) {
     return {404, "text/plain; charset=utf-8", "BitTorrent tracker: /announce, /scrape\n"};
 }
 
-// Its handler changes the fleets. NOLINTNEXTLINE(readability-make-member-function-const)
 bool tracker_service::is_authenticated(http_request const& request, tracker::clock::time_point now) const {
     if (!m_secret) {
         return true;
@@ -136,6 +135,7 @@ bool tracker_service::is_authenticated(http_request const& request, tracker::clo
     return challenge && m_challenges.is_valid(*challenge, request.peer_address, now);
 }
 
+// Its handler changes the fleets. NOLINTNEXTLINE(readability-make-member-function-const)
 http_response tracker_service::take_report(http_request const& request) {
     constexpr auto plain = "text/plain; charset=utf-8";
     auto const query = query_string::parse(request.target);

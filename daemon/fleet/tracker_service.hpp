@@ -21,27 +21,27 @@
 
 namespace seedbed {
 
-/// The tracker's HTTP server: /announce, /scrape, and for Seedbed targets /report, and /challenge if there is
-/// a secret.
+/// The tracker's HTTP server: /announce and /scrape; for Seedbed targets also /report, and /challenge if there is a
+/// secret.
 ///
 /// Threads: confined to the main thread.
 class tracker_service {
 public:
     struct events {
-        /// An announce of another client, and how long it may be silent from now on.
+        /// An announce from another client, and how long it may be silent from now on.
         std::function<void(announcement const&, tracker::clock::duration)> on_announce;
-        /// \return whether there is such an image.
+        /// \return whether the image exists.
         std::function<bool(info_hash const&, host_report const&)> on_report;
     };
 
     tracker_service(boost::asio::io_context& context, std::string own_peer_id_prefix, events told);
 
-    /// From now on only reports count whose sender proves that it knows the secret; null: all.
+    /// From now on, accepts only reports whose sender proves that it knows the secret; null: all reports.
     void set_secret(std::shared_ptr<shared_secret const> secret) { m_secret = std::move(secret); }
 
-    /// Applies settings and opens and closes listeners accordingly. Those that stay keep their connections, and the
-    /// tracker keeps its peers in any case. A failure to listen on a default address is logged as a warning.
-    /// \return the failure to listen on a configured address; all others are open then.
+    /// Applies settings, and opens and closes listeners accordingly. Unchanged listeners keep their connections, and
+    /// the tracker always keeps its peers. A failure to listen on a default address is logged as a warning.
+    /// \return the failure to listen on a configured address; all others are then open.
     [[nodiscard]] result<void> apply(tracker_settings const& wanted, network_settings const& network);
 
     void set_images(std::vector<tracker::image> const& images);
@@ -54,7 +54,7 @@ public:
 private:
     [[nodiscard]] http_response answer(http_request const& request);
     [[nodiscard]] http_response take_report(http_request const& request);
-    /// Whether its sender knows the secret, if there is one.
+    /// Whether the sender of the request has proved that it knows the secret; always true without a secret.
     [[nodiscard]] bool is_authenticated(http_request const& request, tracker::clock::time_point now) const;
     result<void> listen(ip_endpoint const& address);
 
