@@ -8,27 +8,27 @@
 
 namespace seedbed {
 
-/// Whether the system has no descriptors or memory left, which another connection may free at any time.
+/// Whether the system is out of descriptors or memory, which another connection may free at any time.
 [[nodiscard]] inline bool is_exhaustion(boost::system::error_code const& ec) {
     using namespace boost::system::errc;
     return ec == too_many_files_open || ec == too_many_files_open_in_system || ec == not_enough_memory ||
            ec == no_buffer_space;
 }
 
-/// When a session stops to listen because it cannot accept a connection, and which failures it logs.
+/// Decides when a session stops listening because it cannot accept a connection, and which failures it logs.
 ///
 /// libtorrent does not wait before it accepts again: without descriptors its thread spins, and each failure is an
-/// alert. After other failures it does not accept again at all. Both end when its listening sockets are opened anew.
+/// alert. After other failures it stops accepting altogether. Reopening its listening sockets ends both.
 ///
 /// Threads: not thread-safe.
 class accept_pause {
 public:
     using clock = std::chrono::steady_clock;
     static constexpr std::chrono::seconds length{1};
-    /// A failure after this time without one is a new event.
+    /// A failure after this much time without one is a new event.
     static constexpr std::chrono::seconds quiet{60};
 
-    /// An accept failed. \return whether to stop listening, for `length`; false if that has been done.
+    /// An accept failed. \return whether to stop listening, for `length`; false if that has already been done.
     [[nodiscard]] bool begin() noexcept { return !std::exchange(m_paused, true); }
     /// Whether to log the failure of a pause that begins at \p now.
     [[nodiscard]] bool is_news(clock::time_point now) noexcept {

@@ -12,28 +12,28 @@
 
 namespace seedbed {
 
-/// What an image needs of the sessions: its own torrent, and nothing else.
+/// The part of the sessions that an image uses: its own torrent, and nothing else.
 ///
 /// Threads: confined to the main thread.
 class image_swarm {
 public:
     using id = std::uint64_t;
 
-    /// Adds a torrent whose image the backend knows. \p listener must live until its on_removed().
+    /// Adds a torrent whose image is registered with the backend. \p listener must live until its on_removed().
     virtual id add(torrent_spec const& spec, torrent_listener& listener) = 0;
-    /// Takes a torrent out: its peers are disconnected, its trackers informed. The listener's on_removed() follows,
-    /// after on_pieces() if the torrent is being deployed.
+    /// Removes a torrent: its peers are disconnected, its trackers informed. The listener's on_removed() follows, after
+    /// on_pieces() if the torrent is being deployed.
     virtual void remove(id torrent) = 0;
-    /// Replaces the peers and trackers of the configuration; connections stay.
+    /// Replaces the configured peers and trackers; connections stay.
     virtual void update(id torrent, std::vector<ip_endpoint> const& peers,
                         std::vector<std::string> const& trackers) = 0;
 
     /// \param bytes_a_second 0: no limit.
     virtual void set_upload_limit(id torrent, std::int64_t bytes_a_second) = 0;
     virtual void set_super_seeding(id torrent, bool on) = 0;
-    /// Asks for on_pieces().
+    /// Requests a call of on_pieces().
     virtual void request_pieces(id torrent) = 0;
-    /// Asks for on_progress() of every torrent that has changed.
+    /// Requests a call of on_progress() for every torrent that has changed.
     virtual void request_progress() = 0;
     /// Waits for libtorrent's answer on \p worker, and calls \p call there with the torrent's peers.
     virtual void request_peers(id torrent, worker_pool& worker,

@@ -19,7 +19,7 @@ namespace lt = libtorrent;
 
 namespace {
 
-/// A peer may give itself a name of any length.
+/// A peer can choose a name of any length.
 constexpr std::size_t longest_client = 64;
 
 } // namespace
@@ -67,7 +67,7 @@ peer_status to_peer_status(lt::peer_info const& peer) {
     status.client = printable(std::string_view(peer.client).substr(0, longest_client));
     status.fraction = static_cast<double>(peer.progress_ppm) / 1e6;
     status.seed = bool(peer.flags & lt::peer_info::seed);
-    // libtorrent's rates fade for a minute; a silent peer has none.
+    // libtorrent's rates take a minute to decay; a silent peer has none.
     if (peer.last_active < std::chrono::seconds(2)) {
         status.download_rate = peer.payload_down_speed;
         status.upload_rate = peer.payload_up_speed;

@@ -24,10 +24,10 @@ namespace seedbed {
 [[nodiscard]] int to_limit(std::int64_t bytes_per_second);
 
 /// A peer class filter that applies the session's limits on rates and upload slots to every address. By default
-/// libtorrent exempts peers in the local network, and here all peers are.
+/// libtorrent exempts peers in the local network, where here all peers are.
 [[nodiscard]] libtorrent::ip_filter global_limits_for_all();
 
-/// Without the rates: see rate_meter.
+/// Without the rates; for those see rate_meter.
 [[nodiscard]] torrent_progress to_progress(libtorrent::torrent_status const& status);
 [[nodiscard]] peer_status to_peer_status(libtorrent::peer_info const& peer);
 

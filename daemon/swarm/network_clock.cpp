@@ -5,7 +5,7 @@
 #include "core/foundation/wall_clock.hpp"
 
 /// Replaces the function of libstdc++, for libtorrent: the dynamic linker finds the program's definition first. Starts
-/// with the time of day and then runs with the monotonic clock. Our own code uses wall_clock_now() for the time of day.
+/// at the time of day and then follows the monotonic clock. Our own code uses wall_clock_now() for the time of day.
 // NOLINTNEXTLINE(cert-dcl58-cpp): the replacement is the purpose
 std::chrono::system_clock::time_point std::chrono::system_clock::now() noexcept {
     struct origin {

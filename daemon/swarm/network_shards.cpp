@@ -10,7 +10,7 @@ namespace seedbed {
 
 namespace {
 
-/// libtorrent gives one slot to each peer in turn (optimistic unchoke): with a single slot, no peer would keep it.
+/// libtorrent rotates the slots among the peers (optimistic unchoke): no peer would keep a single slot.
 constexpr std::int64_t least_slots = 2;
 
 std::uint64_t big_endian(unsigned char const* bytes) {
@@ -48,7 +48,7 @@ std::vector<std::int64_t> divide_limit(std::int64_t limit, std::vector<int> cons
                                   [](std::int64_t sum, int each) { return sum + std::max(each, 1); });
     std::vector<std::int64_t> parts;
     for (auto const each : peers) {
-        // A part of what is left, so that rounding loses nothing. Divides first because the product could overflow.
+        // A share of the rest, so that rounding loses nothing. Divides first because the product could overflow.
         auto const own = std::max(each, 1);
         auto const part = left / weight * own + left % weight * own / weight;
         parts.push_back(std::max(part, least));
@@ -72,7 +72,7 @@ std::vector<network_settings> divide_network(network_settings const& network, in
         }
         own.upload_limit = uploads[index];
         own.upload_slots = static_cast<int>(slot_parts[index]);
-        // Evenly, whatever the peers are now: a limit that falls disconnects peers.
+        // Evenly, whatever the number of peers: lowering the limit would disconnect peers.
         own.connections = (network.connections + shards - 1) / shards;
         all.push_back(std::move(own));
     }

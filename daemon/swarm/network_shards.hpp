@@ -11,23 +11,23 @@
 namespace seedbed {
 
 // Network shards: several libtorrent sessions, with one network thread each, serve the same images from one backend. A
-// peer belongs to one of them. Only its address decides which one: the port that a peer listens on is unknown when it
-// connects, and its peer id arrives too late to choose a port by it. So machines behind one address share a shard, and
-// a machine with an IPv4 and an IPv6 address may have two.
+// peer belongs to one of them, which is determined only by its address: the port that a peer listens on is unknown when
+// it connects, and its peer id arrives too late to choose a port by it. Machines behind one address therefore share a
+// shard, and a machine with an IPv4 and an IPv6 address may have two.
 
-/// Which of \p shards sessions serves a peer, from 0. Spreads consecutive addresses, as those of a room are, and
-/// addresses at a fixed distance evenly, with multiples of the golden ratio (Knuth, TAOCP 3, 6.4). A remainder would
-/// put every second address into the same of two shards.
+/// Which of \p shards sessions serves a peer, from 0. Distributes both consecutive addresses, as in a room, and
+/// addresses at a fixed distance evenly, using multiples of the golden ratio (Knuth, TAOCP 3, 6.4). With a remainder,
+/// every second address could end up in the same of two shards.
 [[nodiscard]] int shard_of(boost::asio::ip::address const& peer, int shards);
 
-/// \param port the configured one, of the first shard.
+/// \param port the configured one, which is the first shard's.
 [[nodiscard]] constexpr std::uint16_t port_of_shard(std::uint16_t port, int shard) noexcept {
     return static_cast<std::uint16_t>(port + shard);
 }
 
-/// Divides a limit by the number of peers of each shard; a shard without peers counts as one with one peer.
-/// \return one part per shard, each at least \p least; they add up to \p limit unless \p least makes them more. A
-/// \p limit of 0 means no limit, for each shard, too.
+/// Divides a limit by the number of peers of each shard; a shard without peers counts as having one.
+/// \return one part per shard, each at least \p least; their sum is \p limit unless \p least makes it more. A \p limit
+/// of 0 means no limit, also for each shard.
 [[nodiscard]] std::vector<std::int64_t> divide_limit(std::int64_t limit, std::vector<int> const& peers,
                                                      std::int64_t least);
 

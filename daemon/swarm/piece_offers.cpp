@@ -12,7 +12,7 @@ namespace {
 /// as four.
 constexpr int patience = 8;
 constexpr int most_generosity = 16; ///< doublings
-/// With more peers than this, changes are sent once per second.
+/// With more peers than this, changes are sent only once per second.
 constexpr int most_told_at_once = 64;
 /// Changes sent to a peer at a time, of 10 bytes each.
 constexpr std::size_t most_changes = 512;
@@ -70,7 +70,7 @@ void piece_offers::has(peer who, int piece) {
     }
     holder.pieces.set(bit(piece));
     holder.withheld.reset(bit(piece));
-    holder.told.reset(bit(piece)); // of no interest any more
+    holder.told.reset(bit(piece)); // no longer of interest
     holder.progressed = true;
     at(piece).holders += holder.seed ? 0 : 1;
 }
@@ -197,7 +197,8 @@ void piece_offers::offer_more(peer to) {
     auto& waiting = m_members[to];
     auto left = std::int64_t{m_first_offer} << waiting.generosity;
     waiting.generosity = std::min(waiting.generosity + 1, most_generosity);
-    // From the start of the image: all waiting peers are offered the same pieces, each of which is read once.
+    // Start with the first piece of the image: all waiting peers are then offered the same pieces, and each is read
+    // once.
     for (auto piece = waiting.withheld.find_first(); piece != piece_set::npos && left > 0;
          piece = waiting.withheld.find_next(piece)) {
         waiting.withheld.reset(piece);

@@ -10,17 +10,17 @@
 
 namespace seedbed {
 
-/// Which pieces a seed offers to which peer, so that a source that does not fit into memory is read about once, and not
-/// again for each pair of peers that request a piece at different times (network.read_once; read_once_policy decides
-/// when this is used).
+/// Decides which pieces a seed offers to which peer, so that a source that does not fit into memory is read about once,
+/// rather than again whenever another peer requests a piece (network.read_once; read_once_policy decides when this is
+/// used).
 ///
 /// The first peer that requests a piece becomes its owner. The piece is withheld from all other peers that lack it:
-/// they download it from each other. It is offered to all again when no peer has it and its owner leaves or is choked.
-/// A peer that waits for two seconds (eight while it receives pieces from others) is offered some withheld pieces, and
-/// twice as many each time, so that a peer without other sources does not wait for long.
+/// they download it from each other. It is offered to all again if no peer has it and its owner leaves or is choked. A
+/// peer that has waited for two seconds (eight while it receives pieces from others) is offered some withheld pieces,
+/// and twice as many each time, so that a peer without other sources does not wait long.
 ///
-/// Few peers are told of changes at once. Many peers, or many changes, are served once per second and in portions, so
-/// that the network thread is not held up.
+/// If there are few peers, changes are sent immediately. Many peers, or many changes, are served once per second and in
+/// portions, so that the network thread is not blocked.
 ///
 /// Threads: not thread-safe; used on libtorrent's network thread.
 class piece_offers {
@@ -34,7 +34,7 @@ public:
     struct callbacks {
         /// Sends changes to a peer.
         std::function<void(peer to, std::span<change const> changes)> send;
-        /// Whether data is still on its way to a peer: such a peer does not wait for an offer.
+        /// Whether data is still in flight to a peer: such a peer does not wait for an offer.
         std::function<bool(peer who)> is_served;
     };
 
@@ -55,7 +55,7 @@ public:
     void set_choked(peer who, bool choked);
     void requested(peer who, int piece);
     void left(peer who);
-    /// To be called every second.
+    /// Must be called every second.
     void second_passed();
 
 private:
@@ -70,16 +70,16 @@ private:
         bool interested = false;
         bool choked = true;
         bool asked = true;       ///< since the last second_passed()
-        bool progressed = false; ///< likewise: it has received a piece
+        bool progressed = false; ///< it has received a piece since the last second_passed()
         bool has_news = false;   ///< `withheld` and `told` may differ
         int waited = 0;          ///< see patience
         int generosity = 0;      ///< how often it was offered more
-        piece_set pieces;        ///< that it has
+        piece_set pieces;        ///< that the peer has
         piece_set withheld;      ///< from this peer
-        piece_set told;          ///< withheld pieces that it knows of
+        piece_set told;          ///< withheld pieces that the peer knows about
     };
     struct piece_state {
-        int holders = 0;       ///< peers that have it, without seeds
+        int holders = 0;       ///< peers that have the piece, without seeds
         bool withheld = false; ///< from all but its owner
         peer owner = no_peer;  ///< the first peer that requested it
     };
@@ -93,9 +93,9 @@ private:
     void withhold(peer from, int piece);
     void offer_to_all(piece_set const& pieces);
     void offer_more(peer to);
-    /// Takes away what the peer owns; if it leaves, also what it has.
+    /// Releases what the peer owns; if it leaves, also what it has.
     void release(peer who, bool leaves);
-    /// Sends what the peer does not know yet, or a portion of it.
+    /// Sends the changes that the peer does not know yet, or a portion of them.
     void send(peer to);
 
     callbacks m_call;

@@ -6,14 +6,14 @@
 
 namespace seedbed {
 
-/// The rate of a counter over its last one to two seconds. libtorrent's own rates are averages that fade for a minute
-/// after the last byte. Pure: the caller reads the clock.
+/// The rate of a counter over the last one to two seconds. libtorrent's own rates are averages that take a minute to
+/// decay after the last byte. Pure: the caller reads the clock.
 class rate_meter {
 public:
     using clock = std::chrono::steady_clock;
 
-    /// Adds a reading. \return bytes a second between it and the oldest reading within \ref window, or the one before
-    /// it if there is none; 0 for a first reading, one after a gap of \ref max_gap, and a counter that went back.
+    /// Adds a reading. \return bytes per second between it and the oldest reading within \ref window, or the one before
+    /// it if there is none; 0 for a first reading, one after a gap of \ref max_gap, and a counter that has decreased.
     std::int64_t add(clock::time_point now, std::int64_t bytes) {
         while (m_readings.size() > 1 && now - m_readings.front().time > window) {
             m_readings.pop_front();

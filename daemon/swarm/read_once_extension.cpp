@@ -84,7 +84,7 @@ public:
         if (!messages) {
             return true;
         }
-        // A later handshake may contain a part of the numbers (BEP 10).
+        // A later handshake may contain only some of the numbers (BEP 10).
         auto const set = [&messages](char const* name, char& number) {
             auto const wanted = messages.dict_find_int_value(name, -1);
             number = wanted < 0 ? number : wanted < 256 ? static_cast<char>(wanted) : char{0};
@@ -181,7 +181,7 @@ private:
     // Numbers of extended messages, as the peer chose them (BEP 10); 0: not supported.
     char m_dont_have = 0;
     char m_upload_only = 0;
-    bool m_is_no_seed = false;                  ///< the peer has been told that this side is no seed
+    bool m_is_no_seed = false;                  ///< the peer has been told that this side is not a seed
     std::vector<char> m_message;                ///< reused memory
     std::optional<piece_offers::peer> m_number; ///< nothing once the connection has ended
 };

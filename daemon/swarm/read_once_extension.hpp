@@ -7,8 +7,8 @@
 
 namespace seedbed {
 
-/// Carries out network.read_once for one seed: feeds the events of its peers to piece_offers and sends them what that
-/// decides. Peers are told with lt_donthave (BEP 54), upload_only (BEP 21) and HAVE (BEP 3). A peer that does not
+/// Implements network.read_once for one seed: passes the events of its peers to piece_offers and sends the resulting
+/// changes to the peers, with lt_donthave (BEP 54), upload_only (BEP 21) and HAVE (BEP 3). A peer that does not
 /// understand the first two is offered every piece.
 ///
 /// \param pieces of the torrent. \param first_offer see read_once_policy::first_offer(); any thread may change it, and

@@ -35,7 +35,7 @@ public:
 
     [[nodiscard]] lt::string_view type() const override { return report_key; }
 
-    /// Only outgoing connections.
+    /// Called for outgoing connections only.
     void on_connected() override {
         auto const& to = m_peer.remote();
         if (to.address() == m_peer.local_endpoint().address() &&
@@ -61,7 +61,7 @@ public:
 private:
     std::shared_ptr<shared_state const> m_state;
     lt::peer_connection_handle m_peer;
-    bool m_reported = false; ///< on_report_port was called
+    bool m_reported = false; ///< on_report_port has been called
 };
 
 class report_torrent final : public lt::torrent_plugin {

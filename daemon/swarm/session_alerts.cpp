@@ -38,7 +38,7 @@ void session_core::take_alerts() {
     choose_reconnect_time();
 }
 
-/// Calls on() with the alert's own type; alerts of other types are ignored.
+/// Calls on() with the alert's own type; ignores alerts of other types.
 template <class... Alerts>
 void session_core::dispatch_one_of(lt::alert const& alert) {
     auto const call_if = [&]<class Alert>(Alert const* same) {
@@ -68,7 +68,7 @@ session_torrent* session_core::find(lt::torrent_handle const& handle) {
     return at != by_handle.end() ? find(at->second) : nullptr;
 }
 
-// --- coming and going
+// --- adding and removing
 
 void session_core::on(lt::add_torrent_alert const& alert) {
     auto const which = static_cast<id>(reinterpret_cast<std::uintptr_t>(alert.params.userdata.get<void>()));
@@ -105,14 +105,14 @@ void session_core::on(lt::torrent_removed_alert const& alert) {
     listener->on_removed();
 }
 
-// --- what a torrent does
+// --- events of a torrent
 
 void session_core::on(lt::state_changed_alert const& alert) {
     auto* const torrent = find(alert.handle);
     if (torrent == nullptr) {
         return;
     }
-    // libtorrent hashes each piece before it first serves it. It checks the whole device after a mismatch.
+    // libtorrent hashes each piece before it first serves it. After a mismatch it checks the whole device.
     if (torrent->hash_before_serving && torrent->complete && alert.state == lt::torrent_status::checking_resume_data) {
         torrent->complete = false;
         torrent->listener->on_content_differs();
@@ -161,7 +161,7 @@ void session_core::on(lt::state_update_alert const& alert) {
     own.on_peers();
 }
 
-// --- what the session does
+// --- events of the session
 
 void session_core::on(lt::session_stats_alert const& alert) {
     static int const peers = lt::find_metric_idx("peer.num_peers_connected");
@@ -183,8 +183,8 @@ void session_core::share_send_buffers(std::int64_t peers) {
     }
 }
 
-/// Seeds reconnect slowly: two seeds only disconnect each other, and a peer that needs something connects by itself. A
-/// network shard also connects to peers that came to another shard, and must do so fast.
+/// Seeds reconnect slowly: two seeds only disconnect each other, and a peer that needs pieces connects by itself. A
+/// network shard also connects to peers that came to another shard, and must do that quickly.
 void session_core::choose_reconnect_time() {
     auto const incomplete = [](auto const& each) { return !each.second.complete; };
     auto const fast = own.network.shards > 1 || std::ranges::any_of(torrents, incomplete);
@@ -197,7 +197,7 @@ void session_core::choose_reconnect_time() {
 
 void session_core::on(lt::listen_failed_alert const& alert) {
     if (alert.socket_type != lt::socket_type_t::tcp) {
-        return; // uTP is off, but libtorrent opens its sockets all the same
+        return; // uTP is off, but libtorrent opens its sockets anyway
     }
     ip_endpoint const address{to_ip_address(alert.address), static_cast<std::uint16_t>(alert.port)};
     if (listeners.settled() && is_exhaustion(alert.error)) {
@@ -231,7 +231,7 @@ void session_core::resume_accepting() {
         return;
     }
     lt::settings_pack pack;
-    set_network_settings(pack, own.network); // also the limit of connections, which libtorrent has lowered
+    set_network_settings(pack, own.network); // also the connection limit, which libtorrent has lowered
     session->apply_settings(std::move(pack));
 }
 
@@ -278,7 +278,7 @@ void session_core::on(lt::peer_disconnected_alert const& alert) {
 
 void session_core::on(lt::tracker_error_alert const& alert) {
     auto* const torrent = find(alert.handle);
-    // A tracker with several addresses is skipped at one after it has failed there.
+    // A tracker with several addresses is skipped at an address where it has failed before.
     if (torrent != nullptr && alert.error != lt::errors::announce_skipped) {
         auto const* const reason = alert.failure_reason();
         auto const given = reason != nullptr && *reason != '\0';

@@ -29,7 +29,7 @@ public:
     explicit thread_namer(std::string name)
         : m_name(std::move(name)) {}
     void added(lt::session_handle const&) override {
-        // An unnamed thread is no reason to fail.
+        // An unnamed thread is not worth failing for.
         static_cast<void>(pthread_setname_np(pthread_self(), m_name.c_str()));
     }
 
@@ -87,7 +87,7 @@ lt::add_torrent_params session_core::make_params(id which, torrent_spec const& s
     } else if (spec.pieces) {
         params.have_pieces = to_bitfield(*spec.pieces); // libtorrent and our disk_io trust them
     }
-    // libtorrent passes a number along as a pointer. NOLINTNEXTLINE(performance-no-int-to-ptr)
+    // libtorrent passes a number through as a pointer. NOLINTNEXTLINE(performance-no-int-to-ptr)
     params.userdata = lt::client_data_t(reinterpret_cast<void*>(static_cast<std::uintptr_t>(which)));
     return params;
 }
@@ -110,7 +110,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
         };
         add_extension(params, make_shard_guest(on_main(which, on_referred)));
     }
-    // After the gate: a peer that it refuses must not reserve pieces.
+    // After the gate: a peer that the gate refuses must not reserve pieces.
     if (spec.mode == image_mode::seed) {
         add_extension(params, make_read_once_extension(spec.torrent->piece_count, torrents.at(which).first_offer));
     }

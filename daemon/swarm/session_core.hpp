@@ -29,9 +29,9 @@
 
 namespace seedbed {
 
-/// The inside of a torrent_session, which makes the calls; session_alerts.cpp takes the answers.
+/// The implementation of torrent_session, which makes the calls; session_alerts.cpp handles the answers.
 ///
-/// Owned by the torrent_session, and by wake-ups on their way through the io_context, which may outlive the session.
+/// Owned by the torrent_session, and by wake-ups in flight through the io_context, which may outlive the session.
 ///
 /// Threads: confined to the main thread, except `woken`.
 struct session_core : std::enable_shared_from_this<session_core> {
@@ -40,7 +40,7 @@ struct session_core : std::enable_shared_from_this<session_core> {
     session_core(boost::asio::io_context& main_context, std::shared_ptr<backend> shared_backend,
                  session_options wanted);
 
-    /// Starts the libtorrent session. Apart from the constructor since the wake-up refers to this object weakly.
+    /// Starts the libtorrent session. Separate from the constructor because the wake-up refers to this object weakly.
     void open();
 
     // --- calls: session_core.cpp
@@ -51,8 +51,8 @@ struct session_core : std::enable_shared_from_this<session_core> {
     void apply_read_once();
     [[nodiscard]] std::int64_t pool_bytes() const;
 
-    /// A function for the network thread that runs \p call(torrent, arguments...) on the main thread, unless the
-    /// session or the torrent is gone by then.
+    /// Wraps \p call in a function for the network thread that runs call(torrent, arguments...) on the main thread,
+    /// unless the session or the torrent is gone by then.
     template <class Call>
     auto on_main(id which, Call call) {
         return [weak = weak_from_this(), &context = main, which, call = std::move(call)](auto... arguments) {
@@ -68,7 +68,7 @@ struct session_core : std::enable_shared_from_this<session_core> {
 
     // --- alerts: session_alerts.cpp
 
-    /// Network thread: there are alerts.
+    /// Network thread: alerts are available.
     void wake();
     void take_alerts();
     void dispatch(libtorrent::alert const& alert);
@@ -106,7 +106,7 @@ struct session_core : std::enable_shared_from_this<session_core> {
     std::shared_ptr<backend> const shared;
     session_options own;
     std::map<id, session_torrent> torrents;
-    std::map<libtorrent::torrent_handle, id> by_handle; ///< the added ones
+    std::map<libtorrent::torrent_handle, id> by_handle; ///< the torrents that have been added
 
     std::atomic<bool> woken{false}; ///< set by the network thread, cleared before alerts are taken
     std::chrono::steady_clock::time_point last_pong = std::chrono::steady_clock::now();
@@ -115,10 +115,10 @@ struct session_core : std::enable_shared_from_this<session_core> {
     accept_pause accepts;
     boost::asio::steady_timer accept_timer{main};
 
-    int send_buffer = 0;            ///< bytes per peer, as set last; 0: not set yet
+    int send_buffer = 0;            ///< bytes per peer, as last set; 0: not set yet
     bool stats_asked = false;       ///< since the last peer connected
-    bool fast_reconnect = true;     ///< as the session's settings begin
-    bool even_failure_limit = true; ///< the same
+    bool fast_reconnect = true;     ///< as in the session's initial settings
+    bool even_failure_limit = true; ///< as in the session's initial settings
 
     std::unique_ptr<libtorrent::session> session; ///< null after shut_down()
     std::vector<libtorrent::alert*> alerts;       ///< reused memory

@@ -11,13 +11,13 @@
 
 namespace seedbed {
 
-/// What a torrent_session needs to know. The functions are called on the main thread.
+/// The parameters of a torrent_session. The functions are called on the main thread.
 struct session_options {
     std::string thread;                   ///< name of the network thread, at most 15 characters
     int shard = 0;                        ///< number of this network shard, from 0
     network_settings network;             ///< this shard's part, see divide_network()
     std::vector<std::uint16_t> own_ports; ///< of all shards
-    std::int64_t queued_bytes = 0;        ///< waiting to be written before peers are paused
+    std::int64_t queued_bytes = 0;        ///< that may wait to be written before peers are paused
     std::function<void()> on_activity;    ///< called when a peer connects
     std::function<void()> on_peers;       ///< called when peers() may have changed
 };

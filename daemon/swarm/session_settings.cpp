@@ -45,7 +45,7 @@ void set_network_settings(lt::settings_pack& pack, network_settings const& netwo
 }
 
 lt::ip_filter make_peer_filter(std::vector<ip_network> const& allowed) {
-    lt::ip_filter filter; // of everybody
+    lt::ip_filter filter; // for all addresses
     if (allowed.empty()) {
         return filter;
     }
@@ -81,7 +81,7 @@ void set_reconnect_setting(lt::settings_pack& pack, bool fast) {
 }
 
 void set_send_buffer_settings(lt::settings_pack& pack, std::int64_t pool_bytes, std::int64_t peers) {
-    // libtorrent keeps one and a half seconds' worth of a peer's rate, within these limits, as blocks of the pool.
+    // libtorrent buffers one and a half seconds of a peer's rate, within these limits, as blocks of the pool.
     auto const share = std::clamp<std::int64_t>(pool_bytes / 2 / std::max<std::int64_t>(peers, 1), 64 << 10, 4 << 20);
     pack.set_int(lt::settings_pack::send_buffer_low_watermark,
                  static_cast<int>(std::min<std::int64_t>(share, 1 << 20)));
@@ -100,13 +100,13 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_bool(sp::enable_upnp, false);
     pack.set_bool(sp::enable_natpmp, false);
 
-    // The configured port or none: peers would not find another one.
+    // The configured port or none: peers would not find a different one.
     pack.set_int(sp::max_retry_port_bind, 0);
-    pack.set_bool(sp::apply_ip_filter_to_trackers, false); // `allow` is about peers
+    pack.set_bool(sp::apply_ip_filter_to_trackers, false); // `allow` is about peers only
     pack.set_bool(sp::listen_system_port_fallback, false);
     pack.set_int(sp::listen_queue_size, 128); // a room of machines boots at the same moment
 
-    // Plain TCP: uTP yields to other traffic, encryption costs CPU time, and the installed base speaks neither.
+    // Plain TCP: uTP yields to other traffic, encryption costs CPU time, and the installed base supports neither.
     pack.set_bool(sp::enable_outgoing_utp, false);
     pack.set_bool(sp::enable_incoming_utp, false);
     pack.set_int(sp::out_enc_policy, sp::pe_disabled);
@@ -117,8 +117,8 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     // Machines that share an address are separate peers.
     pack.set_bool(sp::allow_multiple_connections_per_ip, true);
 
-    // Every torrent is active. A connected peer stays connected even at the limit, and a peer that waits for an upload
-    // slot does not wait long.
+    // Every torrent is active. A connected peer stays connected even at the limit, and a peer does not wait long for an
+    // upload slot.
     pack.set_int(sp::peer_turnover, 0);
     pack.set_int(sp::peer_turnover_cutoff, 100);
     pack.set_int(sp::unchoke_interval, 5);
@@ -128,8 +128,8 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
         pack.set_int(limit, std::numeric_limits<std::uint16_t>::max());
     }
 
-    // A target that boots before its server, or after a power cut, must find it: peers are tried forever, at most half
-    // a minute apart (libtorrent counts failures up to 31).
+    // A target that boots before its server, or after a power failure, must find it: peers are retried forever, at most
+    // half a minute apart (libtorrent counts failures up to 31).
     set_failure_limit_setting(pack, true);
     set_reconnect_setting(pack, true);
     pack.set_int(sp::connection_speed, 200);
@@ -138,7 +138,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_int(sp::tracker_backoff, 50);
     pack.set_int(sp::stop_tracker_timeout, 1);
 
-    // Depths for 10 GbE: about 16 MiB in flight to and from a peer.
+    // Queue depths for 10 GbE: about 16 MiB in flight to and from a peer.
     pack.set_int(sp::max_out_request_queue, 1500);
     pack.set_int(sp::max_allowed_in_request_queue, 4000);
     pack.set_int(sp::request_queue_time, 3);
@@ -146,7 +146,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_int(sp::send_buffer_watermark_factor, 150);
     set_queued_bytes_setting(pack, queued_bytes);
 
-    // Checking reads whole pieces: four of partclone's 16 MiB in flight.
+    // Checking reads whole pieces: four of partclone's 16 MiB pieces in flight.
     pack.set_int(sp::checking_mem_usage, 4096);
 
     pack.set_int(sp::alert_queue_size, 100'000);

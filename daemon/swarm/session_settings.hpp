@@ -18,32 +18,32 @@ namespace seedbed {
 [[nodiscard]] libtorrent::settings_pack make_session_settings(network_settings const& network,
                                                               std::int64_t queued_bytes);
 
-/// The start of this process's peer ids: "-SB0100-" (BEP 20) and six random characters, by which the daemon's own
-/// tracker recognizes the daemon. The same at each call. Threads: any.
+/// The prefix of this process's peer ids: "-SB0100-" (BEP 20) and six random characters, by which the daemon's own
+/// tracker recognises the daemon. Every call returns the same. Threads: any.
 [[nodiscard]] std::string const& own_peer_id_prefix();
 
-/// The settings that a reload changes.
+/// The settings that a reload can change.
 void set_network_settings(libtorrent::settings_pack& pack, network_settings const& network);
-/// The addresses of peers: \p allowed and the machine itself, or everybody if that is empty.
+/// Allows the addresses of peers in \p allowed and the machine itself; all addresses if \p allowed is empty.
 [[nodiscard]] libtorrent::ip_filter make_peer_filter(std::vector<ip_network> const& allowed);
-/// \param slots how many peers are served at a time; 0: all.
+/// \param slots how many peers are served concurrently; 0: all.
 void set_upload_slots_setting(libtorrent::settings_pack& pack, int slots);
 void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);
 
-/// Has peers tried forever. libtorrent 2.0 tells a torrent's list of peers only if the value changes while the list
-/// exists, and otherwise gives a peer up after 3 failures (peer_list::set_max_failcount): change \p even for each new
-/// list.
+/// Makes libtorrent retry peers forever. libtorrent 2.0 passes the setting to a torrent's list of peers only if the
+/// value changes while the list exists; otherwise it gives up on a peer after 3 failures
+/// (peer_list::set_max_failcount). Change \p even for each new list.
 void set_failure_limit_setting(libtorrent::settings_pack& pack, bool even);
 
-/// The first delay before a lost peer is tried again: a second if \p fast, else ten.
+/// The first delay before a lost peer is retried: one second if \p fast, otherwise ten.
 void set_reconnect_setting(libtorrent::settings_pack& pack, bool fast);
 
-/// How much may wait to be sent to each of \p peers peers: little enough that slow peers leave half of the pool
-/// (\p pool_bytes) to fast ones.
+/// How much may wait to be sent to each of \p peers peers: little enough for slow peers to leave half of the pool (\p
+/// pool_bytes) to fast ones.
 void set_send_buffer_settings(libtorrent::settings_pack& pack, std::int64_t pool_bytes, std::int64_t peers);
 
 /// Makes the allocator keep freed memory. libtorrent allocates and frees its receive buffers over and over; if their
-/// memory went back to the system each time, each block that arrives would cost page faults. Call this first in main().
+/// memory were returned to the system each time, each received block would cost page faults. Call this first in main().
 void keep_freed_memory();
 
 } // namespace seedbed

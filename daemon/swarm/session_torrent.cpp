@@ -30,7 +30,7 @@ session_torrent::session_torrent(torrent_spec const& spec, torrent_listener& to)
 void session_torrent::start(lt::torrent_handle const& with) {
     handle = with;
     added = true;
-    // A reload may have changed these since.
+    // A reload may have changed these meanwhile.
     handle.set_upload_limit(to_limit(upload_limit));
     apply_super_seeding();
     connect_peers();

@@ -21,46 +21,45 @@ namespace seedbed {
 
 /// The state of one torrent in one session.
 ///
-/// libtorrent adds a torrent asynchronously: until added, there is no handle, and what is asked of the torrent is kept
-/// here.
+/// libtorrent adds a torrent asynchronously: until it is added, there is no handle, and requests are stored here.
 ///
 /// Threads: confined to the main thread, except `first_offer`.
 struct session_torrent {
     session_torrent(torrent_spec const& spec, torrent_listener& to);
 
-    /// libtorrent's answer to the addition: hands over what was asked for meanwhile.
+    /// libtorrent has added the torrent: applies the requests stored meanwhile.
     void start(libtorrent::torrent_handle const& with);
     [[nodiscard]] bool accepts_peers() const noexcept { return added && !removing; }
     void connect_peers() const;
     void replace_trackers() const;
     void apply_super_seeding() const;
-    /// Logs a tracker's answer if it differs from the last one: announces are repeated forever.
+    /// Logs a tracker's answer if it differs from the last one, because announces are repeated forever.
     /// \param failure empty if the tracker accepted the announce.
     void log_tracker(std::string const& url, std::string const& failure);
     /// Includes the rates since earlier calls.
     [[nodiscard]] torrent_progress take_progress(libtorrent::torrent_status const& status);
-    /// Decides anew what is withheld from peers.
+    /// Decides again which pieces are withheld from peers.
     void apply_read_once(bool enabled, std::int64_t pool_bytes);
 
     torrent_listener* listener;
     std::string name;
     image_mode mode;
     std::vector<ip_endpoint> peers;
-    std::vector<std::string> trackers;                    ///< of the configuration
-    std::vector<libtorrent::announce_entry> own_trackers; ///< of the .torrent
+    std::vector<std::string> trackers;                    ///< from the configuration
+    std::vector<libtorrent::announce_entry> own_trackers; ///< from the .torrent
     libtorrent::torrent_handle handle;                    ///< valid once added
     bool added = false;
-    bool removing = false;         ///< asked for; takes effect once added
-    bool trackers_changed = false; ///< before it was added
+    bool removing = false;         ///< requested; takes effect once added
+    bool trackers_changed = false; ///< before the torrent was added
     bool hash_before_serving;
-    bool complete; ///< libtorrent has been told, or has said, that every piece is present
+    bool complete; ///< libtorrent has been told, or has reported, that every piece is present
     bool checked = false;
-    bool had_peer = false; ///< libtorrent has a list of its peers
+    bool had_peer = false; ///< libtorrent has a list of the torrent's peers
     bool super_seeding;
     std::int64_t upload_limit;
     std::int64_t image_bytes;
     std::int32_t piece_length;
-    int connected = 0;        ///< peers, as of the last state_update_alert
+    int connected = 0;        ///< number of peers, as of the last state_update_alert
     rate_meter download_rate; ///< of the payload
     rate_meter upload_rate;
     std::string tracker_failure;

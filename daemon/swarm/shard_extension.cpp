@@ -28,10 +28,10 @@ namespace lt = libtorrent;
 namespace {
 
 constexpr char const* shard_key = "sb_shard";
-/// How many ticks, of a second each, a refused peer has to exchange extension handshakes before it is disconnected.
+/// How many ticks, of one second each, a refused peer has to exchange extension handshakes before it is disconnected.
 constexpr int most_ticks = 5;
 
-/// The nearest of libtorrent's reasons: this peer belongs to another port.
+/// The closest of libtorrent's errors: this peer belongs to another port.
 lt::error_code refused() {
     return lt::errors::banned_by_port_filter;
 }
@@ -59,13 +59,13 @@ public:
 
     [[nodiscard]] lt::string_view type() const override { return shard_key; }
 
-    /// Only outgoing connections.
+    /// Called for outgoing connections only.
     void on_connected() override {
         knock();
         if (m_admitted) {
             return;
         }
-        // The error for a connection to oneself bans the endpoint. If this is the peer's home, it may be tried again.
+        // The error for a connection to oneself bans the endpoint. If this is the peer's home, it may be retried.
         auto const elsewhere = m_state->places->place_of(m_remote) != m_state->shard;
         m_peer.disconnect(elsewhere ? lt::error_code(lt::errors::self_connection) : refused(),
                           lt::operation_t::bittorrent, lt::peer_connection_interface::failure);
@@ -100,7 +100,7 @@ public:
         return true;
     }
 
-    /// A refused peer is sent nothing that would delay the end of the connection.
+    /// Nothing is sent to a refused peer that would delay the end of the connection.
     bool on_request(lt::peer_request const&) override { return !m_admitted; }
 
     void tick() override {
@@ -126,7 +126,7 @@ private:
             m_state->places->leave(m_remote);
         }
     }
-    /// If the rate is limited, this side's handshake may still wait to be sent.
+    /// Refuses once this side's handshake has been sent, which may take a while if the rate is limited.
     void refuse_when_told() {
         lt::peer_info info;
         m_peer.get_peer_info(info);
@@ -140,7 +140,7 @@ private:
     lt::peer_connection_handle m_peer;
     boost::asio::ip::address m_remote;
     bool m_admitted = false;
-    bool m_heard = false; ///< the peer's extension handshake
+    bool m_heard = false; ///< the peer's extension handshake has arrived
     int m_ticks = 0;
 };
 
@@ -159,7 +159,7 @@ private:
 
 // --- at the target
 
-/// Of one torrent.
+/// The state of one torrent.
 struct guest_state {
     endpoint_handler on_referred;
     std::set<lt::tcp::endpoint> refusers;
@@ -177,7 +177,7 @@ public:
 
     [[nodiscard]] lt::string_view type() const override { return shard_key; }
 
-    /// Only outgoing connections.
+    /// Called for outgoing connections only.
     void on_connected() override {
         auto const& to = m_peer.remote();
         if (m_state->refusers.contains(to) && m_state->talking.contains(to.address())) {
@@ -218,7 +218,7 @@ private:
 
     std::shared_ptr<guest_state> m_state;
     lt::peer_connection_handle m_peer;
-    bool m_referred = false; ///< on_referred was called
+    bool m_referred = false; ///< on_referred has been called
     std::optional<lt::address> m_talking;
 };
 

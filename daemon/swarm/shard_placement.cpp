@@ -6,7 +6,7 @@ namespace seedbed {
 
 namespace {
 
-/// With this many addresses, the old ones that are not connected are forgotten.
+/// At this number of addresses, old ones that are not connected are forgotten.
 constexpr std::size_t most_places = 8192;
 
 } // namespace

@@ -9,14 +9,14 @@
 
 namespace seedbed {
 
-/// Which network shard serves which peers of one torrent. All peers of one address are at one shard at a time.
+/// Decides which network shard serves which peers of one torrent. All peers of one address are in one shard at a time.
 ///
-/// A peer belongs to its home, the shard that shard_of() names. Another shard refuses it, and the home connects to it
-/// meanwhile (see sharded_session). A peer that comes again after some seconds and is not at home by then cannot be
-/// reached there: it knows only one of the ports and accepts no connections. It stays where it came as long as it is
-/// connected.
+/// A peer belongs to its home, the shard determined by shard_of(). Any other shard refuses it, and the home connects to
+/// it meanwhile (see sharded_session). A peer that returns some seconds later and is not at home by then cannot be
+/// reached there: it knows only one of the ports and accepts no connections. It stays in the shard it came to for as
+/// long as it is connected.
 ///
-/// Threads: any; the network threads of all sessions ask here once per connection.
+/// Threads: any; the network threads of all sessions call it once per connection.
 class shard_placement {
 public:
     using address = boost::asio::ip::address;
@@ -31,15 +31,15 @@ public:
         : m_shards(shards) {}
 
     [[nodiscard]] int home_of(address const& peer) const;
-    /// The shard that admits a peer: the one that has others of its address, else its home.
+    /// The shard that admits a peer: the one that has others of its address, otherwise its home.
     [[nodiscard]] int place_of(address const& peer) const;
 
-    /// \p shard has a new connection, incoming or outgoing, with a peer. \return whether the peer may stay; if so,
-    /// call leave() when the connection has ended.
+    /// \p shard has a new connection, incoming or outgoing, with a peer. \return whether the peer may stay; if so, call
+    /// leave() when the connection has ended.
     [[nodiscard]] bool admit(int shard, address const& peer, clock::time_point now);
     void leave(address const& peer);
 
-    /// Whether any shard is connected to a peer of that address.
+    /// Whether any shard is connected to a peer with that address.
     [[nodiscard]] bool has(address const& peer) const;
 
     /// The number of remembered addresses.
@@ -55,7 +55,7 @@ private:
     void forget_old(clock::time_point now);
 
     int const m_shards;
-    mutable std::mutex m_mutex; ///< guards what follows
+    mutable std::mutex m_mutex; ///< guards the members below
     std::map<address, place> m_places;
 };
 

@@ -32,7 +32,7 @@ constexpr auto time_to_come_home = std::chrono::seconds(1);
 
 } // namespace
 
-/// Owned by the session, and by handlers on their way through the io_context, which may outlive the session.
+/// Owned by the session, and by handlers in flight through the io_context, which may outlive the session.
 struct sharded_session::implementation : std::enable_shared_from_this<sharded_session::implementation> {
     implementation(boost::asio::io_context& main_context, network_settings wanted, std::function<void()> activity)
         : main(main_context)
@@ -96,10 +96,10 @@ struct sharded_session::implementation : std::enable_shared_from_this<sharded_se
     std::vector<std::unique_ptr<torrent_session>> sessions;
     std::map<id, std::shared_ptr<sharded_torrent>> torrents;
     id next_id = 1;
-    bool stopping = false; ///< shut_down() was called, but handlers of timers that expired before may still run
+    bool stopping = false; ///< shut_down() was called, but handlers of timers that expired earlier may still run
     upload_ramp ramp;
     boost::asio::steady_timer ramp_timer;
-    std::list<boost::asio::steady_timer> refused_peers; ///< one for each peer that was refused a moment ago
+    std::list<boost::asio::steady_timer> refused_peers; ///< one for each recently refused peer
     std::function<void(result<void>)> listening;
 };
 
@@ -188,7 +188,7 @@ std::vector<int> sharded_session::implementation::peers() const {
     return counts;
 }
 
-/// Gives each session its part of the limits, by the number of its peers.
+/// Gives each session its share of the limits, according to the number of its peers.
 void sharded_session::implementation::divide_limits() {
     auto const parts = divide_network(network, ramp.slots(network), peers());
     auto const ports = all_ports(network);
@@ -256,7 +256,7 @@ void sharded_session::implementation::on_refused(id which, tcp::endpoint const& 
     timer->async_wait([weak = weak_from_this(), timer, which, peer](boost::system::error_code const& ec) {
         auto const self = weak.lock();
         if (!self) {
-            return; // the timer is gone, too
+            return; // the timer is gone as well
         }
         self->refused_peers.erase(timer);
         if (!ec) {
@@ -423,7 +423,7 @@ void sharded_session::shut_down(worker_pool& worker, std::function<void()> done)
     }
     worker.submit([ends = std::move(ends), &main = m_impl->main, done = std::move(done)] {
         for (auto const& end : ends) {
-            end(); // the sessions end in parallel; this waits for one after the other
+            end(); // the sessions end in parallel; this waits for one after another
         }
         boost::asio::post(main, done);
     });

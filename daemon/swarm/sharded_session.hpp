@@ -20,9 +20,9 @@
 
 namespace seedbed {
 
-/// The torrents of all images, in one libtorrent session or, with network shards, in several. An image that is seeded
-/// is in every session, and each of its peers is connected to one of them. An image that is deployed is in the first
-/// session only: several sessions that write the same image would have to agree about every piece.
+/// The torrents of all images, in one libtorrent session or, with network shards, in several. A seeded image is in
+/// every session, and each of its peers is connected to one of them. A deployed image is only in the first session:
+/// several sessions that write the same image would have to agree on every piece.
 ///
 /// Threads: confined to the main thread, which must be the one that constructs it. libtorrent's network threads only
 /// post wake-ups to the main thread, which takes the alerts. Nothing polls.
@@ -39,8 +39,8 @@ public:
     sharded_session& operator=(sharded_session const&) = delete;
     ~sharded_session();
 
-    /// Calls \p handler once, when libtorrent has tried to open every listener: with an error if a configured address
-    /// failed, or if a session has none at all. The first shard that fails decides.
+    /// Calls \p handler once libtorrent has tried to open every listener: with an error if a configured address failed,
+    /// or if a session has none at all. The first shard that fails decides.
     void when_listening(std::function<void(result<void>)> handler);
 
     id add(torrent_spec const& spec, torrent_listener& listener) override;
@@ -56,18 +56,18 @@ public:
     /// Applies changed settings except the number of shards. Connections stay, except those above a lower limit.
     void apply(network_settings const& network);
 
-    /// Sets how many bytes may wait to be written before peers are paused. To be called, too, when the pool's size has
+    /// Sets how many bytes may wait to be written before peers are paused. Must also be called when the pool's size has
     /// changed.
     void set_queued_bytes(std::int64_t bytes);
 
-    /// Asks each network thread for a sign of life. Not allowed after shut_down(). \param answered called when all have
-    /// answered.
+    /// Requests a sign of life from each network thread. Not allowed after shut_down(). \param answered called when all
+    /// have answered.
     void ping(std::function<void()> answered = {});
-    /// The time of the last sign of life, of the network thread that has been silent for the longest.
+    /// The time of the last sign of life of the network thread that has been silent for the longest.
     [[nodiscard]] std::chrono::steady_clock::time_point last_pong() const noexcept;
 
-    /// Ends the sessions on \p worker, which may take a second because trackers are told, then calls \p done on the
-    /// main thread. To be called once.
+    /// Ends the sessions on \p worker, which may take a second because trackers are informed, then calls \p done on the
+    /// main thread. Must be called once.
     void shut_down(worker_pool& worker, std::function<void()> done);
 
 private:

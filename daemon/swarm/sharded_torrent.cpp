@@ -22,7 +22,7 @@ torrent_progress merge_progress(std::vector<torrent_progress> const& parts) {
     return sum;
 }
 
-/// Passes the events of one session on.
+/// Forwards the events of one session.
 class sharded_torrent::session_part final : public torrent_listener {
 public:
     explicit session_part(sharded_torrent& all)
@@ -43,7 +43,7 @@ public:
     }
     void on_removed() override {
         m_present = false;
-        auto const keep = m_all.shared_from_this(); // the owner may let go of it
+        auto const keep = m_all.shared_from_this(); // the owner may release it
         keep->m_on_part_removed();
     }
 

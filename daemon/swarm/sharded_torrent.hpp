@@ -12,8 +12,8 @@
 
 namespace seedbed {
 
-/// The progress of one torrent in several sessions. Rates, counters and peers add up; of the check and the pieces
-/// present, the session that is furthest behind counts. \param parts at least one.
+/// Merges the progress of one torrent in several sessions. Rates, counters and peers are added; for the check and the
+/// pieces present, the session that is furthest behind counts. \param parts at least one.
 [[nodiscard]] torrent_progress merge_progress(std::vector<torrent_progress> const& parts);
 
 /// One torrent in one or several sessions. Merges the events of the sessions into those of one torrent.
@@ -52,7 +52,7 @@ private:
     torrent_listener* m_listener;
     std::function<void()> m_on_part_removed;
     std::vector<std::unique_ptr<session_part>> m_parts;
-    // Events that every session may report and that count once.
+    // Events that every session may report and that count only once.
     bool m_checked = false;
     bool m_complete = false;
     bool m_differs = false;

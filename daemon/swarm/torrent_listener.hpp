@@ -24,7 +24,7 @@ struct torrent_progress {
 /// Threads: every function is called on the main thread, never from within a call to the session.
 class torrent_listener {
 public:
-    /// The check is over; the missing pieces are downloaded from now on.
+    /// The check has ended; the missing pieces are downloaded from now on.
     virtual void on_checked() = 0;
     /// Every piece is present.
     virtual void on_complete() = 0;
@@ -37,7 +37,7 @@ public:
     virtual void on_piece_damaged(int piece) = 0;
     /// libtorrent stopped the torrent because of an error.
     virtual void on_torrent_error(std::string const& reason) = 0;
-    /// The answer to request_progress(); torrents without a change are left out.
+    /// The answer to request_progress(); torrents without a change are omitted.
     virtual void on_progress(torrent_progress const& progress) = 0;
     /// The torrent has left the session. The last call.
     virtual void on_removed() = 0;

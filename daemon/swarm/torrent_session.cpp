@@ -17,7 +17,7 @@ namespace lt = libtorrent;
 
 namespace {
 
-/// Asks libtorrent, and waits for its answer.
+/// Queries libtorrent, and waits for its answer.
 std::vector<peer_status> query_peers(lt::torrent_handle const& handle) {
     std::vector<lt::peer_info> peers;
     try {
@@ -66,7 +66,7 @@ void torrent_session::remove(id which) {
     removed.removing = true;
     if (removed.added) {
         if (removed.mode == image_mode::deploy) {
-            removed.handle.save_resume_data(); // the network thread answers in order: on_pieces() comes first
+            removed.handle.save_resume_data(); // the network thread answers in order, so on_pieces() comes first
         }
         m_core->session->remove_torrent(removed.handle);
     }
@@ -144,7 +144,7 @@ void torrent_session::set_queued_bytes(std::int64_t bytes) {
     if (!m_core->session) {
         return;
     }
-    m_core->apply_read_once(); // the pool has another size
+    m_core->apply_read_once(); // the pool's size has changed
     lt::settings_pack pack;
     set_queued_bytes_setting(pack, bytes);
     m_core->session->apply_settings(std::move(pack));
@@ -187,7 +187,7 @@ std::function<void()> torrent_session::shut_down() {
     auto const session = std::exchange(m_core->session, nullptr);
     session->set_alert_notify({});
     m_core->accept_timer.cancel();
-    // While the proxy lives, the session's destructor does not wait for the network thread; the proxy's does.
+    // While the proxy exists, the session's destructor does not wait for the network thread; the proxy's does.
     auto const proxy = std::make_shared<std::optional<lt::session_proxy>>(session->abort());
     return [proxy] { proxy->reset(); };
 }

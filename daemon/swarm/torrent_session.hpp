@@ -63,7 +63,7 @@ public:
     void ping(std::function<void()> answered);
     [[nodiscard]] std::chrono::steady_clock::time_point last_pong() const noexcept;
 
-    /// Starts to end the session; afterwards only last_pong(), apply(), set_queued_bytes() and the destructor may be
+    /// Begins to end the session; afterwards only last_pong(), apply(), set_queued_bytes() and the destructor may be
     /// called. \return a function that waits until the network thread has ended.
     [[nodiscard]] std::function<void()> shut_down();
 

@@ -14,16 +14,16 @@
 
 namespace seedbed {
 
-/// What a session needs to add a torrent.
+/// The parameters with which a session adds a torrent.
 struct torrent_spec {
     std::shared_ptr<image_torrent const> torrent;
     image_mode mode = image_mode::seed;
     std::string name;                  ///< of the image, for log messages
-    std::vector<ip_endpoint> peers;    ///< to connect to at once
+    std::vector<ip_endpoint> peers;    ///< to connect to immediately
     std::vector<std::string> trackers; ///< announce URLs in addition to the torrent's own
     /// The pieces known to be on the device; nothing: libtorrent reads and checks the device.
     std::optional<std::vector<bool>> pieces = {};
-    /// Assume that all pieces are present, whatever `pieces` says, and hash each one before it is first served.
+    /// Assume that all pieces are present, whatever `pieces` contains, and hash each one before it is first served.
     bool hash_before_serving = false;
     std::int64_t upload_limit = 0; ///< bytes per second; 0: no limit
     bool super_seeding = false;

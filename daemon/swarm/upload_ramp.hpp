@@ -6,8 +6,9 @@
 
 namespace seedbed {
 
-/// How many peers are served at a time while a room of machines boots (network.slow_start): few at first, so that they
-/// soon have whole pieces to pass on, then twice as many at each step, then all. Starts over when all peers have left.
+/// How many peers are served concurrently while a room of machines boots (network.slow_start): few at first, so that
+/// they soon have whole pieces to pass on, then twice as many at each step, then all. Starts over when all peers have
+/// left.
 ///
 /// Threads: not thread-safe.
 class upload_ramp {
@@ -15,7 +16,7 @@ public:
     static constexpr int first = 4;
     static constexpr int last = 128;
 
-    /// A peer is connected. \return whether to call step() from now on, every few seconds.
+    /// A peer has connected. \return whether to call step() from now on, every few seconds.
     bool begin() noexcept {
         if (m_running || m_open) {
             return false;
@@ -35,7 +36,7 @@ public:
         return m_running;
     }
 
-    /// No peer is connected any more. \return whether anything has changed.
+    /// The last peer has disconnected. \return whether anything has changed.
     bool reset() noexcept {
         auto const changed = m_running || m_open;
         m_running = false;
