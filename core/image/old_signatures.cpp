@@ -2,20 +2,22 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 
 namespace seedbed {
 
+bool overlaps(extent_map const& image, std::int64_t offset, std::int64_t length) {
+    return std::ranges::any_of(image.extents(), [&](extent const& part) {
+        return part.device_offset != extent::padding && part.device_offset < offset + length &&
+               offset < part.device_offset + part.length;
+    });
+}
+
 std::vector<disk_signature> outside_image(std::span<disk_signature const> signatures, extent_map const& image) {
     std::vector<disk_signature> outside;
-    for (auto const& signature : signatures) {
-        auto const covers = [&](extent const& part) {
-            return part.device_offset != extent::padding && part.device_offset < signature.offset + signature.length &&
-                   signature.offset < part.device_offset + part.length;
-        };
-        if (signature.length > 0 && std::ranges::none_of(image.extents(), covers)) {
-            outside.push_back(signature);
-        }
-    }
+    std::ranges::copy_if(signatures, std::back_inserter(outside), [&](disk_signature const& signature) {
+        return signature.length > 0 && !overlaps(image, signature.offset, signature.length);
+    });
     return outside;
 }
 

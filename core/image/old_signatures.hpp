@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -9,6 +10,9 @@
 #include "core/image/extent_map.hpp"
 
 namespace seedbed {
+
+/// Whether a byte of a range of the device belongs to the image. \param offset, length in bytes.
+[[nodiscard]] bool overlaps(extent_map const& image, std::int64_t offset, std::int64_t length);
 
 /// The signatures that lie completely outside the image: a deployment does not overwrite them.
 [[nodiscard]] std::vector<disk_signature> outside_image(std::span<disk_signature const> signatures,

@@ -11,6 +11,7 @@
 #include <boost/process/io.hpp>
 #include <boost/process/pipe.hpp>
 
+#include "core/image/old_signatures.hpp"
 #include "core/image/partclone_run.hpp"
 
 namespace seedbed {
@@ -109,6 +110,36 @@ std::optional<std::string> part_of_xfs(std::string_view head) {
     return std::nullopt;
 }
 
+/// Windows' formatter puts it into the last sector of the volume, which the file system does not count.
+std::vector<std::string> left_out_of_ntfs(std::string_view head, std::int64_t size, extent_map const& image) {
+    auto const sector = static_cast<std::int64_t>(number_at(head, 0x0b, 2, byte_order::little));
+    auto const sectors = number_at(head, 0x28, 8, byte_order::little);
+    if (sector == 0 || sectors >= static_cast<std::uint64_t>(size / sector)) {
+        return {};
+    }
+    auto const offset = static_cast<std::int64_t>(sectors) * sector;
+    if (overlaps(image, offset, sector)) {
+        return {};
+    }
+    return {"the image leaves out the backup boot sector of NTFS at byte " + std::to_string(offset) +
+            ", as partclone does; chkdsk /f restores it on the target"};
+}
+
+/// btrfs keeps copies at 64 MiB and 256 GiB, as far as the volume reaches.
+std::vector<std::string> left_out_of_btrfs(std::string_view head, std::int64_t size, extent_map const& image) {
+    constexpr std::int64_t superblock = 4096;
+    auto const volume = number_at(head, 0x10000 + 0x70, 8, byte_order::little); // total_bytes
+    auto const end = std::min(volume, static_cast<std::uint64_t>(size));
+    std::vector<std::string> lines;
+    for (std::int64_t const offset : {std::int64_t{64} << 20, std::int64_t{256} << 30}) {
+        if (static_cast<std::uint64_t>(offset + superblock) <= end && !overlaps(image, offset, superblock)) {
+            lines.push_back("the image leaves out the copy of the btrfs superblock at byte " + std::to_string(offset) +
+                            ", as partclone does; the first mount on the target restores it");
+        }
+    }
+    return lines;
+}
+
 } // namespace
 
 std::optional<std::string> packed_format(std::string_view head) {
@@ -131,6 +162,14 @@ std::optional<std::string> missing_part(std::string_view type, std::string_view 
         return part_of_ext(head);
     }
     return type == "xfs" ? part_of_xfs(head) : std::nullopt;
+}
+
+std::vector<std::string> left_out_copies(std::string_view type, std::string_view head, std::int64_t size,
+                                         extent_map const& image) {
+    if (type == "ntfs") {
+        return left_out_of_ntfs(head, size, image);
+    }
+    return type == "btrfs" ? left_out_of_btrfs(head, size, image) : std::vector<std::string>{};
 }
 
 hibernation find_hibernation(std::string const& source) {

@@ -6,6 +6,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "core/image/extent_map.hpp"
 
 namespace seedbed {
 
@@ -20,6 +23,13 @@ constexpr std::size_t source_head = 68 * 1024;
 /// btrfs, a journal or log elsewhere. Nothing if the device is complete. \param type blkid's name.
 /// \param head the first source_head bytes.
 [[nodiscard]] std::optional<std::string> missing_part(std::string_view type, std::string_view head);
+
+/// Copies of its first sector or superblock that a file system keeps at fixed places and that the image leaves out,
+/// since partclone lists only used blocks. One line each: what, where, and what restores it. A deployment leaves other
+/// bytes there; repair tools that look for a copy find none. \param type, head as for missing_part().
+/// \param size of the source in bytes.
+[[nodiscard]] std::vector<std::string> left_out_copies(std::string_view type, std::string_view head, std::int64_t size,
+                                                       extent_map const& image);
 
 /// Whether Windows is hibernated on an NTFS: its memory is in hiberfil.sys, and files that it had open are incomplete
 /// on the disk. "Fast startup" leaves the same state after a shutdown.

@@ -168,6 +168,8 @@ capture_result capture(create_context const& context, std::unique_ptr<block_devi
     run.progress = context.show_progress();
     run.warning = [&](std::string const& line) { warn(context, run.source, name + ": " + line); };
     run.cancelled = &context.cancelled;
+    auto const head = head_of(*source);
+    auto const size = source->size();
     if (opens_exclusively(plan->file_system)) {
         source.reset(); // partclone holds it from here on
     }
@@ -181,6 +183,9 @@ capture_result capture(create_context const& context, std::unique_ptr<block_devi
         return std::nullopt;
     }
     context.progress.finish(context.progress.summary(name + " captured"));
+    for (auto const& line : left_out_copies(plan->file_system, head, size, (*info)->extents)) {
+        warn(context, run.source, line);
+    }
     return captured_image{std::move((*info)->extents), std::move((*info)->hashes)};
 }
 

@@ -6,21 +6,25 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include "config/load.hpp"
 #include "core/device/device_identity.hpp"
+#include "core/device/disk_content.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/printable.hpp"
 #include "core/foundation/save_file.hpp"
 #include "core/foundation/wall_clock.hpp"
 #include "core/image/image_torrent.hpp"
+#include "core/image/old_signatures.hpp"
 #include "core/image/torrent_file.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/deploy_options.hpp"
+#include "daemon/image/written_content.hpp"
 #include "daemon/service/deployment.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/node.hpp"
@@ -163,12 +167,29 @@ private:
         auto const cls = image.profile.value_or(detect_storage_class(image.device).cls);
         m_console.print("This will be overwritten:\n\n" + overview_text(*overview, cls) + "\nwith the image\n\n  " +
                         image_text(torrent) + "\n");
+        print_wiped(torrent);
         m_receipt.overview = std::move(*overview);
         if (auto const checked = check_block_device(image.device, requirements_of(image, torrent)); !checked) {
             known.guard = checked.error().guard;
             return refuse_target(exit_refused, checked.error().message);
         }
         return exit_ok;
+    }
+
+    /// Lists what is erased besides the image's extents. A device that cannot be probed is not refused here.
+    void print_wiped(image_torrent const& torrent) {
+        if (!m_options.image.wipe_signatures) {
+            return;
+        }
+        auto const signatures = find_signatures(m_options.image.device);
+        std::string list;
+        for (auto const& signature :
+             outside_image(signatures.value_or(std::vector<disk_signature>{}), torrent.extents)) {
+            list += "  " + printable(describe(signature)) + '\n';
+        }
+        if (!list.empty()) {
+            m_console.print("and these signatures of earlier content will be erased\n\n" + list);
+        }
     }
 
     [[nodiscard]] std::string state_folder() const {

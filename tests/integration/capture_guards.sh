@@ -45,6 +45,8 @@ accept outside.img
 truncate -s 64M ntfs.img
 mkfs.ntfs -q -F -f ntfs.img >mkfs.out 2>&1
 accept ntfs.img --capture
+grep -q 'ntfs.img: the image leaves out the backup boot sector of NTFS at byte 67108352' stderr ||
+    fail "create does not say what partclone leaves out: $(<stderr)"
 head -c 64K /dev/zero >hiberfil.sys
 ntfscp -f ntfs.img hiberfil.sys hiberfil.sys >ntfscp.out 2>&1
 accept ntfs.img --capture # a file that was discarded

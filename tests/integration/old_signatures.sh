@@ -50,6 +50,8 @@ deploy() {
 
 deploy wiped
 grep -q "holds .*linux_raid_member.*crypto_LUKS" wiped.out || fail "the question does not name what the disk holds: $(<wiped.out)"
+grep -A 2 '^and these signatures of earlier content will be erased$' wiped.out |
+    grep -qx "  linux_raid_member at byte $(((40 << 20) - 8192))" || fail "the question does not name what is wiped: $(<wiped.out)"
 grep -q "wiped the signature of earlier content: linux_raid_member at byte $(((40 << 20) - 8192))" wiped.out || fail "$(<wiped.out)"
 (($(grep -c "wiped the signature" wiped.out) == 1)) || fail "wiped what the image overwrites: $(<wiped.out)"
 [[ $(blkid -p -o value -s TYPE "$loop") == ext4 && $(blkid -p -o value -s LABEL "$loop") == golden ]] ||
@@ -57,6 +59,7 @@ grep -q "wiped the signature of earlier content: linux_raid_member at byte $(((4
 jq -e '.content.type == "ext4" and .content.label == "golden" and .warnings == []' wiped.json >found || fail "$(<wiped.json)"
 
 deploy kept --no-wipe-signatures
+! grep -q "will be erased" kept.out || fail "announces to wipe in spite of --no-wipe-signatures: $(<kept.out)"
 ! grep -q "wiped the signature" kept.out || fail "wiped in spite of --no-wipe-signatures: $(<kept.out)"
 [[ $(blkid -p -o value -s TYPE "$loop") == linux_raid_member ]] || fail "the remains are gone"
 grep -q "$loop: holds the remains of earlier content, which the image does not overwrite: linux_raid_member" kept.out ||

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -56,4 +58,34 @@ TEST_CASE("an XFS needs the devices of its log and of its real-time section") {
     CHECK(missing_part("xfs", std::string(source_head, '\0')) == "the log of its file system is on another device");
     CHECK(missing_part("xfs", with(23, "\1", whole)) ==
           "the real-time section of its file system is on another device");
+}
+
+TEST_CASE("copies of a superblock that the image leaves out are listed") {
+    using strings = std::vector<std::string>;
+    auto const image = [](std::vector<extent> extents) { return extent_map::make(std::move(extents)).value(); };
+    auto const first_mib = image({{0, 1 << 20}});
+    SECTION("the backup boot sector of NTFS") {
+        auto const ntfs = with(0x0b, std::string("\0\2", 2), with(0x28, "\xff\x0f")); // 4,095 sectors of 512 bytes
+        strings const expected{
+            "the image leaves out the backup boot sector of NTFS at byte 2096640, as partclone does; "
+            "chkdsk /f restores it on the target"};
+        CHECK(left_out_copies("ntfs", ntfs, 2 << 20, first_mib) == expected);
+        CHECK(left_out_copies("ntfs", ntfs, 4 << 20, first_mib) == expected); // of the volume, not of the device
+        CHECK(left_out_copies("ext4", ntfs, 2 << 20, first_mib).empty());
+        CHECK(left_out_copies("ntfs", ntfs, 2'096'640, first_mib).empty()); // the device ends before it
+        CHECK(left_out_copies("ntfs", "", 2 << 20, first_mib).empty());
+        CHECK(left_out_copies("ntfs", ntfs, 2 << 20, image({{0, 2 << 20}})).empty());
+    }
+    SECTION("the copies of btrfs, as far as the volume reaches") {
+        auto const volume = [](char byte_3) {
+            return with(0x10000 + 0x73, std::string(1, byte_3));
+        }; // in units of 16 MiB
+        auto const size = std::int64_t{1} << 40;
+        CHECK(left_out_copies("btrfs", volume(0x40), size, first_mib) == // 1 GiB
+              strings{"the image leaves out the copy of the btrfs superblock at byte 67108864, as partclone does; the "
+                      "first mount on the target restores it"});
+        CHECK(left_out_copies("btrfs", with(0x10000 + 0x75, "\1"), size, first_mib).size() == 2); // 1 TiB
+        CHECK(left_out_copies("btrfs", volume(0x02), size, first_mib).empty());                   // 32 MiB
+        CHECK(left_out_copies("btrfs", volume(0x40), size, image({{0, 1 << 20}, {64 << 20, 16384}})).empty());
+    }
 }
