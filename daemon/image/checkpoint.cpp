@@ -22,7 +22,7 @@ constexpr int version = 1;
 constexpr std::int64_t last_time = 253'402'300'799; ///< the end of the year 9999, in seconds since 1970
 constexpr char const* missing_key = "damaged: a key is missing or has the wrong type";
 
-/// A hex digit for four pieces, the first one in its highest bit.
+/// One hex digit per four pieces, the first piece in the highest bit.
 std::string format_pieces(std::vector<bool> const& pieces) {
     std::string text((pieces.size() + 3) / 4, '0');
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -79,7 +79,7 @@ device_identity to_identity(json const& from) {
     return device;
 }
 
-/// Does not throw for bytes that are not UTF-8, which a path may contain.
+/// Does not throw if bytes are not UTF-8, as may happen in a path.
 std::string dump(json const& what) {
     return what.dump(1, ' ', true, json::error_handler_t::replace);
 }

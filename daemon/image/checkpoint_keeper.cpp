@@ -16,7 +16,7 @@ bool any(std::vector<bool> const& pieces) {
     return std::ranges::find(pieces, true) != pieces.end();
 }
 
-/// What a worker saves after a flush.
+/// Saves a checkpoint after a flush, on a worker.
 void save_stamped(checkpoint_store& store, checkpoint what, std::string const& image) {
     auto const identity = identify_device(what.device); // after the last write
     if (!identity) {
@@ -47,7 +47,7 @@ void checkpoint_keeper::arm() {
     }
     if (!keeps_checkpoints(m_context.settings(), m_context.services().settings())) {
         m_timer.cancel();
-        remove(); // the download is about to overwrite what it describes
+        remove(); // the download is about to overwrite the data that it lists
         return;
     }
     m_context.membership().request_pieces();
@@ -70,7 +70,7 @@ void checkpoint_keeper::on_pieces(std::vector<bool> const& written) {
         return;
     }
     if (!any(m_written)) {
-        remove(); // an older one, of data that is being overwritten
+        remove(); // an older checkpoint, of data that is being overwritten
         return;
     }
     m_phase = phase::saving;

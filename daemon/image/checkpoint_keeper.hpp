@@ -13,38 +13,36 @@
 
 namespace seedbed {
 
-/// Keeps the checkpoint of one deployment: at each interval of a download, when
-/// the image is complete, and at the end. The device is flushed before a
-/// checkpoint is saved, on the image's own worker, one after another.
+/// Keeps the checkpoint of one deployment: saves it at each interval of a download, when the image is complete, and at
+/// the end. Before a checkpoint is saved, the device is flushed, on the image's own worker, one after another.
 ///
 /// Threads: confined to the main thread.
 class checkpoint_keeper {
 public:
     explicit checkpoint_keeper(image_context& image);
 
-    /// Starts or stops the timer as the image's state, the swarm and
-    /// `resume.interval` ask for. To be called after each change of one of them.
+    /// Starts or stops the timer as required by the image's state, the swarm and `resume.interval`. Must be called
+    /// after each change of one of them.
     void arm();
-    /// The swarm's answer: the pieces on the device; none while it is checked.
+    /// The answer of the swarm: the pieces on the device; none while it is checked.
     void on_pieces(std::vector<bool> const& written);
     /// The image is complete and durable.
     void save_complete();
-    /// The deployment is done. Until remove(), no later checkpoint can say more.
+    /// The deployment is done. Until remove(), later checkpoints are redundant.
     void save_done(bool verified);
-    /// The same, for one that was done when it was opened: its checkpoint stays.
+    /// The same for an image that was done when it was opened: its checkpoint is kept.
     void keep_done() { m_phase = phase::done; }
-    /// Flushes, and saves the pieces of the last on_pieces(). \p then is called
-    /// with the outcome of the flush.
+    /// Flushes, and saves the pieces of the last on_pieces(). \p then is called with the outcome of the flush.
     void save_last(std::function<void(result<void, io_error> const&)> then);
     void remove();
-    /// The download is about to write to the device: takes the mark of a clean end from the checkpoint, so that a later
-    /// start after a crash reads back what it names.
+    /// The download is about to write to the device: clears `at_rest` in the checkpoint, so that a start after a crash
+    /// reads back the pieces that it lists.
     void mark_in_use(checkpoint what);
 
 private:
     enum class phase : std::uint8_t {
         idle,
-        saving, ///< a periodic one: a slow disk gets no queue of flushes
+        saving, ///< a periodic one, so that flushes do not queue up for a slow disk
         done
     };
     using handler = std::function<void(result<void, io_error> const&)>;
@@ -54,7 +52,7 @@ private:
 
     image_context& m_context;
     phase m_phase = phase::idle;
-    std::vector<bool> m_written; ///< pieces on the device, by the last on_pieces()
+    std::vector<bool> m_written; ///< pieces on the device, as of the last on_pieces()
     boost::asio::steady_timer m_timer;
     main_calls m_calls;
 };

@@ -75,8 +75,7 @@ void checkpoint_store::set_folder(std::string folder) {
 
 std::string checkpoint_store::file_of(std::string const& device) const {
     std::scoped_lock const lock(m_mutex);
-    // The end of the path is for people; the hash of the path makes the name
-    // unique.
+    // The end of the path is for people; the hash of the path makes the name unique.
     auto name = fs::path(device).filename().string().substr(0, 64);
     std::ranges::replace(name, '\n', '_');
     return (fs::path(m_folder) / (name + "-" + sha1_text(device).substr(0, 12) + ".resume")).string();

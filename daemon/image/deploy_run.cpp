@@ -49,7 +49,7 @@ std::int64_t deploy_run::total_bytes() const {
     return m_context.image()->torrent().extents.total_size();
 }
 
-// --- what the device holds
+// --- the data already on the device
 
 void deploy_run::begin() {
     auto& found = m_resume.found;
@@ -199,7 +199,7 @@ void deploy_run::report_check() {
 
 void deploy_run::on_complete() {
     if (m_context.state() == image_state::checking) {
-        m_context.progress().bytes_left = m_context.image()->bytes_taken(); // all that had been missing
+        m_context.progress().bytes_left = m_context.image()->bytes_taken(); // everything that had been missing
         report_check();
     }
     if (m_context.state() != image_state::downloading) {
@@ -218,8 +218,8 @@ void deploy_run::on_piece_damaged(int piece) {
     if (!image) {
         return;
     }
-    // Either a peer sent wrong data, or this disk lost it: the kernel drops pages
-    // that it could not write, and only a flush reports that.
+    // Either a peer sent wrong data, or this disk lost it: the kernel drops pages that it could not write, which only a
+    // flush reports.
     auto flushed = m_calls.posted([this, piece](result<void, io_error> const& outcome) {
         if (!outcome) {
             m_context.fail(to_failure(outcome.error()));
@@ -250,15 +250,14 @@ void deploy_run::check_again(std::string const& why) {
     m_context.enter(image_state::checking);
 }
 
-// --- from the last block to done
+// --- from the last block to "done"
 
 void deploy_run::begin_flush() {
     m_context.enter(image_state::flushing);
     auto flushed = m_calls.posted(
         [this](result<void, io_error> const& outcome, clock::time_point written) { on_flushed(outcome, written); });
     auto const& image = m_context.image();
-    // Weak, since the image owns the queue's jobs and dirty blocks, and so this
-    // handler.
+    // Weak, because the image owns the queue's jobs and dirty blocks, and so this handler.
     image->io().when_written([weak = std::weak_ptr(image), flushed = std::move(flushed)] {
         auto const alive = weak.lock();
         if (!alive) {
@@ -325,7 +324,7 @@ void deploy_run::on_different(image_verifier::outcome const& outcome) {
         check_again(fmt::format("{} of {} pieces differ on the device", outcome.pieces.size(), pieces));
         return;
     }
-    m_checkpoints.remove(); // the next start must not continue from it
+    m_checkpoints.remove(); // the next start must not resume from it
     auto const& first = outcome.differing.front();
     m_context.fail(
         {failure_kind::verify,

@@ -21,10 +21,8 @@
 
 namespace seedbed {
 
-/// Deploys an image: finds out what the device holds, downloads the rest,
-/// flushes it, reads all of it back, and calls the image done after that and
-/// not before. It reports the outcome to the image's trackers and
-/// to the peers that accept reports.
+/// Deploys an image: determines which data is on the device, downloads the rest, flushes it and reads all of it back;
+/// only then is the image done. Reports the outcome to the image's trackers and to the peers that accept reports.
 class deploy_run final : public image_run {
 public:
     deploy_run(image_context& image, resume_point resume);
@@ -49,16 +47,16 @@ public:
 
 private:
     using clock = std::chrono::steady_clock;
-    /// By what it is known which pieces the device holds.
+    /// How it is known which pieces are on the device.
     enum class basis : std::uint8_t {
         check,      ///< libtorrent reads the device
-        checkpoint, ///< of an earlier start
-        nothing     ///< all of it is downloaded
+        checkpoint, ///< from an earlier start
+        nothing     ///< no piece is assumed: everything is downloaded
     };
 
     [[nodiscard]] torrent_spec make_spec();
     void resume_complete();
-    /// Reads the pieces of a checkpoint that is not trusted. The swarm is joined after that.
+    /// Reads back the pieces of an untrusted checkpoint, and joins the swarm after that.
     void read_claims();
     void on_claims_read(image_verifier::outcome const& outcome);
     void report_check();
@@ -67,13 +65,12 @@ private:
     void begin_verify();
     void on_verified(image_verifier::outcome const& outcome);
     void on_different(image_verifier::outcome const& outcome);
-    /// Probes what was written, then ends the deployment.
+    /// Probes the written content, then ends the deployment.
     void examine();
     void on_examined(written_content const& content);
     void finish_deployment();
-    /// The device differs although the image was complete: leaves the swarm to
-    /// join it again with a full check. libtorrent's own recheck would not
-    /// reconnect to peers that were complete when this torrent was.
+    /// The device differs although the image was complete: leaves the swarm and joins it again with a full check.
+    /// libtorrent's own recheck would not reconnect to peers that were complete when this torrent was.
     void check_again(std::string const& why);
     void send_report(host_report::outcome_kind outcome, std::string const& reason);
     [[nodiscard]] std::int64_t total_bytes() const;
@@ -83,8 +80,8 @@ private:
     basis m_basis = basis::check;
     image_proof m_proof = image_proof::none;
     written_content m_content;
-    unsigned m_examination = 0;     ///< number of the last one; another check makes it out of date
-    bool m_numbers_awaited = false; ///< the check is over; the next progress tells what it found
+    unsigned m_examination = 0;     ///< number of the last one; another check makes it obsolete
+    bool m_numbers_awaited = false; ///< the check has ended; the next progress has its result
     clock::time_point m_transfer_began{};
     report_peers m_report_peers;
     checkpoint_keeper m_checkpoints;

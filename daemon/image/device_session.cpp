@@ -54,11 +54,11 @@ device_session::traffic device_session::moved() const {
 
 void device_session::on_closed() {
     if (m_phase != phase::closing) {
-        return; // an image that the backend has refused: it was never open here
+        return; // refused by the backend: the image was never open here
     }
     m_phase = phase::closed;
     auto const closed = std::move(m_on_closed);
-    closed(); // may destroy this
+    closed(); // may destroy this object
 }
 
 } // namespace seedbed

@@ -19,11 +19,9 @@ namespace seedbed {
 /// An image's device, from opening to closing:
 ///
 ///     unopened -> opening -> open -> closing -> closed
-///                 opening -> closed                       it could not be
-///                 opened
+///                 opening -> closed                       it could not be opened
 ///
-/// Threads: confined to the main thread; what blocks runs on the services'
-/// workers.
+/// Threads: confined to the main thread; blocking work runs on the services' workers.
 class device_session {
 public:
     enum class phase : std::uint8_t { unopened, opening, open, closing, closed };
@@ -39,17 +37,16 @@ public:
         : m_services(services)
         , m_calls(services.main) {}
 
-    /// To be called once. \p opened is called with the outcome; after success \p
-    /// closed, when the device is closed.
+    /// Must be called once. \p opened is called with the outcome; after a success, \p closed is called when the device
+    /// is closed.
     void open(image_settings const& settings, bool use_checkpoint, opened_handler opened, std::function<void()> closed);
-    /// Gives up the image, which other owners may keep for a while. Does nothing
-    /// unless the device is open.
+    /// Releases the image, which other owners may keep for a while. Does nothing unless the device is open.
     void release();
 
-    /// When a worker began to open the device; nothing before that, and nothing once the attempt has ended.
+    /// When a worker began to open the device; nothing before that and after the attempt has ended.
     [[nodiscard]] std::optional<clock::time_point> opening_since() const noexcept { return m_opening_since; }
-    /// The device hangs while it is opened: its worker is replaced by another until the attempt ends. Does nothing
-    /// unless a worker is opening the device, or if this was called before.
+    /// The device hangs during opening: replaces its worker with another one until the attempt ends. Does nothing
+    /// unless a worker is opening the device and has not been replaced yet.
     void replace_worker();
     /// Whether replace_worker() has replaced the worker that is opening the device.
     [[nodiscard]] bool worker_replaced() const noexcept { return m_worker_replaced; }
@@ -57,7 +54,7 @@ public:
     [[nodiscard]] phase current() const noexcept { return m_phase; }
     /// Null unless the device is open.
     [[nodiscard]] std::shared_ptr<served_image> const& image() const noexcept { return m_image; }
-    /// Since the device was opened; after release() as it was then.
+    /// Since the device was opened; after release(), the values at that time.
     [[nodiscard]] traffic moved() const;
 
 private:
@@ -69,7 +66,7 @@ private:
     std::optional<clock::time_point> m_opening_since;
     bool m_worker_replaced = false;
     std::shared_ptr<served_image> m_image;
-    traffic m_last; ///< when the image was released
+    traffic m_last; ///< at the time of release()
     std::function<void()> m_on_closed;
     main_calls m_calls;
 };

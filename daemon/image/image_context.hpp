@@ -16,8 +16,8 @@
 
 namespace seedbed {
 
-/// What the parts of an image's life see of it and may ask for: implemented by
-/// image_runner, which outlives them.
+/// The view of an image that its parts have, and the requests they can make: implemented by image_runner, which
+/// outlives them.
 ///
 /// Threads: confined to the main thread.
 class image_context {
@@ -27,22 +27,21 @@ public:
     /// Null while the device is not open.
     [[nodiscard]] virtual std::shared_ptr<served_image> const& image() const = 0;
     [[nodiscard]] virtual image_state state() const = 0;
-    /// Since the image was started, and since the present state began.
+    /// Time since the image was started, and since the current state began.
     [[nodiscard]] virtual double age_seconds() const = 0;
     [[nodiscard]] virtual double phase_seconds() const = 0;
-    /// The profile in force.
+    /// The current profile.
     [[nodiscard]] virtual io_profile const& profile() const = 0;
-    /// As the swarm told last.
+    /// As last reported by the swarm.
     [[nodiscard]] virtual torrent_progress& progress() = 0;
     [[nodiscard]] virtual swarm_membership& membership() = 0;
 
-    /// The image as its settings describe it, to be completed by the caller.
+    /// The torrent as the image's settings describe it, to be completed by the caller.
     [[nodiscard]] virtual torrent_spec make_spec() const = 0;
     virtual void join(torrent_spec const& spec) = 0;
     /// Changes the state. A transition that is_legal() refuses fails the image.
     virtual void enter(image_state next) = 0;
-    /// The first failure counts; later ones, and those of an image that is being
-    /// closed, are dropped.
+    /// Only the first failure counts; later ones, and those of an image that is closing, are dropped.
     virtual void fail(image_failure const& why) = 0;
 
     [[nodiscard]] log_fields fields() const { return {settings().name, settings().device, {}}; }

@@ -11,11 +11,11 @@
 
 namespace seedbed {
 
-/// Where an image failed.
+/// The kind of operation in which an image failed.
 enum class failure_kind : std::uint8_t {
     none,
-    torrent,  ///< the .torrent cannot be read or is refused
-    guard,    ///< the device is refused or cannot be opened
+    torrent,  ///< the .torrent cannot be read or was refused
+    guard,    ///< the device was refused or cannot be opened
     internal, ///< out of memory or threads, or an error of this program
     download, ///< libtorrent stopped the torrent
     read,     ///< of the device
@@ -25,7 +25,7 @@ enum class failure_kind : std::uint8_t {
     content   ///< seed: the device differs from the torrent
 };
 
-/// Where the outcome of a deployment is reported.
+/// The torrent and the trackers to which the outcome of a deployment is reported.
 struct report_address {
     seedbed::info_hash info_hash;
     std::vector<std::string> announce_urls; ///< of the torrent
@@ -35,11 +35,11 @@ struct report_address {
 struct image_failure {
     failure_kind kind = failure_kind::none;
     std::string reason;                           ///< one line
-    std::optional<device_guard> guard = {};       ///< the one that refused the device
-    std::optional<report_address> report_to = {}; ///< of a refused device, whose torrent is loaded
+    std::optional<device_guard> guard = {};       ///< the guard that refused the device
+    std::optional<report_address> report_to = {}; ///< set if the device was refused after the torrent was loaded
 };
 
-/// The failure that an error of the device is.
+/// Classifies an error of the device.
 [[nodiscard]] inline image_failure to_failure(io_error const& error) {
     switch (error.operation) {
     case io_operation::write:

@@ -15,8 +15,7 @@ namespace seedbed {
 
 namespace {
 
-/// "auto" bypasses the page cache of block devices only: a file's blocks belong
-/// to its file system.
+/// "auto" bypasses the page cache only for block devices: a file's blocks belong to its file system.
 bool is_block_device(std::string const& path) {
     struct ::stat st = {};
     return ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
@@ -76,7 +75,7 @@ result<opened_image, image_failure> image_opener::open() const {
     if (!made) {
         return open_failure(failure_kind::internal, made.error().message);
     }
-    // The last owner may be the network thread: a worker closes the device.
+    // The last owner may be the network thread, so a worker closes the device.
     opened.image = std::shared_ptr<served_image>(made->release(),
                                                  [&setup = services.setup, closed = on_closed](served_image* image) {
                                                      setup.submit([image, closed] {
@@ -90,8 +89,8 @@ result<opened_image, image_failure> image_opener::open() const {
     if (auto const added = services.shared->add_image(opened.image); !added) {
         return open_failure(failure_kind::internal, added.error().message);
     }
-    // After the checkpoint was compared with the device's counter of writes, which this raises, and before the counter
-    // is read again. A complete image has been through this, and its device is not written to again.
+    // After the checkpoint was compared with the device's write counter, which wiping increases, and before the counter
+    // is read again. A complete image has already been wiped, and its device is not written to again.
     auto const complete = opened.resume.found && opened.resume.found->complete();
     if (settings.mode == image_mode::deploy && settings.wipe_signatures && !complete) {
         auto wiped = wipe_old_content(*opened.image);
@@ -101,7 +100,7 @@ result<opened_image, image_failure> image_opener::open() const {
         }
         opened.wiped = std::move(*wiped);
     }
-    // A device that cannot be identified has no fitting checkpoint, and its changes are not seen.
+    // A device that cannot be identified has no matching checkpoint, and changes to it are not detected.
     opened.identity = identify_device(settings.device).value_or(device_identity{});
     return opened;
 }

@@ -22,8 +22,7 @@
 
 namespace seedbed {
 
-/// The file that a path named when it was read; a different value means that it
-/// may have changed.
+/// The identity and version of a file when it was read; a different value means that it may have changed.
 struct file_stamp {
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
@@ -36,39 +35,33 @@ struct file_stamp {
 /// The requirements for an image's device.
 [[nodiscard]] device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent);
 
-/// An image whose torrent is loaded, whose device is open, and which the
-/// backend knows.
+/// An image whose torrent is loaded, whose device is open, and which is registered with the backend.
 struct opened_image {
     std::shared_ptr<served_image> image;
     file_stamp stamp; ///< of the .torrent
     storage_class_decision decision;
-    device_identity identity; ///< of the device when it was opened; empty if it
-                              ///< could not be identified
+    device_identity identity; ///< of the device when it was opened; empty if it could not be identified
     resume_point resume;
     wiped_signatures wiped; ///< deploy
 };
 
-/// Opens images. Copied to the worker on which it runs.
+/// Opens an image. Copied to the worker on which it runs.
 struct image_opener {
     image_settings settings;
     std::int64_t max_torrent = 0;       ///< bytes of the .torrent
     std::array<io_profile, 3> profiles; ///< indexed by storage_class
-    bool use_checkpoint = false;        ///< look for one
+    bool use_checkpoint = false;        ///< look for a checkpoint
     image_services services;
-    std::function<void()> on_closed; ///< called by a worker when the last owner
-                                     ///< of the image has closed its device
+    std::function<void()> on_closed; ///< called by a worker when the image's device has been closed
 
-    /// Blocks. Threads: a worker of image_services::setup, where registering the
-    /// pool with a ring may pin all of it.
+    /// Blocks. Threads: a worker of image_services::setup, where registering the pool with a ring may pin all of it.
     [[nodiscard]] result<opened_image, image_failure> open() const;
 };
 
-/// The way the image's transfers run, for example "io_uring, depth 64, direct
-/// I/O".
+/// How the image's transfers run, for example "io_uring, depth 64, direct I/O".
 [[nodiscard]] std::string describe_engine(served_image& image, io_profile const& profile);
 
-/// Logs what was opened, and what the device or the kernel does not have of the
-/// profile that it should get.
+/// Logs the opened image, and each setting of the profile that the device or the kernel does not support.
 void log_opened(log_fields const& fields, image_settings const& settings, opened_image const& opened,
                 io_profile const& profile);
 

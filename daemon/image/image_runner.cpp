@@ -100,7 +100,7 @@ void image_runner::on_opened(result<opened_image, image_failure> const& outcome)
     }
     m_engine = describe_engine(*image(), profile());
     log_opened(fields(), m_settings, *outcome, profile());
-    image()->set_profile(profile()); // a reload may have changed it since
+    image()->set_profile(profile()); // a reload may have changed it meanwhile
     image()->set_error_handler(m_calls.posted([this](io_error const& error) { fail(to_failure(error)); }));
     image_context& self = *this;
     if (m_settings.mode == image_mode::deploy) {
@@ -199,13 +199,13 @@ void image_runner::close(std::function<void()> closed) {
         on_device_closed();
         break;
     case device_session::phase::open:
-        if (!failed) { // otherwise it leaves already
+        if (!failed) { // otherwise it is already leaving
             leave_swarm();
         }
         break;
     case device_session::phase::opening:
     case device_session::phase::closing:
-        break; // the worker's answer continues it
+        break; // the worker's answer continues the closing
     }
 }
 
@@ -234,7 +234,7 @@ void image_runner::wind_up() {
 
 void image_runner::on_device_closed() {
     if (!m_closed) {
-        return; // a failed image stays listed
+        return; // a failed image remains listed
     }
     if (m_state != image_state::failed) {
         log_info(fields(), "closed");
@@ -243,7 +243,7 @@ void image_runner::on_device_closed() {
     std::exchange(m_closed, nullptr)();
 }
 
-// --- while it runs
+// --- while the image is open
 
 void image_runner::update(image_settings const& wanted) {
     m_settings = wanted;

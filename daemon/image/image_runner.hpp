@@ -27,11 +27,10 @@
 
 namespace seedbed {
 
-/// One image's life, from opening its device to closing it. It holds the state
-/// and moves between the parts: device_session opens and closes, deploy_run or
-/// seed_run does the work between, swarm_membership joins and leaves.
+/// The life of one image, from opening its device to closing it. Holds the state and switches between the parts:
+/// device_session opens and closes, deploy_run or seed_run does the work between, swarm_membership joins and leaves.
 ///
-/// Threads: confined to the main thread; what blocks runs on workers.
+/// Threads: confined to the main thread; blocking work runs on workers.
 class image_runner final : public torrent_listener, private image_context {
 public:
     image_runner(image_settings wanted, image_services services);
@@ -39,48 +38,44 @@ public:
     image_runner& operator=(image_runner const&) = delete;
     ~image_runner();
 
-    /// Opens the device and joins the swarm. To be called once.
+    /// Opens the device and joins the swarm. Must be called once.
     void start();
-    /// Leaves the swarm, flushes, closes the device. \p closed is called after
-    /// that, at once if nothing is open. To be called once; the image must not be
-    /// destroyed from within \p closed.
+    /// Leaves the swarm, flushes, and closes the device. \p closed is called after that, immediately if nothing is
+    /// open. Must be called once; the image must not be destroyed from within \p closed.
     void close(std::function<void()> closed);
 
-    /// Takes over settings that can change while the image is in use: peers,
-    /// trackers, limits and profile.
+    /// Applies settings that can change while the image is in use: peers, trackers, limits and profile.
     void update(image_settings const& wanted);
-    /// Applies the present numbers of its profile.
+    /// Applies the current settings of its profile.
     void apply_profile();
-    /// Applies the present interval between checkpoints.
+    /// Applies the current interval between checkpoints.
     void apply_resume();
 
     [[nodiscard]] image_settings const& settings() const override { return m_settings; }
     [[nodiscard]] image_state state() const override { return m_state; }
     /// Nothing until the torrent is loaded.
     [[nodiscard]] std::optional<seedbed::info_hash> const& info_hash() const noexcept { return m_info_hash; }
-    /// The info-hashes that its clients announce; empty while the device is not
-    /// open.
+    /// The info-hashes that its clients announce; empty unless the device is open.
     [[nodiscard]] std::vector<seedbed::info_hash> announced_hashes() const;
-    /// The .torrent file when it was loaded.
+    /// The .torrent file as it was loaded.
     [[nodiscard]] file_stamp const& torrent_stamp() const noexcept { return m_stamp; }
     void set_torrent_stamp(file_stamp const& stamp) { m_stamp = stamp; }
 
     /// Whether bytes move or are about to: the status changes every second.
     [[nodiscard]] bool is_moving() const;
     [[nodiscard]] image_status status() const;
-    /// Calls \p call on the main thread with the connected peers, or with none if
-    /// the image is not in the swarm; never if the image is gone by then.
+    /// Calls \p call on the main thread with the connected peers, or with none if the image is not in the swarm; never
+    /// if the image is gone by then.
     void request_peers(std::function<void(std::vector<peer_status> const&)> call) {
         request_peers(m_services.setup, std::move(call));
     }
     /// The same; \p worker waits for libtorrent.
     void request_peers(worker_pool& worker, std::function<void(std::vector<peer_status> const&)> call);
-    /// Logs the progress. Nothing if the image is idle, or a seed that has
-    /// uploaded nothing since the last call.
+    /// Logs the progress. Does nothing if the image is idle, or a seed that has uploaded nothing since the last call.
     void log_summary();
 
-    /// Of the device's queue, for the watchdog; while a worker opens the device, the attempt is one pending job.
-    /// Nothing before that and after the device was closed.
+    /// Progress of the device's queue, for the watchdog; while a worker opens the device, the attempt counts as one
+    /// pending job. Nothing before that and after the device was closed.
     [[nodiscard]] std::optional<worker_pool::progress> queue_progress() const;
     /// The device hangs: see device_session::replace_worker().
     void on_hang() { m_device.replace_worker(); }
@@ -117,8 +112,7 @@ private:
     void report_refusal(image_failure const& why);
     void set_state(image_state next);
     void leave_swarm();
-    /// The image has left the swarm: flushes what was written unless it failed,
-    /// and gives up the device.
+    /// The image has left the swarm: flushes the written data unless the image failed, and releases the device.
     void wind_up();
     void on_device_closed();
     [[nodiscard]] double phase_fraction() const;
@@ -130,7 +124,7 @@ private:
     device_session m_device{m_services};
     swarm_membership m_membership{m_services.swarm};
     std::unique_ptr<image_run> m_run; ///< since the device was opened
-    std::function<void()> m_closed;   ///< while it is being closed
+    std::function<void()> m_closed;   ///< set while it is closing
 
     // Of the opened image.
     std::optional<seedbed::info_hash> m_info_hash;

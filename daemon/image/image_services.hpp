@@ -19,20 +19,18 @@
 
 namespace seedbed {
 
-/// What all images share. The references outlive every image_runner.
+/// The services that all images share. The references outlive every image_runner.
 struct image_services {
     boost::asio::io_context& main;
-    worker_pool& setup; ///< for work of more than a millisecond: loading
-                        ///< torrents, opening and closing devices
+    worker_pool& setup; ///< for work that takes more than a millisecond: loading torrents, opening and closing devices
     std::shared_ptr<backend> shared;
     image_swarm& swarm;
-    std::function<seedbed::settings const&()> settings; ///< those in force
+    std::function<seedbed::settings const&()> settings; ///< the current settings
     std::function<void()> on_change;                    ///< called after every change of state
     checkpoint_store& checkpoints;
     report_sink* reports = nullptr;                  ///< takes the outcome of deployments; may be null
     std::function<std::uint16_t()> report_port = {}; ///< where this daemon accepts reports; 0: nowhere
-    /// Do not read an image back that was verified before, on a device that was
-    /// not written to since.
+    /// Do not read back an image that was verified before, on a device that has not been written to since.
     bool trust_proof = true;
     /// Opens an image's device, on a worker.
     std::function<result<std::unique_ptr<block_device>, device_refusal>(std::string const& path,

@@ -12,7 +12,7 @@ using enum image_state;
 
 constexpr std::size_t state_count = 9;
 
-/// A bit for each state.
+/// A set of states, one bit for each.
 class state_set {
 public:
     constexpr state_set(std::initializer_list<image_state> states) {
@@ -27,7 +27,7 @@ private:
     unsigned m_bits = 0;
 };
 
-/// The states that may follow each one, in the order of the enum.
+/// The states that may follow each state, in the order of the enum.
 constexpr std::array<state_set, state_count> successors{{
     /* opening */ {checking, flushing, verifying, seeding, failed, closing},
     /* checking */ {downloading, failed, closing},

@@ -14,22 +14,21 @@
 
 namespace seedbed {
 
-/// All that displays and machine-readable output show of an image. A plain
-/// copy.
+/// Everything that displays and machine-readable output show of an image. A plain copy.
 struct image_status {
     std::string name;
     std::string device;
     image_mode mode = image_mode::seed;
     image_state state = image_state::opening;
     std::optional<seedbed::info_hash> info_hash; ///< nothing until the torrent is loaded
-    std::string failure;                         ///< why the image failed, one line; else empty
+    std::string failure;                         ///< why the image failed, one line; empty otherwise
     failure_kind failed_at = failure_kind::none;
-    std::optional<device_guard> guard; ///< the one that refused the device
-    std::int64_t total_bytes = 0;      ///< of the image; 0 while the device is not open
+    std::optional<device_guard> guard; ///< the guard that refused the device
+    std::int64_t total_bytes = 0;      ///< of the image; 0 unless the device is open
     std::int32_t piece_length = 0;     ///< bytes
     std::int32_t piece_count = 0;
-    std::optional<storage_class> detected; ///< nothing while the device is not open
-    std::optional<storage_class> profile;  ///< whose profile is in use
+    std::optional<storage_class> detected; ///< nothing unless the device is open
+    std::optional<storage_class> profile;  ///< the class whose profile is in use
     std::string engine;                    ///< for example "io_uring, depth 64, direct I/O"
 
     double fraction = 0;            ///< of the check, the download or the verification, 0 to 1
@@ -44,9 +43,9 @@ struct image_status {
     std::int64_t fetched = 0; ///< bytes of the image received for writing; at least device_written
     bool durable = false;     ///< deploy: complete and flushed
     bool verified = false;    ///< deploy: durable and read back
-    written_content content;  ///< deploy: what the device holds, once it was examined
+    written_content content;  ///< deploy: content of the device, once examined
     double age_seconds = 0;   ///< since the image was opened
-    double phase_seconds = 0; ///< since the present state began
+    double phase_seconds = 0; ///< since the current state began
 };
 
 } // namespace seedbed

@@ -8,11 +8,10 @@
 
 namespace seedbed {
 
-/// Brings completions to the main thread, and drops those that arrive after it
-/// was destroyed: an object that owns one may capture `this` in them.
+/// Passes completions to the main thread, and drops those that arrive after its destruction: an object that owns one
+/// may capture `this` in them.
 ///
-/// Threads: confined to the main thread; what it returns may be called from any
-/// thread.
+/// Threads: confined to the main thread; the returned functions may be called from any thread.
 class main_calls {
 public:
     explicit main_calls(boost::asio::io_context& main)
@@ -21,8 +20,7 @@ public:
     main_calls& operator=(main_calls const&) = delete;
     ~main_calls() = default;
 
-    /// A function that posts \p call, with copies of its arguments, to the main
-    /// thread.
+    /// A function that posts \p call, with copies of its arguments, to the main thread.
     template <class Call>
     [[nodiscard]] auto posted(Call call) const {
         return [alive = std::weak_ptr(m_alive), &main = m_main, call = std::move(call)](auto... arguments) {
@@ -34,7 +32,7 @@ public:
         };
     }
 
-    /// A function for the main thread, which runs \p call at once.
+    /// A function for the main thread, which runs \p call immediately.
     template <class Call>
     [[nodiscard]] auto guarded(Call call) const {
         return [alive = std::weak_ptr(m_alive), call = std::move(call)](auto const&... arguments) {

@@ -10,14 +10,14 @@
 
 namespace seedbed {
 
-/// Where a deployment can continue when its image is opened.
+/// The point from which a deployment can resume when its image is opened.
 struct resume_point {
     std::optional<checkpoint> found;               ///< the checkpoint, if it fits
-    std::string unused;                            ///< why an existing one is not used; empty if none exists
-    device_change change = device_change::unknown; ///< whether the device was written to since
+    std::string unused;                            ///< why an existing checkpoint is not used; empty if none exists
+    device_change change = device_change::unknown; ///< whether the device has been written to since
 
-    /// Whether the device certainly still holds the pieces of `found`: Seedbed ended in order, and nothing was written
-    /// since. Otherwise they must be read and hashed before they count.
+    /// Whether the device certainly still has the pieces of `found`: Seedbed ended cleanly, and nothing has been
+    /// written since. Otherwise they must be read and hashed before they count.
     [[nodiscard]] bool trusted() const { return found && found->at_rest && change == device_change::none; }
 };
 

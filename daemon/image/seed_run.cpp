@@ -72,7 +72,7 @@ void seed_run::steer_super_seeding() {
     }
     auto const& progress = m_context.progress();
     if (progress.peers == 0) {
-        m_super_began = progress.uploaded; // the next peers have nothing yet
+        m_super_began = progress.uploaded; // the next peers start without any pieces
     }
     auto const uploaded = progress.uploaded - m_super_began;
     auto const wanted =

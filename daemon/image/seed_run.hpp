@@ -13,8 +13,8 @@
 
 namespace seedbed {
 
-/// Seeds an image: verifies its source first if that is wanted, watches it, and
-/// turns super-seeding off when the swarm has received one copy.
+/// Seeds an image: verifies its source first if configured, watches it, and turns super-seeding off when the swarm has
+/// received one copy.
 class seed_run final : public image_run {
 public:
     seed_run(image_context& image, device_identity const& opened);
@@ -46,8 +46,8 @@ private:
     source_watch m_watch;
     verification m_verification;
     written_content const m_content; ///< nothing is written
-    bool m_super_seeding = false;    ///< asked of the swarm now
-    std::int64_t m_super_began = 0;  ///< bytes that had been uploaded when a new swarm began
+    bool m_super_seeding = false;    ///< currently enabled in the swarm
+    std::int64_t m_super_began = 0;  ///< bytes uploaded before a new swarm began
 };
 
 } // namespace seedbed

@@ -9,8 +9,8 @@ namespace {
 
 constexpr auto stopped_seeding = "; seeding stopped";
 
-/// A block device without a serial number and a place in the sequence of disks
-/// cannot be told from another one.
+/// Whether the device can be distinguished from another one: a block device needs a serial number or a position in the
+/// sequence of disks.
 bool is_identifiable(device_identity const& identity) {
     return !identity.block_device || identity.disk_sequence != 0 || !identity.serials.empty();
 }

@@ -48,8 +48,7 @@ std::string summary_line(image_status const& status, piece_cache::statistics con
     auto line = state_text(status);
     if (status.state == image_state::downloading) {
         line += fmt::format(", {} left", format_byte_size(status.bytes_left));
-        // libtorrent's rate decays slowly after the last peer has left: without a
-        // peer, it says nothing.
+        // libtorrent's rate decays slowly after the last peer has left: without a peer, it is meaningless.
         if (status.peers > 0 && status.download_rate > 0) {
             line += ", about " +
                     format_duration(static_cast<double>(status.bytes_left) / static_cast<double>(status.download_rate));

@@ -12,9 +12,8 @@ namespace seedbed {
 /// For example "sda1: downloading 43%, 512.0 MiB/s, 3 peers".
 [[nodiscard]] std::string status_line(image_status const& status);
 
-/// For the log, every minute: the status without the name, the bytes so far,
-/// and \p cache of all images, for example "seeding, 512.0 MiB/s to 3
-/// peers, 2.0 GiB uploaded; ...".
+/// For the log, every minute: the status without the name, the bytes so far, and the statistics \p cache of all images,
+/// for example "seeding, 512.0 MiB/s to 3 peers, 2.0 GiB uploaded; ...".
 [[nodiscard]] std::string summary_line(image_status const& status, piece_cache::statistics const& cache);
 
 } // namespace seedbed

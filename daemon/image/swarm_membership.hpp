@@ -26,13 +26,12 @@ public:
     explicit swarm_membership(image_swarm& swarm)
         : m_swarm(swarm) {}
 
-    /// \param listener lives until its on_removed().
+    /// \param listener must live until its on_removed().
     void join(torrent_spec const& spec, torrent_listener& listener) {
         m_id = m_swarm.add(spec, listener);
         m_phase = phase::inside;
     }
-    /// \return false if there is nothing to wait for; otherwise on_removed()
-    /// follows.
+    /// \return false if there is nothing to wait for; otherwise on_removed() follows.
     [[nodiscard]] bool leave() {
         if (m_phase == phase::inside) {
             m_swarm.remove(m_id);
@@ -40,7 +39,7 @@ public:
         m_phase = m_phase == phase::outside ? phase::outside : phase::leaving;
         return m_phase == phase::leaving;
     }
-    /// Leaves to join again. Only while it is inside.
+    /// Leaves in order to join again. Only while the image is inside.
     void begin_to_rejoin() {
         m_swarm.remove(m_id);
         m_phase = phase::rejoining;
@@ -78,7 +77,7 @@ public:
 private:
     image_swarm& m_swarm;
     phase m_phase = phase::outside;
-    image_swarm::id m_id = 0; ///< while it is not outside
+    image_swarm::id m_id = 0; ///< valid unless the image is outside
 };
 
 } // namespace seedbed

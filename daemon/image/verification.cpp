@@ -11,7 +11,7 @@ void verification::start(handler done, std::vector<bool> only) {
     auto const parallel = std::min(profile.threads, workers.threads());
     auto ended = [this, number = ++m_number, done = std::move(done)](image_verifier::outcome const& outcome) {
         if (!m_verifier || number != m_number) {
-            return; // cancelled when it had ended, but before this call
+            return; // cancelled after it had ended, but before this call
         }
         m_verifier.reset();
         done(outcome);

@@ -11,10 +11,9 @@
 
 namespace seedbed {
 
-/// Reads an image back from its device, one time after another.
+/// Reads an image back from its device, once or repeatedly.
 ///
-/// Threads: confined to the main thread; the work runs on the backend's hash
-/// workers.
+/// Threads: confined to the main thread; the work runs on the backend's hash workers.
 class verification {
 public:
     using handler = std::function<void(image_verifier::outcome const&)>;
@@ -25,15 +24,15 @@ public:
 
     /// \param done called once, unless the verification is cancelled. \param only the pieces to read; empty: all.
     void start(handler done, std::vector<bool> only = {});
-    /// Does nothing if none is running.
+    /// Does nothing if no verification is running.
     void cancel();
-    /// Of the one that is running: bytes read and hashed so far.
+    /// Bytes that the running verification has read and hashed so far.
     [[nodiscard]] std::int64_t verified_bytes() const { return m_verifier ? m_verifier->verified_bytes() : 0; }
 
 private:
     image_context& m_context;
-    std::shared_ptr<image_verifier> m_verifier; ///< the one that is running, or null
-    std::uint64_t m_number = 0;                 ///< of the last one
+    std::shared_ptr<image_verifier> m_verifier; ///< the running one, or null
+    std::uint64_t m_number = 0;                 ///< number of the last one
     main_calls m_calls;
 };
 

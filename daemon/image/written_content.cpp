@@ -18,13 +18,13 @@ namespace seedbed {
 
 namespace {
 
-/// A path that leads to the open device, whatever its name means by now.
+/// A path that leads to the open device, whatever its name refers to by now.
 std::string open_path(block_device const& device) {
     auto const raw = device.raw();
     return raw ? "/proc/self/fd/" + std::to_string(raw->cached) : device.path();
 }
 
-/// Why a kernel cannot use the content on this device: its sectors.
+/// Why a kernel cannot use the content on this device: the sector sizes differ.
 std::optional<std::string> wrong_sectors(block_device& device, disk_content const& found) {
     std::string head(static_cast<std::size_t>(std::min<std::int64_t>(device.size(), source_head)), '\0');
     auto const geometry = query_device_geometry(open_path(device));

@@ -12,27 +12,27 @@
 
 namespace seedbed {
 
-/// What a device holds after a deployment, and how that differs from what the image is said to be.
+/// The content of a device after a deployment, and how it differs from what the torrent states.
 struct written_content {
-    std::optional<disk_content> found; ///< nothing if it was not examined
+    std::optional<disk_content> found; ///< nothing if the device was not examined
     std::vector<std::string> warnings; ///< one line each
 };
 
-/// The remains of earlier contents that were wiped before the first write.
+/// Remains of earlier contents that were wiped before the first write.
 struct wiped_signatures {
     std::vector<disk_signature> signatures;
-    std::string problem; ///< why they could not be looked for; empty if they could
+    std::string problem; ///< why the search for them failed; empty if it succeeded
 };
 
 /// Wipes the signatures of earlier contents that the image does not overwrite, see outside_image(). Threads: any;
 /// blocks.
 [[nodiscard]] result<wiped_signatures, io_error> wipe_old_content(served_image& image);
 
-/// Probes a device whose image is complete, and has the kernel read its partition table again. Threads: any; blocks.
+/// Probes a device whose image is complete, and has the kernel reread its partition table. Threads: any; blocks.
 [[nodiscard]] written_content examine_content(served_image& image);
 
-/// How content differs from what the image is said to be. \param found what libblkid prefers.
-/// \param signatures all that are on the device, see find_signatures().
+/// How content differs from what the torrent states. \param found what libblkid prefers.
+/// \param signatures all signatures on the device, see find_signatures().
 [[nodiscard]] std::vector<std::string>
 compare_content(disk_content const& found, std::vector<disk_signature> const& signatures, image_torrent const& image);
 
