@@ -9,7 +9,7 @@ namespace seedbed {
 /// A text of the form "HOST", "HOST:PORT", "[V6]" or "[V6]:PORT".
 struct host_port {
     std::string_view host;                ///< with its brackets
-    std::optional<std::string_view> port; ///< what follows the colon after the host; nothing if there is no colon
+    std::optional<std::string_view> port; ///< the text after the colon; nothing if there is no colon
 };
 
 /// Only splits the text; checks neither part.

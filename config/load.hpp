@@ -17,9 +17,9 @@ struct config_errors {
 
 /// Reads \p file and then, sorted by name, images.d/*.toml beside it, which may contain only [[image]].
 ///
-/// \param required if false and \p file is missing, the defaults apply; images.d is still read.
-/// Relative paths start at the folder of the file that contains them. Reports every error: unknown keys, types, ranges,
-/// duplicate names and devices. Opens no device.
+/// \param required if false and \p file is missing, the defaults apply; images.d is still read. Relative paths start at
+/// the folder of the file that contains them. Reports every error: unknown keys, types, ranges, duplicate names and
+/// devices. Opens no device.
 [[nodiscard]] result<settings, config_errors> load_settings(std::filesystem::path const& file, bool required = true);
 
 /// The same for a text, which errors call \p name; for tests and fuzzing. No images.d.

@@ -67,7 +67,7 @@ private:
     [[nodiscard]] state_ptr make_state(piece_index piece) const;
     [[nodiscard]] bool may_wait(piece_state const& state) const;
     [[nodiscard]] state_ptr take(piece_index piece);
-    /// \return the piece's state if a worker must be woken for it; else null.
+    /// \return the piece's state if a worker must be woken for it, otherwise null.
     [[nodiscard]] state_ptr note_written(piece_index piece, std::int32_t block);
     [[nodiscard]] bool wake_worker(state_ptr const& state);
     void run_ahead(state_ptr const& state);

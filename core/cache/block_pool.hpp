@@ -67,8 +67,7 @@ private:
 class block_pool {
 public:
     /// \param bytes the size; rounded down to whole blocks, at least one. \param huge_pages ask the kernel for huge
-    /// pages.
-    /// Throws std::bad_alloc if the address space cannot be reserved.
+    /// pages. Throws std::bad_alloc if the address space cannot be reserved.
     explicit block_pool(std::int64_t bytes, bool huge_pages = true);
     block_pool(block_pool const&) = delete;
     block_pool& operator=(block_pool const&) = delete;

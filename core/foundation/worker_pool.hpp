@@ -27,8 +27,7 @@ public:
     using job = std::function<void()>;
 
     /// \param name of the threads, as shown by ps and perf; only the first 15 bytes are used.
-    /// \param threads at least 1.
-    /// Throws std::system_error or std::bad_alloc if not a single thread can be created.
+    /// \param threads at least 1. Throws std::system_error or std::bad_alloc if not a single thread can be created.
     worker_pool(std::string name, int threads);
     worker_pool(worker_pool const&) = delete;
     worker_pool& operator=(worker_pool const&) = delete;

@@ -16,7 +16,7 @@ namespace seedbed {
 /// The comment of a .torrent, which its info-hash does not cover: "seedbed kind=partition content=ext4 sector=4096".
 [[nodiscard]] std::string to_comment(image_traits const& traits);
 
-/// What a .torrent says about its image: in a comment as above, or else by a name such as sda1 or nvme0n1.
+/// What a .torrent says about its image: in a comment as above, otherwise by a name such as sda1 or nvme0n1.
 [[nodiscard]] image_traits read_traits(std::string_view comment, std::string_view name);
 
 } // namespace seedbed

@@ -20,7 +20,7 @@ struct option_help {
 struct command_help {
     std::string name;                                     ///< "create"
     std::vector<std::string> usage;                       ///< the arguments: "SOURCE -o FILE [OPTION]..."
-    std::vector<std::string> paragraphs;                  ///< what it does
+    std::vector<std::string> paragraphs;                  ///< description
     std::vector<option_help> options;                     ///< in the order shown
     std::vector<std::pair<int, std::string>> exit_status; ///< each with its meaning
     std::vector<std::string> notes = {};                  ///< paragraphs at the end

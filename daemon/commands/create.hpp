@@ -5,7 +5,7 @@
 
 namespace seedbed {
 
-/// `seedbed create`: see its --help. \param arguments what follows the subcommand. \return the exit status.
+/// `seedbed create`: see its --help. \param arguments the arguments after the subcommand. \return the exit status.
 [[nodiscard]] int create_command(std::vector<std::string> const& arguments);
 
 } // namespace seedbed

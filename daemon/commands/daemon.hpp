@@ -7,7 +7,7 @@
 
 namespace seedbed {
 
-/// `seedbed daemon`: see its --help. \param arguments what follows the subcommand. \return the exit status.
+/// `seedbed daemon`: see its --help. \param arguments the arguments after the subcommand. \return the exit status.
 [[nodiscard]] int daemon_command(std::vector<std::string> const& arguments);
 
 [[nodiscard]] command_help daemon_help();

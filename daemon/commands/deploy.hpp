@@ -5,7 +5,7 @@
 
 namespace seedbed {
 
-/// `seedbed deploy`: see its --help. \param arguments what follows the subcommand. \return the exit status.
+/// `seedbed deploy`: see its --help. \param arguments the arguments after the subcommand. \return the exit status.
 [[nodiscard]] int deploy_command(std::vector<std::string> const& arguments);
 
 } // namespace seedbed

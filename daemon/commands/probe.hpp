@@ -7,7 +7,7 @@
 
 namespace seedbed {
 
-/// `seedbed probe`: see its --help. \param arguments what follows the subcommand. \return the exit status.
+/// `seedbed probe`: see its --help. \param arguments the arguments after the subcommand. \return the exit status.
 [[nodiscard]] int probe_command(std::vector<std::string> const& arguments);
 
 [[nodiscard]] command_help probe_help();

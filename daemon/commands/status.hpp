@@ -7,7 +7,7 @@
 
 namespace seedbed {
 
-/// `seedbed status`. \param arguments those after the subcommand. \return the exit status.
+/// `seedbed status`. \param arguments the arguments after the subcommand. \return the exit status.
 [[nodiscard]] int status_command(std::vector<std::string> const& arguments);
 
 [[nodiscard]] command_help status_help();

@@ -7,7 +7,7 @@
 
 namespace seedbed {
 
-/// `seedbed verify`: see its --help. \param arguments what follows the subcommand. \return the exit status.
+/// `seedbed verify`: see its --help. \param arguments the arguments after the subcommand. \return the exit status.
 [[nodiscard]] int verify_command(std::vector<std::string> const& arguments);
 
 [[nodiscard]] command_help verify_help();

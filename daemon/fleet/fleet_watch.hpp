@@ -31,8 +31,8 @@ public:
     /// An image to track.
     struct image {
         std::string name;
-        std::vector<info_hash> hashes; ///< under which it is announced; the first one names it; none while it is not
-                                       ///< open: what is known of it is kept
+        std::vector<info_hash> hashes; ///< under which it is announced; the first one identifies it; none if it
+                                       ///< is not open: its hosts are then kept
         std::int64_t total_bytes = 0;
         fleet_settings settings;
         bool takes_reports = false; ///< from hosts that do not announce to the tracker

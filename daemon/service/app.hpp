@@ -76,7 +76,7 @@ private:
     /// Logs which devices are hanging.
     void look_for_hangs();
 
-    // What it reports about itself: see app_status.cpp.
+    // Reports about the daemon itself: see app_status.cpp.
     /// The part that has made no progress for \p limit, or empty.
     [[nodiscard]] std::string find_hang(clock::duration limit) const;
     /// The same, but only devices and hash workers.
