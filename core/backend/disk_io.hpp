@@ -169,7 +169,7 @@ private:
     back_pressure<libtorrent::disk_observer> m_back_pressure; ///< of all images together; each also has its own
     std::int64_t m_most_queued = 0;                           ///< bytes that settings and pool allow to wait
     std::size_t m_pool_blocks = 0;                            ///< the pool's size when the watermark was set
-    bool m_pressed = false; ///< peers are paused, and all dirty blocks have been told to leave
+    bool m_pressed = false; ///< peers are paused, and all dirty blocks have been made to leave
 
     /// Jobs whose handler has not been called yet; while there are any, m_work keeps the io_context running.
     std::size_t m_outstanding = 0;

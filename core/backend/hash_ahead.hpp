@@ -30,7 +30,7 @@ struct hasher_options {
 ///
 /// Hashing two pieces together takes a processor little longer than hashing one. Pieces that arrive at the same time
 /// are hashed together. If pieces arrive fast, one after another, every second one waits to be hashed together with the
-/// next: its hash is available some hundredths of a second later, and the processor is free for other work.
+/// next: its hash is available some hundredths of a second later, but costs less processor time.
 ///
 /// Threads: every member may be called from any thread; finish() blocks, on a hash worker. The destructor waits for
 /// workers that are hashing for this object, but not for queued work.

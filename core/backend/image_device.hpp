@@ -56,9 +56,9 @@ public:
     /// \p handler is called once, with the first error of the image, on the thread where the error occurred. If it
     /// throws std::bad_alloc, it must have had no effect, and is called again. Must be set before the first job.
     void set_error_handler(std::function<void(io_error const&)> handler) { m_on_error = std::move(handler); }
-    /// A write has failed, and with it the image: nothing is written any more.
+    /// A write has failed, and with it the image: nothing more is written.
     void fail_writes(io_error const& error) noexcept;
-    /// The error after which nothing is written any more, if any.
+    /// The error that ended all writing, if any.
     [[nodiscard]] std::optional<io_error> write_failure() const noexcept;
     /// Reports an error of a read or a hash to the error handler; does not stop later writes.
     void report(io_error const& error) noexcept;

@@ -12,8 +12,8 @@ namespace seedbed {
 
 namespace {
 
-/// Read-ahead may fill one in this many parts of the pool at a time, so that many peers reading many pieces do not
-/// evict each other's blocks before they are sent.
+/// Read-ahead may fill 1/read_ahead_share of the pool at a time, so that many peers reading many pieces do not evict
+/// each other's blocks before they are sent.
 constexpr std::int64_t read_ahead_share = 4;
 /// Each read takes at most 1/read_ahead_part of what is left of that share, so that read-ahead shrinks gradually.
 constexpr std::int64_t read_ahead_part = 4;

@@ -39,8 +39,8 @@ enum class memory_share : std::uint8_t {
 ///
 /// Only clean blocks are evicted. Blocks that a peer has had go first, the least recently used first, across all
 /// stripes: a peer that has had a block does not request it again, while a block that was read ahead is about to be
-/// requested. But a read-ahead block that is still unused when twice the pool's size in other blocks has passed goes
-/// before all others: the peer it was read for is gone.
+/// requested. But a read-ahead block that is still unused after twice the pool's size in other blocks has turned clean
+/// goes first of all: the peer it was read for is gone.
 ///
 /// Pieces are distributed over stripes, each with its own lock; all blocks of a piece are in one stripe. A stripe's
 /// lock is held for a look-up or a change of state, never while a thread waits. No memory is allocated per block: the
@@ -87,7 +87,7 @@ public:
     [[nodiscard]] block_ref allocate_for_write() { return allocate_block(memory_share::any); }
     /// Memory for a block that is in no table. Evicts clean blocks.
     [[nodiscard]] block_ref allocate_block(memory_share most);
-    /// So much of the pool is lent that every sender must pause, however few blocks it has sent.
+    /// Whether the pool exceeds its size by so much that every sender must pause, however few blocks it has sent.
     [[nodiscard]] bool overdrawn() const noexcept;
 
     /// Makes a block dirty. \p waiter is handed back by the end_flush() after which the content is on the device.

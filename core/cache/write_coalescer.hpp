@@ -33,7 +33,7 @@ public:
     using clock = std::chrono::steady_clock;
 
     struct policy {
-        std::int32_t coalesce = 1;          ///< blocks in a run that leaves at once, at least 1
+        std::int32_t coalesce = 1;          ///< number of blocks at which a run leaves at once, at least 1
         std::chrono::milliseconds delay{0}; ///< 0: nothing waits
     };
 

@@ -42,7 +42,7 @@ struct device_overview {
 
 /// Examines \p path. Reads sysfs, udev's files and a few KiB of the device and its partitions. Threads: any; blocks.
 ///
-/// \param by_id udev's folder of links. Fails only if the path is not a device, with the error of that guard.
+/// \param by_id udev's folder of links. Fails only if the path is not a device, with the refusal of that guard.
 [[nodiscard]] result<device_overview, device_refusal>
 look_over_device(std::string const& path, system_paths const& paths = {},
                  std::filesystem::path const& by_id = "/dev/disk/by-id");

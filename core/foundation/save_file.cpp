@@ -43,8 +43,8 @@ private:
     unique_fd m_fd;
 };
 
-/// Renames without replacing: fails with EEXIST if \p to exists. A file system that cannot do that in one step (NFS,
-/// for example) gets a second link instead.
+/// Renames without replacing: fails with EEXIST if \p to exists. If the file system cannot do that in one step (NFS,
+/// for example), creates a second link instead.
 bool rename_to_new(char const* from, char const* to) {
     if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
         return true;
@@ -87,7 +87,7 @@ bool write_all(int fd, std::string_view bytes) {
             return false;
         }
         if (written == 0) {
-            errno = EIO; // no progress and no reason
+            errno = EIO; // no progress, and no reason given
             return false;
         }
         bytes.remove_prefix(written > 0 ? static_cast<std::size_t>(written) : 0);

@@ -7,8 +7,9 @@
 
 namespace seedbed {
 
-// Integer types with one meaning each. They cost no more than plain integers; a senseless mix does not compile, and
-// conversion to or from an integer is always explicit. The caller excludes overflow, as with plain integers.
+// Integer types with one meaning each. They cost no more than plain integers; mixing them in a way that makes no sense
+// does not compile, and conversion to or from an integer is always explicit. The caller excludes overflow, as with
+// plain integers.
 
 /// A position in a sequence, from 0. The distance between two positions of the same sequence is a plain integer.
 template <class Row>
@@ -70,7 +71,7 @@ public:
     [[nodiscard]] friend constexpr byte_count operator/(byte_count size, std::int64_t parts) noexcept {
         return byte_count{size.m_value / parts};
     }
-    /// How often \p part fits, rounded towards 0.
+    /// How many times \p part fits, rounded towards 0.
     [[nodiscard]] friend constexpr std::int64_t operator/(byte_count size, byte_count part) noexcept {
         return size.m_value / part.m_value;
     }

@@ -282,7 +282,7 @@ private:
         return std::min(all, std::clamp<std::int64_t>(most_memory / m_unit, 2, wanted));
     }
 
-    /// Tells the kernel what will be read through the page cache. Only a hint.
+    /// Advises the kernel of upcoming reads through the page cache. Only a hint.
     void advise(torrent_offset begin, std::int64_t length, int advice) const {
         if (m_cached < 0) {
             return;

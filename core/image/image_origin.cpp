@@ -74,7 +74,7 @@ bool is_numbered_disk(std::string_view name) {
     return name.starts_with("nvme") && n > 3 && all_digits(name.substr(4, n - 4)) && all_digits(name.substr(n + 1));
 }
 
-/// Judges by the kernel's names of disks and partitions.
+/// Decides by the kernel's names of disks and partitions.
 image_kind kind_of_name(std::string_view name) {
     name = name.substr(name.rfind('/') + 1);
     if (is_numbered_disk(name)) {

@@ -11,8 +11,8 @@ namespace seedbed {
 
 /// The SHA-1 of bytes that arrive in parts (FIPS 180-4). A plain value: a copy continues independently.
 ///
-/// One sum cannot be computed by more than one unit of a processor, which mostly idles, as each step waits for the
-/// previous one. Several sums at a time, with sha1_update(), therefore take little longer than one.
+/// A sum keeps only one unit of a processor busy, and even that mostly idles, because each step waits for the previous
+/// one. Several sums at a time, with sha1_update(), therefore take little longer than one.
 class sha1_sum {
 public:
     void update(std::span<std::byte const> bytes);

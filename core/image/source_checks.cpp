@@ -110,7 +110,7 @@ std::optional<std::string> part_of_xfs(std::string_view head) {
     return std::nullopt;
 }
 
-/// Windows' formatter puts it into the last sector of the volume, which the file system does not count.
+/// Windows puts the backup boot sector into the last sector of the volume, which the file system does not count.
 std::vector<std::string> left_out_of_ntfs(std::string_view head, std::int64_t size, extent_map const& image) {
     auto const sector = static_cast<std::int64_t>(number_at(head, 0x0b, 2, byte_order::little));
     auto const sectors = number_at(head, 0x28, 8, byte_order::little);
@@ -125,7 +125,7 @@ std::vector<std::string> left_out_of_ntfs(std::string_view head, std::int64_t si
             ", as partclone does; chkdsk /f restores it on the target"};
 }
 
-/// btrfs keeps copies at 64 MiB and 256 GiB, as far as the volume reaches.
+/// btrfs keeps copies of its superblock at 64 MiB and 256 GiB, if the volume is that large.
 std::vector<std::string> left_out_of_btrfs(std::string_view head, std::int64_t size, extent_map const& image) {
     constexpr std::int64_t superblock = 4096;
     auto const volume = number_at(head, 0x10000 + 0x70, 8, byte_order::little); // total_bytes

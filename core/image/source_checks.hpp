@@ -15,8 +15,8 @@ namespace seedbed {
 /// The number of bytes that the checks below need from the start of a source.
 constexpr std::size_t source_head = 68 * 1024;
 
-/// The format of a file that contains an image in packed form, or none at all: "gzip-compressed data", "a qcow2 disk
-/// image", "an HTML page". Nothing if the bytes may be an image. \param head the first bytes, at most source_head.
+/// The format of a file that is not itself an image: "gzip-compressed data", "a qcow2 disk image", "an HTML page".
+/// Nothing if the bytes may be an image. \param head the first bytes, at most source_head.
 [[nodiscard]] std::optional<std::string> packed_format(std::string_view head);
 
 /// What the file system on a device needs besides that device, worded as the cause of a refusal: the other devices of a
@@ -24,9 +24,9 @@ constexpr std::size_t source_head = 68 * 1024;
 /// \param head the first source_head bytes.
 [[nodiscard]] std::optional<std::string> missing_part(std::string_view type, std::string_view head);
 
-/// Copies of its first sector or superblock that a file system keeps at fixed places and that the image leaves out,
-/// since partclone lists only used blocks. One line each: what, where, and what restores it. A deployment leaves other
-/// bytes there; repair tools that look for a copy find none. \param type, head as for missing_part().
+/// Copies of the first sector or superblock that a file system keeps at fixed positions and that the image omits,
+/// because partclone lists only used blocks. One line each: what, where, and how to restore it. A deployment leaves
+/// other bytes there, so repair tools find no copy. \param type, head as for missing_part().
 /// \param size of the source in bytes.
 [[nodiscard]] std::vector<std::string> left_out_copies(std::string_view type, std::string_view head, std::int64_t size,
                                                        extent_map const& image);
