@@ -132,7 +132,7 @@ nlohmann::json usage(std::map<std::string, double> const& before) {
 
 lt::session_params make_params(int port) {
     network_settings network;
-    network.listen = {"127.0.0.1:" + std::to_string(port)};
+    network.listen = {parse_ip_endpoint("127.0.0.1:" + std::to_string(port)).value()};
     network.local_discovery = false;
     lt::session_params params(make_session_settings(network, 256LL << 20));
     return params;
