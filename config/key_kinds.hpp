@@ -56,7 +56,7 @@ struct size {
     [[nodiscard]] std::string text(std::int64_t value) const;
 };
 
-/// Bytes per second; 0: no limit. libtorrent stores them in an int.
+/// Bytes per second; 0: no limit. libtorrent stores the rate in an int.
 struct rate : size {
     rate()
         : size{{0, (1LL << 31) - 1}} {}

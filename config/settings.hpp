@@ -90,10 +90,10 @@ struct network_settings {
 };
 
 struct memory_settings {
-    std::int64_t pool = 256LL << 20;   ///< bytes of the pool that may keep clean blocks; nothing: all free ones
-    std::optional<std::int64_t> cache; ///< bytes of the pool that may keep clean blocks; nothing: as many as are free
-    int cache_shards = 32;             ///< a power of two
-    bool huge_pages = true;            ///< ask the kernel for huge pages
+    std::int64_t pool = 256LL << 20;        ///< bytes for all blocks in memory
+    std::optional<std::int64_t> cache;      ///< bytes of the pool that may keep clean blocks; nothing: all free ones
+    int cache_shards = 32;                  ///< a power of two
+    bool huge_pages = true;                 ///< ask the kernel for huge pages
     std::int64_t max_torrent = 256LL << 20; ///< largest .torrent file, in bytes
     friend bool operator==(memory_settings const&, memory_settings const&) = default;
 };

@@ -195,7 +195,7 @@ std::optional<std::vector<std::string>> table_reader::texts(std::string_view key
 
 std::optional<std::vector<ip_endpoint>> table_reader::endpoints(std::string_view key, single_text single) {
     std::vector<ip_endpoint> parsed;
-    std::vector<std::string> seen; // as written, one for each of parsed
+    std::vector<std::string> seen; // as written, one per element of `parsed`
     auto const check = [&](std::string const& text) -> std::optional<error> {
         auto const endpoint = parse_ip_endpoint(text);
         if (!endpoint) {

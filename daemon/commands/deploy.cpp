@@ -176,7 +176,7 @@ private:
         return exit_ok;
     }
 
-    /// Lists what is erased besides the image's extents. A device that cannot be probed is not refused here.
+    /// Lists the signatures outside the image that will be erased. Does not refuse a device that cannot be probed.
     void print_wiped(image_torrent const& torrent) {
         if (!m_options.image.wipe_signatures) {
             return;

@@ -22,7 +22,6 @@ struct verify_result {
                                       verify_result const& result, std::vector<bad_extent> const& bad);
 
 /// Lines for people: that everything matches, or the first bad extents; empty if the verification ended with neither.
-/// result.
 [[nodiscard]] std::string verify_text(std::string const& device, image_torrent const& torrent,
                                       verify_result const& result, std::vector<bad_extent> const& bad);
 

@@ -16,7 +16,7 @@
 namespace seedbed {
 
 /// Collects the daemon's status from its parts without waiting for any of them. A snapshot is at most half a second old
-/// or, if libtorrent does not answer within the caller's patience, has libtorrent's last numbers. Libtorrent is queried
+/// or, if libtorrent does not answer within the caller's patience, has libtorrent's last numbers. libtorrent is queried
 /// at most every half second, however many callers there are.
 ///
 /// Threads: confined to the one that runs the io_context.
