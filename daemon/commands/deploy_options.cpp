@@ -65,7 +65,7 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
         "accept peers on this address; may be repeated (default: port 6881 of all addresses, or a free port if 6881 is "
         "taken)");
     add("secret-file", po::value(&options.secret_file)->value_name("FILE"),
-        "authenticate reports with the secret in FILE, which the server has, too");
+        "prove to peers and servers that this machine knows the secret in FILE, which they have, too");
     add("timeout", po::value(&raw.timeout)->value_name("TIME"),
         "fail if the download takes longer than TIME (default: no limit)");
     add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the .torrent (default)");

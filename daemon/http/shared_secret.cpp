@@ -21,15 +21,6 @@ namespace seedbed {
 
 namespace {
 
-std::string random_bytes(std::size_t count) {
-    std::random_device device; // getrandom(2), in libstdc++
-    std::string bytes;
-    while (bytes.size() < count) {
-        bytes += static_cast<char>(device() & 0xff);
-    }
-    return bytes;
-}
-
 std::string hex_of(std::array<unsigned char, shared_secret::code_bytes> const& bytes) {
     constexpr char digits[] = "0123456789abcdef";
     std::string text;
@@ -92,6 +83,15 @@ std::string shared_secret::code(std::string_view message) const {
 bool shared_secret::proves(std::string_view message, std::string_view given) const {
     auto const right = code(message);
     return given.size() == right.size() && ::CRYPTO_memcmp(given.data(), right.data(), right.size()) == 0;
+}
+
+std::string random_bytes(std::size_t count) {
+    std::random_device device; // getrandom(2), in libstdc++
+    std::string bytes;
+    while (bytes.size() < count) {
+        bytes += static_cast<char>(device() & 0xff);
+    }
+    return bytes;
 }
 
 challenges::challenges()

@@ -39,6 +39,9 @@ private:
     std::string m_bytes;
 };
 
+/// From the kernel, not to be guessed. Threads: any.
+[[nodiscard]] std::string random_bytes(std::size_t count);
+
 /// Creates challenges for clients and recognises them again without storing them: each contains its time, and a code of
 /// that time and of the client's address.
 ///

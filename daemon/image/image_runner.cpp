@@ -131,6 +131,7 @@ torrent_spec image_runner::make_spec() const {
     spec.peers = m_settings.peers;
     spec.trackers = m_settings.trackers;
     spec.upload_limit = m_settings.upload_limit;
+    spec.secret = m_services.secret;
     if (m_settings.has_fleet() && m_services.report_port) {
         spec.report_port = m_services.report_port();
     }

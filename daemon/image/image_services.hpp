@@ -37,6 +37,7 @@ struct image_services {
                                                                         device_requirements const& requirements)>
         open_device = open_block_device;
     std::chrono::milliseconds source_interval{5'000}; ///< between two looks at the source of a seed
+    std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
 };
 
 } // namespace seedbed

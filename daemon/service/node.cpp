@@ -78,14 +78,16 @@ void node::apply_checkpoint_folder() {
 }
 
 image_services node::services(std::function<void()> on_change) {
-    return {m_main,
-            m_setup,
-            m_backend,
-            m_swarm,
-            [this]() -> settings const& { return m_settings; },
-            std::move(on_change),
-            m_checkpoints,
-            &m_reports};
+    image_services shared{m_main,
+                          m_setup,
+                          m_backend,
+                          m_swarm,
+                          [this]() -> settings const& { return m_settings; },
+                          std::move(on_change),
+                          m_checkpoints,
+                          &m_reports};
+    shared.secret = m_secret.value_or(nullptr);
+    return shared;
 }
 
 void node::wait_for_signals(std::function<void(int)> handler) {

@@ -11,10 +11,12 @@
 #include <libtorrent/torrent_flags.hpp>
 #include <libtorrent/torrent_info.hpp>
 
+#include "daemon/log/logging.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/network_clock.hpp"
 #include "daemon/swarm/read_once_extension.hpp"
 #include "daemon/swarm/report_extension.hpp"
+#include "daemon/swarm/secret_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
 
 namespace seedbed {
@@ -110,7 +112,14 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
         };
         add_extension(params, make_shard_guest(on_main(which, on_referred)));
     }
-    // After the gate: a peer that the gate refuses must not reserve pieces.
+    if (spec.secret) {
+        auto const on_stranger = [](session_torrent const& torrent, lt::tcp::endpoint const& peer) {
+            log_warning({torrent.name, {}, peer.address().to_string()},
+                        "refused peer " + to_text(peer) + ": it does not know the secret");
+        };
+        add_extension(params, make_secret_extension(spec.secret, spec.torrent->info_hash, on_main(which, on_stranger)));
+    }
+    // After the gate and the secret: a peer that is refused must not reserve pieces.
     if (spec.mode == image_mode::seed) {
         add_extension(params, make_read_once_extension(spec.torrent->piece_count, torrents.at(which).first_offer));
     }

@@ -119,6 +119,8 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
 
     // Every torrent is active. A connected peer stays connected even at the limit, and a peer does not wait long for an
     // upload slot.
+    pack.set_int(sp::handshake_timeout, 5);
+    pack.set_int(sp::inactivity_timeout, 20); // only at the limit, and of peers that want nothing and have nothing
     pack.set_int(sp::peer_turnover, 0);
     pack.set_int(sp::peer_turnover_cutoff, 100);
     pack.set_int(sp::unchoke_interval, 5);

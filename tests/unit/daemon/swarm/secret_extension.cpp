@@ -1,0 +1,95 @@
+#include "daemon/swarm/secret_extension.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <catch2/catch.hpp>
+#include <libtorrent/entry.hpp>
+
+#include "session_fixture.hpp"
+
+using namespace seedbed;
+using namespace seedbed::test;
+namespace lt = libtorrent;
+
+namespace {
+
+std::shared_ptr<shared_secret const> secret_of(char letter) {
+    return std::make_shared<shared_secret const>(std::string(16, letter));
+}
+
+/// A seed on address 1 with a secret, and a target on address 2.
+struct secret_test {
+    explicit secret_test(std::shared_ptr<shared_secret const> of_target) {
+        auto spec = store.checked_spec();
+        spec.secret = secret_of('s');
+        seed.add(spec);
+        seed.run_until("complete");
+        auto wanted = target_store.spec();
+        wanted.peers = {listener(1)};
+        wanted.secret = std::move(of_target);
+        target.add(wanted);
+    }
+
+    test_loop loop;
+    test_image image{5};
+    std::filesystem::path file{image.empty_file()};
+    test_store store{image, image_mode::seed, image.full_file()};
+    test_store target_store{image, image_mode::deploy, file};
+    session_with_torrent seed{loop, store, 1};
+    session_with_torrent target{loop, target_store, 2};
+};
+
+} // namespace
+
+TEST_CASE("secret: a target that knows it gets the image") {
+    secret_test t(secret_of('s'));
+    t.target.run_until("complete");
+}
+
+TEST_CASE("secret: a target with another one, or with none, gets no piece") {
+    for (auto const& other : {secret_of('o'), std::shared_ptr<shared_secret const>()}) {
+        secret_test t(other);
+        t.target.run_until("checked");
+        // Meanwhile, a client that asks although it is choked is refused: the time is over for both of them.
+        auto const stranger = wire_peer::create(t.loop.context, t.image.torrent());
+        stranger->connect(endpoint(3).address(), endpoint(1));
+        t.loop.run_until([&] { return stranger->connected; });
+        stranger->send(wire_peer::interested);
+        stranger->request_piece(0, 64 << 10);
+        t.loop.run_until([&] { return stranger->closed; });
+        CHECK(stranger->count(wire_peer::unchoke) == 0);
+        CHECK(stranger->count(wire_peer::piece) == 0);
+        CHECK_FALSE(t.target.listener.has("complete"));
+    }
+}
+
+TEST_CASE("secret: a code that is wrong, too long or this side's own ends the connection") {
+    for (std::string const code : {std::string(64, '0'), std::string(1000, '0'), std::string()}) {
+        test_loop loop;
+        test_image const image{1};
+        test_store store{image, image_mode::seed, image.full_file()};
+        session_with_torrent seed{loop, store, 1};
+        auto spec = store.checked_spec();
+        spec.secret = secret_of('s');
+        seed.add(spec);
+        seed.run_until("complete");
+        auto const peer = wire_peer::create(loop.context, image.torrent());
+        peer->connect(endpoint(3).address(), endpoint(1));
+        loop.run_until([&] { return peer->extension_handshake.has_value(); });
+        CHECK(peer->extension_handshake->find_key("m")->find_key("sb_auth")->integer() == 61);
+        lt::entry handshake;
+        handshake["m"]["sb_auth"] = 9;
+        handshake["sb_nonce"] = peer->extension_handshake->find_key("sb_nonce")->string();
+        peer->send_extension_handshake(handshake);
+        loop.run_until([&] { return !peer->extended_payloads(9).empty(); });
+        auto const own = peer->extended_payloads(9).front(); // over equal numbers; only the roles differ
+        CHECK(own.size() == 64);
+        peer->send(wire_peer::extended, "\x3d" + (code.empty() ? own : code));
+        peer->send(wire_peer::interested);
+        peer->request_piece(0, 64 << 10);
+        loop.run_until([&] { return peer->closed; });
+        CHECK(peer->count(wire_peer::piece) == 0);
+    }
+}
