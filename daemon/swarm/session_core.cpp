@@ -49,7 +49,9 @@ session_core::session_core(boost::asio::io_context& main_context, std::shared_pt
                            session_options wanted)
     : main(main_context)
     , shared(std::move(shared_backend))
-    , own(std::move(wanted)) {}
+    , own(std::move(wanted))
+    , most_peers(std::make_shared<std::atomic<int>>(own.network.connections))
+    , room(make_session_room(most_peers)) {}
 
 void session_core::open() {
     use_steady_network_clock();
@@ -101,6 +103,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
             torrent.on_report_port(peer);
         }
     };
+    add_extension(params, make_room_extension(room));
     add_extension(params, make_report_extension(spec.report_port, own.own_ports, on_main(which, on_report)));
     if (shards.places) {
         add_extension(params, make_shard_gate(std::move(shards.places), own.shard, std::move(shards.on_refused)));

@@ -23,6 +23,7 @@
 #include "core/foundation/thread_confinement.hpp"
 #include "daemon/swarm/accept_pause.hpp"
 #include "daemon/swarm/listener_watch.hpp"
+#include "daemon/swarm/room_extension.hpp"
 #include "daemon/swarm/session_options.hpp"
 #include "daemon/swarm/session_torrent.hpp"
 #include "daemon/swarm/torrent_spec.hpp"
@@ -114,6 +115,8 @@ struct session_core : std::enable_shared_from_this<session_core> {
     listener_watch listeners;
     accept_pause accepts;
     boost::asio::steady_timer accept_timer{main};
+    std::shared_ptr<std::atomic<int>> most_peers; ///< read by the network thread
+    std::shared_ptr<session_room> room;
 
     int send_buffer = 0;            ///< bytes per peer, as last set; 0: not set yet
     bool stats_asked = false;       ///< since the last peer connected

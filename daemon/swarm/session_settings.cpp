@@ -17,6 +17,14 @@ namespace seedbed {
 
 namespace lt = libtorrent;
 
+namespace {
+
+/// Connections beyond the limit on peers that may be about to say which torrent they want. room_extension.hpp limits
+/// the others.
+constexpr int silent_connections = 128;
+
+} // namespace
+
 std::string const& own_peer_id_prefix() {
     static std::string const prefix = [] {
         constexpr std::string_view letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -40,7 +48,7 @@ void set_network_settings(lt::settings_pack& pack, network_settings const& netwo
     pack.set_bool(lt::settings_pack::enable_lsd, network.local_discovery);
     pack.set_int(lt::settings_pack::upload_rate_limit, static_cast<int>(network.upload_limit));
     pack.set_int(lt::settings_pack::download_rate_limit, static_cast<int>(network.download_limit));
-    pack.set_int(lt::settings_pack::connections_limit, network.connections);
+    pack.set_int(lt::settings_pack::connections_limit, network.connections + silent_connections);
     set_upload_slots_setting(pack, network.upload_slots);
 }
 
@@ -120,7 +128,6 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     // Every torrent is active. A connected peer stays connected even at the limit, and a peer does not wait long for an
     // upload slot.
     pack.set_int(sp::handshake_timeout, 5);
-    pack.set_int(sp::inactivity_timeout, 20); // only at the limit, and of peers that want nothing and have nothing
     pack.set_int(sp::peer_turnover, 0);
     pack.set_int(sp::peer_turnover_cutoff, 100);
     pack.set_int(sp::unchoke_interval, 5);

@@ -1,5 +1,6 @@
 #include "daemon/swarm/torrent_session.hpp"
 
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -132,6 +133,7 @@ void torrent_session::apply(network_settings const& network, std::vector<std::ui
     if (m_core->own.network.allow != network.allow) {
         m_core->session->set_ip_filter(make_peer_filter(network.allow));
     }
+    m_core->most_peers->store(network.connections, std::memory_order_relaxed);
     m_core->own.network = network;
     m_core->apply_read_once();
     lt::settings_pack pack;

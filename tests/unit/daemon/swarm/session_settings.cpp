@@ -43,7 +43,7 @@ TEST_CASE("limits become libtorrent's, and 0 means no limit") {
     auto pack = make_session_settings(network, 1 << 20);
     CHECK(pack.get_int(sp::upload_rate_limit) == 0);
     CHECK(pack.get_int(sp::download_rate_limit) == 0);
-    CHECK(pack.get_int(sp::connections_limit) == 4000);
+    CHECK(pack.get_int(sp::connections_limit) == 4000 + 128);
     CHECK(pack.get_int(sp::unchoke_slots_limit) == -1);
     network.upload_limit = 1;
     network.download_limit = 2147483647;
@@ -52,7 +52,7 @@ TEST_CASE("limits become libtorrent's, and 0 means no limit") {
     set_network_settings(pack, network);
     CHECK(pack.get_int(sp::upload_rate_limit) == 1);
     CHECK(pack.get_int(sp::download_rate_limit) == 2147483647);
-    CHECK(pack.get_int(sp::connections_limit) == 7);
+    CHECK(pack.get_int(sp::connections_limit) == 7 + 128);
     CHECK(pack.get_int(sp::unchoke_slots_limit) == 3);
 }
 

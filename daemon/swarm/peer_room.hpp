@@ -1,0 +1,55 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include <boost/asio/ip/address.hpp>
+
+namespace seedbed {
+
+/// Decides which peers of a session may stay, so that no crowd of idle connections keeps others out.
+///
+/// An address may have half of all peers; when half are in use, a sixteenth, but at least eight. A new peer that finds
+/// no room takes the place of an idle one: one that has been connected for a while, wants nothing and has nothing.
+///
+/// Threads: one at a time.
+class peer_room {
+public:
+    using clock = std::chrono::steady_clock;
+    using address = boost::asio::ip::address;
+    using id = std::uint64_t;
+
+    /// How long a peer may be idle while there is no room.
+    static constexpr std::chrono::seconds patience{5};
+
+    struct verdict {
+        std::optional<id> admitted; ///< nothing: there is no room
+        std::optional<id> leaves;   ///< the peer to be disconnected for it; has left already
+    };
+
+    [[nodiscard]] verdict join(address const& from, std::size_t most, clock::time_point now);
+    /// The peer wants or has something. Without effect if it has left.
+    void not_idle(id which);
+    /// Without effect if it has left.
+    void leave(id which);
+
+    [[nodiscard]] std::size_t size() const noexcept { return m_peers.size(); }
+
+private:
+    struct member {
+        address from;
+        clock::time_point since;
+        bool idle = true;
+    };
+
+    [[nodiscard]] std::optional<id> take_idle(std::optional<address> const& from, clock::time_point now);
+
+    std::map<id, member> m_peers; ///< in the order in which they have joined
+    std::map<address, std::size_t> m_counts;
+    id m_last = 0;
+};
+
+} // namespace seedbed

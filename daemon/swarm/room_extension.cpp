@@ -1,0 +1,108 @@
+#include "daemon/swarm/room_extension.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include <libtorrent/bitfield.hpp>
+#include <libtorrent/error_code.hpp>
+#include <libtorrent/extensions.hpp>
+#include <libtorrent/operations.hpp>
+#include <libtorrent/peer_connection_handle.hpp>
+#include <libtorrent/span.hpp>
+
+#include "daemon/swarm/peer_room.hpp"
+
+namespace seedbed {
+
+namespace lt = libtorrent;
+
+struct session_room {
+    std::shared_ptr<std::atomic<int> const> most;
+    peer_room peers;
+    std::map<peer_room::id, lt::peer_connection_handle> handles;
+};
+
+namespace {
+
+class room_peer final : public lt::peer_plugin {
+public:
+    room_peer(std::shared_ptr<session_room> room, lt::peer_connection_handle peer)
+        : m_room(std::move(room))
+        , m_peer(std::move(peer)) {}
+    room_peer(room_peer const&) = delete;
+    room_peer& operator=(room_peer const&) = delete;
+    ~room_peer() override { leave(); }
+
+    [[nodiscard]] lt::string_view type() const override { return "sb_room"; }
+
+    bool on_handshake(lt::span<char const>) override {
+        auto const most = static_cast<std::size_t>(std::max(m_room->most->load(std::memory_order_relaxed), 1));
+        auto const decision = m_room->peers.join(m_peer.remote().address(), most, peer_room::clock::now());
+        if (decision.leaves) {
+            auto const other = m_room->handles.find(*decision.leaves);
+            auto handle = other->second;
+            m_room->handles.erase(other);
+            handle.disconnect(lt::errors::too_many_connections, lt::operation_t::bittorrent);
+        }
+        if (decision.admitted) {
+            m_id = decision.admitted;
+            m_room->handles.emplace(*m_id, m_peer);
+        } else {
+            m_peer.disconnect(lt::errors::too_many_connections, lt::operation_t::bittorrent);
+        }
+        return true;
+    }
+    bool on_interested() override { return not_idle(); }
+    bool on_have(lt::piece_index_t) override { return not_idle(); }
+    bool on_have_all() override { return not_idle(); }
+    bool on_bitfield(lt::bitfield const& pieces) override { return pieces.none_set() ? false : not_idle(); }
+    void on_disconnect(lt::error_code const&) override { leave(); }
+
+private:
+    bool not_idle() {
+        if (m_id) {
+            m_room->peers.not_idle(*m_id);
+        }
+        return false;
+    }
+    void leave() {
+        if (auto const number = std::exchange(m_id, std::nullopt)) {
+            m_room->peers.leave(*number);
+            m_room->handles.erase(*number);
+        }
+    }
+
+    std::shared_ptr<session_room> m_room;
+    lt::peer_connection_handle m_peer;
+    std::optional<peer_room::id> m_id; ///< while it has a place
+};
+
+class room_torrent final : public lt::torrent_plugin {
+public:
+    explicit room_torrent(std::shared_ptr<session_room> room)
+        : m_room(std::move(room)) {}
+
+    std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
+        return std::make_shared<room_peer>(m_room, peer);
+    }
+
+private:
+    std::shared_ptr<session_room> m_room;
+};
+
+} // namespace
+
+std::shared_ptr<session_room> make_session_room(std::shared_ptr<std::atomic<int> const> most) {
+    auto room = std::make_shared<session_room>();
+    room->most = std::move(most);
+    return room;
+}
+
+std::shared_ptr<lt::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room) {
+    return std::make_shared<room_torrent>(std::move(room));
+}
+
+} // namespace seedbed

@@ -1,0 +1,80 @@
+#include "daemon/swarm/peer_room.hpp"
+
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace seedbed;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct room_test {
+    static constexpr std::size_t most = 60;
+    peer_room room;
+    peer_room::clock::time_point now{100h};
+
+    peer_room::verdict join(int host) {
+        return room.join(boost::asio::ip::make_address("10.0.0." + std::to_string(host)), most, now);
+    }
+    int crowd(int host, int count) {
+        int admitted = 0;
+        for (int i = 0; i < count; ++i) {
+            admitted += join(host).admitted ? 1 : 0;
+        }
+        return admitted;
+    }
+};
+
+} // namespace
+
+TEST_CASE("peer room: one address cannot take all places") {
+    room_test t;
+    CHECK(t.crowd(66, 150) == 30);
+    for (int host = 1; host <= 30; ++host) {
+        CHECK(t.join(host).admitted);
+    }
+    CHECK(t.room.size() == 60);
+}
+
+TEST_CASE("peer room: when half of the places are in use, an address has few") {
+    room_test t;
+    t.crowd(66, 150);
+    CHECK(t.crowd(67, 150) == 8);
+    CHECK(t.crowd(68, 150) == 8);
+}
+
+TEST_CASE("peer room: an idle peer makes room for a new one, another does not") {
+    room_test t;
+    std::vector<peer_room::id> members;
+    for (int host = 1; host <= 60; ++host) {
+        members.push_back(t.join(host).admitted.value());
+    }
+    CHECK_FALSE(t.join(99).admitted); // all have just come
+    t.now += peer_room::patience;
+    t.room.not_idle(members[0]);
+    auto const next = t.join(99);
+    CHECK(next.admitted);
+    CHECK(next.leaves == members[1]);
+    CHECK(t.room.size() == 60);
+    for (auto const each : members) {
+        t.room.not_idle(each);
+    }
+    CHECK_FALSE(t.join(100).admitted);
+    t.room.leave(members[5]);
+    t.room.leave(members[5]);
+    CHECK(t.join(100).admitted);
+    CHECK(t.room.size() == 60);
+}
+
+TEST_CASE("peer room: a new peer of an address with its share takes the place of an idle one of that address") {
+    room_test t;
+    auto const other = t.join(1).admitted.value();
+    t.crowd(66, 150);
+    t.now += peer_room::patience;
+    auto const next = t.join(66);
+    CHECK(next.admitted);
+    CHECK(next.leaves);
+    CHECK(next.leaves != other);
+}
