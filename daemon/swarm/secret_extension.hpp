@@ -16,7 +16,7 @@ namespace seedbed {
 /// both numbers, both addresses, the info-hash and who has connected to whom. So a code holds for one connection and
 /// cannot be passed on or sent back.
 ///
-/// Until a peer has proven itself, its INTERESTED and REQUEST messages are dropped: it is never unchoked. A peer that
+/// Until a peer has proven itself, its INTERESTED and REQUEST messages are dropped: it gets no piece. A peer that
 /// has not done so within ten seconds, or sends a wrong code, is disconnected. Each side sends INTERESTED again after
 /// its code.
 ///

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Who opens connections first keeps nobody out: 150 idle peers at connections = 60, and slow requests on the tracker, the metrics
-# and the control socket. SEEDBED is the program.
+# Connections that came first keep no target out: 150 idle peers at connections = 60, and slow requests on the tracker, the
+# metrics and the control socket. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/bin/bash
-# With a secret, only who knows it gets pieces and is counted: another client and a target without the secret get nothing, and a
-# forged report does not count. SEEDBED is the program.
+# With a secret, only machines that know it get pieces and are counted: another client and a target without the secret get
+# nothing, and a forged report does not count. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -33,7 +33,7 @@ chmod 600 secret
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
 
-# --- who does not know it
+# --- machines that do not know it
 
 noise_file stranger.img 32
 host_config stranger.toml stranger 'local_discovery = false'
@@ -48,7 +48,7 @@ on stranger curl -sS --max-time 10 "${tracker%announce}report?state=verified&por
 grep -q 'authentication is required' answer || fail "a forged report is answered with: $(<answer)"
 expect_line seed.log "refused a report from ${address[stranger]}: its sender does not know the secret"
 
-# --- who knows it
+# --- a machine that knows it
 
 noise_file target.img 32
 target=$(attach_loop target.img)
