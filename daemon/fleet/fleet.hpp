@@ -152,7 +152,7 @@ private:
     bool m_takes_reports = false;
     bool m_reports_only = false;
     bool m_deployed = false;
-    bool m_completed = false; ///< and not reported by take_completed() yet
+    bool m_completed = false; ///< a deployment was completed, not reported by take_completed() yet
     bool m_changed = false;   ///< the record has changed, not reported by take_changed() yet
 };
 

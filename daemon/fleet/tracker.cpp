@@ -91,7 +91,7 @@ result<announcement> read_announcement(query_string const& query, tracker::addre
     said.key = std::string(query.find("key").value_or("").substr(0, longest_key));
     said.peer = {peer, static_cast<std::uint16_t>(*port)};
     said.downloaded = query.number("downloaded").value_or(0);
-    // A client that does not state it counts as incomplete.
+    // A client that does not send "left" counts as incomplete.
     said.left = query.number("left").value_or(1);
     said.event = parse_event(query.find("event").value_or(""));
     return said;
@@ -166,7 +166,7 @@ std::string tracker::announce(std::string_view target, address const& peer, addr
     auto const wanted = std::min<std::size_t>(
         static_cast<std::size_t>(query->number("numwant").value_or(static_cast<std::int64_t>(m_limits.numwant))),
         m_limits.numwant);
-    // Seeds get no peers: clients that need pieces connect to a daemon that has all of them.
+    // A daemon that has all pieces needs no peers: clients that need pieces connect to it.
     auto const needs_none = stopped || (own && of.own_complete);
     auto const peers = needs_none ? chosen_peers() : choose(of, *said, wanted);
     auto const own_ones = own || stopped ? std::vector<endpoint>() : own_endpoints(local, peer);

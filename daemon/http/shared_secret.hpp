@@ -12,7 +12,7 @@
 
 namespace seedbed {
 
-/// A secret shared by a daemon and its targets. It is never sent: each side proves that it knows the secret with a code
+/// A secret shared by a daemon and its targets. It is never sent: a side proves that it knows the secret with a code
 /// (HMAC-SHA-256, RFC 2104) over a challenge from the other side.
 ///
 /// Threads: immutable.

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 constexpr auto progress_interval = 1s;
 constexpr auto summary_interval = 60s;
 
-/// Whether an image in this state can be given peers.
+/// Whether an image in this state is in the swarm, and so may have peers.
 bool is_in_swarm(image_state state) {
     return state != image_state::opening && state != image_state::failed && state != image_state::closing &&
            state != image_state::closed;

@@ -24,7 +24,7 @@ namespace seedbed {
 [[nodiscard]] int to_limit(std::int64_t bytes_per_second);
 
 /// A peer class filter that applies the session's limits on rates and upload slots to every address. By default
-/// libtorrent exempts peers in the local network, where here all peers are.
+/// libtorrent exempts peers in the local network, which here are all peers.
 [[nodiscard]] libtorrent::ip_filter global_limits_for_all();
 
 /// Without the rates; for those see rate_meter.

@@ -17,7 +17,7 @@ namespace seedbed {
 
 /// Which of \p shards sessions serves a peer, from 0. Distributes both consecutive addresses, as in a room, and
 /// addresses at a fixed distance evenly, using multiples of the golden ratio (Knuth, TAOCP 3, 6.4). With a remainder,
-/// every second address could end up in the same of two shards.
+/// addresses that are two apart would all share one of two shards.
 [[nodiscard]] int shard_of(boost::asio::ip::address const& peer, int shards);
 
 /// \param port the configured one, which is the first shard's.

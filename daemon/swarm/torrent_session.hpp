@@ -57,14 +57,14 @@ public:
 
     /// The number of connected peers, as of the last answer to request_progress().
     [[nodiscard]] int peers() const;
-    /// \return a function that asks libtorrent for the peers and waits for the answer.
+    /// \return a function that queries libtorrent for the peers and waits for the answer.
     [[nodiscard]] std::function<std::vector<peer_status>()> peers_of(id which) const;
 
     void ping(std::function<void()> answered);
     [[nodiscard]] std::chrono::steady_clock::time_point last_pong() const noexcept;
 
-    /// Begins to end the session; afterwards only last_pong(), apply(), set_queued_bytes() and the destructor may be
-    /// called. \return a function that waits until the network thread has ended.
+    /// Starts the shutdown of the session; afterwards only last_pong(), apply(), set_queued_bytes() and the destructor
+    /// may be called. \return a function that waits until the network thread has ended.
     [[nodiscard]] std::function<void()> shut_down();
 
 private:
