@@ -39,7 +39,7 @@ private:
     std::string m_bytes;
 };
 
-/// From the kernel, not to be guessed. Threads: any.
+/// Unpredictable bytes from the kernel. Threads: any.
 [[nodiscard]] std::string random_bytes(std::size_t count);
 
 /// Creates challenges for clients and recognises them again without storing them: each contains its time, and a code of

@@ -10,10 +10,11 @@
 
 namespace seedbed {
 
-/// Decides which peers of a session may stay, so that no crowd of idle connections keeps others out.
+/// Decides which peers of a session may stay, so that many idle connections cannot keep others out.
 ///
-/// An address may have half of all peers; when half are in use, a sixteenth, but at least eight. A new peer that finds
-/// no room takes the place of an idle one: one that has been connected for a while, wants nothing and has nothing.
+/// One address may have half of all places; once half of them are taken, only a sixteenth, but always at least eight. A
+/// new peer that finds no room replaces an idle one: one that has been connected for a while, wants nothing and has
+/// nothing.
 ///
 /// Threads: one at a time.
 class peer_room {
@@ -22,18 +23,18 @@ public:
     using address = boost::asio::ip::address;
     using id = std::uint64_t;
 
-    /// How long a peer may be idle while there is no room.
+    /// How long a peer may be idle if there is no room.
     static constexpr std::chrono::seconds patience{5};
 
     struct verdict {
-        std::optional<id> admitted; ///< nothing: there is no room
-        std::optional<id> leaves;   ///< the peer to be disconnected for it; has left already
+        std::optional<id> admitted; ///< nothing if there is no room
+        std::optional<id> leaves;   ///< the peer to disconnect in its favour; already removed here
     };
 
     [[nodiscard]] verdict join(address const& from, std::size_t most, clock::time_point now);
-    /// The peer wants or has something. Without effect if it has left.
+    /// The peer wants or has something. Does nothing if it has left.
     void not_idle(id which);
-    /// Without effect if it has left.
+    /// Does nothing if the peer has left.
     void leave(id which);
 
     [[nodiscard]] std::size_t size() const noexcept { return m_peers.size(); }
@@ -47,7 +48,7 @@ private:
 
     [[nodiscard]] std::optional<id> take_idle(std::optional<address> const& from, clock::time_point now);
 
-    std::map<id, member> m_peers; ///< in the order in which they have joined
+    std::map<id, member> m_peers; ///< in the order of joining
     std::map<address, std::size_t> m_counts;
     id m_last = 0;
 };

@@ -77,7 +77,7 @@ private:
 
     std::shared_ptr<session_room> m_room;
     lt::peer_connection_handle m_peer;
-    std::optional<peer_room::id> m_id; ///< while it has a place
+    std::optional<peer_room::id> m_id; ///< set while the peer has a place
 };
 
 class room_torrent final : public lt::torrent_plugin {

@@ -29,11 +29,11 @@ namespace {
 
 constexpr char const* message_name = "sb_auth";
 constexpr char const* nonce_key = "sb_nonce";
-/// This side's number of the message; libtorrent's own are smaller.
+/// This side's number for the message; libtorrent's own numbers are smaller.
 constexpr char own_message = 61;
 constexpr std::size_t nonce_bytes = 16;
 constexpr std::size_t code_digits = 2 * shared_secret::code_bytes;
-/// How many ticks, of a second each, a peer has to prove that it knows the secret.
+/// How many ticks, of one second each, a peer has to prove that it knows the secret.
 constexpr int patience_ticks = 10;
 
 constexpr char bt_interested = 2; // BEP 3
@@ -71,7 +71,7 @@ public:
         auto const number = messages ? messages.dict_find_int_value(message_name, 0) : 0;
         auto const nonce = dict ? handshake.dict_find_string_value(nonce_key) : lt::string_view();
         if (!m_their_nonce.empty() || number <= 0 || number > 255 || nonce.size() != nonce_bytes) {
-            return true; // another client, or a repetition; tick() ends it
+            return true; // another client, or a repetition; tick() refuses a peer without proof
         }
         m_their_nonce.assign(nonce.begin(), nonce.end());
         send_code(static_cast<char>(number));
@@ -84,7 +84,7 @@ public:
         }
         if (length != static_cast<int>(code_digits)) {
             refuse();
-        } else if (body.size() == length) { // it may come in parts
+        } else if (body.size() == length) { // it may arrive in parts
             auto const right =
                 !m_their_nonce.empty() &&
                 m_state->secret->proves(text_of(!m_peer.is_outgoing(), m_peer.remote().address(),
@@ -99,7 +99,7 @@ public:
         return true;
     }
 
-    /// true: libtorrent does not see the message.
+    /// Returns true to hide the message from libtorrent.
     bool on_interested() override { return !m_proven; }
     bool on_request(lt::peer_request const&) override { return !m_proven; }
 
@@ -110,8 +110,8 @@ public:
     }
 
 private:
-    /// What a code is made over. \param by_connector whether its sender has opened the connection. \param challenge of
-    /// the receiver.
+    /// The text that a code authenticates. \param by_connector whether its sender has opened the connection. \param
+    /// challenge of the receiver.
     [[nodiscard]] std::string text_of(bool by_connector, boost::asio::ip::address const& sender,
                                       boost::asio::ip::address const& receiver, std::string const& challenge,
                                       std::string const& nonce) const {
@@ -124,7 +124,7 @@ private:
                                                         m_peer.remote().address(), m_their_nonce, m_nonce));
         std::vector<char> message{0, 0, 0, static_cast<char>(2 + code_digits), bt_extended, number};
         message.insert(message.end(), code.begin(), code.end());
-        if (m_peer.is_interesting()) { // said before, and dropped
+        if (m_peer.is_interesting()) { // sent earlier, and dropped by the other side
             message.insert(message.end(), {0, 0, 0, 1, bt_interested});
         }
         m_peer.send_buffer(message.data(), static_cast<int>(message.size()));
@@ -142,7 +142,7 @@ private:
     std::shared_ptr<secret_state> m_state;
     lt::peer_connection_handle m_peer;
     std::string const m_nonce;
-    std::string m_their_nonce; ///< empty until the peer's handshake
+    std::string m_their_nonce; ///< empty until the peer's handshake arrives
     int m_ticks = 0;
     bool m_proven = false;
     bool m_refused = false;

@@ -122,7 +122,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
         };
         add_extension(params, make_secret_extension(spec.secret, spec.torrent->info_hash, on_main(which, on_stranger)));
     }
-    // After the gate and the secret: a peer that is refused must not reserve pieces.
+    // After the gate and the secret: a refused peer must not reserve pieces.
     if (spec.mode == image_mode::seed) {
         add_extension(params, make_read_once_extension(spec.torrent->piece_count, torrents.at(which).first_offer));
     }

@@ -19,8 +19,7 @@ namespace lt = libtorrent;
 
 namespace {
 
-/// Connections beyond the limit on peers that may be about to say which torrent they want. room_extension.hpp limits
-/// the others.
+/// Additional connections, for peers that have not requested a torrent yet. room_extension.hpp limits the others.
 constexpr int silent_connections = 128;
 
 } // namespace

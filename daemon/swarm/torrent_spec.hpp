@@ -28,7 +28,7 @@ struct torrent_spec {
     bool hash_before_serving = false;
     std::int64_t upload_limit = 0; ///< bytes per second; 0: no limit
     bool super_seeding = false;
-    std::shared_ptr<shared_secret const> secret = {}; ///< only peers that know it get pieces; null: all
+    std::shared_ptr<shared_secret const> secret = {}; ///< only peers that know it get pieces; null: all do
     std::uint16_t report_port = 0; ///< where this daemon accepts reports, announced to peers; 0: nowhere
     /// Called on the main thread with the address and port where a peer accepts reports; may be empty.
     std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;
