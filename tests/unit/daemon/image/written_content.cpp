@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -36,12 +37,16 @@ void put_old_signature(image_fixture const& image) {
     out.write("SKUL\xba\xbe\0\2", 8);
 }
 
-bool has_old_signature(image_fixture const& image) {
-    std::ifstream in(image.device_path(), std::ios::binary);
+bool has_old_signature(std::string const& path) {
+    std::ifstream in(path, std::ios::binary);
     in.seekg(between);
     std::string start(4, ' ');
     in.read(start.data(), 4);
     return start == "SKUL";
+}
+
+bool has_old_signature(image_fixture const& image) {
+    return has_old_signature(image.device_path());
 }
 
 } // namespace
@@ -104,6 +109,40 @@ TEST_CASE("the signatures of earlier content are wiped before the first write") 
         CHECK(has_old_signature(source));
         source.close();
     }
+}
+
+TEST_CASE("a deployment that the backend refuses wipes nothing") {
+    image_fixture image(image_mode::deploy);
+    image.start();
+    image.run_until(image_state::checking);
+    put_old_signature(image); // on the device of the first image
+    auto other = image.wanted;
+    other.name = "sda2";
+    other.device = (image.folder / "other").string();
+    std::filesystem::copy_file(image.wanted.device, other.device);
+    auto const second = std::make_shared<image_runner>(other, image.services());
+    second->start();
+    image.run_until([&] { return second->state() == image_state::failed; });
+    CHECK(second->status().failed_at == failure_kind::internal); // the same info-hash
+    CHECK(has_old_signature(other.device));
+    bool closed = false;
+    second->close([&] { closed = true; });
+    image.run_until([&] { return closed; });
+    image.close();
+}
+
+TEST_CASE("a complete image wipes nothing when it is opened again") {
+    image_fixture image(image_mode::deploy);
+    put_old_signature(image);
+    image.wanted.wipe_signatures = false;
+    image.deploy();
+    image.restart();
+    image.wanted.wipe_signatures = true;
+    image.start();
+    image.run_until(image_state::seeding);
+    CHECK(image.logged("the device was not written to since, not reading it again"));
+    CHECK(has_old_signature(image));
+    image.close();
 }
 
 TEST_CASE("a signature inside of the image is left to the image") {
