@@ -122,7 +122,8 @@ image_traits traits_of(disk_content const& content, std::string_view head, std::
         traits.content = content.type;
         traits.sector_size = sector_of_file_system(content.type, head);
     } else if (!content.partition_table.empty()) {
-        traits.kind = image_kind::disk;
+        // A partition may hold a whole disk, such as that of a virtual machine.
+        traits.kind = content.partition_uuid.empty() ? image_kind::disk : image_kind::partition;
         traits.content = content.partition_table;
         traits.sector_size = sector_of_partition_table(head, sector_size);
     }

@@ -80,6 +80,9 @@ TEST_CASE("the sectors of a source are those of its file system or partition tab
     disk.partition_table = "dos";
     auto const dos = traits_of(disk, std::string(source_head, '\0'), 4096);
     CHECK(dos == image_traits{.kind = image_kind::disk, .content = "dos", .sector_size = 4096});
+    auto guest = disk; // of a virtual machine, in a partition
+    guest.partition_uuid = "8a63c3f4-01";
+    CHECK(traits_of(guest, "", 512).kind == image_kind::partition);
     auto hybrid = disk; // an ISO 9660 image that also starts from a stick
     hybrid.type = "iso9660";
     CHECK(traits_of(hybrid, "", 512).kind == image_kind::unknown);
