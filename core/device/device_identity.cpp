@@ -101,7 +101,7 @@ result<device_identity> identify_device(std::string const& path, system_paths co
 
 std::optional<std::string> why_other_device(device_identity const& then, device_identity const& now) {
     if (then.block_device != now.block_device) {
-        return now.block_device ? "it is a block device now" : "it is no block device now";
+        return now.block_device ? "it is a block device now" : "it is no longer a block device";
     }
     if (then.size != now.size) {
         return "its size was " + std::to_string(then.size) + " bytes and is " + std::to_string(now.size);

@@ -67,7 +67,7 @@ result<void> check_name(std::filesystem::path const& path, bool replace) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) == 0) {
         if (!replace) {
-            return tl::unexpected(error{path.string() + ": exists already"});
+            return tl::unexpected(error{path.string() + ": already exists"});
         }
         if (!S_ISREG(status.st_mode)) {
             return tl::unexpected(error{path.string() + ": not a regular file, so it is not replaced"});
@@ -121,7 +121,7 @@ result<void> save_file(std::filesystem::path const& path, std::string_view bytes
     }
     bool const named = replace ? ::rename(file.path(), path.c_str()) == 0 : rename_to_new(file.path(), path.c_str());
     if (!named) {
-        return errno == EEXIST ? tl::unexpected(error{path.string() + ": exists already"}) : failed(errno);
+        return errno == EEXIST ? tl::unexpected(error{path.string() + ": already exists"}) : failed(errno);
     }
     if (!sync_folder(folder_of(path))) {
         return failed(errno);

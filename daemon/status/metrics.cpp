@@ -98,7 +98,7 @@ void write_states(writer& out, status_snapshot const& snapshot) {
                     {"profile", status.profile ? to_string(*status.profile) : ""}},
                    1);
     }
-    out.gauge("seedbed_image_state", "1 for the present state of the image, 0 for all others.");
+    out.gauge("seedbed_image_state", "1 for the current state of the image, 0 for all others.");
     for (auto const& [status, peers, fleet] : snapshot.images) {
         for (int i = 0; i <= static_cast<int>(image_state::closed); ++i) {
             auto const state = static_cast<image_state>(i);
@@ -106,9 +106,9 @@ void write_states(writer& out, status_snapshot const& snapshot) {
         }
     }
     out.gauge("seedbed_image_progress_ratio",
-              "Progress within the present state (check, download, verification), 0 to 1.");
+              "Progress within the current state (check, download, verification), 0 to 1.");
     out.images(snapshot, [](auto const& status) { return status.fraction; });
-    out.gauge("seedbed_image_state_duration_seconds", "Time in the present state.");
+    out.gauge("seedbed_image_state_duration_seconds", "Time in the current state.");
     out.images(snapshot, [](auto const& status) { return status.phase_seconds; });
     out.gauge("seedbed_image_durable", "Deploy: whether the whole image is flushed to the device, 0 or 1.");
     out.images(snapshot, [](auto const& status) { return status.durable; });
@@ -142,7 +142,7 @@ void write_fleets(writer& out, status_snapshot const& snapshot) {
             }
         }
     };
-    out.gauge("seedbed_fleet_hosts", "Hosts in the present round of an image's deployment, by state.");
+    out.gauge("seedbed_fleet_hosts", "Hosts in the current round of an image's deployment, by state.");
     each([&out](auto const& name, fleet_status const& fleet) {
         for (auto const state : host_states) {
             out.sample({{"image", name}, {"state", to_string(state)}}, fleet.count(state));
@@ -157,7 +157,7 @@ void write_fleets(writer& out, status_snapshot const& snapshot) {
     out.gauge("seedbed_fleet_complete_hosts", "Hosts that have the image; only expected ones if they are listed by "
                                               "address.");
     each([&out](auto const& name, fleet_status const& fleet) { out.sample({{"image", name}}, fleet.complete); });
-    out.gauge("seedbed_fleet_missing_hosts", "Expected hosts not seen in the present round.");
+    out.gauge("seedbed_fleet_missing_hosts", "Expected hosts not seen in the current round.");
     each([&out](auto const& name, fleet_status const& fleet) { out.sample({{"image", name}}, fleet.missing); });
     out.gauge("seedbed_fleet_deployed", "Whether all expected hosts have the image, 0 or 1.");
     each([&out](auto const& name, fleet_status const& fleet) { out.sample({{"image", name}}, fleet.deployed); });

@@ -114,7 +114,7 @@ expect() {
 }
 good=(--partclone ext4/torrent.info --name sda1)
 echo mine >out/mine.torrent
-expect 1 'out/mine.torrent: exists already' "${good[@]}" -o out/mine.torrent
+expect 1 'out/mine.torrent: already exists' "${good[@]}" -o out/mine.torrent
 [[ $(<out/mine.torrent) == mine ]] || fail "a file was overwritten without --force"
 expect 1 '/dev/full: not a regular file' "${good[@]}" -o /dev/full --force
 expect 1 'out/missing/x.torrent: No such file' "${good[@]}" -o out/missing/x.torrent

@@ -71,7 +71,7 @@ assert torrent[b"info"][b"private"] == 1' || fail "trackers or --private are not
 before=$(sha1sum device.torrent)
 status=0
 "$seedbed" create sparse.img -o device.torrent >stdout 2>stderr || status=$?
-[[ $status -eq 1 && $(<stderr) == "seedbed create: device.torrent: exists already" ]] || fail "$status: $(<stderr)"
+[[ $status -eq 1 && $(<stderr) == "seedbed create: device.torrent: already exists" ]] || fail "$status: $(<stderr)"
 [[ $(sha1sum device.torrent) == "$before" ]] || fail "a torrent was replaced without --force"
 cp device.torrent forced.torrent
 "$seedbed" create sparse.img --name sparse -o forced.torrent --force >stdout 2>stderr

@@ -59,7 +59,7 @@ TEST_CASE("a disk without one is identified until the next boot") {
     CHECK(why_other_device(then, now) == "it has no serial number that identifies it");
     now = then;
     now.block_device = false;
-    CHECK(why_other_device(then, now) == "it is no block device now");
+    CHECK(why_other_device(then, now) == "it is no longer a block device");
 }
 
 TEST_CASE("the kernel's counter shows writes until the next boot") {

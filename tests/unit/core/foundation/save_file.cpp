@@ -44,7 +44,7 @@ TEST_CASE("a path that cannot be saved to is detected in advance") {
     CHECK(check_can_save(path, false));
     CHECK(names_in(folder.path()).empty());
     REQUIRE(save_file(path, "old", false));
-    CHECK(failure(check_can_save(path, false)) == path.string() + ": exists already");
+    CHECK(failure(check_can_save(path, false)) == path.string() + ": already exists");
     CHECK(check_can_save(path, true));
     CHECK(failure(check_can_save("/dev/null", true)) == "/dev/null: not a regular file, so it is not replaced");
     auto const missing = folder / "missing" / "x.torrent";
@@ -72,7 +72,7 @@ TEST_CASE("saving overwrites only on request") {
     test::temp_dir const folder;
     auto const path = folder / "x.torrent";
     REQUIRE(save_file(path, "old", false));
-    CHECK(failure(save_file(path, "new", false)) == path.string() + ": exists already");
+    CHECK(failure(save_file(path, "new", false)) == path.string() + ": already exists");
     CHECK(content(path) == "old");
     REQUIRE(save_file(path, "new", true));
     CHECK(content(path) == "new");
@@ -85,12 +85,12 @@ TEST_CASE("only regular files are replaced") {
     REQUIRE(save_file(folder / "target", "target", false));
     auto const link = folder / "link";
     REQUIRE(::symlink("target", link.c_str()) == 0);
-    CHECK(failure(save_file(link, "new", false)) == link.string() + ": exists already");
+    CHECK(failure(save_file(link, "new", false)) == link.string() + ": already exists");
     CHECK(failure(save_file(link, "new", true)) == link.string() + ": not a regular file, so it is not replaced");
     CHECK(content(folder / "target") == "target");
     auto const dangling = folder / "dangling";
     REQUIRE(::symlink("nothing", dangling.c_str()) == 0);
-    CHECK(failure(save_file(dangling, "new", false)) == dangling.string() + ": exists already");
+    CHECK(failure(save_file(dangling, "new", false)) == dangling.string() + ": already exists");
     CHECK(failure(save_file("/dev/null", "new", true)) == "/dev/null: not a regular file, so it is not replaced");
     CHECK(failure(save_file(folder.path(), "new", true)) ==
           folder.path().string() + ": not a regular file, so it is not replaced");
