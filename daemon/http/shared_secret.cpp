@@ -38,13 +38,18 @@ std::string timed(std::string_view time, std::string_view address) {
 } // namespace
 
 result<std::shared_ptr<shared_secret const>> shared_secret::load(std::string const& file) {
-    unique_fd const fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    // O_NONBLOCK: a FIFO would wait for a writer.
+    unique_fd const fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     struct stat found {};
     if (!fd || ::fstat(fd.get(), &found) != 0) {
         return tl::unexpected(errno_error(file, errno));
     }
-    if ((found.st_mode & S_IROTH) != 0) {
-        return tl::unexpected(error{file + ": everybody can read this secret; remove that permission (chmod o-r)"});
+    if (!S_ISREG(found.st_mode)) {
+        return tl::unexpected(error{file + ": not a regular file, so not a secret"});
+    }
+    if ((found.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+        return tl::unexpected(error{file + ": everybody can " + ((found.st_mode & S_IROTH) != 0 ? "read" : "change") +
+                                    " this secret; remove that permission (chmod o-rw)"});
     }
     std::string bytes(longest + 3, '\0');
     std::size_t size = 0;

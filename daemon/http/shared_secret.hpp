@@ -26,8 +26,8 @@ public:
     explicit shared_secret(std::string bytes)
         : m_bytes(std::move(bytes)) {}
 
-    /// Reads the secret from a file, without line ends at the end. Refuses a file that users other than its owner and
-    /// group can read, and a secret that is too short or too long.
+    /// Reads the secret from a file, without line ends at the end. Refuses anything but a regular file, a file that
+    /// users other than its owner and group can read or write, and a secret that is too short or too long.
     [[nodiscard]] static result<std::shared_ptr<shared_secret const>> load(std::string const& file);
 
     /// The code of \p message, 64 hex digits.

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <string>
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 
 #include "support/temp_dir.hpp"
@@ -57,6 +59,13 @@ TEST_CASE("shared_secret: it is read without the line end, and refused if others
     CHECK_THAT(reason(write_secret(folder, std::string(4097, 'x'))), Contains("this one has more"));
     CHECK_THAT(reason(write_secret(folder, std::string(20, 'x'), std::filesystem::perms(0644))),
                Contains("everybody can read this secret"));
+    CHECK_THAT(reason(write_secret(folder, std::string(20, 'x'), std::filesystem::perms(0602))),
+               Contains("everybody can change this secret"));
+    auto const pipe = (folder / "pipe").string();
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    CHECK_THAT(reason(pipe), Contains("not a regular file"));
+    CHECK_THAT(reason("/dev/null"), Contains("not a regular file"));
+    CHECK_THAT(reason(folder.path().string()), Contains("not a regular file"));
     CHECK_THAT(reason((folder / "nowhere").string()), Contains("ENOENT"));
 }
 
