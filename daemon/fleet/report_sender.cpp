@@ -148,8 +148,7 @@ private:
             return;
         }
         if (answer.status != http_ok) {
-            on_failure(answer.status == http_forbidden ? "the server has a secret, and this machine does not know it"
-                                                       : "HTTP status " + std::to_string(answer.status));
+            on_failure(answer.status == http_forbidden ? refusal() : "HTTP status " + std::to_string(answer.status));
             return;
         }
         if (!std::exchange(m_delivered, true)) {
@@ -157,6 +156,12 @@ private:
         }
         m_pause = m_timing.first_pause;
         repeat_after(m_timing.repetition);
+    }
+
+    /// Why the server did not accept the report, as far as this machine knows.
+    [[nodiscard]] char const* refusal() const {
+        return m_secret ? "the server refuses this machine's proof (another secret, or address translation in between)"
+                        : "the server has a secret, and this machine does not know it";
     }
 
     void on_failure(std::string const& reason) {

@@ -4,13 +4,13 @@
 
 namespace seedbed {
 
-peer_room::verdict peer_room::join(address const& from, std::size_t most, clock::time_point now) {
+peer_room::verdict peer_room::join(address const& from, bool known, std::size_t most, clock::time_point now) {
     verdict decision;
     auto const scarce = 2 * m_peers.size() >= most;
     auto const share = std::max<std::size_t>(scarce ? most / 16 : most / 2, 8);
     auto const at = m_counts.find(from);
     auto const own_share_used = at != m_counts.end() && at->second >= share;
-    if (own_share_used || m_peers.size() >= most) {
+    if (!known && (own_share_used || m_peers.size() >= most)) {
         decision.leaves = take_idle(own_share_used ? std::optional(from) : std::nullopt, now);
         if (!decision.leaves) {
             return decision;

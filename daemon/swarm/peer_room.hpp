@@ -14,7 +14,7 @@ namespace seedbed {
 ///
 /// One address may have half of all places; once half of them are taken, only a sixteenth, but always at least eight. A
 /// new peer that finds no room replaces an idle one: one that has been connected for a while, wants nothing and has
-/// nothing.
+/// nothing. For known peers there is always room.
 ///
 /// Threads: one at a time.
 class peer_room {
@@ -31,7 +31,7 @@ public:
         std::optional<id> leaves;   ///< the peer to disconnect in its favour; already removed here
     };
 
-    [[nodiscard]] verdict join(address const& from, std::size_t most, clock::time_point now);
+    [[nodiscard]] verdict join(address const& from, bool known, std::size_t most, clock::time_point now);
     /// The peer wants or has something. Does nothing if it has left.
     void not_idle(id which);
     /// Does nothing if the peer has left.

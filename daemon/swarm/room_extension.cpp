@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <libtorrent/bitfield.hpp>
@@ -11,6 +13,7 @@
 #include <libtorrent/extensions.hpp>
 #include <libtorrent/operations.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
+#include <libtorrent/peer_connection_interface.hpp>
 #include <libtorrent/span.hpp>
 
 #include "daemon/swarm/peer_room.hpp"
@@ -20,12 +23,20 @@ namespace seedbed {
 namespace lt = libtorrent;
 
 struct session_room {
-    std::shared_ptr<std::atomic<int> const> most;
+    std::atomic<int> most{0};
+    std::mutex mutex;                   ///< guards `known`
+    std::set<peer_room::address> known; ///< of configured peers
     peer_room peers;
     std::map<peer_room::id, lt::peer_connection_handle> handles;
 };
 
 namespace {
+
+void disconnect(lt::peer_connection_handle& peer) {
+    // As a failure: libtorrent waits longer each time before it connects to that peer again.
+    peer.disconnect(lt::errors::too_many_connections, lt::operation_t::bittorrent,
+                    lt::peer_connection_interface::failure);
+}
 
 class room_peer final : public lt::peer_plugin {
 public:
@@ -39,19 +50,20 @@ public:
     [[nodiscard]] lt::string_view type() const override { return "sb_room"; }
 
     bool on_handshake(lt::span<char const>) override {
-        auto const most = static_cast<std::size_t>(std::max(m_room->most->load(std::memory_order_relaxed), 1));
-        auto const decision = m_room->peers.join(m_peer.remote().address(), most, peer_room::clock::now());
+        auto const most = static_cast<std::size_t>(std::max(m_room->most.load(std::memory_order_relaxed), 1));
+        auto const from = m_peer.remote().address();
+        auto const decision = m_room->peers.join(from, is_known(from), most, peer_room::clock::now());
         if (decision.leaves) {
             auto const other = m_room->handles.find(*decision.leaves);
             auto handle = other->second;
             m_room->handles.erase(other);
-            handle.disconnect(lt::errors::too_many_connections, lt::operation_t::bittorrent);
+            disconnect(handle);
         }
         if (decision.admitted) {
             m_id = decision.admitted;
             m_room->handles.emplace(*m_id, m_peer);
         } else {
-            m_peer.disconnect(lt::errors::too_many_connections, lt::operation_t::bittorrent);
+            disconnect(m_peer);
         }
         return true;
     }
@@ -62,6 +74,10 @@ public:
     void on_disconnect(lt::error_code const&) override { leave(); }
 
 private:
+    [[nodiscard]] bool is_known(peer_room::address const& from) const {
+        std::scoped_lock const lock(m_room->mutex);
+        return m_room->known.contains(from);
+    }
     bool not_idle() {
         if (m_id) {
             m_room->peers.not_idle(*m_id);
@@ -95,10 +111,19 @@ private:
 
 } // namespace
 
-std::shared_ptr<session_room> make_session_room(std::shared_ptr<std::atomic<int> const> most) {
+std::shared_ptr<session_room> make_session_room(int most) {
     auto room = std::make_shared<session_room>();
-    room->most = std::move(most);
+    set_most_peers(*room, most);
     return room;
+}
+
+void set_most_peers(session_room& room, int most) {
+    room.most.store(most, std::memory_order_relaxed);
+}
+
+void set_known_peers(session_room& room, std::set<boost::asio::ip::address> known) {
+    std::scoped_lock const lock(room.mutex);
+    room.known = std::move(known);
 }
 
 std::shared_ptr<lt::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room) {

@@ -1,16 +1,21 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
+#include <set>
 
+#include <boost/asio/ip/address.hpp>
 #include <libtorrent/fwd.hpp>
 
 namespace seedbed {
 
-/// The peers of all torrents of a session; see peer_room. Threads: libtorrent's network thread, except `most`.
+/// The peers of all torrents of a session, see peer_room. Threads: libtorrent's network thread; the functions here,
+/// any.
 struct session_room;
-/// \param most the maximum number of connected peers; may be set from any thread.
-[[nodiscard]] std::shared_ptr<session_room> make_session_room(std::shared_ptr<std::atomic<int> const> most);
+/// \param most the maximum number of connected peers.
+[[nodiscard]] std::shared_ptr<session_room> make_session_room(int most);
+void set_most_peers(session_room& room, int most);
+/// \param known the addresses of configured peers, for which there is always room.
+void set_known_peers(session_room& room, std::set<boost::asio::ip::address> known);
 
 /// Disconnects the peers of a torrent for which there is no room. libtorrent's own limit is higher, so that connections
 /// that have not requested a torrent yet do not count towards this one.

@@ -42,7 +42,7 @@ constexpr char bt_extended = 20;  // BEP 10
 struct secret_state {
     std::shared_ptr<shared_secret const> secret;
     info_hash hash;
-    std::function<void(boost::asio::ip::tcp::endpoint const&)> on_stranger;
+    std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger;
     line_limit strangers{5, std::chrono::minutes(1)};
 };
 
@@ -83,7 +83,7 @@ public:
             return false;
         }
         if (length != static_cast<int>(code_digits)) {
-            refuse();
+            refuse(secret_refusal::wrong_proof);
         } else if (body.size() == length) { // it may arrive in parts
             auto const right =
                 !m_their_nonce.empty() &&
@@ -93,7 +93,7 @@ public:
             if (right) {
                 m_proven = true;
             } else {
-                refuse();
+                refuse(secret_refusal::wrong_proof);
             }
         }
         return true;
@@ -102,10 +102,12 @@ public:
     /// Returns true to hide the message from libtorrent.
     bool on_interested() override { return !m_proven; }
     bool on_request(lt::peer_request const&) override { return !m_proven; }
+    bool on_unchoke() override { return !m_proven; }
+    bool on_allowed_fast(lt::piece_index_t) override { return !m_proven; }
 
     void tick() override {
         if (!m_proven && ++m_ticks > patience_ticks) {
-            refuse();
+            refuse(secret_refusal::no_proof);
         }
     }
 
@@ -130,10 +132,10 @@ private:
         m_peer.send_buffer(message.data(), static_cast<int>(message.size()));
     }
 
-    void refuse() {
+    void refuse(secret_refusal why) {
         if (!std::exchange(m_refused, true)) {
             if (m_state->strangers.take(allowance::clock::now())) {
-                m_state->on_stranger(m_peer.remote());
+                m_state->on_stranger(m_peer.remote(), why);
             }
             m_peer.disconnect(lt::errors::peer_banned, lt::operation_t::bittorrent);
         }
@@ -165,7 +167,7 @@ private:
 
 std::shared_ptr<lt::torrent_plugin>
 make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash,
-                      std::function<void(boost::asio::ip::tcp::endpoint const&)> on_stranger) {
+                      std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger) {
     auto state = std::make_shared<secret_state>();
     state->secret = std::move(secret);
     state->hash = hash;

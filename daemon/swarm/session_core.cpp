@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <set>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include <libtorrent/torrent_flags.hpp>
 #include <libtorrent/torrent_info.hpp>
 
+#include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/network_clock.hpp"
@@ -50,8 +52,7 @@ session_core::session_core(boost::asio::io_context& main_context, std::shared_pt
     : main(main_context)
     , shared(std::move(shared_backend))
     , own(std::move(wanted))
-    , most_peers(std::make_shared<std::atomic<int>>(own.network.connections))
-    , room(make_session_room(most_peers)) {}
+    , room(make_session_room(own.network.connections)) {}
 
 void session_core::open() {
     use_steady_network_clock();
@@ -62,7 +63,7 @@ void session_core::open() {
     };
     session = std::make_unique<lt::session>(std::move(params));
     session->add_extension(std::make_shared<thread_namer>(own.thread));
-    session->set_ip_filter(make_peer_filter(own.network.allow));
+    session->set_ip_filter(make_peer_filter(own.network.allow, own_addresses()));
     session->set_peer_class_filter(global_limits_for_all());
     session->set_alert_notify([weak = weak_from_this()] {
         if (auto const self = weak.lock()) {
@@ -103,7 +104,6 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
             torrent.on_report_port(peer);
         }
     };
-    add_extension(params, make_room_extension(room));
     add_extension(params, make_report_extension(spec.report_port, own.own_ports, on_main(which, on_report)));
     if (shards.places) {
         add_extension(params, make_shard_gate(std::move(shards.places), own.shard, std::move(shards.on_refused)));
@@ -116,16 +116,30 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
         add_extension(params, make_shard_guest(on_main(which, on_referred)));
     }
     if (spec.secret) {
-        auto const on_stranger = [](session_torrent const& torrent, lt::tcp::endpoint const& peer) {
+        auto const on_stranger = [](session_torrent const& torrent, lt::tcp::endpoint const& peer, secret_refusal why) {
+            auto const unknown = why == secret_refusal::no_proof;
             log_warning({torrent.name, {}, peer.address().to_string()},
-                        "refused peer " + to_text(peer) + ": it does not know the secret");
+                        "refused peer " + to_text(peer) +
+                            (unknown ? ": it does not know the secret"
+                                     : ": its proof is wrong (another secret, or address translation in between)"));
         };
         add_extension(params, make_secret_extension(spec.secret, spec.torrent->info_hash, on_main(which, on_stranger)));
     }
-    // After the gate and the secret: a refused peer must not reserve pieces.
+    // After the gate and the secret: a refused peer must not keep a place or reserve pieces.
+    add_extension(params, make_room_extension(room));
     if (spec.mode == image_mode::seed) {
         add_extension(params, make_read_once_extension(spec.torrent->piece_count, torrents.at(which).first_offer));
     }
+}
+
+void session_core::keep_room_for_configured_peers() {
+    std::set<boost::asio::ip::address> known;
+    for (auto const& [which, torrent] : torrents) {
+        for (auto const& peer : torrent.peers) {
+            known.insert(to_tcp_endpoint(peer).address());
+        }
+    }
+    set_known_peers(*room, std::move(known));
 }
 
 std::int64_t session_core::pool_bytes() const {

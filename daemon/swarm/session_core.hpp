@@ -67,6 +67,9 @@ struct session_core : std::enable_shared_from_this<session_core> {
         };
     }
 
+    /// Those of all torrents; after a change of them.
+    void keep_room_for_configured_peers();
+
     // --- alerts: session_alerts.cpp
 
     /// Network thread: alerts are available.
@@ -115,8 +118,7 @@ struct session_core : std::enable_shared_from_this<session_core> {
     listener_watch listeners;
     accept_pause accepts;
     boost::asio::steady_timer accept_timer{main};
-    std::shared_ptr<std::atomic<int>> most_peers; ///< read by the network thread
-    std::shared_ptr<session_room> room;
+    std::shared_ptr<session_room> const room; ///< shared with the network thread
 
     int send_buffer = 0;            ///< bytes per peer, as last set; 0: not set yet
     bool stats_asked = false;       ///< since the last peer connected

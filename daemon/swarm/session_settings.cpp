@@ -1,6 +1,9 @@
 #include "daemon/swarm/session_settings.hpp"
 
+#include <ifaddrs.h>
 #include <malloc.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <limits>
@@ -19,8 +22,9 @@ namespace lt = libtorrent;
 
 namespace {
 
-/// Additional connections, for peers that have not requested a torrent yet. room_extension.hpp limits the others.
-constexpr int silent_connections = 128;
+/// Additional connections, for peers that have not requested a torrent yet: room_extension.hpp limits the others. They
+/// end after handshake_timeout.
+constexpr int silent_connections = 1024;
 
 } // namespace
 
@@ -51,7 +55,29 @@ void set_network_settings(lt::settings_pack& pack, network_settings const& netwo
     set_upload_slots_setting(pack, network.upload_slots);
 }
 
-lt::ip_filter make_peer_filter(std::vector<ip_network> const& allowed) {
+std::vector<boost::asio::ip::address> own_addresses() {
+    std::vector<boost::asio::ip::address> own;
+    ifaddrs* first = nullptr;
+    if (::getifaddrs(&first) != 0) {
+        return own;
+    }
+    for (auto const* each = first; each != nullptr; each = each->ifa_next) {
+        if (each->ifa_addr != nullptr && each->ifa_addr->sa_family == AF_INET) {
+            auto const* const at = reinterpret_cast<sockaddr_in const*>(each->ifa_addr);
+            own.emplace_back(boost::asio::ip::address_v4(ntohl(at->sin_addr.s_addr)));
+        } else if (each->ifa_addr != nullptr && each->ifa_addr->sa_family == AF_INET6) {
+            auto const* const at = reinterpret_cast<sockaddr_in6 const*>(each->ifa_addr);
+            boost::asio::ip::address_v6::bytes_type bytes{};
+            std::ranges::copy(at->sin6_addr.s6_addr, bytes.begin());
+            own.emplace_back(boost::asio::ip::address_v6(bytes));
+        }
+    }
+    ::freeifaddrs(first);
+    return own;
+}
+
+lt::ip_filter make_peer_filter(std::vector<ip_network> const& allowed,
+                               std::vector<boost::asio::ip::address> const& own) {
     lt::ip_filter filter; // for all addresses
     if (allowed.empty()) {
         return filter;
@@ -66,6 +92,9 @@ lt::ip_filter make_peer_filter(std::vector<ip_network> const& allowed) {
         for (auto const& range : *list) {
             add(range, 0);
         }
+    }
+    for (auto const& address : own) {
+        filter.add_rule(address, address, 0);
     }
     return filter;
 }
@@ -126,7 +155,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
 
     // Every torrent is active. A connected peer stays connected even at the limit, and a peer does not wait long for an
     // upload slot.
-    pack.set_int(sp::handshake_timeout, 5);
+    pack.set_int(sp::handshake_timeout, 5); // seconds
     pack.set_int(sp::peer_turnover, 0);
     pack.set_int(sp::peer_turnover_cutoff, 100);
     pack.set_int(sp::unchoke_interval, 5);

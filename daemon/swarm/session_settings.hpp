@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/address.hpp>
 #include <libtorrent/ip_filter.hpp>
 #include <libtorrent/settings_pack.hpp>
 
@@ -24,8 +25,11 @@ namespace seedbed {
 
 /// The settings that a reload can change.
 void set_network_settings(libtorrent::settings_pack& pack, network_settings const& network);
-/// Allows the addresses of peers in \p allowed and the machine itself; all addresses if \p allowed is empty.
-[[nodiscard]] libtorrent::ip_filter make_peer_filter(std::vector<ip_network> const& allowed);
+/// The addresses of this machine's network interfaces; empty if the kernel does not list them.
+[[nodiscard]] std::vector<boost::asio::ip::address> own_addresses();
+/// Allows the addresses of peers in \p allowed, \p own and loopback; all addresses if \p allowed is empty.
+[[nodiscard]] libtorrent::ip_filter make_peer_filter(std::vector<ip_network> const& allowed,
+                                                     std::vector<boost::asio::ip::address> const& own);
 /// \param slots how many peers are served concurrently; 0: all.
 void set_upload_slots_setting(libtorrent::settings_pack& pack, int slots);
 void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queued_bytes);

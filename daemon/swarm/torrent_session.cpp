@@ -1,6 +1,5 @@
 #include "daemon/swarm/torrent_session.hpp"
 
-#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -56,6 +55,7 @@ void torrent_session::add(id which, torrent_spec const& spec, torrent_listener& 
     m_core->thread.check();
     auto& added = m_core->torrents.try_emplace(which, spec, listener).first->second;
     added.apply_read_once(m_core->own.network.read_once, m_core->pool_bytes());
+    m_core->keep_room_for_configured_peers();
     auto params = m_core->make_params(which, spec);
     m_core->add_extensions(params, which, spec, std::move(shards));
     m_core->session->async_add_torrent(std::move(params));
@@ -80,6 +80,7 @@ void torrent_session::update(id which, std::vector<ip_endpoint> const& peers,
     auto const new_trackers = updated.trackers != trackers;
     updated.peers = peers;
     updated.trackers = trackers;
+    m_core->keep_room_for_configured_peers();
     if (!updated.added) {
         updated.trackers_changed = updated.trackers_changed || new_trackers;
         return;
@@ -131,9 +132,9 @@ void torrent_session::apply(network_settings const& network, std::vector<std::ui
         return;
     }
     if (m_core->own.network.allow != network.allow) {
-        m_core->session->set_ip_filter(make_peer_filter(network.allow));
+        m_core->session->set_ip_filter(make_peer_filter(network.allow, own_addresses()));
     }
-    m_core->most_peers->store(network.connections, std::memory_order_relaxed);
+    set_most_peers(*m_core->room, network.connections);
     m_core->own.network = network;
     m_core->apply_read_once();
     lt::settings_pack pack;

@@ -66,5 +66,12 @@ get stranger "$metrics" || fail "after the reload, the stranger gets no metrics:
 expect_line stranger.log ' sda1: done: '
 stop_daemon stranger
 stop_daemon friend
+
+# --- the machine itself is allowed, by each of its addresses
+
+noise_file own.img 32
+on server "$seedbed" deploy sda1.torrent "$(attach_loop own.img)" --yes --no-local-discovery \
+    --listen "${address[server]}:6882" --peer "${address[server]}:6881" --state "$work/own.state" --timeout 60s >own.log 2>&1 ||
+    fail "a target with the server's own address is refused: $(<own.log)"
 stop_daemon seed
 pass

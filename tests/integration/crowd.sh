@@ -1,6 +1,6 @@
 #!/bin/bash
-# Connections that came first keep no target out: 150 idle peers at connections = 60, and slow requests on the tracker, the
-# metrics and the control socket. SEEDBED is the program.
+# Connections that came first keep no target out: 150 idle peers and 500 connections without a handshake at connections = 60, and
+# slow requests on the tracker, the metrics and the control socket. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail
@@ -42,7 +42,7 @@ def connect():
         if kind == 'peer':
             s.sendall(b'\x13BitTorrent protocol' + bytes(8) + bytes.fromhex(info_hash) + b'-XX0000-' + os.urandom(12))
         elif kind != 'silent':
-            s.sendall(b'GET /announce HT')
+            s.sendall(b'GET /announce HT') # and never the rest
         return s
     except OSError:
         return None
@@ -82,7 +82,7 @@ done
 # --- idle peers, and connections that do not even say what they want
 
 start_process idle_peers $(on_host crowd) python3 crowd.py peer 150 "${address[server]}" 6881 "$hash"
-start_process silent $(on_host crowd) python3 crowd.py silent 60 "${address[server]}" 6881 "$hash"
+start_process silent $(on_host crowd) python3 crowd.py silent 500 "${address[server]}" 6881 "$hash"
 expect_line idle_peers.log crowded
 expect_line silent.log crowded
 noise_file target.img 32

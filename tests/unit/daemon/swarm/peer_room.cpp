@@ -1,8 +1,10 @@
 #include "daemon/swarm/peer_room.hpp"
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/address.hpp>
 #include <catch2/catch.hpp>
 
 using namespace seedbed;
@@ -16,7 +18,7 @@ struct room_test {
     peer_room::clock::time_point now{100h};
 
     peer_room::verdict join(int host) {
-        return room.join(boost::asio::ip::make_address("10.0.0." + std::to_string(host)), most, now);
+        return room.join(boost::asio::ip::make_address("10.0.0." + std::to_string(host)), false, most, now);
     }
     int crowd(int host, int count) {
         int admitted = 0;
@@ -77,4 +79,17 @@ TEST_CASE("peer room: a new peer of an address with its share takes the place of
     CHECK(next.admitted);
     CHECK(next.leaves);
     CHECK(next.leaves != other);
+}
+
+TEST_CASE("peer room: there is always room for a known peer") {
+    room_test t;
+    t.crowd(66, 150);
+    t.crowd(67, 150);
+    auto const known = boost::asio::ip::make_address("10.0.0.66");
+    for (int i = 0; i < 60; ++i) {
+        auto const decision = t.room.join(known, true, t.most, t.now);
+        CHECK(decision.admitted);
+        CHECK_FALSE(decision.leaves);
+    }
+    CHECK_FALSE(t.join(99).admitted); // known ones count
 }

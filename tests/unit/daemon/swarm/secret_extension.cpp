@@ -64,6 +64,26 @@ TEST_CASE("secret: a target with another one, or with none, gets no piece") {
     }
 }
 
+TEST_CASE("secret: nothing is requested from a peer that does not know it") {
+    test_loop loop;
+    test_image const image{5};
+    auto const stranger = wire_peer::create(loop.context, image.torrent());
+    stranger->accept(endpoint(3));
+    test_store store{image, image_mode::deploy, image.empty_file()};
+    session_with_torrent target{loop, store, 2};
+    auto wanted = store.spec();
+    wanted.peers = {listener(3)};
+    wanted.secret = secret_of('s');
+    target.add(wanted);
+    loop.run_until([&] { return stranger->connected; });
+    stranger->send(wire_peer::bitfield, "\xf8");
+    stranger->send(wire_peer::unchoke);
+    stranger->send(wire_peer::allowed_fast, big_endian(0));
+    loop.run_until([&] { return stranger->closed; });
+    CHECK(stranger->count(wire_peer::interested) > 0);
+    CHECK(stranger->count(wire_peer::request) == 0);
+}
+
 TEST_CASE("secret: a code that is wrong, too long or this side's own ends the connection") {
     for (std::string const& code : {std::string(64, '0'), std::string(1000, '0'), std::string()}) {
         test_loop loop;

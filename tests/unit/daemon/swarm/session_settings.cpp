@@ -1,8 +1,11 @@
 #include "daemon/swarm/session_settings.hpp"
 
 #include <limits>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include <boost/asio/ip/address.hpp>
 #include <catch2/catch.hpp>
 
 #include "support/endpoints.hpp"
@@ -43,7 +46,7 @@ TEST_CASE("limits become libtorrent's, and 0 means no limit") {
     auto pack = make_session_settings(network, 1 << 20);
     CHECK(pack.get_int(sp::upload_rate_limit) == 0);
     CHECK(pack.get_int(sp::download_rate_limit) == 0);
-    CHECK(pack.get_int(sp::connections_limit) == 4000 + 128);
+    CHECK(pack.get_int(sp::connections_limit) == 4000 + 1024);
     CHECK(pack.get_int(sp::unchoke_slots_limit) == -1);
     network.upload_limit = 1;
     network.download_limit = 2147483647;
@@ -52,7 +55,7 @@ TEST_CASE("limits become libtorrent's, and 0 means no limit") {
     set_network_settings(pack, network);
     CHECK(pack.get_int(sp::upload_rate_limit) == 1);
     CHECK(pack.get_int(sp::download_rate_limit) == 2147483647);
-    CHECK(pack.get_int(sp::connections_limit) == 7 + 128);
+    CHECK(pack.get_int(sp::connections_limit) == 7 + 1024);
     CHECK(pack.get_int(sp::unchoke_slots_limit) == 3);
 }
 
@@ -94,7 +97,8 @@ TEST_CASE("a session reconnects slowly only if it has nothing to download") {
 
 TEST_CASE("peers come from the allowed networks and the machine itself, by default from everywhere") {
     auto const blocked = [](std::vector<ip_network> const& allowed, std::string const& address) {
-        return make_peer_filter(allowed).access(boost::asio::ip::make_address(address)) != 0;
+        return make_peer_filter(allowed, {boost::asio::ip::make_address("172.16.0.7")})
+                   .access(boost::asio::ip::make_address(address)) != 0;
     };
     std::vector<ip_network> const lab{parse_ip_network("10.1.0.0/16").value(),
                                       parse_ip_network("2001:db8::/32").value()};
@@ -108,4 +112,6 @@ TEST_CASE("peers come from the allowed networks and the machine itself, by defau
     CHECK(blocked(lab, "2001:db9::"));
     CHECK_FALSE(blocked(lab, "127.0.0.2"));
     CHECK_FALSE(blocked(lab, "::1"));
+    CHECK_FALSE(blocked(lab, "172.16.0.7"));
+    CHECK(blocked(lab, "172.16.0.8"));
 }
