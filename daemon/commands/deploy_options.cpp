@@ -252,7 +252,9 @@ command_help deploy_help() {
          {exit_device_failed, "DEVICE failed: a read, write or flush error"},
          {exit_not_verified, "not verified: DEVICE could not be read back or differs"},
          {exit_interrupted, "interrupted by a signal; written data is flushed, and the same command resumes"},
-         {exit_not_confirmed, "not confirmed: the answer was not yes, or there was no terminal; nothing was written"}}};
+         {exit_not_confirmed, "not confirmed: the answer was not yes, or there was no terminal; nothing was written"},
+         {exit_damaged_source,
+          "a source sends damaged pieces again and again; the good ones are kept, and the same command resumes"}}};
 }
 
 result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments) {

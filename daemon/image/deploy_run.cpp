@@ -9,6 +9,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/torrent_trackers.hpp"
 #include "daemon/text/quantity_text.hpp"
 
@@ -43,6 +44,7 @@ deploy_run::deploy_run(image_context& image, resume_point resume)
     , m_resume(std::move(resume))
     , m_checkpoints(image)
     , m_verification(image)
+    , m_damage(image.services().damage_pause)
     , m_calls(image.services().main) {}
 
 std::int64_t deploy_run::total_bytes() const {
@@ -228,6 +230,43 @@ void deploy_run::on_piece_damaged(int piece) {
         }
     });
     image->calls().submit([image, flushed = std::move(flushed)] { flushed(image->flush()); });
+}
+
+void deploy_run::on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) {
+    auto const name = to_text(peer);
+    auto const decided = m_damage.on_banned(peer, other_sources, m_context.progress().good_pieces);
+    auto const sent = fmt::format("{} sent {} that failed the hash check", name,
+                                  format_count(static_cast<std::size_t>(decided.pieces), "piece"));
+    switch (decided.what) {
+    case damage_policy::action::none:
+        break;
+    case damage_policy::action::retry:
+        log_warning({m_context.settings().name, m_context.settings().device, name},
+                    fmt::format("{}; connecting to it again in {}", sent,
+                                format_duration(std::chrono::duration<double>(decided.pause).count())));
+        retry_after(decided.pause, peer);
+        break;
+    case damage_policy::action::give_up:
+        m_context.fail({failure_kind::damage, sent + ", and no good one came from anywhere: its memory, disk or "
+                                                     "network is faulty"});
+        break;
+    }
+}
+
+void deploy_run::retry_after(std::chrono::milliseconds pause, boost::asio::ip::tcp::endpoint const& peer) {
+    auto& timer = m_retry_timers.try_emplace(peer.address(), m_context.services().main).first->second;
+    timer.expires_after(pause);
+    timer.async_wait(m_calls.guarded([this, peer](boost::system::error_code const& ec) {
+        if (!ec) {
+            m_damage.on_lifted(peer.address());
+            m_context.membership().lift_ban(peer);
+        }
+    }));
+}
+
+void deploy_run::cancel() {
+    m_verification.cancel();
+    m_retry_timers.clear();
 }
 
 void deploy_run::on_content_differs() {

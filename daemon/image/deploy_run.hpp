@@ -3,16 +3,19 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "core/foundation/error.hpp"
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/report_peers.hpp"
 #include "daemon/image/checkpoint_keeper.hpp"
+#include "daemon/image/damage_policy.hpp"
 #include "daemon/image/image_context.hpp"
 #include "daemon/image/image_run.hpp"
 #include "daemon/image/main_calls.hpp"
@@ -37,15 +40,18 @@ public:
     void on_content_differs() override;
     void on_pieces(std::vector<bool> const& written) override { m_checkpoints.on_pieces(written); }
     void on_piece_damaged(int piece) override;
+    void on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) override;
     void on_progress() override;
     void on_failed(std::string const& reason) override;
-    void cancel() override { m_verification.cancel(); }
+    void cancel() override;
     void finish(std::function<void(result<void, io_error> const&)> then) override;
     [[nodiscard]] image_proof proof() const override { return m_proof; }
     [[nodiscard]] written_content const& content() const override { return m_content; }
+    [[nodiscard]] std::map<std::string, int> damage() const override { return m_damage.pieces(); }
     [[nodiscard]] std::int64_t verified_bytes() const override { return m_verification.verified_bytes(); }
 
 private:
+    void retry_after(std::chrono::milliseconds pause, boost::asio::ip::tcp::endpoint const& peer);
     using clock = std::chrono::steady_clock;
     /// How it is known which pieces are on the device.
     enum class basis : std::uint8_t {
@@ -86,6 +92,9 @@ private:
     report_peers m_report_peers;
     checkpoint_keeper m_checkpoints;
     verification m_verification;
+    damage_policy m_damage;
+    /// Until the ban of a peer is lifted, by its address.
+    std::map<boost::asio::ip::address, boost::asio::steady_timer> m_retry_timers;
     main_calls m_calls;
 };
 

@@ -18,6 +18,7 @@ enum class failure_kind : std::uint8_t {
     guard,    ///< the device was refused or cannot be opened
     internal, ///< out of memory or threads, or an error of this program
     download, ///< libtorrent stopped the torrent
+    damage,   ///< a source sends nothing but damaged pieces
     read,     ///< of the device
     write,    ///< to the device
     flush,    ///< the written data is not durable

@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
+
+#include <boost/asio/ip/tcp.hpp>
 
 #include "core/foundation/error.hpp"
 #include "daemon/image/written_content.hpp"
@@ -42,6 +45,7 @@ public:
     virtual void on_content_differs() = 0;
     virtual void on_pieces(std::vector<bool> const& written) = 0;
     virtual void on_piece_damaged(int piece) = 0;
+    virtual void on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) = 0;
     virtual void on_progress() = 0;
 
     /// The image has failed.
@@ -54,6 +58,8 @@ public:
     [[nodiscard]] virtual image_proof proof() const = 0;
     /// The content of the device after it was written and examined.
     [[nodiscard]] virtual written_content const& content() const = 0;
+    /// The damaged pieces that peers have sent, by "ADDRESS:PORT".
+    [[nodiscard]] virtual std::map<std::string, int> damage() const = 0;
     /// Of the running verification.
     [[nodiscard]] virtual std::int64_t verified_bytes() const = 0;
 };

@@ -162,6 +162,12 @@ void image_runner::on_piece_damaged(int piece) {
     m_run->on_piece_damaged(piece);
 }
 
+void image_runner::on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) {
+    if (!has_ended(m_state)) {
+        m_run->on_peer_banned(peer, other_sources);
+    }
+}
+
 void image_runner::on_torrent_error(std::string const& reason) {
     fail({failure_kind::download, reason});
 }
@@ -323,6 +329,9 @@ image_status image_runner::status() const {
     status.durable = proof != image_proof::none;
     status.verified = proof == image_proof::verified;
     status.content = m_run ? m_run->content() : written_content{};
+    if (m_run) {
+        status.damage = m_run->damage();
+    }
     status.age_seconds = age_seconds();
     status.phase_seconds = phase_seconds();
     if (m_membership.inside()) {

@@ -87,6 +87,7 @@ public:
     void on_content_differs() override;
     void on_pieces(std::vector<bool> const& written) override;
     void on_piece_damaged(int piece) override;
+    void on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) override;
     void on_torrent_error(std::string const& reason) override;
     void on_progress(torrent_progress const& progress) override;
     void on_removed() override;

@@ -37,6 +37,8 @@ struct image_services {
                                                                         device_requirements const& requirements)>
         open_device = open_block_device;
     std::chrono::milliseconds source_interval{5'000}; ///< between two looks at the source of a seed
+    /// Before a peer that sent a damaged piece is connected again, for the first time.
+    std::chrono::milliseconds damage_pause{1'000};
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -40,12 +41,13 @@ struct image_status {
     int peers = 0;                  ///< connected
     std::int64_t device_read = 0;   ///< bytes read from the device since it was opened
     std::int64_t device_written = 0;
-    std::int64_t fetched = 0; ///< bytes of the image received for writing; at least device_written
-    bool durable = false;     ///< deploy: complete and flushed
-    bool verified = false;    ///< deploy: durable and read back
-    written_content content;  ///< deploy: content of the device, once examined
-    double age_seconds = 0;   ///< since the image was opened
-    double phase_seconds = 0; ///< since the current state began
+    std::int64_t fetched = 0;               ///< bytes of the image received for writing; at least device_written
+    bool durable = false;                   ///< deploy: complete and flushed
+    bool verified = false;                  ///< deploy: durable and read back
+    written_content content;                ///< deploy: content of the device, once examined
+    std::map<std::string, int> damage = {}; ///< deploy: damaged pieces that peers have sent, by "ADDRESS:PORT"
+    double age_seconds = 0;                 ///< since the image was opened
+    double phase_seconds = 0;               ///< since the current state began
 };
 
 } // namespace seedbed

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,12 +30,14 @@ public:
     void on_content_differs() override;
     void on_pieces(std::vector<bool> const& /*written*/) override {}
     void on_piece_damaged(int /*piece*/) override {}
+    void on_peer_banned(boost::asio::ip::tcp::endpoint const& /*peer*/, int /*other_sources*/) override {}
     void on_progress() override { steer_super_seeding(); }
     void on_failed(std::string const& /*reason*/) override {}
     void cancel() override { m_verification.cancel(); }
     void finish(std::function<void(result<void, io_error> const&)> then) override { then({}); }
     [[nodiscard]] image_proof proof() const override { return image_proof::none; }
     [[nodiscard]] written_content const& content() const override { return m_content; }
+    [[nodiscard]] std::map<std::string, int> damage() const override { return {}; }
     [[nodiscard]] std::int64_t verified_bytes() const override { return m_verification.verified_bytes(); }
 
 private:

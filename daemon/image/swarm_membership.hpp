@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include "config/settings.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/swarm/image_swarm.hpp"
@@ -59,6 +61,11 @@ public:
     void set_super_seeding(bool on) {
         if (inside()) {
             m_swarm.set_super_seeding(m_id, on);
+        }
+    }
+    void lift_ban(boost::asio::ip::tcp::endpoint const& peer) {
+        if (inside()) {
+            m_swarm.lift_ban(m_id, peer);
         }
     }
     void request_pieces() {

@@ -33,6 +33,8 @@ exit_code exit_code_of(failure_kind kind) noexcept {
         return exit_device_failed;
     case failure_kind::verify:
         return exit_not_verified;
+    case failure_kind::damage:
+        return exit_damaged_source;
     case failure_kind::none:
     case failure_kind::internal:
     case failure_kind::download:

@@ -11,12 +11,13 @@ enum exit_code : int {
     exit_image_failed = 3, ///< `seedbed status`: the status was shown; an image has failed
 
     // For commands that run one image in the foreground:
-    exit_bad_torrent = 4,   ///< the .torrent cannot be read or was refused; nothing was written
-    exit_timed_out = 5,     ///< the download did not finish in time; the written data is kept
-    exit_device_failed = 6, ///< a read, a write or a flush of the device failed
-    exit_not_verified = 7,  ///< the device could not be read back, or differs from the torrent
-    exit_interrupted = 8,   ///< by a signal; the written data is flushed, and a later run resumes
-    exit_not_confirmed = 9, ///< the user did not confirm; nothing was written
+    exit_bad_torrent = 4,     ///< the .torrent cannot be read or was refused; nothing was written
+    exit_timed_out = 5,       ///< the download did not finish in time; the written data is kept
+    exit_device_failed = 6,   ///< a read, a write or a flush of the device failed
+    exit_not_verified = 7,    ///< the device could not be read back, or differs from the torrent
+    exit_interrupted = 8,     ///< by a signal; the written data is flushed, and a later run resumes
+    exit_not_confirmed = 9,   ///< the user did not confirm; nothing was written
+    exit_damaged_source = 10, ///< a source sends damaged pieces again and again; the good ones are kept
 };
 
 } // namespace seedbed

@@ -88,6 +88,14 @@ json seconds_json(receipt const& what) {
     return list;
 }
 
+json damage_json(deployment_report const& result) {
+    auto list = json::array();
+    for (auto const& [peer, pieces] : result.image.damage) {
+        list.push_back({{"peer", peer}, {"pieces", pieces}});
+    }
+    return list;
+}
+
 json peers_json(deployment_report const& result) {
     auto list = json::array();
     for (auto const& [id, peer] : result.peers) {
@@ -124,6 +132,8 @@ char const* outcome_name(exit_code code) noexcept {
         return "interrupted";
     case exit_not_confirmed:
         return "not_confirmed";
+    case exit_damaged_source:
+        return "damaged_source";
     }
     return "failed";
 }
@@ -154,6 +164,7 @@ std::string to_json(receipt const& what) {
                            {"seconds", seconds_json(what)},
                            {"peers", peers_json(result)},
                            {"warnings", image.content.warnings},
+                           {"damage", damage_json(result)},
                            {"errors", what.errors}};
     // Names of files and disks may contain any bytes; JSON is UTF-8.
     return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

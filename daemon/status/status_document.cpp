@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -86,6 +88,14 @@ json to_json(fleet_status const& fleet) {
     return document;
 }
 
+json to_damage_json(std::map<std::string, int> const& damage) {
+    auto list = json::array();
+    for (auto const& [peer, pieces] : damage) {
+        list.push_back({{"peer", peer}, {"pieces", pieces}});
+    }
+    return list;
+}
+
 json to_json(status_snapshot::image const& image) {
     auto const& status = image.status;
     auto const deploys = status.mode == image_mode::deploy;
@@ -114,6 +124,7 @@ json to_json(status_snapshot::image const& image) {
                          {"device_read_bytes", status.device_read},
                          {"device_written_bytes", status.device_written},
                          {"connections", status.peers},
+                         {"damage", to_damage_json(status.damage)},
                          {"peers", nullptr},
                          {"fleet", image.fleet ? to_json(*image.fleet) : json(nullptr)}};
     if (image.peers) {
@@ -257,6 +268,11 @@ result<status_snapshot::image> to_image(json const& from) {
     take(from, "device_read_bytes", status.device_read);
     take(from, "device_written_bytes", status.device_written);
     take(from, "connections", status.peers);
+    if (auto const list = from.find("damage"); list != from.end() && list->is_array()) {
+        for (auto const& each : *list) {
+            take(each, "pieces", status.damage[take_text(each, "peer")]);
+        }
+    }
     if (auto const list = from.find("peers"); list != from.end() && list->is_array()) {
         auto peers = std::make_shared<std::vector<peer_status>>();
         for (auto const& peer : *list) {

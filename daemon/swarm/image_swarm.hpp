@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/swarm/peer_status.hpp"
 #include "daemon/swarm/torrent_listener.hpp"
@@ -31,6 +33,9 @@ public:
     /// \param bytes_a_second 0: no limit.
     virtual void set_upload_limit(id torrent, std::int64_t bytes_a_second) = 0;
     virtual void set_super_seeding(id torrent, bool on) = 0;
+    /// Lifts the ban of \p peer and connects to it. Other peers of the torrent with its address are disconnected; the
+    /// configured ones are connected again.
+    virtual void lift_ban(id torrent, boost::asio::ip::tcp::endpoint const& peer) = 0;
     /// Requests a call of on_pieces().
     virtual void request_pieces(id torrent) = 0;
     /// Requests a call of on_progress() for every torrent that has changed.

@@ -55,6 +55,8 @@ torrent_progress to_progress(lt::torrent_status const& status) {
     progress.downloaded = status.total_payload_download;
     progress.uploaded = status.total_payload_upload;
     progress.peers = status.num_peers;
+    progress.sources = status.num_seeds;
+    progress.good_pieces = status.num_pieces;
     return progress;
 }
 

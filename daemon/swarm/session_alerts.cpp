@@ -54,7 +54,7 @@ void session_core::dispatch(lt::alert const& alert) {
     dispatch_one_of<lt::add_torrent_alert, lt::torrent_removed_alert, lt::session_stats_alert, lt::state_update_alert,
                     lt::state_changed_alert, lt::torrent_checked_alert, lt::torrent_finished_alert,
                     lt::torrent_error_alert, lt::hash_failed_alert, lt::save_resume_data_alert, lt::listen_failed_alert,
-                    lt::listen_succeeded_alert, lt::peer_connect_alert, lt::peer_disconnected_alert,
+                    lt::listen_succeeded_alert, lt::peer_ban_alert, lt::peer_connect_alert, lt::peer_disconnected_alert,
                     lt::tracker_error_alert, lt::tracker_reply_alert, lt::alerts_dropped_alert>(alert);
 }
 
@@ -145,6 +145,12 @@ void session_core::on(lt::hash_failed_alert const& alert) {
     }
 }
 
+void session_core::on(lt::peer_ban_alert const& alert) {
+    if (auto* const torrent = find(alert.handle)) {
+        torrent->listener->on_peer_banned(alert.endpoint, std::max(torrent->sources - 1, 0));
+    }
+}
+
 void session_core::on(lt::save_resume_data_alert const& alert) {
     if (auto* const torrent = find(alert.handle)) {
         torrent->listener->on_pieces(to_pieces(alert.params.have_pieces));
@@ -155,6 +161,7 @@ void session_core::on(lt::state_update_alert const& alert) {
     for (auto const& status : alert.status) {
         if (auto* const torrent = find(status.handle)) {
             torrent->connected = status.num_peers;
+            torrent->sources = status.num_seeds;
             torrent->listener->on_progress(torrent->take_progress(status));
         }
     }

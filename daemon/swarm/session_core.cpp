@@ -7,6 +7,8 @@
 #include <utility>
 
 #include <libtorrent/extensions.hpp>
+#include <libtorrent/extensions/ut_metadata.hpp>
+#include <libtorrent/extensions/ut_pex.hpp>
 #include <libtorrent/ip_filter.hpp>
 #include <libtorrent/session_params.hpp>
 #include <libtorrent/torrent_flags.hpp>
@@ -56,13 +58,16 @@ session_core::session_core(boost::asio::io_context& main_context, std::shared_pt
 
 void session_core::open() {
     use_steady_network_clock();
-    lt::session_params params(make_session_settings(own.network, own.queued_bytes));
+    // Without libtorrent's smart_ban: it bans a peer without an alert once a piece that it had damaged is repaired.
+    lt::session_params params(make_session_settings(own.network, own.queued_bytes), {});
     params.disk_io_constructor = [of = shared](lt::io_context& context, lt::settings_interface const& settings,
                                                lt::counters& counters) {
         return make_disk_io(of, context, settings, counters);
     };
     session = std::make_unique<lt::session>(std::move(params));
     session->add_extension(std::make_shared<thread_namer>(own.thread));
+    session->add_extension(&lt::create_ut_pex_plugin);
+    session->add_extension(&lt::create_ut_metadata_plugin);
     session->set_ip_filter(make_peer_filter(own.network.allow, own_addresses()));
     session->set_peer_class_filter(global_limits_for_all());
     session->set_alert_notify([weak = weak_from_this()] {
@@ -140,6 +145,15 @@ void session_core::keep_room_for_configured_peers() {
         }
     }
     set_known_peers(*room, std::move(known));
+}
+
+void session_core::apply_filter_to_others(id which, bool apply) {
+    for (auto const& [number, torrent] : torrents) {
+        if (number != which && torrent.accepts_peers()) {
+            torrent.handle.set_flags(apply ? lt::torrent_flags::apply_ip_filter : lt::torrent_flags_t{},
+                                     lt::torrent_flags::apply_ip_filter);
+        }
+    }
 }
 
 std::int64_t session_core::pool_bytes() const {

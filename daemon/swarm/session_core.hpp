@@ -70,6 +70,9 @@ struct session_core : std::enable_shared_from_this<session_core> {
     /// Those of all torrents; after a change of them.
     void keep_room_for_configured_peers();
 
+    /// Whether the filter of addresses holds for the torrents other than \p which.
+    void apply_filter_to_others(id which, bool apply);
+
     // --- alerts: session_alerts.cpp
 
     /// Network thread: alerts are available.
@@ -90,6 +93,7 @@ struct session_core : std::enable_shared_from_this<session_core> {
     void on(libtorrent::save_resume_data_alert const& alert);
     void on(libtorrent::listen_failed_alert const& alert);
     void on(libtorrent::listen_succeeded_alert const& alert);
+    void on(libtorrent::peer_ban_alert const& alert);
     void on(libtorrent::peer_connect_alert const& alert);
     void on(libtorrent::peer_disconnected_alert const& alert);
     void on(libtorrent::tracker_error_alert const& alert);

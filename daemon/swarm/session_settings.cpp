@@ -190,7 +190,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_int(sp::alert_mask,
                  static_cast<int>(static_cast<std::uint32_t>(lt::alert_category::error | lt::alert_category::status |
                                                              lt::alert_category::storage | lt::alert_category::tracker |
-                                                             lt::alert_category::connect)));
+                                                             lt::alert_category::connect | lt::alert_category::peer)));
     return pack;
 }
 

@@ -60,6 +60,7 @@ struct session_torrent {
     std::int64_t image_bytes;
     std::int32_t piece_length;
     int connected = 0;        ///< number of peers, as of the last state_update_alert
+    int sources = 0;          ///< of them, those with the whole image
     rate_meter download_rate; ///< of the payload
     rate_meter upload_rate;
     std::string tracker_failure;

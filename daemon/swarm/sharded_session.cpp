@@ -345,6 +345,12 @@ void sharded_session::set_super_seeding(id torrent, bool on) {
         torrent, [torrent, on](torrent_session& session, std::size_t) { session.set_super_seeding(torrent, on); });
 }
 
+void sharded_session::lift_ban(id torrent, boost::asio::ip::tcp::endpoint const& peer) {
+    m_impl->thread.check();
+    m_impl->for_each_session(
+        torrent, [torrent, peer](torrent_session& session, std::size_t) { session.lift_ban(torrent, peer); });
+}
+
 void sharded_session::request_pieces(id torrent) {
     m_impl->thread.check();
     m_impl->for_each_session(torrent,

@@ -48,6 +48,7 @@ public:
     void update(id torrent, std::vector<ip_endpoint> const& peers, std::vector<std::string> const& trackers) override;
     void set_upload_limit(id torrent, std::int64_t bytes_per_second) override;
     void set_super_seeding(id torrent, bool on) override;
+    void lift_ban(id torrent, boost::asio::ip::tcp::endpoint const& peer) override;
     void request_pieces(id torrent) override;
     void request_progress() override;
     void request_peers(id torrent, worker_pool& worker,

@@ -36,6 +36,9 @@ public:
     void on_content_differs() override { once(m_all.m_differs, &torrent_listener::on_content_differs); }
     void on_pieces(std::vector<bool> const& written) override { m_all.listener().on_pieces(written); }
     void on_piece_damaged(int piece) override { m_all.listener().on_piece_damaged(piece); }
+    void on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) override {
+        m_all.listener().on_peer_banned(peer, other_sources); // a deployment is in one session only
+    }
     void on_torrent_error(std::string const& reason) override { m_all.listener().on_torrent_error(reason); }
     void on_progress(torrent_progress const& progress) override {
         m_progress = progress;

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
+
 namespace seedbed {
 
 /// The progress of a torrent. The counters start when the torrent is added.
@@ -17,6 +19,8 @@ struct torrent_progress {
     std::int64_t download_rate = 0; ///< payload bytes per second
     std::int64_t upload_rate = 0;   ///< payload bytes per second
     int peers = 0;                  ///< connected
+    int sources = 0;                ///< connected peers with the whole image
+    int good_pieces = 0;            ///< present, with the right hash
 };
 
 /// Receives the events of one torrent.
@@ -35,6 +39,10 @@ public:
     virtual void on_pieces(std::vector<bool> const& written) = 0;
     /// A downloaded piece failed its hash check; libtorrent downloads it again.
     virtual void on_piece_damaged(int piece) = 0;
+    /// A peer was disconnected and banned: it alone sent a damaged piece, or several of them with others. May be
+    /// repeated for one connection. \param other_sources the other connected peers with the whole image, as of the last
+    /// progress.
+    virtual void on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) = 0;
     /// libtorrent stopped the torrent because of an error.
     virtual void on_torrent_error(std::string const& reason) = 0;
     /// The answer to request_progress(); torrents without a change are omitted.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <libtorrent/add_torrent_params.hpp>
+#include <libtorrent/ip_filter.hpp>
 #include <libtorrent/peer_info.hpp>
 #include <libtorrent/session.hpp>
 
@@ -116,6 +117,25 @@ void torrent_session::set_super_seeding(id which, bool on) {
     if (changed.added) {
         changed.apply_super_seeding();
     }
+}
+
+void torrent_session::lift_ban(id which, boost::asio::ip::tcp::endpoint const& peer) {
+    m_core->thread.check();
+    auto& banned = m_core->torrents.at(which);
+    if (!banned.accepts_peers()) {
+        return;
+    }
+    // libtorrent has no call for this, but a torrent forgets the peers that the filter blocks, and so their bans.
+    // clear_peers() is no way: in 2.0.8 it leaves pointers to the peers that it frees.
+    m_core->apply_filter_to_others(which, false);
+    auto const allowed = make_peer_filter(m_core->own.network.allow, own_addresses());
+    auto without = allowed;
+    without.add_rule(peer.address(), peer.address(), lt::ip_filter::blocked);
+    m_core->session->set_ip_filter(without);
+    m_core->session->set_ip_filter(allowed);
+    m_core->apply_filter_to_others(which, true);
+    banned.handle.connect_peer(peer);
+    banned.connect_peers();
 }
 
 void torrent_session::request_pieces(id which) {

@@ -50,6 +50,7 @@ public:
     void connect(id which, boost::asio::ip::tcp::endpoint const& peer);
     void set_upload_limit(id which, std::int64_t bytes_per_second);
     void set_super_seeding(id which, bool on);
+    void lift_ban(id which, boost::asio::ip::tcp::endpoint const& peer);
     void request_pieces(id which);
     void apply(network_settings const& network, std::vector<std::uint16_t> const& own_ports);
     void set_queued_bytes(std::int64_t bytes);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: the only source sends damaged pieces
-# Required: they are reported and never count; nothing is done, and another image is deployed
+# Required: it is named and tried again after pauses, then the image fails with an error of its own; another image is deployed
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"
@@ -16,6 +16,8 @@ start_daemon seed seed.toml
 start_daemon deploy deploy.toml
 expect_line deploy.log ' warning sda1: piece [0-9]+ failed its hash check'
 other_is_deployed
+expect_line deploy.log " warning sda1: 127.0.0.1:$seed_port sent 1 piece that failed the hash check; connecting to it again in 1s"
+failed sda1 "127.0.0.1:$seed_port sent [0-9]+ pieces that failed the hash check, and no good one came from anywhere: "
 stop_daemon deploy
 never_line deploy.log ' sda1: (downloaded|done)'
 cmp -n 17825792 sda1.img sda1.expected || fail "the good pieces are not those of the image"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: one of two sources sends damaged pieces
-# Required: damaged pieces are reported and downloaded again from the other one, and the target is completed
+# Required: that one is named; damaged pieces are downloaded again from the other one, and the target is completed
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"
@@ -16,6 +16,7 @@ add_target sda1 "$work/sda1.img"
 sed -i "s/^peers = .*/peers = [\"127.0.0.1:$damaged_port\", \"127.0.0.1:$seed_port\"]/" deploy.toml
 start_daemon deploy deploy.toml
 expect_line deploy.log ' warning sda1: piece [0-9]+ failed its hash check'
+expect_line deploy.log " warning sda1: 127.0.0.1:$damaged_port sent [0-9]+ pieces? that failed the hash check"
 seed sda1
 expect_line deploy.log ' sda1: done: ' 120
 stop_daemon deploy

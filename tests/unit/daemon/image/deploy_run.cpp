@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <catch2/catch.hpp>
 
+#include "daemon/image/damage_policy.hpp"
 #include "image_fixture.hpp"
 
 using namespace seedbed;
@@ -179,6 +182,37 @@ TEST_CASE("a damaged piece is the peer's fault if a flush succeeds, and the disk
         expect_failed(image, failure_kind::flush);
         CHECK_FALSE(image.logged("piece 1"));
     }
+}
+
+TEST_CASE("the source of a damaged piece is named and tried again after a pause") {
+    image_fixture image(image_mode::deploy);
+    image.start_download();
+    boost::asio::ip::tcp::endpoint const source(boost::asio::ip::make_address("10.0.0.1"), 6881);
+    image.swarm.listener().on_peer_banned(source, 0);
+    CHECK(image.logged("10.0.0.1:6881 sent 1 piece that failed the hash check; connecting to it again in 1s"));
+    CHECK(image.swarm.count("lift ban") == 0);
+    image.run_until([&] { return image.swarm.count("lift ban") == 1; });
+    CHECK(image.swarm.retried == source);
+    CHECK(image.job->status().damage == std::map<std::string, int>{{"10.0.0.1:6881", 1}});
+    image.swarm.listener().on_peer_banned(source, 0);
+    CHECK(image.logged("sent 2 pieces that failed the hash check; connecting to it again in 2s"));
+    image.close(); // does not wait for the pause
+}
+
+TEST_CASE("a source that keeps sending damage ends the deployment") {
+    image_fixture image(image_mode::deploy);
+    image.damage_pause = std::chrono::milliseconds(1);
+    image.start_download();
+    boost::asio::ip::tcp::endpoint const source(boost::asio::ip::make_address("10.0.0.1"), 6881);
+    for (int i = 1; i < damage_policy::most; ++i) {
+        image.swarm.listener().on_peer_banned(source, 0);
+        image.run_until([&] { return image.swarm.count("lift ban") == i; });
+        CHECK(image.state() == downloading);
+    }
+    image.swarm.listener().on_peer_banned(source, 0);
+    expect_failed(image, failure_kind::damage);
+    CHECK(image.job->status().failure == "10.0.0.1:6881 sent 5 pieces that failed the hash check, and no good one came "
+                                         "from anywhere: its memory, disk or network is faulty");
 }
 
 TEST_CASE("a deployment that the swarm gives up fails, and the first reason counts") {

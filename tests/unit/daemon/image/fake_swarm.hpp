@@ -53,6 +53,10 @@ public:
         calls_for(on ? "super on" : "super off", torrent);
         spec.super_seeding = on;
     }
+    void lift_ban(id torrent, boost::asio::ip::tcp::endpoint const& peer) override {
+        calls_for("lift ban", torrent);
+        retried = peer;
+    }
     void request_pieces(id torrent) override {
         calls_for("pieces", torrent);
         boost::asio::post(m_main, [this] {
@@ -106,13 +110,14 @@ public:
         return sum;
     }
 
-    std::vector<std::string> calls;     ///< without request_progress() and request_peers()
-    torrent_spec spec;                  ///< as added, and changed since; without the torrent once it is removed
-    info_hash key;                      ///< of the image in the backend
-    torrent_progress progress;          ///< the answer to request_progress()
-    std::vector<bool> pieces;           ///< the answer to request_pieces()
-    std::vector<peer_status> connected; ///< the answer to request_peers()
-    bool removes_by_itself = true;      ///< otherwise a test calls finish_removal()
+    std::vector<std::string> calls;         ///< without request_progress() and request_peers()
+    torrent_spec spec;                      ///< as added, and changed since; without the torrent once it is removed
+    info_hash key;                          ///< of the image in the backend
+    torrent_progress progress;              ///< the answer to request_progress()
+    boost::asio::ip::tcp::endpoint retried; ///< of the last lift_ban()
+    std::vector<bool> pieces;               ///< the answer to request_pieces()
+    std::vector<peer_status> connected;     ///< the answer to request_peers()
+    bool removes_by_itself = true;          ///< otherwise a test calls finish_removal()
 
 private:
     void check(id torrent) const {

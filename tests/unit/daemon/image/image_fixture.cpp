@@ -109,6 +109,7 @@ image_services image_fixture::services() {
                          report_port,
                          trust_proof};
     given.source_interval = source_interval;
+    given.damage_pause = damage_pause;
     if (m_next_device) {
         auto const next = std::make_shared<std::unique_ptr<fake_block_device>>(std::move(m_next_device));
         given.open_device = [next](std::string const&, device_requirements const&) {

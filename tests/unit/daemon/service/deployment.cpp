@@ -22,6 +22,7 @@ TEST_CASE("each kind of failure has its exit status") {
     CHECK(exit_code_of(failure_kind::write) == exit_device_failed);
     CHECK(exit_code_of(failure_kind::flush) == exit_device_failed);
     CHECK(exit_code_of(failure_kind::verify) == exit_not_verified);
+    CHECK(exit_code_of(failure_kind::damage) == exit_damaged_source);
     for (auto const kind :
          {failure_kind::none, failure_kind::internal, failure_kind::download, failure_kind::content}) {
         CHECK(exit_code_of(kind) == exit_failed); // never a success

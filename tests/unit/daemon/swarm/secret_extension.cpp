@@ -78,7 +78,6 @@ TEST_CASE("secret: nothing is requested from a peer that does not know it") {
     loop.run_until([&] { return stranger->connected; });
     stranger->send(wire_peer::bitfield, "\xf8");
     stranger->send(wire_peer::unchoke);
-    stranger->send(wire_peer::allowed_fast, big_endian(0));
     loop.run_until([&] { return stranger->closed; });
     CHECK(stranger->count(wire_peer::interested) > 0);
     CHECK(stranger->count(wire_peer::request) == 0);

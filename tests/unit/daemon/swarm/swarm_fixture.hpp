@@ -99,6 +99,10 @@ public:
         events.emplace_back("damaged");
         damaged_piece = piece;
     }
+    void on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int /*other_sources*/) override {
+        events.emplace_back("banned");
+        banned = peer;
+    }
     void on_torrent_error(std::string const& reason) override {
         events.emplace_back("error");
         error = reason;
@@ -114,6 +118,7 @@ public:
     std::vector<std::string> events; ///< without progress
     std::vector<bool> pieces;
     int damaged_piece = -1;
+    boost::asio::ip::tcp::endpoint banned;
     std::string error;
     torrent_progress progress;
     int progress_count = 0;

@@ -157,6 +157,24 @@ TEST_CASE("session: a piece that fails its hash check is reported with its numbe
     CHECK_FALSE(d.target.listener.has("complete"));
 }
 
+TEST_CASE("session: the source of a damaged piece is banned, and tried again when its ban is lifted") {
+    test_loop loop;
+    test_image const image(4);
+    test_store store(image, image_mode::seed, image.damaged_file(2));
+    session_with_torrent seed(loop, store, 1);
+    seed.add(store.checked_spec());
+    target_test d(loop, image);
+    auto spec = d.store.checked_spec();
+    spec.peers = {listener(1)};
+    d.target.add(spec);
+    d.target.run_until("banned");
+    CHECK(d.target.listener.banned == endpoint(1));
+    d.target.listener.events.clear();
+    d.target.session.lift_ban(session_with_torrent::number, d.target.listener.banned);
+    d.target.run_until("banned"); // it has sent the damaged piece again
+    CHECK(d.target.listener.banned == endpoint(1));
+}
+
 TEST_CASE("session: a seed that hashes before serving reports a source that differs, and no other") {
     test_loop loop;
     test_image const image(4);

@@ -32,7 +32,6 @@ public:
     static constexpr int bitfield = 5;
     static constexpr int request = 6;
     static constexpr int piece = 7;
-    static constexpr int allowed_fast = 17;
     static constexpr int extended = 20;
     // The numbers of extended messages (BEP 10) that this peer chooses.
     static constexpr int dont_have = 7;
