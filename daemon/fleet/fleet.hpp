@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -92,13 +93,15 @@ public:
     /// The round, for displays. \param wall the wall-clock time of \p now.
     [[nodiscard]] fleet_status status(clock::time_point now, std::chrono::system_clock::time_point wall) const;
 
-    /// The round as a text for restore(): the hosts that are complete or have failed, and the round's times.
-    /// \param wall the wall-clock time of \p now.
-    [[nodiscard]] std::string record(clock::time_point now, std::chrono::system_clock::time_point wall) const;
+    /// The round for restore(): the hosts that are complete or have failed, and the round's times.
+    /// \param wall the wall-clock time of \p now. \return makes the text, a JSON document, from a copy of these hosts:
+    /// on any thread, also after this object's end.
+    [[nodiscard]] std::function<std::string()> record(clock::time_point now,
+                                                      std::chrono::system_clock::time_point wall) const;
     /// Restores a record; hosts that have been heard from since are left unchanged. A deployment that was already
     /// complete does not count as completed again. \return an error, without the name of the file, if the record is
     /// damaged; the undamaged part is restored.
-    [[nodiscard]] result<void> restore(std::string const& record, clock::time_point now,
+    [[nodiscard]] result<void> restore(nlohmann::json const& record, clock::time_point now,
                                        std::chrono::system_clock::time_point wall);
     /// Whether the record has changed since the last call.
     [[nodiscard]] bool take_changed() { return std::exchange(m_changed, false); }
@@ -111,6 +114,7 @@ public:
 
 private:
     struct time_base;
+    struct saved_host;
     bool restore_host(nlohmann::json const& saved, time_base const& times,
                       std::set<boost::asio::ip::address> const& heard);
     void start(known_host& which, std::int64_t left, clock::time_point now);

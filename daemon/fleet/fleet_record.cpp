@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/ip/address.hpp>
@@ -104,7 +106,35 @@ std::vector<address> addresses_of(json const& saved) {
 
 } // namespace
 
-std::string fleet::record(clock::time_point now, wall_clock::time_point wall) const {
+/// The part of a known_host that is saved.
+struct fleet::saved_host {
+    std::vector<address> addresses;
+    std::uint16_t port;
+    host_state state;
+    std::int64_t bytes;
+    std::int64_t started; ///< milliseconds since 1970
+    std::int64_t ended;   ///< the same
+    bool announced;
+    std::string id;
+    std::string key;
+    std::optional<std::string> failure;
+
+    [[nodiscard]] json to_json() const {
+        json host = {{"port", port},   {"state", to_string(state)}, {"bytes", bytes}, {"started", started},
+                     {"ended", ended}, {"announced", announced}};
+        for (auto const& where : addresses) {
+            host["addresses"].push_back(where.to_string());
+        }
+        host["id"] = percent_encoded(id);
+        host["key"] = percent_encoded(key);
+        if (failure) {
+            host["failure"] = *failure;
+        }
+        return host;
+    }
+};
+
+std::function<std::string()> fleet::record(clock::time_point now, wall_clock::time_point wall) const {
     time_base const times{now, wall};
     json document = {{"format", record_format}, {"deployed", m_deployed}, {"hosts", json::array()}};
     if (m_round_began != clock::time_point::min()) {
@@ -116,31 +146,25 @@ std::string fleet::record(clock::time_point now, wall_clock::time_point wall) co
     if (m_deployed) {
         document["ended"] = times.write(m_ended);
     }
+    std::vector<saved_host> hosts;
     for (auto const& each : m_hosts.all()) {
-        if (each.phase() != host_phase::complete && each.phase() != host_phase::failed) {
-            continue;
+        auto const failed = each.phase() == host_phase::failed;
+        if (failed || each.phase() == host_phase::complete) {
+            hosts.push_back({each.addresses, each.port, state_of(each), each.fetched, times.write(each.started),
+                             times.write(each.ended), each.announced, each.id(), each.key,
+                             failed ? std::optional(each.failure) : std::nullopt});
         }
-        json host = {{"port", each.port},
-                     {"state", to_string(state_of(each))},
-                     {"bytes", each.fetched},
-                     {"started", times.write(each.started)},
-                     {"ended", times.write(each.ended)},
-                     {"announced", each.announced}};
-        for (auto const& where : each.addresses) {
-            host["addresses"].push_back(where.to_string());
-        }
-        host["id"] = percent_encoded(each.id());
-        host["key"] = percent_encoded(each.key);
-        if (each.phase() == host_phase::failed) {
-            host["failure"] = each.failure;
-        }
-        document["hosts"].push_back(std::move(host));
     }
-    return document.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+    return [document = std::move(document), hosts = std::move(hosts)] {
+        auto all = document;
+        for (auto const& each : hosts) {
+            all["hosts"].push_back(each.to_json());
+        }
+        return all.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+    };
 }
 
-result<void> fleet::restore(std::string const& record, clock::time_point now, wall_clock::time_point wall) {
-    auto const document = json::parse(record, nullptr, false);
+result<void> fleet::restore(json const& document, clock::time_point now, wall_clock::time_point wall) {
     if (!document.is_object() || integer(document, "format") != record_format || !document.contains("hosts") ||
         !document["hosts"].is_array()) {
         return tl::unexpected(error{"damaged, or of another version"});

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
 
 #include "core/foundation/save_file.hpp"
 #include "core/foundation/unique_fd.hpp"
@@ -24,6 +25,7 @@ namespace seedbed {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 
 /// Enough for a million hosts.
 constexpr std::size_t largest_record = 256U << 20;
@@ -55,6 +57,14 @@ result<std::string> read_record(std::string const& path) {
     }
 }
 
+result<std::shared_ptr<json const>> load_record(std::string const& path) {
+    auto const text = read_record(path);
+    if (!text) {
+        return tl::unexpected(text.error());
+    }
+    return text->empty() ? nullptr : std::make_shared<json const>(json::parse(*text, nullptr, false));
+}
+
 result<void> write_record(fs::path const& path, std::string const& text) {
     std::error_code failed;
     fs::create_directories(path.parent_path(), failed);
@@ -68,14 +78,14 @@ result<void> write_record(fs::path const& path, std::string const& text) {
 
 /// The part shared with the jobs.
 struct fleet_store::shared {
-    std::mutex write_mutex;                     ///< one file is written at a time
-    std::mutex mutex;                           ///< guards the members below
-    std::map<std::string, std::string> waiting; ///< records to be written, by file
-    std::set<std::string> warned;               ///< folders that could not be written
+    std::mutex write_mutex;                                      ///< one file is written at a time
+    std::mutex mutex;                                            ///< guards the members below
+    std::map<std::string, std::function<std::string()>> waiting; ///< records to be written, by file
+    std::set<std::string> warned;                                ///< folders that could not be written
 
     void write(std::string const& file) {
         std::scoped_lock const writing(write_mutex);
-        std::string record;
+        std::function<std::string()> record;
         {
             std::scoped_lock const lock(mutex);
             auto const at = waiting.find(file);
@@ -85,7 +95,7 @@ struct fleet_store::shared {
             record = std::move(at->second);
             waiting.erase(at);
         }
-        auto const written = write_record(file, record);
+        auto const written = write_record(file, record());
         if (written) {
             return;
         }
@@ -115,7 +125,7 @@ std::string fleet_store::file_of(std::string const& image, info_hash const& hash
     return (fs::path(m_folder) / (name + "-" + hash.to_hex() + ".fleet")).string();
 }
 
-void fleet_store::save(std::string const& image, info_hash const& hash, std::string record) {
+void fleet_store::save(std::string const& image, info_hash const& hash, std::function<std::string()> record) {
     auto file = file_of(image, hash);
     {
         std::scoped_lock const lock(m_shared->mutex);
@@ -124,10 +134,9 @@ void fleet_store::save(std::string const& image, info_hash const& hash, std::str
     m_workers.submit([shared = m_shared, file = std::move(file)] { shared->write(file); });
 }
 
-void fleet_store::load(std::string const& image, info_hash const& hash,
-                       std::function<void(result<std::string> const&)> receive) {
+void fleet_store::load(std::string const& image, info_hash const& hash, record_handler receive) {
     m_workers.submit([&main = m_main, file = file_of(image, hash), receive = std::move(receive)] {
-        boost::asio::post(main, [record = read_record(file), receive] { receive(record); });
+        boost::asio::post(main, [record = load_record(file), receive] { receive(record); });
     });
 }
 

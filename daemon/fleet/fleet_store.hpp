@@ -5,6 +5,7 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
@@ -25,12 +26,13 @@ public:
     /// Uses another folder from now on. The files in the old one remain there.
     void set_folder(std::string folder);
 
-    /// Saves a record. If several are waiting to be written, only the last one is. The first failure in a folder is
-    /// logged.
-    void save(std::string const& image, info_hash const& hash, std::string record);
-    /// Calls \p receive on the main thread, never from within load(): with the record, an empty one if there is no
-    /// file, or an error that names the file.
-    void load(std::string const& image, info_hash const& hash, std::function<void(result<std::string> const&)> receive);
+    /// Saves the text that \p record makes on a worker. If several are waiting to be written, only the last one is. The
+    /// first failure in a folder is logged.
+    void save(std::string const& image, info_hash const& hash, std::function<std::string()> record);
+    /// Calls \p receive on the main thread, never from within load(): with the record, null if there is no file, or an
+    /// error that names the file. A text that is not JSON is a "discarded" value.
+    using record_handler = std::function<void(result<std::shared_ptr<nlohmann::json const>> const&)>;
+    void load(std::string const& image, info_hash const& hash, record_handler receive);
 
     /// The file of an image's record.
     [[nodiscard]] std::string file_of(std::string const& image, info_hash const& hash) const;

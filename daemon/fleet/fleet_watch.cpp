@@ -117,7 +117,8 @@ void fleet_watch::load(followed& which) {
                   });
 }
 
-void fleet_watch::on_loaded(std::string const& name, info_hash const& hash, result<std::string> const& record) {
+void fleet_watch::on_loaded(std::string const& name, info_hash const& hash,
+                            result<std::shared_ptr<nlohmann::json const>> const& record) {
     auto const at = m_followed.find(name);
     if (at == m_followed.end() || at->second.now.hashes.front() != hash || at->second.restored) {
         return;
@@ -125,8 +126,8 @@ void fleet_watch::on_loaded(std::string const& name, info_hash const& hash, resu
     auto& which = at->second;
     which.restored = true;
     auto failure = record ? std::string() : record.error().message;
-    if (record && !record->empty()) {
-        auto const restored = which.hosts.restore(*record, fleet::clock::now(), wall_clock_now());
+    if (record && *record != nullptr) {
+        auto const restored = which.hosts.restore(**record, fleet::clock::now(), wall_clock_now());
         failure = restored ? "" : m_store->file_of(name, hash) + ": " + restored.error().message;
         if (auto const complete = which.hosts.complete(); complete > 0) {
             log_info({name, {}, {}}, format_count(complete, "host") + " complete before the restart");

@@ -80,7 +80,8 @@ private:
     void on_timer();
     void after_change(followed& which);
     void load(followed& which);
-    void on_loaded(std::string const& name, info_hash const& hash, result<std::string> const& record);
+    void on_loaded(std::string const& name, info_hash const& hash,
+                   result<std::shared_ptr<nlohmann::json const>> const& record);
     void save(followed& which);
     void run_hook(followed const& which);
 

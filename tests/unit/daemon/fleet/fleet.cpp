@@ -1,6 +1,9 @@
 #include "daemon/fleet/fleet.hpp"
 
 #include <ctime>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -24,6 +27,10 @@ fleet_settings expect(int count) {
     fleet_settings made;
     made.expect = count;
     return made;
+}
+
+nlohmann::json json_of(std::function<std::string()> const& record) {
+    return nlohmann::json::parse(record());
 }
 
 fleet_settings expect(lines const& hosts) {
@@ -592,7 +599,7 @@ TEST_CASE("fleet: a record restores the round after a restart", "[fleet]") {
     before.report(4, outcome::refused, "too small");
     before.announce(2, 0, event::completed);
     before.report(5, outcome::failed, "write \xff");
-    auto const record = before.subject.record(before.now, wall);
+    auto const record = json_of(before.subject.record(before.now, wall));
 
     fixture after(expect(4));
     after.now = fleet::clock::time_point(10s); // another boot of the machine
@@ -619,6 +626,20 @@ TEST_CASE("fleet: a record restores the round after a restart", "[fleet]") {
     CHECK(after.subject.take_completed());
 }
 
+TEST_CASE("fleet: the text of a record is made of a copy", "[fleet]") {
+    auto const wall = std::chrono::system_clock::from_time_t(1'800'000'000);
+    std::function<std::string()> record;
+    {
+        fixture before(expect(2));
+        before.report(1, outcome::verified);
+        record = before.subject.record(before.now, wall);
+        before.report(2, outcome::verified);
+    }
+    fixture after(expect(2));
+    REQUIRE(after.subject.restore(json_of(record), after.now, wall));
+    CHECK(after.subject.complete() == 1);
+}
+
 TEST_CASE("fleet: a deployment that was complete before a restart is not completed again", "[fleet]") {
     auto const wall = std::chrono::system_clock::from_time_t(1'800'000'000);
     fixture before(expect(1));
@@ -626,7 +647,7 @@ TEST_CASE("fleet: a deployment that was complete before a restart is not complet
     before.report(1, outcome::verified);
     fixture after(expect(1));
     after.now += 24h;
-    REQUIRE(after.subject.restore(before.subject.record(before.now, wall), after.now, wall + 24h));
+    REQUIRE(after.subject.restore(json_of(before.subject.record(before.now, wall)), after.now, wall + 24h));
     CHECK_FALSE(after.subject.take_completed());
     after.report(1, outcome::verified, "", 86400s);
     CHECK_FALSE(after.subject.take_completed());
@@ -635,11 +656,11 @@ TEST_CASE("fleet: a deployment that was complete before a restart is not complet
     CHECK(after.said() == lines{"new round: 10.0.0.1 has started"});
     fixture later(expect(1));
     later.now += 48h;
-    REQUIRE(later.subject.restore(after.subject.record(after.now, wall + 24h), later.now, wall + 48h));
+    REQUIRE(later.subject.restore(json_of(after.subject.record(after.now, wall + 24h)), later.now, wall + 48h));
     later.report(1, outcome::verified, "", std::chrono::seconds(48h)); // of the first round
     CHECK(later.subject.complete() == 0);
     fixture other(expect(2)); // the configuration was changed in between
-    REQUIRE(other.subject.restore(before.subject.record(before.now, wall), other.now, wall));
+    REQUIRE(other.subject.restore(json_of(before.subject.record(before.now, wall)), other.now, wall));
     other.report(2, outcome::verified);
     CHECK(other.subject.take_completed());
 }
@@ -651,7 +672,7 @@ TEST_CASE("fleet: what is heard before the record is read counts more", "[fleet]
     before.report(2, outcome::verified);
     fixture after(expect(2));
     after.announce(1, 1000, event::started, "-SB0100-new");
-    REQUIRE(after.subject.restore(before.subject.record(before.now, wall), after.now, wall));
+    REQUIRE(after.subject.restore(json_of(before.subject.record(before.now, wall)), after.now, wall));
     CHECK(after.subject.complete() == 1);
     CHECK_FALSE(after.subject.take_completed());
 }
@@ -659,7 +680,8 @@ TEST_CASE("fleet: what is heard before the record is read counts more", "[fleet]
 TEST_CASE("fleet: a damaged record is refused, and its good part is used", "[fleet]") {
     auto const restore = [](std::string const& record, std::size_t complete) {
         fixture f(expect(3));
-        auto const restored = f.subject.restore(record, f.now, std::chrono::system_clock::from_time_t(1'800'000'000));
+        auto const restored = f.subject.restore(nlohmann::json::parse(record, nullptr, false), f.now,
+                                                std::chrono::system_clock::from_time_t(1'800'000'000));
         CHECK(f.subject.complete() == complete);
         return restored ? "" : restored.error().message;
     };

@@ -1,12 +1,14 @@
 #include "daemon/fleet/fleet_watch.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -387,9 +389,26 @@ TEST_CASE("fleet watch: a damaged record is logged with its file, and replaced a
     CHECK(
         f.await([&] { return f.count("cannot restore the counts of hosts: " + store.file_of("sda1", served)) == 1; }));
     f.subject->stop();
-    result<std::string> saved;
-    store.load("sda1", served, [&saved](auto const& record) { saved = record; });
-    CHECK(f.await([&] { return saved && saved->find("10.0.0.1") != std::string::npos; }));
+    std::string saved;
+    store.load("sda1", served, [&saved](auto const& record) { saved = record.value()->dump(); });
+    CHECK(f.await([&] { return saved.find("10.0.0.1") != std::string::npos; }));
+}
+
+TEST_CASE("fleet store: the text of a record is made on a worker") {
+    temp_dir folder;
+    fixture f;
+    auto const work = boost::asio::make_work_guard(f.context);
+    worker_pool workers("test", 1);
+    fleet_store store(f.context, workers, folder.path().string());
+    std::atomic<std::thread::id> maker{std::this_thread::get_id()};
+    store.save("sda1", served, [&maker] {
+        maker = std::this_thread::get_id();
+        return std::string(R"({"format":1})");
+    });
+    nlohmann::json saved;
+    store.load("sda1", served, [&saved](auto const& record) { saved = *record.value(); }); // after it
+    CHECK(f.await([&] { return saved.contains("format"); }));
+    CHECK(maker.load() != std::this_thread::get_id());
 }
 
 TEST_CASE("fleet watch: a folder that cannot be written is logged once") {
@@ -402,8 +421,8 @@ TEST_CASE("fleet watch: a folder that cannot be written is logged once") {
         f.context, [](auto const&, auto const&) {}, &store);
     f.follow({image_of(expect(2))});
     auto const work = boost::asio::make_work_guard(f.context);
-    store.save("a", served, "x");
-    store.save("b", served, "x");
+    store.save("a", served, [] { return std::string("x"); });
+    store.save("b", served, [] { return std::string("x"); });
     store.load("c", served, [&f](auto const&) { f.logged.emplace_back("read"); }); // after the others
     CHECK(f.await([&] { return f.count("read") == 1; }));
     CHECK(f.count("the counts of hosts will not survive a restart") == 1);
