@@ -2,11 +2,12 @@
 # Installs the missing Debian 12 packages that Seedbed needs. If none is missing, it changes nothing and does not need root.
 # Asks no questions.
 #
-# Usage: packaging/setup.sh [build|test|demo|bench]
+# Usage: packaging/setup.sh [build|test|demo|bench|fuzz]
 #   build   packages for building (the default)
 #   test    packages for building and all tests
 #   demo    packages for building and packaging/demo.sh
 #   bench   packages for the tests and the scripts of tests/bench
+#   fuzz    packages for building the targets of tests/fuzz
 set -euo pipefail
 
 fail() {
@@ -32,14 +33,16 @@ test=(
 )
 demo=(e2fsprogs mount util-linux python3)
 bench=(fio nbdkit-plugin-dev libfuse3-dev)
+fuzz=(clang-14 libclang-rt-14-dev python3)
 
-(($# <= 1)) || fail "usage: setup.sh [build|test|demo|bench]"
+(($# <= 1)) || fail "usage: setup.sh [build|test|demo|bench|fuzz]"
 case ${1:-build} in
   build) wanted=("${build[@]}") ;;
   test) wanted=("${build[@]}" "${test[@]}") ;;
   demo) wanted=("${build[@]}" "${demo[@]}") ;;
   bench) wanted=("${build[@]}" "${test[@]}" "${bench[@]}") ;;
-  *) fail "usage: setup.sh [build|test|demo|bench]" ;;
+  fuzz) wanted=("${build[@]}" "${fuzz[@]}") ;;
+  *) fail "usage: setup.sh [build|test|demo|bench|fuzz]" ;;
 esac
 for program in dpkg-query apt-get; do
   command -v "$program" >/dev/null || fail "$program is missing: this script is for Debian 12"

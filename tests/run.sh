@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up, builds and tests everything as continuous integration does; stops at the first failure.
 #
-# Usage: tests/run.sh [unit|tidy|dev|core|asan|tsan]...     dev and core by default; all of them take more than an hour
+# Usage: tests/run.sh [unit|tidy|dev|core|asan|tsan|fuzz]...     dev and core by default; all of them take more than an hour
 #   unit   unit tests only, in under a minute after a build; installs nothing and needs no root
 #   tidy   clang-tidy with the checked-in configuration
 #   dev    a build with warnings as errors; the layout of the sources; all tests
@@ -9,6 +9,7 @@
 #          memory
 #   asan   AddressSanitizer and UndefinedBehaviorSanitizer; all tests that need no virtual machine
 #   tsan   ThreadSanitizer; unit tests and the integration tests with the label "threads"
+#   fuzz   a minute of each target of tests/fuzz, built with clang
 #
 # Installs missing packages first, which needs root. Many integration tests need root, too; a test that cannot run prints the
 # reason and is skipped. SEEDBED_JOBS is the number of parallel compilations (by default, the number of processors).
@@ -21,8 +22,8 @@ jobs=${SEEDBED_JOBS:-$(nproc)}
 presets=("$@")
 ((${#presets[@]})) || presets=(dev core)
 for preset in "${presets[@]}"; do
-  if [[ ! $preset =~ ^(unit|tidy|dev|core|asan|tsan)$ ]]; then
-    echo "run.sh: '$preset' is none of unit, tidy, dev, core, asan and tsan" >&2
+  if [[ ! $preset =~ ^(unit|tidy|dev|core|asan|tsan|fuzz)$ ]]; then
+    echo "run.sh: '$preset' is none of unit, tidy, dev, core, asan, tsan and fuzz" >&2
     exit 2
   fi
 done
@@ -93,7 +94,7 @@ run_tests() {
 if [[ -z ${CCACHE_DIR:-} && ! -w ${HOME:-/} ]]; then
   export CCACHE_DIR=$source_dir/build/ccache
 fi
-if [[ ${presets[*]} != unit ]]; then
+if [[ ! ${presets[*]} =~ ^(unit|fuzz)$ ]]; then
   stage "packages" packaging/setup.sh test
 fi
 core_tests=(test_foundation test_cache test_backend)
@@ -103,6 +104,13 @@ for preset in "${presets[@]}"; do
   name=$preset
   if [[ $preset == tidy ]]; then
     stage "tidy" tests/tidy.sh
+    continue
+  fi
+  if [[ $preset == fuzz ]]; then
+    stage "fuzz: packages" packaging/setup.sh fuzz
+    stage "fuzz: configure" cmake --preset fuzz
+    stage "fuzz: build" cmake --build --preset fuzz --parallel "$jobs"
+    stage "fuzz: targets" tests/fuzz.sh
     continue
   fi
   if [[ $preset == unit ]]; then

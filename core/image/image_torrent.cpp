@@ -183,12 +183,17 @@ result<image_torrent> read(std::string const& bytes, torrent_limits const& limit
 
 } // namespace
 
+result<image_torrent> parse_image_torrent(std::string const& bytes, std::string const& name,
+                                          torrent_limits const& limits) {
+    return read(bytes, limits).map_error([&name](error const& e) { return error{name + ": " + e.message}; });
+}
+
 result<image_torrent> load_image_torrent(std::filesystem::path const& path, torrent_limits const& limits) {
     auto const bytes = read_input_file(path, limits.file_size);
     if (!bytes) {
         return tl::unexpected(bytes.error());
     }
-    return read(*bytes, limits).map_error([&](error const& e) { return error{path.string() + ": " + e.message}; });
+    return parse_image_torrent(*bytes, path.string(), limits);
 }
 
 } // namespace seedbed

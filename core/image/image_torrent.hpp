@@ -45,4 +45,8 @@ struct image_torrent {
 [[nodiscard]] result<image_torrent> load_image_torrent(std::filesystem::path const& path,
                                                        torrent_limits const& limits = {});
 
+/// The same for the bytes of a .torrent, reported as \p name.
+[[nodiscard]] result<image_torrent> parse_image_torrent(std::string const& bytes, std::string const& name,
+                                                        torrent_limits const& limits = {});
+
 } // namespace seedbed

@@ -15,6 +15,7 @@
 #include <libtorrent/peer_info.hpp>
 #include <libtorrent/peer_request.hpp>
 
+#include "daemon/swarm/offer_messages.hpp"
 #include "daemon/swarm/piece_offers.hpp"
 
 namespace seedbed {
@@ -79,21 +80,7 @@ public:
     [[nodiscard]] lt::string_view type() const override { return "sb_offers"; }
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
-        auto const messages =
-            handshake.type() == lt::bdecode_node::dict_t ? handshake.dict_find_dict("m") : lt::bdecode_node();
-        if (!messages) {
-            return true;
-        }
-        // A later handshake may contain only some of the numbers (BEP 10).
-        auto const set = [&messages](char const* name, char& number) {
-            auto const wanted = messages.dict_find_int_value(name, -1);
-            number = wanted < 0 ? number : wanted < 256 ? static_cast<char>(wanted) : char{0};
-        };
-        set("lt_donthave", m_dont_have);
-        set("upload_only", m_upload_only);
-        // A peer that downloads nothing (BEP 21) has no use for offers.
-        auto const downloads = handshake.dict_find_int_value("upload_only", 0) == 0;
-        if (m_dont_have != 0 && m_upload_only != 0 && downloads && m_number) {
+        if (m_messages.take(handshake) && m_number) {
             m_all->offers().understands(*m_number);
         }
         return true;
@@ -141,12 +128,12 @@ public:
             auto const byte = [number](int shift) { return static_cast<char>(number >> shift & 0xff); };
             if (offered) {
                 m_message.insert(m_message.end(), {0, 0, 0, 5, msg_have, byte(24), byte(16), byte(8), byte(0)});
-            } else if (m_dont_have != 0) {
-                m_message.insert(m_message.end(),
-                                 {0, 0, 0, 6, msg_extended, m_dont_have, byte(24), byte(16), byte(8), byte(0)});
+            } else if (m_messages.dont_have != 0) {
+                m_message.insert(m_message.end(), {0, 0, 0, 6, msg_extended, m_messages.dont_have, byte(24), byte(16),
+                                                   byte(8), byte(0)});
                 if (!std::exchange(m_is_no_seed, true)) {
                     // libtorrent disconnects a seed that has no useful piece, and tries it again after a minute.
-                    m_message.insert(m_message.end(), {0, 0, 0, 3, msg_extended, m_upload_only, 0});
+                    m_message.insert(m_message.end(), {0, 0, 0, 3, msg_extended, m_messages.upload_only, 0});
                 }
             }
         }
@@ -178,9 +165,7 @@ private:
 
     std::shared_ptr<connections> m_all;
     lt::peer_connection_handle m_peer;
-    // Numbers of extended messages, as the peer chose them (BEP 10); 0: not supported.
-    char m_dont_have = 0;
-    char m_upload_only = 0;
+    offer_messages m_messages;
     bool m_is_no_seed = false;                  ///< the peer has been told that this side is not a seed
     std::vector<char> m_message;                ///< reused memory
     std::optional<piece_offers::peer> m_number; ///< nothing once the connection has ended

@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+"""Writes the first inputs of each target: make_corpus.py SOURCE_FOLDER FOLDER makes FOLDER/TARGET/*."""
+import hashlib
+import json
+import pathlib
+import sys
+
+source, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+
+
+def put(target, *inputs):
+    (folder / target).mkdir(parents=True, exist_ok=True)
+    for number, content in enumerate(inputs):
+        content = content if isinstance(content, bytes) else content.encode()
+        (folder / target / f"first{number}").write_bytes(content)
+
+
+def bencode(what):
+    if isinstance(what, int):
+        return b"i%de" % what
+    if isinstance(what, list):
+        return b"l" + b"".join(map(bencode, what)) + b"e"
+    if isinstance(what, dict):
+        return b"d" + b"".join(bencode(key) + bencode(what[key]) for key in sorted(what)) + b"e"
+    what = what if isinstance(what, bytes) else what.encode()
+    return b"%d:%s" % (len(what), what)
+
+
+def torrent(extents, **more):
+    total = sum(length for _, length in extents)
+    files = [{"length": length, "path": [f"{offset:032x}"]} for offset, length in extents]
+    info = {"name": "sda1", "piece length": 65536, "pieces": b"h" * 20 * -(-total // 65536), "files": files, **more}
+    return bencode({"announce": "http://10.0.0.1/announce", "comment": "seedbed: ext4", "info": info})
+
+
+def v2_torrent(size):
+    zero = bytes(32)
+    blocks = [hashlib.sha256(bytes(min(16384, size - at))).digest() for at in range(0, size, 16384)]
+    width = 4 if size > 65536 else 1 << (len(blocks) - 1).bit_length()
+
+    def root(level):
+        while len(level) > 1:
+            level = [hashlib.sha256(level[i] + level[i + 1]).digest() for i in range(0, len(level), 2)]
+        return level[0]
+
+    layer = [root((blocks[i : i + width] + [zero] * width)[:width]) for i in range(0, len(blocks), width)]
+    padding = root([zero] * width)
+    whole = 1 << (len(layer) - 1).bit_length()
+    top = root(layer + [padding] * (whole - len(layer)))
+    tree = {f"{4096:032x}": {b"": {"length": size, "pieces root": top}}}
+    info = {"name": "sda1", "piece length": 65536, "meta version": 2, "file tree": tree}
+    layers = {top: b"".join(layer)} if size > 65536 else {}
+    return bencode({"info": info, "piece layers": layers})
+
+
+put(
+    "torrent",
+    torrent([(0, 100000)]),
+    torrent([(512, 1000), (4096, 65536), (1 << 40, 70000)]),
+    torrent([(0, 16384), (65536, 16384)], **{"private": 1}),
+    v2_torrent(16384),
+    v2_torrent(200000),
+    b"magnet:?xt=urn:btih:" + b"a" * 40,
+)
+
+line = "sha1: " + "0123456789abcdef0123456789abcdef01234567\n"
+header = "block_size: 4096\nblocks_total: 65535\n"
+put(
+    "partclone_info",
+    f"offset: {0:032x}\nlength: {4096:032x}\n{line}",
+    f"{header}offset: {0x1000:032x}\nlength: {0x1800000:032x}\n{line}offset: {0x8000000:032x}\nlength: {1:032x}\n{line}",
+)
+
+put(
+    "config",
+    (source / "config/seedbed.toml").read_bytes(),
+    '[[image]]\nname = "sda1"\ntorrent = "/a.torrent"\ndevice = "/dev/sda1"\nmode = "deploy"\npeers = ["10.0.0.1:6881"]\n',
+    '[network]\nlisten = ["[::]:6881"]\nallow = ["10.0.0.0/8"]\n[memory]\npool = "1 GiB"\n[resume]\ninterval = "30 s"\n',
+    '[profile.hdd]\nthreads = 4\ncoalesce = "4 MiB"\ndelay = "50 ms"\nio_engine = "threads"\ndirect_io = true\n',
+    '[tracker]\nenabled = true\nlisten = ["0.0.0.0:6969"]\n[metrics]\nlisten = ["127.0.0.1:9000"]\n',
+)
+
+identity = {
+    "block_device": True, "size": 1 << 30, "serials": ["WD-1"], "start": 1 << 20, "disk_sequence": 7, "boot": "b-1",
+    "sectors_written": 100, "file_system": 0, "inode": 0, "born": 0, "changed": 0,
+}  # fmt: skip
+checkpoint = {
+    "version": 1, "info_hash": "a" * 40, "device": "/dev/sda1", "identity": identity, "piece_count": 9, "pieces": "fa8",
+    "verified": False, "at_rest": True, "time": 1700000000,
+}  # fmt: skip
+checkpoint["checksum"] = hashlib.sha1(json.dumps(checkpoint, sort_keys=True, indent=1, separators=(",", ": ")).encode()).hexdigest()
+put("checkpoint", json.dumps(checkpoint), "{}", json.dumps({**checkpoint, "piece_count": 0, "pieces": ""}))
+
+a, b = "a" * 20, "b" * 20
+announce = f"/announce?info_hash={a}&peer_id=-SB0100-123456789012&port=6881&uploaded=0&downloaded=5&left="
+put(
+    "tracker",
+    f"0{announce}0&event=completed&compact=1\n1{announce}7&event=started&numwant=3&key=k\n",
+    f"2{announce}7&event=stopped\n3{announce}7&compact=0&no_peer_id=1\n",
+    f"2/scrape?info_hash={a}&info_hash=%62{b[1:]}\n3/scrape\n",
+    f"0/report?info_hash={a}&port=6881&state=verified&age=5&taken=700&bytes=12345\n",
+    f"1/report?info_hash={a}&port=6881&state=failed&refused=1&reason=No%20space%0a&age=0&taken=1&bytes=0\n",
+)
+
+put(
+    "http",
+    b"\0GET /status HTTP/1.1\r\nHost: a\r\n\r\nGET /metrics?x=%20 HTTP/1.1\r\n\r\n",
+    b"\1POST /reload HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.0\r\n\r\n",
+    b"\7HEAD /announce?info_hash=%61&port=1 HTTP/1.1\r\nConnection: close\r\n\r\n",
+    b"\1POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\n\r\n",
+    b"\0DELETE / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
+)
+
+
+def messages(*handshakes):
+    return b"".join(bytes([len(each)]) + each for each in map(bencode, handshakes))
+
+
+put(
+    "extensions",
+    messages({"m": {"lt_donthave": 7, "upload_only": 3}, "p": 6881}),
+    messages({"sb_report": 6969, "sb_shard": 6882}, {"m": {"lt_donthave": 0}, "upload_only": 1}),
+    messages({"m": {"lt_donthave": 300, "upload_only": -1}, "p": 70000}),
+)
+
+# Events, as piece_offers.cpp reads them: two peers join, both understand, one asks for a piece, and time passes.
+put(
+    "piece_offers",
+    bytes([12, 0, 12, 0, 0, 0, 0, 1, 4, 48, 5, 64, 8, 0, 8, 0, 8, 0, 1, 65]),
+    bytes([12, 0, 12, 0, 12, 0, 0, 0, 0, 1, 4, 48, 5, 64, 0, 2, 2, 0, 6, 1, 9, 0, 9, 2, 10, 1, 5, 66]),
+)
