@@ -27,12 +27,20 @@ bool within_piece(served_image const& image, lt::peer_request const& request) {
            request.length <= image.piece_size(piece) - request.start;
 }
 
-/// libtorrent writes only whole blocks; the cache relies on it.
-bool is_whole_block(served_image const& image, lt::peer_request const& request) {
-    return within_piece(image, request) && request.start % block_size == 0 &&
-           request.length ==
-               std::min(block_size,
-                        image.piece_size(piece_index{static_cast<std::int32_t>(request.piece)}) - request.start);
+/// The bytes of the stream in the block that \p request writes, padding included; 0 if it is no whole block. libtorrent
+/// writes whole blocks only, and the cache relies on it. But the last block of a v2 torrent's file may come without its
+/// padding.
+std::int32_t whole_block(served_image const& image, lt::peer_request const& request) {
+    if (!within_piece(image, request) || request.start % block_size != 0) {
+        return 0;
+    }
+    auto const whole =
+        std::min(block_size, image.piece_size(piece_index{static_cast<std::int32_t>(request.piece)}) - request.start);
+    auto const& torrent = image.torrent();
+    auto const short_of_padding =
+        torrent.info->info_hashes().has_v2() &&
+        request.length == torrent.info->orig_files().piece_size2(request.piece) - request.start;
+    return request.length == whole || short_of_padding ? whole : 0;
 }
 
 /// Hashes a piece, unless it has already been verified for another session.
@@ -263,12 +271,15 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
     what->length = request.length;
     what->write_handler = std::move(handler);
     if (auto const& image = what->target->image; image) {
-        if (!is_whole_block(*image, request)) {
+        auto const length = whole_block(*image, request);
+        if (length == 0) {
             what->fail(EINVAL, lt::operation_t::file_write);
         } else if (image->device().read_only()) {
             what->fail(EROFS, lt::operation_t::file_write);
         } else if (what->memory = m_backend->cache().allocate_for_write(); what->memory) {
             std::memcpy(what->memory.data(), buffer, static_cast<std::size_t>(request.length));
+            std::fill_n(what->memory.data() + request.length, length - request.length, char{0});
+            what->length = length;
         } else {
             what->fail(ENOMEM, lt::operation_t::file_write);
         }

@@ -323,6 +323,31 @@ TEST_CASE("padding is dropped when written and reads as zeros") {
     CHECK(t.image.storage->bytes_written() == 5000);
 }
 
+TEST_CASE("the last block of a v2 torrent's file may be written without its padding") {
+    disk_io_test t(test_image::with_padding(GENERATE(torrent_kind::hybrid, torrent_kind::v2)));
+    auto const noise = pattern(5000, 5);
+    auto const written = t.session.write(t.storage, 0, 0, noise); // all of the first file
+    t.session.run_all();
+    CHECK(written->ok());
+    CHECK(t.image.device->contents(4096, 5000) == noise);
+    CHECK(gaps_untouched(t.image));
+    for (bool const cached : {true, false}) {
+        if (!cached) {
+            t.shared.shared->cache().drop_clean(t.image.io().number());
+        }
+        auto const read = t.session.read(t.storage, 0, 0, block_size);
+        auto const hash = t.session.hash2(t.storage, 0, 0);
+        t.session.run_all();
+        CHECK(read->data == without_padding(t.image, {}, pattern(block_size, 5)));
+        CHECK(hash->sha256 == sha256_of(noise));
+    }
+    auto const shorter = t.session.bad_write(t.storage, 0, 0, 4999);
+    auto const second = t.session.bad_write(t.storage, 1, 0, 5000);
+    t.session.run_all();
+    CHECK(shorter->code() == EINVAL);
+    CHECK(second->code() == EINVAL);
+}
+
 // --- errors
 
 TEST_CASE("the errno of a failed read reaches its handler, and the image's handler once") {
