@@ -115,6 +115,8 @@ public:
 
     /// Discards the clean blocks of an image.
     void drop_clean(std::uint32_t image);
+    /// Discards those of the blocks [begin, end) of a piece that are clean.
+    void drop_clean(std::uint32_t image, piece_index piece, std::int32_t begin, std::int32_t end);
     /// Sets how many clean blocks are kept at most, in bytes; 0 keeps none.
     void set_clean_limit(std::int64_t bytes);
     /// In blocks.

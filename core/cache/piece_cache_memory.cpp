@@ -167,4 +167,15 @@ void piece_cache::drop_clean(std::uint32_t image) {
     }
 }
 
+void piece_cache::drop_clean(std::uint32_t image, piece_index piece, std::int32_t begin, std::int32_t end) {
+    auto& in = stripe_of(image, piece);
+    stripe_lock const lock(in, m_table, m_pool);
+    for (auto block = begin; block < end; ++block) {
+        auto const index = in.find(m_table, {image, piece, block});
+        if (index != no_block && at(index).state == block_state::clean) {
+            remove_clean_locked(in, index);
+        }
+    }
+}
+
 } // namespace seedbed

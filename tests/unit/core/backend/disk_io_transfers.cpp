@@ -348,6 +348,26 @@ TEST_CASE("the last block of a v2 torrent's file may be written without its padd
     CHECK(second->code() == EINVAL);
 }
 
+TEST_CASE("a full check reads the device, and not what the cache remembers of it") {
+    disk_io_test t(test_image::awkward());
+    auto const check = lt::disk_interface::v1_hash | lt::disk_interface::volatile_read;
+    t.write_piece(1, 3);
+    auto const read = t.session.read(t.storage, 0, 0, block_size);
+    t.session.run_all();
+    REQUIRE(read->ok());
+    for (int const piece : {0, 1}) {
+        auto const place = t.image.slices(torrent_offset{piece * 64 * kib}, 1).front().device_offset;
+        t.image.device->set_contents(place, pattern(1, 77)); // another program
+        auto const hash = t.session.hash(t.storage, piece, check);
+        t.session.run_all();
+        CHECK(hash->sha1 == sha1_of(t.piece(piece)));
+        auto const served = t.session.read(t.storage, piece, 0, block_size);
+        t.session.run_all();
+        auto const now = t.piece(piece);
+        CHECK(served->data == bytes(now.begin(), now.begin() + block_size));
+    }
+}
+
 // --- errors
 
 TEST_CASE("the errno of a failed read reaches its handler, and the image's handler once") {
