@@ -29,6 +29,12 @@ namespace seedbed {
 /// A torrent finds its image by info-hash; a torrent without an image gets a storage on which everything fails with
 /// ENODEV. Devices have no files: rename, move and delete fail with operation_not_supported.
 ///
+/// File priorities steer libtorrent's picker alone. A piece that is wanted for one extent is written as a whole, also
+/// where it covers an extent of priority 0: a device has no other place for those bytes.
+///
+/// After a failed write, nothing is written until libtorrent stops the torrent, as it does with each torrent in error.
+/// The first write after that is tried again. A failed flush is final.
+///
 /// Contract with libtorrent, kept for every operation: it is called on the network thread; its handler is posted to the
 /// session's io_context exactly once, never from within the call, even after abort(); fences run in the order of
 /// posting. While a job is outstanding, the io_context is kept from running out of work.
@@ -117,6 +123,7 @@ private:
 
     void start_read(job_ptr what);
     void start_write(job_ptr what);
+    void start_stop(job_ptr what);
     void start_hash(job_ptr what);
     void start_hash2(job_ptr what);
     void finish_at_once(job_ptr what);

@@ -57,12 +57,18 @@ void disk_io::async_stop_torrent(lt::storage_index_t index, std::function<void()
     auto what = make_job(index, job_kind::fence);
     what->target->stops.fetch_add(1, std::memory_order_relaxed);
     abort_waiting_for_memory(what->target.get()); // the memory may be in use for another torrent's peers
+    what->start = &disk_io::start_stop;
     what->handler = [handler = std::move(handler)](job&) {
         if (handler) {
             handler();
         }
     };
     post_fence(std::move(what));
+}
+
+void disk_io::start_stop(job_ptr what) {
+    what->target->stopped = true; // all its writes have ended
+    finish(std::move(what));
 }
 
 void disk_io::async_rename_file(

@@ -312,6 +312,9 @@ bool disk_io::async_write(lt::storage_index_t index, lt::peer_request const& req
 void disk_io::start_write(job_ptr what) {
     auto const keep = what->target; // the job belongs to others below
     auto& image = *keep->image;
+    if (std::exchange(keep->stopped, false)) {
+        image.retry_writes();
+    }
     auto const piece = what->piece;
     auto const block = what->first_block();
     auto const length = what->length;

@@ -98,6 +98,7 @@ struct disk_storage {
     back_pressure<libtorrent::disk_observer> pressure{1};
     drain_meter drain;
     bool pressed = false; ///< as disk_io::m_pressed
+    bool stopped = false; ///< no write has begun since the torrent was stopped
 
     /// \param start is called with each job when the fence allows it to run.
     disk_storage(std::shared_ptr<served_image> found, std::function<void(std::unique_ptr<disk_job>)> start)

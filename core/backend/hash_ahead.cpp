@@ -326,6 +326,20 @@ hash_ahead::beginning hash_ahead::finish(piece_index piece) {
     return {state->sha1, state->hashed.load()};
 }
 
+void hash_ahead::forget_all() {
+    for (;;) {
+        piece_index any;
+        {
+            std::scoped_lock const lock(m_mutex);
+            if (m_states.empty()) {
+                return;
+            }
+            any = m_states.begin()->first;
+        }
+        forget(any);
+    }
+}
+
 void hash_ahead::forget(piece_index piece) {
     if (auto const state = take(piece)) {
         state->retired.store(true, std::memory_order_relaxed);

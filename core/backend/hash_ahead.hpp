@@ -55,6 +55,8 @@ public:
     [[nodiscard]] beginning finish(piece_index piece);
     /// Discards what has been hashed of the piece.
     void forget(piece_index piece);
+    /// Drops what was hashed of all pieces.
+    void forget_all();
 
 private:
     struct piece_state;

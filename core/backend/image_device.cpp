@@ -67,6 +67,15 @@ std::optional<io_error> image_device::write_failure() const noexcept {
     return m_write_error ? std::optional(copy_of(*m_write_error)) : std::nullopt;
 }
 
+bool image_device::forget_write_failure() noexcept {
+    std::scoped_lock const lock(m_error_mutex);
+    if (!m_write_error || m_write_error->operation == io_operation::flush) {
+        return false;
+    }
+    m_write_error.reset();
+    return true;
+}
+
 result<void, io_error> image_device::flush() {
     {
         std::scoped_lock const lock(m_error_mutex);
@@ -84,7 +93,7 @@ result<void, io_error> image_device::flush() {
 void image_device::fail_writes(io_error const& error) noexcept {
     {
         std::scoped_lock const lock(m_error_mutex);
-        if (!m_write_error) {
+        if (!m_write_error || error.operation == io_operation::flush) {
             m_write_error = copy_of(error);
         }
     }

@@ -56,10 +56,12 @@ public:
     /// \p handler is called once, with the first error of the image, on the thread where the error occurred. If it
     /// throws std::bad_alloc, it must have had no effect, and is called again. Must be set before the first job.
     void set_error_handler(std::function<void(io_error const&)> handler) { m_on_error = std::move(handler); }
-    /// A write has failed, and with it the image: nothing more is written.
+    /// A write or a flush has failed, and with it the image: nothing more is written.
     void fail_writes(io_error const& error) noexcept;
     /// The error that ended all writing, if any.
     [[nodiscard]] std::optional<io_error> write_failure() const noexcept;
+    /// Lets writes reach the device again, unless a flush was what failed. \return whether a write had failed.
+    bool forget_write_failure() noexcept;
     /// Reports an error of a read or a hash to the error handler; does not stop later writes.
     void report(io_error const& error) noexcept;
     [[nodiscard]] std::optional<io_error> first_error() const;
@@ -89,7 +91,7 @@ private:
 
     mutable std::mutex m_error_mutex; ///< guards the next two members
     std::optional<io_error> m_first_error;
-    std::optional<io_error> m_write_error; ///< set once; nothing is written after that
+    std::optional<io_error> m_write_error; ///< nothing is written while it is set
 
     std::atomic<std::int64_t> m_bytes_read{0};
     std::atomic<std::int64_t> m_bytes_taken{0};

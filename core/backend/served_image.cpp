@@ -13,6 +13,12 @@ served_image::served_image(image_torrent torrent, std::unique_ptr<block_device> 
     , m_io(*this, environment.number, environment.cache, profile, std::move(environment.engine))
     , m_hasher(m_io, environment.hash_workers, environment.hashing) {}
 
+void served_image::retry_writes() {
+    if (forget_write_failure()) {
+        m_hasher.ahead().forget_all(); // blocks that were hashed may never have reached the device
+    }
+}
+
 worker_pool::progress served_image::progress() const {
     auto const calls = m_calls.current_progress();
     auto const transfers = m_io.progress();

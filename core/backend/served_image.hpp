@@ -39,6 +39,8 @@ public:
     [[nodiscard]] piece_hasher& hasher() noexcept { return m_hasher; }
     /// Used only if the device is read-only.
     [[nodiscard]] verified_pieces& verified() noexcept { return m_verified; }
+    /// After a failed write: lets later writes reach the device again. To be called while none is under way.
+    void retry_writes();
     /// A worker for calls that block: flushes.
     [[nodiscard]] worker_pool& calls() noexcept { return m_calls; }
     /// The progress of transfers and calls combined; stalled since the earlier of the two.

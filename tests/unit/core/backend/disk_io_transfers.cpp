@@ -368,6 +368,16 @@ TEST_CASE("a full check reads the device, and not what the cache remembers of it
     }
 }
 
+TEST_CASE("a wanted piece is written as a whole, also over an extent of priority 0") {
+    disk_io_test t(test_image::awkward());
+    auto const set = t.session.priorities(t.storage);
+    t.session.run_all();
+    REQUIRE(set->ok());
+    t.write_piece(0, 9); // of several extents
+    t.session.run_all();
+    CHECK(t.piece(0) == t.written_piece(0, 9));
+}
+
 // --- errors
 
 TEST_CASE("the errno of a failed read reaches its handler, and the image's handler once") {
@@ -437,6 +447,66 @@ TEST_CASE("the first error of a write fails every later one") {
     t.session.run_all();
     CHECK(read->data == t.image.stream(torrent_offset{64 * kib}, block_size)); // and not the failed write
     CHECK(t.shared.shared->cache().dirty() == 0);
+}
+
+TEST_CASE("after a failed write and a stop, as libtorrent makes before it resumes, writes are tried again") {
+    disk_io_test t(test_image::awkward(1));
+    t.image.device->fail(operation::write, ENOSPC, 0, fake_block_device::everything, 1);
+    auto const lost = t.write(1, 0, 3); // with the beginning of a hash
+    t.session.run_all();
+    CHECK(lost->code() == ENOSPC);
+    t.session.stop(t.storage);
+    t.session.run_all();
+    CHECK(t.image.storage->flush().error().code == ENOSPC); // nothing has been written since
+
+    auto const hash = [&] {
+        auto const outcome = t.session.hash(t.storage, 1);
+        t.session.run_all();
+        return outcome->sha1;
+    };
+    auto const next = t.write(1, block_size, 4);
+    t.session.run_all();
+    CHECK(next->ok());
+    CHECK(hash() == sha1_of(t.piece(1))); // not of the lost block
+    t.write_piece(1, 5);
+    t.session.run_all();
+    CHECK(t.piece(1) == t.written_piece(1, 5));
+    CHECK(hash() == sha1_of(t.written_piece(1, 5)));
+    CHECK(t.image.storage->flush());
+}
+
+TEST_CASE("what was hashed of lost blocks does not count when writes are tried again") {
+    image_plan plan;
+    plan.piece_length = 512 * kib;
+    plan.extents = {{4096, 512 * kib}};
+    disk_io_test t(plan);
+    t.image.device->fail(operation::write, EIO);
+    auto held = t.image.device->hold(operation::write);
+    for (int block = 0; block < 16; ++block) { // enough for a worker to hash them at once
+        t.write(0, block * block_size, 3);
+    }
+    eventually([&t] { return t.shared.shared->hash_workers().current_progress().pending == 0; });
+    held.release();
+    t.session.run_all();
+    t.image.device->clear_faults();
+    t.session.stop(t.storage);
+    auto const next = t.write(0, 20 * block_size, 4);
+    t.session.run_all();
+    CHECK(next->ok());
+    auto const hash = t.session.hash(t.storage, 0);
+    t.session.run_all();
+    CHECK(hash->sha1 == sha1_of(t.piece(0)));
+}
+
+TEST_CASE("a failed flush is final, also after a stop") {
+    disk_io_test t(test_image::awkward(1));
+    t.image.device->fail(operation::flush, EIO);
+    CHECK_FALSE(t.image.storage->flush());
+    t.session.stop(t.storage);
+    auto const write = t.write(1, 0, 3);
+    t.session.run_all();
+    CHECK(write->code() == EIO);
+    CHECK(t.image.storage->flush().error().code == EIO);
 }
 
 TEST_CASE("a failed write does not delay the next write of its block") {
