@@ -135,17 +135,19 @@ result<std::optional<bool>, io_error> piece_matches(image_device& image, piece_i
 } // namespace
 
 image_verifier::image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads,
-                               handler done, std::vector<bool> only)
+                               handler done, std::vector<bool> only, bool skip_unreadable)
     : m_image(std::move(image))
     , m_workers(workers)
     , m_done(std::move(done))
     , m_one_reads(one_reads)
-    , m_only(std::move(only)) {}
+    , m_only(std::move(only))
+    , m_skip_unreadable(skip_unreadable) {}
 
 std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_device> image, worker_pool& workers,
-                                                      pace how, handler done, std::vector<bool> only) {
+                                                      pace how, handler done, std::vector<bool> only,
+                                                      bool skip_unreadable) {
     auto verifier = std::make_shared<image_verifier>(private_tag{}, std::move(image), workers, how.one_reads,
-                                                     std::move(done), std::move(only));
+                                                     std::move(done), std::move(only), skip_unreadable);
     auto const count = std::max(how.parallel, 1);
     verifier->m_running.store(count, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
@@ -180,9 +182,11 @@ void image_verifier::verify_next() {
             try {
                 verify(piece, reader);
             } catch (std::bad_alloc const&) {
-                fail(make_io_error(io_operation::hash, m_image->device().path(),
-                                   m_image->on_device(m_image->stream_offset(piece, 0)), m_image->piece_size(piece),
-                                   ENOMEM));
+                retry_on_bad_alloc([&] {
+                    fail(piece, make_io_error(io_operation::hash, m_image->device().path(),
+                                              m_image->on_device(m_image->stream_offset(piece, 0)),
+                                              m_image->piece_size(piece), ENOMEM));
+                });
             }
             if (reader.owns_lock()) {
                 reader.unlock();
@@ -197,9 +201,14 @@ void image_verifier::verify_next() {
     leave();
 }
 
-void image_verifier::fail(io_error error) noexcept {
+void image_verifier::fail(piece_index piece, io_error error) {
     std::scoped_lock const lock(m_mutex);
-    if (!m_failed.exchange(true, std::memory_order_relaxed)) {
+    if (m_skip_unreadable) {
+        m_outcome.unreadable.push_back(piece);
+    } else {
+        m_failed.store(true, std::memory_order_relaxed);
+    }
+    if (!m_outcome.read_failed) {
         m_outcome.read_failed = std::move(error);
     }
 }
@@ -213,7 +222,7 @@ void image_verifier::verify(piece_index piece, std::unique_lock<std::mutex>& rea
         }
     }
     if (!matches) {
-        fail(copy_of(matches.error()));
+        fail(piece, copy_of(matches.error()));
         return;
     }
     std::scoped_lock const lock(m_mutex);
@@ -230,8 +239,9 @@ void image_verifier::leave() {
         return;
     }
     auto const pieces_left = m_next.load(std::memory_order_relaxed) < m_image->torrent().piece_count;
-    m_outcome.cancelled = !m_outcome.read_failed && (m_outcome.cancelled || pieces_left);
+    m_outcome.cancelled = !m_failed.load(std::memory_order_relaxed) && (m_outcome.cancelled || pieces_left);
     std::ranges::sort(m_outcome.pieces);
+    std::ranges::sort(m_outcome.unreadable);
     retry_on_bad_alloc([this] { list_differing(); });
     retry_on_bad_alloc([this] { m_done(m_outcome); });
 }

@@ -25,9 +25,11 @@ class image_verifier : public std::enable_shared_from_this<image_verifier> {
 
 public:
     struct outcome {
-        std::vector<extent> differing;       ///< of the device, in order: one for each slice of a differing piece
-        std::vector<piece_index> pieces;     ///< the pieces that do not match, in order
-        std::optional<io_error> read_failed; ///< the first failed read; later pieces were not checked
+        std::vector<extent> differing;   ///< of the device, in order: one for each slice of a differing piece
+        std::vector<piece_index> pieces; ///< the pieces that do not match, in order
+        /// The first failed read; later pieces were not checked, unless unreadable pieces are skipped.
+        std::optional<io_error> read_failed;
+        std::vector<piece_index> unreadable; ///< the skipped pieces, in order
         bool cancelled = false;
 
         /// Whether every byte matches the torrent.
@@ -45,9 +47,11 @@ public:
     /// \param workers must outlive the work. Its workers are lent: the pool's other work has as many as before, even
     /// while a device hangs. \param done is called once, also after cancel(); if it throws std::bad_alloc, it must have
     /// had no effect, and is called again.
-    /// \param only the pieces to read, one bit each; empty: all of them.
+    /// \param only the pieces to read, one bit each; empty: all of them. \param skip_unreadable a failed read does not
+    /// end the work: its piece is listed.
     static std::shared_ptr<image_verifier> start(std::shared_ptr<image_device> image, worker_pool& workers, pace how,
-                                                 handler done, std::vector<bool> only = {});
+                                                 handler done, std::vector<bool> only = {},
+                                                 bool skip_unreadable = false);
 
     /// Makes the work end soon, with outcome::cancelled.
     void cancel() noexcept { m_cancelled.store(true, std::memory_order_relaxed); }
@@ -56,7 +60,7 @@ public:
     [[nodiscard]] std::int64_t verified_bytes() const noexcept { return m_verified.load(std::memory_order_relaxed); }
 
     image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads, handler done,
-                   std::vector<bool> only);
+                   std::vector<bool> only, bool skip_unreadable);
 
 private:
     /// The next piece to read; the number of pieces if none is left.
@@ -64,7 +68,8 @@ private:
     void submit();
     void verify_next();
     void verify(piece_index piece, std::unique_lock<std::mutex>& reader);
-    void fail(io_error error) noexcept;
+    /// \p piece cannot be checked.
+    void fail(piece_index piece, io_error error);
     void leave();
     void list_differing();
 
@@ -73,6 +78,7 @@ private:
     handler const m_done;
     bool const m_one_reads;
     std::vector<bool> const m_only; ///< see start()
+    bool const m_skip_unreadable;   ///< likewise
     std::mutex m_reader;            ///< held by the worker that reads, if only one does
     std::atomic<std::int32_t> m_next{0};
     std::atomic<int> m_running{0};

@@ -112,22 +112,26 @@ void deploy_run::read_claims() {
              fmt::format("the device may have changed since the checkpoint; reading back the {} that it names",
                          format_byte_size(bytes_of(claimed, *m_context.image()))));
     m_context.enter(image_state::checking);
-    m_verification.start([this](image_verifier::outcome const& outcome) { on_claims_read(outcome); }, claimed);
+    m_verification.start([this](image_verifier::outcome const& outcome) { on_claims_read(outcome); }, claimed, true);
 }
 
 void deploy_run::on_claims_read(image_verifier::outcome const& outcome) {
-    if (outcome.read_failed) {
-        m_context.fail({failure_kind::read, outcome.read_failed->message()});
-        return;
-    }
     auto& claimed = m_resume.found->pieces;
+    auto const count = std::ranges::count(claimed, true);
     if (!outcome.pieces.empty()) {
         log_warning(m_context.fields(),
                     fmt::format("{}: {} of {} pieces in the checkpoint differ on the device; downloading them again",
-                                m_context.settings().device, outcome.pieces.size(), std::ranges::count(claimed, true)));
+                                m_context.settings().device, outcome.pieces.size(), count));
     }
-    for (auto const piece : outcome.pieces) {
-        claimed[static_cast<std::size_t>(piece.value())] = false;
+    if (outcome.read_failed) {
+        log_warning(m_context.fields(),
+                    fmt::format("{}; {} of {} pieces in the checkpoint cannot be read; downloading them again",
+                                outcome.read_failed->message(), outcome.unreadable.size(), count));
+    }
+    for (auto const* const missing : {&outcome.pieces, &outcome.unreadable}) {
+        for (auto const piece : *missing) {
+            claimed[static_cast<std::size_t>(piece.value())] = false;
+        }
     }
     m_context.join(make_spec());
 }

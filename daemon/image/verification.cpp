@@ -5,7 +5,7 @@
 
 namespace seedbed {
 
-void verification::start(handler done, std::vector<bool> only) {
+void verification::start(handler done, std::vector<bool> only, bool skip_unreadable) {
     auto& workers = m_context.services().shared->hash_workers();
     auto const profile = m_context.profile();
     auto const parallel = std::min(profile.threads, workers.threads());
@@ -17,7 +17,7 @@ void verification::start(handler done, std::vector<bool> only) {
         done(outcome);
     };
     m_verifier = image_verifier::start(m_context.image(), workers, {parallel, profile.elevator},
-                                       m_calls.posted(std::move(ended)), std::move(only));
+                                       m_calls.posted(std::move(ended)), std::move(only), skip_unreadable);
 }
 
 void verification::cancel() {

@@ -23,7 +23,8 @@ public:
         , m_calls(image.services().main) {}
 
     /// \param done called once, unless the verification is cancelled. \param only the pieces to read; empty: all.
-    void start(handler done, std::vector<bool> only = {});
+    /// \param skip_unreadable see image_verifier::start().
+    void start(handler done, std::vector<bool> only = {}, bool skip_unreadable = false);
     /// Does nothing if no verification is running.
     void cancel();
     /// Bytes that the running verification has read and hashed so far.

@@ -27,14 +27,14 @@ public:
         : image(plan)
         , workers("hash", hash_threads) {}
 
-    void start(int parallel, std::vector<bool> only = {}) {
+    void start(int parallel, std::vector<bool> only = {}, bool skip_unreadable = false) {
         auto done = [this](auto const& got) {
             ++calls;
             m_outcome = got;
             m_done.release();
         };
         verifier = image_verifier::start(image.storage, workers, {parallel, image.plan.elevator}, std::move(done),
-                                         std::move(only));
+                                         std::move(only), skip_unreadable);
     }
     image_verifier::outcome const& wait() {
         m_done.acquire();
@@ -185,6 +185,23 @@ TEST_CASE("a failed read is reported and ends the work") {
     if (parallel == 1) {
         CHECK(t.verifier->verified_bytes() == 64 * kib);
     }
+}
+
+TEST_CASE("unreadable pieces are listed, and the others checked, if that is wanted") {
+    verifier_test t(test_image::awkward());
+    auto const parallel = GENERATE(1, 4);
+    auto const place = t.image.slices(torrent_offset{64 * kib}, 1).front().device_offset;
+    t.image.device->fail(operation::read_medium, EIO, place, 1);
+    t.spoil(t.image.slices(torrent_offset{128 * kib}, 1).front().device_offset);
+    t.start(parallel, {}, true);
+    auto const& outcome = t.wait();
+    CHECK_FALSE(outcome.ok());
+    CHECK(outcome.unreadable == std::vector{piece_index{1}});
+    CHECK(outcome.pieces == std::vector{piece_index{2}});
+    REQUIRE(outcome.read_failed);
+    CHECK(outcome.read_failed->code == EIO);
+    CHECK_FALSE(outcome.cancelled);
+    CHECK(t.verifier->verified_bytes() == t.image.storage->torrent().extents.total_size() - 64 * kib);
 }
 
 TEST_CASE("a cancelled verification ends after the pieces in progress") {
