@@ -47,28 +47,6 @@ std::int64_t count_sectors_written(fs::path const& folder, fs::path const& disk)
     return numbers[6] + (numbers.size() > 13 ? numbers[13] : 0);
 }
 
-void describe_block_device(dev_t device, system_paths const& paths, device_identity& into) {
-    into.block_device = true;
-    into.serials = device_serials(device, paths);
-    into.boot = read_line(paths.boot_id);
-    auto const folder = sysfs_folder(device, paths.sysfs);
-    if (folder.empty()) {
-        return;
-    }
-    auto const partition = is_partition(folder);
-    auto const disk = partition ? folder.parent_path() : folder;
-    into.size = to_number(read_line(folder / "size")).value_or(0) * sysfs_sector;
-    into.start = partition ? to_number(read_line(folder / "start")).value_or(0) * sysfs_sector : 0;
-    into.disk_sequence = static_cast<std::uint64_t>(to_number(read_line(disk / "diskseq")).value_or(0));
-    into.sectors_written = count_sectors_written(folder, disk);
-    if (auto const backing = loop_backing_file(disk); !backing.empty()) {
-        struct ::stat file = {};
-        if (::stat(backing.c_str(), &file) == 0 && S_ISREG(file.st_mode)) {
-            into.changed = file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec;
-        }
-    }
-}
-
 bool share_serial(device_identity const& a, device_identity const& b) {
     return std::ranges::any_of(
         a.serials, [&](auto const& serial) { return std::ranges::find(b.serials, serial) != b.serials.end(); });
@@ -80,17 +58,41 @@ bool same_boot(device_identity const& a, device_identity const& b) {
 
 } // namespace
 
+device_identity identify_block_device(dev_t device, system_paths const& paths) {
+    device_identity into;
+    into.block_device = true;
+    into.serials = device_serials(device, paths);
+    into.boot = read_line(paths.boot_id);
+    auto const folder = sysfs_folder(device, paths.sysfs);
+    if (folder.empty()) {
+        return into;
+    }
+    auto const partition = is_partition(folder);
+    auto const disk = partition ? folder.parent_path() : folder;
+    into.size = to_number(read_line(folder / "size")).value_or(0) * sysfs_sector;
+    into.start = partition ? to_number(read_line(folder / "start")).value_or(0) * sysfs_sector : 0;
+    into.disk_sequence = static_cast<std::uint64_t>(to_number(read_line(disk / "diskseq")).value_or(0));
+    into.sectors_written = count_sectors_written(folder, disk);
+    into.disk_sectors_written = count_sectors_written(disk, disk);
+    if (auto const backing = loop_backing_file(disk); !backing.empty()) {
+        struct ::stat file = {};
+        if (::stat(backing.c_str(), &file) == 0 && S_ISREG(file.st_mode)) {
+            into.changed = file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec;
+        }
+    }
+    return into;
+}
+
 result<device_identity> identify_device(std::string const& path, system_paths const& paths) {
     struct ::statx found = {};
     constexpr unsigned wanted = STATX_BASIC_STATS | STATX_BTIME;
     if (::statx(AT_FDCWD, path.c_str(), 0, wanted, &found) != 0) {
         return tl::unexpected(errno_error(path, errno));
     }
-    device_identity identity;
     if (S_ISBLK(found.stx_mode)) {
-        describe_block_device(makedev(found.stx_rdev_major, found.stx_rdev_minor), paths, identity);
-        return identity;
+        return identify_block_device(makedev(found.stx_rdev_major, found.stx_rdev_minor), paths);
     }
+    device_identity identity;
     identity.size = static_cast<std::int64_t>(found.stx_size);
     identity.file_system = makedev(found.stx_dev_major, found.stx_dev_minor);
     identity.inode = found.stx_ino;
@@ -133,11 +135,15 @@ device_change changed_since(device_identity const& then, device_identity const& 
     if (!now.block_device) {
         return device_change::none;
     }
-    auto const counted = then.sectors_written >= 0 && now.sectors_written >= 0;
+    auto const counted = then.sectors_written >= 0 && now.sectors_written >= 0 && then.disk_sectors_written >= 0 &&
+                         now.disk_sectors_written >= 0;
     if (!counted || !same_boot(then, now) || then.disk_sequence == 0 || then.disk_sequence != now.disk_sequence) {
         return device_change::unknown;
     }
-    return then.sectors_written == now.sectors_written ? device_change::none : device_change::written;
+    if (then.sectors_written != now.sectors_written) {
+        return device_change::written;
+    }
+    return then.disk_sectors_written == now.disk_sectors_written ? device_change::none : device_change::unknown;
 }
 
 } // namespace seedbed

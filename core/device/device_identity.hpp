@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "core/device/device_guards.hpp"
 #include "core/foundation/error.hpp"
 
@@ -24,6 +26,8 @@ struct device_identity {
     /// Sectors of 512 bytes written and discarded through this device since it appeared; -1 if the kernel does not
     /// count them.
     std::int64_t sectors_written = -1;
+    /// The same for its whole disk: written through the disk and through all its partitions.
+    std::int64_t disk_sectors_written = -1;
 
     // Of a file.
     std::uint64_t file_system = 0; ///< its device number; on some file systems a new one after each mount
@@ -36,6 +40,8 @@ struct device_identity {
 
 /// Identifies the device or file at \p path. Reads a few files of sysfs; not for the network thread.
 [[nodiscard]] result<device_identity> identify_device(std::string const& path, system_paths const& paths = {});
+/// The same for a block device.
+[[nodiscard]] device_identity identify_block_device(dev_t device, system_paths const& paths = {});
 
 /// Why \p now is a different device from \p then, or cannot be recognised as the same; nothing if it is the same.
 ///
@@ -45,14 +51,16 @@ struct device_identity {
 
 /// Whether the device has been written to since \p then.
 enum class device_change : std::uint8_t {
-    none,    ///< certainly not: the kernel's counter of written sectors has not changed
+    none,    ///< certainly not: the kernel's counters of written sectors have not changed
     written, ///< certainly
-    unknown  ///< the kernel does not count, or the system was rebooted meanwhile
+    unknown  ///< the kernel does not count, the system was rebooted meanwhile, or a write elsewhere on the disk was
+             ///< counted
 };
 /// Valid only if both are the same device.
 ///
-/// A partition's counter does not see writes through the whole disk, and a loop device's does not see writes to its
-/// file. For a loop device, the last change of that file is compared as well.
+/// A partition's counter does not see writes through the whole disk, which may lie within the partition: a change of
+/// only the disk's counter makes the answer unknown. A loop device's counter does not see writes to its file: for a
+/// loop device, the last change of that file is compared as well.
 [[nodiscard]] device_change changed_since(device_identity const& then, device_identity const& now);
 
 } // namespace seedbed

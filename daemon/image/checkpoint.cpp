@@ -56,6 +56,7 @@ json to_json(device_identity const& device) {
             {"disk_sequence", device.disk_sequence},
             {"boot", device.boot},
             {"sectors_written", device.sectors_written},
+            {"disk_sectors_written", device.disk_sectors_written},
             {"file_system", device.file_system},
             {"inode", device.inode},
             {"born", device.born},
@@ -72,6 +73,9 @@ device_identity to_identity(json const& from) {
     read_json(from.at("disk_sequence"), device.disk_sequence);
     read_json(from.at("boot"), device.boot);
     read_json(from.at("sectors_written"), device.sectors_written);
+    if (auto const found = from.find("disk_sectors_written"); found != from.end()) { // earlier versions lack it
+        read_json(*found, device.disk_sectors_written);
+    }
     read_json(from.at("file_system"), device.file_system);
     read_json(from.at("inode"), device.inode);
     read_json(from.at("born"), device.born);

@@ -30,6 +30,7 @@ device_identity disk(std::string serial = "S1") {
     identity.disk_sequence = 7;
     identity.boot = "boot";
     identity.sectors_written = 100;
+    identity.disk_sectors_written = 500;
     return identity;
 }
 
@@ -123,6 +124,17 @@ TEST_CASE("a checkpoint with a number out of range is refused though its checksu
     auto const reason = why(document.dump());
     CHECK(
         (reason == "damaged: a number is out of range" || reason == "damaged: a key is missing or has the wrong type"));
+}
+
+TEST_CASE("a checkpoint of an earlier version lacks the counter of the whole disk") {
+    auto document = nlohmann::json::parse(format_checkpoint(sample()));
+    document["identity"].erase("disk_sectors_written");
+    document.erase("checksum");
+    document["checksum"] = sha1_text(document.dump(1, ' ', true));
+    auto expected = sample();
+    expected.identity.disk_sectors_written = -1;
+    CHECK(parse_checkpoint(document.dump()).value() == expected);
+    CHECK(changed_since(expected.identity, disk()) == device_change::unknown);
 }
 
 TEST_CASE("a checkpoint whose info-hash is not 40 hex digits is damaged, even if its checksum is right") {
