@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <iterator>
 #include <stdexcept>
+#include <system_error>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace seedbed::test {
 
@@ -28,7 +33,7 @@ bool overlap(std::int64_t a_offset, std::int64_t a_length, std::int64_t b_offset
 }
 
 template <class Bytes>
-auto part_of(Bytes& bytes, std::int64_t offset, std::size_t length) {
+auto part_of(Bytes&& bytes, std::int64_t offset, std::size_t length) {
     std::span whole{bytes};
     if (offset < 0 || static_cast<std::size_t>(offset) > whole.size() ||
         length > whole.size() - static_cast<std::size_t>(offset)) {
@@ -99,8 +104,46 @@ fake_block_device::fake_block_device(std::int64_t size, std::string path, bool r
     : m_path(std::move(path))
     , m_size(size)
     , m_read_only(read_only)
-    , m_contents(static_cast<std::size_t>(size))
-    , m_medium(m_contents) {}
+    , m_memory(static_cast<std::size_t>(size))
+    , m_contents(m_memory)
+    , m_medium(m_memory) {}
+
+fake_block_device::~fake_block_device() {
+    if (m_descriptor && ::munmap(m_contents.data(), m_contents.size()) != 0) {
+        std::abort(); // not a mapping
+    }
+}
+
+void fake_block_device::give_descriptor() {
+    std::lock_guard const lock(m_mutex);
+    m_descriptor.reset(::memfd_create(m_path.c_str(), MFD_CLOEXEC));
+    auto const size = static_cast<std::size_t>(m_size);
+    auto* const memory = m_descriptor && ::ftruncate(m_descriptor.get(), m_size) == 0
+                             ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, m_descriptor.get(), 0)
+                             : MAP_FAILED;
+    if (memory == MAP_FAILED) {
+        m_descriptor.reset();
+        throw std::system_error(errno, std::generic_category(), "fake_block_device: descriptor");
+    }
+    m_contents = {static_cast<std::byte*>(memory), size};
+    m_memory.clear();
+}
+
+std::optional<raw_device> fake_block_device::raw() const noexcept {
+    if (!m_descriptor) {
+        return std::nullopt;
+    }
+    raw_device given;
+    given.cached = m_descriptor.get();
+    given.size = m_size;
+    given.writable = !m_read_only;
+    return given;
+}
+
+void fake_block_device::will_write(std::int64_t offset, std::int64_t length) {
+    std::lock_guard const lock(m_mutex);
+    mark_unflushed_locked(offset, length);
+}
 
 result<void, io_error> fake_block_device::read(std::int64_t offset, std::span<std::byte> buffer) {
     return read_from(m_contents, {operation::read, offset, length_of(buffer)}, buffer);
@@ -110,11 +153,11 @@ result<void, io_error> fake_block_device::read_medium(std::int64_t offset, std::
     return read_from(m_medium, {operation::read_medium, offset, length_of(buffer)}, buffer);
 }
 
-result<void, io_error> fake_block_device::read_from(std::vector<std::byte> const& source, access const& what,
+result<void, io_error> fake_block_device::read_from(std::span<std::byte const> source, access const& what,
                                                     std::span<std::byte> buffer) {
     running_call const call(*this, what);
-    if (int const code = take_fault_locked(what); code != 0) {
-        return failure(what, code);
+    if (auto const met = take_fault_locked(what)) {
+        return failure(what, met->code);
     }
     if (what.offset < 0) {
         return failure(what, EINVAL);
@@ -132,14 +175,20 @@ result<void, io_error> fake_block_device::write(std::int64_t offset, std::span<s
     if (m_read_only) {
         return failure(what, EROFS);
     }
-    if (int const code = take_fault_locked(what); code != 0) {
-        return failure(what, code);
+    auto const met = take_fault_locked(what);
+    if (met && !met->half_way) {
+        return failure(what, met->code);
     }
     if (offset < 0) {
         return failure(what, EINVAL);
     }
     if (offset > m_size || what.length > m_size - offset) {
         return failure(what, ENOSPC);
+    }
+    if (met) {
+        std::ranges::copy(buffer.first(buffer.size() / 2), part_of(m_contents, offset, buffer.size()).begin());
+        mark_unflushed_locked(offset, what.length / 2);
+        return failure(what, met->code);
     }
     std::ranges::copy(buffer, part_of(m_contents, offset, buffer.size()).begin());
     mark_unflushed_locked(offset, what.length);
@@ -178,8 +227,8 @@ result<void, io_error> fake_block_device::read(std::int64_t offset, std::span<io
 result<void, io_error> fake_block_device::flush() {
     access const what{operation::flush, 0, 0};
     running_call const call(*this, what);
-    if (m_flush_failed == 0) {
-        m_flush_failed = take_fault_locked(what);
+    if (auto const met = m_flush_failed == 0 ? take_fault_locked(what) : std::nullopt) {
+        m_flush_failed = met->code;
     }
     if (m_flush_failed != 0) {
         return failure(what, m_flush_failed);
@@ -193,7 +242,12 @@ result<void, io_error> fake_block_device::flush() {
 
 void fake_block_device::fail(operation op, int code, std::int64_t offset, std::int64_t length, int times) {
     std::lock_guard const lock(m_mutex);
-    m_faults.push_back({op, code, offset, length, times});
+    m_faults.push_back({op, code, offset, length, times, false});
+}
+
+void fake_block_device::fail_half_way(int code, std::int64_t offset, std::int64_t length, int times) {
+    std::lock_guard const lock(m_mutex);
+    m_faults.push_back({operation::write, code, offset, length, times, true});
 }
 
 void fake_block_device::clear_faults() {
@@ -273,18 +327,18 @@ int fake_block_device::overlaps() const {
     return m_overlaps;
 }
 
-int fake_block_device::take_fault_locked(access const& what) {
+std::optional<fake_block_device::fault> fake_block_device::take_fault_locked(access const& what) {
     auto const hit = std::ranges::find_if(m_faults, [&](fault const& f) {
         return f.op == what.op && f.times != 0 &&
                (f.op == operation::flush || overlap(f.offset, f.length, what.offset, what.length));
     });
     if (hit == m_faults.end()) {
-        return 0;
+        return std::nullopt;
     }
     if (hit->times != forever) {
         --hit->times;
     }
-    return hit->code;
+    return *hit;
 }
 
 void fake_block_device::mark_unflushed_locked(std::int64_t offset, std::int64_t length) {

@@ -8,11 +8,14 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/device/block_device.hpp"
+#include "core/foundation/unique_fd.hpp"
 
 namespace seedbed::test {
 
@@ -63,6 +66,15 @@ public:
 
     /// \param size in bytes; the device starts with durable zeros.
     explicit fake_block_device(std::int64_t size, std::string path = "fake", bool read_only = false);
+    fake_block_device(fake_block_device const&) = delete;
+    fake_block_device& operator=(fake_block_device const&) = delete;
+    ~fake_block_device() override;
+
+    /// From now on raw() has a descriptor of the bytes that read() sees, for an engine that makes its own system calls.
+    /// Those meet no faults and no holds, and are not recorded. Before the device is in use; not on a device with data.
+    void give_descriptor();
+    [[nodiscard]] std::optional<raw_device> raw() const noexcept override;
+    void will_write(std::int64_t offset, std::int64_t length) override;
 
     [[nodiscard]] std::string const& path() const noexcept override { return m_path; }
     [[nodiscard]] std::int64_t size() const noexcept override { return m_size; }
@@ -80,6 +92,8 @@ public:
     /// From now on calls of \p op that touch [\p offset, \p offset + \p length) fail with \p code.
     /// \param times how many calls fail before the fault ends. Offset and length are ignored for a flush.
     void fail(operation op, int code, std::int64_t offset = 0, std::int64_t length = everything, int times = forever);
+    /// The same for writes, which store the first half of their bytes before they fail.
+    void fail_half_way(int code, std::int64_t offset = 0, std::int64_t length = everything, int times = forever);
     /// Cancels every fail(). A failed flush stays failed.
     void clear_faults();
 
@@ -121,6 +135,7 @@ private:
         std::int64_t offset;
         std::int64_t length;
         int times;
+        bool half_way;
     };
     struct gate {
         bool closed = false;
@@ -130,9 +145,9 @@ private:
     class running_call;
 
     gate& gate_of(operation op) { return m_gates.at(static_cast<std::size_t>(op)); }
-    /// The errno of a matching fault, which counts as used, or 0.
-    int take_fault_locked(access const& what);
-    result<void, io_error> read_from(std::vector<std::byte> const& source, access const& what,
+    /// A matching fault, which counts as used.
+    std::optional<fault> take_fault_locked(access const& what);
+    result<void, io_error> read_from(std::span<std::byte const> source, access const& what,
                                      std::span<std::byte> buffer);
     void mark_unflushed_locked(std::int64_t offset, std::int64_t length);
     tl::unexpected<io_error> failure(access const& what, int code) const;
@@ -143,7 +158,9 @@ private:
 
     mutable std::mutex m_mutex; ///< guards everything below
     std::condition_variable m_changed;
-    std::vector<std::byte> m_contents;
+    std::vector<std::byte> m_memory;
+    unique_fd m_descriptor;          ///< if it is open, its mapping is used in place of m_memory
+    std::span<std::byte> m_contents; ///< of m_memory, or of the mapping
     std::vector<std::byte> m_medium;
     std::map<std::int64_t, std::int64_t> m_unflushed; ///< begin -> end, disjoint
     std::vector<fault> m_faults;

@@ -1,11 +1,14 @@
 #include "support/fake_block_device.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <future>
 #include <stdexcept>
 #include <thread>
 #include <vector>
+
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
@@ -238,4 +241,41 @@ TEST_CASE("overlapping calls that run at the same time are counted if one of the
     CHECK(read.get());
     REQUIRE(device.write(0, filled(20, 1))); // no other call runs
     CHECK(device.overlaps() == 1);
+}
+
+TEST_CASE("a write may fail half-way") {
+    fake_block_device device(1000);
+    device.fail_half_way(EIO, 0, 1000, 1);
+    auto const failed = device.write(100, filled(10, 7));
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().code == EIO);
+    CHECK(device.contents(95, 20) == [] {
+        auto expected = filled(20, 0);
+        std::fill_n(expected.begin() + 5, 5, std::byte{7});
+        return expected;
+    }());
+    CHECK(device.unflushed_bytes() == 5);
+    REQUIRE(device.write(100, filled(10, 8)));
+    CHECK(device.contents(100, 10) == filled(10, 8));
+}
+
+TEST_CASE("a descriptor leads to the bytes that read() sees, and not to the medium") {
+    fake_block_device device(1000);
+    CHECK_FALSE(device.raw());
+    device.give_descriptor();
+    auto const raw = device.raw();
+    REQUIRE(raw);
+    CHECK(raw->size == 1000);
+    CHECK(raw->writable);
+    auto const data = filled(10, 7);
+    device.will_write(100, 10);
+    REQUIRE(::pwrite(raw->cached, data.data(), data.size(), 100) == 10);
+    CHECK(read_with([&](auto& to) { return device.read(100, to); }, 10) == data);
+    CHECK(device.medium(100, 10) == filled(10, 0));
+    REQUIRE(device.flush());
+    CHECK(device.medium(100, 10) == data);
+    device.will_write(100, 10);
+    REQUIRE(::pwrite(raw->cached, filled(10, 9).data(), 10, 100) == 10);
+    device.crash();
+    CHECK(device.contents(100, 10) == data);
 }

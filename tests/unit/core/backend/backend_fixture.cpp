@@ -162,6 +162,9 @@ test_image::test_image(image_plan made_as, backend* shared)
     }
     initial = pattern(static_cast<std::size_t>(end + 4 * kib), plan.seed);
     auto made = std::make_unique<fake_block_device>(end + 4 * kib, "fake", plan.read_only);
+    if (plan.ring) {
+        made->give_descriptor();
+    }
     made->set_contents(0, initial);
     device = made.get();
     auto torrent = make_torrent(plan, initial);
@@ -201,7 +204,8 @@ io_profile image_plan::profile() const {
     made.read_ahead = read_ahead;
     made.elevator = elevator;
     made.backlog_runs = elevator ? 4 : 1;
-    made.io_engine = io_engine_kind::threads; // a fake device has no other engine
+    made.queue_depth = threads;
+    made.io_engine = ring ? io_engine_kind::io_uring : io_engine_kind::threads;
     return made;
 }
 

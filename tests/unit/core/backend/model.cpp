@@ -14,6 +14,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/error.hpp>
@@ -33,6 +34,7 @@ struct run_plan {
     int operations = 4000;
     bool faults = false;
     bool writes_only = false; ///< no reads and hashes, so that no two accesses of the device may overlap
+    bool ring = false;        ///< io_uring in place of threads
     enum class ending : std::uint8_t { drain, abort, abort_and_wait } end = ending::drain;
 };
 
@@ -240,6 +242,13 @@ public:
         eventually([this] { return !image.io().has_unwritten(); }); // the last handler runs just before
     }
 
+    /// What is in memory must agree with the device, too.
+    void read_all() {
+        for (auto const& [place, block] : m_blocks) {
+            read(place.first, place.second, block_length(place.first, place.second));
+        }
+    }
+
     /// From now on operations may fail.
     void expect_faults() {
         faults = true;
@@ -248,9 +257,23 @@ public:
         }
     }
 
+    /// Removes the torrent, with all that is outstanding, as libtorrent does. Nothing is posted until add_again().
+    void remove() {
+        fence(0);
+        storage.reset();
+        removed = true;
+    }
+    /// Without outstanding jobs.
+    void add_again() {
+        if (std::exchange(removed, false)) {
+            storage = session.add(image);
+        }
+    }
+
     test_image& image;
     test_session& session;
     lt::storage_holder storage;
+    bool removed = false;
     bool faults = false;
     bool aborting = false;
     int checked_hashes = 0;
@@ -267,7 +290,8 @@ private:
         if (!got.error) {
             return true;
         }
-        bool const known = got.code() == EIO || got.error.ec == boost::asio::error::operation_aborted;
+        bool const known =
+            got.code() == EIO || got.code() == ENOSPC || got.error.ec == boost::asio::error::operation_aborted;
         if (!may_fail || !known) {
             problem = std::string(what) + ": " + got.error.ec.message();
         }
@@ -324,6 +348,7 @@ public:
         for (auto const& each : {test_image::awkward(2), other, test_image::with_padding(torrent_kind::hybrid)}) {
             auto plan_of_one = each;
             plan_of_one.delay = random_profile().delay;
+            plan_of_one.ring = plan.ring;
             m_shared.add(plan_of_one).served->set_profile(random_profile());
         }
         m_sessions.push_back(std::make_unique<test_session>(m_shared.shared));
@@ -339,13 +364,14 @@ public:
             disturb();
             if (pick(8) == 0) {
                 std::ranges::for_each(m_sessions, [](auto const& session) { session->poll(); });
-                m_healthy_cache = m_healthy_cache && (pick(8) != 0 || m_shared.shared->cache().invariant_holds());
             }
+            m_healthy_cache = m_healthy_cache && m_shared.shared->cache().invariant_holds();
             if (pick(400) == 0) {
                 drain();
             }
             if (m_plan.faults && i == m_plan.operations / 2) {
-                inject_faults();
+                m_faulty = true;
+                std::ranges::for_each(m_storages, [](auto const& each) { each->expect_faults(); });
             }
         }
         finish();
@@ -356,7 +382,7 @@ public:
             CHECK(gaps_untouched(each->image));
             if (m_plan.writes_only) {
                 CHECK(each->image.device->overlaps() == 0);
-            } else if (!m_plan.faults && m_plan.end == run_plan::ending::drain) {
+            } else if (m_plan.end == run_plan::ending::drain) {
                 CHECK(each->checked_hashes > 20); // the model knows enough to check something
             }
         }
@@ -392,6 +418,9 @@ private:
 
     void post_one() {
         auto& target = *m_storages[pick(3)];
+        if (target.removed) {
+            return;
+        }
         int const piece = static_cast<int>(pick(static_cast<unsigned>(target.image.pieces())));
         int const size = target.image.piece_size(piece);
         int const start = static_cast<int>(pick(static_cast<unsigned>(size)));
@@ -417,7 +446,7 @@ private:
         }
     }
 
-    /// Holds, releases, changes the number of threads.
+    /// Holds, releases, changes settings, removes a torrent, breaks a disk.
     void disturb() {
         auto const which = pick(3);
         switch (pick(25)) {
@@ -448,6 +477,15 @@ private:
         case 8:
             m_shared.shared->expedite();
             break;
+        case 9:
+            if (pick(8) == 0 && !m_storages[which]->removed) {
+                m_storages[which]->remove();
+            }
+            break;
+        case 10:
+        case 11:
+            break_disk(*m_shared.images[which]->device);
+            break;
         case 6:
             m_shared.shared->hash_workers().set_threads(static_cast<int>(pick(3)) + 1);
             break;
@@ -460,14 +498,30 @@ private:
             std::make_unique<fake_block_device::held_operations>(m_shared.images[which]->device->hold(op));
     }
 
-    void inject_faults() {
-        for (auto const& each : m_storages) {
-            each->expect_faults();
+    /// Some reads or writes of a part of the device will fail; or all is well again.
+    void break_disk(fake_block_device& device) {
+        if (!m_faulty) {
+            return;
         }
-        m_shared.images[0]->device->fail(operation::read, EIO, 110 * kib, 1, 30);
-        m_shared.images[0]->device->fail(operation::write, EIO, 120 * kib, 1, 1);
-        m_shared.images[1]->device->fail(operation::write, EIO, 225 * kib, 30 * kib);
-        m_shared.images[2]->device->fail(operation::read, EIO, 0, fake_block_device::everything, 50);
+        auto const offset = std::int64_t{pick(300)} * kib;
+        auto const length = std::int64_t{1 + pick(64)} * kib;
+        auto const times = static_cast<int>(1 + pick(3));
+        switch (pick(6)) {
+        case 0:
+            device.fail(operation::read, EIO, offset, length, times);
+            break;
+        case 1:
+            device.fail(operation::write, EIO, offset, length, times);
+            break;
+        case 2:
+            device.fail(operation::write, ENOSPC, offset, length, times);
+            break;
+        case 3:
+            device.fail_half_way(EIO, offset, length, times);
+            break;
+        default:
+            device.clear_faults();
+        }
     }
 
     void finish() {
@@ -496,10 +550,17 @@ private:
         }
         for (auto const& each : m_storages) {
             each->compare_and_settle();
+            each->add_again();
+            each->read_all();
+        }
+        for (auto const& session : m_sessions) {
+            session->run_all();
+            session->forget_ended();
         }
     }
 
-    bool m_healthy_cache = true; ///< its tables agree at every check
+    bool m_healthy_cache = true; ///< its tables agree after every step
+    bool m_faulty = false;       ///< disks break
     run_plan const m_plan;
     std::mt19937 m_random;
     test_backend m_shared;
@@ -532,6 +593,19 @@ void run_all_seeds(run_plan plan) {
 
 TEST_CASE("random operations agree with the model") {
     run_all_seeds({});
+}
+
+TEST_CASE("random operations through io_uring agree with the model") {
+    disk_io_test probe([] {
+        auto plan = test_image::awkward();
+        plan.ring = true;
+        return plan;
+    }());
+    if (std::string(probe.image.io().engine()) != "io_uring") {
+        WARN("SKIPPED: no io_uring here, errno " << probe.image.io().ring_refused());
+        return;
+    }
+    run_all_seeds({.ring = true});
 }
 
 TEST_CASE("random writes and fences never overlap on the device") {
