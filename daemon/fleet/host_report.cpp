@@ -101,7 +101,8 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
         return refuse("port is missing or no port");
     }
     report.host = {from, static_cast<std::uint16_t>(*port)};
-    report.reason = printable(query.find("reason").value_or("no reason given").substr(0, longest_reason));
+    auto const reason = query.find("reason").value_or("");
+    report.reason = printable(reason.empty() ? "no reason given" : reason.substr(0, longest_reason));
     report.age = std::chrono::milliseconds(std::min(query.number("age").value_or(0), longest_time));
     report.taken = std::chrono::milliseconds(std::min(query.number("taken").value_or(0), longest_time));
     report.bytes = query.number("bytes").value_or(0);

@@ -58,6 +58,11 @@ TEST_CASE("host_report: foreign input does no harm", "[host_report]") {
     REQUIRE(odd);
     CHECK(odd->reason.size() == 300);
     CHECK(odd->reason.starts_with("a?b?[31m??x"));
+    for (auto const* const reason : {"", "&reason", "&reason="}) {
+        auto const silent = read(std::string("state=failed&port=1") + reason);
+        REQUIRE(silent);
+        CHECK(silent->reason == "no reason given");
+    }
     CHECK(odd->age <= 366 * 24h);
     CHECK(odd->taken == 0s);
 }
