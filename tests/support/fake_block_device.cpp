@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <iterator>
+#include <numeric>
 #include <stdexcept>
 #include <system_error>
 
@@ -101,10 +102,13 @@ void fake_block_device::held_operations::release() {
 }
 
 fake_block_device::fake_block_device(std::int64_t size, std::string path, bool read_only)
+    : fake_block_device(std::vector<std::byte>(static_cast<std::size_t>(size)), std::move(path), read_only) {}
+
+fake_block_device::fake_block_device(std::vector<std::byte> contents, std::string path, bool read_only)
     : m_path(std::move(path))
-    , m_size(size)
+    , m_size(static_cast<std::int64_t>(contents.size()))
     , m_read_only(read_only)
-    , m_memory(static_cast<std::size_t>(size))
+    , m_memory(std::move(contents))
     , m_contents(m_memory)
     , m_medium(m_memory) {}
 
@@ -199,6 +203,8 @@ namespace {
 
 std::vector<std::byte> joined(std::span<iovec const> memory) {
     std::vector<std::byte> bytes;
+    bytes.reserve(std::accumulate(memory.begin(), memory.end(), std::size_t{0},
+                                  [](std::size_t sum, iovec const& piece) { return sum + piece.iov_len; }));
     for (auto const& piece : memory) {
         auto const* const begin = static_cast<std::byte const*>(piece.iov_base);
         bytes.insert(bytes.end(), begin, begin + piece.iov_len);

@@ -66,6 +66,8 @@ public:
 
     /// \param size in bytes; the device starts with durable zeros.
     explicit fake_block_device(std::int64_t size, std::string path = "fake", bool read_only = false);
+    /// A device that starts with \p contents, durable.
+    explicit fake_block_device(std::vector<std::byte> contents, std::string path = "fake", bool read_only = false);
     fake_block_device(fake_block_device const&) = delete;
     fake_block_device& operator=(fake_block_device const&) = delete;
     ~fake_block_device() override;

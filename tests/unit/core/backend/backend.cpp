@@ -143,27 +143,26 @@ TEST_CASE("reads alone fill the whole pool, and writes take it from them") {
 }
 
 TEST_CASE("a slow disk holds back only the peers that write to it") {
-    test_backend shared;
-    auto plan = large(1, milliseconds(0), 40 * 1024 * kib);
-    auto& slow = shared.add(plan);
-    plan.seed = 2;
-    auto& fast = shared.add(plan);
+    test_backend shared(64LL << 20);
+    auto& slow = shared.add(large(1, milliseconds(0), 40 * 1024 * kib));
+    auto& fast = shared.add(large(2, milliseconds(0)));
     test_session session(shared.shared, 1 << 30);
     auto const to_slow = session.add(slow);
     auto const to_fast = session.add(fast);
     auto const held = slow.device->hold(operation::write);
+    auto const data = pattern(block_size, 1);
     int written = 0;
-    while (!session.write(to_slow, written / 256, written % 256 * block_size, pattern(block_size, 1))->pause) {
+    while (!session.write(to_slow, written / 256, written % 256 * block_size, data)->pause) {
         REQUIRE(++written < 2400);
     }
     CHECK(written == drain_meter::floor / block_size);
     for (int i = 0; i < 4; ++i) {
-        auto const write = session.write(to_fast, 0, i * block_size, pattern(block_size, 2));
+        auto const write = session.write(to_fast, 0, i * block_size, data);
         CHECK_FALSE(write->pause);
         session.run_until(write);
         CHECK(write->ok());
     }
-    CHECK(session.write(to_slow, 9, 255 * block_size, pattern(block_size, 1))->pause);
+    CHECK(session.write(to_slow, 9, 255 * block_size, data)->pause);
 }
 
 TEST_CASE("a disk that hangs leaves a quarter of the waiting bytes to other disks, however fast it was") {

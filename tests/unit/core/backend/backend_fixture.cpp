@@ -5,8 +5,11 @@
 #include <bit>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
+#include <list>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include <catch2/catch.hpp>
@@ -108,7 +111,7 @@ void set_v2_hashes(lt::create_torrent& torrent, bytes const& device) {
     }
 }
 
-image_torrent make_torrent(image_plan const& plan, bytes const& device) {
+std::vector<char> encode_torrent(image_plan const& plan, bytes const& device) {
     lt::file_storage files;
     for (auto const& part : plan.extents) {
         files.add_file("image/" + hex_name(part.device_offset), part.length);
@@ -122,6 +125,10 @@ image_torrent make_torrent(image_plan const& plan, bytes const& device) {
     }
     std::vector<char> encoded;
     lt::bencode(std::back_inserter(encoded), torrent.generate());
+    return encoded;
+}
+
+image_torrent load(std::vector<char> const& encoded) {
     temp_dir const folder;
     auto const path = folder.path() / "image.torrent";
     std::ofstream(path, std::ios::binary).write(encoded.data(), static_cast<std::streamsize>(encoded.size()));
@@ -132,14 +139,59 @@ image_torrent make_torrent(image_plan const& plan, bytes const& device) {
     return std::move(*loaded);
 }
 
+/// What the images of equal plans share.
+struct image_content {
+    image_plan plan;
+    bytes device;              ///< its first content
+    std::vector<char> torrent; ///< encoded
+};
+
+/// Of the last few plans, since making it takes most of the time of many cases, which repeat with other parameters.
+std::shared_ptr<image_content const> content_of(image_plan const& plan) {
+    constexpr std::size_t most = 8;
+    static std::list<std::shared_ptr<image_content const>> kept;
+    auto const found = std::ranges::find_if(kept, [&plan](auto const& each) {
+        auto const& other = each->plan;
+        return std::tie(other.kind, other.piece_length, other.seed) ==
+                   std::tie(plan.kind, plan.piece_length, plan.seed) &&
+               other.extents == plan.extents;
+    });
+    if (found != kept.end()) {
+        return *found;
+    }
+    std::int64_t end = 0;
+    for (auto const& part : plan.extents) {
+        end = std::max(end, part.device_offset + part.length);
+    }
+    auto made = std::make_shared<image_content>();
+    made->plan = plan;
+    made->device = pattern(static_cast<std::size_t>(end + 4 * kib), plan.seed);
+    made->torrent = encode_torrent(plan, made->device);
+    kept.push_back(made);
+    if (kept.size() > most) {
+        kept.pop_front();
+    }
+    return made;
+}
+
 } // namespace
+
+backend_options default_options() {
+    backend_options made;
+    made.hashing.longest_wait = short_wait;
+    return made;
+}
 
 bytes pattern(std::size_t size, std::uint32_t seed) {
     bytes made(size);
-    std::uint32_t state = seed * 2654435761U + 12345U;
-    for (auto& value : made) {
-        state = state * 1664525U + 1013904223U;
-        value = static_cast<std::byte>(state >> 24U);
+    std::uint64_t state = seed;
+    for (std::size_t at = 0; at < size; at += sizeof state) {
+        // SplitMix64
+        state += 0x9e37'79b9'7f4a'7c15U;
+        auto value = (state ^ (state >> 30U)) * 0xbf58'476d'1ce4'e5b9U;
+        value = (value ^ (value >> 27U)) * 0x94d0'49bb'1331'11ebU;
+        value ^= value >> 31U;
+        std::memcpy(made.data() + at, &value, std::min(sizeof value, size - at));
     }
     return made;
 }
@@ -156,18 +208,17 @@ lt::sha256_hash sha256_of(std::span<std::byte const> data) {
 
 test_image::test_image(image_plan made_as, backend* shared)
     : plan(std::move(made_as)) {
-    std::int64_t end = 0;
-    for (auto const& part : plan.extents) {
-        end = std::max(end, part.device_offset + part.length);
-    }
-    initial = pattern(static_cast<std::size_t>(end + 4 * kib), plan.seed);
-    auto made = std::make_unique<fake_block_device>(end + 4 * kib, "fake", plan.read_only);
+    auto const content = content_of(plan);
+    initial = content->device;
+    auto const size = static_cast<std::int64_t>(initial.size());
+    auto made = plan.ring ? std::make_unique<fake_block_device>(size, "fake", plan.read_only)
+                          : std::make_unique<fake_block_device>(initial, "fake", plan.read_only);
     if (plan.ring) {
         made->give_descriptor();
+        made->set_contents(0, initial);
     }
-    made->set_contents(0, initial);
     device = made.get();
-    auto torrent = make_torrent(plan, initial);
+    auto torrent = load(content->torrent);
     if (shared == nullptr) {
         storage = std::make_shared<image_device>(std::move(torrent), std::move(made));
         return;
@@ -219,7 +270,7 @@ image_plan engine_way::applied_to(image_plan plan) const {
 }
 
 backend_options engine_way::options() const {
-    backend_options made;
+    auto made = default_options();
     made.cache_bytes = cache_bytes;
     made.hashing.ahead = hash_ahead;
     return made;

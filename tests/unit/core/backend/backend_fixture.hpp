@@ -31,6 +31,14 @@ using bytes = std::vector<std::byte>;
 using operation = fake_block_device::operation;
 
 inline constexpr std::int32_t kib = 1024;
+/// Bytes. Small, because a backend fills all of its pool with memory at the start.
+inline constexpr std::int64_t default_pool = std::int64_t{8} << 20;
+/// How long a complete piece waits to be hashed together with the next one: less than by default, because most tests
+/// have no next one.
+inline constexpr std::chrono::milliseconds short_wait{2};
+
+/// The defaults, apart from short_wait.
+[[nodiscard]] backend_options default_options();
 
 /// Bytes that differ from one \p seed to the next and from one block to the next.
 [[nodiscard]] bytes pattern(std::size_t size, std::uint32_t seed);
@@ -198,7 +206,8 @@ private:
 
 /// A backend with some images.
 struct test_backend {
-    explicit test_backend(std::int64_t pool_bytes = 64LL << 20, int hash_threads = 2, backend_options options = {})
+    explicit test_backend(std::int64_t pool_bytes = default_pool, int hash_threads = 2,
+                          backend_options options = default_options())
         : shared(std::make_shared<backend>(pool_bytes, hash_threads, options)) {}
     test_image& add(image_plan const& plan);
     /// Without outstanding jobs: drops the cached blocks, and returns whether no block is in use and the cache's
@@ -211,14 +220,14 @@ struct test_backend {
 
 /// One image, one session.
 struct disk_io_test {
-    explicit disk_io_test(image_plan const& plan = test_image::awkward(), std::int64_t pool_bytes = 64LL << 20,
-                          int hash_threads = 2, backend_options options = {})
+    explicit disk_io_test(image_plan const& plan = test_image::awkward(), std::int64_t pool_bytes = default_pool,
+                          int hash_threads = 2, backend_options options = default_options())
         : shared(pool_bytes, hash_threads, options)
         , image(shared.add(plan))
         , session(shared.shared)
         , storage(session.add(image)) {}
     disk_io_test(image_plan const& plan, engine_way const& way)
-        : disk_io_test(way.applied_to(plan), 64LL << 20, 2, way.options()) {}
+        : disk_io_test(way.applied_to(plan), default_pool, 2, way.options()) {}
 
     [[nodiscard]] int block_length(int piece, int start) const {
         return std::min(block_size, image.piece_size(piece) - start);

@@ -297,7 +297,7 @@ TEST_CASE("a sixteenth of the pool is reserved from writes, whatever the session
 TEST_CASE("counters of finished and waiting jobs") {
     backend_options options;
     options.cache_bytes = 0;
-    disk_io_test t(test_image::awkward(8), 64LL << 20, 2, options);
+    disk_io_test t(test_image::awkward(8), default_pool, 2, options);
     t.write_piece(0, 1);
     t.session.read(t.storage, 0, 0, block_size);
     t.session.read(t.storage, 3, 0, 100);

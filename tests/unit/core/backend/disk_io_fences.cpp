@@ -257,7 +257,7 @@ TEST_CASE("the resume data may be destroyed when the check runs") {
 }
 
 TEST_CASE("a stop ends only the check hashes that have not begun") {
-    disk_io_test t(test_image::awkward(1), 64LL << 20, 1);
+    disk_io_test t(test_image::awkward(1), default_pool, 1);
     constexpr auto check_flags = lt::disk_interface::v1_hash | lt::disk_interface::volatile_read;
     auto held = t.image.device->hold(operation::read);
     auto const begun = t.session.hash(t.storage, 0, check_flags);

@@ -67,7 +67,8 @@ using request = collecting_sink::request;
 
 /// One image of 64 KiB pieces, in one extent unless told otherwise, and its engine.
 struct io_test {
-    explicit io_test(image_plan const& plan, std::int64_t pool_bytes = 64LL << 20, backend_options options = {})
+    explicit io_test(image_plan const& plan, std::int64_t pool_bytes = default_pool,
+                     backend_options options = default_options())
         : shared(pool_bytes, 1, options)
         , image(shared.add(plan))
         , io(image.io()) {}

@@ -78,8 +78,8 @@ image_plan plan_of(int kind) {
         return test_image::with_padding(torrent_kind::v2);
     default: { // pieces larger than one read
         auto plan = test_image::with_padding(kind == 3 ? torrent_kind::v2 : torrent_kind::v1);
-        plan.piece_length = 4096 * kib;
-        plan.extents = {{512, 100}, {4096, 2000 * kib + 5}, {3000 * kib, 9000 * kib + 77}};
+        plan.piece_length = 2048 * kib;
+        plan.extents = {{512, 100}, {4096, 1000 * kib + 5}, {1500 * kib, 3500 * kib + 77}};
         return plan;
     }
     }

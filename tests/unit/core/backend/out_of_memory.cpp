@@ -198,8 +198,8 @@ TEST_CASE("writes, hashes, fences and an abort work while slow peers have all me
 }
 
 TEST_CASE("a sender pauses when the pool lends too much, however little of that is dirty") {
-    constexpr int pool_blocks = 2048;
-    slow_peers peers(pool_blocks, 16);
+    constexpr int pool_blocks = 1024;
+    slow_peers peers(pool_blocks, 10); // 6 pieces to read, then some to write
     auto& t = peers.t;
     t.session.settings.set_int(lt::settings_pack::max_queued_disk_bytes, std::numeric_limits<int>::max());
     t.session.io->settings_updated();
@@ -210,7 +210,7 @@ TEST_CASE("a sender pauses when the pool lends too much, however little of that 
     CHECK(peers.in_use() == pool_blocks + lent_to_reads);
     auto held = t.image.device->hold(operation::write);
     int written = 0;
-    while (!t.write(12 + written / blocks_in_piece, written % blocks_in_piece * block_size, 1)->pause) {
+    while (!t.write(6 + written / blocks_in_piece, written % blocks_in_piece * block_size, 1)->pause) {
         ++written;
         REQUIRE(written < 2 * lent_in_passing);
     }
@@ -220,7 +220,7 @@ TEST_CASE("a sender pauses when the pool lends too much, however little of that 
     // Their memory is no longer needed.
     CHECK(peers.in_use() <=
           pool_blocks + lent_to_reads + 16); // a few free blocks are hard to find among so many in use
-    CHECK_FALSE(t.write(15, 255 * block_size, 1)->pause);
+    CHECK_FALSE(t.write(9, 255 * block_size, 1)->pause);
     t.session.run_all();
     peers.kept.clear();
     CHECK(t.shared.all_given_back());
@@ -236,7 +236,7 @@ TEST_CASE("a failed allocation on a worker fails at most a job, and each handler
         auto const count = nth % 3 == 2 ? 20 : 1; // sometimes many in a row
         CAPTURE(nth, count);
         auto plan = way.applied_to(test_image::awkward());
-        disk_io_test t(plan, 64LL << 20, 2, way.options());
+        disk_io_test t(plan, default_pool, 2, way.options());
         bool written = true;
         {
             failing_allocations const failing(nth, count);
@@ -281,7 +281,7 @@ TEST_CASE("a failed allocation on a worker fails at most a job, and each handler
 TEST_CASE("without a buffer for its worker a hash fails with ENOMEM, and the image's error names the piece") {
     backend_options options;
     options.cache_bytes = 0;
-    disk_io_test t(test_image::awkward(), 64LL << 20, 2, options);
+    disk_io_test t(test_image::awkward(), default_pool, 2, options);
     outcome_ptr hash;
     {
         failing_allocations const failing(0, 40);

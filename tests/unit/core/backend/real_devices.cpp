@@ -36,8 +36,9 @@ class real_test {
 public:
     real_test(real_way const& way, std::vector<extent> extents, std::int64_t pool_bytes, std::int32_t piece_length,
               std::int64_t read_ahead)
-        : m_loop({.size = 8LL << 20, .block_size = way.sector}) {
-        backend_options options;
+        : m_loop({.size = (extents.back().device_offset + extents.back().length + (1 << 20)) >> 20 << 20,
+                  .block_size = way.sector}) {
+        auto options = default_options();
         options.register_memory = way.registered;
         shared = std::make_shared<backend>(pool_bytes, 2, options);
         image_plan plan;
@@ -122,7 +123,7 @@ std::vector<extent> unaligned(std::int64_t unit, std::uint32_t seed) {
     std::mt19937 random(seed);
     std::vector<extent> made;
     std::int64_t at = unit;
-    while (at < (6LL << 20)) {
+    while (at < (3LL << 20)) {
         auto const most = std::int64_t{random() % 3 == 0 ? 300 * kib : 24 * kib} / unit;
         auto const length = (1 + static_cast<std::int64_t>(random()) % most) * unit;
         made.push_back({at, length});
@@ -159,7 +160,7 @@ TEST_CASE("whole pieces in random order on real devices") {
     auto const unit = GENERATE(512, 1024, 4096, 333);
     CAPTURE(name_of(way), unit);
     // A pool that is smaller than the pieces in progress: blocks are lent, evicted and read back.
-    real_test t(way, unaligned(unit, static_cast<std::uint32_t>(unit)), 100 * block_size, 1024 * kib, 128 * kib);
+    real_test t(way, unaligned(unit, static_cast<std::uint32_t>(unit)), 50 * block_size, 512 * kib, 128 * kib);
     if (t.storage->io().ring_refused() != 0) {
         WARN("SKIPPED: no io_uring here");
         return;
@@ -173,9 +174,9 @@ TEST_CASE("whole pieces in random order on real devices") {
         }
     }
     // Two pieces at a time, their blocks mixed.
-    for (std::size_t at = 0; at < order.size(); at += 128) {
+    for (std::size_t at = 0; at < order.size(); at += 64) {
         std::shuffle(order.begin() + static_cast<long>(at),
-                     order.begin() + static_cast<long>(std::min(at + 128, order.size())), random);
+                     order.begin() + static_cast<long>(std::min(at + 64, order.size())), random);
     }
     std::vector<int> left;
     for (int piece = 0; piece < t.pieces(); ++piece) {
@@ -227,12 +228,12 @@ TEST_CASE("the ring's pinned memory stays valid while the pool lends and shrinks
     SEEDBED_REQUIRE_LOOP_DEVICES();
     auto const way = GENERATE(from_range(real_ways()));
     CAPTURE(name_of(way));
-    real_test t(way, {{4096, 6LL << 20}}, 32 * block_size, 1024 * kib, block_size);
+    real_test t(way, {{4096, 3LL << 20}}, 32 * block_size, 512 * kib, block_size);
     std::mt19937 random(3);
     for (int round = 0; round < 4; ++round) {
         for (int i = 0; i < 120; ++i) {
             int const piece = static_cast<int>(random() % 6);
-            int const block = static_cast<int>(random() % 64);
+            int const block = static_cast<int>(random() % 32);
             if (i % 2 == 0) {
                 t.write(piece, block, static_cast<std::uint32_t>(random()));
                 continue;
