@@ -33,8 +33,6 @@ constexpr char const* nonce_key = "sb_nonce";
 constexpr char own_message = 61;
 constexpr std::size_t nonce_bytes = 16;
 constexpr std::size_t code_digits = 2 * shared_secret::code_bytes;
-/// How many ticks, of one second each, a peer has to prove that it knows the secret.
-constexpr int patience_ticks = 10;
 
 constexpr char bt_interested = 2; // BEP 3
 constexpr char bt_extended = 20;  // BEP 10
@@ -42,6 +40,7 @@ constexpr char bt_extended = 20;  // BEP 10
 struct secret_state {
     std::shared_ptr<shared_secret const> secret;
     info_hash hash;
+    std::chrono::seconds patience{};
     std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger;
     line_limit strangers{5, std::chrono::minutes(1)};
 };
@@ -106,7 +105,7 @@ public:
     bool on_allowed_fast(lt::piece_index_t) override { return !m_proven; }
 
     void tick() override {
-        if (!m_proven && ++m_ticks > patience_ticks) {
+        if (!m_proven && ++m_ticks > m_state->patience.count()) {
             refuse(secret_refusal::no_proof);
         }
     }
@@ -145,7 +144,7 @@ private:
     lt::peer_connection_handle m_peer;
     std::string const m_nonce;
     std::string m_their_nonce; ///< empty until the peer's handshake arrives
-    int m_ticks = 0;
+    int m_ticks = 0;           ///< of one second each
     bool m_proven = false;
     bool m_refused = false;
 };
@@ -166,11 +165,12 @@ private:
 } // namespace
 
 std::shared_ptr<lt::torrent_plugin>
-make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash,
+make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash, std::chrono::seconds patience,
                       std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger) {
     auto state = std::make_shared<secret_state>();
     state->secret = std::move(secret);
     state->hash = hash;
+    state->patience = patience;
     state->on_stranger = std::move(on_stranger);
     return std::make_shared<secret_torrent>(std::move(state));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,13 +26,14 @@ enum class secret_refusal : std::uint8_t {
 ///
 /// Until a peer has proved that it knows the secret, its REQUEST messages are dropped, so it gets no piece, its UNCHOKE
 /// and ALLOWED FAST messages, so nothing is requested from it, and its INTERESTED messages. A peer that has not done so
-/// within ten seconds, or sends a wrong code, is disconnected. Each side repeats INTERESTED after its code; libtorrent
+/// in time, or sends a wrong code, is disconnected. Each side repeats INTERESTED after its code; libtorrent
 /// answers that with UNCHOKE, even if it has sent one with its handshake.
 ///
+/// \param patience how long a peer has for its proof, at the precision of libtorrent's tick of one second.
 /// \param on_stranger called on libtorrent's network thread with the endpoint of a refused peer, at most five times in
 /// a burst and then once a minute.
 [[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin>
-make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash,
+make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash, std::chrono::seconds patience,
                       std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger);
 
 } // namespace seedbed

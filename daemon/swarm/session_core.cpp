@@ -128,7 +128,8 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
                             (unknown ? ": it does not know the secret"
                                      : ": its proof is wrong (another secret, or address translation in between)"));
         };
-        add_extension(params, make_secret_extension(spec.secret, spec.torrent->info_hash, on_main(which, on_stranger)));
+        add_extension(params, make_secret_extension(spec.secret, spec.torrent->info_hash, spec.secret_patience,
+                                                    on_main(which, on_stranger)));
     }
     // After the gate and the secret: a refused peer must not keep a place or reserve pieces.
     add_extension(params, make_room_extension(room));

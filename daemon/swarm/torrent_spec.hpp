@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,6 +30,7 @@ struct torrent_spec {
     std::int64_t upload_limit = 0; ///< bytes per second; 0: no limit
     bool super_seeding = false;
     std::shared_ptr<shared_secret const> secret = {}; ///< only peers that know it get pieces; null: all do
+    std::chrono::seconds secret_patience{10};         ///< for a peer to prove that it knows the secret
     std::uint16_t report_port = 0; ///< where this daemon accepts reports, announced to peers; 0: nowhere
     /// Called on the main thread with the address and port where a peer accepts reports; may be empty.
     std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;

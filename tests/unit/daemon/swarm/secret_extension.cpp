@@ -1,5 +1,6 @@
 #include "daemon/swarm/secret_extension.hpp"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 using namespace seedbed;
 using namespace seedbed::test;
+using namespace std::chrono_literals;
 namespace lt = libtorrent;
 
 namespace {
@@ -24,6 +26,7 @@ struct secret_test {
     explicit secret_test(std::shared_ptr<shared_secret const> of_target) {
         auto spec = store.checked_spec();
         spec.secret = secret_of('s');
+        spec.secret_patience = 2s;
         seed.add(spec);
         seed.run_until("complete");
         auto wanted = target_store.spec();
@@ -74,6 +77,7 @@ TEST_CASE("secret: nothing is requested from a peer that does not know it") {
     auto wanted = store.spec();
     wanted.peers = {listener(3)};
     wanted.secret = secret_of('s');
+    wanted.secret_patience = 2s;
     target.add(wanted);
     loop.run_until([&] { return stranger->connected; });
     stranger->send(wire_peer::bitfield, "\xf8");
