@@ -212,7 +212,7 @@ inside systemctl reload seedbed || fail "systemctl reload"
 if [[ -n $(journal '.MESSAGE | test("^reload: ")') ]]; then echo "reload: waited for"; else echo "reload: NOT waited for"; fi
 await_journal '.MESSAGE | test("^reload: 1 image closed, 1 opened")' 10
 await_journal '.MESSAGE | test("^sda2: .*writing is not permitted")' 10
-mkdir root/etc/systemd/system/seedbed.service.d
+mkdir -p root/etc/systemd/system/seedbed.service.d
 cp root/usr/share/seedbed/deploy.conf root/etc/systemd/system/seedbed.service.d/
 inside systemctl daemon-reload
 inside systemctl restart seedbed || fail "with the drop-in, the service does not start"
