@@ -71,6 +71,22 @@ put(
     f"{header}offset: {0x1000:032x}\nlength: {0x1800000:032x}\n{line}offset: {0x8000000:032x}\nlength: {1:032x}\n{line}",
 )
 
+def partition(number, start, size, **more):
+    content = {"type": "ext4", "label": "root", "uuid": "1-2", "minimal size": size, "used": 4096}
+    return {"number": number, "start": start, "size": size, "content": content, **more}
+
+
+guid = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
+disk = {"version": 1, "sector size": 512, "disk size": 1 << 30, "gap start": 32768, "gap size": 32768}
+logical = partition(5, 2 << 20, 1 << 20, type="83", role="logical")
+extended = {"number": 2, "start": 1 << 20, "size": 1 << 24, "type": "05", "role": "extended"}
+put(
+    "disk_layout",
+    bencode({**disk, "table": "gpt", "id": guid, "entries": 128, "first usable": 17408, "partitions": [
+        partition(1, 1 << 20, 1 << 20, type=guid, uuid=guid, name="root", attributes="8000000000000001")]}),
+    bencode({**disk, "table": "mbr", "id": "deadbeef", "boot code": b"x" * 440, "partitions": [extended, logical]}),
+)
+
 put(
     "config",
     (source / "config/seedbed.toml").read_bytes(),
