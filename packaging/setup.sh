@@ -20,7 +20,8 @@ fail() {
 build=(
   g++ cmake ninja-build ccache pkg-config
   libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
-  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev libfdisk-dev catch2 lowdown
+  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev libfdisk-dev libzstd-dev libxxhash-dev
+  catch2 lowdown
   partclone ntfs-3g # run by `seedbed create --capture`
 )
 # busybox-static replaces busybox if that is installed; it has the same commands.
@@ -28,7 +29,7 @@ test=(
   'clang-format-14|clang-format' 'clang-tidy-14|clang-tidy' universal-ctags
   e2fsprogs xfsprogs btrfs-progs f2fs-tools dosfstools mtools fdisk gdisk zstd
   aria2 transmission-daemon transmission-cli '?opentracker' python3 python3-libtorrent
-  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl prometheus tmux man-db mandoc
+  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl zstd prometheus tmux man-db mandoc
   qemu-system-x86 busybox-static cpio kmod
 )
 demo=(e2fsprogs mount util-linux python3)

@@ -1,20 +1,15 @@
 #include "core/image/torrent_file.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
-#include <libtorrent/bencode.hpp>
-#include <libtorrent/create_torrent.hpp>
-#include <libtorrent/entry.hpp>
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/file_storage.hpp>
-#include <libtorrent/hasher.hpp>
 
 #include "core/foundation/counted.hpp"
 #include "core/foundation/hex_number.hpp"
 #include "core/image/block_layout.hpp"
-#include "core/image/libtorrent_hash.hpp"
+#include "core/image/libtorrent_build.hpp"
 
 namespace seedbed {
 
@@ -30,27 +25,7 @@ torrent_bytes make_with_libtorrent(extent_map const& extents, std::vector<sha1_d
     for (auto const& e : extents.extents()) {
         files.add_file(details.name + "/" + to_hex_offset(e.device_offset), e.length);
     }
-    lt::create_torrent torrent(files, details.piece_length, lt::create_torrent::v1_only);
-    for (auto const piece : torrent.piece_range()) {
-        torrent.set_hash(piece, lt::sha1_hash(hashes[static_cast<std::size_t>(static_cast<int>(piece))].data()));
-    }
-    torrent.set_creator(details.creator.c_str());
-    if (!details.comment.empty()) {
-        torrent.set_comment(details.comment.c_str());
-    }
-    torrent.set_creation_date(0); // omits the key
-    torrent.set_priv(details.is_private);
-    int tier = 0;
-    for (auto const& url : details.trackers) {
-        torrent.add_tracker(url, tier++);
-    }
-    auto const root = torrent.generate();
-    torrent_bytes made;
-    lt::bencode(std::back_inserter(made.bytes), root);
-    std::string info;
-    lt::bencode(std::back_inserter(info), root["info"]);
-    made.info_hash = to_info_hash(lt::hasher(info).final());
-    return made;
+    return to_torrent_bytes(build_torrent(files, hashes, details));
 }
 
 } // namespace

@@ -1,0 +1,145 @@
+#include "core/image/packed_description.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <libtorrent/bdecode.hpp>
+#include <libtorrent/bencode.hpp>
+#include <libtorrent/entry.hpp>
+#include <libtorrent/error_code.hpp>
+#include <libtorrent/span.hpp>
+
+#include "core/image/packed_chunk.hpp"
+
+namespace seedbed {
+
+namespace {
+
+constexpr std::int64_t version = 1;
+constexpr std::size_t longest_text = 1024;
+constexpr int most_depth = 16;
+constexpr int most_tokens = 100'000;
+
+tl::unexpected<error> refuse(std::string reason) {
+    return tl::unexpected(error{std::move(reason)});
+}
+
+std::string quoted(std::string_view key) {
+    return "\"" + std::string(key) + "\"";
+}
+
+result<std::int64_t> number_at(lt::bdecode_node const& dictionary, std::string_view key) {
+    auto const found = dictionary.dict_find_int({key.data(), key.size()});
+    if (!found || found.int_value() <= 0) {
+        return refuse(quoted(key) + " is missing, or not a positive number");
+    }
+    return found.int_value();
+}
+
+/// Empty if the key is missing.
+result<std::string> text_at(lt::bdecode_node const& dictionary, std::string_view key) {
+    auto const value = dictionary.dict_find_string_value({key.data(), key.size()});
+    if (value.size() > longest_text) {
+        return refuse(quoted(key) + " has " + std::to_string(value.size()) + " bytes, more than " +
+                      std::to_string(longest_text));
+    }
+    return std::string(value.data(), value.size());
+}
+
+result<image_kind> kind_at(lt::bdecode_node const& dictionary) {
+    auto const value = dictionary.dict_find_string_value("kind");
+    for (auto const kind : {image_kind::disk, image_kind::partition}) {
+        if (std::string_view(value.data(), value.size()) == to_string(kind)) {
+            return kind;
+        }
+    }
+    return refuse(R"("kind" is missing, or neither "disk" nor "partition")");
+}
+
+result<void> read_sizes(lt::bdecode_node const& dictionary, packed_description& to) {
+    auto const size = number_at(dictionary, "size");
+    auto const sector = number_at(dictionary, "sector");
+    auto const used = number_at(dictionary, "used");
+    for (auto const* each : {&size, &sector, &used}) {
+        if (!*each) {
+            return tl::unexpected(each->error());
+        }
+    }
+    if (*used > *size) {
+        return refuse(quoted("used") + " is more than the source's " + std::to_string(*size) + " bytes");
+    }
+    to.source_size = byte_count{*size};
+    to.used = byte_count{*used};
+    to.sector_size = static_cast<std::int32_t>(std::min<std::int64_t>(*sector, packed_limits::largest_piece));
+    return check_geometry({to.source_size, to.sector_size, packed_limits::least_piece});
+}
+
+result<void> read_texts(lt::bdecode_node const& dictionary, packed_description& to) {
+    for (auto const& [key, into] : {std::pair{"content", &to.content}, {"label", &to.label}, {"uuid", &to.uuid}}) {
+        auto text = text_at(dictionary, key);
+        if (!text) {
+            return tl::unexpected(text.error());
+        }
+        *into = std::move(*text);
+    }
+    auto const digest = dictionary.dict_find_string_value("index");
+    if (static_cast<std::size_t>(digest.size()) != to.index.size()) {
+        return refuse(quoted("index") + " is missing, or not a SHA-256");
+    }
+    std::ranges::copy(digest, to.index.begin());
+    return {};
+}
+
+} // namespace
+
+std::string encode_description(packed_description const& description) {
+    lt::entry::dictionary_type dictionary;
+    dictionary["version"] = version;
+    dictionary["kind"] = std::string(to_string(description.kind));
+    dictionary["size"] = description.source_size.value();
+    dictionary["sector"] = std::int64_t{description.sector_size};
+    dictionary["used"] = description.used.value();
+    dictionary["index"] = std::string(description.index.data(), description.index.size());
+    for (auto const& [key, text] :
+         {std::pair{"content", &description.content}, {"label", &description.label}, {"uuid", &description.uuid}}) {
+        if (!text->empty()) {
+            dictionary[key] = text->substr(0, longest_text);
+        }
+    }
+    std::string bencoded;
+    lt::bencode(std::back_inserter(bencoded), lt::entry(std::move(dictionary)));
+    return bencoded;
+}
+
+result<packed_description> decode_description(std::string_view bencoded) {
+    lt::error_code ec;
+    auto const dictionary = lt::bdecode({bencoded.data(), static_cast<std::ptrdiff_t>(bencoded.size())}, ec, nullptr,
+                                        most_depth, most_tokens);
+    if (ec || dictionary.type() != lt::bdecode_node::dict_t) {
+        return refuse("not a bencoded dictionary");
+    }
+    auto const found = number_at(dictionary, "version");
+    if (!found) {
+        return tl::unexpected(found.error());
+    }
+    if (*found != version) {
+        return refuse("has version " + std::to_string(*found) + " of the format; this program reads version " +
+                      std::to_string(version));
+    }
+    packed_description description;
+    auto const kind = kind_at(dictionary);
+    if (!kind) {
+        return tl::unexpected(kind.error());
+    }
+    description.kind = *kind;
+    if (auto const read = read_sizes(dictionary, description); !read) {
+        return tl::unexpected(read.error());
+    }
+    if (auto const read = read_texts(dictionary, description); !read) {
+        return tl::unexpected(read.error());
+    }
+    return description;
+}
+
+} // namespace seedbed

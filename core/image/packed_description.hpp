@@ -1,0 +1,42 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/device/image_fit.hpp"
+#include "core/foundation/error.hpp"
+#include "core/foundation/strong.hpp"
+
+namespace seedbed {
+
+/// A SHA-256 digest.
+using sha256_digest = std::array<char, 32>;
+
+/// What a packed image was made from: the dictionary that the torrent's info dictionary holds under packed_key, so that
+/// the info-hash covers it. Texts may hold any byte; they are empty if unknown.
+struct packed_description {
+    image_kind kind = image_kind::unknown;
+    byte_count source_size;
+    std::int32_t sector_size = 0; ///< bytes: the source's logical sectors
+    byte_count used;              ///< the source's bytes that the image holds, zeros included
+    std::string content = {};     ///< blkid's name of the file system or volume ("ext4"), or of the partition table
+    std::string label = {};
+    std::string uuid = {};
+    sha256_digest index{}; ///< of the encoded packed_index
+
+    friend bool operator==(packed_description const&, packed_description const&) = default;
+};
+
+/// The key of the description in the info dictionary.
+inline constexpr std::string_view packed_key = "seedbed";
+
+/// The description as a bencoded dictionary.
+[[nodiscard]] std::string encode_description(packed_description const& description);
+
+/// Decodes a bencoded dictionary; unknown keys are ignored. Refused, with the reason: another version, a missing or
+/// wrong value, texts of more than 1024 bytes, and what check_geometry() refuses about size and sectors.
+[[nodiscard]] result<packed_description> decode_description(std::string_view bencoded);
+
+} // namespace seedbed

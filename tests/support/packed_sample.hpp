@@ -1,0 +1,97 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "core/image/extent_map.hpp"
+#include "core/image/packed_image.hpp"
+#include "core/image/packed_writer.hpp"
+#include "core/image/sha1.hpp"
+
+namespace seedbed {
+
+/// A packed image in memory, and what it was made from.
+struct packed_sample {
+    std::vector<std::byte> source;
+    std::vector<extent> extents; ///< in the image
+    std::vector<std::byte> file;
+    torrent_bytes torrent;
+
+    [[nodiscard]] packed_image image() const {
+        auto parsed = parse_packed_image(torrent.bytes, "sample");
+        INFO((parsed ? std::string() : parsed.error().message));
+        REQUIRE(parsed);
+        return *parsed;
+    }
+    [[nodiscard]] std::span<std::byte const> piece(packed_image const& image, std::int32_t number) const {
+        auto const at = piece_index{number};
+        return std::span(file).subspan(
+            static_cast<std::size_t>((image.layout().begin_of(at) - torrent_offset{}).value()),
+            static_cast<std::size_t>(image.layout().piece_size(at).value()));
+    }
+};
+
+/// Bytes of which a third is random, a third is text and a third is zero, in runs of about 300 KB.
+inline std::vector<std::byte> mixed_bytes(std::size_t size, std::uint32_t seed = 1) {
+    std::mt19937 random(seed);
+    std::vector<std::byte> bytes(size);
+    for (std::size_t at = 0, kind = 0; at < size; ++kind) {
+        auto const end = std::min(size, at + 1 + random() % 600'000);
+        for (; at < end && kind % 3 != 2; ++at) {
+            bytes[at] = kind % 3 == 0 ? static_cast<std::byte>(random()) : static_cast<std::byte>('a' + random() % 4);
+        }
+        at = end;
+    }
+    return bytes;
+}
+
+/// Packs a partition's bytes.
+/// \param extents in whole sectors of 512 bytes.
+inline packed_sample make_packed_sample(std::vector<std::byte> source, std::vector<extent> extents,
+                                        std::int32_t piece_length = 1 << 20, std::string name = "sda1.sbi") {
+    packed_sample made{std::move(source), std::move(extents), {}, {}};
+    packed_geometry const geometry{byte_count{static_cast<std::int64_t>(made.source.size())}, 512, piece_length};
+    std::vector<sha1_digest> hashes;
+    packed_writer writer(geometry, chunk_packer(1), [&](piece_index, std::vector<std::byte> piece) {
+        sha1_sum sum;
+        sum.update(piece);
+        hashes.push_back(sum.final());
+        made.file.insert(made.file.end(), piece.begin(), piece.end());
+    });
+    chunk_packer packer(1);
+    auto const longest = std::int64_t{packed_writer::chunk_length(piece_length)};
+    for (auto const& each : made.extents) {
+        for (std::int64_t at = 0; at < each.length; at += longest) {
+            auto const offset = each.device_offset + at;
+            auto const raw = std::span<std::byte const>(made.source)
+                                 .subspan(static_cast<std::size_t>(offset),
+                                          static_cast<std::size_t>(std::min(longest, each.length - at)));
+            writer.add(packer.pack(device_offset{offset}, raw), raw);
+        }
+    }
+    writer.finish();
+    packed_description description;
+    description.kind = image_kind::partition;
+    description.source_size = geometry.source_size;
+    description.sector_size = geometry.sector_size;
+    description.content = "ext4";
+    torrent_details details;
+    details.name = std::move(name);
+    details.piece_length = piece_length;
+    details.creator = "Seedbed test";
+    auto torrent = make_packed_torrent(byte_count{writer.packed_size()}, hashes, description, writer.index(), details);
+    INFO((torrent ? std::string() : torrent.error().message));
+    REQUIRE(torrent);
+    made.torrent = std::move(*torrent);
+    return made;
+}
+
+} // namespace seedbed
