@@ -1,0 +1,117 @@
+#!/bin/bash
+# How fast an image spreads from one server to many machines whose links are limited in both directions: the seconds until the
+# first and the last machine have downloaded it, and how many images the server has sent. The ideal is image / link: the time that the
+# server needs to send every byte once. Devices are files in RAM; machines find each other through the server's tracker.
+# Usage: clients.sh N RATE_MBIT MIB [ROUNDS]. SEEDBED is the program; SEEDBED_BASELINE an older one, run in turn with it; JSON a file for
+# the results; PIECE the size of a piece (256 KiB); SERVER_LINE and TARGET_LINE a line for [network] of the server and of the machines.
+set -euo pipefail
+# shellcheck source=lib_bench.sh
+. "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
+
+count=${1:?number of machines}
+rate=${2:?rate of every link in Mbit/s}
+mib=${3:?size of the image in MiB}
+rounds=${4:-1}
+piece=${PIECE:-256 KiB}
+need_hosts
+
+# Each machine knows every other one: the kernel's neighbour table, which all namespaces share, must hold them all.
+need_neighbours() {
+    local wanted=$(((count + 1) * (count + 1) + 256)) key=/proc/sys/net/ipv4/neigh/default/gc_thresh before
+    before=$(nsenter -t 1 -n cat "${key}1" "${key}2" "${key}3" 2>/dev/null | tr '\n' ' ') || true
+    [[ -n $before ]] || { note "the limits of the kernel's neighbour table cannot be read"; return; }
+    read -ra before <<<"$before"
+    ((before[0] < wanted)) || return 0
+    if nsenter -t 1 -n sh -c "echo $((wanted * 2)) >${key}3 && echo $wanted >${key}2 && echo $wanted >${key}1" 2>/dev/null; then
+        defer neighbours nsenter -t 1 -n sh -c \
+            "echo ${before[0]} >${key}1; echo ${before[1]} >${key}2; echo ${before[2]} >${key}3"
+    else
+        note "the kernel's neighbour table holds ${before[2]} entries, $wanted may be needed, and it cannot be raised"
+    fi
+}
+need_neighbours
+
+add_machine server "${rate}mbit"
+head -c "${mib}M" /dev/urandom >image.img
+"$seedbed" create image.img --name image --piece-size "$piece" --no-sparse \
+    --tracker "http://${address[server]}:6969/announce" -o image.torrent >/dev/null
+image_size=$(stat -c %s image.img)
+hosts=()
+for ((i = 0; i < count; i++)); do
+    hosts+=("target$i")
+    add_machine "target$i" "${rate}mbit"
+done
+ideal=$(awk -v size="$image_size" -v rate="$rate" 'BEGIN { printf "%.2f", size * 8 / rate / 1e6 }')
+
+cpu_seconds() {
+    local fields
+    read -ra fields <"/proc/$1/stat"
+    awk -v ticks="$((fields[13] + fields[14]))" -v hertz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", ticks / hertz }'
+}
+# shellcheck disable=SC2046 # $(on_host NAME) is several words
+run() {
+    local side=$1 host began sent times=() differing=0 peak=0 cpu=0 rss
+    seedbed=$2
+    rm -rf "${STATE_DIRECTORY:?}"
+    host_config server.toml server 'local_discovery = false' ${SERVER_LINE:+"$SERVER_LINE"} '[tracker]' \
+        "listen = \"${address[server]}:6969\""
+    add_image server.toml image "$work/image.torrent" "$work/image.img" seed
+    start_daemon server server.toml $(on_host server)
+    expect_line server.log ' ready$'
+    for host in "${hosts[@]}"; do
+        rm -f "$host.img"
+        truncate -s "${mib}M" "$host.img"
+        host_config "$host.toml" "$host" 'local_discovery = false' ${TARGET_LINE:+"$TARGET_LINE"} '[memory]' 'pool = "32 MiB"'
+        add_image "$host.toml" image "$work/image.torrent" "$work/$host.img" deploy 'verify = false' 'check = "none"' \
+            'profile = "nvme"'
+    done
+    sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)
+    began=$EPOCHREALTIME
+    for host in "${hosts[@]}"; do
+        start_daemon "$host" "$host.toml" $(on_host "$host")
+    done
+    record "seconds until all are started" "$side" "$(since "$began")"
+    for host in "${hosts[@]}"; do
+        expect_line "$host.log" " image: downloaded" 900
+    done
+    record "images that the server sent" "$side" \
+        "$(awk -v sent="$(($(on server cat /sys/class/net/eth0/statistics/tx_bytes) - sent))" -v size="$image_size" \
+            'BEGIN { printf "%.3f", sent / size }')"
+    mapfile -t times < <(/usr/bin/python3 - "$began" "${hosts[@]/%/.log}" <<'PY'
+import datetime, sys
+began = float(sys.argv[1])
+for path in sys.argv[2:]:
+    for line in open(path, encoding="utf-8", errors="replace"):
+        if " image: downloaded" in line:
+            at = datetime.datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S.%f").timestamp()
+            print(f"{at - began:.2f}")
+            break
+PY
+    )
+    mapfile -t times < <(printf '%s\n' "${times[@]}" | sort -n)
+    record "seconds of the first machine" "$side" "${times[0]}"
+    record "seconds of the last machine" "$side" "${times[-1]}"
+    record "last machine / ideal" "$side" "$(awk -v t="${times[-1]}" -v ideal="$ideal" 'BEGIN { printf "%.3f", t / ideal }')"
+    for host in server "${hosts[@]}"; do
+        cpu=$(awk -v sum="$cpu" -v more="$(cpu_seconds "${daemon_pid[$host]}")" 'BEGIN { print sum + more }')
+        rss=$(awk '$1 == "VmHWM:" { print int($2 / 1024) }' "/proc/${daemon_pid[$host]}/status")
+        ((rss <= peak)) || peak=$rss
+    done
+    record "CPU seconds of all programs" "$side" "$cpu"
+    record "MiB of the largest program" "$side" "$peak"
+    for host in "${hosts[@]}"; do
+        stop_daemon "$host"
+        cmp -s "$host.img" image.img || differing=$((differing + 1))
+    done
+    record "devices that differ" "$side" "$differing"
+    stop_daemon server
+    ((differing == 0)) || fail "$differing devices differ"
+}
+
+current=$seedbed
+for ((round = 0; round < rounds; round++)); do
+    [[ -z ${SEEDBED_BASELINE:-} ]] || run before "$SEEDBED_BASELINE"
+    run now "$current"
+done
+note "ideal $ideal s"
+report "one server to $count machines, $mib MiB, links of $rate Mbit/s"
