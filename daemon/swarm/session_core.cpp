@@ -18,6 +18,7 @@
 #include "daemon/log/logging.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/network_clock.hpp"
+#include "daemon/swarm/prompt_extension.hpp"
 #include "daemon/swarm/read_once_extension.hpp"
 #include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/secret_extension.hpp"
@@ -133,6 +134,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
     }
     // After the gate and the secret: a refused peer must not keep a place or reserve pieces.
     add_extension(params, make_room_extension(room));
+    add_extension(params, make_prompt_extension());
     if (spec.mode == image_mode::seed) {
         add_extension(params, make_read_once_extension(spec.torrent->piece_count, torrents.at(which).first_offer));
     }

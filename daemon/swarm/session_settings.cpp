@@ -178,7 +178,10 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     // Queue depths for 10 GbE: about 16 MiB in flight to and from a peer.
     pack.set_int(sp::max_out_request_queue, 1500);
     pack.set_int(sp::max_allowed_in_request_queue, 4000);
-    pack.set_int(sp::request_queue_time, 3);
+    // Little is queued at each source, and pieces are not reserved for one source ahead of time (libtorrent reserves up
+    // to 20 s of its rate): rare pieces are requested from whichever machine has them, and soon passed on.
+    pack.set_int(sp::request_queue_time, 1);     // seconds
+    pack.set_int(sp::whole_pieces_threshold, 1); // seconds
     set_send_buffer_settings(pack, std::numeric_limits<std::int64_t>::max(), 1);
     pack.set_int(sp::send_buffer_watermark_factor, 150);
     set_queued_bytes_setting(pack, queued_bytes);
