@@ -169,7 +169,7 @@ result<bool, device_refusal> check_in_use(std::string const& path, device_stack 
     auto const is_related = mounted && std::ranges::find(related, mounted->device) != related.end();
     if (mounted && (requirements.writable || (mounted->writable && !requirements.allow_mounted))) {
         auto const how = std::string(requirements.writable ? "mounted on " : "mounted read-write on ");
-        auto const before = itself || !is_related ? "" : "a part of it or the disk it is on is ";
+        auto const* const before = itself || !is_related ? "" : "a part of it or the disk it is on is ";
         auto const after = is_related ? "" : " through " + name_of(mounted->device) + "; unmount it first";
         return refuse(device_guard::mounted, path, before + how + mounted->mount_point + after);
     }

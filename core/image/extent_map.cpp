@@ -31,7 +31,7 @@ result<extent_map> extent_map::make(std::vector<extent> extents) {
         if (e.length > max_offset - map.m_total_size) {
             return refuse(i, e, "makes the image larger than 63 bits can express");
         }
-        map.m_begins.push_back(torrent_offset{map.m_total_size});
+        map.m_begins.emplace_back(map.m_total_size);
         map.m_total_size += e.length;
         if (e.device_offset == extent::padding) {
             continue;

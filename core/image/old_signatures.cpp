@@ -24,7 +24,7 @@ std::vector<disk_signature> outside_image(std::span<disk_signature const> signat
 result<void, io_error> wipe_signatures(block_device& device, std::span<disk_signature const> signatures) {
     for (auto const& signature : signatures) {
         std::vector<std::byte> const zeros(static_cast<std::size_t>(signature.length));
-        if (auto const written = device.write(signature.offset, zeros); !written) {
+        if (auto written = device.write(signature.offset, zeros); !written) {
             return written;
         }
     }

@@ -86,15 +86,15 @@ public:
     }
 
 private:
-    tl::unexpected<error> refuse(std::string const& reason) const {
+    [[nodiscard]] tl::unexpected<error> refuse(std::string const& reason) const {
         return tl::unexpected(error{m_name + ":" + std::to_string(m_line) + ": " + reason});
     }
 
-    tl::unexpected<error> refuse_whole(std::string const& reason) const {
+    [[nodiscard]] tl::unexpected<error> refuse_whole(std::string const& reason) const {
         return tl::unexpected(error{m_name + ": " + reason});
     }
 
-    result<std::int64_t> hex_value(std::string_view key, std::string_view value) const {
+    [[nodiscard]] result<std::int64_t> hex_value(std::string_view key, std::string_view value) const {
         auto const lowercase = std::none_of(value.begin(), value.end(), [](char c) { return c >= 'A' && c <= 'F'; });
         if (value.size() != number_digits || !is_hex(value) || !lowercase) {
             return refuse(std::string(key) + " is not 32 lowercase hex digits");

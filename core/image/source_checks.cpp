@@ -143,7 +143,7 @@ std::vector<std::string> left_out_of_btrfs(std::string_view head, std::int64_t s
 } // namespace
 
 std::optional<std::string> packed_format(std::string_view head) {
-    auto const found =
+    auto const* const found =
         std::ranges::find_if(formats, [&](auto const& format) { return head.starts_with(format.magic); });
     if (found != formats.end()) {
         return found->name;

@@ -13,7 +13,7 @@
 namespace seedbed {
 
 /// The number of bytes that the checks below need from the start of a source.
-constexpr std::size_t source_head = 68 * 1024;
+constexpr std::size_t source_head = std::size_t{68} * 1024;
 
 /// The format of a file that is not itself an image: "gzip-compressed data", "a qcow2 disk image", "an HTML page".
 /// Nothing if the bytes may be an image. \param head the first bytes, at most source_head.

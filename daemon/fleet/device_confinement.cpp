@@ -53,7 +53,7 @@ result<void> allow_all_but_devices(int rules) {
     std::error_code ec;
     for (std::filesystem::directory_iterator entry("/", ec), end; !ec && entry != end; entry.increment(ec)) {
         if (entry->path() != "/dev") {
-            if (auto const allowed = allow(rules, entry->path().string()); !allowed) {
+            if (auto allowed = allow(rules, entry->path().string()); !allowed) {
                 return allowed;
             }
         }
@@ -62,7 +62,7 @@ result<void> allow_all_but_devices(int rules) {
         return tl::unexpected(errno_error("/", ec.value()));
     }
     for (auto const* name : harmless) {
-        if (auto const allowed = allow(rules, std::string("/dev/") + name); !allowed) {
+        if (auto allowed = allow(rules, std::string("/dev/") + name); !allowed) {
             return allowed;
         }
     }
@@ -78,7 +78,7 @@ result<void> deny_device_nodes_to_this_thread() {
     if (!rules) {
         return tl::unexpected(errno_error("landlock_create_ruleset", errno));
     }
-    if (auto const allowed = allow_all_but_devices(rules.get()); !allowed) {
+    if (auto allowed = allow_all_but_devices(rules.get()); !allowed) {
         return allowed;
     }
     auto const restrict_self = [&] { return ::syscall(SYS_landlock_restrict_self, rules.get(), 0U); };

@@ -78,7 +78,7 @@ bool flag(json const& object, char const* key) {
 }
 
 std::optional<host_state> complete_state(std::string const& text) {
-    auto const at = std::ranges::find_if(
+    auto const* const at = std::ranges::find_if(
         host_states, [&text](host_state each) { return is_complete(each) && text == to_string(each); });
     return at == host_states.end() ? std::nullopt : std::optional(*at);
 }
@@ -164,16 +164,16 @@ std::function<std::string()> fleet::record(clock::time_point now, wall_clock::ti
     };
 }
 
-result<void> fleet::restore(json const& document, clock::time_point now, wall_clock::time_point wall) {
-    if (!document.is_object() || integer(document, "format") != record_format || !document.contains("hosts") ||
-        !document["hosts"].is_array()) {
+result<void> fleet::restore(json const& record, clock::time_point now, wall_clock::time_point wall) {
+    if (!record.is_object() || integer(record, "format") != record_format || !record.contains("hosts") ||
+        !record["hosts"].is_array()) {
         return tl::unexpected(error{"damaged, or of another version"});
     }
     time_base const times{now, wall};
-    if (auto const began = integer(document, "round_began")) {
+    if (auto const began = integer(record, "round_began")) {
         m_round_began = times.read(*began);
     }
-    if (auto const started = integer(document, "started")) {
+    if (auto const started = integer(record, "started")) {
         m_first_start = std::min(m_first_start.value_or(now), times.read(*started));
         m_summarised = now;
     }
@@ -182,13 +182,13 @@ result<void> fleet::restore(json const& document, clock::time_point now, wall_cl
         heard.insert(each.addresses.begin(), each.addresses.end());
     }
     std::size_t damaged = 0;
-    for (auto const& each : document["hosts"]) {
+    for (auto const& each : record["hosts"]) {
         damaged += restore_host(each, times, heard) ? 0 : 1;
     }
     auto const wanted = expected();
-    if (flag(document, "deployed") && wanted && complete() >= *wanted) {
+    if (flag(record, "deployed") && wanted && complete() >= *wanted) {
         m_deployed = true; // and its consequences have run
-        m_ended = times.read(integer(document, "ended").value_or(0));
+        m_ended = times.read(integer(record, "ended").value_or(0));
     }
     check_deployed(now);
     if (damaged > 0) {

@@ -34,9 +34,9 @@ constexpr auto linger_timeout = 2s;
 
 // --- all connections of a server
 
-http_connections::http_connections(http_later_handler handler, http_limits const& limits)
+http_connections::http_connections(http_later_handler handler, http_limits limits)
     : m_handler(std::move(handler))
-    , m_limits(limits) {}
+    , m_limits(std::move(limits)) {}
 
 bool http_connections::may_connect(http_request const& from) const {
     if (m_limits.allow.empty() || from.peer_address.empty() || from.peer_address == from.local_address) {
@@ -95,6 +95,7 @@ bool http_connections::close_one() {
         ++counts[each->from().peer_address];
     }
     std::vector<std::pair<std::size_t, std::string>> addresses;
+    addresses.reserve(counts.size());
     for (auto const& [address, count] : counts) {
         addresses.emplace_back(count, address);
     }

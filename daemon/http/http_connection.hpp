@@ -29,7 +29,7 @@ public:
     using socket =
         boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
 
-    http_connections(http_later_handler handler, http_limits const& limits);
+    http_connections(http_later_handler handler, http_limits limits);
 
     /// Serves a client. A client that is not allowed is disconnected. If all connections are in use, or all of its
     /// address, one is closed in its favour. It belongs to the address that has the most connections, and is an idle

@@ -22,7 +22,7 @@ namespace seedbed {
 namespace {
 
 std::string hex_of(std::array<unsigned char, shared_secret::code_bytes> const& bytes) {
-    constexpr char digits[] = "0123456789abcdef";
+    constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
     for (auto const each : bytes) {
         text += digits[each >> 4];

@@ -32,8 +32,8 @@ public:
 
     /// The code of \p message, 64 hex digits.
     [[nodiscard]] std::string code(std::string_view message) const;
-    /// Takes constant time, whatever \p code is.
-    [[nodiscard]] bool proves(std::string_view message, std::string_view code) const;
+    /// Takes constant time, whatever \p given is.
+    [[nodiscard]] bool proves(std::string_view message, std::string_view given) const;
 
 private:
     std::string m_bytes;

@@ -165,12 +165,13 @@ private:
 } // namespace
 
 std::shared_ptr<lt::torrent_plugin>
-make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash, std::chrono::seconds patience,
+make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash,
+                      std::chrono::seconds proof_time,
                       std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger) {
     auto state = std::make_shared<secret_state>();
     state->secret = std::move(secret);
     state->hash = hash;
-    state->patience = patience;
+    state->patience = proof_time;
     state->on_stranger = std::move(on_stranger);
     return std::make_shared<secret_torrent>(std::move(state));
 }
