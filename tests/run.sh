@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Sets up, builds and tests everything as continuous integration does; stops at the first failure.
 #
-# Usage: tests/run.sh [unit|tidy|dev|core|asan|tsan|fuzz]...     dev and core by default; all of them take more than an hour
+# Usage: tests/run.sh [unit|tidy|dev|core|asan|tsan|fuzz]...     core, dev and tidy by default; all of them take more than an hour
 #   unit   unit tests only, in under a minute after a build; installs nothing and needs no root
 #   tidy   clang-tidy with the checked-in configuration
-#   dev    a build with warnings as errors; the layout of the sources; all tests
-#   core   AddressSanitizer and UndefinedBehaviorSanitizer; unit tests of core/foundation, cache and backend, which share
-#          memory
+#   dev    a build with warnings as errors; the layout of the sources; all tests; beside them, if core came before, a minute of
+#          each target of tests/fuzz at idle priority
+#   core   AddressSanitizer and UndefinedBehaviorSanitizer, with clang; unit tests of core/foundation, cache and backend, which
+#          share memory; builds the targets of tests/fuzz
 #   asan   AddressSanitizer and UndefinedBehaviorSanitizer; all tests that need no virtual machine
 #   tsan   ThreadSanitizer; unit tests and the integration tests with the label "threads"
 #   fuzz   a minute of each target of tests/fuzz, built with clang
@@ -20,7 +21,7 @@ cd "$source_dir"
 jobs=${SEEDBED_JOBS:-$(nproc)}
 
 presets=("$@")
-((${#presets[@]})) || presets=(dev core)
+((${#presets[@]})) || presets=(core dev tidy)
 for preset in "${presets[@]}"; do
   if [[ ! $preset =~ ^(unit|tidy|dev|core|asan|tsan|fuzz)$ ]]; then
     echo "run.sh: '$preset' is none of unit, tidy, dev, core, asan, tsan and fuzz" >&2
@@ -29,6 +30,7 @@ for preset in "${presets[@]}"; do
 done
 
 current=
+fuzzer= # the process group of the fuzzing targets that run beside the tests
 results=$(mktemp)
 ended() {
   local status=$?
@@ -37,7 +39,8 @@ ended() {
   fi
   echo "run.sh: $SECONDS s in total"
   cat "$results" # the last lines of ctest, one per preset
-  rm -f "$results"
+  [[ -z $fuzzer ]] || kill -- "-$fuzzer" || true
+  rm -f "$results" "$results.fuzz"
 }
 trap ended EXIT
 
@@ -81,10 +84,25 @@ under_sanitizer() {
     "${aslr[@]}" "$@"
 }
 
+# Runs each fuzzing target for a minute in the background, on the time that others leave.
+start_fuzzing() {
+  chrt --idle 0 setsid tests/fuzz.sh >"$results.fuzz" 2>&1 &
+  fuzzer=$!
+}
+
+# Waits for start_fuzzing; prints its table.
+end_fuzzing() {
+  local status=0
+  wait "$fuzzer" || status=$?
+  fuzzer=
+  cat "$results.fuzz"
+  return "$status"
+}
+
 run_tests() {
   local status=0
-  # One more than the number of processors: scripts wait most of the time.
-  under_sanitizer ctest --preset "$preset" --parallel $((jobs + 1)) --no-tests=error --no-label-summary "$@" |
+  # Two more than the number of processors: scripts wait most of the time.
+  under_sanitizer ctest --preset "$preset" --parallel $((jobs + 2)) --no-tests=error --no-label-summary "$@" |
     tee "$results.log" || status=$?
   sed -n "s/^[0-9]*% tests passed, /$preset: &/p" "$results.log" >>"$results"
   rm -f "$results.log"
@@ -98,6 +116,7 @@ if [[ ! ${presets[*]} =~ ^(unit|fuzz)$ ]]; then
   stage "packages" packaging/setup.sh test
 fi
 core_tests=(test_foundation test_cache test_backend)
+has_fuzz_targets=
 for preset in "${presets[@]}"; do
   targets=()
   tests=()
@@ -120,16 +139,26 @@ for preset in "${presets[@]}"; do
     tests=(--label-regex '^unit$')
   fi
   if [[ $preset == core ]]; then
-    preset=asan
-    targets=(--target "${core_tests[@]}")
+    stage "core: packages" packaging/setup.sh fuzz
+    preset=fuzz # the same layers serve the fuzzing targets
+    targets=(--target "${core_tests[@]}" fuzz_targets)
+    has_fuzz_targets=1
     export SEEDBED_TEST_SEEDS=2 # for the random tests, which take ten times as long
     tests=(--tests-regex "^($(IFS='|'; echo "${core_tests[*]}"))\$")
   fi
   if [[ $name == dev ]]; then
     stage "layout" check_layout
     targets=(--target all seedbed_bench) # the benchmarks are not run, but must compile
+    # Without a sanitizer, one seed takes as long as the longest script; core runs two.
+    [[ -z $has_fuzz_targets ]] || export SEEDBED_TEST_SEEDS=1
   fi
   stage "$name: configure" cmake --preset "$preset"
   stage "$name: build" cmake --build --preset "$preset" --parallel "$jobs" "${targets[@]}"
+  if [[ $name == dev && -n $has_fuzz_targets ]]; then
+    start_fuzzing
+  fi
   stage "$name: tests" run_tests "${tests[@]}"
+  if [[ -n $fuzzer ]]; then
+    stage "fuzz: targets" end_fuzzing
+  fi
 done
