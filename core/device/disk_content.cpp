@@ -36,7 +36,7 @@ error probe_error(std::string const& path) {
 }
 
 /// \param superblocks, partitions what to probe of each kind.
-result<open_probe> start_probe(std::string const& path, int superblocks, int partitions) {
+result<open_probe> start_probe(std::string const& path, device_part const& part, int superblocks, int partitions) {
     open_probe opened;
     opened.fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!opened.fd) {
@@ -48,7 +48,7 @@ result<open_probe> start_probe(std::string const& path, int superblocks, int par
         return tl::unexpected(errno_error(path, ENOMEM));
     }
     errno = 0;
-    if (::blkid_probe_set_device(probe, opened.fd.get(), 0, 0) != 0 ||
+    if (::blkid_probe_set_device(probe, opened.fd.get(), part.offset, part.size) != 0 ||
         ::blkid_probe_enable_superblocks(probe, 1) != 0 ||
         ::blkid_probe_set_superblocks_flags(probe, superblocks) != 0 ||
         ::blkid_probe_enable_partitions(probe, 1) != 0 || ::blkid_probe_set_partitions_flags(probe, partitions) != 0) {
@@ -81,9 +81,9 @@ disk_signature signature_at(blkid_probe probe) {
 }
 
 /// \param copies also look behind each signature for another of its kind.
-result<std::vector<disk_signature>> list_signatures(std::string const& path, bool copies) {
+result<std::vector<disk_signature>> list_signatures(std::string const& path, device_part const& part, bool copies) {
     auto const opened = start_probe(
-        path, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_MAGIC | (copies ? BLKID_SUBLKS_BADCSUM : 0),
+        path, part, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_MAGIC | (copies ? BLKID_SUBLKS_BADCSUM : 0),
         BLKID_PARTS_MAGIC | (copies ? BLKID_PARTS_FORCE_GPT : 0));
     if (!opened) {
         return tl::unexpected(opened.error());
@@ -114,9 +114,9 @@ result<std::vector<disk_signature>> list_signatures(std::string const& path, boo
 
 } // namespace
 
-result<disk_content> probe_content(std::string const& path) {
+result<disk_content> probe_content(std::string const& path, device_part const& part) {
     auto const opened =
-        start_probe(path, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID, BLKID_PARTS_ENTRY_DETAILS);
+        start_probe(path, part, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID, BLKID_PARTS_ENTRY_DETAILS);
     if (!opened) {
         return tl::unexpected(opened.error());
     }
@@ -139,7 +139,7 @@ result<disk_content> probe_content(std::string const& path) {
     default:
         return tl::unexpected(probe_error(path));
     }
-    auto signatures = list_signatures(path, false);
+    auto signatures = list_signatures(path, part, false);
     if (!signatures) {
         return tl::unexpected(signatures.error());
     }
@@ -148,7 +148,7 @@ result<disk_content> probe_content(std::string const& path) {
 }
 
 result<std::vector<disk_signature>> find_signatures(std::string const& path) {
-    return list_signatures(path, true);
+    return list_signatures(path, {}, true);
 }
 
 std::string signature_types(std::span<disk_signature const> signatures) {

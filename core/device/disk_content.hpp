@@ -30,9 +30,15 @@ struct disk_content {
     bool ambiguous = false; ///< several are recognised and none is preferred: it is unknown which is valid
 };
 
-/// Probes a device. \param path block device or regular file; read through the page cache, a few KiB. The error is one
-/// line "PATH: reason". Threads: any; blocks.
-[[nodiscard]] result<disk_content> probe_content(std::string const& path);
+/// A range of a device. Bytes; a size of 0 reaches to the end.
+struct device_part {
+    std::int64_t offset = 0;
+    std::int64_t size = 0;
+};
+
+/// Probes a device, or a part of it, such as a partition. \param path block device or regular file; read through the
+/// page cache, a few KiB. The error is one line "PATH: reason". Threads: any; blocks.
+[[nodiscard]] result<disk_content> probe_content(std::string const& path, device_part const& part = {});
 
 /// Every signature on a device with all its copies, such as a GPT's second header, or ZFS's four labels at both ends,
 /// even those with a wrong checksum. Reads only. Errors and threads as probe_content().
