@@ -36,25 +36,35 @@ void compress_one(sha1_state& state, std::byte const* bytes, std::size_t steps) 
 
 #if defined(__x86_64__)
 
+/// A sum in the registers that the SHA-1 instructions use.
+struct lane {
+    __m128i abcd;
+    __m128i e_even;
+    __m128i e_odd;
+    __m128i abcd_before;
+    __m128i e_before;
+    __m128i words[4]; // NOLINT(modernize-avoid-c-arrays): std::array loses their alignment
+
+    [[gnu::target("sha,sse4.1"), gnu::always_inline]] void load(sha1_state const& state) {
+        abcd = _mm_shuffle_epi32(_mm_loadu_si128(reinterpret_cast<__m128i const*>(state.data())), 0x1b);
+        e_even = _mm_set_epi32(static_cast<int>(state[4]), 0, 0, 0);
+    }
+
+    [[gnu::target("sha,sse4.1"), gnu::always_inline]] void store(sha1_state& state) const {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), _mm_shuffle_epi32(abcd, 0x1b));
+        state[4] = static_cast<std::uint32_t>(_mm_extract_epi32(e_even, 3));
+    }
+};
+
 /// Advances several sums at a time with the SHA-1 instructions, interleaved: while one waits for its previous step, the
 /// others continue (Intel, "Intel SHA Extensions", 2013).
 template <std::size_t Lanes>
 [[gnu::target("sha,sse4.1")]] void compress_lanes(std::array<sha1_state*, Lanes> const& states,
                                                   std::array<std::byte const*, Lanes> bytes, std::size_t steps) {
     auto const big_endian = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f);
-    struct lane {
-        __m128i abcd;
-        __m128i e_even;
-        __m128i e_odd;
-        __m128i abcd_before;
-        __m128i e_before;
-        __m128i words[4]; // NOLINT(modernize-avoid-c-arrays): std::array loses their alignment
-    };
     std::array<lane, Lanes> lanes;
     for (std::size_t i = 0; i < Lanes; ++i) {
-        auto const& state = *states[i];
-        lanes[i].abcd = _mm_shuffle_epi32(_mm_loadu_si128(reinterpret_cast<__m128i const*>(state.data())), 0x1b);
-        lanes[i].e_even = _mm_set_epi32(static_cast<int>(state[4]), 0, 0, 0);
+        lanes[i].load(*states[i]);
     }
 
 // Four of the 80 rounds: Number counts these groups of four, Function selects the function of the quarter.
@@ -112,9 +122,7 @@ template <std::size_t Lanes>
 #undef SEEDBED_SHA1_ROUNDS
 
     for (std::size_t i = 0; i < Lanes; ++i) {
-        auto& state = *states[i];
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), _mm_shuffle_epi32(lanes[i].abcd, 0x1b));
-        state[4] = static_cast<std::uint32_t>(_mm_extract_epi32(lanes[i].e_even, 3));
+        lanes[i].store(*states[i]);
     }
 }
 
