@@ -15,34 +15,6 @@ namespace seedbed {
 
 namespace {
 
-/// A new file in the target's folder, so that it can be renamed to the target; removed at the end of the scope unless
-/// it was renamed.
-class temporary_file {
-public:
-    temporary_file(std::filesystem::path const& target, mode_t mode) {
-        std::random_device random;
-        do {
-            m_path = target.parent_path() / (".seedbed-" + std::to_string(random()) + ".new");
-            m_fd.reset(::open(m_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-        } while (!m_fd && errno == EEXIST);
-    }
-    temporary_file(temporary_file const&) = delete;
-    temporary_file& operator=(temporary_file const&) = delete;
-    ~temporary_file() {
-        if (m_fd) {
-            static_cast<void>(::unlink(m_path.c_str())); // ENOENT if it was renamed
-        }
-    }
-
-    /// Negative, with errno set, if the file could not be created.
-    [[nodiscard]] int fd() const noexcept { return m_fd.get(); }
-    [[nodiscard]] char const* path() const noexcept { return m_path.c_str(); }
-
-private:
-    std::filesystem::path m_path;
-    unique_fd m_fd;
-};
-
 /// Renames without replacing: fails with EEXIST if \p to exists. If the file system cannot do that in one step (NFS,
 /// for example), creates a second link instead.
 bool rename_to_new(char const* from, char const* to) {
@@ -110,23 +82,60 @@ result<void> check_can_save(std::filesystem::path const& path, bool replace) {
     return {};
 }
 
-result<void> save_file(std::filesystem::path const& path, std::string_view bytes, bool replace, mode_t mode) {
-    auto const failed = [&](int code) { return tl::unexpected(errno_error(path.string(), code)); };
+result<pending_file> pending_file::create(std::filesystem::path const& path, bool replace, mode_t mode) {
     if (auto checked = check_name(path, replace); !checked) {
-        return checked;
+        return tl::unexpected(std::move(checked.error()));
     }
-    temporary_file file(path, mode);
-    if (file.fd() < 0 || !write_all(file.fd(), bytes) || ::fsync(file.fd()) != 0) {
-        return failed(errno);
+    pending_file file(path, replace);
+    std::random_device random;
+    do {
+        file.m_temporary = path.parent_path() / (".seedbed-" + std::to_string(random()) + ".new");
+        file.m_fd.reset(::open(file.m_temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    } while (!file.m_fd && errno == EEXIST);
+    if (!file.m_fd) {
+        return tl::unexpected(errno_error(path.string(), errno));
     }
-    bool const named = replace ? ::rename(file.path(), path.c_str()) == 0 : rename_to_new(file.path(), path.c_str());
-    if (!named) {
-        return errno == EEXIST ? tl::unexpected(error{path.string() + ": already exists"}) : failed(errno);
+    return file;
+}
+
+pending_file::~pending_file() {
+    if (m_fd) {
+        static_cast<void>(::unlink(m_temporary.c_str())); // ENOENT if it was renamed
     }
-    if (!sync_folder(folder_of(path))) {
-        return failed(errno);
+}
+
+result<void> pending_file::flush() {
+    if (::fsync(m_fd.get()) != 0) {
+        return tl::unexpected(errno_error(m_path.string(), errno));
     }
     return {};
+}
+
+result<void> pending_file::save() {
+    bool const named = m_replace ? ::rename(m_temporary.c_str(), m_path.c_str()) == 0
+                                 : rename_to_new(m_temporary.c_str(), m_path.c_str());
+    if (!named) {
+        return errno == EEXIST ? tl::unexpected(error{m_path.string() + ": already exists"})
+                               : tl::unexpected(errno_error(m_path.string(), errno));
+    }
+    if (!sync_folder(folder_of(m_path))) {
+        return tl::unexpected(errno_error(m_path.string(), errno));
+    }
+    return {};
+}
+
+result<void> save_file(std::filesystem::path const& path, std::string_view bytes, bool replace, mode_t mode) {
+    auto file = pending_file::create(path, replace, mode);
+    if (!file) {
+        return tl::unexpected(std::move(file.error()));
+    }
+    if (!write_all(file->fd(), bytes)) {
+        return tl::unexpected(errno_error(path.string(), errno));
+    }
+    if (auto flushed = file->flush(); !flushed) {
+        return flushed;
+    }
+    return file->save();
 }
 
 } // namespace seedbed

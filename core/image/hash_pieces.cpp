@@ -16,11 +16,11 @@
 #include <sys/mman.h>
 
 #include "core/device/io_queue.hpp"
-#include "core/device/uring_io_queue.hpp"
 #include "core/foundation/lazy_array.hpp"
 #include "core/foundation/retry_on_bad_alloc.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/block_layout.hpp"
+#include "core/image/reading_queue.hpp"
 #include "core/image/sha1.hpp"
 
 namespace seedbed {
@@ -33,28 +33,7 @@ constexpr std::int64_t least_read = 4 * mib;
 /// Memory for pieces, in bytes: enough to keep the device busy without straining the machine.
 constexpr std::int64_t least_memory = 96 * mib;
 constexpr std::int64_t most_memory = 1024 * mib;
-/// Sequential reads do not get faster with requests larger than most_request, or more of them.
-constexpr std::int64_t least_request = mib;
-constexpr std::int64_t most_request = 4 * mib;
-constexpr int most_requests = 32;
-/// Threads that read through the page cache: they only copy, because the kernel reads ahead.
-constexpr int most_readers = 4;
 constexpr std::chrono::milliseconds progress_interval{100};
-
-io_profile for_reading_in_order(io_profile profile) {
-    profile.threads = std::min(profile.threads, most_readers);
-    profile.queue_depth = std::min(profile.queue_depth, most_requests);
-    return profile;
-}
-
-std::unique_ptr<io_queue> make_queue(block_device& device, io_profile const& profile) {
-    if (wants_ring(device, profile)) {
-        if (auto ring = make_uring_io_queue(device, profile, {})) {
-            return std::move(*ring);
-        }
-    }
-    return make_thread_io_queue(device, profile);
-}
 
 class hashing {
 public:
@@ -65,12 +44,12 @@ public:
         , m_threads(options.threads > 0 ? options.threads
                                         : static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)))
         , m_unit(options.piece_length * std::max<std::int64_t>(least_read / options.piece_length, 1))
-        , m_request(std::clamp(options.profile.read_ahead, least_request, most_request))
+        , m_request(reading_request(options.profile))
         , m_memory(static_cast<std::size_t>(unit_count() * m_unit))
         , m_layout(byte_count{extents.total_size()}, byte_count{options.piece_length})
         , m_digests(static_cast<std::size_t>(m_layout.piece_count()))
         , m_workers("hash", m_threads)
-        , m_queue(make_queue(device, for_reading_in_order(options.profile))) {
+        , m_queue(make_reading_queue(device, options.profile)) {
         // Huge pages save address translations during transfers; they are optional.
         static_cast<void>(::madvise(&m_memory[0], m_memory.size(), MADV_HUGEPAGE));
         auto const count = static_cast<std::size_t>(unit_count());
@@ -97,7 +76,7 @@ public:
         wait_for_all();
         std::scoped_lock const lock(m_mutex);
         if (m_failed) {
-            return tl::make_unexpected(first_unreadable(*m_failed));
+            return tl::make_unexpected(first_unreadable(m_device, *m_failed));
         }
         if (stopping()) {
             return std::nullopt; // even if the last piece is hashed by now: the caller asked to stop
@@ -347,19 +326,6 @@ private:
         }
         m_has_failed.store(true, std::memory_order_relaxed);
         m_changed.notify_one();
-    }
-
-    /// Finds the exact place after a large request has failed, by reading it page by page. Nothing else is running.
-    [[nodiscard]] io_error first_unreadable(io_error const& failed) const {
-        constexpr std::int64_t page = 4096;
-        auto const end = failed.offset + failed.length;
-        for (auto at = failed.offset; at < end; at += page) {
-            auto const length = static_cast<std::size_t>(std::min(page, end - at));
-            if (auto const again = m_device.read(at, std::span(&m_memory[0], length)); !again) {
-                return again.error();
-            }
-        }
-        return failed;
     }
 
     block_device& m_device;

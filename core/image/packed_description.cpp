@@ -91,6 +91,27 @@ result<void> read_texts(lt::bdecode_node const& dictionary, packed_description& 
     return {};
 }
 
+result<void> read_layout(lt::bdecode_node const& dictionary, packed_description& to) {
+    auto const node = dictionary.dict_find("layout");
+    if (!node) {
+        return {};
+    }
+    auto const section = node.data_section();
+    auto layout = parse_disk_layout({section.data(), static_cast<std::size_t>(section.size())});
+    if (!layout) {
+        return tl::unexpected(std::move(layout.error()));
+    }
+    if (to.kind != image_kind::disk) {
+        return refuse("a partition with a layout");
+    }
+    if (layout->disk_size != to.source_size.value() || layout->sector_size != to.sector_size) {
+        return refuse("a layout of a disk of " + std::to_string(layout->disk_size) + " bytes in sectors of " +
+                      std::to_string(layout->sector_size) + " bytes");
+    }
+    to.layout = std::move(*layout);
+    return {};
+}
+
 } // namespace
 
 std::string encode_description(packed_description const& description) {
@@ -106,6 +127,10 @@ std::string encode_description(packed_description const& description) {
         if (!text->empty()) {
             dictionary[key] = text->substr(0, longest_text);
         }
+    }
+    if (description.layout) {
+        auto const layout = to_bencode(*description.layout);
+        dictionary["layout"] = lt::entry::preformatted_type(layout.begin(), layout.end());
     }
     std::string bencoded;
     lt::bencode(std::back_inserter(bencoded), lt::entry(std::move(dictionary)));
@@ -137,6 +162,9 @@ result<packed_description> decode_description(std::string_view bencoded) {
         return tl::unexpected(read.error());
     }
     if (auto const read = read_texts(dictionary, description); !read) {
+        return tl::unexpected(read.error());
+    }
+    if (auto const read = read_layout(dictionary, description); !read) {
         return tl::unexpected(read.error());
     }
     return description;

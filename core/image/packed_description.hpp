@@ -2,12 +2,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/device/image_fit.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/strong.hpp"
+#include "core/layout/disk_layout.hpp"
 
 namespace seedbed {
 
@@ -24,6 +26,8 @@ struct packed_description {
     std::string content = {};     ///< blkid's name of the file system or volume ("ext4"), or of the partition table
     std::string label = {};
     std::string uuid = {};
+    /// Of a disk whose partition table is no part of the chunks; valid, with this size and these sectors.
+    std::optional<disk_layout> layout = {};
     sha256_digest index{}; ///< of the encoded packed_index
 
     friend bool operator==(packed_description const&, packed_description const&) = default;
@@ -36,7 +40,8 @@ inline constexpr std::string_view packed_key = "seedbed";
 [[nodiscard]] std::string encode_description(packed_description const& description);
 
 /// Decodes a bencoded dictionary; unknown keys are ignored. Refused, with the reason: another version, a missing or
-/// wrong value, texts of more than 1024 bytes, and what check_geometry() refuses about size and sectors.
+/// wrong value, texts of more than 1024 bytes, what check_geometry() refuses about size and sectors, what
+/// parse_disk_layout() refuses, and a layout of another size or other sectors, or of a partition.
 [[nodiscard]] result<packed_description> decode_description(std::string_view bencoded);
 
 } // namespace seedbed

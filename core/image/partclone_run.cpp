@@ -20,6 +20,9 @@
 #include <boost/process/io.hpp>
 #include <unistd.h>
 
+#include "core/foundation/hex_number.hpp"
+#include "core/image/input_file.hpp"
+
 namespace seedbed {
 
 namespace bp = boost::process;
@@ -52,6 +55,7 @@ constexpr std::chrono::milliseconds poll_interval{50};
 constexpr std::streamoff head_size = 4096;
 constexpr std::streamoff tail_size = 1024;
 constexpr std::streamoff warnings_size = 1 << 20;
+constexpr std::int64_t largest_log = 1LL << 30; ///< bytes of a domain log: more than twenty million ranges
 
 /// A temporary folder that only this user can read; the destructor removes it with its contents.
 class private_folder {
@@ -165,6 +169,64 @@ std::vector<std::string> warnings_of(fs::path const& output) {
     return warnings;
 }
 
+/// Runs partclone with \p mode, which selects its work, and further options. Its messages go to the file \p output.
+/// \return whether it ran to its end; false if it was cancelled.
+result<bool> run_to_end(partclone_run const& run, std::vector<std::string> const& mode,
+                        std::vector<std::string> const& options, fs::path const& folder, fs::path const& output) {
+    auto arguments = mode;
+    arguments.insert(arguments.end(), {"-s", run.source});
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    arguments.insert(arguments.end(), {"-L", (folder / "log").string(), "-B", "-f", "1"});
+    if (run.mounted) {
+        arguments.emplace_back("-F");
+    }
+    bp::environment environment = boost::this_process::environment();
+    environment["LC_ALL"] = "C"; // its output is parsed
+    std::error_code ec;
+    bp::child child(run.program, bp::args(arguments), environment,
+                    bp::std_in<bp::null, (bp::std_out & bp::std_err)> output.string(), ec);
+    if (ec) {
+        return tl::unexpected(errno_error(run.program, ec.value()));
+    }
+    auto const cancelled = [&] { return run.cancelled != nullptr && run.cancelled->load(); };
+    while (child.running(ec) && !ec) {
+        if (cancelled()) {
+            child.terminate(ec);
+            break;
+        }
+        std::this_thread::sleep_for(poll_interval); // Boost's wait_for() forks
+        if (run.progress) {
+            auto const [done, total] = progress_of(output);
+            run.progress(done, total);
+        }
+    }
+    if (cancelled()) {
+        return false;
+    }
+    if (ec) {
+        return tl::unexpected(errno_error(run.program, ec.value()));
+    }
+    if (child.exit_code() != 0) {
+        auto const words = last_words(output);
+        return tl::unexpected(
+            error{run.program + " could not capture " + run.source +
+                  (words.empty() ? ": exit status " + std::to_string(child.exit_code()) : ": " + words)});
+    }
+    if (run.warning) {
+        std::ranges::for_each(warnings_of(output), run.warning);
+    }
+    return true;
+}
+
+tl::unexpected<error> no_folder(int code) {
+    return tl::unexpected(errno_error("a folder for temporary files", code));
+}
+
+/// A number as partclone writes it in a domain log: "0x00448400".
+std::optional<std::int64_t> log_number(std::string_view word) {
+    return word.starts_with("0x") ? parse_hex_number(word.substr(2)) : std::nullopt;
+}
+
 } // namespace
 
 std::optional<std::string> partclone_program(std::string_view file_system) {
@@ -194,68 +256,101 @@ result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {
     std::error_code ec;
     auto const image = folder.path() / "image";
     if (folder.path().empty() || !fs::create_directory(image, ec)) {
-        return tl::unexpected(errno_error("a folder for temporary files", ec ? ec.value() : errno));
+        return no_folder(ec ? ec.value() : errno);
     }
     auto const output = folder.path() / "output";
-    std::vector<std::string> arguments{"-c",
-                                       "-t",
-                                       "-s",
-                                       run.source,
-                                       "-O",
-                                       image.string(),
-                                       "--buffer_size",
-                                       "16777216",
-                                       "-L",
-                                       (folder.path() / "log").string(),
-                                       "-B",
-                                       "-f",
-                                       "1"};
-    if (run.mounted) {
-        arguments.emplace_back("-F");
+    auto const ran =
+        run_to_end(run, {"-c", "-t"}, {"-O", image.string(), "--buffer_size", "16777216"}, folder.path(), output);
+    if (!ran) {
+        return tl::unexpected(ran.error());
     }
-    bp::environment environment = boost::this_process::environment();
-    environment["LC_ALL"] = "C"; // its output is parsed
-    bp::child child(run.program, bp::args(arguments), environment,
-                    bp::std_in<bp::null, (bp::std_out & bp::std_err)> output.string(), ec);
-    if (ec) {
-        return tl::unexpected(errno_error(run.program, ec.value()));
-    }
-    auto const cancelled = [&] { return run.cancelled != nullptr && run.cancelled->load(); };
-    while (child.running(ec) && !ec) {
-        if (cancelled()) {
-            child.terminate(ec);
-            break;
-        }
-        std::this_thread::sleep_for(poll_interval); // Boost's wait_for() forks
-        if (run.progress) {
-            auto const [done, total] = progress_of(output);
-            run.progress(done, total);
-        }
-    }
-    if (cancelled()) {
+    if (!*ran) {
         return std::nullopt;
-    }
-    if (ec) {
-        return tl::unexpected(errno_error(run.program, ec.value()));
-    }
-    if (child.exit_code() != 0) {
-        auto const words = last_words(output);
-        return tl::unexpected(
-            error{run.program + " could not capture " + run.source +
-                  (words.empty() ? ": exit status " + std::to_string(child.exit_code()) : ": " + words)});
     }
     if (run.progress) {
         auto const [done, total] = progress_of(output);
         run.progress(total, total);
-    }
-    if (run.warning) {
-        std::ranges::for_each(warnings_of(output), run.warning);
     }
     auto info = load_partclone_info(image / "torrent.info");
     if (!info) {
         return tl::unexpected(std::move(info.error()));
     }
     return std::move(*info);
+}
+
+result<std::optional<std::vector<extent>>> find_used_blocks(partclone_run const& run) {
+    private_folder const folder;
+    if (folder.path().empty()) {
+        return no_folder(errno);
+    }
+    auto const log = folder.path() / "domain";
+    auto const ran = run_to_end(run, {"-D"}, {"-O", log.string()}, folder.path(), folder.path() / "output");
+    if (!ran) {
+        return tl::unexpected(ran.error());
+    }
+    if (!*ran) {
+        return std::nullopt;
+    }
+    auto const text = read_input_file(log, largest_log);
+    if (!text) {
+        return tl::unexpected(text.error());
+    }
+    auto found = parse_domain_log(*text, run.program + " -D", run.size);
+    if (!found) {
+        return tl::unexpected(std::move(found.error()));
+    }
+    return std::move(*found);
+}
+
+result<std::vector<extent>> parse_domain_log(std::string_view text, std::string const& name, std::int64_t size) {
+    std::vector<extent> used;
+    std::int64_t end = 0;
+    std::istringstream lines{std::string(text)};
+    std::int64_t number = 0;
+    bool position = false; // the first line that is no comment
+    for (std::string line; std::getline(lines, line);) {
+        ++number;
+        auto const refuse = [&](std::string const& reason) {
+            return tl::unexpected(error{name + ":" + std::to_string(number) + ": " + reason});
+        };
+        if (line.starts_with('#')) {
+            continue;
+        }
+        if (!position) {
+            position = true;
+            continue;
+        }
+        std::istringstream words(line);
+        std::string at;
+        std::string length;
+        std::string status;
+        words >> at >> length >> status;
+        auto const begin = log_number(at);
+        auto const bytes = log_number(length);
+        if (!begin || !bytes || (status != "+" && status != "?")) {
+            return refuse("expected a position, a size and a status");
+        }
+        if (status == "?" || *bytes == 0) {
+            continue;
+        }
+        if (*begin < end) {
+            return refuse("a range that begins at " + std::to_string(*begin) + ", before the end of the one before it");
+        }
+        if (*begin > size || *bytes > size - *begin) {
+            return refuse("a range of " + std::to_string(*bytes) + " bytes at " + std::to_string(*begin) +
+                          ", beyond the source's " + std::to_string(size) + " bytes");
+        }
+        if (!used.empty() && *begin == end) {
+            used.back().length += *bytes;
+        } else {
+            used.push_back({*begin, *bytes});
+        }
+        end = *begin + *bytes;
+    }
+    if (used.empty()) {
+        return tl::unexpected(error{name + ": no used block"});
+    }
+    return used;
 }
 
 } // namespace seedbed

@@ -110,34 +110,45 @@ std::optional<std::string> part_of_xfs(std::string_view head) {
     return std::nullopt;
 }
 
+/// A copy of metadata that partclone does not count as used.
+struct metadata_copy {
+    extent place;
+    std::string name;   ///< "the backup boot sector of NTFS"
+    std::string remedy; ///< what restores it on the target
+};
+
 /// Windows puts the backup boot sector into the last sector of the volume, which the file system does not count.
-std::vector<std::string> left_out_of_ntfs(std::string_view head, std::int64_t size, extent_map const& image) {
+std::vector<metadata_copy> copies_of_ntfs(std::string_view head, std::int64_t size) {
     auto const sector = static_cast<std::int64_t>(number_at(head, 0x0b, 2, byte_order::little));
     auto const sectors = number_at(head, 0x28, 8, byte_order::little);
     if (sector == 0 || sectors >= static_cast<std::uint64_t>(size / sector)) {
         return {};
     }
     auto const offset = static_cast<std::int64_t>(sectors) * sector;
-    if (overlaps(image, offset, sector)) {
-        return {};
-    }
-    return {"the image leaves out the backup boot sector of NTFS at byte " + std::to_string(offset) +
-            ", as partclone does; chkdsk /f restores it on the target"};
+    return {{{offset, sector}, "the backup boot sector of NTFS", "chkdsk /f restores it on the target"}};
 }
 
 /// btrfs keeps copies of its superblock at 64 MiB and 256 GiB, if the volume is that large.
-std::vector<std::string> left_out_of_btrfs(std::string_view head, std::int64_t size, extent_map const& image) {
+std::vector<metadata_copy> copies_of_btrfs(std::string_view head, std::int64_t size) {
     constexpr std::int64_t superblock = 4096;
     auto const volume = number_at(head, 0x10000 + 0x70, 8, byte_order::little); // total_bytes
     auto const end = std::min(volume, static_cast<std::uint64_t>(size));
-    std::vector<std::string> lines;
+    std::vector<metadata_copy> copies;
     for (std::int64_t const offset : {std::int64_t{64} << 20, std::int64_t{256} << 30}) {
-        if (static_cast<std::uint64_t>(offset + superblock) <= end && !overlaps(image, offset, superblock)) {
-            lines.push_back("the image leaves out the copy of the btrfs superblock at byte " + std::to_string(offset) +
-                            ", as partclone does; the first mount on the target restores it");
+        if (static_cast<std::uint64_t>(offset + superblock) <= end) {
+            copies.push_back({{offset, superblock},
+                              "the copy of the btrfs superblock",
+                              "the first mount on the target restores it"});
         }
     }
-    return lines;
+    return copies;
+}
+
+std::vector<metadata_copy> copies_of(std::string_view type, std::string_view head, std::int64_t size) {
+    if (type == "ntfs") {
+        return copies_of_ntfs(head, size);
+    }
+    return type == "btrfs" ? copies_of_btrfs(head, size) : std::vector<metadata_copy>{};
 }
 
 } // namespace
@@ -164,12 +175,24 @@ std::optional<std::string> missing_part(std::string_view type, std::string_view 
     return type == "xfs" ? part_of_xfs(head) : std::nullopt;
 }
 
+std::vector<extent> metadata_copies(std::string_view type, std::string_view head, std::int64_t size) {
+    std::vector<extent> places;
+    for (auto const& copy : copies_of(type, head, size)) {
+        places.push_back(copy.place);
+    }
+    return places;
+}
+
 std::vector<std::string> left_out_copies(std::string_view type, std::string_view head, std::int64_t size,
                                          extent_map const& image) {
-    if (type == "ntfs") {
-        return left_out_of_ntfs(head, size, image);
+    std::vector<std::string> lines;
+    for (auto const& copy : copies_of(type, head, size)) {
+        if (!overlaps(image, copy.place.device_offset, copy.place.length)) {
+            lines.push_back("the image leaves out " + copy.name + " at byte " +
+                            std::to_string(copy.place.device_offset) + ", as partclone does; " + copy.remedy);
+        }
     }
-    return type == "btrfs" ? left_out_of_btrfs(head, size, image) : std::vector<std::string>{};
+    return lines;
 }
 
 hibernation find_hibernation(std::string const& source) {

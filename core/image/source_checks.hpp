@@ -24,6 +24,11 @@ constexpr std::size_t source_head = std::size_t{68} * 1024;
 /// \param head the first source_head bytes.
 [[nodiscard]] std::optional<std::string> missing_part(std::string_view type, std::string_view head);
 
+/// The places of the copies of the first sector or superblock that a file system keeps at fixed positions and that
+/// partclone does not count as used, in ascending order. \param type, head as for missing_part().
+/// \param size of the source in bytes.
+[[nodiscard]] std::vector<extent> metadata_copies(std::string_view type, std::string_view head, std::int64_t size);
+
 /// Copies of the first sector or superblock that a file system keeps at fixed positions and that the image omits,
 /// because partclone lists only used blocks. One line each: what, where, and how to restore it. A deployment leaves
 /// other bytes there, so repair tools find no copy. \param type, head as for missing_part().

@@ -131,3 +131,30 @@ TEST_CASE("a disk that becomes full half-way leaves the old file unchanged and n
     CHECK(content(old) == "old");
     CHECK(names_in(folder.path()) == std::vector<std::string>{"old.torrent"});
 }
+
+TEST_CASE("a pending file has its name only once it is saved") {
+    test::temp_dir const folder;
+    auto const path = folder / "new.sbi";
+    {
+        auto file = pending_file::create(path, false);
+        REQUIRE(file);
+        REQUIRE(write_all(file->fd(), "content"));
+        REQUIRE(file->flush());
+        CHECK_FALSE(std::filesystem::exists(path));
+    }
+    CHECK(names_in(folder.path()).empty());
+    auto file = pending_file::create(path, false);
+    REQUIRE(file);
+    REQUIRE(write_all(file->fd(), "content"));
+    auto moved = std::move(*file);
+    REQUIRE(moved.save());
+    CHECK(content(path) == "content");
+    CHECK(names_in(folder.path()) == std::vector<std::string>{"new.sbi"});
+    auto second = pending_file::create(path, true);
+    REQUIRE(second);
+    REQUIRE(second->save());
+    CHECK(content(path).empty());
+    auto const refused = pending_file::create(path, false);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message == path.string() + ": already exists");
+}

@@ -139,6 +139,35 @@ TEST_CASE("a description with wrong values is refused") {
     CHECK(refused("") == "not a bencoded dictionary");
 }
 
+TEST_CASE("a disk's description holds its layout") {
+    packed_description made;
+    made.kind = image_kind::disk;
+    made.source_size = byte_count{64 << 20};
+    made.sector_size = 512;
+    made.used = byte_count{512};
+    disk_layout layout;
+    layout.table = table_type::mbr;
+    layout.id = "0123abcd";
+    layout.disk_size = 64 << 20;
+    layout.partitions = {{.number = 1, .start = 1 << 20, .size = 4 << 20, .type = "83"}};
+    REQUIRE(check_layout(layout));
+    made.layout = layout;
+    auto const refused = [&made] {
+        auto const decoded = decode_description(encode_description(made));
+        return decoded ? "accepted" : decoded.error().message;
+    };
+    CHECK(refused() == "accepted");
+    CHECK(decode_description(encode_description(made)) == made);
+    made.kind = image_kind::partition;
+    CHECK(refused() == "a partition with a layout");
+    made.kind = image_kind::disk;
+    made.source_size = byte_count{65 << 20};
+    CHECK(refused() == "a layout of a disk of 67108864 bytes in sectors of 512 bytes");
+    made.source_size = byte_count{64 << 20};
+    made.layout->partitions[0].size = 128 << 20;
+    CHECK_THAT(refused(), Catch::StartsWith("disk layout: "));
+}
+
 TEST_CASE("a piece whose table is not that of the index is refused") {
     auto const made = small_sample();
     auto const image = made.image();

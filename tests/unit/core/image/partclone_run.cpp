@@ -170,3 +170,33 @@ TEST_CASE("a program is found in PATH, then in the folders of system programs") 
     CHECK(find_program("no-program").empty()); // not executable
     CHECK_FALSE(find_program("sh").empty());   // in none of PATH's folders
 }
+
+TEST_CASE("partclone run: used blocks come from a domain log") {
+    fixture capture("printf '# comment\\n0x100 ?\\n0x00000000  0x00000400  +\\n0x00000400  0x00000400  +\\n"
+                    "0x00000800  0x00000800  ?\\n0x00001000  0x00000400  +\\n' >\"$folder\"\n");
+    capture.run.size = 0x1400;
+    auto const found = find_used_blocks(capture.run);
+    INFO((found ? std::string() : found.error().message));
+    REQUIRE(found);
+    REQUIRE(*found);
+    CHECK(**found == std::vector<extent>{{0, 0x800}, {0x1000, 0x400}});
+    CHECK_THAT(text_of(capture.arguments), Catch::StartsWith("-D -s /dev/source -O "));
+}
+
+TEST_CASE("domain logs that do not fit are refused") {
+    auto const refusal = [](std::string const& ranges) {
+        auto const parsed = parse_domain_log("# c\n0x0 ?\n" + ranges, "log", 8192);
+        return parsed ? "accepted" : parsed.error().message;
+    };
+    CHECK(refusal("0x0 0x2000 +\n") == "accepted");
+    CHECK(refusal("") == "log: no used block");
+    CHECK(refusal("0x0 0x2000 ?\n") == "log: no used block");
+    CHECK(refusal("0x0 0x2001 +\n") == "log:3: a range of 8193 bytes at 0, beyond the source's 8192 bytes");
+    CHECK(refusal("0x2001 0x1 +\n") == "log:3: a range of 1 bytes at 8193, beyond the source's 8192 bytes");
+    CHECK(refusal("0x1000 0x1000 +\n0x0 0x1000 +\n") ==
+          "log:4: a range that begins at 0, before the end of the one before it");
+    CHECK(refusal("0x0 0x1000\n") == "log:3: expected a position, a size and a status");
+    CHECK(refusal("0x0 0x1000 -\n") == "log:3: expected a position, a size and a status");
+    CHECK(refusal("4096 0x1000 +\n") == "log:3: expected a position, a size and a status");
+    CHECK(refusal("0x0 0xffffffffffffffff +\n") == "log:3: expected a position, a size and a status");
+}

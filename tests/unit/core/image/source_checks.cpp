@@ -71,6 +71,7 @@ TEST_CASE("copies of a superblock that the image leaves out are listed") {
             "chkdsk /f restores it on the target"};
         CHECK(left_out_copies("ntfs", ntfs, 2 << 20, first_mib) == expected);
         CHECK(left_out_copies("ntfs", ntfs, 4 << 20, first_mib) == expected); // of the volume, not of the device
+        CHECK(metadata_copies("ntfs", ntfs, 2 << 20) == std::vector<extent>{{2'096'640, 512}});
         CHECK(left_out_copies("ext4", ntfs, 2 << 20, first_mib).empty());
         CHECK(left_out_copies("ntfs", ntfs, 2'096'640, first_mib).empty()); // the device ends before it
         CHECK(left_out_copies("ntfs", "", 2 << 20, first_mib).empty());
@@ -85,6 +86,8 @@ TEST_CASE("copies of a superblock that the image leaves out are listed") {
               strings{"the image leaves out the copy of the btrfs superblock at byte 67108864, as partclone does; the "
                       "first mount on the target restores it"});
         CHECK(left_out_copies("btrfs", with(0x10000 + 0x75, "\1"), size, first_mib).size() == 2); // 1 TiB
+        CHECK(metadata_copies("btrfs", with(0x10000 + 0x75, "\1"), size) ==
+              std::vector<extent>{{64LL << 20, 4096}, {256LL << 30, 4096}});
         CHECK(left_out_copies("btrfs", volume(0x02), size, first_mib).empty());                   // 32 MiB
         CHECK(left_out_copies("btrfs", volume(0x40), size, image({{0, 1 << 20}, {64 << 20, 16384}})).empty());
     }
