@@ -7,6 +7,7 @@
 #include <string>
 
 #include <nlohmann/json.hpp>
+#include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/save_file.hpp"
 #include "core/image/capture.hpp"
@@ -15,6 +16,7 @@
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create_image.hpp"
 #include "daemon/commands/create_options.hpp"
+#include "daemon/commands/create_packed.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/termination.hpp"
 #include "daemon/terminal/progress.hpp"
@@ -47,6 +49,49 @@ std::string summary(create_options const& options, captured_image const& image, 
     return text.str();
 }
 
+std::string packed_summary(create_options const& options, saved_packed_image const& image, double seconds) {
+    auto const ratio = static_cast<double>(image.bytes) / static_cast<double>(image.packed);
+    if (options.json) {
+        return nlohmann::ordered_json{{"format", create_format},
+                                      {"name", options.torrent.name},
+                                      {"path", image.torrent},
+                                      {"packed_path", options.output},
+                                      {"info_hash", image.info_hash.to_hex()},
+                                      {"bytes", image.bytes},
+                                      {"packed_bytes", image.packed},
+                                      {"extents", image.extents},
+                                      {"pieces", image.pieces},
+                                      {"piece_size", options.torrent.piece_length},
+                                      {"seconds", seconds}}
+            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    }
+    return fmt::format("{}: {}, {} bytes packed into {} ({:.2f}:1), {}, info-hash {}", options.torrent.name,
+                       format_count(static_cast<std::size_t>(image.extents), "extent"), image.bytes, image.packed,
+                       ratio, format_count(static_cast<std::size_t>(image.pieces), "piece"), image.info_hash.to_hex());
+}
+
+[[noreturn]] void end_interrupted(termination_flag const& termination) {
+    std::cerr << "seedbed create: interrupted; nothing was written" << std::endl;
+    termination.end_process();
+}
+
+int create_packed(create_options const& options) {
+    auto const began = std::chrono::steady_clock::now();
+    termination_flag const termination;
+    progress_display progress;
+    auto const image = create_packed_image(options, progress, termination.requested());
+    progress.finish();
+    if (!image) {
+        return fail("create", image.error().code, image.error().message);
+    }
+    if (!*image) {
+        end_interrupted(termination);
+    }
+    std::chrono::duration<double> const passed = std::chrono::steady_clock::now() - began;
+    std::cout << packed_summary(options, **image, passed.count()) << '\n';
+    return end_output("create", exit_ok);
+}
+
 int create(create_options const& options) {
     auto const began = std::chrono::steady_clock::now();
     if (auto const possible = check_can_save(options.output, options.force); !possible) {
@@ -57,8 +102,7 @@ int create(create_options const& options) {
     auto const image = create_image(options, progress, termination.requested());
     progress.finish();
     if (termination.requested()) {
-        std::cerr << "seedbed create: interrupted; nothing was written" << std::endl;
-        termination.end_process();
+        end_interrupted(termination);
     }
     if (!image) {
         return fail("create", image.error().code, image.error().message);
@@ -91,7 +135,7 @@ int create_command(std::vector<std::string> const& arguments) {
     }
     options->torrent.creator = "Seedbed " + program_version();
     try {
-        return create(*options);
+        return options->pack ? create_packed(*options) : create(*options);
     } catch (std::exception const& e) {
         return fail("create", exit_failed, std::string("internal failure: ") + e.what()); // out of memory or threads
     }

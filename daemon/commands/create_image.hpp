@@ -2,22 +2,14 @@
 
 #include <atomic>
 #include <optional>
-#include <string>
 
 #include "core/device/image_fit.hpp"
-#include "core/foundation/error.hpp"
 #include "core/image/capture.hpp"
 #include "daemon/commands/create_options.hpp"
-#include "daemon/service/exit_code.hpp"
+#include "daemon/commands/create_source.hpp"
 #include "daemon/terminal/progress.hpp"
 
 namespace seedbed {
-
-/// Why no image was created, and the exit status for it.
-struct create_failure {
-    exit_code code = exit_failed;
-    std::string message;
-};
 
 /// An image, and the known properties of its source.
 struct created_image {

@@ -3,12 +3,14 @@
 #include <bit>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <boost/program_options.hpp>
 
 #include "config/value_formats.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/image/packed_image.hpp"
 #include "core/image/partclone_info.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/service/exit_code.hpp"
@@ -22,12 +24,17 @@ namespace po = boost::program_options;
 /// The minimum is a block of 16 KiB. One bad byte costs downloading a whole piece again, hence a limit of 64 MiB.
 constexpr std::int64_t least_piece = 16LL << 10;
 constexpr std::int64_t largest_piece = 64LL << 20;
+/// Of a packed image; shorter pieces leave more padding.
+constexpr std::int64_t least_packed_piece = 1LL << 20;
+constexpr int highest_level = 19;
+constexpr int most_jobs = 256;
 
 po::options_description describe(create_options& options) {
     po::options_description description;
     auto add = description.add_options();
     add("help,h", "show this help");
-    add("output,o", po::value(&options.output)->value_name("FILE"), "write the .torrent to FILE");
+    add("output,o", po::value(&options.output)->value_name("FILE"),
+        "write the .torrent to FILE; with --pack, the packed image, with the .torrent beside it");
     add("force", po::bool_switch(&options.force), "replace an existing FILE");
     add("name", po::value(&options.torrent.name)->value_name("NAME"),
         "name the image after its partition, such as sda1 or vg/root, in printable ASCII without backslashes (default: "
@@ -37,14 +44,24 @@ po::options_description describe(create_options& options) {
         "add this announce URL (http, https or udp); may be repeated, clients try them in order");
     add("private", po::bool_switch(&options.torrent.is_private),
         "have clients get peers from trackers only (BEP 27), without local discovery");
+    add("pack", po::bool_switch(&options.pack),
+        "make a packed image, FILE, whose name ends in .sbi: the used blocks of SOURCE, compressed; a .torrent with "
+        "the same name is written beside it");
+    add("level", po::value(&options.level)->value_name("N"),
+        "with --pack: zstd's level, 1 (default, fast) to 19 (small)");
+    add("jobs", po::value(&options.jobs)->value_name("N"),
+        "with --pack: number of threads that compress (default: one per processor)");
     add("capture", po::bool_switch(&options.capture),
         "have partclone find the used blocks of the file system on SOURCE");
     add("raw-if-needed", po::bool_switch(&options.raw_if_needed),
-        "with --capture: if partclone cannot capture SOURCE, take a raw image of all its bytes, with a warning");
+        "with --capture or --pack: if partclone cannot capture SOURCE, take all its bytes, with a warning");
     add("allow-hibernated", po::bool_switch(&options.allow_hibernated),
-        "with --capture: capture an NTFS although Windows is hibernated on it, or was shut down with fast startup");
+        "with --capture or --pack: capture an NTFS although Windows is hibernated on it, or was shut down with fast "
+        "startup");
     add("raw", po::bool_switch(&options.raw),
-        "take the bytes of SOURCE even if it is a compressed file or a disk image of another format");
+        "take the bytes of SOURCE even if it is a compressed file or a disk image of another format; with --pack, all "
+        "of "
+        "them, used or not");
     add("partclone", po::value(&options.partclone)->value_name("FILE"),
         "instead of SOURCE, read this torrent.info of partclone (partclone.FS -c -t)");
     add("bt-dir", po::value(&options.bt_dir)->value_name("DIR"),
@@ -52,7 +69,8 @@ po::options_description describe(create_options& options) {
         "torrent.info");
     add("piece-size",
         po::value<std::string>()->value_name("SIZE")->notifier([&](auto const& size) { options.piece_size = size; }),
-        "set the piece size of a raw image: a power of two from 16 KiB to 64 MiB (default: 16 MiB)");
+        "set the piece size of a raw image: a power of two from 16 KiB to 64 MiB (default: 16 MiB); of a packed image: "
+        "from 1 MiB (default: 4 MiB)");
     add("no-sparse", po::bool_switch(&options.no_sparse), "include holes of SOURCE in a raw image, as zeros");
     add("allow-mounted", po::bool_switch(&options.allow_mounted),
         "read SOURCE even if it is mounted read-write; changes made meanwhile make the image unusable");
@@ -75,10 +93,10 @@ result<void> check_mode(create_options const& options) {
     if (options.capture && options.raw) {
         return bad_option("--capture and --raw are mutually exclusive");
     }
-    if ((options.raw_if_needed || options.allow_hibernated) && !options.capture) {
+    if ((options.raw_if_needed || options.allow_hibernated) && !options.capture && !options.pack) {
         return bad_option("--raw-if-needed and --allow-hibernated need --capture");
     }
-    if (options.piece_size && (from_partclone || options.capture)) {
+    if (options.piece_size && (from_partclone || (options.capture && !options.pack))) {
         return bad_option("--piece-size applies to raw images only; partclone's pieces are 16 MiB");
     }
     if (options.output.empty()) {
@@ -87,13 +105,47 @@ result<void> check_mode(create_options const& options) {
     return {};
 }
 
-result<std::int32_t> piece_length_of(std::string const& text) {
+/// Refuses options that --pack needs or excludes.
+result<void> check_packed(create_options const& options) {
+    if (!options.pack) {
+        return options.level == create_options{}.level && options.jobs == create_options{}.jobs
+                   ? result<void>()
+                   : bad_option("--level and --jobs need --pack");
+    }
+    if (options.source.empty()) {
+        return bad_option("--pack needs a SOURCE");
+    }
+    if (options.no_sparse) {
+        return bad_option("--no-sparse applies to raw images only; a packed image holds holes as zeros");
+    }
+    if (options.raw && options.raw_if_needed) {
+        return bad_option("--raw and --raw-if-needed are mutually exclusive");
+    }
+    if (!options.torrent.name.empty()) {
+        return bad_option("--name applies to raw images only; a packed image is named after FILE");
+    }
+    if (!std::string_view(options.output).ends_with(packed_suffix)) {
+        return bad_option("--output " + options.output + ": the name of a packed image must end in " +
+                          std::string(packed_suffix));
+    }
+    if (options.level < 1 || options.level > highest_level) {
+        return bad_option("--level " + std::to_string(options.level) + ": expected 1 to " +
+                          std::to_string(highest_level));
+    }
+    if (options.jobs < 0 || options.jobs > most_jobs) {
+        return bad_option("--jobs " + std::to_string(options.jobs) + ": expected 1 to " + std::to_string(most_jobs));
+    }
+    return {};
+}
+
+result<std::int32_t> piece_length_of(std::string const& text, std::int64_t least) {
     auto const size = parse_byte_size(text);
     if (!size) {
         return bad_option("--piece-size " + size.error().message);
     }
-    if (*size < least_piece || *size > largest_piece || !std::has_single_bit(static_cast<std::uint64_t>(*size))) {
-        return bad_option("--piece-size " + text + ": expected a power of two from 16 KiB to 64 MiB");
+    if (*size < least || *size > largest_piece || !std::has_single_bit(static_cast<std::uint64_t>(*size))) {
+        return bad_option("--piece-size " + text + ": expected a power of two from " + format_byte_size(least) +
+                          " to 64 MiB");
     }
     return static_cast<std::int32_t>(*size);
 }
@@ -102,7 +154,8 @@ result<std::int32_t> piece_length_of(std::string const& text) {
 result<void> complete_name(create_options& options) {
     auto const given = !options.torrent.name.empty();
     if (!given) {
-        options.torrent.name = std::filesystem::path(options.source).filename().string();
+        auto const& named_after = options.pack ? options.output : options.source;
+        options.torrent.name = std::filesystem::path(named_after).filename().string();
     }
     if (options.torrent.name.empty()) {
         return bad_option("--name is missing");
@@ -114,6 +167,9 @@ result<void> complete_name(create_options& options) {
     if (given) {
         return bad_option("--name: " + checked.error().message);
     }
+    if (options.pack) {
+        return bad_option("--output: " + checked.error().message);
+    }
     return bad_option("cannot name the image after SOURCE: " + checked.error().message +
                       "; pass --name with a name in printable ASCII without backslashes");
 }
@@ -121,6 +177,9 @@ result<void> complete_name(create_options& options) {
 /// Fills in the values that follow from others; fails if an option is wrong.
 result<void> complete(create_options& options) {
     if (auto checked = check_mode(options); !checked) {
+        return checked;
+    }
+    if (auto checked = check_packed(options); !checked) {
         return checked;
     }
     if (options.partclone.empty() && !options.bt_dir.empty()) {
@@ -134,7 +193,8 @@ result<void> complete(create_options& options) {
             return bad_option("--tracker " + wrong->message);
         }
     }
-    auto const piece_length = piece_length_of(options.piece_size.value_or("16 MiB"));
+    auto const piece_length = piece_length_of(options.piece_size.value_or(options.pack ? "4 MiB" : "16 MiB"),
+                                              options.pack ? least_packed_piece : least_piece);
     if (!piece_length) {
         return tl::unexpected(piece_length.error());
     }
@@ -148,7 +208,7 @@ command_help create_help() {
     create_options options;
     return {
         "create",
-        {"SOURCE -o FILE [OPTION]...", "SOURCE --capture -o FILE [OPTION]...",
+        {"SOURCE -o FILE [OPTION]...", "SOURCE --capture -o FILE [OPTION]...", "SOURCE --pack -o FILE.sbi [OPTION]...",
          "--partclone FILE --name NAME -o FILE [OPTION]...", "--bt-dir DIR --name NAME -o FILE [OPTION]..."},
         {"Makes a .torrent of a block device, of an image file, or of a file system captured by partclone, with one "
          "file per extent, named by its offset on the device. The data stays in place and is seeded from there. Prints "
@@ -159,6 +219,10 @@ command_help create_help() {
          "A captured image leaves out copies of metadata that partclone does not count as used, such as the second "
          "superblocks of btrfs and the backup boot sector of NTFS: repair tools lack them on the target. A raw image "
          "holds them.",
+         "A packed image is a compressed file, which any BitTorrent client can help to seed; SOURCE is no longer "
+         "needed "
+         "afterwards. It holds the used blocks of the file system and the copies of metadata that a captured image "
+         "leaves out. seedbed-image(5) describes its format.",
          "SOURCE must not be mounted read-write, and no loop device or volume on it either."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},

@@ -16,10 +16,13 @@ struct create_options {
     std::string partclone; ///< torrent.info
     std::string bt_dir;    ///< folder with the data files of torrent.info
     std::string output;
-    std::optional<std::string> piece_size; ///< as given; 16 MiB by default
+    std::optional<std::string> piece_size; ///< as given; 16 MiB by default, 4 MiB with pack
     torrent_details torrent;
+    bool pack = false; ///< make a packed image; output is its packed file
+    int level = 1;     ///< with pack: zstd's level
+    int jobs = 0;      ///< with pack: threads; 0: one per processor
     bool capture = false;
-    bool raw_if_needed = false;    ///< with capture: take a raw image of a source that partclone cannot capture
+    bool raw_if_needed = false;    ///< take all bytes of a source that partclone cannot capture
     bool raw = false;              ///< use the bytes of a compressed file or a disk image of another format as they are
     bool allow_hibernated = false; ///< with capture
     bool no_sparse = false;

@@ -1,0 +1,195 @@
+#include "daemon/commands/create_packed.hpp"
+
+#include <cerrno>
+#include <filesystem>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "core/device/device_identity.hpp"
+#include "core/foundation/save_file.hpp"
+#include "core/image/image_origin.hpp"
+#include "core/image/packed_capture.hpp"
+#include "core/image/packed_image.hpp"
+#include "core/image/source_checks.hpp"
+#include "daemon/text/quantity_text.hpp"
+
+namespace seedbed {
+
+namespace {
+
+constexpr std::int32_t usual_sector = 512; ///< of a file
+
+template <class Value>
+using maybe = result<std::optional<Value>, create_failure>;
+
+/// The ranges of the source to pack. Nothing if it was cancelled. With f2fs, gives the device up and opens it again.
+maybe<std::vector<packed_range>> find_ranges(create_context const& context, create_source& source,
+                                             std::int32_t sector_size) {
+    auto const plan = context.options.raw ? result<capture_plan, create_failure>(capture_plan{})
+                                          : plan_capture(context, *source.device, source.head);
+    if (!plan) {
+        return tl::unexpected(plan.error());
+    }
+    if (plan->program.empty()) {
+        auto all = whole_source(*source.device);
+        if (!all) {
+            return create_failed(exit_failed, all.error().message);
+        }
+        return std::move(*all);
+    }
+    auto const run = partclone_of(context, *plan, *source.device);
+    auto const size = source.device->size();
+    if (opens_exclusively(plan->file_system)) {
+        source.device.reset(); // partclone holds it meanwhile
+    }
+    context.progress.begin("finding used blocks");
+    auto used = find_used_blocks(run);
+    context.progress.finish();
+    if (!used) {
+        return create_failed(exit_failed, used.error().message);
+    }
+    if (!*used) {
+        return std::nullopt;
+    }
+    if (!source.device) {
+        auto again = open_source(context);
+        if (!again) {
+            return tl::unexpected(std::move(again.error()));
+        }
+        source = std::move(*again);
+    }
+    auto const copies = metadata_copies(plan->file_system, source.head, size);
+    (*used)->insert((*used)->end(), copies.begin(), copies.end());
+    return ranges_of(std::move(**used), sector_size, size);
+}
+
+packed_description describe(create_source const& source, std::int32_t sector_size) {
+    packed_description description;
+    description.kind = source.traits.kind == image_kind::disk ? image_kind::disk : image_kind::partition;
+    description.source_size = byte_count{source.device->size()};
+    description.sector_size = sector_size;
+    description.content = source.traits.content;
+    description.label = source.content.label;
+    description.uuid = source.content.uuid;
+    return description;
+}
+
+/// Whether the source was written to since it was identified.
+bool was_changed(create_options const& options, std::optional<device_identity> const& before) {
+    auto const now = identify_device(options.source);
+    return before && !options.allow_mounted && now && changed_since(*before, *now) == device_change::written;
+}
+
+/// Packs into an open file. Nothing if it was cancelled.
+maybe<packed_content> pack(create_context const& context, create_source& source,
+                           std::vector<packed_range> const& ranges, packed_geometry const& geometry,
+                           pending_file const& file) {
+    auto const total = total_length(ranges);
+    packing_options how;
+    how.geometry = geometry;
+    how.level = context.options.level;
+    how.threads = context.options.jobs;
+    how.profile = profile_of(source.device->path());
+    how.cancelled = &context.cancelled;
+    how.progress = [&context, total](packing_progress const& now) {
+        context.progress.update(
+            now.done, total,
+            now.packed > 0 ? fmt::format("{:.2f}:1", static_cast<double>(now.done) / static_cast<double>(now.packed))
+                           : "");
+    };
+    context.progress.begin("packing");
+    context.progress.update(0, total);
+    auto made = pack_source(*source.device, ranges, {file.fd(), context.options.output}, how);
+    if (!made) {
+        return create_failed(exit_failed, made.error().message());
+    }
+    if (*made) {
+        context.progress.update(total, total);
+        context.progress.finish(context.progress.summary("packed"));
+    }
+    return std::move(*made);
+}
+
+/// Gives both files their names, after both are on the disk.
+result<void> save_both(pending_file& packed, pending_file& torrent, std::string const& bytes) {
+    if (!write_all(torrent.fd(), bytes)) {
+        return tl::unexpected(errno_error(torrent.path().string(), errno));
+    }
+    for (auto* const file : {&packed, &torrent}) {
+        if (auto flushed = file->flush(); !flushed) {
+            return flushed;
+        }
+    }
+    if (auto saved = packed.save(); !saved) {
+        return saved;
+    }
+    return torrent.save();
+}
+
+} // namespace
+
+std::string torrent_beside(std::string const& packed_file) {
+    return std::filesystem::path(packed_file).replace_extension(".torrent").string();
+}
+
+maybe<saved_packed_image> create_packed_image(create_options const& options, progress_display& progress,
+                                              std::atomic<bool> const& cancelled) {
+    create_context const context{options, progress, cancelled};
+    auto const torrent_path = torrent_beside(options.output);
+    auto packed = pending_file::create(options.output, options.force);
+    auto torrent = pending_file::create(torrent_path, options.force);
+    if (!packed || !torrent) {
+        return create_failed(exit_failed, (packed ? torrent : packed).error().message);
+    }
+    auto source = open_source(context);
+    if (!source) {
+        return tl::unexpected(std::move(source.error()));
+    }
+    auto const identified = identify_device(options.source);
+    auto const before = identified ? std::optional(*identified) : std::nullopt;
+    auto const sector_size = source->sector_size > 0 ? source->sector_size : usual_sector;
+    packed_geometry const geometry{byte_count{source->device->size()}, sector_size, options.torrent.piece_length};
+    if (auto const checked = check_geometry(geometry); !checked) {
+        return create_failed(exit_refused, options.source + ": " + checked.error().message);
+    }
+    auto const ranges = find_ranges(context, *source, sector_size);
+    if (!ranges) {
+        return tl::unexpected(ranges.error());
+    }
+    if (!*ranges) {
+        return std::nullopt;
+    }
+    auto made = pack(context, *source, **ranges, geometry, *packed);
+    if (!made) {
+        return tl::unexpected(std::move(made.error()));
+    }
+    if (!*made) {
+        return std::nullopt;
+    }
+    if (was_changed(options, before)) {
+        return create_failed(exit_failed, options.source + ": was changed while it was being read");
+    }
+    auto const& content = **made;
+    auto details = options.torrent;
+    details.comment = to_comment(source->traits);
+    auto const bytes = make_packed_torrent(byte_count{content.size}, content.hashes, describe(*source, sector_size),
+                                           content.index, details);
+    auto const extents = content.index.extents();
+    if (!bytes || !extents) {
+        return create_failed(exit_refused, options.source + ": " + (bytes ? extents.error() : bytes.error()).message);
+    }
+    if (auto const saved = save_both(*packed, *torrent, bytes->bytes); !saved) {
+        return create_failed(exit_failed, saved.error().message);
+    }
+    return saved_packed_image{bytes->info_hash,
+                              torrent_path,
+                              content.index.used().value(),
+                              content.size,
+                              static_cast<std::int64_t>(extents->extents().size()),
+                              content.index.piece_count()};
+}
+
+} // namespace seedbed
