@@ -14,6 +14,7 @@
 #include "daemon/commands/deploy.hpp"
 #include "daemon/commands/deploy_options.hpp"
 #include "daemon/commands/probe.hpp"
+#include "daemon/commands/restore.hpp"
 #include "daemon/commands/status.hpp"
 #include "daemon/commands/verify.hpp"
 #include "daemon/service/exit_code.hpp"
@@ -38,6 +39,7 @@ constexpr std::array commands{
     command{"status", "show what the daemon is doing", status_command, status_help},
     command{"verify", "compare a device with a .torrent", verify_command, verify_help},
     command{"create", "make a .torrent of a disk, a partition or an image file", create_command, create_help},
+    command{"restore", "write a packed image to a device without a network", restore_command, restore_help},
     command{"probe", "show the class and the profile of devices", probe_command, probe_help},
 };
 

@@ -14,7 +14,12 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/printable.hpp"
+#include "core/image/packed_image.hpp"
+#include "core/image/packed_restore.hpp"
 #include "daemon/commands/command_start.hpp"
+#include "daemon/commands/create_packed.hpp"
+#include "daemon/commands/packed_report.hpp"
 #include "daemon/service/exit_code.hpp"
 
 namespace seedbed {
@@ -31,6 +36,11 @@ struct probe_options {
     std::string config;
     bool json = false;
 };
+
+/// Names of packed files end so; a .torrent has the same name.
+bool is_packed_name(std::string const& path) {
+    return path.ends_with(packed_suffix);
+}
 
 struct probed_device {
     std::string path;
@@ -76,12 +86,35 @@ nlohmann::ordered_json to_json(probed_device const& device) {
               {"io_engine", to_string(device.profile.io_engine)}}}};
 }
 
-void print_json(std::vector<probed_device> const& devices) {
+nlohmann::ordered_json to_json(packed_image const& image) {
+    auto const& about = image.description;
+    return {{"name", image.name},
+            {"info_hash", image.info_hash.to_hex()},
+            {"kind", to_string(about.kind)},
+            {"size", about.source_size.value()},
+            {"sector_size", about.sector_size},
+            {"content", about.content},
+            {"label", about.label},
+            {"uuid", about.uuid},
+            {"bytes", about.used.value()},
+            {"chunks", image.index.chunks().size()},
+            {"packed_bytes", image.packed_size.value()},
+            {"pieces", image.piece_count()},
+            {"piece_size", image.geometry.piece_length}};
+}
+
+void print_json(std::vector<probed_device> const& devices, std::vector<packed_image> const& images) {
     auto list = nlohmann::ordered_json::array();
     for (auto const& device : devices) {
         list.push_back(to_json(device));
     }
-    nlohmann::ordered_json const document{{"format", probe_format}, {"devices", std::move(list)}};
+    nlohmann::ordered_json document{{"format", probe_format}, {"devices", std::move(list)}};
+    if (!images.empty()) {
+        auto& packed = document["packed_images"] = nlohmann::ordered_json::array();
+        for (auto const& image : images) {
+            packed.push_back(to_json(image));
+        }
+    }
     std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
@@ -123,6 +156,18 @@ void print_table(std::vector<probed_device> const& devices) {
     }
 }
 
+/// The image of a packed file, which must have the size that the .torrent beside it states.
+result<packed_image> load_packed_file(std::string const& path) {
+    auto image = load_packed_image(torrent_beside(path));
+    if (!image) {
+        return image;
+    }
+    if (auto const file = open_packed_file(path, *image); !file) {
+        return tl::unexpected(file.error());
+    }
+    return image;
+}
+
 int probe(probe_options const& options) {
     settings configured;
     if (!options.config.empty()) {
@@ -136,8 +181,18 @@ int probe(probe_options const& options) {
         configured = std::move(*loaded);
     }
     std::vector<probed_device> probed;
+    std::vector<packed_image> images;
     int status = exit_ok;
     for (auto const& path : options.devices) {
+        if (is_packed_name(path)) {
+            auto image = load_packed_file(path);
+            if (image) {
+                images.push_back(std::move(*image));
+            } else {
+                status = fail("probe", exit_failed, printable(image.error().message));
+            }
+            continue;
+        }
         auto const geometry = query_device_geometry(path);
         if (!geometry) {
             status = fail("probe", exit_failed, geometry.error().message);
@@ -148,9 +203,14 @@ int probe(probe_options const& options) {
         probed.push_back({path, *geometry, std::move(decision), profile});
     }
     if (options.json) {
-        print_json(probed);
-    } else if (!probed.empty()) {
+        print_json(probed, images);
+        return end_output("probe", status);
+    }
+    if (!probed.empty()) {
         print_table(probed);
+    }
+    for (auto const& image : images) {
+        std::cout << packed_text(image);
     }
     return end_output("probe", status);
 }
@@ -163,7 +223,8 @@ command_help probe_help() {
         "probe",
         {"[OPTION]... DEVICE..."},
         {"Shows the class of each DEVICE, a block device or an image file, how it was detected, and the profile that "
-         "the device gets."},
+         "the device gets. Of a packed image, a DEVICE whose name ends in .sbi, it shows what the .torrent beside it "
+         "describes instead."},
         to_option_helps(describe(options)),
         {{exit_ok, "all shown"},
          {exit_failed, "a DEVICE could not be examined"},

@@ -25,7 +25,10 @@
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/bad_extents.hpp"
 #include "core/image/image_torrent.hpp"
+#include "core/image/input_file.hpp"
+#include "core/image/packed_image.hpp"
 #include "daemon/commands/command_start.hpp"
+#include "daemon/commands/verify_packed.hpp"
 #include "daemon/commands/verify_report.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/termination.hpp"
@@ -124,6 +127,13 @@ int report(verify_options const& options, image_torrent const& torrent, verify_r
 }
 
 int verify(verify_options const& options) {
+    auto const cls =
+        options.profile.empty() ? detect_storage_class(options.device).cls : *parse_storage_class(options.profile);
+    if (auto const bytes = read_input_file(options.torrent, torrent_limits{}.file_size);
+        bytes && is_packed_torrent(*bytes)) {
+        return verify_packed(
+            {options.torrent, options.device, default_profile(cls), options.allow_mounted, options.json}, *bytes);
+    }
     auto torrent = load_image_torrent(options.torrent);
     if (!torrent) {
         return fail("verify", exit_bad_torrent, printable(torrent.error().message));
@@ -136,21 +146,24 @@ int verify(verify_options const& options) {
     if (!device) {
         return fail("verify", exit_refused, printable(device.error().message));
     }
-    if (options.allow_mounted) {
-        requirements.allow_mounted = false;
-        if (auto const checked = check_block_device(options.device, requirements); !checked) {
-            std::cerr << "seedbed verify: warning: " << printable(checked.error().message)
-                      << ": concurrent writes may be missed or reported as differences\n";
-        }
-    }
-    auto const cls =
-        options.profile.empty() ? detect_storage_class(options.device).cls : *parse_storage_class(options.profile);
+    warn_if_mounted(options.device, requirements);
     auto const image = std::make_shared<image_device>(std::move(*torrent), std::move(*device));
     console shown;
     return report(options, image->torrent(), verify_image(image, default_profile(cls), shown));
 }
 
 } // namespace
+
+void warn_if_mounted(std::string const& path, device_requirements requirements) {
+    if (!requirements.allow_mounted) {
+        return;
+    }
+    requirements.allow_mounted = false;
+    if (auto const checked = check_block_device(path, requirements); !checked) {
+        std::cerr << "seedbed verify: warning: " << printable(checked.error().message)
+                  << ": concurrent writes may be missed or reported as differences\n";
+    }
+}
 
 command_help verify_help() {
     verify_options options;
@@ -159,7 +172,7 @@ command_help verify_help() {
         {"X.torrent DEVICE [OPTION]..."},
         {"Reads the image from DEVICE, a block device or a file, past the page cache, and compares it with the "
          ".torrent. Prints the bad extents: one differing byte makes a whole piece bad. DEVICE is only read; it may "
-         "be in use, but not mounted read-write."},
+         "be in use, but not mounted read-write. Of a packed image, the packed file is not needed."},
         to_option_helps(describe(options)),
         {{exit_ok, "no difference"},
          {exit_failed, "something differs, or an internal failure"},

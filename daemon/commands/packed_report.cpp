@@ -1,0 +1,126 @@
+#include "daemon/commands/packed_report.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include "core/foundation/byte_size.hpp"
+#include "core/foundation/printable.hpp"
+#include "daemon/text/quantity_text.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+/// The "format" of the JSON document: incremented when a key changes its meaning or is removed.
+constexpr int verify_format = 1;
+/// Number of extents listed in the text.
+constexpr std::size_t most_listed = 20;
+
+std::int64_t total_length(std::vector<bad_extent> const& extents) {
+    std::int64_t total = 0;
+    for (auto const& each : extents) {
+        total += each.length;
+    }
+    return total;
+}
+
+} // namespace
+
+std::string packed_text(packed_image const& image) {
+    auto const& about = image.description;
+    auto const used = about.used.value();
+    auto const packed = image.packed_size.value();
+    auto const extents = image.index.extents();
+    auto first = fmt::format("{}: {} of {} in sectors of {} bytes", image.name, to_string(about.kind),
+                             format_byte_size(about.source_size.value()), about.sector_size);
+    if (!about.content.empty()) {
+        first += ", " + about.content;
+    }
+    if (!about.label.empty()) {
+        first += " \"" + about.label + "\"";
+    }
+    return printable(first) + '\n' +
+           fmt::format("  holds      {} in {} and {}\n", format_byte_size(used),
+                       format_count(image.index.chunks().size(), "chunk"),
+                       format_count(extents ? extents->extents().size() : 0, "extent")) +
+           fmt::format("  packed     {} in {} of {}, {:.2f}:1\n", format_byte_size(packed),
+                       format_count(static_cast<std::size_t>(image.piece_count()), "piece"),
+                       format_byte_size(image.geometry.piece_length),
+                       static_cast<double>(used) / static_cast<double>(std::max<std::int64_t>(packed, 1))) +
+           "  info-hash  " + image.info_hash.to_hex() + '\n';
+}
+
+image_traits traits_of(packed_image const& image) {
+    return {image.description.kind, image.description.content, image.geometry.sector_size};
+}
+
+std::vector<bad_extent> find_bad_extents(packed_image const& image, std::vector<std::size_t> const& differing) {
+    std::vector<bad_extent> bad;
+    auto const chunks = image.index.chunks();
+    for (auto const number : differing) {
+        auto const& chunk = chunks[number];
+        auto const piece = image.index.piece_of(number);
+        if (!bad.empty() && bad.back().offset + bad.back().length == chunk.offset.value()) {
+            bad.back().length += chunk.raw_length;
+            bad.back().last_piece = piece;
+        } else {
+            bad.push_back({chunk.offset.value(), chunk.raw_length, piece, piece});
+        }
+    }
+    return bad;
+}
+
+std::string packed_verify_json(std::string const& device, packed_image const& image, packed_comparison const& found,
+                               double seconds) {
+    auto list = json::array();
+    for (auto const& extent : find_bad_extents(image, found.differing)) {
+        list.push_back({{"offset", extent.offset},
+                        {"length", extent.length},
+                        {"first_piece", extent.first_piece.value()},
+                        {"last_piece", extent.last_piece.value()}});
+    }
+    json const document{{"format", verify_format},
+                        {"device", device},
+                        {"name", image.name},
+                        {"info_hash", image.info_hash.to_hex()},
+                        {"bytes", image.description.used.value()},
+                        {"chunks", image.index.chunks().size()},
+                        {"equal", found.ok()},
+                        {"complete", !found.read_failed && !found.cancelled},
+                        {"bad_chunks", found.differing.size()},
+                        {"bad_extents", list},
+                        {"error", found.read_failed ? json(found.read_failed->message()) : json()},
+                        {"seconds", seconds}};
+    return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string packed_verify_text(std::string const& device, packed_image const& image, packed_comparison const& found,
+                               double seconds) {
+    auto const name = printable(device);
+    auto const bytes = image.description.used.value();
+    if (found.ok()) {
+        return fmt::format("{}: equal: {} in {} ({})\n", name, format_byte_size(bytes), format_duration(seconds),
+                           format_rate(bytes, seconds));
+    }
+    auto const bad = find_bad_extents(image, found.differing);
+    if (bad.empty()) {
+        return {};
+    }
+    auto text =
+        fmt::format("{}: {} of {} chunks differ: {} in {}\n", name, found.differing.size(), image.index.chunks().size(),
+                    format_byte_size(total_length(bad)), format_count(bad.size(), "extent"));
+    for (std::size_t i = 0; i < std::min(bad.size(), most_listed); ++i) {
+        text += fmt::format("offset {}, length {}\n", bad[i].offset, bad[i].length);
+    }
+    if (bad.size() > most_listed) {
+        text += fmt::format("and {} more; --json lists all\n", bad.size() - most_listed);
+    }
+    return text;
+}
+
+} // namespace seedbed

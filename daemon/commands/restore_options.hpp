@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/device/storage_class.hpp"
+#include "core/foundation/error.hpp"
+#include "daemon/commands/command_help.hpp"
+
+namespace seedbed {
+
+/// The command line of `seedbed restore`.
+struct restore_command_options {
+    std::string packed;  ///< the packed file
+    std::string torrent; ///< by default the one beside it
+    std::string device;
+    std::optional<std::string> serial;
+    std::optional<std::int64_t> size;
+    std::optional<storage_class> profile;
+    bool allow_mismatch = false;
+    bool wipe_signatures = true;
+    bool verify = true;
+    bool yes = false;
+    bool help = false; ///< nothing else is set in this case
+};
+
+/// Parses and checks the command line. The error is one line.
+[[nodiscard]] result<restore_command_options> parse_restore_options(std::vector<std::string> const& arguments);
+
+} // namespace seedbed
