@@ -88,7 +88,7 @@ TEST_CASE("copies of a superblock that the image leaves out are listed") {
         CHECK(left_out_copies("btrfs", with(0x10000 + 0x75, "\1"), size, first_mib).size() == 2); // 1 TiB
         CHECK(metadata_copies("btrfs", with(0x10000 + 0x75, "\1"), size) ==
               std::vector<extent>{{64LL << 20, 4096}, {256LL << 30, 4096}});
-        CHECK(left_out_copies("btrfs", volume(0x02), size, first_mib).empty());                   // 32 MiB
+        CHECK(left_out_copies("btrfs", volume(0x02), size, first_mib).empty()); // 32 MiB
         CHECK(left_out_copies("btrfs", volume(0x40), size, image({{0, 1 << 20}, {64 << 20, 16384}})).empty());
     }
 }
