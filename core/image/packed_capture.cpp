@@ -27,8 +27,8 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::chrono::milliseconds progress_interval{100};
-constexpr std::int64_t page = 4096;
+constexpr std::chrono::milliseconds packing_interval{100};
+constexpr std::int64_t hole_unit = 4096;
 /// Chunks of zeros in one unit of work: they take no memory.
 constexpr std::size_t most_cuts = 1024;
 
@@ -298,12 +298,12 @@ private:
         for (;;) {
             auto const now = std::chrono::steady_clock::now();
             if (m_options.progress && now >= m_next_progress) {
-                m_next_progress = now + progress_interval;
+                m_next_progress = now + packing_interval;
                 lock.unlock();
                 m_options.progress({m_done, m_writer.packed_size()});
                 lock.lock();
             }
-            if (m_changed.wait_until(lock, now + progress_interval, condition)) {
+            if (m_changed.wait_until(lock, now + packing_interval, condition)) {
                 return;
             }
         }
@@ -388,15 +388,15 @@ result<std::vector<packed_range>> whole_source(block_device const& source) {
         if (data < 0) {
             return failed();
         }
-        auto const begin = std::min<std::int64_t>(data / page * page, size);
+        auto const begin = std::min<std::int64_t>(data / hole_unit * hole_unit, size);
         add(at, begin, true);
         auto const hole = data < size ? ::lseek(raw->cached, data, SEEK_HOLE) : size;
         if (hole < 0) {
             return failed();
         }
-        auto const end = std::min<std::int64_t>((hole + page - 1) / page * page, size);
+        auto const end = std::min<std::int64_t>((hole + hole_unit - 1) / hole_unit * hole_unit, size);
         add(std::max(at, begin), end, false);
-        at = std::max(end, at + page);
+        at = std::max(end, at + hole_unit);
     }
     return ranges;
 }

@@ -16,23 +16,23 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::int64_t version = 1;
+constexpr std::int64_t description_version = 1;
 constexpr std::size_t longest_text = 1024;
-constexpr int most_depth = 16;
-constexpr int most_tokens = 100'000;
+constexpr int description_depth = 16;
+constexpr int description_tokens = 100'000;
 
-tl::unexpected<error> refuse(std::string reason) {
+tl::unexpected<error> refuse_description(std::string reason) {
     return tl::unexpected(error{std::move(reason)});
 }
 
-std::string quoted(std::string_view key) {
+std::string quoted_key(std::string_view key) {
     return "\"" + std::string(key) + "\"";
 }
 
-result<std::int64_t> number_at(lt::bdecode_node const& dictionary, std::string_view key) {
+result<std::int64_t> positive_at(lt::bdecode_node const& dictionary, std::string_view key) {
     auto const found = dictionary.dict_find_int({key.data(), key.size()});
     if (!found || found.int_value() <= 0) {
-        return refuse(quoted(key) + " is missing, or not a positive number");
+        return refuse_description(quoted_key(key) + " is missing, or not a positive number");
     }
     return found.int_value();
 }
@@ -41,8 +41,8 @@ result<std::int64_t> number_at(lt::bdecode_node const& dictionary, std::string_v
 result<std::string> text_at(lt::bdecode_node const& dictionary, std::string_view key) {
     auto const value = dictionary.dict_find_string_value({key.data(), key.size()});
     if (value.size() > longest_text) {
-        return refuse(quoted(key) + " has " + std::to_string(value.size()) + " bytes, more than " +
-                      std::to_string(longest_text));
+        return refuse_description(quoted_key(key) + " has " + std::to_string(value.size()) + " bytes, more than " +
+                                  std::to_string(longest_text));
     }
     return std::string(value.data(), value.size());
 }
@@ -54,20 +54,21 @@ result<image_kind> kind_at(lt::bdecode_node const& dictionary) {
             return kind;
         }
     }
-    return refuse(R"("kind" is missing, or neither "disk" nor "partition")");
+    return refuse_description(R"("kind" is missing, or neither "disk" nor "partition")");
 }
 
 result<void> read_sizes(lt::bdecode_node const& dictionary, packed_description& to) {
-    auto const size = number_at(dictionary, "size");
-    auto const sector = number_at(dictionary, "sector");
-    auto const used = number_at(dictionary, "used");
+    auto const size = positive_at(dictionary, "size");
+    auto const sector = positive_at(dictionary, "sector");
+    auto const used = positive_at(dictionary, "used");
     for (auto const* each : {&size, &sector, &used}) {
         if (!*each) {
             return tl::unexpected(each->error());
         }
     }
     if (*used > *size) {
-        return refuse(quoted("used") + " is more than the source's " + std::to_string(*size) + " bytes");
+        return refuse_description(quoted_key("used") + " is more than the source's " + std::to_string(*size) +
+                                  " bytes");
     }
     to.source_size = byte_count{*size};
     to.used = byte_count{*used};
@@ -85,7 +86,7 @@ result<void> read_texts(lt::bdecode_node const& dictionary, packed_description& 
     }
     auto const digest = dictionary.dict_find_string_value("index");
     if (static_cast<std::size_t>(digest.size()) != to.index.size()) {
-        return refuse(quoted("index") + " is missing, or not a SHA-256");
+        return refuse_description(quoted_key("index") + " is missing, or not a SHA-256");
     }
     std::ranges::copy(digest, to.index.begin());
     return {};
@@ -102,11 +103,11 @@ result<void> read_layout(lt::bdecode_node const& dictionary, packed_description&
         return tl::unexpected(std::move(layout.error()));
     }
     if (to.kind != image_kind::disk) {
-        return refuse("a partition with a layout");
+        return refuse_description("a partition with a layout");
     }
     if (layout->disk_size != to.source_size.value() || layout->sector_size != to.sector_size) {
-        return refuse("a layout of a disk of " + std::to_string(layout->disk_size) + " bytes in sectors of " +
-                      std::to_string(layout->sector_size) + " bytes");
+        return refuse_description("a layout of a disk of " + std::to_string(layout->disk_size) +
+                                  " bytes in sectors of " + std::to_string(layout->sector_size) + " bytes");
     }
     to.layout = std::move(*layout);
     return {};
@@ -116,7 +117,7 @@ result<void> read_layout(lt::bdecode_node const& dictionary, packed_description&
 
 std::string encode_description(packed_description const& description) {
     lt::entry::dictionary_type dictionary;
-    dictionary["version"] = version;
+    dictionary["version"] = description_version;
     dictionary["kind"] = std::string(to_string(description.kind));
     dictionary["size"] = description.source_size.value();
     dictionary["sector"] = std::int64_t{description.sector_size};
@@ -140,17 +141,17 @@ std::string encode_description(packed_description const& description) {
 result<packed_description> decode_description(std::string_view bencoded) {
     lt::error_code ec;
     auto const dictionary = lt::bdecode({bencoded.data(), static_cast<std::ptrdiff_t>(bencoded.size())}, ec, nullptr,
-                                        most_depth, most_tokens);
+                                        description_depth, description_tokens);
     if (ec || dictionary.type() != lt::bdecode_node::dict_t) {
-        return refuse("not a bencoded dictionary");
+        return refuse_description("not a bencoded dictionary");
     }
-    auto const found = number_at(dictionary, "version");
+    auto const found = positive_at(dictionary, "version");
     if (!found) {
         return tl::unexpected(found.error());
     }
-    if (*found != version) {
-        return refuse("has version " + std::to_string(*found) + " of the format; this program reads version " +
-                      std::to_string(version));
+    if (*found != description_version) {
+        return refuse_description("has version " + std::to_string(*found) +
+                                  " of the format; this program reads version " + std::to_string(description_version));
     }
     packed_description description;
     auto const kind = kind_at(dictionary);

@@ -24,10 +24,10 @@ namespace {
 /// The key of the index in the .torrent, outside of the info dictionary.
 constexpr std::string_view index_key = "seedbed index";
 /// A .torrent of a packed image holds few and flat values: long ones are strings.
-constexpr int most_depth = 16;
-constexpr int most_tokens = 100'000;
+constexpr int torrent_depth = 16;
+constexpr int torrent_tokens = 100'000;
 
-tl::unexpected<error> refuse(std::string reason) {
+tl::unexpected<error> refuse_packed(std::string reason) {
     return tl::unexpected(error{std::move(reason)});
 }
 
@@ -35,10 +35,10 @@ lt::string_view key_of(std::string_view key) {
     return {key.data(), key.size()};
 }
 
-lt::bdecode_node decode(std::string_view bytes) {
+lt::bdecode_node decode_torrent(std::string_view bytes) {
     lt::error_code ec;
-    auto root =
-        lt::bdecode({bytes.data(), static_cast<std::ptrdiff_t>(bytes.size())}, ec, nullptr, most_depth, most_tokens);
+    auto root = lt::bdecode({bytes.data(), static_cast<std::ptrdiff_t>(bytes.size())}, ec, nullptr, torrent_depth,
+                            torrent_tokens);
     return ec || root.type() != lt::bdecode_node::dict_t ? lt::bdecode_node() : root;
 }
 
@@ -63,14 +63,15 @@ result<std::shared_ptr<lt::torrent_info>> torrent_in(lt::bdecode_node const& roo
     try {
         info = std::make_shared<lt::torrent_info>(root, libtorrent_limits);
     } catch (lt::system_error const& e) {
-        return refuse("not a usable torrent: " + e.code().message());
+        return refuse_packed("not a usable torrent: " + e.code().message());
     }
     if (!info->info_hashes().has_v1() || info->info_hashes().has_v2()) {
-        return refuse("the torrent of a packed image must be v1 only");
+        return refuse_packed("the torrent of a packed image must be v1 only");
     }
     auto const& files = info->orig_files();
     if (files.num_files() != 1 || !std::string_view(info->name()).ends_with(packed_suffix)) {
-        return refuse("the torrent of a packed image has one file, whose name ends in " + std::string(packed_suffix));
+        return refuse_packed("the torrent of a packed image has one file, whose name ends in " +
+                             std::string(packed_suffix));
     }
     return info;
 }
@@ -80,37 +81,37 @@ result<packed_index> index_in(lt::bdecode_node const& root, packed_image const& 
     auto const value = root.dict_find_string_value(key_of(index_key));
     std::string_view const bytes(value.data(), value.size());
     if (bytes.empty()) {
-        return refuse("its index is missing");
+        return refuse_packed("its index is missing");
     }
     if (sha256_of(bytes) != image.description.index) {
-        return refuse("its index is damaged: the SHA-256 differs");
+        return refuse_packed("its index is damaged: the SHA-256 differs");
     }
     auto const pieces = image.layout().piece_count();
     auto index = packed_index::parse(bytes, image.geometry, pieces, limits.chunks);
     if (!index) {
-        return refuse("index: " + index.error().message);
+        return refuse_packed("index: " + index.error().message);
     }
     if (index->used() != image.description.used) {
-        return refuse("index: its chunks have " + std::to_string(index->used().value()) +
-                      " bytes, the description states " + std::to_string(image.description.used.value()));
+        return refuse_packed("index: its chunks have " + std::to_string(index->used().value()) +
+                             " bytes, the description states " + std::to_string(image.description.used.value()));
     }
     piece_index const last{static_cast<std::int32_t>(pieces - 1)};
     auto const size = image.layout().piece_size(last).value();
     if (auto const used = used_bytes(index->chunks_of(last)); used > size) {
-        return refuse("index: piece " + std::to_string(last.value()) + ": its chunks take " + std::to_string(used) +
-                      " bytes, the piece has " + std::to_string(size));
+        return refuse_packed("index: piece " + std::to_string(last.value()) + ": its chunks take " +
+                             std::to_string(used) + " bytes, the piece has " + std::to_string(size));
     }
     return index;
 }
 
-result<packed_image> read(std::string const& bytes, packed_image_limits const& limits) {
+result<packed_image> read_packed(std::string const& bytes, packed_image_limits const& limits) {
     if (static_cast<std::int64_t>(bytes.size()) > limits.file_size) {
-        return refuse("larger than the limit");
+        return refuse_packed("larger than the limit");
     }
-    auto const root = decode(bytes);
+    auto const root = decode_torrent(bytes);
     auto const node = description_in(root);
     if (!node) {
-        return refuse("not the torrent of a packed image");
+        return refuse_packed("not the torrent of a packed image");
     }
     auto info = torrent_in(root, limits);
     if (!info) {
@@ -119,7 +120,7 @@ result<packed_image> read(std::string const& bytes, packed_image_limits const& l
     auto const section = node.data_section();
     auto description = decode_description({section.data(), static_cast<std::size_t>(section.size())});
     if (!description) {
-        return refuse("description: " + description.error().message);
+        return refuse_packed("description: " + description.error().message);
     }
     packed_image image;
     image.name = (*info)->name();
@@ -148,12 +149,12 @@ sha1_digest packed_image::hash_of(piece_index piece) const {
 }
 
 bool is_packed_torrent(std::string_view bytes) {
-    return static_cast<bool>(description_in(decode(bytes)));
+    return static_cast<bool>(description_in(decode_torrent(bytes)));
 }
 
 result<packed_image> parse_packed_image(std::string const& bytes, std::string const& name,
                                         packed_image_limits const& limits) {
-    return read(bytes, limits).map_error([&name](error const& e) { return error{name + ": " + e.message}; });
+    return read_packed(bytes, limits).map_error([&name](error const& e) { return error{name + ": " + e.message}; });
 }
 
 result<packed_image> load_packed_image(std::filesystem::path const& path, packed_image_limits const& limits) {
@@ -172,7 +173,7 @@ result<std::span<packed_chunk const>> check_piece(packed_image const& image, pie
     }
     auto const expected = image.index.chunks_of(number);
     if (!std::ranges::equal(*found, expected)) {
-        return refuse("piece " + std::to_string(number.value()) + ": its chunk table differs from the index");
+        return refuse_packed("piece " + std::to_string(number.value()) + ": its chunk table differs from the index");
     }
     return expected;
 }
@@ -184,8 +185,8 @@ result<torrent_bytes> make_packed_torrent(byte_count size, std::vector<sha1_dige
         return tl::unexpected(name.error());
     }
     if (!details.name.ends_with(packed_suffix) || details.name.find('/') != std::string::npos) {
-        return refuse("image name '" + details.name + "': expected a file name that ends in " +
-                      std::string(packed_suffix));
+        return refuse_packed("image name '" + details.name + "': expected a file name that ends in " +
+                             std::string(packed_suffix));
     }
     if (auto const checked = check_geometry({description.source_size, description.sector_size, details.piece_length});
         !checked) {
@@ -193,8 +194,9 @@ result<torrent_bytes> make_packed_torrent(byte_count size, std::vector<sha1_dige
     }
     auto const pieces = block_layout(size, byte_count{details.piece_length}).piece_count();
     if (pieces != static_cast<std::int64_t>(hashes.size()) || pieces != index.piece_count()) {
-        return refuse("hashes of " + counted(static_cast<std::int64_t>(hashes.size()), "piece") + " and an index of " +
-                      std::to_string(index.piece_count()) + " for " + std::to_string(pieces));
+        return refuse_packed("hashes of " + counted(static_cast<std::int64_t>(hashes.size()), "piece") +
+                             " and an index of " + std::to_string(index.piece_count()) + " for " +
+                             std::to_string(pieces));
     }
     auto const encoded = index.encode();
     description.index = sha256_of(encoded);
@@ -208,7 +210,7 @@ result<torrent_bytes> make_packed_torrent(byte_count size, std::vector<sha1_dige
         root[std::string(index_key)] = encoded;
         return to_torrent_bytes(root);
     } catch (lt::system_error const& e) {
-        return refuse("libtorrent cannot make the torrent: " + e.code().message());
+        return refuse_packed("libtorrent cannot make the torrent: " + e.code().message());
     }
 }
 

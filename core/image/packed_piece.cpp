@@ -14,8 +14,8 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::string_view magic = "SBPIECE\n";
-constexpr std::uint16_t version = 1;
+constexpr std::string_view piece_magic = "SBPIECE\n";
+constexpr std::uint16_t piece_version = 1;
 
 // The positions of the fields of the header.
 constexpr std::size_t version_at = 8;
@@ -25,12 +25,12 @@ constexpr std::size_t count_at = 16;
 constexpr std::size_t used_at = 20;
 static_assert(used_at + 4 == packed_header_size);
 
-tl::unexpected<error> refuse(piece_index number, std::string const& reason) {
+tl::unexpected<error> refuse_piece(piece_index number, std::string const& reason) {
     return tl::unexpected(error{"piece " + std::to_string(number.value()) + ": " + reason});
 }
 
-tl::unexpected<error> refuse(piece_index number, std::size_t chunk, std::string const& reason) {
-    return refuse(number, "chunk " + std::to_string(chunk) + ": " + reason);
+tl::unexpected<error> refuse_piece(piece_index number, std::size_t chunk, std::string const& reason) {
+    return refuse_piece(number, "chunk " + std::to_string(chunk) + ": " + reason);
 }
 
 /// The sizes that a header states.
@@ -40,29 +40,29 @@ struct piece_head {
 };
 
 result<piece_head> read_head(std::span<std::byte const> piece, piece_index number) {
-    if (piece.size() < packed_header_size || std::memcmp(piece.data(), magic.data(), magic.size()) != 0) {
-        return refuse(number, "not a piece of a packed image");
+    if (piece.size() < packed_header_size || std::memcmp(piece.data(), piece_magic.data(), piece_magic.size()) != 0) {
+        return refuse_piece(number, "not a piece of a packed image");
     }
-    if (auto const found = little_endian_at<std::uint16_t>(piece, version_at); found != version) {
-        return refuse(number, "has version " + std::to_string(found) + " of the format; this program reads version " +
-                                  std::to_string(version));
+    if (auto const found = little_endian_at<std::uint16_t>(piece, version_at); found != piece_version) {
+        return refuse_piece(number, "has version " + std::to_string(found) +
+                                        " of the format; this program reads version " + std::to_string(piece_version));
     }
     if (auto const size = little_endian_at<std::uint16_t>(piece, header_size_at); size != packed_header_size) {
-        return refuse(number, "a header of " + std::to_string(size) + " bytes");
+        return refuse_piece(number, "a header of " + std::to_string(size) + " bytes");
     }
     if (auto const found = little_endian_at<std::uint32_t>(piece, number_at);
         found != static_cast<std::uint32_t>(number.value())) {
-        return refuse(number, "its header is that of piece " + std::to_string(found));
+        return refuse_piece(number, "its header is that of piece " + std::to_string(found));
     }
     piece_head const head{little_endian_at<std::uint32_t>(piece, count_at),
                           std::int64_t{little_endian_at<std::uint32_t>(piece, used_at)}};
     if (head.used > static_cast<std::int64_t>(piece.size())) {
-        return refuse(number,
-                      "its " + std::to_string(head.used) + " bytes do not fit into " + std::to_string(piece.size()));
+        return refuse_piece(number, "its " + std::to_string(head.used) + " bytes do not fit into " +
+                                        std::to_string(piece.size()));
     }
     if (head.chunks == 0 || payloads_begin(head.chunks) > head.used) {
-        return refuse(number, "a table of " + std::to_string(head.chunks) + " chunks in " + std::to_string(head.used) +
-                                  " bytes");
+        return refuse_piece(number, "a table of " + std::to_string(head.chunks) + " chunks in " +
+                                        std::to_string(head.used) + " bytes");
     }
     return head;
 }
@@ -70,9 +70,9 @@ result<piece_head> read_head(std::span<std::byte const> piece, piece_index numbe
 } // namespace
 
 std::string encode_piece_head(piece_index number, std::span<packed_chunk const> chunks) {
-    std::string head(magic);
+    std::string head(piece_magic);
     head.reserve(static_cast<std::size_t>(payloads_begin(chunks.size())));
-    append_little_endian(head, version);
+    append_little_endian(head, piece_version);
     append_little_endian(head, static_cast<std::uint16_t>(packed_header_size));
     append_little_endian(head, static_cast<std::uint32_t>(number.value()));
     append_little_endian(head, static_cast<std::uint32_t>(chunks.size()));
@@ -135,14 +135,14 @@ result<std::vector<packed_chunk>> read_piece(std::span<std::byte const> piece, p
     chunks.reserve(head->chunks);
     auto const table = piece.subspan(packed_header_size, head->chunks * packed_limits::entry_size);
     if (auto const read = read_table(table, geometry, {}, chunks); !read) {
-        return refuse(number, read.error().message);
+        return refuse_piece(number, read.error().message);
     }
     if (auto const used = used_bytes(chunks); used != head->used) {
-        return refuse(number, "its chunks take " + std::to_string(used) + " bytes, its header states " +
-                                  std::to_string(head->used));
+        return refuse_piece(number, "its chunks take " + std::to_string(used) + " bytes, its header states " +
+                                        std::to_string(head->used));
     }
     if (!is_zero(piece.subspan(static_cast<std::size_t>(head->used)))) {
-        return refuse(number, "its padding is not zero");
+        return refuse_piece(number, "its padding is not zero");
     }
     return chunks;
 }
@@ -214,7 +214,7 @@ result<void> unpack_piece(chunk_unpacker& unpacker, std::span<std::byte const> p
         auto const packed = static_cast<std::size_t>(chunk.packed_length);
         auto const length = static_cast<std::size_t>(chunk.raw_length);
         if (auto const unpacked = unpacker.unpack(chunk, payloads.first(packed), raw.first(length)); !unpacked) {
-            return refuse(number, i, unpacked.error().message);
+            return refuse_piece(number, i, unpacked.error().message);
         }
         payloads = payloads.subspan(packed);
         raw = raw.subspan(length);

@@ -28,14 +28,14 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::chrono::milliseconds progress_interval{100};
-constexpr std::int64_t mib = 1 << 20;
+constexpr std::chrono::milliseconds restore_interval{100};
+constexpr std::int64_t verified_step = 1 << 20;
 /// Bytes to zero in one system call: the work can be cancelled between two.
-constexpr std::int64_t zero_step = 64 * mib;
+constexpr std::int64_t zero_step = 64 * verified_step;
 /// Chunks that one thread compares in a row.
 constexpr std::size_t compared_chunks = 16;
 
-bool is_cancelled(restore_options const& options) {
+bool restore_cancelled(restore_options const& options) {
     return options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed);
 }
 
@@ -56,7 +56,7 @@ void run_on_threads(restore_options const& options, std::atomic<std::int64_t> co
         });
     }
     std::unique_lock lock(mutex);
-    while (!ended.wait_for(lock, progress_interval, [&running] { return running == 0; })) {
+    while (!ended.wait_for(lock, restore_interval, [&running] { return running == 0; })) {
         if (options.progress) {
             lock.unlock();
             options.progress(done.load(std::memory_order_relaxed));
@@ -101,7 +101,7 @@ public:
         if (m_failed) {
             return tl::unexpected(*m_failed);
         }
-        return !is_cancelled(m_options);
+        return !restore_cancelled(m_options);
     }
 
 private:
@@ -224,7 +224,7 @@ private:
         m_has_failed.store(true, std::memory_order_relaxed);
     }
     [[nodiscard]] bool stopping() const {
-        return m_has_failed.load(std::memory_order_relaxed) || is_cancelled(m_options);
+        return m_has_failed.load(std::memory_order_relaxed) || restore_cancelled(m_options);
     }
 
     packed_image const& m_image;
@@ -248,14 +248,14 @@ public:
     [[nodiscard]] packed_comparison run() {
         run_on_threads(m_options, m_done, [this] { compare_chunks(); });
         std::ranges::sort(m_found.differing);
-        m_found.cancelled = !m_found.read_failed && is_cancelled(m_options);
+        m_found.cancelled = !m_found.read_failed && restore_cancelled(m_options);
         return std::move(m_found);
     }
 
 private:
     void compare_chunks() {
         raw_buffer memory;
-        auto const buffer = memory.of_size(mib);
+        auto const buffer = memory.of_size(verified_step);
         while (!m_stop.load(std::memory_order_relaxed)) {
             auto const begin = m_next.fetch_add(compared_chunks, std::memory_order_relaxed);
             for (auto at = begin; at < std::min(begin + compared_chunks, m_chunks.size()); ++at) {
@@ -263,7 +263,7 @@ private:
                 if (!equal) {
                     return stop(equal.error());
                 }
-                if (is_cancelled(m_options)) {
+                if (restore_cancelled(m_options)) {
                     return;
                 }
                 if (!*equal) {
@@ -279,8 +279,8 @@ private:
 
     [[nodiscard]] result<bool, io_error> is_equal(packed_chunk const& chunk, std::span<std::byte> buffer) {
         bool equal = true;
-        for (std::int64_t at = 0; at < chunk.raw_length && !is_cancelled(m_options); at += mib) {
-            auto const part = buffer.first(static_cast<std::size_t>(std::min(mib, chunk.raw_length - at)));
+        for (std::int64_t at = 0; at < chunk.raw_length && !restore_cancelled(m_options); at += verified_step) {
+            auto const part = buffer.first(static_cast<std::size_t>(std::min(verified_step, chunk.raw_length - at)));
             if (auto const read = m_device.read_medium(chunk.offset.value() + at, part); !read) {
                 return tl::unexpected(read.error());
             }
@@ -360,9 +360,9 @@ result<void, io_error> write_zeros(block_device& device, std::int64_t offset, st
         return tl::make_unexpected(
             make_io_error(io_operation::write, device.path(), device_offset{offset}, length, code));
     }
-    alignas(4096) static constexpr std::array<std::byte, mib> zeros{};
-    for (std::int64_t at = 0; at < length; at += mib) {
-        auto const part = std::span(zeros).first(static_cast<std::size_t>(std::min(mib, length - at)));
+    alignas(4096) static constexpr std::array<std::byte, verified_step> zeros{};
+    for (std::int64_t at = 0; at < length; at += verified_step) {
+        auto const part = std::span(zeros).first(static_cast<std::size_t>(std::min(verified_step, length - at)));
         if (auto written = device.write(offset + at, part); !written) {
             return written;
         }

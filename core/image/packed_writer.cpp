@@ -17,7 +17,7 @@ namespace {
 
 /// Longer chunks hardly compress better; shorter ones cost more entries.
 constexpr std::int32_t usual_chunk = 256 << 10;
-constexpr std::int32_t page = 4096;
+constexpr std::int32_t split_unit = 4096;
 /// A chunk is split if this part of a piece, or more, would be padding otherwise.
 constexpr std::int64_t most_padding = 64;
 /// Compressed bytes must be fewer than the raw ones by this part, or the chunk is stored.
@@ -141,7 +141,7 @@ std::size_t packed_writer::length_that_fits(packed_chunk const& chunk) const noe
     // What a part of the chunk takes is not known exactly: aim below the room, unless the bytes will be stored.
     auto const target = chunk.method == chunk_method::stored ? left : left - left / 16;
     auto const length = chunk.raw_length * target / chunk.packed_length;
-    return static_cast<std::size_t>(length / page * page);
+    return static_cast<std::size_t>(length / split_unit * split_unit);
 }
 
 void packed_writer::place(made_chunk const& made, std::span<std::byte const> raw) {

@@ -17,11 +17,11 @@ namespace {
 using json = nlohmann::ordered_json;
 
 /// The "format" of the JSON document: incremented when a key changes its meaning or is removed.
-constexpr int verify_format = 1;
+constexpr int packed_verify_format = 1;
 /// Number of extents listed in the text.
-constexpr std::size_t most_listed = 20;
+constexpr std::size_t most_listed_chunks = 20;
 
-std::int64_t total_length(std::vector<bad_extent> const& extents) {
+std::int64_t length_of(std::vector<bad_extent> const& extents) {
     std::int64_t total = 0;
     for (auto const& each : extents) {
         total += each.length;
@@ -84,7 +84,7 @@ std::string packed_verify_json(std::string const& device, packed_image const& im
                         {"first_piece", extent.first_piece.value()},
                         {"last_piece", extent.last_piece.value()}});
     }
-    json const document{{"format", verify_format},
+    json const document{{"format", packed_verify_format},
                         {"device", device},
                         {"name", image.name},
                         {"info_hash", image.info_hash.to_hex()},
@@ -113,12 +113,12 @@ std::string packed_verify_text(std::string const& device, packed_image const& im
     }
     auto text =
         fmt::format("{}: {} of {} chunks differ: {} in {}\n", name, found.differing.size(), image.index.chunks().size(),
-                    format_byte_size(total_length(bad)), format_count(bad.size(), "extent"));
-    for (std::size_t i = 0; i < std::min(bad.size(), most_listed); ++i) {
+                    format_byte_size(length_of(bad)), format_count(bad.size(), "extent"));
+    for (std::size_t i = 0; i < std::min(bad.size(), most_listed_chunks); ++i) {
         text += fmt::format("offset {}, length {}\n", bad[i].offset, bad[i].length);
     }
-    if (bad.size() > most_listed) {
-        text += fmt::format("and {} more; --json lists all\n", bad.size() - most_listed);
+    if (bad.size() > most_listed_chunks) {
+        text += fmt::format("and {} more; --json lists all\n", bad.size() - most_listed_chunks);
     }
     return text;
 }

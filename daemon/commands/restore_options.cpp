@@ -18,7 +18,7 @@ namespace {
 namespace po = boost::program_options;
 
 /// The options as given, before they are checked.
-struct raw_options {
+struct given_options {
     std::string serial;
     std::string size;
     std::string profile;
@@ -27,7 +27,7 @@ struct raw_options {
     bool no_wipe_signatures = false;
 };
 
-po::options_description describe(restore_command_options& options, raw_options& raw) {
+po::options_description describe(restore_command_options& options, given_options& raw) {
     po::options_description description;
     auto add = description.add_options();
     add("help,h", "show this help");
@@ -49,7 +49,7 @@ po::options_description describe(restore_command_options& options, raw_options& 
     return description;
 }
 
-result<void> complete(raw_options const& raw, restore_command_options& options) {
+result<void> complete(given_options const& raw, restore_command_options& options) {
     if (options.packed.empty() || options.device.empty()) {
         return bad_option(options.packed.empty() ? "X.sbi and DEVICE are missing" : "DEVICE is missing");
     }
@@ -87,7 +87,7 @@ result<void> complete(raw_options const& raw, restore_command_options& options) 
 
 command_help restore_help() {
     restore_command_options options;
-    raw_options raw;
+    given_options raw;
     return {
         "restore",
         {"X.sbi DEVICE [OPTION]..."},
@@ -112,7 +112,7 @@ command_help restore_help() {
 
 result<restore_command_options> parse_restore_options(std::vector<std::string> const& arguments) {
     restore_command_options options;
-    raw_options raw;
+    given_options raw;
     auto all = describe(options, raw);
     auto add = all.add_options();
     add("packed-file", po::value(&options.packed));
