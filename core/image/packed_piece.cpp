@@ -20,7 +20,7 @@ constexpr std::uint16_t piece_version = 1;
 // The positions of the fields of the header.
 constexpr std::size_t version_at = 8;
 constexpr std::size_t header_size_at = 10;
-constexpr std::size_t number_at = 12;
+constexpr std::size_t piece_number_at = 12;
 constexpr std::size_t count_at = 16;
 constexpr std::size_t used_at = 20;
 static_assert(used_at + 4 == packed_header_size);
@@ -50,7 +50,7 @@ result<piece_head> read_head(std::span<std::byte const> piece, piece_index numbe
     if (auto const size = little_endian_at<std::uint16_t>(piece, header_size_at); size != packed_header_size) {
         return refuse_piece(number, "a header of " + std::to_string(size) + " bytes");
     }
-    if (auto const found = little_endian_at<std::uint32_t>(piece, number_at);
+    if (auto const found = little_endian_at<std::uint32_t>(piece, piece_number_at);
         found != static_cast<std::uint32_t>(number.value())) {
         return refuse_piece(number, "its header is that of piece " + std::to_string(found));
     }
