@@ -113,8 +113,8 @@ std::optional<std::string> part_of_xfs(std::string_view head) {
 /// A copy of metadata that partclone does not count as used.
 struct metadata_copy {
     extent place;
-    std::string name;   ///< "the backup boot sector of NTFS"
-    std::string remedy; ///< what restores it on the target
+    std::string what;   ///< the message that the image leaves it out, up to its position
+    std::string remedy; ///< the rest: what restores it on the target
 };
 
 /// Windows puts the backup boot sector into the last sector of the volume, which the file system does not count.
@@ -125,7 +125,9 @@ std::vector<metadata_copy> copies_of_ntfs(std::string_view head, std::int64_t si
         return {};
     }
     auto const offset = static_cast<std::int64_t>(sectors) * sector;
-    return {{{offset, sector}, "the backup boot sector of NTFS", "chkdsk /f restores it on the target"}};
+    return {{{offset, sector},
+             "the image leaves out the backup boot sector of NTFS at byte ",
+             ", as partclone does; chkdsk /f restores it on the target"}};
 }
 
 /// btrfs keeps copies of its superblock at 64 MiB and 256 GiB, if the volume is that large.
@@ -137,8 +139,8 @@ std::vector<metadata_copy> copies_of_btrfs(std::string_view head, std::int64_t s
     for (std::int64_t const offset : {std::int64_t{64} << 20, std::int64_t{256} << 30}) {
         if (static_cast<std::uint64_t>(offset + superblock) <= end) {
             copies.push_back({{offset, superblock},
-                              "the copy of the btrfs superblock",
-                              "the first mount on the target restores it"});
+                              "the image leaves out the copy of the btrfs superblock at byte ",
+                              ", as partclone does; the first mount on the target restores it"});
         }
     }
     return copies;
@@ -188,8 +190,7 @@ std::vector<std::string> left_out_copies(std::string_view type, std::string_view
     std::vector<std::string> lines;
     for (auto const& copy : copies_of(type, head, size)) {
         if (!overlaps(image, copy.place.device_offset, copy.place.length)) {
-            lines.push_back("the image leaves out " + copy.name + " at byte " +
-                            std::to_string(copy.place.device_offset) + ", as partclone does; " + copy.remedy);
+            lines.push_back(copy.what + std::to_string(copy.place.device_offset) + copy.remedy);
         }
     }
     return lines;
