@@ -18,7 +18,6 @@
 #include <boost/process/env.hpp>
 #include <boost/process/error.hpp>
 #include <boost/process/io.hpp>
-#include <unistd.h>
 
 #include "core/foundation/hex_number.hpp"
 #include "core/image/input_file.hpp"
@@ -236,19 +235,6 @@ std::optional<std::string> partclone_program(std::string_view file_system) {
 
 bool opens_exclusively(std::string_view file_system) {
     return file_system == "f2fs";
-}
-
-std::string find_program(std::string const& name) {
-    auto const* const path = std::getenv("PATH");
-    std::istringstream folders(std::string(path != nullptr ? path : "") + ":/usr/sbin:/usr/bin:/sbin:/bin");
-    for (std::string folder; std::getline(folders, folder, ':');) {
-        auto const file = fs::path(folder) / name;
-        if (std::error_code ec;
-            file.is_absolute() && fs::is_regular_file(file, ec) && ::access(file.c_str(), X_OK) == 0) {
-            return file.string();
-        }
-    }
-    return {};
 }
 
 result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {

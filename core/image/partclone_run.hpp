@@ -21,10 +21,6 @@ namespace seedbed {
 /// Whether the partclone program opens the device exclusively, and so fails if the caller has it open exclusively.
 [[nodiscard]] bool opens_exclusively(std::string_view file_system);
 
-/// The path of a program, searched for in PATH and then in the folders of system programs, which a user's PATH may
-/// lack; empty if it is not installed.
-[[nodiscard]] std::string find_program(std::string const& name);
-
 struct partclone_run {
     std::string program;   ///< path, from find_program()
     std::string source;    ///< device or image file

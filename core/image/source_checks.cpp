@@ -11,8 +11,8 @@
 #include <boost/process/io.hpp>
 #include <boost/process/pipe.hpp>
 
+#include "core/foundation/find_program.hpp"
 #include "core/image/old_signatures.hpp"
-#include "core/image/partclone_run.hpp"
 
 namespace seedbed {
 

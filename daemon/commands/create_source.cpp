@@ -11,6 +11,7 @@
 #include "core/device/device_guards.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
+#include "core/foundation/find_program.hpp"
 #include "core/image/image_origin.hpp"
 #include "core/image/source_checks.hpp"
 

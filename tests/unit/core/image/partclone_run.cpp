@@ -13,6 +13,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/foundation/find_program.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;

@@ -15,8 +15,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "core/foundation/find_program.hpp"
 #include "core/foundation/unique_fd.hpp"
-#include "core/image/partclone_run.hpp"
 #include "support/fake_block_device.hpp"
 #include "support/loop_device.hpp"
 #include "support/paper_disk.hpp"
