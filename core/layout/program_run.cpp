@@ -1,0 +1,135 @@
+#include "core/layout/program_run.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <string_view>
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/foundation/printable.hpp"
+#include "core/foundation/unique_fd.hpp"
+
+namespace seedbed {
+
+namespace {
+
+/// The end of the output that is kept, bytes.
+constexpr std::size_t kept_output = 4096;
+
+/// The environment of the child: ours, in the "C" locale.
+std::vector<std::string> child_environment() {
+    std::vector<std::string> all{"LC_ALL=C"};
+    for (char** entry = ::environ; *entry != nullptr; ++entry) {
+        if (std::strncmp(*entry, "LC_ALL=", 7) != 0) {
+            all.emplace_back(*entry);
+        }
+    }
+    return all;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+    std::vector<char*> pointers;
+    for (auto& text : texts) {
+        pointers.push_back(text.data());
+    }
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
+/// A file in memory with \p input, at its start. errno tells why it is empty.
+unique_fd input_file(std::string const& input) {
+    unique_fd fd(::memfd_create("input", MFD_CLOEXEC));
+    if (fd && (::pwrite(fd.get(), input.data(), input.size(), 0) != static_cast<ssize_t>(input.size()))) {
+        fd.reset();
+    }
+    return fd;
+}
+
+/// Starts the program. \return 0 or an errno.
+int start(std::string const& path, std::vector<std::string> const& arguments, int input, int output, ::pid_t& pid) {
+    std::vector<std::string> words{path};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    auto environment = child_environment();
+    ::posix_spawn_file_actions_t actions;
+    if (int const code = ::posix_spawn_file_actions_init(&actions); code != 0) {
+        return code;
+    }
+    int code = ::posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    code = code != 0 ? code : ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    code = code != 0 ? code : ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+    code = code != 0 ? code
+                     : ::posix_spawn(&pid, path.c_str(), &actions, nullptr, pointers_to(words).data(),
+                                     pointers_to(environment).data());
+    int const freed = ::posix_spawn_file_actions_destroy(&actions);
+    return code != 0 ? code : freed;
+}
+
+/// Reads until the last writer has closed its end. \return the end of the output.
+std::string read_output(int fd) {
+    std::string kept;
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        auto const got = ::read(fd, buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) { // an error loses words, not the exit status
+            return kept;
+        }
+        kept.append(buffer.data(), static_cast<std::size_t>(got));
+        if (kept.size() > kept_output) {
+            kept.erase(0, kept.size() - kept_output);
+        }
+    }
+}
+
+/// Progress bars end their lines with CR or backspaces.
+std::string last_line_of(std::string_view output) {
+    std::string last;
+    while (!output.empty()) {
+        auto const end = std::min(output.find_first_of("\n\r\b"), output.size());
+        auto const line = output.substr(0, end);
+        if (line.find_first_not_of(" \t") != std::string_view::npos) {
+            last = printable(line.substr(line.find_first_not_of(" \t")));
+        }
+        output.remove_prefix(std::min(end + 1, output.size()));
+    }
+    return last;
+}
+
+} // namespace
+
+result<program_end> run_to_end(std::string const& path, std::vector<std::string> const& arguments,
+                               std::string const& input) {
+    auto const file = input_file(input);
+    std::array<int, 2> ends{};
+    if (!file || ::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return tl::unexpected(errno_error(path, errno));
+    }
+    unique_fd const out(ends[0]);
+    unique_fd in(ends[1]);
+    ::pid_t pid = 0;
+    if (int const code = start(path, arguments, file.get(), in.get(), pid); code != 0) {
+        return tl::unexpected(errno_error(path, code));
+    }
+    in.reset();
+    program_end end;
+    end.last_line = last_line_of(read_output(out.get()));
+    int status = 0;
+    while (::waitpid(pid, &status, 0) != pid) {
+        if (errno != EINTR) {
+            return tl::unexpected(errno_error(path, errno));
+        }
+    }
+    end.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return end;
+}
+
+} // namespace seedbed
