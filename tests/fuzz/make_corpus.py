@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import struct
 import sys
 
 source, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
@@ -144,4 +145,29 @@ put(
     "piece_offers",
     bytes([12, 0, 12, 0, 0, 0, 0, 1, 4, 48, 5, 64, 8, 0, 8, 0, 8, 0, 1, 65]),
     bytes([12, 0, 12, 0, 12, 0, 0, 0, 0, 1, 4, 48, 5, 64, 0, 2, 2, 0, 6, 1, 9, 0, 9, 2, 10, 1, 5, 66]),
+)
+
+# Packed images: the first byte selects the reader. The digest of a chunk is that of 512 times "a", the frame is made by hand.
+zero_chunk = struct.pack("<QIII16s", 0, 4096, 0, 0, bytes(16))
+stored_chunk = struct.pack("<QIII16s", 4096, 512, 512, 1, b"d" * 16)
+frame = bytes.fromhex("28b52ffd6000014b0000" "10" "61" "61" "01" "00" "fb2b8005")
+zstd_chunk = struct.pack("<QIII16s", 8192, 512, len(frame), 2, b"d" * 16)
+table = zero_chunk + stored_chunk + zstd_chunk
+payloads = b"a" * 512 + frame
+piece = b"SBPIECE\n" + struct.pack("<HHIII", 1, 24, 0, 3, 24 + len(table) + len(payloads)) + table + payloads
+index = struct.pack("<I", 3) + table
+about = {
+    "version": 1, "kind": "disk", "size": 1 << 20, "sector": 512, "used": 5120, "content": "gpt", "label": "l", "uuid": "u",
+    "index": hashlib.sha256(index).digest(),
+}  # fmt: skip
+packed_info = {"name": "a.sbi", "length": len(piece), "piece length": 65536, "pieces": b"h" * 20, "seedbed": about}
+put(
+    "packed",
+    b"\0" + piece,
+    b"\0" + piece.ljust(65536, b"\0"),
+    b"\1\1" + index,
+    b"\1\2" + struct.pack("<I", 1) + zero_chunk + struct.pack("<I", 1) + stored_chunk,
+    b"\2" + bencode(about),
+    b"\3" + bencode({"info": packed_info, "seedbed index": index}),
+    b"\4# Domain logfile\n0x00000000     ?\n0x00000000  0x00008400  +\n0x00008400  0x00000C00  ?\n0x00009000  0x00000400  +\n",
 )

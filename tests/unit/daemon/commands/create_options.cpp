@@ -75,3 +75,41 @@ TEST_CASE("create: refuses bad values and names their option") {
           "--piece-size 128 MiB: expected a power of two from 16 KiB to 64 MiB");
     CHECK(refusal({"a", "--piece-size", "64 MiB"}) == "accepted");
 }
+
+TEST_CASE("create: a packed image is named after its file") {
+    auto const parsed = parse_create_options({"/dev/sda1", "--pack", "-o", "/srv/win11.sbi"});
+    REQUIRE(parsed);
+    CHECK(parsed->pack);
+    CHECK(parsed->torrent.name == "win11.sbi");
+    CHECK(parsed->torrent.piece_length == 4 << 20);
+    CHECK(parsed->level == 1);
+    CHECK(parsed->jobs == 0);
+}
+
+TEST_CASE("create: refuses options that a packed image excludes or needs") {
+    auto const refused = [](strings arguments, std::string const& output = "x.sbi") {
+        arguments.insert(arguments.end(), {"--pack", "-o", output});
+        auto const parsed = parse_create_options(arguments);
+        return parsed ? "accepted" : parsed.error().message;
+    };
+    CHECK(refused({"a"}) == "accepted");
+    CHECK(refused({"a", "--capture", "--raw-if-needed", "--allow-hibernated"}) == "accepted");
+    CHECK(refused({"a", "--raw", "--level", "19", "--jobs", "256", "--piece-size", "1 MiB"}) == "accepted");
+    CHECK(refused({"a"}, "x.img") == "--output x.img: the name of a packed image must end in .sbi");
+    CHECK(refused({"a"}, "folder/.sbi") == "accepted");
+    CHECK(refused({"--partclone", "b"}) == "--pack needs a SOURCE");
+    CHECK(refused({"a", "--name", "b"}) == "--name applies to raw images only; a packed image is named after FILE");
+    CHECK(refused({"a", "--no-sparse"}) ==
+          "--no-sparse applies to raw images only; a packed image holds holes as zeros");
+    CHECK(refused({"a", "--raw", "--raw-if-needed"}) == "--raw and --raw-if-needed are mutually exclusive");
+    CHECK(refused({"a", "--level", "0"}) == "--level 0: expected 1 to 19");
+    CHECK(refused({"a", "--level", "20"}) == "--level 20: expected 1 to 19");
+    CHECK(refused({"a", "--jobs", "257"}) == "--jobs 257: expected 1 to 256");
+    CHECK(refused({"a", "--jobs", "-1"}) == "--jobs -1: expected 1 to 256");
+    CHECK(refused({"a", "--piece-size", "512 KiB"}) ==
+          "--piece-size 512 KiB: expected a power of two from 1 MiB to 64 MiB");
+    CHECK(refused({"a"}, "B\xc3\xbcro.sbi") ==
+          "--output: the image name holds a character that is not printable ASCII");
+    CHECK(refusal({"a", "--level", "3"}) == "--level and --jobs need --pack");
+    CHECK(refusal({"a", "--jobs", "3"}) == "--level and --jobs need --pack");
+}
