@@ -50,6 +50,7 @@ void checkpoint_keeper::arm() {
         remove(); // the download is about to overwrite the data that it lists
         return;
     }
+    m_due = true;
     m_context.membership().request_pieces();
     m_timer.expires_after(m_context.services().settings().resume.interval);
     m_timer.async_wait(m_calls.guarded([this](boost::system::error_code const& ec) {
@@ -66,9 +67,10 @@ void checkpoint_keeper::on_pieces(std::vector<bool> const& written) {
         return;
     }
     m_written = written;
-    if (m_context.state() != image_state::downloading || m_phase == phase::saving) {
+    if (m_context.state() != image_state::downloading || m_phase == phase::saving || !m_due) {
         return;
     }
+    m_due = false;
     if (!any(m_written)) {
         remove(); // an older checkpoint, of data that is being overwritten
         return;

@@ -52,6 +52,7 @@ private:
 
     image_context& m_context;
     phase m_phase = phase::idle;
+    bool m_due = false;          ///< the next on_pieces() while downloading is to be saved
     std::vector<bool> m_written; ///< pieces on the device, as of the last on_pieces()
     boost::asio::steady_timer m_timer;
     main_calls m_calls;

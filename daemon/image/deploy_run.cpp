@@ -43,9 +43,20 @@ deploy_run::deploy_run(image_context& image, resume_point resume)
     : m_context(image)
     , m_resume(std::move(resume))
     , m_checkpoints(image)
+    , m_read_back(image)
     , m_verification(image)
     , m_damage(image.services().damage_pause)
     , m_calls(image.services().main) {}
+
+void deploy_run::on_state() {
+    m_checkpoints.arm();
+    m_read_back.arm();
+}
+
+void deploy_run::on_pieces(std::vector<bool> const& written) {
+    m_checkpoints.on_pieces(written);
+    m_read_back.on_pieces(written);
+}
 
 std::int64_t deploy_run::total_bytes() const {
     return m_context.image()->torrent().extents.total_size();
@@ -270,6 +281,7 @@ void deploy_run::retry_after(std::chrono::milliseconds pause, boost::asio::ip::t
 
 void deploy_run::cancel() {
     m_verification.cancel();
+    m_read_back.reset();
     m_retry_timers.clear();
 }
 
@@ -283,6 +295,7 @@ void deploy_run::on_content_differs() {
 void deploy_run::check_again(std::string const& why) {
     log_warning(m_context.fields(), m_context.settings().device + ": " + why + "; checking all of it");
     m_verification.cancel();
+    m_read_back.reset();
     m_checkpoints.remove();
     m_resume = {};
     m_basis = basis::check;
@@ -339,9 +352,18 @@ void deploy_run::on_flushed(result<void, io_error> const& outcome, clock::time_p
 }
 
 void deploy_run::begin_verify() {
-    log_info(m_context.fields(), "verifying: reading everything back from the device");
     m_context.enter(image_state::verifying);
-    m_verification.start([this](image_verifier::outcome const& outcome) { on_verified(outcome); });
+    m_read_back.finish([this] { read_rest(); });
+}
+
+void deploy_run::read_rest() {
+    auto const right = m_read_back.right_bytes();
+    log_info(m_context.fields(),
+             right == 0 ? "verifying: reading everything back from the device"
+                        : fmt::format("verifying: {} were read back during the download, reading back the other {}",
+                                      format_byte_size(right), format_byte_size(total_bytes() - right)));
+    m_verification.start([this](image_verifier::outcome const& outcome) { on_verified(outcome); },
+                         m_read_back.unread());
 }
 
 void deploy_run::on_verified(image_verifier::outcome const& outcome) {
@@ -354,10 +376,10 @@ void deploy_run::on_verified(image_verifier::outcome const& outcome) {
         return;
     }
     m_proof = image_proof::verified;
-    auto const total = total_bytes();
+    auto const rest = total_bytes() - m_read_back.right_bytes();
     auto const seconds = m_context.phase_seconds();
-    log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(total),
-                                             format_duration(seconds), format_rate(total, seconds)));
+    log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(rest), format_duration(seconds),
+                                             format_rate(rest, seconds)));
     examine();
 }
 

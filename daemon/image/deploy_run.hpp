@@ -19,6 +19,7 @@
 #include "daemon/image/image_context.hpp"
 #include "daemon/image/image_run.hpp"
 #include "daemon/image/main_calls.hpp"
+#include "daemon/image/read_back.hpp"
 #include "daemon/image/resume_point.hpp"
 #include "daemon/image/verification.hpp"
 
@@ -31,14 +32,14 @@ public:
     deploy_run(image_context& image, resume_point resume);
 
     void begin() override;
-    void on_state() override { m_checkpoints.arm(); }
+    void on_state() override;
     void on_settings() override {}
     void on_resume_interval() override { m_checkpoints.arm(); }
     void rejoin() override { m_context.join(make_spec()); }
     void on_checked() override;
     void on_complete() override;
     void on_content_differs() override;
-    void on_pieces(std::vector<bool> const& written) override { m_checkpoints.on_pieces(written); }
+    void on_pieces(std::vector<bool> const& written) override;
     void on_piece_damaged(int piece) override;
     void on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) override;
     void on_progress() override;
@@ -48,7 +49,9 @@ public:
     [[nodiscard]] image_proof proof() const override { return m_proof; }
     [[nodiscard]] written_content const& content() const override { return m_content; }
     [[nodiscard]] std::map<std::string, int> damage() const override { return m_damage.pieces(); }
-    [[nodiscard]] std::int64_t verified_bytes() const override { return m_verification.verified_bytes(); }
+    [[nodiscard]] std::int64_t verified_bytes() const override {
+        return m_read_back.right_bytes() + m_verification.verified_bytes();
+    }
 
 private:
     void retry_after(std::chrono::milliseconds pause, boost::asio::ip::tcp::endpoint const& peer);
@@ -69,6 +72,7 @@ private:
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
     void begin_verify();
+    void read_rest();
     void on_verified(image_verifier::outcome const& outcome);
     void on_different(image_verifier::outcome const& outcome);
     /// Probes the written content, then ends the deployment.
@@ -91,6 +95,7 @@ private:
     clock::time_point m_transfer_began{};
     report_peers m_report_peers;
     checkpoint_keeper m_checkpoints;
+    read_back m_read_back;
     verification m_verification;
     damage_policy m_damage;
     /// Until the ban of a peer is lifted, by its address.

@@ -39,6 +39,8 @@ struct image_services {
     std::chrono::milliseconds source_interval{5'000}; ///< between two looks at the source of a seed
     /// Before a peer that sent a damaged piece is connected again, for the first time.
     std::chrono::milliseconds damage_pause{1'000};
+    /// Between two looks at the pieces that a deployment has written, to read them back.
+    std::chrono::milliseconds read_back_interval{1'000};
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
 };
 

@@ -8,7 +8,7 @@ namespace seedbed {
 void verification::start(handler done, std::vector<bool> only, bool skip_unreadable) {
     auto& workers = m_context.services().shared->hash_workers();
     auto const profile = m_context.profile();
-    auto const parallel = std::min(profile.threads, workers.threads());
+    auto const parallel = std::min({profile.threads, workers.threads(), m_most_parallel});
     auto ended = [this, number = ++m_number, done = std::move(done)](image_verifier::outcome const& outcome) {
         if (!m_verifier || number != m_number) {
             return; // cancelled after it had ended, but before this call

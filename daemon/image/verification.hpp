@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -18,8 +19,10 @@ class verification {
 public:
     using handler = std::function<void(image_verifier::outcome const&)>;
 
-    explicit verification(image_context& image)
+    /// \param most_parallel pieces read at a time, at most: no more than the profile has threads.
+    explicit verification(image_context& image, int most_parallel = std::numeric_limits<int>::max())
         : m_context(image)
+        , m_most_parallel(most_parallel)
         , m_calls(image.services().main) {}
 
     /// \param done called once, unless the verification is cancelled. \param only the pieces to read; empty: all.
@@ -32,6 +35,7 @@ public:
 
 private:
     image_context& m_context;
+    int const m_most_parallel;
     std::shared_ptr<image_verifier> m_verifier; ///< the running one, or null
     std::uint64_t m_number = 0;                 ///< number of the last one
     main_calls m_calls;

@@ -13,8 +13,15 @@ other_image
 device=$(faulty_disk slow sda1.img 'pwrite=if mkdir hanging 2>/dev/null; then date +%s >began; sleep 10; date +%s >ended; fi; eval "$write"' \
     'thread_model=echo serialize_all_requests')
 add_target sda1 "$device"
+seed_lines=('upload_limit = "1 MiB"') # the other image must not be done before the disk hangs
 seed sda1 other
 start_daemon deploy deploy.toml
+deadline=$((SECONDS + 60))
+until [[ -e began ]]; do
+    ((SECONDS < deadline)) || fail "the disk is never written to"
+    sleep 0.02
+done
+full_speed
 expect_line deploy.log ' other: done: '
 [[ -e began && ! -e ended ]] || fail "the other image is not done while the disk hangs"
 deployed other

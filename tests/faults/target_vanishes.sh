@@ -17,7 +17,7 @@ start_daemon deploy deploy.toml
 await_percent sda1 20
 kill -KILL "$(<disk.nbdkit)"
 full_speed
-failed sda1 "(read|write|flush) $device: offset [0-9]+, length [0-9]+: .*\\([A-Z]+\\)"
+failed sda1 "(flush $device|(read|write) $device: offset [0-9]+, length [0-9]+): .*\\([A-Z]+\\)"
 other_is_deployed
 stop_daemon deploy 30
 partly_deployed sda1

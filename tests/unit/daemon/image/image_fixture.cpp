@@ -110,6 +110,7 @@ image_services image_fixture::services() {
                          trust_proof};
     given.source_interval = source_interval;
     given.damage_pause = damage_pause;
+    given.read_back_interval = read_back_interval;
     if (m_next_device) {
         auto const next = std::make_shared<std::unique_ptr<fake_block_device>>(std::move(m_next_device));
         given.open_device = [next](std::string const&, device_requirements const&) {

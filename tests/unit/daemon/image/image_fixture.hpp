@@ -104,8 +104,9 @@ public:
     bool trust_proof = true;
     std::chrono::milliseconds source_interval{3'600'000};
     std::chrono::milliseconds damage_pause{1'000}; ///< see image_services
-    int changes = 0;                               ///< calls of on_change
-    std::vector<image_state> states;               ///< all that on_change saw
+    std::chrono::milliseconds read_back_interval{3'600'000};
+    int changes = 0;                 ///< calls of on_change
+    std::vector<image_state> states; ///< all that on_change saw
     std::shared_ptr<image_runner> job;
 
 private:
