@@ -89,6 +89,7 @@ for measure in "${measures[@]}"; do
     create) run 10-create "$here/create.sh" 5 ;;
     super) run 91-super-seeding "$here/super_seeding.sh" 3 ;;
     shards) run 92-shards "$here/shards.sh" 5 ;;
+    read-back) run 93-read-back "$here/read_back.sh" 3 ;;
     tables) ;;
     *)
         echo "no such measure: $measure" >&2
