@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the benchmarks and writes RESULTS.md next to this script: tables, machine, versions, commands.
 # Usage: results.sh BUILD_FOLDER [MEASURE...]. BUILD_FOLDER is a release build with the targets seedbed and seedbed_bench. All
-# measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards. A measure that
+# measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards, read-back. A measure that
 # is left out keeps its last table; "tables" runs nothing and writes RESULTS.md from the last tables.
 # Takes three quarters of an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
 # seedbed, which BASELINE describes.
@@ -10,7 +10,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
