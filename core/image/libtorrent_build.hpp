@@ -13,7 +13,7 @@
 
 #include "core/image/libtorrent_hash.hpp"
 #include "core/image/partclone_info.hpp"
-#include "core/image/torrent_file.hpp"
+#include "core/image/torrent_details.hpp"
 
 namespace seedbed {
 
