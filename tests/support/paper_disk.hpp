@@ -47,13 +47,13 @@ private:
     }
 
     template <class Make>
-    void fill(disk_layout& layout, int count, std::int64_t from, Make make, int first) {
+    void fill(disk_layout& layout, int count, std::int64_t from, Make partition, int first) {
         m_at = from;
         for (int i = 0; i < count; ++i) {
             if (first > 4 || upto(1) == 0) {
                 m_at += (1 + upto(4096)) * layout.sector_size;
             }
-            layout.partitions.push_back(make(first + i, m_at, size(layout), upto(4) == 0 ? "vfat" : "ext4"));
+            layout.partitions.push_back(partition(first + i, m_at, size(layout), upto(4) == 0 ? "vfat" : "ext4"));
             m_at += layout.partitions.back().size;
         }
     }
