@@ -47,7 +47,7 @@ private:
     }
 
     template <class Make>
-    void fill(disk_layout& layout, int count, std::int64_t from, Make partition, int first) {
+    void fill(disk_layout& layout, int count, std::int64_t from, auto partition, int first) {
         m_at = from;
         for (int i = 0; i < count; ++i) {
             if (first > 4 || upto(1) == 0) {
