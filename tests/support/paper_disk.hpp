@@ -46,7 +46,6 @@ private:
         return sectors * layout.sector_size;
     }
 
-    template <class Make>
     void fill(disk_layout& layout, int count, std::int64_t from, auto partition, int first) {
         m_at = from;
         for (int i = 0; i < count; ++i) {
