@@ -20,7 +20,7 @@ fail() {
 build=(
   g++ cmake ninja-build ccache pkg-config
   libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
-  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev libfdisk-dev libzstd-dev libxxhash-dev
+  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev libfdisk-dev zlib1g-dev libzstd-dev libxxhash-dev
   catch2 lowdown
   partclone ntfs-3g # run by `seedbed create --capture`
 )

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <string_view>
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -52,25 +51,6 @@ unique_fd input_file(std::string const& input) {
     return fd;
 }
 
-/// Starts the program. \return 0 or an errno.
-int start(std::string const& path, std::vector<std::string> const& arguments, int input, int output, ::pid_t& pid) {
-    std::vector<std::string> words{path};
-    words.insert(words.end(), arguments.begin(), arguments.end());
-    auto environment = child_environment();
-    ::posix_spawn_file_actions_t actions;
-    if (int const code = ::posix_spawn_file_actions_init(&actions); code != 0) {
-        return code;
-    }
-    int code = ::posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-    code = code != 0 ? code : ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-    code = code != 0 ? code : ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-    code = code != 0 ? code
-                     : ::posix_spawn(&pid, path.c_str(), &actions, nullptr, pointers_to(words).data(),
-                                     pointers_to(environment).data());
-    int const freed = ::posix_spawn_file_actions_destroy(&actions);
-    return code != 0 ? code : freed;
-}
-
 /// Reads until the last writer has closed its end. \return the end of the output.
 std::string read_output(int fd) {
     std::string kept;
@@ -90,6 +70,41 @@ std::string read_output(int fd) {
     }
 }
 
+} // namespace
+
+result<::pid_t> start_program(std::string const& path, std::vector<std::string> const& arguments,
+                              program_files const& files) {
+    std::vector<std::string> words{path};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    auto environment = child_environment();
+    ::posix_spawn_file_actions_t actions;
+    if (int const code = ::posix_spawn_file_actions_init(&actions); code != 0) {
+        return tl::unexpected(errno_error(path, code));
+    }
+    ::pid_t pid = 0;
+    int code = ::posix_spawn_file_actions_adddup2(&actions, files.in, STDIN_FILENO);
+    code = code != 0 ? code : ::posix_spawn_file_actions_adddup2(&actions, files.out, STDOUT_FILENO);
+    code = code != 0 ? code : ::posix_spawn_file_actions_adddup2(&actions, files.err, STDERR_FILENO);
+    code = code != 0 ? code
+                     : ::posix_spawn(&pid, path.c_str(), &actions, nullptr, pointers_to(words).data(),
+                                     pointers_to(environment).data());
+    int const freed = ::posix_spawn_file_actions_destroy(&actions);
+    if (code != 0 || freed != 0) {
+        return tl::unexpected(errno_error(path, code != 0 ? code : freed));
+    }
+    return pid;
+}
+
+result<int> await_program(::pid_t pid, std::string const& path) {
+    int status = 0;
+    while (::waitpid(pid, &status, 0) != pid) {
+        if (errno != EINTR) {
+            return tl::unexpected(errno_error(path, errno));
+        }
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 /// Progress bars end their lines with CR or backspaces.
 std::string last_line_of(std::string_view output) {
     std::string last;
@@ -104,8 +119,6 @@ std::string last_line_of(std::string_view output) {
     return last;
 }
 
-} // namespace
-
 result<program_end> run_to_end(std::string const& path, std::vector<std::string> const& arguments,
                                std::string const& input) {
     auto const file = input_file(input);
@@ -115,21 +128,17 @@ result<program_end> run_to_end(std::string const& path, std::vector<std::string>
     }
     unique_fd const out(ends[0]);
     unique_fd in(ends[1]);
-    ::pid_t pid = 0;
-    if (int const code = start(path, arguments, file.get(), in.get(), pid); code != 0) {
-        return tl::unexpected(errno_error(path, code));
+    auto const pid = start_program(path, arguments, {file.get(), in.get(), in.get()});
+    if (!pid) {
+        return tl::unexpected(pid.error());
     }
     in.reset();
-    program_end end;
-    end.last_line = last_line_of(read_output(out.get()));
-    int status = 0;
-    while (::waitpid(pid, &status, 0) != pid) {
-        if (errno != EINTR) {
-            return tl::unexpected(errno_error(path, errno));
-        }
+    auto const line = last_line_of(read_output(out.get()));
+    auto const status = await_program(*pid, path);
+    if (!status) {
+        return tl::unexpected(status.error());
     }
-    end.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return end;
+    return program_end{*status, line};
 }
 
 } // namespace seedbed

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "core/foundation/error.hpp"
 
@@ -19,5 +22,20 @@ struct program_end {
 /// any; blocks until the program ends.
 [[nodiscard]] result<program_end> run_to_end(std::string const& path, std::vector<std::string> const& arguments,
                                              std::string const& input = {});
+
+/// The descriptors that a program gets as its standard input, output and errors. The caller owns them.
+struct program_files {
+    int in = -1;
+    int out = -1;
+    int err = -1;
+};
+
+/// Starts a program as run_to_end() does; the caller awaits its end with waitpid(2).
+[[nodiscard]] result<::pid_t> start_program(std::string const& path, std::vector<std::string> const& arguments,
+                                            program_files const& files);
+/// Waits for the end of a program. \param path for the error. \return the exit status as in program_end.
+[[nodiscard]] result<int> await_program(::pid_t pid, std::string const& path);
+/// The last line of a program's output that is not empty, printable.
+[[nodiscard]] std::string last_line_of(std::string_view output);
 
 } // namespace seedbed

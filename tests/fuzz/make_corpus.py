@@ -5,6 +5,7 @@ import json
 import pathlib
 import struct
 import sys
+import zlib
 
 source, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 
@@ -86,6 +87,38 @@ put(
     bencode({**disk, "table": "gpt", "id": guid, "entries": 128, "first usable": 17408, "partitions": [
         partition(1, 1 << 20, 1 << 20, type=guid, uuid=guid, name="root", attributes="8000000000000001")]}),
     bencode({**disk, "table": "mbr", "id": "deadbeef", "boot code": b"x" * 440, "partitions": [extended, logical]}),
+)
+
+def partclone_image(used, kind, strip, fresh, mode):
+    def crc(content, state=0):
+        return zlib.crc32(content, state)
+
+    def stored(value):
+        return struct.pack("<I", value ^ 0xFFFFFFFF)
+
+    head = b"partclone-image".ljust(16, b"\0") + b"0.3.23".ljust(14, b"\0") + b"0002" + struct.pack(
+        "<H16sQQQQIIHHHHIBB", 0xC0DE, b"EXTFS", len(used) * 512, len(used), sum(used), sum(used), 512, 18, 2, 64, kind,
+        4 if kind else 0, strip, fresh, mode)
+    bits = b"".join(bytes([sum(bit << i for i, bit in enumerate(used[at : at + 8]))]) for at in range(0, len(used), 8))
+    bitmap = {0: b"", 1: bits + stored(crc(bits)), 8: bytes(used) + b"BiTmAgIc"}[mode]
+    data, state, count = b"", 0, 0
+    for _ in range(sum(used)):
+        block = b"x" * 512
+        data, state, count = data + block, crc(block, state), count + 1
+        if kind and count % strip == 0:
+            data, state = data + stored(state), 0 if fresh else state
+    if kind and count % strip:
+        data += stored(state)
+    return head + stored(crc(head)) + bitmap + data
+
+
+v1 = b"partclone-image" + b"NTFS".ljust(15, b"\0") + b"0001\0\0" + struct.pack("<IQQQ", 512, 1024, 2, 0) + bytes(4096)
+put(
+    "partclone_image",
+    partclone_image([1, 1, 0, 1, 1, 0, 0, 0, 1], 0x20, 2, 1, 1),
+    partclone_image([1, 0, 1], 0x20, 1, 0, 8),
+    partclone_image([1, 1], 0, 0, 1, 0),
+    v1 + b"\0\2BiTmAgIc",
 )
 
 put(

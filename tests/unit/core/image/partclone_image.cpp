@@ -1,0 +1,444 @@
+#include "core/image/partclone_image.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "core/foundation/find_program.hpp"
+#include "core/image/partclone_info.hpp"
+#include "core/image/unpacked_files.hpp"
+#include "core/layout/program_run.hpp"
+#include "support/temp_dir.hpp"
+
+using namespace seedbed;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t block = 512;
+
+/// A source in memory that returns at most a few bytes at once.
+class text_source final : public byte_source {
+public:
+    explicit text_source(std::string text, bool endless = false)
+        : m_text(std::move(text))
+        , m_endless(endless) {}
+
+    [[nodiscard]] std::string const& name() const noexcept override { return m_name; }
+    [[nodiscard]] result<std::size_t> read(std::span<std::byte> buffer) override {
+        auto const count = std::min({buffer.size(), m_text.size() - m_at, std::size_t{777}});
+        if (count == 0 && m_endless && !buffer.empty()) {
+            std::memset(buffer.data(), 0, buffer.size());
+            return buffer.size();
+        }
+        std::memcpy(buffer.data(), m_text.data() + m_at, count);
+        m_at += count;
+        return count;
+    }
+
+private:
+    std::string m_name = "image";
+    std::string m_text;
+    bool m_endless;
+    std::size_t m_at = 0;
+};
+
+/// CRC-32 bit by bit, without the last inversion, as partclone has it.
+std::uint32_t crc_of(std::string const& bytes, std::uint32_t crc = 0xffffffff) {
+    for (char const c : bytes) {
+        crc ^= static_cast<unsigned char>(c);
+        for (int i = 0; i < 8; ++i) {
+            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320U : 0U);
+        }
+    }
+    return crc;
+}
+
+std::string number(std::uint64_t value, std::size_t size) {
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) {
+        text += static_cast<char>(value >> (8 * i));
+    }
+    return text;
+}
+
+std::string padded(std::string text, std::size_t size) {
+    text.resize(size, '\0');
+    return text;
+}
+
+/// One image of version 2 whose parts a test may change.
+struct sample {
+    std::string file_system = "EXTFS";
+    std::string used = "110111111100000001"; ///< a bit a block
+    std::uint64_t blocks = 18;
+    std::uint64_t stated = 10;
+    std::uint32_t block_size = block;
+    std::uint16_t endian = 0xc0de;
+    std::uint32_t features = 18;
+    std::uint16_t version = 2;
+    std::uint16_t kind = 0x20;
+    std::uint16_t checksum_size = 4;
+    std::uint32_t strip = 4;
+    int fresh = 1;
+    int bitmap_mode = 1;
+
+    [[nodiscard]] std::string head() const {
+        auto const text = padded("partclone-image", 16) + padded("0.3.23", 14) + "0002" + number(endian, 2) +
+                          padded(file_system, 16) + number(blocks * block_size, 8) + number(blocks, 8) +
+                          number(stated, 8) + number(stated, 8) + number(block_size, 4) + number(features, 4) +
+                          number(version, 2) + number(64, 2) + number(kind, 2) + number(checksum_size, 2) +
+                          number(strip, 4) + number(static_cast<std::uint64_t>(fresh), 1) +
+                          number(static_cast<std::uint64_t>(bitmap_mode), 1);
+        return text + number(crc_of(text), 4);
+    }
+
+    [[nodiscard]] std::string bitmap() const {
+        std::string bytes((used.size() + 7) / 8, '\0');
+        for (std::size_t i = 0; i < used.size(); ++i) {
+            bytes[i / 8] = static_cast<char>(static_cast<unsigned char>(bytes[i / 8]) | (used[i] - '0') << (i % 8));
+        }
+        bytes.back() = static_cast<char>(bytes.back() | '\xfc'); // bits behind the last block
+        return bytes + number(crc_of(bytes), 4);
+    }
+
+    [[nodiscard]] static std::string block_at(std::size_t i) {
+        std::string bytes(block, static_cast<char>('a' + i));
+        bytes[7] = static_cast<char>(i);
+        return bytes;
+    }
+
+    [[nodiscard]] std::string data() const {
+        std::string bytes;
+        std::uint32_t crc = 0xffffffff;
+        std::uint32_t in_strip = 0;
+        for (std::size_t i = 0; i < used.size(); ++i) {
+            if (used[i] == '0') {
+                continue;
+            }
+            bytes += block_at(i);
+            crc = crc_of(block_at(i), crc);
+            if (kind != 0 && ++in_strip == strip) {
+                bytes += number(crc, 4);
+                in_strip = 0;
+                crc = fresh == 1 ? 0xffffffff : crc;
+            }
+        }
+        return in_strip > 0 ? bytes + number(crc, 4) : bytes;
+    }
+
+    [[nodiscard]] std::string file_system_bytes() const {
+        std::string bytes;
+        for (std::size_t i = 0; i < used.size(); ++i) {
+            bytes += used[i] == '1' ? block_at(i) : std::string(block, '\0');
+        }
+        return bytes;
+    }
+};
+
+/// The whole file system, unused blocks zero; throws the error's message.
+std::string unpack(byte_source& source, std::size_t buffer_size = 1000) {
+    auto image = partclone_image::open(source);
+    if (!image) {
+        throw std::runtime_error(image.error().message);
+    }
+    std::string bytes(static_cast<std::size_t>(image->size()), '\0');
+    std::vector<std::byte> buffer(buffer_size);
+    std::int64_t sum = 0;
+    for (;;) {
+        auto const run = image->next(buffer);
+        if (!run) {
+            throw std::runtime_error(run.error().message);
+        }
+        if (!*run) {
+            break;
+        }
+        std::memcpy(bytes.data() + (*run)->offset, buffer.data(), (*run)->length);
+        sum += static_cast<std::int64_t>((*run)->length);
+    }
+    REQUIRE(sum == image->used_bytes());
+    return bytes;
+}
+
+std::string refusal(std::string const& bytes) {
+    text_source source(bytes);
+    try {
+        static_cast<void>(unpack(source));
+        return "";
+    } catch (std::runtime_error const& e) {
+        return e.what();
+    }
+}
+
+std::string whole(sample const& s) {
+    return s.head() + s.bitmap() + s.data();
+}
+
+std::string version1(std::string const& used) {
+    auto image = padded(padded("partclone-image", 15) + "NTFS", 30) + "0001" + std::string(2, '\0') + number(block, 4) +
+                 number(used.size() * block, 8) + number(used.size(), 8) + number(3, 8) + std::string(4096, 'x');
+    std::string blocks;
+    std::uint32_t crc = 0xffffffff;
+    for (std::size_t i = 0; i < used.size(); ++i) {
+        image += static_cast<char>(used[i] - '0');
+        if (used[i] == '1') {
+            auto const bytes = sample::block_at(i);
+            crc = crc_of(std::string(block, bytes[0]), crc);
+            blocks += bytes + number(crc, 4);
+        }
+    }
+    return image + "BiTmAgIc" + blocks;
+}
+
+std::string read_file(fs::path const& path) {
+    std::string bytes(fs::file_size(path), '\0');
+    std::ifstream in(path, std::ios::binary);
+    REQUIRE(in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())));
+    return bytes;
+}
+
+bool succeeds(std::string const& program, std::vector<std::string> const& arguments) {
+    auto const path = find_program(program);
+    auto const end =
+        path.empty() ? result<program_end>(program_end{127, "not installed"}) : run_to_end(path, arguments);
+    INFO(program << ": " << (end ? end->last_line : end.error().message));
+    CHECK((end && end->status == 0));
+    return end && end->status == 0;
+}
+
+} // namespace
+
+TEST_CASE("an image of partclone: used blocks at their offsets") {
+    sample s;
+    text_source source(whole(s));
+    auto const image = partclone_image::open(source);
+    REQUIRE(image);
+    CHECK(image->head().file_system == "EXTFS");
+    CHECK(image->size() == 18 * block);
+    CHECK(image->used() == std::vector<extent>{{0, 2 * block}, {3 * block, 7 * block}, {17 * block, block}});
+    for (std::size_t const buffer : {1U, 511U, 512U, 1000U, 1U << 20}) {
+        text_source again(whole(s));
+        CHECK(unpack(again, buffer) == s.file_system_bytes());
+    }
+}
+
+TEST_CASE("images with other checksums and bitmaps") {
+    std::vector<std::function<void(sample&)>> const variants{
+        [](sample& s) { s.fresh = 0; },
+        [](sample& s) { s.strip = 1; },
+        [](sample& s) { s.strip = 5; },
+        [](sample& s) { s.strip = 0xffffffff; },
+        [](sample& s) { s.kind = s.checksum_size = 0, s.strip = 0; },
+        [](sample& s) { s.used = std::string(18, '0'), s.stated = 0; },
+    };
+    for (std::size_t i = 0; i < variants.size(); ++i) {
+        CAPTURE(i);
+        sample s;
+        variants[i](s);
+        text_source source(whole(s));
+        CHECK(unpack(source) == s.file_system_bytes());
+    }
+    sample all;
+    all.used = std::string(18, '1');
+    all.stated = 18;
+    all.bitmap_mode = 0;
+    text_source source(all.head() + all.data());
+    CHECK(unpack(source) == all.file_system_bytes());
+}
+
+TEST_CASE("an image of version 1") {
+    text_source source(version1("101000020001"));
+    auto const bytes = unpack(source);
+    CHECK(bytes.size() == 12 * block);
+    CHECK(bytes.substr(2 * block, block) == sample::block_at(2));
+    CHECK(bytes.substr(7 * block, block) == std::string(block, '\0')); // 2 in the bitmap means unused
+    CHECK(bytes.substr(11 * block) == sample::block_at(11));
+    auto shifted = version1("11");
+    shifted.insert(shifted.size() - 4, 1, 'x');
+    CHECK(refusal(shifted) != "");
+    auto wrong = version1("11");
+    wrong[wrong.find("BiTmAgIc")] = 'X';
+    CHECK(refusal(wrong) == "image: its bitmap does not end where it should");
+}
+
+TEST_CASE("every field of an image is checked") {
+    std::vector<std::pair<std::function<void(sample&)>, std::string>> const cases{
+        {[](auto& s) { s.endian = 0xdec0; }, "written on a machine with another byte order"},
+        {[](auto& s) { s.features = 19; }, "its head has features of a later version"},
+        {[](auto& s) { s.version = 3; }, "its head has features of a later version"},
+        {[](auto& s) { s.file_system = "a\nb"; }, "the name of its file system is not text"},
+        {[](auto& s) { s.kind = 0x21; }, "an unknown kind of checksums, 33"},
+        {[](auto& s) { s.checksum_size = 8; }, "an unknown kind of checksums, 32"},
+        {[](auto& s) { s.strip = 0; }, "checksums of no blocks"},
+        {[](auto& s) { s.fresh = 2; }, "an unknown kind of bitmap"},
+        {[](auto& s) { s.bitmap_mode = 2; }, "an unknown kind of bitmap"},
+        {[](auto& s) { s.stated = 19; }, "more blocks in use than the file system has"},
+        {[](auto& s) { s.stated = 9; }, "its head counts 9 used blocks, its bitmap 10"},
+        {[](auto& s) { s.block_size = 0; }, "a block size of 0"},
+        {[](auto& s) { s.block_size = 513; }, "a block size of 513"},
+        {[](auto& s) { s.block_size = (64 << 20) + 512; }, "a block size of 67109376"},
+        {[](auto& s) { s.blocks = s.stated = 0; }, "a file system of 0 blocks"},
+        {[](auto& s) { s.blocks = std::uint64_t{1} << 63; }, "more blocks in use than the file system has"},
+        {[](auto& s) { s.blocks = (std::uint64_t{1} << 35) + 1; }, "a file system of 34359738369 blocks"},
+    };
+    for (auto const& [change, message] : cases) {
+        sample s;
+        change(s);
+        CHECK(refusal(whole(s)) == "image: " + message);
+    }
+    CHECK(refusal("x" + whole(sample())) == "image: not an image of partclone");
+    auto other = whole(sample());
+    other[33] = '3';
+    CHECK(refusal(other) == "image: an image of partclone in a version other than 1 and 2");
+}
+
+TEST_CASE("a changed byte anywhere in an image is noticed, and so is every early end") {
+    auto const good = whole(sample());
+    for (std::size_t i = 0; i < good.size(); ++i) {
+        auto bad = good;
+        bad[i] = static_cast<char>(bad[i] ^ 1);
+        if (refusal(bad).empty()) {
+            FAIL("byte " << i);
+        }
+        if (refusal(good.substr(0, i)).empty()) {
+            FAIL("length " << i);
+        }
+    }
+    CHECK(refusal(good + "x") == "image: the stream does not end where the image does");
+}
+
+TEST_CASE("an endless stream ends") {
+    text_source endless(whole(sample()), true);
+    CHECK_THROWS_WITH(unpack(endless), "image: the stream does not end where the image does");
+}
+
+TEST_CASE("images that partclone writes equal the file system's used blocks") {
+    struct kind {
+        std::string program;
+        std::vector<std::string> make;
+        std::string name;
+    };
+    std::vector<kind> const kinds{{"partclone.ext4", {"mke2fs", "-q", "-t", "ext4", "-F"}, "EXTFS"},
+                                  {"partclone.vfat", {"mkfs.vfat"}, "FAT16"},
+                                  {"partclone.ntfs", {"mkfs.ntfs", "-q", "-F", "-f"}, "NTFS"},
+                                  {"partclone.xfs", {"mkfs.xfs", "-q", "-f"}, "XFS"},
+                                  {"partclone.btrfs", {"mkfs.btrfs", "-q", "-f"}, "BTRFS"}};
+    // Each run of partclone takes two seconds: only ext4 has several, packed in different ways.
+    std::vector<std::vector<std::string>> const options{{}, {"-k", "3", "-K"}, {"-a0"}};
+    int read = 0;
+    for (auto const& k : kinds) {
+        CAPTURE(k.program);
+        if (find_program(k.program).empty() || find_program(k.make[0]).empty()) {
+            WARN("SKIPPED: " << k.program << " or " << k.make[0] << " is not installed");
+            continue;
+        }
+        test::temp_dir const folder;
+        auto const device = (folder / "device").string();
+        std::ofstream(device).close();
+        fs::resize_file(device, k.name == "XFS" ? 320 << 20 : 128 << 20); // XFS needs 300 MiB
+        auto make = std::vector<std::string>(k.make.begin() + 1, k.make.end());
+        make.push_back(device);
+        REQUIRE(succeeds(k.make[0], make));
+        auto const bytes = read_file(device);
+        std::vector<extent> used;
+        for (std::size_t i = 0; i < (k.name == "EXTFS" ? options.size() : 1); ++i) {
+            CAPTURE(i);
+            auto const output = (folder / "image").string();
+            std::vector<std::string> arguments{"-c", "-s", device, "-O", output, "-L", (folder / "log").string()};
+            arguments.insert(arguments.end(), options[i].begin(), options[i].end());
+            fs::remove(output);
+            REQUIRE(succeeds(k.program, arguments));
+            auto const packed = std::vector<std::string>{"", "zst", "gz"}[i % 3];
+            if (packed == "zst") {
+                REQUIRE(succeeds("zstd", {"-q", "-1", "--rm", output, "-o", output + ".p"}));
+            } else if (packed == "gz") {
+                REQUIRE(succeeds("gzip", {"-1", "-S", ".p", output}));
+            }
+            auto const file = packed.empty() ? output : output + ".p";
+            REQUIRE(succeeds("split", {"-b", "16M", file, file + "."}));
+            std::vector<fs::path> parts;
+            for (auto const& entry : fs::directory_iterator(folder.path())) {
+                if (entry.path().string().starts_with(file + ".a")) {
+                    parts.push_back(entry.path());
+                }
+            }
+            std::ranges::sort(parts);
+            auto const source = open_unpacked(parts);
+            INFO((source ? "" : source.error().message));
+            REQUIRE(source);
+            auto image = partclone_image::open(**source);
+            INFO((image ? "" : image.error().message));
+            REQUIRE(image);
+            CHECK(image->head().file_system == k.name);
+            std::vector<std::byte> buffer(1 << 20);
+            std::int64_t sum = 0;
+            for (;;) {
+                auto const run = image->next(buffer);
+                INFO((run ? "" : run.error().message));
+                REQUIRE(run);
+                if (!*run) {
+                    break;
+                }
+                REQUIRE(std::memcmp(buffer.data(), bytes.data() + (*run)->offset, (*run)->length) == 0);
+                sum += static_cast<std::int64_t>((*run)->length);
+            }
+            CHECK(sum == image->used_bytes());
+            used = image->used();
+            ++read;
+            for (auto const& part : parts) {
+                fs::remove(part);
+            }
+            fs::remove(file);
+        }
+        if (k.name != "EXTFS" && k.name != "NTFS") {
+            continue;
+        }
+        // partclone's own list of used blocks.
+        auto const capture = folder / "capture";
+        fs::create_directory(capture);
+        REQUIRE(succeeds(k.program, {"-c", "-t", "-s", device, "-O", capture.string(), "-L", (folder / "log").string(),
+                                     "--buffer_size", "16777216"}));
+        auto const info = load_partclone_info(capture / "torrent.info");
+        REQUIRE(info);
+        std::vector<extent> joined; // torrent.info may split a run
+        for (auto const& e : info->extents.extents()) {
+            if (!joined.empty() && joined.back().device_offset + joined.back().length == e.device_offset) {
+                joined.back().length += e.length;
+            } else {
+                joined.push_back(e);
+            }
+        }
+        CHECK(used == joined);
+    }
+    CHECK(read > 0);
+}
+
+TEST_CASE("packed files that are damaged or missing are refused with the program's words") {
+    test::temp_dir const folder;
+    auto const path = folder / "image.zst";
+    auto const missing = open_unpacked({path});
+    REQUIRE_FALSE(missing);
+    CHECK(missing.error().message == path.string() + ": No such file or directory (ENOENT)");
+    std::string const bytes = whole(sample());
+    std::ofstream(folder / "image", std::ios::binary) << bytes;
+    REQUIRE(succeeds("zstd", {"-q", (folder / "image").string(), "-o", path.string()}));
+    fs::resize_file(path, fs::file_size(path) - 5);
+    auto const source = open_unpacked({path});
+    REQUIRE(source);
+    CHECK_THROWS_WITH(unpack(**source), Catch::Matchers::Contains("zstd failed with exit status 1: "));
+    auto const second = open_unpacked({folder / "image", folder / "none"});
+    REQUIRE(second);
+    CHECK_THROWS_WITH(unpack(**second), (folder / "none").string() + ": No such file or directory (ENOENT)");
+    auto const gone = open_unpacked({folder / "image"}); // not read to its end
+    REQUIRE(gone);
+}
