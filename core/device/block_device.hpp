@@ -90,6 +90,9 @@ public:
     /// reports a lost page only once, so every later flush of this object fails with the same error. Its offset and
     /// length are those of the range that spans all writes since the last success.
     [[nodiscard]] virtual result<void, io_error> flush() = 0;
+    /// After a failed flush: lets later ones succeed again, because nothing depends on the writes before it. No write
+    /// may be under way.
+    virtual void forget_failed_flush() {}
 
     /// Like read(), but reads from the medium, not from memory that holds the written data: past the page cache if the
     /// file system allows it. Used to verify.

@@ -11,13 +11,15 @@
 #include <blkid.h>
 #include <fcntl.h>
 
+#include "core/device/sysfs.hpp"
+#include "core/device/zfs_labels.hpp"
 #include "core/foundation/unique_fd.hpp"
 
 namespace seedbed {
 
 namespace {
 
-/// ZFS has the most copies: 128 uberblocks in each of four labels.
+/// Far more than a device has: each copy of a signature counts.
 constexpr std::size_t max_signatures = 1024;
 
 struct free_probe {
@@ -80,6 +82,73 @@ disk_signature signature_at(blkid_probe probe) {
     return found;
 }
 
+/// A range of the device, in bytes.
+struct partition_range {
+    std::int64_t offset = 0;
+    std::int64_t length = 0;
+};
+
+/// The partitions in the device's own partition table. To be called before a range is hidden from libblkid.
+std::vector<partition_range> partitions_in_table(blkid_probe probe) {
+    std::vector<partition_range> ranges;
+    auto* const list = ::blkid_probe_get_partitions(probe);
+    auto const count = list != nullptr ? ::blkid_partlist_numof_partitions(list) : 0;
+    for (int i = 0; i < count; ++i) {
+        auto* const partition = ::blkid_partlist_get_partition(list, i);
+        ranges.push_back({::blkid_partition_get_start(partition) * sysfs_sector,
+                          ::blkid_partition_get_size(partition) * sysfs_sector});
+    }
+    return ranges;
+}
+
+disk_signature signature_of(zfs_label label) {
+    return {.type = "zfs_member",
+            .offset = label.magic_offset(),
+            .length = zfs_label::magic_length,
+            .area_offset = label.area_offset(),
+            .area_length = zfs_label::area_length};
+}
+
+/// Makes a label's first uberblock, as which libblkid reports a ZFS label, stand for the label.
+void widen_to_label(disk_signature& signature, std::vector<zfs_label> const& labels) {
+    auto const label = std::ranges::find_if(labels, [&](auto const& one) { return one.contains(signature.offset); });
+    if (signature.type == "zfs_member" && signature.length > 0 && label != labels.end()) {
+        signature.area_offset = label->area_offset();
+        signature.area_length = zfs_label::area_length;
+    }
+}
+
+/// Adds the labels that libblkid does not report, because it requires four uberblocks. Labels inside a partition are
+/// the partition's, as for libblkid. \return 0 or errno.
+int add_labels(int fd, std::vector<zfs_label> const& labels, std::vector<partition_range> const& partitions,
+               std::vector<disk_signature>& found) {
+    for (auto const label : labels) {
+        auto const known = [&](auto const& other) { return other.area_offset == label.area_offset(); };
+        auto const contains = [&](partition_range const& range) {
+            return range.offset <= label.offset && label.offset + zfs_label::size <= range.offset + range.length;
+        };
+        if (std::ranges::any_of(found, known) || std::ranges::any_of(partitions, contains)) {
+            continue;
+        }
+        auto const described = describes_pool(fd, label);
+        if (!described) {
+            return described.error();
+        }
+        if (*described) {
+            found.push_back(signature_of(label));
+        }
+    }
+    return 0;
+}
+
+/// Hides a signature from later probing. Changes libblkid's memory only.
+bool hide(blkid_probe probe, disk_signature const& signature) {
+    auto const whole = signature.area_length > 0;
+    auto const offset = static_cast<std::uint64_t>(whole ? signature.area_offset : signature.offset);
+    auto const length = static_cast<std::uint64_t>(whole ? signature.area_length : signature.length);
+    return ::blkid_probe_hide_range(probe, offset, length) == 0 && ::blkid_probe_step_back(probe) == 0;
+}
+
 /// \param copies also look behind each signature for another of its kind.
 result<std::vector<disk_signature>> list_signatures(std::string const& path, device_part const& part, bool copies) {
     auto const opened = start_probe(
@@ -89,25 +158,27 @@ result<std::vector<disk_signature>> list_signatures(std::string const& path, dev
         return tl::unexpected(opened.error());
     }
     auto* const probe = opened->probe.get();
+    auto const labels = copies ? zfs_labels(::blkid_probe_get_size(probe)) : std::vector<zfs_label>{};
+    auto const partitions = copies ? partitions_in_table(probe) : std::vector<partition_range>{};
     std::vector<disk_signature> found;
     errno = 0;
     int code = 0;
     while (found.size() < max_signatures && (code = ::blkid_do_probe(probe)) == 0) {
-        auto const signature = signature_at(probe);
+        auto signature = signature_at(probe);
         if (signature.type.empty()) {
             continue; // an entry of a partition table, not the table
         }
+        widen_to_label(signature, labels);
         found.push_back(signature);
-        // Hides the range in libblkid's memory only.
-        if (copies && signature.length > 0 &&
-            (::blkid_probe_hide_range(probe, static_cast<std::uint64_t>(signature.offset),
-                                      static_cast<std::uint64_t>(signature.length)) != 0 ||
-             ::blkid_probe_step_back(probe) != 0)) {
+        if (copies && signature.length > 0 && !hide(probe, signature)) {
             return tl::unexpected(probe_error(path));
         }
     }
     if (code < 0) {
         return tl::unexpected(probe_error(path));
+    }
+    if (int const failed = add_labels(opened->fd.get(), labels, partitions, found); failed != 0) {
+        return tl::unexpected(errno_error(path, failed));
     }
     return found;
 }
@@ -149,6 +220,11 @@ result<disk_content> probe_content(std::string const& path, device_part const& p
 
 result<std::vector<disk_signature>> find_signatures(std::string const& path) {
     return list_signatures(path, {}, true);
+}
+
+std::string reason_without_path(error const& failed, std::string const& path) {
+    auto const& text = failed.message;
+    return text.starts_with(path + ": ") ? text.substr(path.size() + 2) : text;
 }
 
 std::string signature_types(std::span<disk_signature const> signatures) {

@@ -16,6 +16,9 @@ struct disk_signature {
     bool partition_table = false; ///< otherwise a superblock, in blkid's terms
     std::int64_t offset = 0;      ///< position of the magic bytes
     std::int64_t length = 0;      ///< bytes
+    /// The range around the magic bytes, each part of which may be recognised without them: a ZFS label. Otherwise 0.
+    std::int64_t area_offset = 0;
+    std::int64_t area_length = 0; ///< bytes
 };
 
 /// The content that libblkid recognises on a device. A text is empty if libblkid found no such value.
@@ -40,9 +43,13 @@ struct device_part {
 /// page cache, a few KiB. The error is one line "PATH: reason". Threads: any; blocks.
 [[nodiscard]] result<disk_content> probe_content(std::string const& path, device_part const& part = {});
 
-/// Every signature on a device with all its copies, such as a GPT's second header, or ZFS's four labels at both ends,
-/// even those with a wrong checksum. Reads only. Errors and threads as probe_content().
+/// Every signature on a device with all its copies, such as a GPT's second header, even those with a wrong checksum.
+/// Each of ZFS's four labels is one signature, even without an uberblock, which libblkid requires. Reads only. Errors
+/// and threads as probe_content().
 [[nodiscard]] result<std::vector<disk_signature>> find_signatures(std::string const& path);
+
+/// The reason alone of a failed probe of \p path.
+[[nodiscard]] std::string reason_without_path(error const& failed, std::string const& path);
 
 /// The types of \p signatures, each once: "ntfs, btrfs".
 [[nodiscard]] std::string signature_types(std::span<disk_signature const> signatures);

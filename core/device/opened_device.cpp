@@ -124,6 +124,15 @@ public:
         return outcome(io_operation::flush, m_lost.begin, m_lost.end - m_lost.begin, m_flush_failure);
     }
 
+    void forget_failed_flush() override {
+        std::lock_guard const lock(m_flush_mutex);
+        take_report(m_fd.get());
+        take_report(m_write_back_fd.get());
+        m_write_back_failure = 0;
+        m_flush_failure = 0;
+        m_lost = {};
+    }
+
     [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override {
         return outcome(io_operation::read, offset, static_cast<std::int64_t>(buffer.size()),
                        m_medium.read(offset, buffer));
@@ -191,6 +200,14 @@ private:
     [[nodiscard]] byte_range take_suspects() {
         std::lock_guard const lock(m_suspects_mutex);
         return std::exchange(m_suspects, {});
+    }
+
+    /// Takes the kernel's report of lost pages, of which each open file gets one, and drops the cache: its copy of a
+    /// lost page is not on the medium.
+    static void take_report(int fd) {
+        // Their failure is the report that this function takes, and the next write finds any other cause again.
+        static_cast<void>(::sync_file_range(fd, 0, 0, write_back_flags | SYNC_FILE_RANGE_WAIT_AFTER));
+        static_cast<void>(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
     }
 
     [[nodiscard]] int sync() const {

@@ -14,11 +14,19 @@ namespace seedbed {
 /// Whether a byte of a range of the device belongs to the image. \param offset, length in bytes.
 [[nodiscard]] bool overlaps(extent_map const& image, std::int64_t offset, std::int64_t length);
 
-/// The signatures that lie completely outside the image: a deployment does not overwrite them.
+/// The signatures whose magic bytes lie completely outside the image: a deployment does not overwrite them.
 [[nodiscard]] std::vector<disk_signature> outside_image(std::span<disk_signature const> signatures,
                                                         extent_map const& image);
 
-/// Overwrites the signatures with zeros, then flushes if there were any. Threads: any; blocks.
-[[nodiscard]] result<void, io_error> wipe_signatures(block_device& device, std::span<disk_signature const> signatures);
+/// The signatures of which something recognisable would outlast a deployment: those outside_image(), and those with an
+/// area that is partly outside.
+[[nodiscard]] std::vector<disk_signature> to_wipe(std::span<disk_signature const> signatures, extent_map const& image);
+
+/// Overwrites a signature with zeros, and flushes. Leaves the image's bytes as they are. Nothing may be written to the
+/// device meanwhile. A failure is forgotten: later flushes succeed if the image's own bytes reach the device.
+/// \param signature one of to_wipe().
+/// Threads: any; blocks.
+[[nodiscard]] result<void, io_error> wipe_signature(block_device& device, disk_signature const& signature,
+                                                    extent_map const& image);
 
 } // namespace seedbed

@@ -183,8 +183,7 @@ private:
         }
         auto const signatures = find_signatures(m_options.image.device);
         std::string list;
-        for (auto const& signature :
-             outside_image(signatures.value_or(std::vector<disk_signature>{}), torrent.extents)) {
+        for (auto const& signature : to_wipe(signatures.value_or(std::vector<disk_signature>{}), torrent.extents)) {
             list += "  " + printable(describe(signature)) + '\n';
         }
         if (!list.empty()) {

@@ -93,12 +93,7 @@ result<opened_image, image_failure> image_opener::open() const {
     // is read again. A complete image has already been wiped, and its device is not written to again.
     auto const complete = opened.resume.found && opened.resume.found->complete();
     if (settings.mode == image_mode::deploy && settings.wipe_signatures && !complete) {
-        auto wiped = wipe_old_content(*opened.image);
-        if (!wiped) {
-            services.shared->remove_image(backend::key_of(opened.image->torrent()));
-            return tl::unexpected(to_failure(wiped.error()));
-        }
-        opened.wiped = std::move(*wiped);
+        opened.wiped = wipe_old_content(*opened.image);
     }
     // A device that cannot be identified has no matching checkpoint, and changes to it are not detected.
     opened.identity = identify_device(settings.device).value_or(device_identity{});
@@ -134,8 +129,8 @@ void log_opened(log_fields const& fields, image_settings const& settings, opened
     for (auto const& signature : opened.wiped.signatures) {
         log_info(fields, "wiped the signature of earlier content: " + describe(signature));
     }
-    if (!opened.wiped.problem.empty()) {
-        log_warning(fields, "cannot look for signatures of earlier content: " + opened.wiped.problem);
+    for (auto const& warning : opened.wiped.warnings) {
+        log_warning(fields, settings.device + ": " + warning);
     }
     if (int const code = image.io().ring_refused(); code != 0 && profile.io_engine == io_engine_kind::io_uring) {
         log_warning(fields, "io_uring is unavailable (" + errno_name(code) + "); using threads");

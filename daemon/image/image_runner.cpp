@@ -99,6 +99,7 @@ void image_runner::on_opened(result<opened_image, image_failure> const& outcome)
         return;
     }
     m_engine = describe_engine(*image(), profile());
+    m_open_warnings = outcome->wiped.warnings;
     log_opened(fields(), m_settings, *outcome, profile());
     image()->set_profile(profile()); // a reload may have changed it meanwhile
     image()->set_error_handler(m_calls.posted([this](io_error const& error) { fail(to_failure(error)); }));
@@ -329,6 +330,7 @@ image_status image_runner::status() const {
     status.durable = proof != image_proof::none;
     status.verified = proof == image_proof::verified;
     status.content = m_run ? m_run->content() : written_content{};
+    status.content.warnings.insert(status.content.warnings.begin(), m_open_warnings.begin(), m_open_warnings.end());
     if (m_run) {
         status.damage = m_run->damage();
     }

@@ -130,6 +130,7 @@ private:
     // Of the opened image.
     std::optional<seedbed::info_hash> m_info_hash;
     std::string m_engine;
+    std::vector<std::string> m_open_warnings; ///< about the content of the device, see wiped_signatures
     file_stamp m_stamp;
     storage_class m_detected = storage_class::hdd;
 

@@ -41,17 +41,28 @@ std::string describe(disk_signature const& signature) {
     return fmt::format("{} at byte {}", signature.type, signature.offset);
 }
 
-result<wiped_signatures, io_error> wipe_old_content(served_image& image) {
+wiped_signatures wipe_old_content(served_image& image) {
     auto& device = image.writable_device();
-    auto const all = find_signatures(open_path(device));
+    auto const& extents = image.torrent().extents;
+    auto const path = open_path(device);
+    auto const all = find_signatures(path);
     if (!all) {
-        return wiped_signatures{{}, all.error().message};
+        return {{},
+                {"cannot be searched for signatures of earlier content (" + reason_without_path(all.error(), path) +
+                 "); any that remain outside the image can hide it from a system"}};
     }
-    auto old = outside_image(*all, image.torrent().extents);
-    if (auto const wiped = wipe_signatures(device, old); !wiped) {
-        return tl::unexpected(wiped.error());
+    wiped_signatures wiped;
+    for (auto& signature : to_wipe(*all, extents)) {
+        if (auto const outcome = wipe_signature(device, signature, extents); !outcome) {
+            wiped.warnings.push_back(
+                fmt::format("cannot wipe the signature of earlier content: {} ({}); it can hide the "
+                            "image from a system",
+                            describe(signature), outcome.error().message()));
+        } else {
+            wiped.signatures.push_back(std::move(signature));
+        }
     }
-    return wiped_signatures{std::move(old), {}};
+    return wiped;
 }
 
 std::vector<std::string> compare_content(disk_content const& found, std::vector<disk_signature> const& signatures,
@@ -85,7 +96,7 @@ written_content examine_content(served_image& image) {
     auto found = probe_content(path);
     if (!signatures || !found) {
         auto const& why = signatures ? found.error() : signatures.error();
-        content.warnings.push_back("cannot be probed: " + why.message);
+        content.warnings.push_back("cannot be probed: " + reason_without_path(why, path));
         return content;
     }
     content.warnings = compare_content(*found, *signatures, image.torrent());

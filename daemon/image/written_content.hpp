@@ -21,12 +21,12 @@ struct written_content {
 /// Remains of earlier contents that were wiped before the first write.
 struct wiped_signatures {
     std::vector<disk_signature> signatures;
-    std::string problem; ///< why the search for them failed; empty if it succeeded
+    std::vector<std::string> warnings; ///< why some may remain; one line each, about the device
 };
 
-/// Wipes the signatures of earlier contents that the image does not overwrite, see outside_image(). Threads: any;
-/// blocks.
-[[nodiscard]] result<wiped_signatures, io_error> wipe_old_content(served_image& image);
+/// Wipes the signatures of earlier contents that the image does not overwrite, see to_wipe(). A bad sector there does
+/// not concern the image, so that each failure is only a warning. Before the first write; threads: any; blocks.
+[[nodiscard]] wiped_signatures wipe_old_content(served_image& image);
 
 /// Probes a device whose image is complete, and has the kernel reread its partition table. Threads: any; blocks.
 [[nodiscard]] written_content examine_content(served_image& image);

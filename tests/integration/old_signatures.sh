@@ -1,13 +1,14 @@
 #!/bin/bash
 # What an earlier use has left on a disk outside of the image: an md superblock at its end, which blkid prefers. It is wiped
-# before the first write, and named if it is not; a LUKS header inside of the image is left to the image. SEEDBED is the program.
+# before the first write, and named if it is not; a LUKS header inside of the image is left to the image. Then the labels of a
+# ZFS pool at both ends. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
 
 need_loop
-need partclone.ext4 mkfs.ext4 blkid jq
+need partclone.ext4 mkfs.ext4 blkid wipefs jq
 
 truncate -s 32M source.img
 mkfs.ext4 -q -F -L golden source.img
@@ -65,5 +66,31 @@ deploy kept --no-wipe-signatures
 grep -q "$loop: holds the remains of earlier content, which the image does not overwrite: linux_raid_member" kept.out ||
     fail "the remains are not named: $(<kept.out)"
 jq -e '.content.type == "linux_raid_member" and (.warnings | length) >= 2' kept.json >found || fail "$(<kept.json)"
+# A member of a ZFS pool: each of its four labels describes the pool even without the magic bytes that blkid looks for.
+/usr/bin/python3 - zfs.img <<'PYTHON'
+import struct, sys
+size, label = 64 << 20, 256 << 10
+with open(sys.argv[1], "wb") as disk:
+    disk.truncate(size)
+    for at in (0, label, size - 2 * label, size - label):
+        disk.seek(at + (16 << 10))
+        disk.write(bytes.fromhex("01010000") + struct.pack(">II", 0, 1) + b"name: tank")
+        disk.seek(at + (128 << 10) - 40)
+        disk.write(struct.pack("<Q", 0x0210DA7AB10C7A11))
+        for uberblock in range(128):
+            disk.seek(at + ((128 + uberblock) << 10))
+            disk.write(struct.pack("<QQ", 0x00BAB10C, 5000))
+PYTHON
+loop=$(attach_loop zfs.img)
+[[ $(blkid -p -o value -s TYPE "$loop") == zfs_member ]] || fail "blkid does not see the pool"
+"$seedbed" deploy golden.torrent "$loop" --yes --peer "127.0.0.1:$port" --no-local-discovery --state "$work/state-zfs" \
+    --receipt zfs.json >zfs.out 2>&1 || fail "deploy: $(<zfs.out)"
+(($(grep -c "wiped the signature of earlier content: zfs_member at byte" zfs.out) == 2)) || # the other two are in the image
+    fail "not one line a label: $(<zfs.out)"
+jq -e '.content.type == "ext4" and .warnings == []' zfs.json >found || fail "$(<zfs.json)"
+wipefs "$loop" >left || fail "wipefs"
+! grep -q zfs_member left || fail "wipefs still finds $(<left)"
+! LC_ALL=C grep -aq "tank" "$loop" || fail "a description of the pool is still on the disk"
+! command -v zdb >/dev/null || ! zdb -l "$loop" >labels 2>&1 || fail "zdb still finds $(<labels)"
 stop_daemon seed
 pass

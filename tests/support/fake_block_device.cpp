@@ -246,6 +246,11 @@ result<void, io_error> fake_block_device::flush() {
     return {};
 }
 
+void fake_block_device::forget_failed_flush() {
+    std::lock_guard const lock(m_mutex);
+    m_flush_failed = 0;
+}
+
 void fake_block_device::fail(operation op, int code, std::int64_t offset, std::int64_t length, int times) {
     std::lock_guard const lock(m_mutex);
     m_faults.push_back({op, code, offset, length, times, false});

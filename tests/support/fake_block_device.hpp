@@ -89,6 +89,7 @@ public:
     [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<iovec const> memory) override;
     /// A failed flush makes nothing durable, and, as with a real device, every later flush fails, too.
     [[nodiscard]] result<void, io_error> flush() override;
+    void forget_failed_flush() override;
     [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override;
 
     /// From now on calls of \p op that touch [\p offset, \p offset + \p length) fail with \p code.

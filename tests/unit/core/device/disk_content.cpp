@@ -1,5 +1,6 @@
 #include "core/device/disk_content.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
@@ -119,6 +120,73 @@ TEST_CASE("the copies of a signature are found, and one signature is recognised 
     std::ofstream(file) << std::string(1 << 20, '\0');
     CHECK(find_signatures(file).value().empty());
     CHECK_FALSE(find_signatures((folder / "missing").string()));
+}
+
+namespace {
+
+constexpr std::int64_t kib = 1024;
+
+/// Writes a ZFS label as OpenZFS does: the pool's description ends in a checksum with a magic number, and the ring of
+/// uberblocks follows.
+void put_zfs_label(std::string const& file, std::int64_t label, int uberblocks) {
+    std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
+    out.seekp(label + 16 * kib);
+    out.write("\1\1\0\0", 4); // XDR, little endian
+    out.seekp(label + 128 * kib - 40);
+    out.write("\x11\x7a\x0c\xb1\x7a\xda\x10\x02", 8);
+    for (int i = 0; i < uberblocks; ++i) {
+        out.seekp(label + (128 + i) * kib);
+        out.write("\x0c\xb1\xba\0\0\0\0\0\x88\x13", 10);
+    }
+}
+
+using offsets = std::vector<std::int64_t>;
+offsets areas_of(std::vector<disk_signature> const& signatures) {
+    offsets found;
+    for (auto const& signature : signatures) {
+        CHECK(signature.type == "zfs_member");
+        CHECK(signature.offset >= signature.area_offset);
+        CHECK(signature.area_length == 240 * kib);
+        found.push_back(signature.area_offset);
+    }
+    std::ranges::sort(found);
+    return found;
+}
+
+} // namespace
+
+TEST_CASE("each ZFS label is one signature, whatever remains of it") {
+    test::temp_dir const folder;
+    auto const file = (folder / "image").string();
+    std::int64_t const size = 4096 * kib + 512; // the labels at the end are aligned
+    std::ofstream(file) << std::string(static_cast<std::size_t>(size), '\0');
+    auto const end = 4096 * kib;
+    SECTION("a member of a pool") {
+        for (auto const label : {std::int64_t{0}, 256 * kib, end - 512 * kib, end - 256 * kib}) {
+            put_zfs_label(file, label, 128);
+        }
+        CHECK(areas_of(find_signatures(file).value()) ==
+              offsets{16 * kib, 272 * kib, end - 496 * kib, end - 240 * kib});
+    }
+    SECTION("a cache device, or a member after wipefs: no uberblock, and libblkid finds nothing") {
+        put_zfs_label(file, 256 * kib, 0);
+        put_zfs_label(file, end - 256 * kib, 0);
+        CHECK(probe_content(file).value().signatures.empty());
+        CHECK(areas_of(find_signatures(file).value()) == offsets{272 * kib, end - 240 * kib});
+    }
+    SECTION("not where a partition is: it is the partition's") {
+        put_zfs_label(file, end - 512 * kib, 0);
+        put_zfs_label(file, end - 256 * kib, 0);
+        std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
+        out.seekp(446);
+        out.write("\0\0\0\0\x83\0\0\0\0\x08\0\0\0\x16\0\0", 16); // sectors 2048 to 7679
+        out.seekp(510);
+        out.write("\x55\xaa", 2);
+        out.close();
+        auto const all = find_signatures(file).value();
+        REQUIRE(types_of(all) == types{"dos", "zfs_member"});
+        CHECK(all[1].area_offset == end - 240 * kib);
+    }
 }
 
 TEST_CASE("paths that cannot be examined") {

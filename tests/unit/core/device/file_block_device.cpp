@@ -233,6 +233,31 @@ TEST_CASE("a failed flush stays failed, even if the next would succeed") {
     CHECK(open_or_fail(path, {.writable = true})->flush()); // a new object does not remember the failure
 }
 
+TEST_CASE("a failed flush can be forgotten, with the loss that the kernel has yet to report") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    // Its backing file has holes for which the file system below has no room.
+    temp_dir const folder;
+    fs::create_directory(folder / "small");
+    mounted const small("none", folder / "small", "tmpfs", 0, "size=1m");
+    loop_device const loop({.size = 16 * mib, .folder = folder / "small"});
+    auto const device = open_or_fail(loop.path(), {.writable = true});
+    REQUIRE(device->write(0, pattern(64 * kib, 7)));
+    REQUIRE(device->flush());
+    REQUIRE(device->write(4 * mib, pattern(2 * mib, 7))); // the page cache accepts it
+    REQUIRE_FALSE(device->flush());
+    device->forget_failed_flush();
+    // Enough to start write-back, which has a report of its own. The medium has room for these.
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE(device->write(0, pattern(64 * kib, i)));
+    }
+    CHECK(device->flush());
+    bytes buffer(16);
+    REQUIRE(device->read(6 * mib - 16, buffer));
+    CHECK(buffer == bytes(16)); // not the cache's copy
+    REQUIRE(device->write(8 * mib, pattern(2 * mib, 7)));
+    CHECK_FALSE(device->flush()); // the next failure is a new one
+}
+
 TEST_CASE("a disk that loses written data fails the flush, and every later one") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     // Its backing file has holes for which the file system below has no room.

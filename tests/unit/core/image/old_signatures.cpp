@@ -12,6 +12,8 @@
 #include <catch2/catch.hpp>
 
 #include "core/device/file_block_device.hpp"
+#include "core/foundation/error.hpp"
+#include "support/fake_block_device.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -42,24 +44,65 @@ TEST_CASE("a signature is outside of the image if none of its bytes is in an ext
     CHECK(outside({mark(5, 0)}, {{100, 50}}).empty());                                          // no mark to wipe
 }
 
-TEST_CASE("wiping overwrites the marks and nothing else") {
+TEST_CASE("a signature with an area is wiped if any part of the area is outside of the image") {
+    auto const image = extent_map::make({{100, 50}, {extent::padding, 10}, {150, 50}, {300, 10}}).value();
+    auto const area = [](std::int64_t offset, std::int64_t length) {
+        return disk_signature{
+            .type = "zfs_member", .offset = offset, .length = 1, .area_offset = offset, .area_length = length};
+    };
+    using offsets = std::vector<std::int64_t>;
+    auto const wiped = [&](std::vector<disk_signature> const& signatures) {
+        offsets found;
+        for (auto const& signature : to_wipe(signatures, image)) {
+            found.push_back(signature.offset);
+        }
+        return found;
+    };
+    CHECK(wiped({area(0, 50), area(50, 51), area(100, 100), area(120, 10), area(199, 2), area(295, 20)}) ==
+          offsets{0, 50, 199, 295});
+    CHECK(wiped({mark(96, 4), mark(96, 5), mark(300, 10)}) == offsets{96}); // without an area, as outside_image()
+}
+
+TEST_CASE("wiping overwrites the marks and the areas, and nothing of the image") {
     test::temp_dir const folder;
     auto const path = (folder / "device").string();
     std::ofstream(path) << std::string(10'000, 'x');
+    auto const image = extent_map::make({{2'000, 1'000}, {extent::padding, 10}, {3'500, 500}}).value();
     {
         auto const device = open_block_device(path, {.writable = true});
         REQUIRE(device);
-        REQUIRE(wipe_signatures(**device, std::vector{mark(10, 3), mark(9'998, 2)}));
+        REQUIRE(wipe_signature(**device, mark(10, 3), image));
+        REQUIRE(wipe_signature(**device, mark(9'998, 2), image));
+        auto whole = mark(3'100, 1);
+        whole.area_offset = 1'900;
+        whole.area_length = 2'200;
+        REQUIRE(wipe_signature(**device, whole, image));
     }
     std::string expected(10'000, 'x');
     expected.replace(10, 3, 3, '\0').replace(9'998, 2, 2, '\0');
+    expected.replace(1'900, 100, 100, '\0').replace(3'000, 500, 500, '\0').replace(4'000, 100, 100, '\0');
     std::ifstream in(path, std::ios::binary);
     CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == expected);
 
     auto const reader = open_block_device(path, {});
     REQUIRE(reader);
-    CHECK(wipe_signatures(**reader, {}));
-    auto const refused = wipe_signatures(**reader, std::vector{mark(0, 1)});
+    auto const refused = wipe_signature(**reader, mark(0, 1), image);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == EROFS);
+}
+
+TEST_CASE("a mark that cannot be wiped fails no later flush") {
+    using device_operation = test::fake_block_device::operation;
+    auto const image = extent_map::make({{4'096, 4'096}}).value();
+    test::fake_block_device device(65'536);
+    device.fail(device_operation::write, EIO, 0, 4'096);
+    auto const unwritten = wipe_signature(device, mark(10, 3), image);
+    REQUIRE_FALSE(unwritten);
+    CHECK(unwritten.error().operation == io_operation::write);
+    CHECK(unwritten.error().offset == 10);
+    device.fail(device_operation::flush, EIO, 0, test::fake_block_device::everything, 1);
+    auto const lost = wipe_signature(device, mark(20'000, 3), image);
+    REQUIRE_FALSE(lost);
+    CHECK(lost.error().operation == io_operation::flush);
+    CHECK(device.flush());
 }

@@ -2,6 +2,7 @@
 
 #include "daemon/image/written_content.hpp"
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <spdlog/fmt/fmt.h>
 
 #include "image_fixture.hpp"
 
@@ -109,6 +111,25 @@ TEST_CASE("the signatures of earlier content are wiped before the first write") 
         CHECK(has_old_signature(source));
         source.close();
     }
+}
+
+TEST_CASE("a signature that cannot be wiped is a warning, and the image is deployed") {
+    image_fixture image(image_mode::deploy);
+    put_old_signature(image);
+    auto& device = image.use_fake_device();
+    device.fail(test::fake_block_device::operation::write, EIO, between, 8);
+    image.deploy();
+    auto const warning =
+        fmt::format("cannot wipe the signature of earlier content: crypto_LUKS at byte 32768 (write {}: "
+                    "offset 32768, length 6: Input/output error (EIO)); it can hide the image from a "
+                    "system",
+                    image.device_path());
+    CHECK(image.logged(image.device_path() + ": " + warning));
+    auto const status = image.job->status();
+    CHECK(status.verified);
+    REQUIRE_FALSE(status.content.warnings.empty());
+    CHECK(status.content.warnings.front() == warning);
+    image.close();
 }
 
 TEST_CASE("a deployment that the backend refuses wipes nothing") {

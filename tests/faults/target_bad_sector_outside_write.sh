@@ -1,0 +1,32 @@
+#!/bin/bash
+# Fault: the target cannot write the signature of earlier content, outside the image
+# Required: exit status 0; a warning in the log and in the receipt; every byte of the image is verified
+set -euo pipefail
+# shellcheck source=lib_faults.sh
+. "$(dirname "$0")/lib_faults.sh"
+
+need_loop
+need_nbdfuse
+make_image sda1
+noise_file rest 8
+/usr/bin/python3 - <<'PYTHON' # the superblock of an md member, version 1.0
+import struct
+block = bytearray(4096)
+block[0:8] = struct.pack("<II", 0xA92B4EFC, 1)
+block[16:32] = bytes(range(16))
+block[144:152] = struct.pack("<Q", ((32 << 20) - 8192) // 512)
+with open("rest", "r+b") as disk:
+    disk.seek((8 << 20) - 8192)
+    disk.write(block)
+PYTHON
+cat rest >>sda1.img
+cat rest >>sda1.expected
+seed sda1
+# shellcheck disable=SC2016 # the disk expands it
+device=$(faulty_disk bad sda1.img 'pwrite=if [ $(($4 + $3)) -gt 33546240 ]; then eval "$eio"; fi; eval "$write"')
+deploy 0 sda1 "$device"
+says sda1 "$device: cannot wipe the signature of earlier content: linux_raid_member at byte 33546240 \\(flush .*\\(EIO\\)"
+says sda1 "$device: holds the remains of earlier content, .*: linux_raid_member at byte 33546240"
+receipt sda1 '.outcome == "done"' '.verified' '.warnings[0] | startswith("cannot wipe the signature")'
+deployed sda1
+pass
