@@ -82,6 +82,16 @@ std::string mount_point_of(device_stack const& stack, std::vector<partition_over
     return mounted && std::ranges::none_of(partitions, of_partition) ? mounted->mount_point : "";
 }
 
+/// \param into a device_overview or partition_overview
+template <class Overview>
+void probe_into(std::string const& path, Overview& into) {
+    if (auto content = probe_content(path)) {
+        into.content = std::move(*content);
+    } else {
+        into.content_problem = reason_without_path(content.error(), path);
+    }
+}
+
 std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths const& paths) {
     std::vector<std::pair<std::int64_t, partition_overview>> found; // by their start
     for (auto const& folder : subfolders(disk)) {
@@ -92,8 +102,7 @@ std::vector<partition_overview> partitions_of(fs::path const& disk, system_paths
         partition_overview partition;
         partition.path = "/dev/" + device_name(folder);
         partition.size = read_number(folder / "size") * sysfs_sector;
-        partition.content = probe_content(partition.path)
-                                .value_or(disk_content{}); // empty if it cannot be read: it is for display only
+        probe_into(partition.path, partition);
         partition.mount_point = mount_point_of(stack_of(*number, paths), {}, paths);
         found.emplace_back(read_number(folder / "start"), std::move(partition));
     }
@@ -139,7 +148,7 @@ result<device_overview, device_refusal> look_over_device(std::string const& path
     found.path = path;
     found.block_device = geometry->is_block_device;
     found.size = geometry->size;
-    found.content = probe_content(path).value_or(disk_content{});
+    probe_into(path, found);
     struct ::stat st = {};
     if (::stat(path.c_str(), &st) != 0) {
         return found;

@@ -17,7 +17,8 @@ struct partition_overview {
     std::string path;      ///< "/dev/sda1"
     std::int64_t size = 0; ///< bytes
     disk_content content;
-    std::string mount_point; ///< empty if it is not mounted
+    std::string content_problem; ///< why the content is unknown: it cannot be read
+    std::string mount_point;     ///< empty if it is not mounted
 };
 
 /// What a person should see of a device before it is overwritten, and what identifies it afterwards. Texts are as
@@ -36,7 +37,8 @@ struct device_overview {
     std::string backing_file; ///< of a loop device
 
     disk_content content;
-    std::string mount_point; ///< its own or of one that shares its bytes, except partitions; may be empty
+    std::string content_problem; ///< why the content is unknown: it cannot be read
+    std::string mount_point;     ///< its own or of one that shares its bytes, except partitions; may be empty
     std::vector<partition_overview> partitions; ///< of a disk, by position on the disk
 };
 

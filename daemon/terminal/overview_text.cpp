@@ -17,7 +17,11 @@ std::string quoted_label(std::string const& label) {
 }
 
 /// The valid content, then anything else that is recognised, each type once.
-std::string describe(disk_content const& content) {
+/// \param problem why the content is unknown, or empty
+std::string describe(disk_content const& content, std::string const& problem) {
+    if (!problem.empty()) {
+        return "unknown: it cannot be read (" + problem + ")";
+    }
     auto text = content.type;
     if (!content.label.empty()) {
         text += (text.empty() ? "" : " ") + quoted_label(content.label);
@@ -72,10 +76,10 @@ std::string overview_text(device_overview const& device, storage_class cls) {
     if (!device.by_id.empty()) {
         field("known as", device.by_id);
     }
-    auto const content = describe(device.content);
+    auto const content = describe(device.content, device.content_problem);
     field("holds", !content.empty() ? content : device.partitions.empty() ? "nothing recognised" : "partitions");
     for (auto const& partition : device.partitions) {
-        auto const holds = describe(partition.content);
+        auto const holds = describe(partition.content, partition.content_problem);
         line(fmt::format("            {}  {}{}{}{}", partition.path, format_byte_size(partition.size),
                          holds.empty() ? "" : "  ", holds,
                          partition.mount_point.empty() ? "" : ", mounted on " + partition.mount_point));

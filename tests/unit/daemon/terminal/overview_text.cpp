@@ -57,6 +57,24 @@ TEST_CASE("overview: an empty file") {
                                                         "  mounted   no\n");
 }
 
+TEST_CASE("overview: content that cannot be read is not reported as none") {
+    device_overview device;
+    device.path = "/dev/sda";
+    device.block_device = true;
+    device.size = 1LL << 30;
+    device.content_problem = "Input/output error (EIO)";
+    device.partitions.resize(1);
+    device.partitions[0].path = "/dev/sda1";
+    device.partitions[0].size = 512LL << 20;
+    device.partitions[0].content_problem = "Input/output error (EIO)";
+    CHECK(overview_text(device, storage_class::hdd) ==
+          "/dev/sda: 1 GiB, a whole disk\n"
+          "  disk      HDD\n"
+          "  holds     unknown: it cannot be read (Input/output error (EIO))\n"
+          "            /dev/sda1  512 MiB  unknown: it cannot be read (Input/output error (EIO))\n"
+          "  mounted   no\n");
+}
+
 TEST_CASE("overview: everything that is recognised") {
     device_overview device;
     device.path = "/dev/sda1";
