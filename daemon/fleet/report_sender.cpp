@@ -4,9 +4,9 @@
 #include <utility>
 #include <variant>
 
-#include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "daemon/http/host_resolver.hpp"
 #include "daemon/http/http_client.hpp"
 #include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/log/logging.hpp"
@@ -56,16 +56,13 @@ public:
             try_next_address("no address");
             return;
         }
-        m_resolver.async_resolve(std::get<std::string>(m_to.host), std::to_string(m_to.port),
-                                 [self = shared_from_this()](error_code const& ec, auto const& found) {
-                                     if (ec == asio::error::operation_aborted) {
-                                         return;
-                                     }
-                                     if (!ec) {
-                                         self->m_addresses.assign(found.begin(), found.end());
-                                     }
-                                     self->try_next_address(ec ? ec.message() : "no address");
-                                 });
+        m_resolver.resolve(std::get<std::string>(m_to.host), m_to.port,
+                           [weak = weak_from_this()](error_code const& ec, host_resolver::endpoints const& found) {
+                               if (auto const self = weak.lock()) {
+                                   self->m_addresses = found;
+                                   self->try_next_address(ec ? ec.message() : "no address");
+                               }
+                           });
     }
 
     /// Stops the repetition and limits the pending attempt.
@@ -201,7 +198,7 @@ private:
     clock::time_point const m_since = clock::now();
     std::vector<tcp::endpoint> const m_listeners;
     std::shared_ptr<shared_secret const> const m_secret;
-    tcp::resolver m_resolver;
+    host_resolver m_resolver;
     http_client m_client;
     asio::steady_timer m_timer;
     std::vector<tcp::endpoint> m_addresses; ///< of the server, not tried yet in this attempt

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <catch2/catch.hpp>
 
@@ -74,6 +76,8 @@ std::string announce_url(std::string const& host, std::uint16_t port) {
 
 struct fixture {
     boost::asio::io_context context{1};
+    /// Resolving a name is not work of the context.
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{context.get_executor()};
     std::vector<std::string> listeners;
     lines logged; ///< warnings and above
     std::optional<report_sender> sender;
@@ -248,6 +252,7 @@ TEST_CASE("report sender: an attempt ends soon after its report is forgotten") {
     f.send({announce_url("127.0.0.1", port)});
     REQUIRE(f.await([&] { return accepted.has_value(); }));
     f.sender->forget("sda1");
+    f.work.reset();
     f.context.run_for(20s); // returns when no work is left
     CHECK(f.context.stopped());
     CHECK(f.logged ==
