@@ -53,6 +53,7 @@ void add_tracker(daemon_key_list& keys) {
     table.add("min_interval", &part::min_interval, interval, live);
     table.add("peers_per_image", &part::peers_per_image, peers, live);
     table.add("peers", &part::peers, peers, live);
+    table.add("peers_per_address", &part::peers_per_address, peers, live);
     table.add("numwant", &part::numwant, kind::number{{1, 2000}}, live);
     table.add("max_request", &part::max_request, kind::size{{kib, 64 * kib}}, live);
 }

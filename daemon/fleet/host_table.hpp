@@ -97,7 +97,7 @@ public:
     };
 
     /// The maximum number of clients kept at one address.
-    static constexpr std::size_t most_at_address = 16;
+    static constexpr std::size_t most_at_address = 64;
 
     /// \param limit the maximum number of hosts kept, not counting expected ones.
     explicit host_table(std::size_t limit)

@@ -36,7 +36,7 @@ struct tracker_limits {
     std::chrono::seconds min_interval{10}; ///< sent to clients
     std::size_t peers_per_image = 4096;    ///< kept; further peers are answered but not advertised
     std::size_t peers = 16384;             ///< kept for all images together
-    std::size_t peers_per_address = 16;    ///< kept for an image; a new one replaces the oldest
+    std::size_t peers_per_address = 64;    ///< kept for an image; a new one replaces the oldest
     std::size_t numwant = 200;             ///< in an answer, besides the daemon's own endpoints
 };
 

@@ -28,6 +28,7 @@ tracker_limits limits_of(tracker_settings const& wanted) {
     limits.min_interval = std::chrono::ceil<std::chrono::seconds>(wanted.min_interval);
     limits.peers_per_image = static_cast<std::size_t>(wanted.peers_per_image);
     limits.peers = static_cast<std::size_t>(wanted.peers);
+    limits.peers_per_address = static_cast<std::size_t>(wanted.peers_per_address);
     limits.numwant = static_cast<std::size_t>(wanted.numwant);
     return limits;
 }

@@ -38,6 +38,7 @@ interval = "1 h"
 min_interval = "2 s"
 peers_per_image = 1
 peers = 1000000
+peers_per_address = 7
 numwant = 2000
 max_request = 65536
 [memory]
@@ -94,6 +95,7 @@ io_engine = "auto"
     tracker.min_interval = std::chrono::seconds(2);
     tracker.peers_per_image = 1;
     tracker.peers = 1'000'000;
+    tracker.peers_per_address = 7;
     tracker.numwant = 2000;
     tracker.max_request = 65536;
     CHECK(loaded.tracker == tracker);
