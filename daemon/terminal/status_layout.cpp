@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/printable.hpp"
 #include "daemon/terminal/fleet_lines.hpp"
 #include "daemon/terminal/image_rows.hpp"
@@ -28,6 +30,8 @@ using lines = std::vector<std::string>;
 
 /// Incomplete hosts listed below an image's row in a table, which has no height limit.
 constexpr std::size_t most_stragglers = 6;
+/// Peers named in an image's line about damage.
+constexpr std::size_t most_damaging_peers = 3;
 
 void append(lines& to, lines const& more) {
     to.insert(to.end(), more.begin(), more.end());
@@ -71,6 +75,20 @@ std::string summary(status_snapshot const& snapshot, std::size_t width) {
     return join(parts, width);
 }
 
+/// "golden: damaged pieces: 12 from 192.0.2.7, 1 from 192.0.2.8"; empty if there were none. The worst peers first.
+std::string damage_of(image_status const& status) {
+    std::vector<std::pair<std::string, int>> peers(status.damage.begin(), status.damage.end());
+    std::ranges::stable_sort(peers, std::ranges::greater{}, &std::pair<std::string, int>::second);
+    std::string text;
+    for (std::size_t i = 0; i < std::min(peers.size(), most_damaging_peers); ++i) {
+        text += fmt::format("{}{} from {}", i == 0 ? "" : ", ", peers[i].second, peers[i].first);
+    }
+    if (peers.size() > most_damaging_peers) {
+        text += ", " + format_count(peers.size() - most_damaging_peers, "more peer");
+    }
+    return text.empty() ? "" : status.name + ": damaged pieces: " + text;
+}
+
 lines errors_of(status_snapshot const& snapshot, std::string const& trouble, std::size_t width) {
     lines all;
     if (!trouble.empty()) {
@@ -80,6 +98,9 @@ lines errors_of(status_snapshot const& snapshot, std::string const& trouble, std
         append(all, wrap("hangs: " + printable(complaint), width));
     }
     for (auto const& each : snapshot.images) {
+        if (auto const damage = damage_of(each.status); !damage.empty()) {
+            append(all, wrap(printable(damage), width));
+        }
         if (each.status.state == image_state::failed) {
             append(all, wrap(printable(each.status.name + ": failed: " + each.status.failure), width));
         }

@@ -1,6 +1,9 @@
 #include "daemon/terminal/status_layout.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -71,6 +74,28 @@ TEST_CASE("status layout: a table of 80 columns") {
                 "debian-12-lab seeding         100%  98 MiB/s     0    - /dev/di..-part1 SATA SSD",
                 "data          failed             -         -     0    - /dev/data       -",
                 "data: failed: write /dev/data: offset 1048576, length 16384: Input/output error", "  (EIO)"});
+}
+
+TEST_CASE("status layout: the peers that sent damaged pieces are named, the worst first") {
+    auto snapshot = sample_snapshot();
+    snapshot.images.resize(1);
+    auto& damage = snapshot.images[0].status.damage;
+    damage = {{"192.0.2.7", 1}, {"192.0.2.8", 12}};
+    lines const expected{"win11: damaged pieces: 12 from 192.0.2.8, 1 from 192.0.2.7"};
+    auto const of = [](lines const& all) {
+        lines found;
+        std::ranges::copy_if(all, std::back_inserter(found),
+                             [](auto const& line) { return line.find("damaged") != std::string::npos; });
+        return found;
+    };
+    CHECK(of(status_table(snapshot, 80)) == expected);
+    CHECK(of(status_screen(snapshot, {}, {}, 80, 24)) == expected);
+    damage["192.0.2.9"] = 2;
+    damage["192.0.2.10\x1b"] = 3;
+    CHECK(of(status_table(snapshot, 0)) ==
+          lines{"win11: damaged pieces: 12 from 192.0.2.8, 3 from 192.0.2.10?, 2 from 192.0.2.9, 1 more peer"});
+    damage.clear();
+    CHECK(of(status_table(snapshot, 80)).empty());
 }
 
 TEST_CASE("status layout: without a width nothing is shortened") {
