@@ -19,7 +19,7 @@
 #include "core/device/opened_device.hpp"
 #include "core/device/range_lock.hpp"
 #include "core/device/sysfs.hpp"
-#include "core/foundation/counted.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/unique_fd.hpp"
 
 namespace seedbed {
@@ -144,7 +144,7 @@ result<void, device_refusal> check_identity(std::string const& path, looked_at c
     }
     if (requirements.size && *requirements.size != device.geometry.size) {
         return refuse(device_guard::wrong_identity, path,
-                      "its size is " + counted(device.geometry.size, "byte") + "; expected " +
+                      "its size is " + format_count(device.geometry.size, "byte") + "; expected " +
                           std::to_string(*requirements.size));
     }
     return {};
@@ -156,9 +156,21 @@ std::string name_of(dev_t device) {
     return folder.empty() ? number_pair(device) : folder.filename().string();
 }
 
-/// Checks that neither the device nor anything that shares its bytes is in use. \param related the block devices that
-/// are part of it, or of which it is part; empty for a regular file.
-/// \return whether one of these is mounted, if that is allowed; the device can then not be opened exclusively.
+/// The command that detaches a device from those below it. \param name the kernel's: "loop3", "md0", "dm-0".
+std::string how_to_detach(std::string const& name) {
+    if (name.starts_with("loop")) {
+        return "losetup -d /dev/" + name;
+    }
+    if (name.starts_with("md")) {
+        return "mdadm --stop /dev/" + name;
+    }
+    return "vgchange -an, cryptsetup close or dmsetup remove for " + name;
+}
+
+/// Checks that neither the device nor anything that shares its bytes is in use. A device on top is a user even while no
+/// program has it open: any program may open it at any moment, and its page cache would hide or overwrite the image.
+/// \param related the block devices that are part of it, or of which it is part; empty for a regular file. \return
+/// whether one of these is mounted, if that is allowed; the device can then not be opened exclusively.
 result<bool, device_refusal> check_in_use(std::string const& path, device_stack const& stack,
                                           std::vector<dev_t> const& related, device_requirements const& requirements) {
     if (auto const swap = find_swap(stack)) {
@@ -176,12 +188,13 @@ result<bool, device_refusal> check_in_use(std::string const& path, device_stack 
     auto const above = requirements.writable ? devices_above(stack) : std::vector<stacked_device>{};
     if (!above.empty()) {
         std::string names;
+        std::string commands;
         for (auto const& device : above) {
             names += (names.empty() ? "" : ", ") + device.name;
+            commands += (commands.empty() ? "" : "; ") + how_to_detach(device.name);
         }
         return refuse(device_guard::held, path,
-                      "held by other devices on the same bytes (" + names +
-                          "); detach them first (losetup -d, vgchange -an, mdadm --stop)");
+                      "held by other devices on the same bytes (" + names + "); detach them first (" + commands + ")");
     }
     return is_related;
 }
@@ -194,7 +207,7 @@ result<void, device_refusal> check_capability(std::string const& path, device_ge
     }
     if (geometry.size < requirements.min_size) {
         return refuse(device_guard::too_small, path,
-                      "too small: it has " + counted(geometry.size, "byte") + ", the image needs " +
+                      "too small: it has " + format_count(geometry.size, "byte") + ", the image needs " +
                           std::to_string(requirements.min_size));
     }
     if (requirements.direct_io_alignment > 0 && requirements.direct_io_alignment % geometry.logical_block_size != 0) {

@@ -78,7 +78,7 @@ mount_at "at below_disk" -t ext4 -o noatime "$loop"
 refused below_disk "$disk" "mounted on $work/at below_disk through ${loop#/dev/}; unmount it first" below_disk.img
 noise_file attached.img 32
 loop=$(attach_loop attached.img)
-refused attached "$work/attached.img" "held by other devices on the same bytes (${loop#/dev/}); detach them first" attached.img
+refused attached "$work/attached.img" "held by other devices on the same bytes (${loop#/dev/}); detach them first (losetup -d $loop)" attached.img
 sync -f "at below_file" "at below_disk"
 
 loop=$(noise_loop readonly -r)

@@ -307,8 +307,9 @@ TEST_CASE("guard held: a file or device that a loop device is attached to is not
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop;
     auto const file = loop.backing_file().string();
-    CHECK(has(refusal(file, deploy, device_guard::held),
-              "held by other devices on the same bytes (" + loop.path().substr(5) + "); detach them first"));
+    CHECK(has(refusal(file, deploy, device_guard::held), "held by other devices on the same bytes (" +
+                                                             loop.path().substr(5) +
+                                                             "); detach them first (losetup -d " + loop.path() + ")"));
     CHECK(opened(file, seed).empty());
     CHECK(opened(loop.path(), deploy).empty());
     loop_device const upper({.file = loop.path(), .offset = mib, .length = mib});
