@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
+#include <future>
 #include <limits>
 #include <memory>
+#include <new>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +19,7 @@
 #include <libtorrent/peer_request.hpp>
 
 #include "backend_fixture.hpp"
+#include "core/cache/write_coalescer.hpp"
 #include "support/failing_allocation.hpp"
 
 using namespace seedbed;
@@ -296,4 +301,58 @@ TEST_CASE("without a buffer for its worker a hash fails with ENOMEM, and the ima
     auto const again = t.session.hash(t.storage, 1, lt::disk_interface::v1_hash | lt::disk_interface::volatile_read);
     t.session.run_all();
     CHECK(again->ok());
+}
+
+TEST_CASE("a coalescer without memory loses no block, and hands out none twice") {
+    constexpr std::int32_t in_piece = 100;
+    constexpr std::int32_t all = 3 * in_piece;
+    int rounds_with_failures = 0;
+    for (std::int64_t nth = 0; nth < 12; ++nth) {
+        CAPTURE(nth);
+        write_coalescer coalescer(3, in_piece, in_piece, {8, std::chrono::hours(1)});
+        std::vector<block_run> left;
+        left.reserve(all);
+        std::promise<void> ready;
+        std::promise<void> begin;
+        std::thread network([&, begun = begin.get_future()] {
+            ready.set_value();
+            begun.wait();
+            for (std::int32_t i = 0; i < all; ++i) {
+                auto const block = i * 7 % all; // in no order, pieces mixed
+                piece_index const piece{block / in_piece};
+                std::vector<block_run> leaving;
+                try {
+                    coalescer.add(piece, block % in_piece, {}, leaving);
+                } catch (std::bad_alloc const&) { // image_io then writes it alone
+                    left.push_back({piece, block % in_piece, block % in_piece + 1});
+                }
+                left.insert(left.end(), leaving.begin(), leaving.end());
+                if (i % 50 == 49) {
+                    leaving.clear();
+                    try {
+                        coalescer.take_all(leaving);
+                    } catch (std::bad_alloc const&) { // the others still wait
+                    }
+                    left.insert(left.end(), leaving.begin(), leaving.end());
+                }
+            }
+        });
+        ready.get_future().wait();
+        {
+            failing_allocations const failing(nth, 1 + nth % 4);
+            begin.set_value();
+            network.join();
+            rounds_with_failures += failing.failed() > 0 ? 1 : 0;
+        }
+        coalescer.take_all(left);
+        std::vector<int> times(all, 0);
+        for (auto const& run : left) {
+            for (auto block = run.begin; block < run.end; ++block) {
+                ++times[static_cast<std::size_t>(run.piece.value() * in_piece + block)];
+            }
+        }
+        CHECK(std::ranges::count(times, 1) == all);
+        CHECK_FALSE(coalescer.next_due());
+    }
+    CHECK(rounds_with_failures == 12);
 }
