@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "core/device/full_transfer.hpp"
-#include "core/foundation/counted.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/hex_number.hpp"
 #include "core/foundation/unique_fd.hpp"
 
@@ -124,8 +124,8 @@ result<std::unique_ptr<block_device>> open_bt_folder(std::filesystem::path const
             return tl::unexpected(error{file.string() + ": not a regular file"});
         }
         if (status.st_size != e.length) {
-            return tl::unexpected(error{file.string() + ": has " + counted(status.st_size, "byte") + ", the extent " +
-                                        std::to_string(e.length)});
+            return tl::unexpected(error{file.string() + ": has " + format_count(status.st_size, "byte") +
+                                        ", the extent " + std::to_string(e.length)});
         }
     }
     return device;

@@ -12,7 +12,7 @@
 #include <libtorrent/span.hpp>
 #include <libtorrent/torrent_info.hpp>
 
-#include "core/foundation/counted.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/image/input_file.hpp"
 #include "core/image/libtorrent_build.hpp"
 #include "core/image/packed_piece.hpp"
@@ -194,9 +194,8 @@ result<torrent_bytes> make_packed_torrent(byte_count size, std::vector<sha1_dige
     }
     auto const pieces = block_layout(size, byte_count{details.piece_length}).piece_count();
     if (pieces != static_cast<std::int64_t>(hashes.size()) || pieces != index.piece_count()) {
-        return refuse_packed("hashes of " + counted(static_cast<std::int64_t>(hashes.size()), "piece") +
-                             " and an index of " + std::to_string(index.piece_count()) + " for " +
-                             std::to_string(pieces));
+        return refuse_packed("hashes of " + format_count(hashes.size(), "piece") + " and an index of " +
+                             std::to_string(index.piece_count()) + " for " + std::to_string(pieces));
     }
     auto const encoded = index.encode();
     description.index = sha256_of(encoded);

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "core/device/full_transfer.hpp"
-#include "core/foundation/counted.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/lazy_array.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/packed_piece.hpp"
@@ -340,7 +340,7 @@ result<opened_packed_file> open_packed_file(std::string const& path, packed_imag
         return tl::unexpected(error{path + ": not a regular file"});
     }
     if (auto const size = std::int64_t{status.st_size}; size != image.packed_size.value()) {
-        return tl::unexpected(error{path + ": has " + counted(size, "byte") + ", its .torrent states " +
+        return tl::unexpected(error{path + ": has " + format_count(size, "byte") + ", its .torrent states " +
                                     std::to_string(image.packed_size.value())});
     }
     return file;

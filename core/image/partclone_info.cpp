@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "core/foundation/counted.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/hex_number.hpp"
 #include "core/image/block_layout.hpp"
 #include "core/image/input_file.hpp"
@@ -79,8 +79,8 @@ public:
         auto const total = map->total_size();
         auto const pieces = block_layout(byte_count{total}, byte_count{partclone_piece_length}).piece_count();
         if (static_cast<std::int64_t>(m_hashes.size()) != pieces) {
-            return refuse_whole(counted(static_cast<std::int64_t>(m_hashes.size()), "sha1 line") + ", but " +
-                                counted(total, "byte") + " in pieces of 16 MiB need " + std::to_string(pieces));
+            return refuse_whole(format_count(m_hashes.size(), "sha1 line") + ", but " + format_count(total, "byte") +
+                                " in pieces of 16 MiB need " + std::to_string(pieces));
         }
         return partclone_info{std::move(*map), std::move(m_hashes)};
     }

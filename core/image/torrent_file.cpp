@@ -6,7 +6,7 @@
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/file_storage.hpp>
 
-#include "core/foundation/counted.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/hex_number.hpp"
 #include "core/image/block_layout.hpp"
 #include "core/image/libtorrent_build.hpp"
@@ -68,12 +68,12 @@ result<torrent_bytes> make_torrent(extent_map const& extents, std::vector<sha1_d
         return tl::unexpected(name.error());
     }
     if (details.piece_length <= 0) {
-        return tl::unexpected(error{"a piece length of " + counted(details.piece_length, "byte")});
+        return tl::unexpected(error{"a piece length of " + format_count(details.piece_length, "byte")});
     }
     auto const pieces = block_layout(byte_count{extents.total_size()}, byte_count{details.piece_length}).piece_count();
     if (pieces != static_cast<std::int64_t>(hashes.size())) {
         return tl::unexpected(error{std::to_string(hashes.size()) + (hashes.size() == 1 ? " hash" : " hashes") +
-                                    " for " + counted(pieces, "piece")});
+                                    " for " + format_count(pieces, "piece")});
     }
     try {
         return make_with_libtorrent(extents, hashes, details);

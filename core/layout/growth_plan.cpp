@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/foundation/byte_size.hpp"
-#include "core/foundation/counted.hpp"
+#include "core/foundation/format_count.hpp"
 
 namespace seedbed {
 
@@ -33,7 +33,7 @@ std::int64_t layout_end(disk_layout const& layout) {
 
 /// Why a disk is too small, and which partition has the room that is missing.
 error too_small(disk_layout const& image, std::int64_t missing) {
-    auto text = "the disk is too small for the image's partitions: " + counted(missing, "byte") + " (" +
+    auto text = "the disk is too small for the image's partitions: " + format_count(missing, "byte") + " (" +
                 format_byte_size(missing) + ") are missing";
     partition_entry const* roomiest = nullptr;
     std::int64_t room = 0;
@@ -146,8 +146,8 @@ bool can_grow(std::string_view file_system) noexcept {
 result<deployment_plan> plan_deployment(disk_layout const& image, std::int64_t disk_size, std::int32_t sector_size,
                                         growth const& grow) {
     if (sector_size != image.sector_size) {
-        return tl::unexpected(error{"the disk has sectors of " + counted(sector_size, "byte") + ", the image's had " +
-                                    std::to_string(image.sector_size) +
+        return tl::unexpected(error{"the disk has sectors of " + format_count(sector_size, "byte") +
+                                    ", the image's had " + std::to_string(image.sector_size) +
                                     ": its partition table and file systems would not be readable"});
     }
     auto const partition = chosen(image, grow);

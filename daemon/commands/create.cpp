@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/save_file.hpp"
 #include "core/image/capture.hpp"
 #include "core/image/image_origin.hpp"
@@ -20,7 +21,6 @@
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/termination.hpp"
 #include "daemon/terminal/progress.hpp"
-#include "daemon/text/quantity_text.hpp"
 #include "daemon/text/version.hpp"
 
 namespace seedbed {

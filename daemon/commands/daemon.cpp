@@ -11,6 +11,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/command_start.hpp"
@@ -19,7 +20,6 @@
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/node.hpp"
 #include "daemon/service/termination.hpp"
-#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/printable.hpp"
 #include "daemon/text/quantity_text.hpp"
 

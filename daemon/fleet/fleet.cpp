@@ -7,6 +7,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/format_count.hpp"
 #include "daemon/http/query_string.hpp"
 #include "daemon/text/quantity_text.hpp"
 

@@ -16,10 +16,10 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/printable.hpp"
 #include "daemon/fleet/fleet.hpp"
 #include "daemon/http/query_string.hpp"
-#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 

@@ -4,9 +4,9 @@
 #include <chrono>
 #include <utility>
 
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/wall_clock.hpp"
 #include "daemon/log/logging.hpp"
-#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/foundation/format_count.hpp"
 #include "daemon/log/logging.hpp"
-#include "daemon/text/quantity_text.hpp"
 #include "daemon/text/version.hpp"
 
 namespace seedbed {

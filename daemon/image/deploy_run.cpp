@@ -9,6 +9,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/format_count.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/torrent_trackers.hpp"
 #include "daemon/text/quantity_text.hpp"

@@ -6,6 +6,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/format_count.hpp"
 #include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/foundation/format_count.hpp"
 #include "daemon/log/logging.hpp"
-#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 

@@ -5,8 +5,9 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/byte_size.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/printable.hpp"
-#include "daemon/text/quantity_text.hpp"
 
 namespace seedbed {
 

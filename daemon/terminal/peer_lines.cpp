@@ -6,6 +6,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/printable.hpp"
 #include "daemon/text/display_text.hpp"
 #include "daemon/text/quantity_text.hpp"

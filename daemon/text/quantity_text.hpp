@@ -1,17 +1,16 @@
 #pragma once
 
 #include <chrono>
-#include <concepts>
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "core/foundation/byte_size.hpp"
 
 namespace seedbed {
 
 // How the program formats a quantity in a log line, in a status table, in progress and on standard output. Sizes are
-// formatted by format_byte_size(), which the configuration needs as well. ASCII: one byte is one column. Pure.
+// formatted by format_byte_size(), counts by format_count(), which core needs as well. ASCII: one byte is one column.
+// Pure.
 
 /// A rate in the format of a size: "512 MiB/s", "9.8 MiB/s", "0 B/s". \p bytes moved in \p seconds; less than a
 /// millisecond counts as one, a negative number of bytes as 0.
@@ -25,10 +24,5 @@ namespace seedbed {
 /// A share, 0 to 1, rounded down: "43%", with \p decimals "98.6%". Never 100% while \p fraction is below 1. Values out
 /// of range are clamped; NaN is 0.
 [[nodiscard]] std::string format_percent(double fraction, int decimals = 0);
-
-/// "1 extent", "3 peers". \p noun has a plural in -s.
-[[nodiscard]] std::string format_count(std::integral auto count, std::string_view noun) {
-    return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
-}
 
 } // namespace seedbed

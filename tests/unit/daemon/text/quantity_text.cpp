@@ -89,11 +89,3 @@ TEST_CASE("a percentage can have decimals") {
     CHECK(format_percent(0.999'999'999'999, 2) == "99.99%");
     CHECK(format_percent(1.0, 1) == "100.0%");
 }
-
-TEST_CASE("a count has its noun in the singular or the plural") {
-    CHECK(format_count(0, "peer") == "0 peers");
-    CHECK(format_count(1, "extent") == "1 extent");
-    CHECK(format_count(2, "more image") == "2 more images");
-    CHECK(format_count(std::size_t{1000}, "host") == "1000 hosts");
-    CHECK(format_count(-1, "peer") == "-1 peers");
-}
