@@ -63,10 +63,11 @@ std::vector<disk_signature> to_wipe(std::span<disk_signature const> signatures, 
     return some;
 }
 
-result<void, io_error> wipe_signature(block_device& device, disk_signature const& signature, extent_map const& image) {
+result<void, io_error> wipe_signature(block_device& device, disk_signature const& signature, extent_map const* kept) {
     auto const whole = signature.area_length > 0;
-    auto const gaps = gaps_of(image, whole ? signature.area_offset : signature.offset,
-                              whole ? signature.area_length : signature.length);
+    auto const offset = whole ? signature.area_offset : signature.offset;
+    auto const length = whole ? signature.area_length : signature.length;
+    auto const gaps = kept != nullptr ? gaps_of(*kept, offset, length) : std::vector<device_gap>{{offset, length}};
     result<void, io_error> outcome;
     for (auto const& gap : gaps) {
         std::vector<std::byte> const zeros(static_cast<std::size_t>(gap.length));

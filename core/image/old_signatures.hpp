@@ -22,11 +22,10 @@ namespace seedbed {
 /// area that is partly outside.
 [[nodiscard]] std::vector<disk_signature> to_wipe(std::span<disk_signature const> signatures, extent_map const& image);
 
-/// Overwrites a signature with zeros, and flushes. Leaves the image's bytes as they are. Nothing may be written to the
-/// device meanwhile. A failure is forgotten: later flushes succeed if the image's own bytes reach the device.
-/// \param signature one of to_wipe().
-/// Threads: any; blocks.
+/// Overwrites a signature with zeros, and flushes. Nothing may be written to the device meanwhile. A failure is
+/// forgotten: later flushes succeed if the image's own bytes reach the device. \param kept the image whose bytes stay
+/// as they are; null: none. Threads: any; blocks.
 [[nodiscard]] result<void, io_error> wipe_signature(block_device& device, disk_signature const& signature,
-                                                    extent_map const& image);
+                                                    extent_map const* kept);
 
 } // namespace seedbed

@@ -165,16 +165,20 @@ private:
             return exit_ok;
         }
         auto const extents = m_image->index.extents();
-        std::vector<disk_signature> old;
         for (auto const& signature : *all) {
             auto const inside = extents && overlaps(*extents, signature.offset, signature.length);
-            if (signature.length > 0 && (inside || m_options.wipe_signatures)) {
-                old.push_back(signature);
-                m_console.print("erasing the signature of earlier content: " + printable(describe(signature)));
+            if (signature.length == 0 || (!inside && !m_options.wipe_signatures)) {
+                continue;
             }
-        }
-        if (auto const wiped = wipe_signatures(*m_device, old); !wiped) {
-            return refuse(exit_device_failed, wiped.error().message());
+            m_console.print("erasing the signature of earlier content: " + printable(describe(signature)));
+            auto const wiped = wipe_signature(*m_device, signature, nullptr);
+            if (!wiped && inside) {
+                return refuse(exit_device_failed, wiped.error().message());
+            }
+            if (!wiped) { // the image does not depend on it
+                m_console.print_error("seedbed restore: cannot erase it, ignoring: " +
+                                      printable(wiped.error().message()));
+            }
         }
         return exit_ok;
     }

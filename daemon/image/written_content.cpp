@@ -53,7 +53,7 @@ wiped_signatures wipe_old_content(served_image& image) {
     }
     wiped_signatures wiped;
     for (auto& signature : to_wipe(*all, extents)) {
-        if (auto const outcome = wipe_signature(device, signature, extents); !outcome) {
+        if (auto const outcome = wipe_signature(device, signature, &extents); !outcome) {
             wiped.warnings.push_back(
                 fmt::format("cannot wipe the signature of earlier content: {} ({}); it can hide the "
                             "image from a system",

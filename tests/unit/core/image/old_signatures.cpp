@@ -71,22 +71,24 @@ TEST_CASE("wiping overwrites the marks and the areas, and nothing of the image")
     {
         auto const device = open_block_device(path, {.writable = true});
         REQUIRE(device);
-        REQUIRE(wipe_signature(**device, mark(10, 3), image));
-        REQUIRE(wipe_signature(**device, mark(9'998, 2), image));
+        REQUIRE(wipe_signature(**device, mark(10, 3), &image));
+        REQUIRE(wipe_signature(**device, mark(9'998, 2), &image));
         auto whole = mark(3'100, 1);
         whole.area_offset = 1'900;
         whole.area_length = 2'200;
-        REQUIRE(wipe_signature(**device, whole, image));
+        REQUIRE(wipe_signature(**device, whole, &image));
+        REQUIRE(wipe_signature(**device, mark(2'500, 2), nullptr)); // in the image
     }
     std::string expected(10'000, 'x');
     expected.replace(10, 3, 3, '\0').replace(9'998, 2, 2, '\0');
     expected.replace(1'900, 100, 100, '\0').replace(3'000, 500, 500, '\0').replace(4'000, 100, 100, '\0');
+    expected.replace(2'500, 2, 2, '\0');
     std::ifstream in(path, std::ios::binary);
     CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == expected);
 
     auto const reader = open_block_device(path, {});
     REQUIRE(reader);
-    auto const refused = wipe_signature(**reader, mark(0, 1), image);
+    auto const refused = wipe_signature(**reader, mark(0, 1), &image);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == EROFS);
 }
@@ -96,12 +98,12 @@ TEST_CASE("a mark that cannot be wiped fails no later flush") {
     auto const image = extent_map::make({{4'096, 4'096}}).value();
     test::fake_block_device device(65'536);
     device.fail(device_operation::write, EIO, 0, 4'096);
-    auto const unwritten = wipe_signature(device, mark(10, 3), image);
+    auto const unwritten = wipe_signature(device, mark(10, 3), &image);
     REQUIRE_FALSE(unwritten);
     CHECK(unwritten.error().operation == io_operation::write);
     CHECK(unwritten.error().offset == 10);
     device.fail(device_operation::flush, EIO, 0, test::fake_block_device::everything, 1);
-    auto const lost = wipe_signature(device, mark(20'000, 3), image);
+    auto const lost = wipe_signature(device, mark(20'000, 3), &image);
     REQUIRE_FALSE(lost);
     CHECK(lost.error().operation == io_operation::flush);
     CHECK(device.flush());
