@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/format_count.hpp"
 
 namespace seedbed {
 
