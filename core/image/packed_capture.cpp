@@ -37,6 +37,7 @@ struct cut {
     std::int64_t offset = 0;
     std::int64_t length = 0;
     bool zeros = false;
+    bool begins = false; ///< a range
 };
 
 /// Cuts ranges into chunks. They end at multiples of the chunk length, so that images of similar sources have similar
@@ -55,7 +56,7 @@ public:
         auto const left = range.length - m_within;
         auto const longest =
             range.zeros ? std::int64_t{packed_limits::zero_chunk} : m_chunk_length - offset % m_chunk_length;
-        return {offset, std::min(left, longest), range.zeros};
+        return {offset, std::min(left, longest), range.zeros, m_within == 0};
     }
     void skip() noexcept {
         m_within += peek().length;
@@ -200,10 +201,11 @@ private:
             for (auto const& each : m_cuts) {
                 device_offset const offset{each.offset};
                 if (each.zeros) {
-                    m_made.push_back({{offset, static_cast<std::int32_t>(each.length)}});
+                    m_made.push_back({{offset, static_cast<std::int32_t>(each.length)}, {}, each.begins});
                     continue;
                 }
                 m_made.push_back(packer.pack(offset, {raw, static_cast<std::size_t>(each.length)}));
+                m_made.back().apart = each.begins;
                 raw += each.length;
             }
             m_owner.give_back(std::move(packer));

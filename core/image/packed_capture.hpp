@@ -18,7 +18,7 @@
 
 namespace seedbed {
 
-/// A range of the source that goes into a packed image.
+/// A range of the source that goes into a packed image. No chunk lies in two ranges.
 struct packed_range {
     std::int64_t offset = 0;
     std::int64_t length = 0;
@@ -28,7 +28,7 @@ struct packed_range {
 };
 
 /// Ranges of used blocks, extended to whole sectors, in ascending order; those that meet or overlap are joined.
-/// \param used in any order. \param size of the source, which they do not exceed.
+/// \param used in any order. \param size of the source, or of the partition, which they do not exceed.
 [[nodiscard]] std::vector<packed_range> ranges_of(std::vector<extent> used, std::int32_t sector_size,
                                                   std::int64_t size);
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <new>
 #include <span>
+#include <string>
 #include <utility>
 
 #include <fcntl.h>
@@ -179,13 +180,13 @@ private:
                 continue;
             }
             // Adjacent chunks are adjacent in memory, too.
+            auto const offset = m_options.placement.of(chunks.front());
+            auto length = std::int64_t{chunks.front().raw_length};
             std::size_t count = 1;
             while (count < chunks.size() && chunks[count].method != chunk_method::zero &&
-                   chunks[count].offset == chunks[count - 1].end()) {
-                ++count;
+                   m_options.placement.of(chunks[count]) == offset + byte_count{length}) {
+                length += chunks[count++].raw_length;
             }
-            auto const offset = chunks.front().offset;
-            auto const length = (chunks[count - 1].end() - offset).value();
             if (auto written = m_device.write(offset.value(), raw.first(static_cast<std::size_t>(length))); !written) {
                 return written;
             }
@@ -199,7 +200,8 @@ private:
     [[nodiscard]] result<void, io_error> write_zero_chunk(packed_chunk const& chunk) {
         for (std::int64_t at = 0; at < chunk.raw_length && !stopping(); at += zero_step) {
             auto const length = std::min(zero_step, chunk.raw_length - at);
-            if (auto written = write_zeros(m_device, chunk.offset.value() + at, length); !written) {
+            if (auto written = write_zeros(m_device, (m_options.placement.of(chunk) + byte_count{at}).value(), length);
+                !written) {
                 return written;
             }
             m_done.fetch_add(length, std::memory_order_relaxed);
@@ -279,9 +281,10 @@ private:
 
     [[nodiscard]] result<bool, io_error> is_equal(packed_chunk const& chunk, std::span<std::byte> buffer) {
         bool equal = true;
+        auto const offset = m_options.placement.of(chunk).value();
         for (std::int64_t at = 0; at < chunk.raw_length && !restore_cancelled(m_options); at += verified_step) {
             auto const part = buffer.first(static_cast<std::size_t>(std::min(verified_step, chunk.raw_length - at)));
-            if (auto const read = m_device.read_medium(chunk.offset.value() + at, part); !read) {
+            if (auto const read = m_device.read_medium(offset + at, part); !read) {
                 return tl::unexpected(read.error());
             }
             equal = equal && (chunk.method == chunk_method::zero ? is_zero(part) : digest_of(part) == chunk.digest);
@@ -328,7 +331,31 @@ int zero_by_kernel(block_device& device, std::int64_t offset, std::int64_t lengt
     return 0;
 }
 
+/// The range that begins at or before an offset; nothing if none does.
+moved_range const* range_before(std::vector<moved_range> const& ranges, device_offset offset) {
+    auto const after = std::ranges::upper_bound(ranges, offset.value(), {}, &moved_range::start);
+    return after == ranges.begin() ? nullptr : &*(after - 1);
+}
+
 } // namespace
+
+result<chunk_placement> chunk_placement::make(packed_image const& image, std::vector<moved_range> ranges) {
+    chunk_placement placement;
+    placement.m_ranges = std::move(ranges);
+    for (auto const& chunk : image.index.chunks()) {
+        auto const* const range = range_before(placement.m_ranges, chunk.offset);
+        if (range == nullptr || chunk.end().value() > range->start + range->size) {
+            return tl::unexpected(error{"the bytes " + std::to_string(chunk.offset.value()) + " to " +
+                                        std::to_string(chunk.end().value()) + " lie in no partition of its layout"});
+        }
+    }
+    return placement;
+}
+
+device_offset chunk_placement::of(packed_chunk const& chunk) const noexcept {
+    auto const* const range = range_before(m_ranges, chunk.offset);
+    return range == nullptr ? chunk.offset : chunk.offset + byte_count{range->shift};
+}
 
 result<opened_packed_file> open_packed_file(std::string const& path, packed_image const& image) {
     opened_packed_file file{unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)), path};

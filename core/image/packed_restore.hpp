@@ -12,6 +12,7 @@
 #include "core/foundation/error.hpp"
 #include "core/foundation/unique_fd.hpp"
 #include "core/image/packed_image.hpp"
+#include "core/layout/growth_plan.hpp"
 
 namespace seedbed {
 
@@ -25,7 +26,26 @@ struct opened_packed_file {
 /// size than the .torrent states.
 [[nodiscard]] result<opened_packed_file> open_packed_file(std::string const& path, packed_image const& image);
 
+/// Where the chunks of a disk's image go: those of a partition move with it.
+///
+/// Immutable; every member may be called from any thread.
+class chunk_placement {
+public:
+    /// Everything stays where it was.
+    chunk_placement() = default;
+    /// \param ranges as deployment_plan has them, in ascending order. Fails if a chunk of the image is in none of them,
+    /// or in two.
+    [[nodiscard]] static result<chunk_placement> make(packed_image const& image, std::vector<moved_range> ranges);
+
+    /// The offset of a chunk on the target. O(log ranges).
+    [[nodiscard]] device_offset of(packed_chunk const& chunk) const noexcept;
+
+private:
+    std::vector<moved_range> m_ranges;
+};
+
 struct restore_options {
+    chunk_placement placement = {};
     int threads = 2;
     /// Bytes of the device that are done, about ten times a second, on the calling thread.
     std::function<void(std::int64_t)> progress;
@@ -46,7 +66,7 @@ struct restore_failure {
 /// and unpacked as a whole before any of it is written. Chunks of zeros are written, too. The first piece is written
 /// last, after a flush, so that a device that holds half an image does not look like a whole one.
 ///
-/// \param device at least as large as the source. \return false if it was cancelled.
+/// \param device holds all chunks where the placement puts them. \return false if it was cancelled.
 /// Threads: any that may block. It has threads of its own, which end before it returns. Throws std::bad_alloc and
 /// std::system_error.
 [[nodiscard]] result<bool, restore_failure> write_packed(packed_image const& image, opened_packed_file const& file,
@@ -64,7 +84,7 @@ struct packed_comparison {
 };
 
 /// Reads all chunks back, past the page cache, and compares their XXH3. Ends at the first read error. Needs no packed
-/// file. \param device at least as large as the source. Threads and exceptions as write_packed().
+/// file. \param device as for write_packed(). Threads and exceptions as write_packed().
 [[nodiscard]] packed_comparison compare_packed(packed_image const& image, block_device& device,
                                                restore_options const& options);
 

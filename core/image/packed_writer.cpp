@@ -80,7 +80,7 @@ packed_writer::packed_writer(packed_geometry const& geometry, chunk_packer split
 }
 
 void packed_writer::add(made_chunk const& made, std::span<std::byte const> raw) {
-    if (join(made.chunk)) {
+    if (!made.apart && join(made.chunk)) {
         return;
     }
     if (fits(made.chunk)) {

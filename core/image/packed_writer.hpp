@@ -17,6 +17,8 @@ namespace seedbed {
 struct made_chunk {
     packed_chunk chunk;
     std::vector<std::byte> frame = {}; ///< the payload, if the method is zstd
+    /// It begins something of its own, such as a partition, which may move: it is not joined with the one before it.
+    bool apart = false;
 };
 
 /// Compresses chunks. It allocates its memory once, so reuse it.

@@ -222,7 +222,8 @@ command_help create_help() {
          "A packed image is a compressed file, which any BitTorrent client can help to seed; SOURCE is no longer "
          "needed "
          "afterwards. It holds the used blocks of the file system and the copies of metadata that a captured image "
-         "leaves out. seedbed-image(5) describes its format.",
+         "leaves out. Of a disk, it holds the used blocks of all partitions, and the partition table in the .torrent; "
+         "what is taken of each partition, and why, is printed. seedbed-image(5) describes its format.",
          "SOURCE must not be mounted read-write, and no loop device or volume on it either."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},

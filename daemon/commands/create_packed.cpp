@@ -14,7 +14,7 @@
 #include "core/image/packed_capture.hpp"
 #include "core/image/packed_image.hpp"
 #include "core/image/source_checks.hpp"
-#include "daemon/text/quantity_text.hpp"
+#include "daemon/commands/create_disk.hpp"
 
 namespace seedbed {
 
@@ -60,17 +60,41 @@ maybe<std::vector<packed_range>> find_ranges(create_context const& context, crea
             return tl::unexpected(std::move(again.error()));
         }
         source = std::move(*again);
+        source.sector_size = sector_size;
     }
     auto const copies = metadata_copies(plan->file_system, source.head, size);
     (*used)->insert((*used)->end(), copies.begin(), copies.end());
     return ranges_of(std::move(**used), sector_size, size);
 }
 
-packed_description describe(create_source const& source, std::int32_t sector_size) {
+/// The source is a disk whose partitions are packed one by one, without its table.
+bool is_disk(create_options const& options, create_source const& source) {
+    return source.traits.kind == image_kind::disk && !options.raw;
+}
+
+/// The ranges to pack, and the layout of a disk. Nothing if it was cancelled.
+maybe<std::vector<packed_range>> plan_source(create_context const& context, create_source& source,
+                                             std::optional<disk_layout>& layout) {
+    if (!is_disk(context.options, source)) {
+        return find_ranges(context, source, source.sector_size);
+    }
+    auto plan = plan_disk(context, source);
+    if (!plan) {
+        return tl::unexpected(std::move(plan.error()));
+    }
+    if (!*plan) {
+        return std::nullopt;
+    }
+    layout = std::move((*plan)->layout);
+    return std::move((*plan)->ranges);
+}
+
+packed_description describe(create_source const& source, std::optional<disk_layout> layout) {
     packed_description description;
     description.kind = source.traits.kind == image_kind::disk ? image_kind::disk : image_kind::partition;
     description.source_size = byte_count{source.device->size()};
-    description.sector_size = sector_size;
+    description.sector_size = source.sector_size;
+    description.layout = std::move(layout);
     description.content = source.traits.content;
     description.label = source.content.label;
     description.uuid = source.content.uuid;
@@ -150,12 +174,14 @@ maybe<saved_packed_image> create_packed_image(create_options const& options, pro
     }
     auto const identified = identify_device(options.source);
     auto const before = identified ? std::optional(*identified) : std::nullopt;
-    auto const sector_size = source->sector_size > 0 ? source->sector_size : usual_sector;
-    packed_geometry const geometry{byte_count{source->device->size()}, sector_size, options.torrent.piece_length};
+    source->sector_size = source->sector_size > 0 ? source->sector_size : usual_sector;
+    packed_geometry const geometry{byte_count{source->device->size()}, source->sector_size,
+                                   options.torrent.piece_length};
     if (auto const checked = check_geometry(geometry); !checked) {
         return create_failed(exit_refused, options.source + ": " + checked.error().message);
     }
-    auto const ranges = find_ranges(context, *source, sector_size);
+    std::optional<disk_layout> layout;
+    auto const ranges = plan_source(context, *source, layout);
     if (!ranges) {
         return tl::unexpected(ranges.error());
     }
@@ -175,8 +201,8 @@ maybe<saved_packed_image> create_packed_image(create_options const& options, pro
     auto const& content = **made;
     auto details = options.torrent;
     details.comment = to_comment(source->traits);
-    auto const bytes = make_packed_torrent(byte_count{content.size}, content.hashes, describe(*source, sector_size),
-                                           content.index, details);
+    auto const bytes = make_packed_torrent(byte_count{content.size}, content.hashes,
+                                           describe(*source, std::move(layout)), content.index, details);
     auto const extents = content.index.extents();
     if (!bytes || !extents) {
         return create_failed(exit_refused, options.source + ": " + (bytes ? extents.error() : bytes.error()).message);

@@ -23,6 +23,10 @@
 #include "core/image/old_signatures.hpp"
 #include "core/image/packed_image.hpp"
 #include "core/image/packed_restore.hpp"
+#include "core/layout/boot_sectors.hpp"
+#include "core/layout/growth_plan.hpp"
+#include "core/layout/partition_tools.hpp"
+#include "core/layout/table_writer.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/packed_report.hpp"
 #include "daemon/commands/restore_options.hpp"
@@ -63,8 +67,9 @@ private:
     }
 
     exit_code run_steps() {
-        for (auto const step : {&restore_run::load, &restore_run::look, &restore_run::ask, &restore_run::open,
-                                &restore_run::wipe, &restore_run::write, &restore_run::verify}) {
+        for (auto const step :
+             {&restore_run::load, &restore_run::look, &restore_run::plan, &restore_run::ask, &restore_run::open,
+              &restore_run::wipe, &restore_run::write, &restore_run::verify, &restore_run::finish_disk}) {
             if (auto const code = (this->*step)(); code != exit_ok) {
                 return code;
             }
@@ -92,7 +97,7 @@ private:
     [[nodiscard]] device_requirements requirements() const {
         device_requirements wanted;
         wanted.writable = true;
-        wanted.min_size = m_image->geometry.source_size.value();
+        wanted.min_size = m_image->description.layout ? 0 : m_image->geometry.source_size.value();
         wanted.serial = m_options.serial;
         wanted.size = m_options.size;
         wanted.image = traits_of(*m_image);
@@ -117,6 +122,43 @@ private:
         if (auto const checked = check_block_device(path, requirements()); !checked) {
             return refuse(exit_refused, checked.error().message);
         }
+        return exit_ok;
+    }
+
+    /// Plans where the partitions of a disk go, and checks everything that could fail after the first write.
+    exit_code plan() {
+        auto const& layout = m_image->description.layout;
+        if (!layout) {
+            return m_options.grow ? refuse(exit_refused, "--grow needs the image of a disk with its layout") : exit_ok;
+        }
+        auto const geometry = query_device_geometry(m_options.device);
+        if (!geometry) {
+            return refuse(exit_refused, geometry.error().message);
+        }
+        auto const sector = geometry->is_block_device ? geometry->logical_block_size : layout->sector_size;
+        auto planned = plan_deployment(*layout, geometry->size, sector, m_options.grow.value_or(growth{}));
+        if (!planned) {
+            return refuse(exit_refused, m_options.device + ": " + planned.error().message);
+        }
+        auto placement = chunk_placement::make(*m_image, planned->ranges);
+        if (!placement) {
+            return refuse(exit_bad_torrent, m_options.torrent + ": " + placement.error().message);
+        }
+        auto table = make_table(planned->target);
+        if (!table) {
+            return refuse(exit_refused, table.error().message);
+        }
+        if (auto const missing = missing_programs(*planned); !missing.empty()) {
+            auto const& first = missing.front();
+            return refuse(exit_refused,
+                          first.name + " (package " + first.package + ") is not installed: needed to " + first.purpose);
+        }
+        for (auto const& note : planned->notes) {
+            m_console.print(printable(note));
+        }
+        m_placement = std::move(*placement);
+        m_table = std::move(*table);
+        m_plan = std::move(*planned);
         return exit_ok;
     }
 
@@ -166,13 +208,14 @@ private:
         }
         auto const extents = m_image->index.extents();
         for (auto const& signature : *all) {
-            auto const inside = extents && overlaps(*extents, signature.offset, signature.length);
-            if (signature.length == 0 || (!inside && !m_options.wipe_signatures)) {
+            // A disk's table is outside of its image, and is replaced.
+            auto const replaced = m_plan || (extents && overlaps(*extents, signature.offset, signature.length));
+            if (signature.length == 0 || (!replaced && !m_options.wipe_signatures)) {
                 continue;
             }
             m_console.print("erasing the signature of earlier content: " + printable(describe(signature)));
             auto const wiped = wipe_signature(*m_device, signature, nullptr);
-            if (!wiped && inside) {
+            if (!wiped && replaced) {
                 return refuse(exit_device_failed, wiped.error().message());
             }
             if (!wiped) { // the image does not depend on it
@@ -185,6 +228,7 @@ private:
 
     [[nodiscard]] restore_options options_for(char const* phase, int threads) {
         restore_options how;
+        how.placement = m_placement;
         how.threads = threads;
         how.cancelled = &m_termination.requested();
         how.progress = [this, phase](std::int64_t done) {
@@ -224,11 +268,33 @@ private:
             return refuse(exit_interrupted, "interrupted; " + m_options.device + " is written, but not verified");
         }
         if (!found.ok()) {
-            auto const bad = find_bad_extents(*m_image, found.differing);
             return refuse(exit_not_verified,
                           fmt::format("{}: {} of {} chunks differ after writing, the first at byte {}",
                                       m_options.device, found.differing.size(), m_image->index.chunks().size(),
-                                      bad.front().offset));
+                                      m_placement.of(m_image->index.chunks()[found.differing.front()]).value()));
+        }
+        m_verified = seconds_since(m_began) - m_written;
+        return exit_ok;
+    }
+
+    /// Makes a disk out of its partitions: the table is the last thing that is written.
+    exit_code finish_disk() {
+        if (!m_plan) {
+            return exit_ok;
+        }
+        if (m_termination.requested()) {
+            return interrupted();
+        }
+        if (auto const corrected = correct_boot_sectors(*m_device, *m_plan); !corrected) {
+            return refuse(exit_device_failed, corrected.error().message());
+        }
+        auto const step = [this](std::string const& what) { m_console.print(printable(what)); };
+        if (auto const finished = finish_partitions(m_options.device, *m_plan, step); !finished) {
+            return refuse(exit_failed, finished.error().message + "; " + m_options.device +
+                                           " has no partition table: remove the cause, and restore it again");
+        }
+        if (auto const written = write_table(*m_device, *m_table); !written) {
+            return refuse(exit_device_failed, written.error().message);
         }
         return exit_ok;
     }
@@ -247,11 +313,9 @@ private:
     /// Prints the result.
     [[nodiscard]] int report() const {
         auto const bytes = m_image->description.used.value();
-        auto const total = seconds_since(m_began);
         std::cout << fmt::format("{}: restored {} in {} ({}){}\n", printable(m_options.device), format_byte_size(bytes),
                                  format_duration(m_written), format_rate(bytes, m_written),
-                                 m_options.verify ? ", verified in " + format_duration(total - m_written)
-                                                  : ", not verified");
+                                 m_options.verify ? ", verified in " + format_duration(m_verified) : ", not verified");
         return exit_ok;
     }
 
@@ -262,9 +326,13 @@ private:
     std::optional<opened_packed_file> m_file;
     std::optional<device_identity> m_shown; ///< empty if the device cannot be identified
     io_profile m_profile;
+    std::optional<deployment_plan> m_plan; ///< of a disk with a layout; so are the next two
+    std::optional<table_bytes> m_table;
+    chunk_placement m_placement;
     std::unique_ptr<block_device> m_device;
     clock::time_point m_began{};
-    double m_written = 0; ///< seconds until everything was flushed
+    double m_written = 0;  ///< seconds until everything was flushed
+    double m_verified = 0; ///< seconds of reading back
 };
 
 } // namespace

@@ -22,6 +22,7 @@ struct given_options {
     std::string serial;
     std::string size;
     std::string profile;
+    std::string grow;
     bool verify = false;
     bool no_verify = false;
     bool no_wipe_signatures = false;
@@ -42,6 +43,9 @@ po::options_description describe(restore_command_options& options, given_options
     add("no-wipe-signatures", po::bool_switch(&raw.no_wipe_signatures),
         "keep the signatures of earlier file systems, volumes and partition tables that the image does not overwrite; "
         "by default they are erased, since a system may find them instead of the image");
+    add("grow", po::value(&raw.grow)->value_name("N"),
+        "for the image of a disk: partition N, or the last one (last), and its file system get the space that a larger "
+        "DEVICE has; partitions behind it move");
     add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the image (default)");
     add("no-verify", po::bool_switch(&raw.no_verify), "do not read back and compare");
     add("profile", po::value(&raw.profile)->value_name("CLASS"),
@@ -78,6 +82,13 @@ result<void> complete(given_options const& raw, restore_command_options& options
             return bad_option("--profile " + raw.profile + ": expected hdd, sata_ssd or nvme");
         }
     }
+    if (!raw.grow.empty()) {
+        auto const grow = parse_growth(raw.grow);
+        if (!grow) {
+            return bad_option("--grow " + grow.error().message);
+        }
+        options.grow = *grow;
+    }
     options.verify = !raw.no_verify;
     options.wipe_signatures = !raw.no_wipe_signatures;
     return {};
@@ -94,7 +105,8 @@ command_help restore_help() {
         {"Writes a packed image to DEVICE without a network. Shows what will be overwritten and asks for "
          "confirmation; without a terminal, --yes is required. Each piece of X.sbi is compared with the .torrent "
          "before any of it is written, and everything is flushed, read back and compared at the end. The beginning "
-         "of the image is written last, so that a DEVICE that was interrupted does not look complete."},
+         "of the image, or a disk's partition table, is written last, so that a DEVICE that was interrupted does not "
+         "look complete."},
         to_option_helps(describe(options, raw)),
         {{exit_ok, "done: every byte is on the device, and verified unless --no-verify was given"},
          {exit_failed, "an internal failure"},

@@ -7,6 +7,7 @@
 
 #include "core/device/storage_class.hpp"
 #include "core/foundation/error.hpp"
+#include "core/layout/growth_plan.hpp"
 #include "daemon/commands/command_help.hpp"
 
 namespace seedbed {
@@ -19,6 +20,7 @@ struct restore_command_options {
     std::optional<std::string> serial;
     std::optional<std::int64_t> size;
     std::optional<storage_class> profile;
+    std::optional<growth> grow; ///< only for the image of a disk
     bool allow_mismatch = false;
     bool wipe_signatures = true;
     bool verify = true;

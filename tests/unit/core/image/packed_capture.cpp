@@ -88,7 +88,9 @@ TEST_CASE("a source is read once, in order, without its holes") {
         read += access.length;
     }
     CHECK(read == 4 * mib);
-    REQUIRE((*made)->index.chunks().size() == 1); // all is zero
+    REQUIRE((*made)->index.chunks().size() == 3); // all is zero, in three ranges
+    CHECK((*made)->index.chunks()[1] ==
+          packed_chunk{device_offset{mib}, static_cast<std::int32_t>(20 * mib), 0, chunk_method::zero});
     CHECK((*made)->index.used() == byte_count{24 * mib});
 }
 

@@ -205,3 +205,39 @@ TEST_CASE("a packed file of another size is refused") {
           "/nonexistent.sbi: No such file or directory (ENOENT)");
     CHECK(open_packed_file("/dev/null", made.image).error().message == "/dev/null: not a regular file");
 }
+
+TEST_CASE("the chunks of partitions that have moved are written and compared where they are now") {
+    fixture made;
+    made.device.set_contents(0, std::vector<std::byte>(12 * mib, std::byte{0xee}));
+    fake_block_device larger(std::vector<std::byte>(20 * mib, std::byte{0xee}));
+    auto const placement = chunk_placement::make(made.image, {{0, 6 * mib, 0}, {7 * mib, 5 * mib, 8 * mib}});
+    REQUIRE(placement);
+    made.options.placement = *placement;
+    auto const file = open_packed_file(made.path, made.image);
+    REQUIRE(file);
+    REQUIRE(write_packed(made.image, *file, larger, made.options));
+    auto const expected = made.expected();
+    auto const bytes = larger.medium(0, 20 * mib);
+    CHECK(std::equal(bytes.begin(), bytes.begin() + 7 * mib, expected.begin()));
+    CHECK(std::equal(bytes.begin() + 15 * mib, bytes.end(), expected.begin() + 7 * mib));
+    CHECK(std::all_of(bytes.begin() + 7 * mib, bytes.begin() + 15 * mib,
+                      [](std::byte each) { return each == std::byte{0xee}; }));
+    CHECK(compare_packed(made.image, larger, made.options).ok());
+    made.options.placement = {};
+    CHECK_FALSE(compare_packed(made.image, larger, made.options).ok());
+}
+
+TEST_CASE("an image whose chunks lie outside of its partitions is refused") {
+    fixture const made;
+    CHECK(chunk_placement::make(made.image, {{0, 12 * mib, 0}}));
+    auto const refusal = [&](std::vector<moved_range> ranges) {
+        auto const placement = chunk_placement::make(made.image, std::move(ranges));
+        return placement ? "accepted" : placement.error().message;
+    };
+    CHECK_THAT(refusal({}), Catch::EndsWith(" lie in no partition of its layout"));
+    CHECK_THAT(refusal({{512, 12 * mib, 0}}), Catch::StartsWith("the bytes 0 to "));
+    CHECK(refusal({{0, 3 * mib, 0}, {7 * mib, 5 * mib, 0}}) ==
+          "the bytes 5242880 to 5243392 lie in no partition of its layout");
+    // In two: half in each.
+    CHECK(refusal({{0, 3 * mib + 100, 0}, {5 * mib, 512, 0}, {7 * mib, 4 * mib + 512, 0}}) != "accepted");
+}
