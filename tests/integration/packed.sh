@@ -115,9 +115,9 @@ grep -qE "^$target: equal: [0-9.]+ MiB in " stdout || fail "verify prints: $(<st
 
 read -r offset length < <(tail -n 1 ext4.extents)
 damaged=$((offset + length - 1000))
-sync
+sync "$target"
 flip "$target" "$damaged"
-sync
+sync "$target"
 expect 1 '' verify out/ext4.torrent "$target"
 [[ $(head -n 1 stdout) == "$target: 1 of "*" chunks differ: "*" in 1 extent" ]] || fail "verify prints: $(<stdout)"
 read -r bad_offset bad_length < <(sed -n '2s/^offset \([0-9]*\), length \([0-9]*\)$/\1 \2/p' stdout)
