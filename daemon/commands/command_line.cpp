@@ -15,6 +15,7 @@
 #include "daemon/commands/deploy_options.hpp"
 #include "daemon/commands/probe.hpp"
 #include "daemon/commands/restore.hpp"
+#include "daemon/commands/restore_options.hpp"
 #include "daemon/commands/status.hpp"
 #include "daemon/commands/verify.hpp"
 #include "daemon/service/exit_code.hpp"

@@ -8,7 +8,6 @@
 #include "core/foundation/byte_size.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create_packed.hpp"
-#include "daemon/commands/restore.hpp"
 #include "daemon/service/exit_code.hpp"
 
 namespace seedbed {

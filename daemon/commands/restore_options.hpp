@@ -31,4 +31,6 @@ struct restore_command_options {
 /// Parses and checks the command line. The error is one line.
 [[nodiscard]] result<restore_command_options> parse_restore_options(std::vector<std::string> const& arguments);
 
+[[nodiscard]] command_help restore_help();
+
 } // namespace seedbed

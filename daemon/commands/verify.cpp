@@ -154,17 +154,6 @@ int verify(verify_options const& options) {
 
 } // namespace
 
-void warn_if_mounted(std::string const& path, device_requirements requirements) {
-    if (!requirements.allow_mounted) {
-        return;
-    }
-    requirements.allow_mounted = false;
-    if (auto const checked = check_block_device(path, requirements); !checked) {
-        std::cerr << "seedbed verify: warning: " << printable(checked.error().message)
-                  << ": concurrent writes may be missed or reported as differences\n";
-    }
-}
-
 command_help verify_help() {
     verify_options options;
     return {

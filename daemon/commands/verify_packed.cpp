@@ -12,7 +12,7 @@
 #include "core/image/packed_restore.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/packed_report.hpp"
-#include "daemon/commands/verify.hpp"
+#include "daemon/commands/verify_report.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/termination.hpp"
 #include "daemon/terminal/console.hpp"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iostream>
 #include <numeric>
 
 #include <nlohmann/json.hpp>
@@ -82,6 +83,17 @@ std::string verify_text(std::string const& device, image_torrent const& torrent,
         text += fmt::format("and {} more; --json lists all\n", bad.size() - most_listed);
     }
     return text;
+}
+
+void warn_if_mounted(std::string const& path, device_requirements requirements) {
+    if (!requirements.allow_mounted) {
+        return;
+    }
+    requirements.allow_mounted = false;
+    if (auto const checked = check_block_device(path, requirements); !checked) {
+        std::cerr << "seedbed verify: warning: " << printable(checked.error().message)
+                  << ": concurrent writes may be missed or reported as differences\n";
+    }
 }
 
 } // namespace seedbed

@@ -26,6 +26,31 @@ namespace {
 /// end after handshake_timeout.
 constexpr int silent_connections = 1024;
 
+void set_lan_settings(lt::settings_pack& pack) {
+    using sp = lt::settings_pack;
+    // Nothing that leaves the LAN or opens a way into it.
+    pack.set_bool(sp::enable_dht, false);
+    pack.set_bool(sp::enable_upnp, false);
+    pack.set_bool(sp::enable_natpmp, false);
+
+    // The configured port or none: peers would not find a different one.
+    pack.set_int(sp::max_retry_port_bind, 0);
+    pack.set_bool(sp::apply_ip_filter_to_trackers, false); // `allow` is about peers only
+    pack.set_bool(sp::listen_system_port_fallback, false);
+    pack.set_int(sp::listen_queue_size, 128); // a room of machines boots at the same moment
+
+    // Plain TCP: uTP yields to other traffic, encryption costs CPU time, and the installed base supports neither.
+    pack.set_bool(sp::enable_outgoing_utp, false);
+    pack.set_bool(sp::enable_incoming_utp, false);
+    pack.set_int(sp::out_enc_policy, sp::pe_disabled);
+    pack.set_int(sp::in_enc_policy, sp::pe_disabled);
+    pack.set_int(sp::mixed_mode_algorithm, sp::prefer_tcp);
+    pack.set_bool(sp::rate_limit_ip_overhead, false);
+
+    // Machines that share an address are separate peers.
+    pack.set_bool(sp::allow_multiple_connections_per_ip, true);
+}
+
 } // namespace
 
 std::string const& own_peer_id_prefix() {
@@ -131,27 +156,7 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     pack.set_str(sp::user_agent, user_agent());
     pack.set_str(sp::peer_fingerprint, own_peer_id_prefix());
 
-    // Nothing that leaves the LAN or opens a way into it.
-    pack.set_bool(sp::enable_dht, false);
-    pack.set_bool(sp::enable_upnp, false);
-    pack.set_bool(sp::enable_natpmp, false);
-
-    // The configured port or none: peers would not find a different one.
-    pack.set_int(sp::max_retry_port_bind, 0);
-    pack.set_bool(sp::apply_ip_filter_to_trackers, false); // `allow` is about peers only
-    pack.set_bool(sp::listen_system_port_fallback, false);
-    pack.set_int(sp::listen_queue_size, 128); // a room of machines boots at the same moment
-
-    // Plain TCP: uTP yields to other traffic, encryption costs CPU time, and the installed base supports neither.
-    pack.set_bool(sp::enable_outgoing_utp, false);
-    pack.set_bool(sp::enable_incoming_utp, false);
-    pack.set_int(sp::out_enc_policy, sp::pe_disabled);
-    pack.set_int(sp::in_enc_policy, sp::pe_disabled);
-    pack.set_int(sp::mixed_mode_algorithm, sp::prefer_tcp);
-    pack.set_bool(sp::rate_limit_ip_overhead, false);
-
-    // Machines that share an address are separate peers.
-    pack.set_bool(sp::allow_multiple_connections_per_ip, true);
+    set_lan_settings(pack);
 
     // Every torrent is active. A connected peer stays connected even at the limit, and a peer does not wait long for an
     // upload slot.
