@@ -95,8 +95,8 @@ public:
         }
     }
 
-    /// \param position bytes of the block that came before. \param block_size of version 1, which needs it.
-    void add(std::span<std::byte const> bytes, std::int64_t position, std::int64_t block_size) {
+    /// \param position bytes of the block that came before. \param block_length of version 1, which needs it.
+    void add(std::span<std::byte const> bytes, std::int64_t position, std::int64_t block_length) {
         switch (m_kind) {
         case check::none:
             break;
@@ -111,7 +111,7 @@ public:
             break;
         case check::crc32_v1:
             if (position == 0) {
-                add_old(bytes.front(), block_size);
+                add_old(bytes.front(), block_length);
             }
             break;
         }
@@ -137,12 +137,12 @@ public:
 
 private:
     /// Version 1 takes the first byte of a block as often as the block has bytes.
-    void add_old(std::byte first, std::int64_t block_size) {
+    void add_old(std::byte first, std::int64_t block_length) {
         std::array<unsigned char, 4096> same{};
         same.fill(std::to_integer<unsigned char>(first));
         // zlib's state is the inverse of this one.
         auto state = static_cast<::uLong>(static_cast<std::uint32_t>(~m_old_crc));
-        for (auto rest = block_size; rest > 0; rest -= static_cast<std::int64_t>(same.size())) {
+        for (auto rest = block_length; rest > 0; rest -= static_cast<std::int64_t>(same.size())) {
             auto const part = std::min(rest, static_cast<std::int64_t>(same.size()));
             state = ::crc32_z(state, same.data(), static_cast<std::size_t>(part));
         }
