@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,57 +10,53 @@
 
 namespace seedbed {
 
-/// Decides which pieces a seed offers to which peer, so that each piece leaves the seed about once while its peers can
-/// pass it on to each other (network.read_once).
+/// Decides which pieces a seed offers to which peer, so that a source that does not fit into memory is read about once,
+/// rather than again whenever another peer requests a piece (network.read_once; read_once_policy decides when this is
+/// used).
 ///
-/// At first, every piece is withheld from every peer. The seed keeps its link full with new pieces: it gives each one
-/// to the peer, its owner, that has the fewest pieces which no other peer has got yet. Few are in flight at a time, so
-/// that each is soon complete and passed on. A piece is given again if
-/// - its owner leaves, is choked or stalls before it has the piece, and no other peer has it, or
-/// - there is no new piece left, and no other peer has got it for far longer than that takes on average.
-/// While the link is not full and a peer has received nothing for two seconds, or for eight seconds only from others,
-/// it is offered a piece, and twice as many each time: nothing waits forever. A peer that does not understand that a
-/// piece is withheld (see understands()) requests what it likes, and becomes the owner of what is new.
+/// The first peer that requests a piece becomes its owner. The piece is withheld from all other peers that lack it:
+/// they download it from each other. It is offered to all again if no peer has it and its owner leaves or is choked. A
+/// peer that has waited for two seconds (eight while it receives pieces from others) is offered some withheld pieces,
+/// and twice as many each time, so that a peer without other sources does not wait long.
 ///
-/// Pure: the caller passes the time. Threads: not thread-safe; used on libtorrent's network thread.
+/// If there are few peers, changes are sent immediately. Many peers, or many changes, are served once per second and in
+/// portions, so that the network thread is not blocked.
+///
+/// Threads: not thread-safe; used on libtorrent's network thread.
 class piece_offers {
 public:
-    using clock = std::chrono::steady_clock;
     /// Number of a connection, valid until left().
     using peer = std::size_t;
     struct change {
         int piece;
         bool offered; ///< false: withheld
     };
-    struct image_shape {
-        int pieces = 0;
-        std::int64_t piece_length = 1; ///< bytes
-        int first_piece = 0;           ///< the first one to give; the others follow in order, and round the end
+    struct callbacks {
+        /// Sends changes to a peer.
+        std::function<void(peer to, std::span<change const> changes)> send;
+        /// Whether data is still in flight to a peer: such a peer does not wait for an offer.
+        std::function<bool(peer who)> is_served;
     };
-    /// Sends changes to a peer.
-    using sender = std::function<void(peer to, std::span<change const> changes)>;
 
-    piece_offers(image_shape shape, sender send);
+    piece_offers(int pieces, callbacks call);
 
-    /// Off at first: everything is offered to all peers.
-    void set_enabled(bool enabled, clock::time_point now);
+    /// \param pieces how many withheld pieces a waiting peer is offered the first time; 0: nothing is withheld.
+    void set_first_offer(int pieces);
 
     [[nodiscard]] peer joined();
     /// The peer understands that a piece is withheld. Other peers are offered everything.
-    void understands(peer who, clock::time_point now);
+    void understands(peer who);
     /// The peer has \p piece. Unknown numbers are ignored, here and below.
-    void has(peer who, int piece, clock::time_point now);
+    void has(peer who, int piece);
     /// The peer had every piece when it connected.
-    void is_seed(peer who, clock::time_point now);
+    void is_seed(peer who);
     /// A new peer is choked and not interested.
-    void set_interested(peer who, bool interested, clock::time_point now);
-    void set_choked(peer who, bool choked, clock::time_point now);
-    void requested(peer who, int piece, clock::time_point now);
-    /// Bytes of pieces have been sent to the peer.
-    void sent(peer who, std::int64_t bytes, clock::time_point now);
-    void left(peer who, clock::time_point now);
+    void set_interested(peer who, bool interested);
+    void set_choked(peer who, bool choked);
+    void requested(peer who, int piece);
+    void left(peer who);
     /// Must be called every second.
-    void second_passed(clock::time_point now);
+    void second_passed();
 
 private:
     static constexpr peer no_peer = static_cast<peer>(-1);
@@ -74,81 +69,40 @@ private:
         bool seed = false;
         bool interested = false;
         bool choked = true;
-        bool progressed = false;       ///< it has received data since the last second_passed()
-        bool stalled = false;          ///< given nothing until it receives or requests something
-        bool has_news = false;         ///< `withheld` and `told` may differ
-        int waited = 0;                ///< see patience
-        int generosity = 0;            ///< how often it was offered more because it waited
-        int unspread = 0;              ///< pieces of its own that no other peer has got since they were given to it
-        double slowness = 1;           ///< more than 1 for a peer that needs longer than others to pass pieces on
-        clock::duration spread_time{}; ///< average, as m_spread_time
-        std::uint64_t turn = 0;        ///< of the piece that it was given last
-        std::int64_t owed = 0;         ///< bytes of `awaited` that have not been sent yet, about
-        std::int64_t sent = 0;         ///< bytes since the last second_passed()
-        std::int64_t rate = 0;         ///< bytes in the second before
-        clock::time_point active{};    ///< it was last given a piece, or received some of it
-        clock::time_point given{};     ///< it was last given a piece
-        piece_set pieces;              ///< that the peer has
-        piece_set awaited;             ///< given to it, or requested by it, that it does not have
-        piece_set withheld;            ///< from this peer
-        piece_set told;                ///< withheld pieces that the peer knows about
+        bool asked = true;       ///< since the last second_passed()
+        bool progressed = false; ///< it has received a piece since the last second_passed()
+        bool has_news = false;   ///< `withheld` and `told` may differ
+        int waited = 0;          ///< see patience
+        int generosity = 0;      ///< how often it was offered more
+        piece_set pieces;        ///< that the peer has
+        piece_set withheld;      ///< from this peer
+        piece_set told;          ///< withheld pieces that the peer knows about
     };
     struct piece_state {
-        int holders = 0;     ///< peers that have the piece, without seeds
-        int before = 0;      ///< holders when it was given to its owner
-        bool spread = false; ///< another peer has got it since
-        peer owner = no_peer;
-        clock::time_point given{};
+        int holders = 0;       ///< peers that have the piece, without seeds
+        bool withheld = false; ///< from all but its owner
+        peer owner = no_peer;  ///< the first peer that requested it
     };
 
     [[nodiscard]] bool known(int piece) const noexcept {
         return piece >= 0 && static_cast<std::size_t>(piece) < m_pieces.size();
     }
+    [[nodiscard]] piece_state& at(int piece) { return m_pieces[static_cast<std::size_t>(piece)]; }
     [[nodiscard]] piece_set no_pieces() const { return piece_set(m_pieces.size()); }
-
-    // --- what is given to whom
-    void fill(clock::time_point now);
-    [[nodiscard]] peer next_peer() const;
-    /// How many bytes are to be in flight to all peers.
-    [[nodiscard]] std::int64_t goal() const noexcept;
-    [[nodiscard]] std::int64_t room() const noexcept { return goal() - (m_owed - m_stuck); }
-    /// The piece to give to the peer next, or npos.
-    [[nodiscard]] std::size_t next_piece(member const& to, clock::time_point now);
-    void find_overdue(clock::time_point now);
-    void await(peer who, std::size_t piece);
-    void own(peer who, std::size_t piece, clock::time_point now);
-    void disown(std::size_t piece);
-    /// Takes back a piece that the peer does not have.
-    void take_back(peer who, std::size_t piece);
-    void take_back_awaited(peer who);
-    void forget_awaited(member& who);
-    void measure(clock::time_point now);
-    void find_slow_peers(clock::time_point now);
-    void release_all(peer who);
-    void set_owed(member& who, std::int64_t bytes) noexcept;
-    [[nodiscard]] clock::duration overdue_after() const noexcept;
-
-    // --- what the peers are told
-    void withhold_unawaited(peer from);
-    void offer_more(peer to, clock::time_point now);
-    void wait(peer who, clock::time_point now);
+    void give(int piece, peer owner);
+    void withhold(peer from, int piece);
+    void offer_to_all(piece_set const& pieces);
+    void offer_more(peer to);
+    /// Releases what the peer owns; if it leaves, also what it has.
+    void release(peer who, bool leaves);
     /// Sends the changes that the peer does not know yet, or a portion of them.
     void send(peer to);
 
-    image_shape const m_shape;
-    sender m_send;
+    callbacks m_call;
     std::vector<piece_state> m_pieces;
     std::vector<member> m_members;
-    piece_set m_new;                    ///< pieces that no peer has or will get
-    std::size_t m_next;                 ///< where the search for a new piece starts
-    std::vector<std::size_t> m_overdue; ///< to give again, the most urgent one last
-    clock::time_point m_searched{};     ///< for overdue pieces
-    bool m_enabled = false;
-    std::uint64_t m_turn = 0;
-    std::int64_t m_owed = 0;         ///< to all peers
-    std::int64_t m_stuck = 0;        ///< of it, owed to peers that take it slowly
-    std::int64_t m_rate = 0;         ///< bytes to all peers in the last second
-    clock::duration m_spread_time{}; ///< average, from giving a piece until another peer has it; 0: unknown
+    int m_connected = 0;
+    int m_first_offer = 0;
     // Reused memory.
     piece_set m_differing;
     std::vector<change> m_changes;
