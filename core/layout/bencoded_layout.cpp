@@ -121,7 +121,7 @@ public:
         }
     }
 
-    /// Refuses keys that nobody asked for. \return the first reason of all.
+    /// Refuses unknown keys. \return the first reason of all.
     std::optional<error> end() {
         for (int i = 0; !m_refused && i < m_node.dict_size(); ++i) {
             auto const key = m_node.dict_at(i).first;
