@@ -274,13 +274,13 @@ TEST_CASE("a failed read ends the reader and the workers that wait for it") {
 }
 
 TEST_CASE("a device that hangs during verification does not occupy the workers") {
+    std::counting_semaphore<> ran(0); // outlive the workers
+    std::counting_semaphore<> all(0);
     verifier_test t(with_head(test_image::awkward(), GENERATE(false, true)), GENERATE(1, 2));
     auto const threads = t.workers.threads();
     auto held = t.image.device->hold(operation::read_medium);
     t.start(threads);
     held.wait_until_waiting(1);
-    std::counting_semaphore<> ran(0);
-    std::counting_semaphore<> all(0);
     for (int i = 0; i < threads; ++i) { // as many at a time as without
         t.workers.submit([&] {
             ran.release();
