@@ -248,7 +248,13 @@ public:
         , m_options(options) {}
 
     [[nodiscard]] packed_comparison run() {
-        run_on_threads(m_options, m_done, [this] { compare_chunks(); });
+        run_on_threads(m_options, m_done, [this] {
+            try {
+                compare_chunks();
+            } catch (std::bad_alloc const&) {
+                stop(make_io_error(io_operation::read, m_device.path(), device_offset{0}, 0, ENOMEM));
+            }
+        });
         std::ranges::sort(m_found.differing);
         m_found.cancelled = !m_found.read_failed && restore_cancelled(m_options);
         return std::move(m_found);
@@ -261,9 +267,9 @@ private:
         while (!m_stop.load(std::memory_order_relaxed)) {
             auto const begin = m_next.fetch_add(compared_chunks, std::memory_order_relaxed);
             for (auto at = begin; at < std::min(begin + compared_chunks, m_chunks.size()); ++at) {
-                auto const equal = is_equal(m_chunks[at], buffer);
+                auto equal = is_equal(m_chunks[at], buffer);
                 if (!equal) {
-                    return stop(equal.error());
+                    return stop(std::move(equal.error()));
                 }
                 if (restore_cancelled(m_options)) {
                     return;
@@ -293,10 +299,10 @@ private:
         return equal;
     }
 
-    void stop(io_error const& why) {
+    void stop(io_error why) {
         std::scoped_lock const lock(m_mutex);
         if (!m_found.read_failed) {
-            m_found.read_failed = why;
+            m_found.read_failed = std::move(why);
         }
         m_stop.store(true, std::memory_order_relaxed);
     }

@@ -202,8 +202,11 @@ private:
         auto const raw = m_device->raw();
         auto const all = find_signatures(raw ? "/proc/self/fd/" + std::to_string(raw->cached) : m_device->path());
         if (!all) {
-            m_console.print_error("seedbed restore: cannot look for signatures of earlier content, ignoring: " +
-                                  printable(all.error().message));
+            auto const why = "cannot look for signatures of earlier content: " + all.error().message;
+            if (m_plan) { // an old table would make half an image look like a whole disk
+                return refuse(exit_device_failed, why + "; nothing was written");
+            }
+            m_console.print_error("seedbed restore: warning: " + printable(why) + "; ignoring");
             return exit_ok;
         }
         auto const extents = m_image->index.extents();
