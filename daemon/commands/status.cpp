@@ -42,7 +42,7 @@ po::options_description describe(status_options& options) {
     return description;
 }
 
-int show(std::string const& socket, bool json) {
+int show(std::string const& socket, bool as_json) {
     auto const answer = ask_daemon(socket, "/status", answer_timeout);
     if (!answer) {
         return fail("status", exit_failed, answer.error().message);
@@ -51,7 +51,7 @@ int show(std::string const& socket, bool json) {
     if (!snapshot) {
         return fail("status", exit_failed, socket + ": " + snapshot.error().message);
     }
-    if (json) {
+    if (as_json) {
         // As received, with keys that this program may not know; it parsed without error above.
         std::cout << nlohmann::ordered_json::parse(*answer).dump(2) << '\n';
     } else {
