@@ -33,7 +33,7 @@ test=(
   qemu-system-x86 busybox-static cpio kmod
 )
 demo=(e2fsprogs mount util-linux python3)
-bench=(fio nbdkit-plugin-dev libfuse3-dev)
+bench=(fio nbdkit-plugin-dev libfuse3-dev gnuplot-nox)
 fuzz=(clang-14 libclang-rt-14-dev python3)
 
 (($# <= 1)) || fail "usage: setup.sh [build|test|demo|bench|fuzz]"
