@@ -7,11 +7,9 @@
 #include <system_error>
 #include <utility>
 
-#include <fcntl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include "core/foundation/unique_fd.hpp"
 #include "core/layout/loop_view.hpp"
 #include "core/layout/program_run.hpp"
 
@@ -196,12 +194,8 @@ std::vector<missing_program> missing_programs(deployment_plan const& plan, progr
     return missing;
 }
 
-result<void> finish_partitions(std::string const& path, deployment_plan const& plan,
+result<void> finish_partitions(int disk, std::string const& name, deployment_plan const& plan,
                                std::function<void(std::string const&)> const& on_step) {
-    unique_fd const disk(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (!disk) {
-        return tl::unexpected(errno_error(path, errno));
-    }
     for (auto const& partition : plan.target.partitions) {
         if (tools_for(plan, partition).empty()) {
             continue;
@@ -209,12 +203,12 @@ result<void> finish_partitions(std::string const& path, deployment_plan const& p
         if (on_step) {
             on_step(purpose(partition));
         }
-        if (auto const done = finish_one(disk.get(), plan, partition); !done) {
-            return tl::unexpected(error{path + ": " + done.error().message});
+        if (auto const done = finish_one(disk, plan, partition); !done) {
+            return tl::unexpected(error{name + ": " + done.error().message});
         }
     }
     // The loop devices' flushes reached the disk's page cache at least.
-    return ::fsync(disk.get()) == 0 ? result<void>() : tl::unexpected(errno_error(path, errno));
+    return ::fsync(disk) == 0 ? result<void>() : tl::unexpected(errno_error(name, errno));
 }
 
 } // namespace seedbed

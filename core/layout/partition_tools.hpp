@@ -33,10 +33,11 @@ using program_search = std::function<std::string(std::string const&)>;
 /// with --no-action; xfs_growfs and btrfs, which need the file system mounted for it, in a temporary folder. A file
 /// system with errors is not grown: that is an error. On return everything is durable.
 ///
-/// \param path of the disk, which may be open exclusively, or of a regular file. \param on_step called before each
-/// program with what it does, such as "grow partition 3 (ntfs)". The error is one line: the partition, the program, its
-/// exit status and the last line of its output. Needs root. Threads: any; blocks.
-[[nodiscard]] result<void> finish_partitions(std::string const& path, deployment_plan const& plan,
+/// \param disk the disk or a regular file, open for reading and writing, and not exclusively: the kernel may keep it
+/// open for a moment longer. Another open file of it may be exclusive. \param name for errors. \param on_step called
+/// before each program with what it does, such as "grow partition 3 (ntfs)". The error is one line: the partition, the
+/// program, its exit status and the last line of its output. Needs root. Threads: any; blocks.
+[[nodiscard]] result<void> finish_partitions(int disk, std::string const& name, deployment_plan const& plan,
                                              std::function<void(std::string const&)> const& on_step = {});
 
 } // namespace seedbed

@@ -45,6 +45,9 @@ po::options_description describe(restore_command_options& options, given_options
     add("grow", po::value(&raw.grow)->value_name("N"),
         "for the image of a disk: partition N, or the last one (last), and its file system get the space that a larger "
         "DEVICE has; partitions behind it move");
+    add("new-ids", po::bool_switch(&options.new_ids),
+        "for the image of a disk: give the disk and, on a GPT, its partitions new random ids, so that source and copy "
+        "can stand in one machine; file systems keep theirs. Refused if the image may hold a Windows that starts");
     add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the image (default)");
     add("no-verify", po::bool_switch(&raw.no_verify), "do not read back and compare");
     add("profile", po::value(&raw.profile)->value_name("CLASS"),

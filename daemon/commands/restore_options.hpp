@@ -21,6 +21,7 @@ struct restore_command_options {
     std::optional<std::int64_t> size;
     std::optional<storage_class> profile;
     std::optional<growth> grow; ///< only for the image of a disk
+    bool new_ids = false;       ///< likewise
     bool allow_mismatch = false;
     bool wipe_signatures = true;
     bool verify = true;

@@ -18,12 +18,6 @@ namespace seedbed {
 
 namespace {
 
-/// A path that leads to the open device, whatever its name refers to by now.
-std::string open_path(block_device const& device) {
-    auto const raw = device.raw();
-    return raw ? "/proc/self/fd/" + std::to_string(raw->cached) : device.path();
-}
-
 /// Why a kernel cannot use the content on this device: the sector sizes differ.
 std::optional<std::string> wrong_sectors(block_device& device, disk_content const& found) {
     std::string head(static_cast<std::size_t>(std::min<std::int64_t>(device.size(), source_head)), '\0');
@@ -36,6 +30,11 @@ std::optional<std::string> wrong_sectors(block_device& device, disk_content cons
 }
 
 } // namespace
+
+std::string open_path(block_device const& device) {
+    auto const raw = device.raw();
+    return raw ? "/proc/self/fd/" + std::to_string(raw->cached) : device.path();
+}
 
 std::string describe(disk_signature const& signature) {
     return fmt::format("{} at byte {}", signature.type, signature.offset);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/backend/served_image.hpp"
+#include "core/device/block_device.hpp"
 #include "core/device/disk_content.hpp"
 #include "core/foundation/error.hpp"
 #include "core/image/extent_map.hpp"
@@ -35,6 +36,9 @@ struct wiped_signatures {
 /// \param signatures all signatures on the device, see find_signatures().
 [[nodiscard]] std::vector<std::string>
 compare_content(disk_content const& found, std::vector<disk_signature> const& signatures, image_torrent const& image);
+
+/// A path that leads to the open device, whatever its name refers to by now.
+[[nodiscard]] std::string open_path(block_device const& device);
 
 /// "btrfs at byte 65600".
 [[nodiscard]] std::string describe(disk_signature const& signature);

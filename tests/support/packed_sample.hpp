@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "core/image/packed_image.hpp"
 #include "core/image/packed_writer.hpp"
 #include "core/image/sha1.hpp"
+#include "core/layout/disk_layout.hpp"
 
 namespace seedbed {
 
@@ -53,10 +55,11 @@ inline std::vector<std::byte> mixed_bytes(std::size_t size, std::uint32_t seed =
     return bytes;
 }
 
-/// Packs a partition's bytes.
-/// \param extents in whole sectors of 512 bytes.
+/// Packs a partition's bytes, or a disk's.
+/// \param extents in whole sectors of 512 bytes. \param layout of a disk.
 inline packed_sample make_packed_sample(std::vector<std::byte> source, std::vector<extent> extents,
-                                        std::int32_t piece_length = 1 << 20, std::string name = "sda1.sbi") {
+                                        std::int32_t piece_length = 1 << 20, std::string name = "sda1.sbi",
+                                        std::optional<disk_layout> layout = {}) {
     packed_sample made{std::move(source), std::move(extents), {}, {}};
     packed_geometry const geometry{byte_count{static_cast<std::int64_t>(made.source.size())}, 512, piece_length};
     std::vector<sha1_digest> hashes;
@@ -74,15 +77,18 @@ inline packed_sample make_packed_sample(std::vector<std::byte> source, std::vect
             auto const raw = std::span<std::byte const>(made.source)
                                  .subspan(static_cast<std::size_t>(offset),
                                           static_cast<std::size_t>(std::min(longest, each.length - at)));
-            writer.add(packer.pack(device_offset{offset}, raw), raw);
+            auto chunk = packer.pack(device_offset{offset}, raw);
+            chunk.apart = at == 0;
+            writer.add(chunk, raw);
         }
     }
     writer.finish();
     packed_description description;
-    description.kind = image_kind::partition;
+    description.kind = layout ? image_kind::disk : image_kind::partition;
     description.source_size = geometry.source_size;
     description.sector_size = geometry.sector_size;
-    description.content = "ext4";
+    description.content = layout ? "gpt" : "ext4";
+    description.layout = std::move(layout);
     torrent_details details;
     details.name = std::move(name);
     details.piece_length = piece_length;

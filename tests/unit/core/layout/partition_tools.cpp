@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -79,6 +80,13 @@ deployment_plan plan_for(std::string const& type) {
     return *made;
 }
 
+result<void> finish(fs::path const& disk, deployment_plan const& plan,
+                    std::function<void(std::string const&)> const& on_step = {}) {
+    unique_fd const fd(::open(disk.c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(fd);
+    return finish_partitions(fd.get(), disk.string(), plan, on_step);
+}
+
 /// Makes the file system in its old size, with some files if the kernel can mount it. \return its tree.
 std::map<std::string, std::string> make_file_system(fs::path const& disk, file_system const& kind) {
     unique_fd const fd(::open(disk.c_str(), O_RDWR | O_CLOEXEC));
@@ -122,7 +130,7 @@ TEST_CASE("file systems grow into their partitions, whole and unchanged") {
         auto const plan = plan_for(kind.type);
         REQUIRE(missing_programs(plan).empty());
         std::vector<std::string> steps;
-        auto const done = finish_partitions(disk.string(), plan, [&](auto const& step) { steps.push_back(step); });
+        auto const done = finish(disk, plan, [&](auto const& step) { steps.push_back(step); });
         INFO((done ? "" : done.error().message));
         REQUIRE(done);
         CHECK(steps == std::vector<std::string>{"grow partition 1 (" + kind.type + ")",
@@ -159,15 +167,15 @@ TEST_CASE("a damaged file system is not grown, and the message holds the program
     auto const disk = folder / "disk";
     std::ofstream(disk).close();
     fs::resize_file(disk, 700 * mib);
-    auto const done = finish_partitions(disk.string(), plan_for("ext4"));
+    auto const done = finish(disk, plan_for("ext4"));
     REQUIRE_FALSE(done);
     CHECK_THAT(done.error().message,
                Catch::Matchers::StartsWith(disk.string() + ": partition 1 (ext4): e2fsck failed with exit status 8: "));
-    auto const ntfs = finish_partitions(disk.string(), plan_for("ntfs"));
+    auto const ntfs = finish(disk, plan_for("ntfs"));
     REQUIRE_FALSE(ntfs);
     CHECK_THAT(ntfs.error().message, Catch::Matchers::StartsWith(
                                          disk.string() + ": partition 1 (ntfs): ntfsresize failed with exit status 1"));
-    auto const xfs = finish_partitions(disk.string(), plan_for("xfs"));
+    auto const xfs = finish(disk, plan_for("xfs"));
     REQUIRE_FALSE(xfs);
     CHECK_THAT(xfs.error().message, Catch::Matchers::StartsWith(disk.string() + ": partition 1 (xfs): mount: "));
 }
