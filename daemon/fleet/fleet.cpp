@@ -369,7 +369,7 @@ void fleet::on_tick(clock::time_point now) {
         say_left_out(kind, now);
     }
     for (auto& each : m_hosts.all()) {
-        if (each.under_way() && !each.stopped() && !each.connected && now - each.seen > each.patience) {
+        if (each.moving() && !each.connected && now - each.seen > each.patience) {
             lose(each,
                  fmt::format("lost contact with {} for {}: {}", name_of(each), format_duration(now - each.seen),
                              describe(each, now)),
@@ -386,9 +386,8 @@ void fleet::on_tick(clock::time_point now) {
 }
 
 bool fleet::is_moving() const {
-    return std::ranges::any_of(m_hosts.all(),
-                               [](known_host const& each) { return each.under_way() && !each.stopped(); }) ||
-           std::ranges::any_of(m_line_limits, &line_limit::has_left_out) || (m_unsaid && m_first_start && !m_deployed);
+    return m_hosts.moving() > 0 || std::ranges::any_of(m_line_limits, &line_limit::has_left_out) ||
+           (m_unsaid && m_first_start && !m_deployed);
 }
 
 std::vector<fleet::line> fleet::take_lines() {

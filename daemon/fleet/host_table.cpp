@@ -188,6 +188,7 @@ void host_table::erase(known_host& which) {
             m_sites.erase(where);
         }
     }
+    m_moving -= which.m_counts_as_moving ? 1 : 0;
     m_hosts.erase(which.m_self);
 }
 
@@ -223,7 +224,10 @@ void host_table::resume(known_host& which) {
     recount(which);
 }
 
-void host_table::recount(known_host const& which) {
+void host_table::recount(known_host& which) {
+    m_moving -= which.m_counts_as_moving ? 1 : 0;
+    which.m_counts_as_moving = which.moving();
+    m_moving += which.m_counts_as_moving ? 1 : 0;
     for (auto const& where : which.addresses) {
         recount(where);
     }
@@ -231,8 +235,7 @@ void host_table::recount(known_host const& which) {
 
 void host_table::recount(address const& where) {
     auto& place = m_sites[where];
-    auto const moving =
-        std::ranges::any_of(place.hosts, [](known_host const* each) { return each->under_way() && !each->stopped(); });
+    auto const moving = std::ranges::any_of(place.hosts, &known_host::moving);
     auto const is_complete = [](known_host const* each) { return each->phase() == host_phase::complete; };
     auto const complete = !moving && std::ranges::any_of(place.hosts, is_complete);
     auto const named = complete && std::ranges::any_of(place.hosts, [&](known_host const* each) {
@@ -260,10 +263,12 @@ bool host_table::invariant_holds() const {
         }
     }
     std::size_t addresses = 0;
+    std::size_t moving = 0;
     for (auto const& each : m_hosts) {
         addresses += each.addresses.size();
+        moving += each.moving() ? 1 : 0;
     }
-    return named == m_complete && expected == m_complete_expected && entries == addresses;
+    return named == m_complete && expected == m_complete_expected && entries == addresses && moving == m_moving;
 }
 
 } // namespace seedbed

@@ -66,6 +66,8 @@ struct known_host {
     [[nodiscard]] bool under_way() const noexcept {
         return m_phase == host_phase::fetching || m_phase == host_phase::fetched;
     }
+    /// Under way, and not stopped.
+    [[nodiscard]] bool moving() const noexcept { return under_way() && !m_stopped; }
 
 private:
     friend class host_table;
@@ -74,6 +76,7 @@ private:
     std::optional<clock::time_point> m_stopped;
     std::list<known_host>::iterator m_self;
     bool m_has_claims = false;
+    bool m_counts_as_moving = false;
 };
 
 /// The hosts of a fleet: recognises them, counts the complete ones and limits their number.
@@ -129,6 +132,8 @@ public:
     [[nodiscard]] std::size_t complete() const noexcept {
         return m_expected.empty() ? m_complete : m_complete_expected;
     }
+    /// The number of hosts that are moving.
+    [[nodiscard]] std::size_t moving() const noexcept { return m_moving; }
 
     /// In the order of first contact.
     [[nodiscard]] std::list<known_host>& all() noexcept { return m_hosts; }
@@ -149,7 +154,7 @@ private:
     [[nodiscard]] bool make_room(clock::time_point now);
     [[nodiscard]] bool make_room_at(site& where);
     void erase(known_host& which);
-    void recount(known_host const& which);
+    void recount(known_host& which);
     void recount(address const& where);
 
     std::size_t m_limit;
@@ -160,6 +165,7 @@ private:
     std::set<ip_address> m_expected;
     std::size_t m_complete = 0;                                   ///< named sites
     std::size_t m_complete_expected = 0;                          ///< complete sites that are expected
+    std::size_t m_moving = 0;                                     ///< hosts
     clock::time_point m_no_room_until = clock::time_point::min(); ///< no host can make room before that time
 };
 

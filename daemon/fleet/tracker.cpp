@@ -172,9 +172,9 @@ std::string tracker::announce(std::string_view target, address const& peer, addr
     auto const own_ones = own || stopped ? std::vector<endpoint>() : own_endpoints(local, peer);
 
     lt::entry answer;
-    auto const complete = std::ranges::count_if(of.peers, [](auto const& each) { return each.second.complete; });
-    answer["complete"] = static_cast<std::int64_t>(complete) + (of.own_complete ? 1 : 0);
-    answer["incomplete"] = static_cast<std::int64_t>(of.peers.size()) - complete;
+    auto const [complete, incomplete] = count(of);
+    answer["complete"] = complete;
+    answer["incomplete"] = incomplete;
     answer["interval"] = (own ? own_interval : m_limits.interval).count();
     answer["min interval"] = m_limits.min_interval.count();
     if (query->find("compact").value_or("1") == "0") {
@@ -197,10 +197,10 @@ void tracker::add_peer_list(lt::entry& answer, std::vector<endpoint> const& own_
     for (auto const& each : own_ones) {
         list.push_back(entry_of(each));
     }
-    for (auto const& [where, who] : peers) {
-        auto entry = entry_of(where);
+    for (auto const* const each : peers) {
+        auto entry = entry_of(each->where);
         if (with_id) {
-            entry["peer id"] = who->id;
+            entry["peer id"] = each->id;
         }
         list.push_back(std::move(entry));
     }
@@ -212,8 +212,8 @@ void tracker::add_compact_peers(lt::entry& answer, std::vector<endpoint> const& 
     for (auto const& each : own_ones) {
         append_compact(compact, each);
     }
-    for (auto const& each : peers) {
-        append_compact(compact, each.first);
+    for (auto const* const each : peers) {
+        append_compact(compact, each->where);
     }
     answer[v6 ? "peers6" : "peers"] = std::move(compact);
     if (v6) {
@@ -221,62 +221,42 @@ void tracker::add_compact_peers(lt::entry& answer, std::vector<endpoint> const& 
     }
 }
 
-/// One address could announce 65,535 ports.
-void tracker::limit_address(swarm& of, address const& where) {
-    auto const first = of.peers.lower_bound(endpoint(where, 0));
-    auto oldest = first;
-    std::size_t count = 0;
-    for (auto at = first; at != of.peers.end() && at->first.address() == where; ++at) {
-        ++count;
-        oldest = at->second.seen < oldest->second.seen ? at : oldest;
-    }
-    if (count >= m_limits.peers_per_address) {
-        of.peers.erase(oldest);
-        --m_peers;
-    }
+tracker::counts tracker::count(swarm const& of) {
+    return {static_cast<std::int64_t>(of.peers.complete()) + (of.own_complete ? 1 : 0),
+            static_cast<std::int64_t>(of.peers.incomplete())};
 }
 
 void tracker::keep(swarm& of, announcement const& said, clock::time_point now) {
     using kind = announcement::event_kind;
-    auto const at = of.peers.find(said.peer);
     if (said.event == kind::stopped) {
-        if (at != of.peers.end()) {
-            of.peers.erase(at);
-            --m_peers;
-        }
+        m_peers -= of.peers.remove(said.peer) ? 1 : 0;
         return;
     }
     of.completions += said.event == kind::completed ? 1 : 0;
-    if (at != of.peers.end()) {
-        at->second = {said.peer_id, said.left == 0, now};
+    announced_peer const peer{said.peer, said.peer_id, said.left == 0, now};
+    if (of.peers.update(peer) || said.peer.port() == 0) { // on port 0, the client accepts no connections
         return;
     }
-    if (said.peer.port() == 0) {
-        return; // the client accepts no connections
-    }
-    limit_address(of, said.peer.address());
+    m_peers -= of.peers.make_room_at(said.peer.address(), m_limits.peers_per_address) ? 1 : 0;
     if (of.peers.size() >= m_limits.peers_per_image || m_peers >= m_limits.peers) {
         if (!std::exchange(m_full, true)) {
             log_warning({}, "tracker peer table is full; new peers are answered but not advertised");
         }
         return;
     }
-    of.peers[said.peer] = {said.peer_id, said.left == 0, now};
+    of.peers.add(peer);
     ++m_peers;
 }
 
 tracker::chosen_peers tracker::choose(swarm const& of, announcement const& said, std::size_t wanted) {
-    chosen_peers fitting;
-    for (auto const& [where, who] : of.peers) {
-        auto const itself = where == said.peer || who.id == said.peer_id;
-        auto const both_complete = said.left == 0 && who.complete;
-        if (!itself && !both_complete && where.address().is_v6() == said.peer.address().is_v6()) {
-            fitting.emplace_back(where, &who);
-        }
+    if (said.left == 0 && of.peers.incomplete() == 0) {
+        return {};
     }
-    chosen_peers chosen;
-    std::ranges::sample(fitting, std::back_inserter(chosen), static_cast<std::ptrdiff_t>(wanted), m_random);
-    return chosen;
+    return of.peers.sample(wanted, m_random, [&said](announced_peer const& each) {
+        auto const itself = each.where == said.peer || each.id == said.peer_id;
+        auto const both_complete = said.left == 0 && each.complete;
+        return !itself && !both_complete && each.where.address().is_v6() == said.peer.address().is_v6();
+    });
 }
 
 std::vector<endpoint> tracker::own_endpoints(address const& local, address const& peer) const {
@@ -305,11 +285,11 @@ std::string tracker::scrape(std::string_view target, clock::time_point now) {
     lt::entry answer;
     auto& files = answer["files"].dict();
     auto const add = [&files](info_hash const& hash, swarm const& of) {
-        auto const complete = std::ranges::count_if(of.peers, [](auto const& each) { return each.second.complete; });
+        auto const [complete, incomplete] = count(of);
         auto& file = files[std::string(hash.bytes())];
-        file["complete"] = static_cast<std::int64_t>(complete) + (of.own_complete ? 1 : 0);
+        file["complete"] = complete;
         file["downloaded"] = of.completions;
-        file["incomplete"] = static_cast<std::int64_t>(of.peers.size()) - complete;
+        file["incomplete"] = incomplete;
     };
     auto const asked = query->find_all("info_hash");
     for (auto const bytes : asked) {
@@ -332,8 +312,7 @@ void tracker::expire(clock::time_point now) {
     }
     m_expired = now;
     for (auto& [hash, of] : m_swarms) {
-        m_peers -= std::erase_if(of.peers,
-                                 [&](auto const& each) { return now - each.second.seen > patience(each.second.id); });
+        m_peers -= of.peers.expire([&](announced_peer const& each) { return now - each.seen > patience(each.id); });
     }
     if (m_peers < m_limits.peers / 2) {
         m_full = false;

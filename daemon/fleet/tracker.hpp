@@ -8,7 +8,6 @@
 #include <random>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <boost/asio/ip/address.hpp>
@@ -16,6 +15,7 @@
 #include <libtorrent/entry.hpp>
 
 #include "core/foundation/info_hash.hpp"
+#include "daemon/fleet/announced_peers.hpp"
 
 namespace seedbed {
 
@@ -85,20 +85,20 @@ public:
     [[nodiscard]] std::size_t peers() const noexcept { return m_peers; }
 
 private:
-    struct kept_peer {
-        std::string id;
-        bool complete = false;
-        clock::time_point seen{};
-    };
     struct swarm {
         bool own_complete = false;
         std::int64_t completions = 0;
-        std::map<endpoint, kept_peer> peers;
+        announced_peers peers;
     };
 
-    using chosen_peers = std::vector<std::pair<endpoint, kept_peer const*>>;
+    using chosen_peers = std::vector<announced_peer const*>;
 
-    void limit_address(swarm& of, address const& where);
+    /// The peers by what they have, as announces and scrapes are answered.
+    struct counts {
+        std::int64_t complete = 0;
+        std::int64_t incomplete = 0;
+    };
+    [[nodiscard]] static counts count(swarm const& of);
     void keep(swarm& of, announcement const& said, clock::time_point now);
     [[nodiscard]] chosen_peers choose(swarm const& of, announcement const& said, std::size_t wanted);
     static void add_peer_list(libtorrent::entry& answer, std::vector<endpoint> const& own_ones,
