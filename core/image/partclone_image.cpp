@@ -199,7 +199,7 @@ result<void> partclone_image::read_exactly(std::span<std::byte> buffer, char con
 
 result<void> partclone_image::read_head() {
     std::array<std::byte, v2_head_size> start{};
-    if (auto const read = read_exactly(start, "its head"); !read) {
+    if (auto read = read_exactly(start, "its head"); !read) {
         return read;
     }
     std::string_view const text(reinterpret_cast<char const*>(start.data()), start.size());
@@ -207,9 +207,9 @@ result<void> partclone_image::read_head() {
         return refuse("not an image of partclone");
     }
     auto const version = text.substr(30, 4);
-    auto const head = version == "0002"   ? read_head_v2(start)
-                      : version == "0001" ? read_head_v1(start)
-                                          : refuse("an image of partclone in a version other than 1 and 2");
+    auto head = version == "0002"   ? read_head_v2(start)
+                : version == "0001" ? read_head_v1(start)
+                                    : refuse("an image of partclone in a version other than 1 and 2");
     if (!head) {
         return head;
     }
@@ -298,7 +298,7 @@ result<void> partclone_image::add_used(std::int64_t first_block, std::int64_t co
 
 result<void> partclone_image::read_bitmap() {
     if (m_bitmap_mode == bitmap_none) {
-        if (auto const added = add_used(0, m_head.blocks); !added) {
+        if (auto added = add_used(0, m_head.blocks); !added) {
             return added;
         }
     }
@@ -308,7 +308,7 @@ result<void> partclone_image::read_bitmap() {
     ::uLong crc = 0;
     for (std::int64_t at = 0; at < total; at += static_cast<std::int64_t>(buffer.size())) {
         buffer.resize(static_cast<std::size_t>(std::min<std::int64_t>(bitmap_buffer, total - at)));
-        if (auto const read = read_exactly(buffer, "its bitmap"); !read) {
+        if (auto read = read_exactly(buffer, "its bitmap"); !read) {
             return read;
         }
         crc = ::crc32_z(crc, reinterpret_cast<unsigned char const*>(buffer.data()), buffer.size());
@@ -318,13 +318,13 @@ result<void> partclone_image::read_bitmap() {
             for (int bit = 0; bits && value != 0 && bit < 8; ++bit) {
                 // Bits behind the last block have no meaning.
                 if ((value >> bit & 1U) != 0 && block * 8 + bit < m_head.blocks) {
-                    if (auto const added = add_used(block * 8 + bit, 1); !added) {
+                    if (auto added = add_used(block * 8 + bit, 1); !added) {
                         return added;
                     }
                 }
             }
             if (!bits && value == 1) { // other values have been seen, and mean unused
-                if (auto const added = add_used(block, 1); !added) {
+                if (auto added = add_used(block, 1); !added) {
                     return added;
                 }
             }
@@ -332,7 +332,7 @@ result<void> partclone_image::read_bitmap() {
     }
     std::array<std::byte, 8> end{};
     std::span<std::byte> const trailer(end.data(), m_bitmap_mode == bitmap_none ? 0U : bits ? 4U : 8U);
-    if (auto const read = read_exactly(trailer, "its bitmap"); !read) {
+    if (auto read = read_exactly(trailer, "its bitmap"); !read) {
         return read;
     }
     if (bits && little_endian_at<std::uint32_t>(end, 0) != ~static_cast<std::uint32_t>(crc)) {
@@ -352,7 +352,7 @@ result<void> partclone_image::end_strip() {
     std::array<std::byte, strip_checksum::largest> computed{};
     std::array<std::byte, strip_checksum::largest> stored{};
     auto const size = m_checksum->digest(computed);
-    if (auto const read = read_exactly(std::span(stored).first(size), "its blocks"); !read) {
+    if (auto read = read_exactly(std::span(stored).first(size), "its blocks"); !read) {
         return read;
     }
     if (stored != computed) {
@@ -370,7 +370,7 @@ result<void> partclone_image::end_strip() {
 
 result<void> partclone_image::end_image() {
     if (m_in_strip > 0 && m_head.strip > 0) {
-        if (auto const ended = end_strip(); !ended) {
+        if (auto ended = end_strip(); !ended) {
             return ended;
         }
     }

@@ -294,11 +294,11 @@ result<std::vector<extent>> parse_domain_log(std::string_view text, std::string 
     std::istringstream lines{std::string(text)};
     std::int64_t number = 0;
     bool position = false; // the first line that is no comment
+    auto const refuse = [&](std::string const& reason) {
+        return tl::unexpected(error{name + ":" + std::to_string(number) + ": " + reason});
+    };
     for (std::string line; std::getline(lines, line);) {
         ++number;
-        auto const refuse = [&](std::string const& reason) {
-            return tl::unexpected(error{name + ":" + std::to_string(number) + ": " + reason});
-        };
         if (line.starts_with('#')) {
             continue;
         }

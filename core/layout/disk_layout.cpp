@@ -78,20 +78,20 @@ public:
         : m_layout(layout) {}
 
     [[nodiscard]] result<void> run() const {
-        if (auto const disk = check_disk(); !disk) {
+        if (auto disk = check_disk(); !disk) {
             return disk;
         }
         int last = 0;
         for (auto const& partition : m_layout.partitions) {
-            auto const checked = partition.number > last ? check_partition(partition)
-                                                         : refuse(partition, "is not in the order of numbers");
+            auto checked = partition.number > last ? check_partition(partition)
+                                                   : refuse(partition, "is not in the order of numbers");
             if (!checked) {
                 return checked;
             }
             last = partition.number;
         }
         for (auto const& check : {&checker::check_order, &checker::check_logical_numbers, &checker::check_gap}) {
-            if (auto const checked = (this->*check)(); !checked) {
+            if (auto checked = (this->*check)(); !checked) {
                 return checked;
             }
         }
@@ -146,7 +146,7 @@ private:
             partition.end() > usable_end(m_layout, m_layout.disk_size)) {
             return refuse(partition, "lies outside the disk's usable range");
         }
-        if (auto const fields = gpt() ? check_gpt_fields(partition) : check_mbr_fields(partition); !fields) {
+        if (auto fields = gpt() ? check_gpt_fields(partition) : check_mbr_fields(partition); !fields) {
             return fields;
         }
         return check_content(partition);
@@ -222,7 +222,7 @@ private:
                 extended = &partition;
             }
         }
-        if (auto const apart = check_apart(std::move(outer), 0, 0); !apart) {
+        if (auto apart = check_apart(std::move(outer), 0, 0); !apart) {
             return apart;
         }
         if (logical.empty()) {

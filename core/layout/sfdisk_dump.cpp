@@ -142,17 +142,19 @@ private:
         std::map<std::string, std::string, std::less<>> fields;
     };
 
-    tl::unexpected<error> refuse(std::string const& reason) const {
+    [[nodiscard]] tl::unexpected<error> refuse(std::string const& reason) const {
         return tl::unexpected(error{m_name + ":" + std::to_string(m_line) + ": " + reason});
     }
 
-    std::string header(std::string_view key) const {
+    [[nodiscard]] std::string header(std::string_view key) const {
         auto const found = m_headers.find(key);
         return found == m_headers.end() ? "" : found->second;
     }
-    std::optional<std::int64_t> header_number(std::string_view key) const { return sectors_in(header(key)); }
+    [[nodiscard]] std::optional<std::int64_t> header_number(std::string_view key) const {
+        return sectors_in(header(key));
+    }
 
-    result<disk_layout> take_headers() const {
+    [[nodiscard]] result<disk_layout> take_headers() const {
         disk_layout layout;
         auto const label = header("label");
         if (label != "gpt" && label != "dos") {
@@ -209,8 +211,8 @@ private:
     }
 
     /// Nothing for an unused entry of an old dump.
-    result<std::optional<partition_entry>> make_partition(disk_layout const& layout, int number,
-                                                          entry const& from) const {
+    [[nodiscard]] result<std::optional<partition_entry>> make_partition(disk_layout const& layout, int number,
+                                                                        entry const& from) const {
         partition_entry made;
         made.number = number;
         bool const gpt = layout.table == table_type::gpt;

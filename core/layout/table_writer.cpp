@@ -198,7 +198,7 @@ result<void> add_extended(disk_layout const& layout, int fd, table_bytes& table)
         }
         auto const first = std::max(begin / sector * sector, sector);
         at = std::min((end + sector - 1) / sector * sector, layout.disk_size);
-        if (auto const added = add_sectors(fd, first, at, sector, table); !added) {
+        if (auto added = add_sectors(fd, first, at, sector, table); !added) {
             return added;
         }
     }
