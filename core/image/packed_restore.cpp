@@ -293,10 +293,24 @@ private:
             if (auto const read = m_device.read_medium(offset + at, part); !read) {
                 return tl::unexpected(read.error());
             }
+            undo_corrections(offset + at, part);
             equal = equal && (chunk.method == chunk_method::zero ? is_zero(part) : digest_of(part) == chunk.digest);
             m_done.fetch_add(static_cast<std::int64_t>(part.size()), std::memory_order_relaxed);
         }
         return equal;
+    }
+
+    /// Puts the image's bytes in place of fields that were changed on purpose. \param offset of the bytes on the
+    /// device.
+    void undo_corrections(std::int64_t offset, std::span<std::byte> bytes) const {
+        for (auto const& field : m_options.corrected) {
+            for (std::size_t i = 0; i < field.original.size(); ++i) {
+                auto const at = field.offset + static_cast<std::int64_t>(i) - offset;
+                if (at >= 0 && at < static_cast<std::int64_t>(bytes.size())) {
+                    bytes[static_cast<std::size_t>(at)] = field.original[i];
+                }
+            }
+        }
     }
 
     void stop(io_error why) {

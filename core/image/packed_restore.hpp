@@ -12,6 +12,7 @@
 #include "core/foundation/error.hpp"
 #include "core/foundation/unique_fd.hpp"
 #include "core/image/packed_image.hpp"
+#include "core/layout/boot_sectors.hpp"
 #include "core/layout/growth_plan.hpp"
 
 namespace seedbed {
@@ -46,6 +47,8 @@ private:
 
 struct restore_options {
     chunk_placement placement = {};
+    /// For compare_packed(): fields that differ from the image on purpose.
+    std::vector<corrected_field> corrected = {};
     int threads = 2;
     /// Bytes of the device that are done, about ten times a second, on the calling thread.
     std::function<void(std::int64_t)> progress;

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
 #include "core/device/block_device.hpp"
 #include "core/foundation/error.hpp"
 #include "core/layout/growth_plan.hpp"
@@ -16,5 +21,18 @@ namespace seedbed {
 ///
 /// \return the number of sectors written. Threads: any; blocks.
 [[nodiscard]] result<int, io_error> correct_boot_sectors(block_device& device, deployment_plan const& plan);
+
+/// A field that correct_boot_sectors() has changed.
+struct corrected_field {
+    std::int64_t offset = 0;             ///< on the target, bytes
+    std::array<std::byte, 4> original{}; ///< as in the image
+
+    friend bool operator==(corrected_field const&, corrected_field const&) = default;
+};
+
+/// The fields that correct_boot_sectors() has changed on this device: with their original bytes, the sectors are those
+/// of the image. Reads only. Threads: any; blocks.
+[[nodiscard]] result<std::vector<corrected_field>, io_error> corrected_fields(block_device& device,
+                                                                              deployment_plan const& plan);
 
 } // namespace seedbed

@@ -184,6 +184,35 @@ result<deployment_plan> plan_deployment(disk_layout const& image, std::int64_t d
     return plan;
 }
 
+result<deployment_plan> find_deployment(disk_layout const& image, disk_layout const& found) {
+    if (found.table != image.table || found.sector_size != image.sector_size) {
+        return tl::unexpected(error{"its partition table is of another kind than the image's"});
+    }
+    deployment_plan plan;
+    plan.target = image;
+    plan.target.disk_size = found.disk_size;
+    for (auto& partition : plan.target.partitions) {
+        auto const* const other = find_partition(found, partition.number);
+        if (other == nullptr || other->role != partition.role || other->type != partition.type) {
+            return tl::unexpected(error{describe(partition) + " is missing, or has another type than in the image"});
+        }
+        auto const by = other->size - partition.size;
+        bool const has_grown = by > 0 && partition.role != partition_role::extended;
+        if (by < 0 || (has_grown && plan.grown != 0)) {
+            return tl::unexpected(error{describe(partition) + (by < 0 ? " is smaller than in the image"
+                                                                      : " is the second one that has grown")});
+        }
+        if (has_grown) {
+            plan.grown = partition.number;
+            plan.grown_by = by;
+        }
+        partition.start = other->start;
+        partition.size = other->size;
+    }
+    plan.ranges = ranges_of(image, plan.target);
+    return plan;
+}
+
 std::optional<std::int64_t> target_offset(deployment_plan const& plan, std::int64_t image_offset) {
     auto const after = std::ranges::upper_bound(plan.ranges, image_offset, {}, &moved_range::start);
     if (after == plan.ranges.begin()) {

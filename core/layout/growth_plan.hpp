@@ -56,6 +56,12 @@ struct deployment_plan {
 [[nodiscard]] result<deployment_plan> plan_deployment(disk_layout const& image, std::int64_t disk_size,
                                                       std::int32_t sector_size, growth const& grow);
 
+/// The plan by which the image's layout came to a disk, from the disk's own table: where each partition is, and which
+/// one has grown. Compared are numbers, roles, types and sizes; ids, names and attributes may be new.
+///
+/// \param image valid. \param found read from the disk. The error says what of the layout the disk does not have.
+[[nodiscard]] result<deployment_plan> find_deployment(disk_layout const& image, disk_layout const& found);
+
 /// The offset on the target of a byte of the image; nothing if it is in no range. O(log ranges).
 [[nodiscard]] std::optional<std::int64_t> target_offset(deployment_plan const& plan, std::int64_t image_offset);
 

@@ -1,6 +1,7 @@
 #include "core/image/packed_restore.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fstream>
 
@@ -240,4 +241,20 @@ TEST_CASE("an image whose chunks lie outside of its partitions is refused") {
           "the bytes 5242880 to 5243392 lie in no partition of its layout");
     // In two: half in each.
     CHECK(refusal({{0, 3 * mib + 100, 0}, {5 * mib, 512, 0}, {7 * mib, 4 * mib + 512, 0}}) != "accepted");
+}
+
+TEST_CASE("fields that were corrected on purpose are no difference") {
+    fixture made;
+    REQUIRE(made.restore());
+    auto const at = 5 * mib + 0x1c;
+    std::array<std::byte, 4> original{};
+    std::copy_n(made.sample.source.begin() + at, original.size(), original.begin());
+    REQUIRE(made.device.write(at, std::vector<std::byte>{original[0] ^ std::byte{1}, original[1], original[2],
+                                                         original[3] ^ std::byte{0x80}}));
+    REQUIRE(made.device.flush());
+    CHECK(compare_packed(made.image, made.device, made.options).differing.size() == 1);
+    made.options.corrected = {{at, original}};
+    CHECK(compare_packed(made.image, made.device, made.options).ok());
+    made.options.corrected = {{at + 1, original}};
+    CHECK_FALSE(compare_packed(made.image, made.device, made.options).ok());
 }

@@ -64,10 +64,15 @@ TEST_CASE("boot sectors that have moved state their new position") {
         fake_block_device device(32 * mib);
         REQUIRE(device.write(start, boot_sector(type, old_start, 4095)));
         REQUIRE(device.write(start + backup * 512, boot_sector(type, old_start, 4095)));
+        CHECK(corrected_fields(device, plan) == std::vector<corrected_field>{});
         CHECK(correct_boot_sectors(device, plan) == 2);
         CHECK(hidden_at(device, start) == start / 512);
         CHECK(hidden_at(device, start + backup * 512) == start / 512);
         CHECK(correct_boot_sectors(device, plan) == 0); // once more changes nothing
+        auto const old = [&](std::int64_t offset) {
+            return corrected_field{offset + 0x1c, {std::byte{0x00}, std::byte{0x18}, std::byte{0}, std::byte{0}}};
+        };
+        CHECK(corrected_fields(device, plan) == std::vector{old(start), old(start + backup * 512)});
     }
 }
 

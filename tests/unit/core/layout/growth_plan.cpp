@@ -189,3 +189,53 @@ TEST_CASE("the partition to grow, as text") {
         CHECK_FALSE(parse_growth(bad));
     }
 }
+
+TEST_CASE("a deployment is found again by the disk's own table") {
+    for (auto const& image : {sample_gpt(), sample_mbr()}) {
+        for (int const number : {0, 1, 3, 5}) {
+            CAPTURE(number);
+            auto const planned = plan_deployment(
+                image, 4096 * mib, 512,
+                number == 0 ? growth{} : growth{growth::choice::numbered, image.table == table_type::gpt ? 3 : number});
+            REQUIRE(planned);
+            auto disk = planned->target;
+            for (auto& partition : disk.partitions) {
+                partition.content = {};
+                if (disk.table == table_type::gpt) {
+                    partition.uuid = guid(77);
+                }
+            }
+            auto const found = find_deployment(image, disk);
+            INFO((found ? "" : found.error().message));
+            REQUIRE(found);
+            CHECK(found->ranges == planned->ranges);
+            CHECK(found->grown == planned->grown);
+            CHECK(found->grown_by == planned->grown_by);
+            CHECK(found->target.partitions[0].content == image.partitions[0].content);
+        }
+    }
+}
+
+TEST_CASE("another disk is no deployment") {
+    auto const image = sample_gpt();
+    auto const refused = [&](auto const& change) {
+        auto disk = image;
+        change(disk);
+        auto const found = find_deployment(image, disk);
+        return found ? "accepted" : found.error().message;
+    };
+    CHECK(refused([](disk_layout& disk) { disk.partitions.pop_back(); }) ==
+          "partition 6 (ntfs) is missing, or has another type than in the image");
+    CHECK(refused([](disk_layout& disk) { disk.partitions[2].type = guid(5); }) ==
+          "partition 3 (ntfs) is missing, or has another type than in the image");
+    CHECK(refused([](disk_layout& disk) { disk.partitions[3].size -= mib; }) ==
+          "partition 4 (ext4) is smaller than in the image");
+    CHECK(refused([](disk_layout& disk) {
+              disk.partitions[2].size += mib;
+              disk.partitions[5].size += mib;
+          }) == "partition 6 (ntfs) is the second one that has grown");
+    CHECK(refused([](disk_layout& disk) { disk.table = table_type::mbr; }) ==
+          "its partition table is of another kind than the image's");
+    CHECK(refused([](disk_layout& disk) { disk.partitions.push_back(gpt_partition(7, 900 * mib, mib)); }) ==
+          "accepted");
+}

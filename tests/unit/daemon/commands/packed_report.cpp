@@ -1,9 +1,14 @@
 #include "daemon/commands/packed_report.hpp"
 
+#include <cstddef>
+#include <string>
+#include <vector>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
 #include "support/packed_sample.hpp"
+#include "support/sample_layouts.hpp"
 
 using namespace seedbed;
 
@@ -44,19 +49,55 @@ TEST_CASE("differing chunks are joined to extents") {
 
 TEST_CASE("the result of comparing a device with a packed image") {
     auto const image = sample_image();
-    packed_comparison found;
-    CHECK(packed_verify_text("/dev/sdx", image, found, 2) == "/dev/sdx: equal: 6 MiB in 2s (3 MiB/s)\n");
-    found.differing = {0};
+    packed_verification result;
+    result.seconds = 2;
+    CHECK(packed_verify_text("/dev/sdx", image, result) == "/dev/sdx: equal: 6 MiB in 2s (3 MiB/s)\n");
+    result.found.differing = {0};
     auto const& first = image.index.chunks()[0];
-    CHECK_THAT(packed_verify_text("/dev/sdx", image, found, 2),
+    CHECK_THAT(packed_verify_text("/dev/sdx", image, result),
                Catch::StartsWith("/dev/sdx: 1 of ") && Catch::Contains(" chunks differ: ") &&
                    Catch::EndsWith("\noffset 0, length " + std::to_string(first.raw_length) + "\n"));
-    auto const document = nlohmann::json::parse(packed_verify_json("/dev/sdx", image, found, 2));
+    auto const document = nlohmann::json::parse(packed_verify_json("/dev/sdx", image, result));
     CHECK(document["equal"] == false);
     CHECK(document["complete"] == true);
     CHECK(document["bad_chunks"] == 1);
     CHECK(document["bad_extents"][0]["length"] == first.raw_length);
+    CHECK(document["grown"].is_null());
     CHECK(document["error"].is_null());
-    found.read_failed = io_error{io_operation::read, "/dev/sdx", 0, 512, 5};
-    CHECK(nlohmann::json::parse(packed_verify_json("/dev/sdx", image, found, 2))["complete"] == false);
+    result.found.read_failed = io_error{io_operation::read, "/dev/sdx", 0, 512, 5};
+    CHECK(nlohmann::json::parse(packed_verify_json("/dev/sdx", image, result))["complete"] == false);
+}
+
+TEST_CASE("differences in a grown partition are named, and not counted") {
+    auto const image = sample_image();
+    auto const chunks = image.index.chunks();
+    auto const partition = test::gpt_partition(2, 5 * mib, 3 * mib, "ext4");
+    packed_verification result;
+    result.seconds = 2;
+    result.found.differing = {0, chunks.size() - 1};
+    result.grown = take_out_grown(image, partition, 10 * mib, result.found);
+    CHECK(result.found.differing == std::vector<std::size_t>{0});
+    CHECK(result.grown->differing == 1);
+    CHECK(result.grown->bytes == 3 * mib);
+    result.found.differing.clear();
+    CHECK(packed_verify_text("/dev/sdx", image, result) ==
+          "/dev/sdx: equal: 3 MiB in 2s (1.5 MiB/s)\n"
+          "/dev/sdx: partition 2 (ext4) has grown by 10 MiB, which changes its file system: 1 of its " +
+              std::to_string(result.grown->chunks) + " chunks differ, and are not counted\n");
+    auto const grown = nlohmann::json::parse(packed_verify_json("/dev/sdx", image, result))["grown"];
+    CHECK(grown ==
+          nlohmann::json{
+              {"partition", 2}, {"grown_by", 10 * mib}, {"chunks", result.grown->chunks}, {"differing_chunks", 1}});
+}
+
+TEST_CASE("bad extents of a partition that has moved are those of the device") {
+    auto const image = sample_image();
+    packed_verification result;
+    auto placement = chunk_placement::make(image, {{0, 4 * mib, 0}, {4 * mib, 4 * mib, 7 * mib}});
+    REQUIRE(placement);
+    result.placement = *placement;
+    result.found.differing = {image.index.chunks().size() - 1};
+    CHECK_THAT(
+        packed_verify_text("/dev/sdx", image, result),
+        Catch::Contains("\noffset " + std::to_string(image.index.chunks().back().offset.value() + 7 * mib) + ","));
 }
