@@ -14,10 +14,13 @@
 
 #include "core/device/device_identity.hpp"
 #include "core/device/device_overview.hpp"
+#include "core/device/disk_content.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "core/foundation/printable.hpp"
+#include "core/foundation/save_file.hpp"
+#include "core/foundation/wall_clock.hpp"
 #include "core/image/packed_image.hpp"
 #include "core/image/packed_restore.hpp"
 #include "daemon/commands/command_start.hpp"
@@ -25,7 +28,9 @@
 #include "daemon/commands/packed_report.hpp"
 #include "daemon/commands/restore_options.hpp"
 #include "daemon/image/packed_plan.hpp"
+#include "daemon/image/written_content.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/receipt.hpp"
 #include "daemon/service/termination.hpp"
 #include "daemon/terminal/console.hpp"
 #include "daemon/text/quantity_text.hpp"
@@ -45,15 +50,38 @@ double seconds_since(clock::time_point began) {
 class restore_run {
 public:
     explicit restore_run(restore_command_options options)
-        : m_options(std::move(options)) {}
+        : m_options(std::move(options)) {
+        m_receipt.started = wall_clock_now();
+        m_receipt.torrent = m_options.torrent;
+        m_receipt.device = m_options.device;
+    }
 
     int run() {
-        auto const code = run_steps();
+        auto& code = m_receipt.result.code;
+        try {
+            code = run_steps();
+        } catch (std::exception const& e) {
+            code = refuse(exit_failed, std::string("internal failure: ") + e.what());
+        }
         m_console.clear();
-        return code == exit_ok ? end_output("restore", report()) : code;
+        auto const saved = write_receipt();
+        return saved == exit_ok ? end_output("restore", report()) : saved;
     }
 
 private:
+    int write_receipt() {
+        auto const code = m_receipt.result.code;
+        if (m_options.receipt.empty()) {
+            return code;
+        }
+        m_receipt.ended = wall_clock_now();
+        m_receipt.errors = m_console.errors();
+        if (auto const saved = save_receipt(m_options.receipt, m_receipt); !saved) {
+            return refuse(code == exit_ok ? exit_failed : code, saved.error().message);
+        }
+        return code;
+    }
+
     exit_code refuse(exit_code code, std::string const& reason) {
         m_console.print_error("seedbed restore: " + printable(reason));
         return code;
@@ -76,6 +104,12 @@ private:
             return refuse(exit_bad_torrent, image.error().message);
         }
         m_image = std::move(*image);
+        m_receipt.image_name = m_image->name;
+        auto& known = m_receipt.result.image;
+        known.info_hash = m_image->info_hash;
+        known.total_bytes = m_image->description.used.value();
+        known.piece_length = m_image->geometry.piece_length;
+        known.piece_count = m_image->piece_count();
         auto file = open_packed_file(m_options.packed, *m_image);
         if (!file) {
             return refuse(exit_refused, file.error().message);
@@ -101,14 +135,20 @@ private:
         if (auto const shown = identify_device(path)) {
             m_shown = *shown;
         }
+        auto& known = m_receipt.result.image;
         auto const overview = look_over_device(path);
         if (!overview) {
+            known.guard = overview.error().guard;
             return refuse(exit_refused, overview.error().message);
         }
         auto const cls = m_options.profile.value_or(detect_storage_class(path).cls);
         m_profile = default_profile(cls);
+        m_receipt.overview = *overview;
+        known.detected = detect_storage_class(path).cls;
+        known.profile = cls;
         m_console.print(overwrite_text(*overview, cls, packed_text(*m_image)));
         if (auto const checked = check_block_device(path, requirements()); !checked) {
+            known.guard = checked.error().guard;
             return refuse(exit_refused, checked.error().message);
         }
         return exit_ok;
@@ -142,6 +182,7 @@ private:
         wanted.direct_io = geometry && geometry->is_block_device;
         auto device = open_block_device(m_options.device, wanted);
         if (!device) {
+            m_receipt.result.image.guard = device.error().guard;
             return refuse(exit_refused, device.error().message);
         }
         m_device = std::move(*device);
@@ -189,11 +230,18 @@ private:
                 written.error().what == restore_failure::cause::image ? exit_damaged_source : exit_device_failed;
             return refuse(code, written.error().message + "; " + m_options.device + " is incomplete");
         }
-        return *written ? exit_ok : interrupted();
+        if (!*written) {
+            return interrupted();
+        }
+        m_written = seconds_since(m_began);
+        auto& result = m_receipt.result;
+        result.image.device_written = result.image.total_bytes;
+        result.image.durable = true;
+        result.seconds[image_state::downloading] = m_written; // from the packed file
+        return exit_ok;
     }
 
     exit_code verify() {
-        m_written = seconds_since(m_began);
         if (!m_options.verify) {
             return exit_ok;
         }
@@ -212,6 +260,8 @@ private:
                             m_plan->placement().of(m_image->index.chunks()[found.differing.front()]).value()));
         }
         m_verified = seconds_since(m_began) - m_written;
+        m_receipt.result.image.verified = true;
+        m_receipt.result.seconds[image_state::verifying] = m_verified;
         return exit_ok;
     }
 
@@ -222,6 +272,7 @@ private:
         }
         auto const finished = m_plan->finish(*m_device, events());
         if (finished) {
+            examine();
             return exit_ok;
         }
         if (m_termination.requested()) { // it may have ended the program, too
@@ -232,6 +283,16 @@ private:
                    ? refuse(exit_failed, reason + "; " + m_options.device +
                                              " has no partition table: remove the cause, and restore it again")
                    : refuse(exit_device_failed, reason);
+    }
+
+    /// For the receipt.
+    void examine() {
+        if (m_plan->layout() != nullptr) {
+            m_receipt.layout = *m_plan->layout();
+        }
+        if (auto found = probe_content(open_path(*m_device))) { // what cannot be probed is unknown
+            m_receipt.result.image.content.found = std::move(*found);
+        }
     }
 
     exit_code interrupted() { return refuse(exit_interrupted, "interrupted; " + m_options.device + " is incomplete"); }
@@ -248,6 +309,7 @@ private:
     restore_command_options const m_options;
     termination_flag const m_termination;
     console m_console;
+    receipt m_receipt;
     std::optional<packed_image> m_image;
     std::optional<opened_packed_file> m_file;
     std::optional<device_identity> m_shown; ///< empty if the device cannot be identified
@@ -269,11 +331,12 @@ int restore_command(std::vector<std::string> const& arguments) {
     if (options->help) {
         return show_help(restore_help());
     }
-    try {
-        return restore_run(std::move(*options)).run();
-    } catch (std::exception const& e) {
-        return fail("restore", exit_failed, std::string("internal failure: ") + e.what());
+    if (!options->receipt.empty()) {
+        if (auto const checked = check_can_save(options->receipt, true); !checked) {
+            return fail("restore", exit_usage, "--receipt " + checked.error().message);
+        }
     }
+    return restore_run(std::move(*options)).run();
 }
 
 } // namespace seedbed

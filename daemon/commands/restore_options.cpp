@@ -50,6 +50,8 @@ po::options_description describe(restore_command_options& options, given_options
         "can stand in one machine; file systems keep theirs. Refused if the image may hold a Windows that starts");
     add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the image (default)");
     add("no-verify", po::bool_switch(&raw.no_verify), "do not read back and compare");
+    add("receipt", po::value(&options.receipt)->value_name("FILE"),
+        "write the result to FILE as JSON, as 'seedbed deploy' does, also on failure");
     add("profile", po::value(&raw.profile)->value_name("CLASS"),
         "treat DEVICE as hdd, sata_ssd or nvme (default: detected, see 'seedbed probe')");
     return description;
@@ -111,7 +113,7 @@ command_help restore_help() {
          "look complete."},
         to_option_helps(describe(options, raw)),
         {{exit_ok, "done: every byte is on the device, and verified unless --no-verify was given"},
-         {exit_failed, "an internal failure"},
+         {exit_failed, "a program that DEVICE needs has failed, the receipt cannot be written, or an internal failure"},
          {exit_usage, "bad command line; nothing was written"},
          {exit_refused,
           "DEVICE was refused (missing, mounted, in use, too small, another kind, serial number or size), or X.sbi "

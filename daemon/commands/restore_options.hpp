@@ -17,6 +17,7 @@ struct restore_command_options {
     std::string packed;  ///< the packed file
     std::string torrent; ///< by default the one beside it
     std::string device;
+    std::string receipt; ///< empty: none
     std::optional<std::string> serial;
     std::optional<std::int64_t> size;
     std::optional<storage_class> profile;

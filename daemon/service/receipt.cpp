@@ -77,6 +77,23 @@ json content_json(written_content const& content) {
             {"partition_table", text_or_null(content.found->partition_table)}};
 }
 
+json layout_json(std::optional<disk_layout> const& layout) {
+    if (!layout) {
+        return {};
+    }
+    auto list = json::array();
+    for (auto const& partition : layout->partitions) {
+        list.push_back({{"number", partition.number},
+                        {"start", partition.start},
+                        {"size", partition.size},
+                        {"type", partition.type},
+                        {"uuid", text_or_null(partition.uuid)},
+                        {"file_system", text_or_null(partition.content.type)},
+                        {"file_system_uuid", text_or_null(partition.content.uuid)}});
+    }
+    return {{"table", layout->table == table_type::gpt ? "gpt" : "dos"}, {"id", layout->id}, {"partitions", list}};
+}
+
 json seconds_json(receipt const& what) {
     json list;
     for (auto const state : {image_state::opening, image_state::checking, image_state::downloading,
@@ -160,6 +177,7 @@ std::string to_json(receipt const& what) {
                              {"pieces", number_or_null(image.piece_count > 0, image.piece_count)}}},
                            {"device", device_json(what)},
                            {"content", content_json(image.content)},
+                           {"layout", layout_json(what.layout)},
                            {"bytes", bytes_json(result)},
                            {"seconds", seconds_json(what)},
                            {"peers", peers_json(result)},

@@ -7,6 +7,7 @@
 
 #include "core/device/device_overview.hpp"
 #include "core/foundation/error.hpp"
+#include "core/layout/disk_layout.hpp"
 #include "daemon/service/deployment.hpp"
 
 namespace seedbed {
@@ -22,6 +23,7 @@ struct receipt {
     std::optional<device_overview> overview; ///< nothing if the device could not be examined
     std::string image_name;                  ///< empty if the torrent could not be read
     deployment_report result;                ///< as far as the deployment got
+    std::optional<disk_layout> layout;       ///< that was written to the disk; nothing if none was
     std::vector<std::string> errors;         ///< the error messages, in order
 };
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Packed images of whole disks: what create takes of each partition, and disks restored to the same size, to a larger one with a
-# grown partition before others, and refused on a smaller one. A restoration that fails leaves no partition table.
+# grown partition before others, and refused on a smaller one. A restoration that fails, or is killed while it grows a file system,
+# leaves no partition table, and the same command completes it. verify of restored disks; receipts; new ids.
 # SEEDBED is the program.
 # Labels: once
 set -euo pipefail
@@ -116,6 +117,50 @@ grown=$(($(field large.img 4 size) - $(field disk.img 4 size)))
 on_partition large.img 4 dumpe2fs -h 2>/dev/null | awk -F: '/^Block count/ {n = $2} /^Block size/ {exit !(n * $2 > 480 * 1048576)}' ||
     fail "the file system has not grown"
 
+# verify finds the partitions by the disk's own table; what growing has changed is not counted, but everything else is.
+"$seedbed" verify disk.torrent same.img >stdout || fail "verify: $(<stdout)"
+! grep -q 'has grown' stdout || fail "verify finds growth: $(<stdout)"
+"$seedbed" verify disk.torrent large.img >stdout || fail "verify of the larger disk: $(<stdout)"
+grep -qE '^large.img: partition 4 \(ext4\) has grown by [0-9]+ MiB, which changes its file system: [1-9][0-9]* of its [0-9]+ chunks differ' \
+    stdout || fail "verify of the larger disk prints: $(<stdout)"
+"$seedbed" verify disk.torrent large.img --json | jq -e '.equal and .grown.partition == 4 and .grown.differing_chunks > 0' >found ||
+    fail "verify --json of the larger disk"
+damaged=$(($(field large.img 6 start) * 512 + 0x1c)) # the corrected field, beside its correction
+printf '\377' | dd of=large.img bs=1 seek="$damaged" conv=notrunc status=none
+status=0
+"$seedbed" verify disk.torrent large.img >stdout || status=$?
+((status == 1)) || fail "verify misses a damaged boot sector: $(<stdout)"
+grep -q "^offset $((damaged - 0x1c)), " stdout || fail "verify names another place than $((damaged - 0x1c)): $(<stdout)"
+status=0
+"$seedbed" verify disk.torrent disk.sbi >stdout 2>stderr || status=$?
+((status == 1)) || fail "verify of something else: exit status $status: $(<stderr)"
+grep -q '^seedbed verify: disk.sbi: no partition table' stderr || fail "verify of something else prints: $(<stderr)"
+
+# Killed before, while and after the file system grows: no table, and the same command completes the disk.
+mkdir wrappers
+resize2fs=$(PATH=$PATH:/usr/sbin:/sbin command -v resize2fs)
+for how in "" "timeout -s KILL 0.03 $resize2fs" "$resize2fs"; do
+    printf '#!/bin/bash\n%s "$@"\nkill -KILL $PPID\n' "${how:-:}" >wrappers/resize2fs
+    chmod +x wrappers/resize2fs
+    rm -f killed.img
+    cp --sparse=always same.img killed.img
+    truncate -s 900M killed.img
+    status=0
+    PATH=$work/wrappers:$PATH "$seedbed" restore disk.sbi killed.img --yes --grow 4 >stdout 2>stderr || status=$?
+    ((status == 137)) || fail "killed with '$how': exit status $status: $(<stderr)"
+    [[ -z $(blkid -p killed.img) ]] || fail "killed with '$how', the disk shows: $(blkid -p killed.img)"
+    ! sfdisk -d killed.img >stdout 2>&1 || fail "killed with '$how', the disk has a table: $(<stdout)"
+    "$seedbed" restore disk.sbi killed.img --yes --grow 4 >stdout 2>stderr || fail "after '$how': $(<stderr)"
+    check_partitions killed.img
+    [[ $(file_of killed.img 4 data) == "$(sha1sum <files/data)" ]] || fail "the file differs after '$how'"
+done
+printf '#!/bin/bash\nkill -INT $PPID\nexit 130\n' >wrappers/resize2fs
+status=0
+PATH=$work/wrappers:$PATH "$seedbed" restore disk.sbi killed.img --yes --grow 4 >stdout 2>stderr || status=$?
+((status == 8)) || fail "interrupted: exit status $status: $(<stderr)"
+[[ -z $(blkid -p killed.img) ]] || fail "interrupted, the disk shows: $(blkid -p killed.img)"
+rm killed.img
+
 # A smaller disk is refused, and nothing is written.
 noise_file tiny.img 400
 status=0
@@ -140,6 +185,18 @@ status=0
 "$seedbed" restore disk.sbi same.img --yes --grow 9 >stdout 2>stderr || status=$?
 ((status == 3)) || fail "--grow 9: exit status $status: $(<stderr)"
 
+# Windows needs its ids; a receipt says so, and what was written.
+status=0
+"$seedbed" restore disk.sbi same.img --yes --new-ids --receipt refused.json >stdout 2>stderr || status=$?
+((status == 3)) || fail "--new-ids with a Windows: exit status $status: $(<stderr)"
+grep -q 'no new ids: partition 2 is a Microsoft reserved partition' stderr || fail "--new-ids prints: $(<stderr)"
+jq -e '.outcome == "refused" and .layout == null and (.errors | length) == 1' refused.json >found || fail "receipt: $(<refused.json)"
+"$seedbed" restore disk.sbi same.img --yes --receipt done.json >stdout 2>stderr || fail "restore --receipt: $(<stderr)"
+jq -e --argjson start $(($(field disk.img 4 start) * 512)) --arg uuid "$(field disk.img 4 uuid)" \
+    '.outcome == "done" and .verified and .image.name == "disk.sbi" and .content.partition_table == "gpt" and .bytes.written > 0 and
+    .layout.table == "gpt" and (.layout.partitions | length) == 6 and .layout.partitions[3] == (.layout.partitions[3] +
+    {number: 4, start: $start, size: 209715200, uuid: $uuid, file_system: "ext4"})' done.json >found || fail "receipt: $(<done.json)"
+
 # --- an MBR with logical partitions, from a file to a file
 
 truncate -s 200M mbr.img
@@ -158,7 +215,12 @@ on_partition mbr.img 3 mkfs.ext4 -q -L logical >mkfs.out 2>&1 # sfdisk's list co
 noise_file mbr_target.img 200
 "$seedbed" restore mbr.sbi mbr_target.img --yes >stdout 2>stderr || fail "restore: $(<stderr)"
 [[ $(table mbr_target.img) == "$(table mbr.img)" ]] || fail "the table differs: $(table mbr_target.img)"
+"$seedbed" verify mbr.torrent mbr_target.img >stdout || fail "verify of the MBR disk: $(<stdout)"
 [[ $(head -c 9 mbr_target.img) == 'boot code' ]] || fail "the boot code is lost"
 on_partition mbr_target.img 3 e2fsck -fn >fsck.out 2>&1 || fail "the logical partition: $(<fsck.out)"
 [[ $(content mbr_target.img 3) == "$(content mbr.img 3)" ]] || fail "the logical partition: $(content mbr_target.img 3)"
+"$seedbed" restore mbr.sbi mbr_target.img --yes --new-ids --receipt new.json >stdout 2>stderr || fail "restore --new-ids: $(<stderr)"
+id=$(sfdisk -J mbr_target.img | jq -r .partitiontable.id)
+[[ $id != 0x1234abcd && $id == 0x$(jq -r .layout.id new.json) ]] || fail "the new id is $id: $(<new.json)"
+"$seedbed" verify mbr.torrent mbr_target.img >stdout || fail "verify of the MBR disk with a new id: $(<stdout)"
 pass

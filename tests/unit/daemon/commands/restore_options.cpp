@@ -33,13 +33,16 @@ TEST_CASE("restore: the torrent lies beside the packed file") {
 
 TEST_CASE("restore: options about the device") {
     auto const parsed = parse_restore_options({"a.sbi", "b", "--yes", "--serial", "S", "--size", "20 GiB", "--profile",
-                                               "hdd", "--no-verify", "--no-wipe-signatures", "--allow-mismatch"});
+                                               "hdd", "--no-verify", "--no-wipe-signatures", "--allow-mismatch",
+                                               "--new-ids", "--receipt", "r.json"});
     REQUIRE(parsed);
     CHECK(parsed->yes);
     CHECK(parsed->serial == "S");
     CHECK(parsed->size == 20LL << 30);
     CHECK(parsed->profile == storage_class::hdd);
     CHECK(parsed->allow_mismatch);
+    CHECK(parsed->new_ids);
+    CHECK(parsed->receipt == "r.json");
     CHECK_FALSE(parsed->verify);
     CHECK_FALSE(parsed->wipe_signatures);
 }

@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/sample_layouts.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -99,6 +100,26 @@ TEST_CASE("receipt: the content that was found, and its warnings") {
     CHECK(document["content"] ==
           json{{"type", "ext4"}, {"label", nullptr}, {"uuid", "12-34"}, {"partition_table", nullptr}});
     CHECK(document["warnings"] == json::array({"holds several signatures"}));
+}
+
+TEST_CASE("receipt: the layout that was written") {
+    auto what = of_a_done_deployment();
+    CHECK(parsed(what)["layout"].is_null());
+    what.layout = test::sample_gpt();
+    auto const layout = parsed(what)["layout"];
+    CHECK(layout["table"] == "gpt");
+    CHECK(layout["id"] == test::guid(0));
+    REQUIRE(layout["partitions"].size() == 6);
+    CHECK(layout["partitions"][2] == json{{"number", 3},
+                                          {"start", 117 * test::mib},
+                                          {"size", 400 * test::mib},
+                                          {"type", test::guid(100)},
+                                          {"uuid", test::guid(3)},
+                                          {"file_system", "ntfs"},
+                                          {"file_system_uuid", "1234567890ABCDEF"}});
+    what.layout = test::sample_mbr();
+    CHECK(parsed(what)["layout"]["table"] == "dos");
+    CHECK(parsed(what)["layout"]["partitions"][0]["uuid"].is_null());
 }
 
 TEST_CASE("receipt: verified means done and read back") {
