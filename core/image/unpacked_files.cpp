@@ -1,5 +1,6 @@
 #include "core/image/unpacked_files.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -20,6 +21,18 @@
 namespace seedbed {
 
 namespace {
+
+/// The first bytes of packed files, and the programs that unpack them with -dc.
+struct packer_magic {
+    std::string_view magic;
+    std::string_view program;
+};
+constexpr std::array<packer_magic, 5> packers{{{"\x1f\x8b", "gzip"},
+                                               {"\x28\xb5\x2f\xfd", "zstd"},
+                                               {{"\xfd\x37zXZ\0", 6}, "xz"},
+                                               {"BZh", "bzip2"},
+                                               {"\x04\x22\x4d\x18", "lz4"}}};
+constexpr std::size_t longest_magic = 6;
 
 using path_list = std::vector<std::filesystem::path>;
 
@@ -55,7 +68,7 @@ public:
                     return tl::unexpected(errno_error(path.string(), errno));
                 }
             }
-            auto const got = read_some(m_fd.get(), m_files[m_next - 1].string(), buffer);
+            auto got = read_some(m_fd.get(), m_files[m_next - 1].string(), buffer);
             if (!got || *got > 0) {
                 return got;
             }
@@ -155,7 +168,7 @@ public:
         if (m_ended) {
             return 0;
         }
-        auto const got = read_some(m_output.get(), m_name, buffer);
+        auto got = read_some(m_output.get(), m_name, buffer);
         if (!got || *got > 0) {
             return got;
         }
@@ -186,20 +199,18 @@ result<std::unique_ptr<byte_source>> open_unpacked(path_list const& files) {
     if (!first) {
         return tl::unexpected(errno_error(name, errno));
     }
-    std::array<std::byte, 4> head{};
+    std::array<std::byte, longest_magic> head{};
     auto const got = read_some(first.get(), name, head);
     if (!got) {
         return tl::unexpected(got.error());
     }
-    std::string_view const magic(reinterpret_cast<char const*>(head.data()), *got);
-    std::string program;
-    if (magic.starts_with("\x1f\x8b")) {
-        program = "gzip";
-    } else if (magic == "\x28\xb5\x2f\xfd") {
-        program = "zstd";
-    } else {
+    std::string_view const start(reinterpret_cast<char const*>(head.data()), *got);
+    auto const* const packer =
+        std::ranges::find_if(packers, [&](packer_magic const& each) { return start.starts_with(each.magic); });
+    if (packer == packers.end()) {
         return std::make_unique<joined_files>(files);
     }
+    std::string const program(packer->program);
     auto made = std::make_unique<unpacking_programs>(name);
     if (auto const started = made->start(program, files); !started) {
         return tl::unexpected(error{name + ": " + started.error().message});

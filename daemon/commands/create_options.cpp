@@ -67,6 +67,9 @@ po::options_description describe(create_options& options) {
     add("bt-dir", po::value(&options.bt_dir)->value_name("DIR"),
         "instead of SOURCE, read this folder of partclone (partclone.FS -c -T), and check the data in it against its "
         "torrent.info");
+    add("from-partclone", po::value(&options.from_partclone)->multitoken()->value_name("FILE..."),
+        "with --pack, instead of SOURCE: read these files, in this order, as one image that partclone wrote "
+        "(partclone.FS -c), such as Clonezilla's sda1.ext4-ptcl-img.zst.aa and .ab; they may be packed");
     add("piece-size",
         po::value<std::string>()->value_name("SIZE")->notifier([&](auto const& size) { options.piece_size = size; }),
         "set the piece size of a raw image: a power of two from 16 KiB to 64 MiB (default: 16 MiB); of a packed image: "
@@ -81,11 +84,16 @@ po::options_description describe(create_options& options) {
 /// Refuses options that cannot be combined.
 result<void> check_mode(create_options const& options) {
     bool const from_partclone = !options.partclone.empty() || !options.bt_dir.empty();
-    if (options.source.empty() && !from_partclone) {
+    bool const from_image = !options.from_partclone.empty();
+    if (options.source.empty() && !from_partclone && !from_image) {
         return bad_option("SOURCE or --partclone is missing");
     }
-    if (!options.source.empty() && from_partclone) {
-        return bad_option("SOURCE cannot be combined with --partclone or --bt-dir");
+    if (!options.source.empty() && (from_partclone || from_image)) {
+        return bad_option("SOURCE cannot be combined with --partclone, --bt-dir or --from-partclone");
+    }
+    if (from_image && (from_partclone || !options.pack)) {
+        return bad_option(from_partclone ? "--from-partclone cannot be combined with --partclone or --bt-dir"
+                                         : "--from-partclone needs --pack");
     }
     if (from_partclone && (options.capture || options.raw || options.no_sparse || options.allow_mounted)) {
         return bad_option("--capture, --raw, --no-sparse and --allow-mounted need a SOURCE");
@@ -112,8 +120,8 @@ result<void> check_packed(create_options const& options) {
                    ? result<void>()
                    : bad_option("--level and --jobs need --pack");
     }
-    if (options.source.empty()) {
-        return bad_option("--pack needs a SOURCE");
+    if (options.source.empty() && options.from_partclone.empty()) {
+        return bad_option("--pack needs a SOURCE or --from-partclone");
     }
     if (options.no_sparse) {
         return bad_option("--no-sparse applies to raw images only; a packed image holds holes as zeros");
@@ -209,7 +217,8 @@ command_help create_help() {
     return {
         "create",
         {"SOURCE -o FILE [OPTION]...", "SOURCE --capture -o FILE [OPTION]...", "SOURCE --pack -o FILE.sbi [OPTION]...",
-         "--partclone FILE --name NAME -o FILE [OPTION]...", "--bt-dir DIR --name NAME -o FILE [OPTION]..."},
+         "--from-partclone FILE... --pack -o FILE.sbi [OPTION]...", "--partclone FILE --name NAME -o FILE [OPTION]...",
+         "--bt-dir DIR --name NAME -o FILE [OPTION]..."},
         {"Makes a .torrent of a block device, of an image file, or of a file system captured by partclone, with one "
          "file per extent, named by its offset on the device. The data stays in place and is seeded from there. Prints "
          "the image's name, size and info-hash.",
@@ -224,6 +233,10 @@ command_help create_help() {
          "afterwards. It holds the used blocks of the file system and the copies of metadata that a captured image "
          "leaves out. Of a disk, it holds the used blocks of all partitions, and the partition table in the .torrent; "
          "what is taken of each partition, and why, is printed. seedbed-image(5) describes its format.",
+         "With --pack, SOURCE may also be a folder of Clonezilla's with the images of one disk, as savedisk makes it: "
+         "partitions, partition table and boot code become the image of that disk, without a disk in between. gzip, "
+         "zstd, xz, bzip2 or lz4 unpack what is packed with them. Whether a Windows was hibernated is not checked. "
+         "seedbed-partclone(7) describes the files.",
          "SOURCE must not be mounted read-write, and no loop device or volume on it either."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},

@@ -12,9 +12,12 @@ namespace seedbed {
 
 /// The command line of `seedbed create`.
 struct create_options {
-    std::string source;    ///< block device or image file; empty with --partclone or --bt-dir
-    std::string partclone; ///< torrent.info
-    std::string bt_dir;    ///< folder with the data files of torrent.info
+    /// Block device or image file, with pack also a folder of Clonezilla's; empty with --partclone, --bt-dir and
+    /// --from-partclone.
+    std::string source;
+    std::string partclone;                   ///< torrent.info
+    std::string bt_dir;                      ///< folder with the data files of torrent.info
+    std::vector<std::string> from_partclone; ///< with pack: the files of an image of partclone
     std::string output;
     std::optional<std::string> piece_size; ///< as given; 16 MiB by default, 4 MiB with pack
     torrent_details torrent;

@@ -15,6 +15,7 @@
 #include "core/image/packed_image.hpp"
 #include "core/image/source_checks.hpp"
 #include "daemon/commands/create_disk.hpp"
+#include "daemon/commands/create_saved.hpp"
 
 namespace seedbed {
 
@@ -107,16 +108,42 @@ bool was_changed(create_options const& options, std::optional<device_identity> c
     return before && !options.allow_mounted && now && changed_since(*before, *now) == device_change::written;
 }
 
+/// The two files of a packed image, until they have their names.
+struct output_files {
+    pending_file packed;
+    pending_file torrent;
+    std::string torrent_path;
+};
+
+/// What to pack.
+struct packed_input {
+    block_device& device;
+    std::int32_t sector_size = 0;
+    io_profile profile;
+    std::vector<packed_range> const& ranges;
+};
+
+result<packed_geometry, create_failure> geometry_of(create_options const& options, block_device const& device,
+                                                    std::int32_t sector_size) {
+    packed_geometry const geometry{byte_count{device.size()}, sector_size, options.torrent.piece_length};
+    if (auto const checked = check_geometry(geometry); !checked) {
+        return create_failed(exit_refused, device.path() + ": " + checked.error().message);
+    }
+    return geometry;
+}
+
 /// Packs into an open file. Nothing if it was cancelled.
-maybe<packed_content> pack(create_context const& context, create_source& source,
-                           std::vector<packed_range> const& ranges, packed_geometry const& geometry,
-                           pending_file const& file) {
-    auto const total = total_length(ranges);
+maybe<packed_content> pack(create_context const& context, packed_input const& input, pending_file const& file) {
+    auto const geometry = geometry_of(context.options, input.device, input.sector_size);
+    if (!geometry) {
+        return tl::unexpected(geometry.error());
+    }
+    auto const total = total_length(input.ranges);
     packing_options how;
-    how.geometry = geometry;
+    how.geometry = *geometry;
     how.level = context.options.level;
     how.threads = context.options.jobs;
-    how.profile = profile_of(source.device->path());
+    how.profile = input.profile;
     how.cancelled = &context.cancelled;
     how.progress = [&context, total](packing_progress const& now) {
         context.progress.update(
@@ -126,7 +153,7 @@ maybe<packed_content> pack(create_context const& context, create_source& source,
     };
     context.progress.begin("packing");
     context.progress.update(0, total);
-    auto made = pack_source(*source.device, ranges, {file.fd(), context.options.output}, how);
+    auto made = pack_source(input.device, input.ranges, {file.fd(), context.options.output}, how);
     if (!made) {
         return create_failed(exit_failed, made.error().message());
     }
@@ -153,6 +180,90 @@ result<void> save_both(pending_file& packed, pending_file& torrent, std::string 
     return torrent.save();
 }
 
+/// Makes the .torrent and saves both files.
+result<saved_packed_image, create_failure> save(create_context const& context, output_files& files,
+                                                packed_content const& content, packed_description description,
+                                                image_traits const& traits) {
+    auto const& input =
+        context.options.source.empty() ? context.options.from_partclone.front() : context.options.source;
+    auto details = context.options.torrent;
+    details.comment = to_comment(traits);
+    auto const bytes =
+        make_packed_torrent(byte_count{content.size}, content.hashes, std::move(description), content.index, details);
+    auto const extents = content.index.extents();
+    if (!bytes || !extents) {
+        return create_failed(exit_refused, input + ": " + (bytes ? extents.error() : bytes.error()).message);
+    }
+    if (auto const saved = save_both(files.packed, files.torrent, bytes->bytes); !saved) {
+        return create_failed(exit_failed, saved.error().message);
+    }
+    return saved_packed_image{bytes->info_hash,
+                              files.torrent_path,
+                              content.index.used().value(),
+                              content.size,
+                              static_cast<std::int64_t>(extents->extents().size()),
+                              content.index.piece_count()};
+}
+
+/// Of a device or an image file.
+maybe<saved_packed_image> pack_device(create_context const& context, output_files& files) {
+    auto const& options = context.options;
+    auto source = open_source(context);
+    if (!source) {
+        return tl::unexpected(std::move(source.error()));
+    }
+    auto const identified = identify_device(options.source);
+    auto const before = identified ? std::optional(*identified) : std::nullopt;
+    source->sector_size = source->sector_size > 0 ? source->sector_size : usual_sector;
+    if (auto const checked = geometry_of(options, *source->device, source->sector_size); !checked) {
+        return tl::unexpected(checked.error());
+    }
+    std::optional<disk_layout> layout;
+    auto const ranges = plan_source(context, *source, layout);
+    if (!ranges) {
+        return tl::unexpected(ranges.error());
+    }
+    if (!*ranges) {
+        return std::nullopt;
+    }
+    auto const made =
+        pack(context, {*source->device, source->sector_size, profile_of(options.source), **ranges}, files.packed);
+    if (!made) {
+        return tl::unexpected(made.error());
+    }
+    if (!*made) {
+        return std::nullopt;
+    }
+    if (was_changed(options, before)) {
+        return create_failed(exit_failed, options.source + ": was changed while it was being read");
+    }
+    return save(context, files, **made, describe(*source, std::move(layout)), source->traits);
+}
+
+/// Of files that partclone wrote.
+maybe<saved_packed_image> pack_saved(create_context const& context, output_files& files) {
+    auto source = open_saved(context);
+    if (!source) {
+        return tl::unexpected(std::move(source.error()));
+    }
+    auto const made =
+        pack(context, {*source->device, source->sector_size, saved_disk::profile(), source->ranges}, files.packed);
+    if (!made) {
+        auto const& why = source->device->failure();
+        return why ? create_failed(exit_failed, why->message) : tl::unexpected(made.error());
+    }
+    if (!*made) {
+        return std::nullopt;
+    }
+    auto description = describe_saved(context, *source);
+    if (!description) {
+        return tl::unexpected(description.error());
+    }
+    image_traits const traits{description->kind, description->content,
+                              description->kind == image_kind::disk ? description->sector_size : 0};
+    return save(context, files, **made, std::move(*description), traits);
+}
+
 } // namespace
 
 std::string torrent_beside(std::string const& packed_file) {
@@ -168,54 +279,8 @@ maybe<saved_packed_image> create_packed_image(create_options const& options, pro
     if (!packed || !torrent) {
         return create_failed(exit_failed, (packed ? torrent : packed).error().message);
     }
-    auto source = open_source(context);
-    if (!source) {
-        return tl::unexpected(std::move(source.error()));
-    }
-    auto const identified = identify_device(options.source);
-    auto const before = identified ? std::optional(*identified) : std::nullopt;
-    source->sector_size = source->sector_size > 0 ? source->sector_size : usual_sector;
-    packed_geometry const geometry{byte_count{source->device->size()}, source->sector_size,
-                                   options.torrent.piece_length};
-    if (auto const checked = check_geometry(geometry); !checked) {
-        return create_failed(exit_refused, options.source + ": " + checked.error().message);
-    }
-    std::optional<disk_layout> layout;
-    auto const ranges = plan_source(context, *source, layout);
-    if (!ranges) {
-        return tl::unexpected(ranges.error());
-    }
-    if (!*ranges) {
-        return std::nullopt;
-    }
-    auto made = pack(context, *source, **ranges, geometry, *packed);
-    if (!made) {
-        return tl::unexpected(std::move(made.error()));
-    }
-    if (!*made) {
-        return std::nullopt;
-    }
-    if (was_changed(options, before)) {
-        return create_failed(exit_failed, options.source + ": was changed while it was being read");
-    }
-    auto const& content = **made;
-    auto details = options.torrent;
-    details.comment = to_comment(source->traits);
-    auto const bytes = make_packed_torrent(byte_count{content.size}, content.hashes,
-                                           describe(*source, std::move(layout)), content.index, details);
-    auto const extents = content.index.extents();
-    if (!bytes || !extents) {
-        return create_failed(exit_refused, options.source + ": " + (bytes ? extents.error() : bytes.error()).message);
-    }
-    if (auto const saved = save_both(*packed, *torrent, bytes->bytes); !saved) {
-        return create_failed(exit_failed, saved.error().message);
-    }
-    return saved_packed_image{bytes->info_hash,
-                              torrent_path,
-                              content.index.used().value(),
-                              content.size,
-                              static_cast<std::int64_t>(extents->extents().size()),
-                              content.index.piece_count()};
+    output_files files{std::move(*packed), std::move(*torrent), torrent_path};
+    return is_saved(options) ? pack_saved(context, files) : pack_device(context, files);
 }
 
 } // namespace seedbed

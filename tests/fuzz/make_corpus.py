@@ -89,6 +89,16 @@ put(
     bencode({**disk, "table": "mbr", "id": "deadbeef", "boot code": b"x" * 440, "partitions": [extended, logical]}),
 )
 
+put(
+    "sfdisk_dump",
+    "label: gpt\nlabel-id: %s\ndevice: /dev/sda\nunit: sectors\nfirst-lba: 34\nlast-lba: 99966\nsector-size: 512\n\n"
+    '/dev/sda1 : start= 2048, size= 4096, type=%s, uuid=%s, name="a \\x22b", attrs="RequiredPartition GUID:63"\n'
+    % (guid, guid, guid),
+    "label: dos\nlabel-id: 0x1234abcd\ndevice: /dev/nvme0n1\nunit: sectors\n\n/dev/nvme0n1p1 : start=2048, size=8, type=5\n"
+    "/dev/nvme0n1p2 : start=4096, size=8, type=83, bootable\n/dev/nvme0n1p5 : start=2050, size=2, type=82\n",
+)
+
+
 def partclone_image(used, kind, strip, fresh, mode):
     def crc(content, state=0):
         return zlib.crc32(content, state)

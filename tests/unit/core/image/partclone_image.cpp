@@ -17,15 +17,20 @@
 #include "core/image/partclone_info.hpp"
 #include "core/image/unpacked_files.hpp"
 #include "core/layout/program_run.hpp"
+#include "support/partclone_sample.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
+using test::crc_of;
+using test::number;
+using test::padded;
 
 namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t block = 512;
+using sample = test::partclone_sample;
+constexpr std::size_t block = sample::block;
 
 /// A source in memory that returns at most a few bytes at once.
 class text_source final : public byte_source {
@@ -51,99 +56,6 @@ private:
     std::string m_text;
     bool m_endless;
     std::size_t m_at = 0;
-};
-
-/// CRC-32 bit by bit, without the last inversion, as partclone has it.
-std::uint32_t crc_of(std::string const& bytes, std::uint32_t crc = 0xffffffff) {
-    for (char const c : bytes) {
-        crc ^= static_cast<unsigned char>(c);
-        for (int i = 0; i < 8; ++i) {
-            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320U : 0U);
-        }
-    }
-    return crc;
-}
-
-std::string number(std::uint64_t value, std::size_t size) {
-    std::string text;
-    for (std::size_t i = 0; i < size; ++i) {
-        text += static_cast<char>(value >> (8 * i));
-    }
-    return text;
-}
-
-std::string padded(std::string text, std::size_t size) {
-    text.resize(size, '\0');
-    return text;
-}
-
-/// One image of version 2 whose parts a test may change.
-struct sample {
-    std::string file_system = "EXTFS";
-    std::string used = "110111111100000001"; ///< a bit a block
-    std::uint64_t blocks = 18;
-    std::uint64_t stated = 10;
-    std::uint32_t block_size = block;
-    std::uint16_t endian = 0xc0de;
-    std::uint32_t features = 18;
-    std::uint16_t version = 2;
-    std::uint16_t kind = 0x20;
-    std::uint16_t checksum_size = 4;
-    std::uint32_t strip = 4;
-    int fresh = 1;
-    int bitmap_mode = 1;
-
-    [[nodiscard]] std::string head() const {
-        auto const text = padded("partclone-image", 16) + padded("0.3.23", 14) + "0002" + number(endian, 2) +
-                          padded(file_system, 16) + number(blocks * block_size, 8) + number(blocks, 8) +
-                          number(stated, 8) + number(stated, 8) + number(block_size, 4) + number(features, 4) +
-                          number(version, 2) + number(64, 2) + number(kind, 2) + number(checksum_size, 2) +
-                          number(strip, 4) + number(static_cast<std::uint64_t>(fresh), 1) +
-                          number(static_cast<std::uint64_t>(bitmap_mode), 1);
-        return text + number(crc_of(text), 4);
-    }
-
-    [[nodiscard]] std::string bitmap() const {
-        std::string bytes((used.size() + 7) / 8, '\0');
-        for (std::size_t i = 0; i < used.size(); ++i) {
-            bytes[i / 8] = static_cast<char>(static_cast<unsigned char>(bytes[i / 8]) | (used[i] - '0') << (i % 8));
-        }
-        bytes.back() = static_cast<char>(bytes.back() | '\xfc'); // bits behind the last block
-        return bytes + number(crc_of(bytes), 4);
-    }
-
-    [[nodiscard]] static std::string block_at(std::size_t i) {
-        std::string bytes(block, static_cast<char>('a' + i));
-        bytes[7] = static_cast<char>(i);
-        return bytes;
-    }
-
-    [[nodiscard]] std::string data() const {
-        std::string bytes;
-        std::uint32_t crc = 0xffffffff;
-        std::uint32_t in_strip = 0;
-        for (std::size_t i = 0; i < used.size(); ++i) {
-            if (used[i] == '0') {
-                continue;
-            }
-            bytes += block_at(i);
-            crc = crc_of(block_at(i), crc);
-            if (kind != 0 && ++in_strip == strip) {
-                bytes += number(crc, 4);
-                in_strip = 0;
-                crc = fresh == 1 ? 0xffffffff : crc;
-            }
-        }
-        return in_strip > 0 ? bytes + number(crc, 4) : bytes;
-    }
-
-    [[nodiscard]] std::string file_system_bytes() const {
-        std::string bytes;
-        for (std::size_t i = 0; i < used.size(); ++i) {
-            bytes += used[i] == '1' ? block_at(i) : std::string(block, '\0');
-        }
-        return bytes;
-    }
 };
 
 /// The whole file system, unused blocks zero; throws the error's message.
@@ -178,10 +90,6 @@ std::string refusal(std::string const& bytes) {
     } catch (std::runtime_error const& e) {
         return e.what();
     }
-}
-
-std::string whole(sample const& s) {
-    return s.head() + s.bitmap() + s.data();
 }
 
 std::string version1(std::string const& used) {
@@ -220,14 +128,14 @@ bool succeeds(std::string const& program, std::vector<std::string> const& argume
 
 TEST_CASE("an image of partclone: used blocks at their offsets") {
     sample s;
-    text_source source(whole(s));
+    text_source source(s.whole());
     auto const image = partclone_image::open(source);
     REQUIRE(image);
     CHECK(image->head().file_system == "EXTFS");
     CHECK(image->size() == 18 * block);
     CHECK(image->used() == std::vector<extent>{{0, 2 * block}, {3 * block, 7 * block}, {17 * block, block}});
     for (std::size_t const buffer : {1U, 511U, 512U, 1000U, 1U << 20}) {
-        text_source again(whole(s));
+        text_source again(s.whole());
         CHECK(unpack(again, buffer) == s.file_system_bytes());
     }
 }
@@ -245,7 +153,7 @@ TEST_CASE("images with other checksums and bitmaps") {
         CAPTURE(i);
         sample s;
         variants[i](s);
-        text_source source(whole(s));
+        text_source source(s.whole());
         CHECK(unpack(source) == s.file_system_bytes());
     }
     sample all;
@@ -294,16 +202,16 @@ TEST_CASE("every field of an image is checked") {
     for (auto const& [change, message] : cases) {
         sample s;
         change(s);
-        CHECK(refusal(whole(s)) == "image: " + message);
+        CHECK(refusal(s.whole()) == "image: " + message);
     }
-    CHECK(refusal("x" + whole(sample())) == "image: not an image of partclone");
-    auto other = whole(sample());
+    CHECK(refusal("x" + sample().whole()) == "image: not an image of partclone");
+    auto other = sample().whole();
     other[33] = '3';
     CHECK(refusal(other) == "image: an image of partclone in a version other than 1 and 2");
 }
 
 TEST_CASE("a changed byte anywhere in an image is noticed, and so is every early end") {
-    auto const good = whole(sample());
+    auto const good = sample().whole();
     for (std::size_t i = 0; i < good.size(); ++i) {
         auto bad = good;
         bad[i] = static_cast<char>(bad[i] ^ 1);
@@ -318,7 +226,7 @@ TEST_CASE("a changed byte anywhere in an image is noticed, and so is every early
 }
 
 TEST_CASE("an endless stream ends") {
-    text_source endless(whole(sample()), true);
+    text_source endless(sample().whole(), true);
     CHECK_THROWS_WITH(unpack(endless), "image: the stream does not end where the image does");
 }
 
@@ -429,7 +337,7 @@ TEST_CASE("packed files that are damaged or missing are refused with the program
     auto const missing = open_unpacked({path});
     REQUIRE_FALSE(missing);
     CHECK(missing.error().message == path.string() + ": No such file or directory (ENOENT)");
-    std::string const bytes = whole(sample());
+    std::string const bytes = sample().whole();
     std::ofstream(folder / "image", std::ios::binary) << bytes;
     REQUIRE(succeeds("zstd", {"-q", (folder / "image").string(), "-o", path.string()}));
     fs::resize_file(path, fs::file_size(path) - 5);

@@ -53,7 +53,8 @@ TEST_CASE("create: a source whose name cannot be an image's needs --name") {
 
 TEST_CASE("create: refuses options that cannot be combined") {
     CHECK(refusal({}) == "SOURCE or --partclone is missing");
-    CHECK(refusal({"a", "--partclone", "b"}) == "SOURCE cannot be combined with --partclone or --bt-dir");
+    CHECK(refusal({"a", "--partclone", "b"}) ==
+          "SOURCE cannot be combined with --partclone, --bt-dir or --from-partclone");
     CHECK_THAT(refusal({"--partclone", "b", "--no-sparse"}), Catch::EndsWith("need a SOURCE"));
     CHECK_THAT(refusal({"a", "--capture", "--piece-size", "1 MiB"}), Catch::StartsWith("--piece-size applies to raw"));
     CHECK_THAT(refusal({"--partclone", "b", "--raw"}), Catch::EndsWith("need a SOURCE"));
@@ -97,7 +98,7 @@ TEST_CASE("create: refuses options that a packed image excludes or needs") {
     CHECK(refused({"a", "--raw", "--level", "19", "--jobs", "256", "--piece-size", "1 MiB"}) == "accepted");
     CHECK(refused({"a"}, "x.img") == "--output x.img: the name of a packed image must end in .sbi");
     CHECK(refused({"a"}, "folder/.sbi") == "accepted");
-    CHECK(refused({"--partclone", "b"}) == "--pack needs a SOURCE");
+    CHECK(refused({"--partclone", "b"}) == "--pack needs a SOURCE or --from-partclone");
     CHECK(refused({"a", "--name", "b"}) == "--name applies to raw images only; a packed image is named after FILE");
     CHECK(refused({"a", "--no-sparse"}) ==
           "--no-sparse applies to raw images only; a packed image holds holes as zeros");
@@ -112,4 +113,17 @@ TEST_CASE("create: refuses options that a packed image excludes or needs") {
           "--output: the image name holds a character that is not printable ASCII");
     CHECK(refusal({"a", "--level", "3"}) == "--level and --jobs need --pack");
     CHECK(refusal({"a", "--jobs", "3"}) == "--level and --jobs need --pack");
+}
+
+TEST_CASE("create: the files of an image of partclone") {
+    auto const parsed = parse_create_options({"--from-partclone", "a.aa", "a.ab", "--pack", "-o", "x.sbi"});
+    REQUIRE(parsed);
+    CHECK(parsed->from_partclone == std::vector<std::string>{"a.aa", "a.ab"});
+    CHECK(parsed->source.empty());
+    CHECK(parsed->torrent.name == "x.sbi");
+    CHECK(refusal({"--from-partclone", "a"}) == "--from-partclone needs --pack");
+    CHECK(refusal({"b", "--pack", "--from-partclone", "a"}) ==
+          "SOURCE cannot be combined with --partclone, --bt-dir or --from-partclone");
+    CHECK(refusal({"--partclone", "b", "--pack", "--from-partclone", "a"}) ==
+          "--from-partclone cannot be combined with --partclone or --bt-dir");
 }
