@@ -37,9 +37,8 @@ po::options_description describe(create_options& options) {
         "write the .torrent to FILE; with --pack, the packed image, with the .torrent beside it");
     add("force", po::bool_switch(&options.force), "replace an existing FILE");
     add("name", po::value(&options.torrent.name)->value_name("NAME"),
-        "name the image after its partition, such as sda1 or vg/root, in printable ASCII without backslashes (default: "
-        "the "
-        "last component of SOURCE)");
+        "name the image after its partition, such as sda1 or vg/root, in printable ASCII without backslashes "
+        "(default: the last component of SOURCE)");
     add("tracker", po::value(&options.torrent.trackers)->value_name("URL"),
         "add this announce URL (http, https or udp); may be repeated, clients try them in order");
     add("private", po::bool_switch(&options.torrent.is_private),
@@ -60,8 +59,7 @@ po::options_description describe(create_options& options) {
         "startup");
     add("raw", po::bool_switch(&options.raw),
         "take the bytes of SOURCE even if it is a compressed file or a disk image of another format; with --pack, all "
-        "of "
-        "them, used or not");
+        "of them, used or not");
     add("partclone", po::value(&options.partclone)->value_name("FILE"),
         "instead of SOURCE, read this torrent.info of partclone (partclone.FS -c -t)");
     add("bt-dir", po::value(&options.bt_dir)->value_name("DIR"),
@@ -232,11 +230,10 @@ command_help create_help() {
          "needed "
          "afterwards. It holds the used blocks of the file system and the copies of metadata that a captured image "
          "leaves out. Of a disk, it holds the used blocks of all partitions, and the partition table in the .torrent; "
-         "what is taken of each partition, and why, is printed. seedbed-image(5) describes its format.",
-         "With --pack, SOURCE may also be a folder of Clonezilla's with the images of one disk, as savedisk makes it: "
-         "partitions, partition table and boot code become the image of that disk, without a disk in between. gzip, "
-         "zstd, xz, bzip2 or lz4 unpack what is packed with them. Whether a Windows was hibernated is not checked. "
-         "seedbed-partclone(7) describes the files.",
+         "what is taken of each partition, and why, is printed. seedbed-image(5) describes its format. SOURCE may also "
+         "be a folder that Clonezilla's savedisk made of one disk: its partitions, partition table and boot code "
+         "become the image of that disk, without a disk in between. gzip, zstd, xz, bzip2 or lz4 unpack what is packed "
+         "with them. Whether a Windows was hibernated is not checked. seedbed-partclone(7) describes the files.",
          "SOURCE must not be mounted read-write, and no loop device or volume on it either."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},
