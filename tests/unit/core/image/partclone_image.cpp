@@ -331,6 +331,33 @@ TEST_CASE("images that partclone writes equal the file system's used blocks") {
     CHECK(read > 0);
 }
 
+TEST_CASE("files are unpacked by the program that their first bytes call for") {
+    std::string const bytes = sample().whole();
+    int unpacked = 0;
+    for (auto const* const program : {"gzip", "zstd", "xz", "bzip2", "lz4"}) {
+        CAPTURE(program);
+        if (find_program(program).empty()) {
+            WARN("SKIPPED: " << program << " is not installed");
+            continue;
+        }
+        test::temp_dir const folder;
+        auto const path = (folder / "image").string();
+        std::ofstream(path, std::ios::binary) << bytes;
+        std::vector<std::string> arguments{"-q", "-k", path};
+        if (std::string(program) == "lz4") { // which writes to a pipe otherwise
+            arguments.push_back(path + ".lz4");
+        }
+        REQUIRE(succeeds(program, arguments));
+        fs::remove(path);
+        REQUIRE(!fs::is_empty(folder.path()));
+        auto const source = open_unpacked({fs::directory_iterator(folder.path())->path()});
+        REQUIRE(source);
+        CHECK(unpack(**source) == sample().file_system_bytes());
+        ++unpacked;
+    }
+    CHECK(unpacked > 0);
+}
+
 TEST_CASE("packed files that are damaged or missing are refused with the program's words") {
     test::temp_dir const folder;
     auto const path = folder / "image.zst";
