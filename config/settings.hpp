@@ -84,7 +84,7 @@ struct network_settings {
     int connections = 4000;          ///< maximum number of peers
     int upload_slots = 0;            ///< peers sent to concurrently; 0: no limit
     bool slow_start = false;         ///< start with few upload slots when the first peers connect
-    bool read_once = true;           ///< image larger than the pool: withdraw pieces that peers can get from each other
+    bool read_once = true;           ///< send each piece about once: withhold those that peers can get from each other
     int shards = 1;                  ///< libtorrent sessions that share the peers of seeds, on consecutive ports
     friend bool operator==(network_settings const&, network_settings const&) = default;
 };

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,56 +13,64 @@
 
 namespace seedbed {
 
-/// Decides which pieces a seed offers to which peer, so that a source that does not fit into memory is read about once,
-/// rather than again whenever another peer requests a piece (network.read_once; read_once_policy decides when this is
-/// used).
+/// Decides which pieces a seed offers to which peer, so that each piece leaves the seed about once while its peers can
+/// pass it on to each other (network.read_once).
 ///
-/// The first peer that requests a piece becomes its owner. The piece is withheld from all other peers that lack it:
-/// they download it from each other. It is offered to all again if no peer has it and its owner leaves or is choked. A
-/// peer that has waited for two seconds (eight while it receives pieces from others) is offered some withheld pieces,
-/// and twice as many each time, so that a peer without other sources does not wait long.
+/// At first, every piece is withheld from every peer. The seed keeps its link full with new pieces: it gives each one
+/// to the peer, its owner, that has the fewest pieces which no other peer has got yet. Few are in flight at a time, so
+/// that each is soon complete and passed on; what is in flight to peers that take it slowly does not count. A piece
+/// whose owner leaves, is choked or stalls before it has the piece is new again if no other peer has it.
 ///
-/// If there are few peers, changes are sent immediately. Many peers, or many changes, are served once per second and in
-/// portions, so that the network thread is not blocked.
+/// When no new piece is left and the link is not full, pieces are given again:
+/// - the rarest one to a peer that is idle: it has got nothing from other peers for a few times as long as the seed
+///   needs for a piece. It is given pieces at the full rate for as long as other peers give it nothing;
+/// - one that its owner has not passed on for longer than that takes on average.
+/// So the link is never idle while a peer is idle that lacks a piece. A peer that does not understand that a piece is
+/// withheld (see understands()) requests what it likes, and becomes the owner of what is new.
 ///
-/// Threads: not thread-safe; used on libtorrent's network thread.
+/// Pure: the caller passes the time. Threads: not thread-safe; used on libtorrent's network thread.
 class piece_offers {
 public:
+    using clock = std::chrono::steady_clock;
     /// Number of a connection, valid until left().
     using peer = std::size_t;
     struct change {
         int piece;
         bool offered; ///< false: withheld
     };
-    struct callbacks {
-        /// Sends changes to a peer.
-        std::function<void(peer to, std::span<change const> changes)> send;
-        /// Whether data is still in flight to a peer: such a peer does not wait for an offer.
-        std::function<bool(peer who)> is_served;
+    struct image_shape {
+        int pieces = 0;
+        std::int64_t piece_length = 1; ///< bytes
+        int first_piece = 0;           ///< the first one to give; the others follow in order, and round the end
     };
+    /// Sends changes to a peer.
+    using sender = std::function<void(peer to, std::span<change const> changes)>;
 
-    piece_offers(int pieces, callbacks call);
+    piece_offers(image_shape shape, sender send);
 
-    /// \param pieces how many withheld pieces a waiting peer is offered the first time; 0: nothing is withheld.
-    void set_first_offer(int pieces);
+    /// Off at first: everything is offered to all peers.
+    void set_enabled(bool enabled, clock::time_point now);
 
     [[nodiscard]] peer joined();
     /// The peer understands that a piece is withheld. Other peers are offered everything.
-    void understands(peer who);
+    void understands(peer who, clock::time_point now);
     /// The peer has \p piece. Unknown numbers are ignored, here and below.
-    void has(peer who, int piece);
+    void has(peer who, int piece, clock::time_point now);
     /// The peer had every piece when it connected.
-    void is_seed(peer who);
+    void is_seed(peer who, clock::time_point now);
     /// A new peer is choked and not interested.
-    void set_interested(peer who, bool interested);
-    void set_choked(peer who, bool choked);
-    void requested(peer who, int piece);
-    void left(peer who);
+    void set_interested(peer who, bool interested, clock::time_point now);
+    void set_choked(peer who, bool choked, clock::time_point now);
+    void requested(peer who, int piece, clock::time_point now);
+    /// Bytes of pieces have been sent to the peer.
+    void sent(peer who, std::int64_t bytes, clock::time_point now);
+    void left(peer who, clock::time_point now);
     /// Must be called every second.
-    void second_passed();
+    void second_passed(clock::time_point now);
 
 private:
     static constexpr peer no_peer = static_cast<peer>(-1);
+    static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
 
     using piece_set = boost::dynamic_bitset<>;
 
@@ -69,40 +80,98 @@ private:
         bool seed = false;
         bool interested = false;
         bool choked = true;
-        bool asked = true;       ///< since the last second_passed()
-        bool progressed = false; ///< it has received a piece since the last second_passed()
-        bool has_news = false;   ///< `withheld` and `told` may differ
-        int waited = 0;          ///< see patience
-        int generosity = 0;      ///< how often it was offered more
-        piece_set pieces;        ///< that the peer has
-        piece_set withheld;      ///< from this peer
-        piece_set told;          ///< withheld pieces that the peer knows about
+        bool stalled = false;           ///< given nothing until it receives or requests something
+        bool has_news = false;          ///< `withheld` and `told` may differ
+        int unspread = 0;               ///< pieces of its own that no other peer has got since they were given to it
+        double slowness = 1;            ///< more than 1 for a peer that needs longer than others to pass pieces on
+        clock::duration spread_time{};  ///< average, as m_spread_time
+        clock::duration pace{};         ///< average time from one piece to the next, from any peer; 0: unknown
+        std::uint64_t turn = 0;         ///< of the piece that it was given last
+        std::int64_t owed = 0;          ///< bytes of `awaited` that have not been sent yet, about
+        std::int64_t stuck = 0;         ///< of them, those that do not count as in flight: it takes them slowly
+        std::int64_t share = unlimited; ///< of what is in flight to all, if it takes less than it was given
+        std::int64_t sent = 0;          ///< bytes since the last measure()
+        double rate = 0;                ///< average, bytes per second
+        clock::time_point active{};     ///< it was last given a piece, or received some of it
+        clock::time_point given{};      ///< it was last given a piece
+        clock::time_point got{};        ///< it last got a piece, from any peer
+        clock::time_point fed{};        ///< it last got a piece from another peer, or began to wait for one
+        piece_set pieces;               ///< that the peer has
+        piece_set awaited;              ///< given to it, or requested by it, that it does not have
+        piece_set withheld;             ///< from this peer
+        piece_set told;                 ///< withheld pieces that the peer knows about
     };
     struct piece_state {
-        int holders = 0;       ///< peers that have the piece, without seeds
-        bool withheld = false; ///< from all but its owner
-        peer owner = no_peer;  ///< the first peer that requested it
+        int holders = 0;     ///< peers that have the piece, without seeds
+        int awaiting = 0;    ///< peers that await it
+        bool spread = false; ///< another peer has got it since
+        peer owner = no_peer;
+        clock::time_point given{};
     };
 
     [[nodiscard]] bool known(int piece) const noexcept {
         return piece >= 0 && static_cast<std::size_t>(piece) < m_pieces.size();
     }
-    [[nodiscard]] piece_state& at(int piece) { return m_pieces[static_cast<std::size_t>(piece)]; }
     [[nodiscard]] piece_set no_pieces() const { return piece_set(m_pieces.size()); }
-    void give(int piece, peer owner);
-    void withhold(peer from, int piece);
-    void offer_to_all(piece_set const& pieces);
-    void offer_more(peer to);
-    /// Releases what the peer owns; if it leaves, also what it has.
-    void release(peer who, bool leaves);
+
+    struct gift {
+        peer to;
+        std::size_t piece;
+    };
+
+    // --- what is given to whom
+    void fill(clock::time_point now);
+    void give(gift const& given, clock::time_point now);
+    [[nodiscard]] std::optional<gift> new_piece();
+    [[nodiscard]] std::optional<gift> another_copy(clock::time_point now);
+    [[nodiscard]] std::optional<gift> copy_for_idle(clock::time_point now) const;
+    [[nodiscard]] std::optional<gift> overdue_copy(clock::time_point now) const;
+    /// Whether the peer can be given more.
+    [[nodiscard]] bool takes_more(member const& each) const noexcept;
+    [[nodiscard]] bool is_idle(member const& each, clock::time_point now) const noexcept;
+    /// Of those that lack \p piece, if it is not npos.
+    [[nodiscard]] peer best_peer(std::size_t piece) const;
+    /// How many bytes are to be in flight to all peers, and at most to one.
+    [[nodiscard]] std::int64_t goal() const noexcept;
+    [[nodiscard]] std::int64_t most(member const& to) const noexcept;
+    [[nodiscard]] std::int64_t room() const noexcept { return goal() - (m_owed - m_stuck); }
+    [[nodiscard]] clock::duration overdue_after() const noexcept;
+
+    void await(peer who, std::size_t piece, clock::time_point now);
+    void no_longer_awaits(member& who, std::size_t piece);
+    void own(peer who, std::size_t piece, clock::time_point now);
+    void disown(std::size_t piece);
+    /// Takes back a piece that the peer does not have.
+    void take_back(peer who, std::size_t piece);
+    void take_back_awaited(peer who);
+    void release_all(peer who);
+    void set_owed(member& who, std::int64_t bytes) noexcept;
+
+    // --- how fast the peers are
+    void measure(clock::time_point now);
+    void find_slow_peers(clock::time_point now);
+    void try_idle_peer(clock::time_point now);
+
+    // --- what the peers are told
+    void withhold_unawaited(peer from);
     /// Sends the changes that the peer does not know yet, or a portion of them.
     void send(peer to);
 
-    callbacks m_call;
+    image_shape const m_shape;
+    sender m_send;
     std::vector<piece_state> m_pieces;
     std::vector<member> m_members;
-    int m_connected = 0;
-    int m_first_offer = 0;
+    piece_set m_new;                ///< pieces that no peer has or will get
+    std::size_t m_next;             ///< where the search for a new piece starts
+    clock::time_point m_searched{}; ///< last, in vain, for an overdue piece
+    clock::time_point m_measured{};
+    bool m_enabled = false;
+    std::uint64_t m_turn = 0;
+    std::int64_t m_owed = 0;         ///< to all peers
+    std::int64_t m_stuck = 0;        ///< of them
+    double m_rate = 0;               ///< average, bytes per second to all peers
+    double m_peak = 0;               ///< the highest m_rate; falls slowly
+    clock::duration m_spread_time{}; ///< average, from giving a piece until another peer has it; 0: unknown
     // Reused memory.
     piece_set m_differing;
     std::vector<change> m_changes;

@@ -12,11 +12,9 @@
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/extensions.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
-#include <libtorrent/peer_info.hpp>
 #include <libtorrent/peer_request.hpp>
 
 #include "daemon/swarm/offer_messages.hpp"
-#include "daemon/swarm/piece_offers.hpp"
 
 namespace seedbed {
 
@@ -24,6 +22,9 @@ namespace lt = libtorrent;
 
 namespace {
 
+using clock = piece_offers::clock;
+
+constexpr char msg_unchoke = 1;   // BEP 3
 constexpr char msg_have = 4;      // BEP 3
 constexpr char msg_extended = 20; // BEP 10
 
@@ -34,11 +35,10 @@ class read_once_peer;
 /// Threads: this and the classes below are confined to libtorrent's network thread.
 class connections {
 public:
-    connections(int pieces, std::shared_ptr<std::atomic<int> const> first_offer)
-        : m_first_offer(std::move(first_offer))
-        , m_offers(pieces, {[this](piece_offers::peer to, auto changes) { send(to, changes); },
-                            [this](piece_offers::peer who) { return is_served(who); }}) {
-        apply_first_offer();
+    connections(piece_offers::image_shape shape, std::shared_ptr<std::atomic<bool> const> enabled)
+        : m_enabled(std::move(enabled))
+        , m_offers(shape, [this](piece_offers::peer to, auto changes) { send(to, changes); }) {
+        apply_enabled();
     }
 
     [[nodiscard]] piece_offers& offers() noexcept { return m_offers; }
@@ -50,19 +50,18 @@ public:
     }
     void leave(piece_offers::peer number) {
         m_connections[number] = nullptr;
-        m_offers.left(number);
+        m_offers.left(number, clock::now());
     }
     void tick() {
-        apply_first_offer();
-        m_offers.second_passed();
+        apply_enabled();
+        m_offers.second_passed(clock::now());
     }
 
 private:
-    void apply_first_offer() { m_offers.set_first_offer(m_first_offer->load(std::memory_order_relaxed)); }
+    void apply_enabled() { m_offers.set_enabled(m_enabled->load(std::memory_order_relaxed), clock::now()); }
     void send(piece_offers::peer to, std::span<piece_offers::change const> changes);
-    [[nodiscard]] bool is_served(piece_offers::peer who);
 
-    std::shared_ptr<std::atomic<int> const> m_first_offer;
+    std::shared_ptr<std::atomic<bool> const> m_enabled;
     piece_offers m_offers;
     std::vector<read_once_peer*> m_connections; ///< by number; null: ended
 };
@@ -81,7 +80,7 @@ public:
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
         if (m_messages.take(handshake) && m_number) {
-            m_all->offers().understands(*m_number);
+            m_all->offers().understands(*m_number, clock::now());
         }
         return true;
     }
@@ -91,11 +90,11 @@ public:
     void sent_unchoke() override { set_choked(false); }
     bool on_bitfield(lt::bitfield const& pieces) override {
         if (m_number && pieces.all_set()) {
-            m_all->offers().is_seed(*m_number);
+            m_all->offers().is_seed(*m_number, clock::now());
         } else if (m_number) {
             for (int piece = 0; piece < pieces.size(); ++piece) {
                 if (pieces.get_bit(piece)) {
-                    m_all->offers().has(*m_number, piece);
+                    m_all->offers().has(*m_number, piece, clock::now());
                 }
             }
         }
@@ -103,30 +102,37 @@ public:
     }
     bool on_have_all() override {
         if (m_number) {
-            m_all->offers().is_seed(*m_number);
+            m_all->offers().is_seed(*m_number, clock::now());
         }
         return false;
     }
     bool on_have(lt::piece_index_t piece) override {
         if (m_number) {
-            m_all->offers().has(*m_number, static_cast<int>(piece));
+            m_all->offers().has(*m_number, static_cast<int>(piece), clock::now());
         }
         return false;
     }
     bool on_request(lt::peer_request const& request) override {
         if (m_number) {
-            m_all->offers().requested(*m_number, static_cast<int>(request.piece));
+            m_all->offers().requested(*m_number, static_cast<int>(request.piece), clock::now());
         }
         return false;
+    }
+    void sent_payload(int bytes) override {
+        if (m_number) {
+            m_all->offers().sent(*m_number, bytes, clock::now());
+        }
     }
     void on_disconnect(lt::error_code const&) override { leave(); }
 
     void send(std::span<piece_offers::change const> changes) {
         m_message.clear();
+        auto any_offered = false;
         for (auto const& [piece, offered] : changes) {
             auto const number = static_cast<std::uint32_t>(piece);
             auto const byte = [number](int shift) { return static_cast<char>(number >> shift & 0xff); };
             if (offered) {
+                any_offered = true;
                 m_message.insert(m_message.end(), {0, 0, 0, 5, msg_have, byte(24), byte(16), byte(8), byte(0)});
             } else if (m_messages.dont_have != 0) {
                 m_message.insert(m_message.end(), {0, 0, 0, 6, msg_extended, m_messages.dont_have, byte(24), byte(16),
@@ -137,24 +143,23 @@ public:
                 }
             }
         }
+        if (any_offered && !m_peer.is_choked() && m_peer.is_peer_interested()) {
+            // See prompt_extension.hpp.
+            m_message.insert(m_message.end(), {0, 0, 0, 1, msg_unchoke});
+        }
         m_peer.send_buffer(m_message.data(), static_cast<int>(m_message.size()));
-    }
-    [[nodiscard]] bool is_served() const {
-        lt::peer_info info;
-        m_peer.get_peer_info(info);
-        return info.upload_queue_length > 0 || info.used_send_buffer > 0;
     }
 
 private:
     bool set_interested(bool interested) {
         if (m_number) {
-            m_all->offers().set_interested(*m_number, interested);
+            m_all->offers().set_interested(*m_number, interested, clock::now());
         }
         return false;
     }
     void set_choked(bool choked) {
         if (m_number) {
-            m_all->offers().set_choked(*m_number, choked);
+            m_all->offers().set_choked(*m_number, choked, clock::now());
         }
     }
     void leave() {
@@ -177,15 +182,10 @@ void connections::send(piece_offers::peer to, std::span<piece_offers::change con
     }
 }
 
-bool connections::is_served(piece_offers::peer who) {
-    auto const* const connection = m_connections[who];
-    return connection != nullptr && connection->is_served();
-}
-
 class read_once_torrent final : public lt::torrent_plugin {
 public:
-    read_once_torrent(int pieces, std::shared_ptr<std::atomic<int> const> first_offer)
-        : m_all(std::make_shared<connections>(pieces, std::move(first_offer))) {}
+    read_once_torrent(piece_offers::image_shape shape, std::shared_ptr<std::atomic<bool> const> enabled)
+        : m_all(std::make_shared<connections>(shape, std::move(enabled))) {}
 
     std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
         return std::make_shared<read_once_peer>(m_all, peer);
@@ -198,9 +198,9 @@ private:
 
 } // namespace
 
-std::shared_ptr<lt::torrent_plugin> make_read_once_extension(int pieces,
-                                                             std::shared_ptr<std::atomic<int> const> first_offer) {
-    return std::make_shared<read_once_torrent>(pieces, std::move(first_offer));
+std::shared_ptr<lt::torrent_plugin> make_read_once_extension(piece_offers::image_shape shape,
+                                                             std::shared_ptr<std::atomic<bool> const> enabled) {
+    return std::make_shared<read_once_torrent>(shape, std::move(enabled));
 }
 
 } // namespace seedbed

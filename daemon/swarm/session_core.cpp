@@ -136,7 +136,11 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
     add_extension(params, make_room_extension(room));
     add_extension(params, make_prompt_extension());
     if (spec.mode == image_mode::seed) {
-        add_extension(params, make_read_once_extension(spec.torrent->piece_count, torrents.at(which).first_offer));
+        auto const pieces = spec.torrent->piece_count;
+        // Each shard starts with a part of its own: its peers get the other parts from those of the other shards.
+        auto const first = static_cast<int>(std::int64_t{pieces} * own.shard / own.network.shards);
+        add_extension(params, make_read_once_extension({pieces, spec.torrent->info->piece_length(), first},
+                                                       torrents.at(which).read_once));
     }
 }
 
@@ -165,7 +169,7 @@ std::int64_t session_core::pool_bytes() const {
 
 void session_core::apply_read_once() {
     for (auto& [which, torrent] : torrents) {
-        torrent.apply_read_once(own.network.read_once, pool_bytes());
+        torrent.apply_read_once(own.network.read_once);
     }
 }
 

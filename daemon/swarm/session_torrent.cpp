@@ -23,8 +23,6 @@ session_torrent::session_torrent(torrent_spec const& spec, torrent_listener& to)
     , complete(spec.hash_before_serving)
     , super_seeding(spec.super_seeding)
     , upload_limit(spec.upload_limit)
-    , image_bytes(spec.torrent->extents.total_size())
-    , piece_length(spec.torrent->info->piece_length())
     , on_report_port(spec.on_report_port) {}
 
 void session_torrent::start(lt::torrent_handle const& with) {
@@ -79,9 +77,8 @@ torrent_progress session_torrent::take_progress(lt::torrent_status const& status
     return progress;
 }
 
-void session_torrent::apply_read_once(bool enabled, std::int64_t pool_bytes) {
-    read_once_policy const policy{enabled, super_seeding, pool_bytes, image_bytes, piece_length};
-    first_offer->store(policy.first_offer(), std::memory_order_relaxed);
+void session_torrent::apply_read_once(bool enabled) {
+    read_once->store(enabled && !super_seeding, std::memory_order_relaxed);
 }
 
 } // namespace seedbed

@@ -13,7 +13,6 @@
 #include <libtorrent/torrent_handle.hpp>
 
 #include "daemon/swarm/rate_meter.hpp"
-#include "daemon/swarm/read_once_policy.hpp"
 #include "daemon/swarm/torrent_listener.hpp"
 #include "daemon/swarm/torrent_spec.hpp"
 
@@ -23,7 +22,7 @@ namespace seedbed {
 ///
 /// libtorrent adds a torrent asynchronously: until it is added, there is no handle, and requests are stored here.
 ///
-/// Threads: confined to the main thread, except `first_offer`.
+/// Threads: confined to the main thread, except `read_once`.
 struct session_torrent {
     session_torrent(torrent_spec const& spec, torrent_listener& to);
 
@@ -38,8 +37,8 @@ struct session_torrent {
     void log_tracker(std::string const& url, std::string const& failure);
     /// Includes the rates since earlier calls.
     [[nodiscard]] torrent_progress take_progress(libtorrent::torrent_status const& status);
-    /// Decides again which pieces are withheld from peers.
-    void apply_read_once(bool enabled, std::int64_t pool_bytes);
+    /// Super-seeding makes its own choice of pieces to offer, so the two are mutually exclusive.
+    void apply_read_once(bool enabled);
 
     torrent_listener* listener;
     std::string name;
@@ -57,16 +56,14 @@ struct session_torrent {
     bool had_peer = false; ///< libtorrent has a list of the torrent's peers
     bool super_seeding;
     std::int64_t upload_limit;
-    std::int64_t image_bytes;
-    std::int32_t piece_length;
     int connected = 0;        ///< number of peers, as of the last state_update_alert
     int sources = 0;          ///< of them, those with the whole image
     rate_meter download_rate; ///< of the payload
     rate_meter upload_rate;
     std::string tracker_failure;
     std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;
-    /// See read_once_policy::first_offer(). The network thread reads it.
-    std::shared_ptr<std::atomic<int>> first_offer = std::make_shared<std::atomic<int>>(0);
+    /// Whether piece_offers withholds pieces. The network thread reads it.
+    std::shared_ptr<std::atomic<bool>> read_once = std::make_shared<std::atomic<bool>>(false);
 };
 
 } // namespace seedbed

@@ -55,7 +55,7 @@ void torrent_session::when_listening(std::function<void(result<void>)> handler) 
 void torrent_session::add(id which, torrent_spec const& spec, torrent_listener& listener, sharding shards) {
     m_core->thread.check();
     auto& added = m_core->torrents.try_emplace(which, spec, listener).first->second;
-    added.apply_read_once(m_core->own.network.read_once, m_core->pool_bytes());
+    added.apply_read_once(m_core->own.network.read_once);
     m_core->keep_room_for_configured_peers();
     auto params = m_core->make_params(which, spec);
     m_core->add_extensions(params, which, spec, std::move(shards));
@@ -113,7 +113,7 @@ void torrent_session::set_super_seeding(id which, bool on) {
     if (std::exchange(changed.super_seeding, on) == on) {
         return;
     }
-    changed.apply_read_once(m_core->own.network.read_once, m_core->pool_bytes());
+    changed.apply_read_once(m_core->own.network.read_once);
     if (changed.added) {
         changed.apply_super_seeding();
     }
@@ -167,7 +167,6 @@ void torrent_session::set_queued_bytes(std::int64_t bytes) {
     if (!m_core->session) {
         return;
     }
-    m_core->apply_read_once(); // the pool's size has changed
     lt::settings_pack pack;
     set_queued_bytes_setting(pack, bytes);
     m_core->session->apply_settings(std::move(pack));

@@ -1,6 +1,7 @@
-// Messages of peers in any order, against read_once: each peer is told of real changes only, and in the end of every
-// piece.
+// Messages of peers in any order, against read_once: each peer is told of real changes only and in the
+// end of every piece.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -29,14 +30,10 @@ struct peer_view {
 
 struct world {
     std::map<piece_offers::peer, peer_view> peers;
-    bool served = false; ///< data is on its way to every peer
+    piece_offers::clock::time_point now{};
     piece_offers offers{
-        piece_count,
-        {[this](piece_offers::peer to, std::span<piece_offers::change const> changes) { take(to, changes); },
-         [this](piece_offers::peer who) {
-             fuzz::require(peers.contains(who));
-             return served;
-         }}};
+        {piece_count, 1 << 20, 2},
+        [this](piece_offers::peer to, std::span<piece_offers::change const> changes) { take(to, changes); }};
 
     void take(piece_offers::peer to, std::span<piece_offers::change const> changes) {
         auto const found = peers.find(to);
@@ -59,32 +56,32 @@ struct world {
         switch (which) {
         case 0:
             view.understands = true;
-            offers.understands(who);
+            offers.understands(who, now);
             break;
         case 1:
             if (piece >= 0 && piece < piece_count) {
                 view.has.insert(piece);
                 view.withheld.erase(piece);
             }
-            offers.has(who, piece);
+            offers.has(who, piece, now);
             break;
         case 2:
-            offers.is_seed(who); // frees its pieces, first of all for itself
+            offers.is_seed(who, now);
             view.seed = true;
             view.withheld.clear();
             break;
         case 3:
-            offers.set_interested(who, piece % 2 == 0);
+            offers.set_interested(who, piece % 2 == 0, now);
             break;
         case 4:
-            offers.set_choked(who, piece % 2 == 0);
+            offers.set_choked(who, piece % 2 == 0, now);
             break;
         case 5:
-            offers.requested(who, piece);
+            offers.requested(who, piece, now);
             break;
         default:
             peers.erase(who);
-            offers.left(who);
+            offers.left(who, now);
         }
     }
 };
@@ -94,7 +91,7 @@ struct world {
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
     fuzz::input input(data, size);
     world all;
-    all.offers.set_first_offer(1);
+    all.offers.set_enabled(true, all.now);
     while (!input.empty()) {
         auto const what = input.byte() % 16;
         auto const who = input.byte();
@@ -102,20 +99,20 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         if (what >= 12) {
             all.join();
         } else if (what == 8) {
-            all.offers.second_passed();
+            all.now += std::chrono::milliseconds(who * 20);
+            all.offers.second_passed(all.now);
         } else if (what == 9) {
-            all.offers.set_first_offer(who % 4);
-        } else if (what == 10) {
-            all.served = who % 2 == 0;
+            all.offers.set_enabled(who % 4 != 0, all.now);
+        } else if (what == 10 && all.peers.contains(who % 8)) {
+            all.offers.sent(who % 8, (who / 8) << 16, all.now);
         } else if (!all.peers.empty()) {
             auto at = all.peers.begin();
             std::advance(at, static_cast<std::ptrdiff_t>(who % all.peers.size()));
             all.event(static_cast<unsigned>(what), at->first, piece);
         }
     }
-    all.offers.set_first_offer(1);
-    all.offers.set_first_offer(0); // offers everything again
-    all.offers.second_passed();
+    all.offers.set_enabled(false, all.now); // offers everything again
+    all.offers.second_passed(all.now);
     for (auto const& [who, view] : all.peers) {
         fuzz::require(view.withheld.empty());
     }

@@ -1,7 +1,7 @@
 #!/bin/bash
-# read_once: a seed whose image does not fit into its pool withholds a piece that one machine has requested from the other machines,
-# which get it from each other. A slow or lost machine does not delay the rest; clients that do not understand the message are
-# offered everything. SEEDBED is the program.
+# read_once: a seed gives each piece to one machine and withholds it from the others, which get it from each other. A slow machine
+# that gives nothing away, or a lost one, does not delay the rest; clients that do not understand the message are offered
+# everything. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
 set -euo pipefail

@@ -1,6 +1,5 @@
 #include "daemon/swarm/read_once_extension.hpp"
 
-#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -25,7 +24,6 @@ lt::entry understanding_handshake() {
     return handshake;
 }
 
-/// A seed whose image, 7.5 MiB, does not fit into its pool, 1 MiB.
 struct read_once_test {
     read_once_test() { seed.add(store.checked_spec()); }
     explicit read_once_test(network_settings const& network) {
@@ -38,14 +36,12 @@ struct read_once_test {
         if (understands) {
             peer->send_extension_handshake(understanding_handshake());
         }
-        read_by_seed(*peer);
         return peer;
     }
-    /// Returns when the seed has read everything that \p peer has sent, shown by its answer to a request.
-    void read_by_seed(wire_peer& peer) {
-        auto const before = peer.count(wire_peer::piece);
-        peer.request_piece(0, piece_length);
-        loop.run_until([&] { return peer.count(wire_peer::piece) == before + 1; });
+    [[nodiscard]] std::size_t pieces() const { return static_cast<std::size_t>(image.pieces()); }
+    /// How many pieces the peer knows to be withheld.
+    void until_withheld(wire_peer const& peer, std::size_t count) {
+        loop.run_until([&] { return peer.withheld.size() == count; });
     }
 
     test_loop loop;
@@ -54,53 +50,64 @@ struct read_once_test {
     session_with_torrent seed{loop, store, 1};
 };
 
+/// With pieces this small, a quarter of a MiB is offered to a peer that takes none, and twice as much to all.
+constexpr std::size_t to_one = 16;
+
 } // namespace
 
-TEST_CASE("read_once: a requested piece is withheld from the peers that understand it, until its owner leaves") {
+TEST_CASE("read_once: each piece is offered to one peer, and to the next one when that peer leaves") {
     read_once_test t;
-    auto const owner = t.connect(3);
-    auto const other = t.connect(4);
-    auto const old_client = t.connect(5, false);
-    owner->request_piece(5, piece_length);
-    t.loop.run_until([&] { return other->withheld.contains(5); });
-    t.read_by_seed(*old_client);
-    t.read_by_seed(*owner);
-    CHECK_FALSE(owner->withheld.contains(5));
-    CHECK(old_client->extended_payloads(wire_peer::dont_have).empty());
+    auto const first = t.connect(3);
+    t.until_withheld(*first, t.pieces() - to_one);
+    auto const second = t.connect(4);
+    t.until_withheld(*second, t.pieces() - to_one);
+    auto const third = t.connect(5);
+    t.until_withheld(*third, t.pieces());
+    CHECK_FALSE(first->withheld.contains(0));
+    CHECK(second->withheld.contains(0));
     // A seed that lacks a piece would be disconnected: it says once that it is not a seed (BEP 21).
-    other->request_piece(6, piece_length);
-    t.loop.run_until([&] { return owner->withheld.contains(6); });
-    owner->request_piece(7, piece_length);
-    t.loop.run_until([&] { return other->withheld.contains(7); });
-    CHECK(other->extended_payloads(wire_peer::upload_only) == std::vector<std::string>{std::string(1, '\0')});
+    CHECK(third->extended_payloads(wire_peer::upload_only) == std::vector<std::string>{std::string(1, '\0')});
+    first->close();
+    t.until_withheld(*third, t.pieces() - to_one);
+}
 
-    owner->close();
-    t.loop.run_until([&] { return !other->withheld.contains(5); });
+TEST_CASE("read_once: a peer that has got a piece is offered the next one, and prompted to request it") {
+    read_once_test t;
+    auto const peer = t.connect(3);
+    t.until_withheld(*peer, t.pieces() - to_one);
+    auto const unchokes = peer->count(wire_peer::unchoke);
+    peer->request_piece(0, piece_length);
+    t.loop.run_until([&] { return !peer->withheld.contains(to_one); });
+    t.loop.run_until([&] { return peer->count(wire_peer::unchoke) > unchokes; });
+}
+
+TEST_CASE("read_once: a client that does not understand is told of no piece, and owns what it requests") {
+    read_once_test t;
+    auto const old_client = t.connect(3, false);
+    old_client->request_piece(0, piece_length);
+    t.loop.run_until([&] { return old_client->count(wire_peer::piece) == 1; });
+    CHECK(old_client->extended_payloads(wire_peer::dont_have).empty());
+    auto const peer = t.connect(4);
+    t.until_withheld(*peer, t.pieces() - to_one);
+    CHECK(peer->withheld.contains(0));
 }
 
 TEST_CASE("read_once: switched off by a reload, every piece is offered again") {
     read_once_test t;
-    auto const owner = t.connect(3);
-    auto const other = t.connect(4);
-    for (int piece = 1; piece < t.image.pieces(); ++piece) {
-        owner->request_piece(piece, piece_length);
-    }
-    t.loop.run_until([&] { return other->withheld.size() == static_cast<std::size_t>(t.image.pieces()); });
+    auto const peer = t.connect(3);
+    t.until_withheld(*peer, t.pieces() - to_one);
     auto network = network_on(1);
     network.read_once = false;
     t.seed.session.apply(network, {});
-    // As a waiting peer it would be offered 8 pieces after two seconds, 24 after four, and all after twelve.
-    t.loop.run_until([&] { return other->withheld.empty(); }, std::chrono::seconds(10));
+    t.until_withheld(*peer, 0);
 }
 
 TEST_CASE("read_once: nothing is withheld if it is off") {
     auto network = network_on(1);
     network.read_once = false;
     read_once_test t(network);
-    auto const owner = t.connect(3);
-    auto const other = t.connect(4);
-    owner->request_piece(5, piece_length);
-    t.read_by_seed(*owner);
-    t.read_by_seed(*other);
-    CHECK(other->extended_payloads(wire_peer::dont_have).empty());
+    auto const peer = t.connect(3);
+    peer->request_piece(0, piece_length);
+    t.loop.run_until([&] { return peer->count(wire_peer::piece) == 1; });
+    CHECK(peer->extended_payloads(wire_peer::dont_have).empty());
 }
