@@ -147,6 +147,7 @@ void session_core::on(lt::hash_failed_alert const& alert) {
 
 void session_core::on(lt::peer_ban_alert const& alert) {
     if (auto* const torrent = find(alert.handle)) {
+        torrent->banned->add(alert.endpoint.address());
         torrent->listener->on_peer_banned(alert.endpoint, std::max(torrent->sources - 1, 0));
     }
 }

@@ -16,6 +16,7 @@
 
 #include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/log/logging.hpp"
+#include "daemon/swarm/ban_extension.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/network_clock.hpp"
 #include "daemon/swarm/prompt_extension.hpp"
@@ -132,7 +133,8 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
         add_extension(params, make_secret_extension(spec.secret, spec.torrent->info_hash, spec.secret_patience,
                                                     on_main(which, on_stranger)));
     }
-    // After the gate and the secret: a refused peer must not keep a place or reserve pieces.
+    add_extension(params, make_ban_extension(torrents.at(which).banned));
+    // After these: a refused peer must not keep a place or reserve pieces.
     add_extension(params, make_room_extension(room));
     add_extension(params, make_prompt_extension());
     if (spec.mode == image_mode::seed) {

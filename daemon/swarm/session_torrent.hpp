@@ -12,6 +12,7 @@
 #include <libtorrent/fwd.hpp>
 #include <libtorrent/torrent_handle.hpp>
 
+#include "daemon/swarm/ban_extension.hpp"
 #include "daemon/swarm/rate_meter.hpp"
 #include "daemon/swarm/torrent_listener.hpp"
 #include "daemon/swarm/torrent_spec.hpp"
@@ -62,6 +63,7 @@ struct session_torrent {
     rate_meter upload_rate;
     std::string tracker_failure;
     std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;
+    std::shared_ptr<banned_addresses> banned = std::make_shared<banned_addresses>(); ///< shared with the network thread
     /// Whether piece_offers withholds pieces. The network thread reads it.
     std::shared_ptr<std::atomic<bool>> read_once = std::make_shared<std::atomic<bool>>(false);
 };

@@ -122,6 +122,7 @@ void torrent_session::set_super_seeding(id which, bool on) {
 void torrent_session::lift_ban(id which, boost::asio::ip::tcp::endpoint const& peer) {
     m_core->thread.check();
     auto& banned = m_core->torrents.at(which);
+    banned.banned->remove(peer.address());
     if (!banned.accepts_peers()) {
         return;
     }

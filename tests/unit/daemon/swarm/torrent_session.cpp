@@ -175,6 +175,31 @@ TEST_CASE("session: the source of a damaged piece is banned, and tried again whe
     CHECK(d.target.listener.banned == endpoint(1));
 }
 
+TEST_CASE("session: a banned peer that connects from another port is refused until its ban is lifted") {
+    test_loop loop;
+    test_image const image(4);
+    test_store store(image, image_mode::seed, image.damaged_file(2));
+    session_with_torrent seed(loop, store, 1);
+    seed.add(store.checked_spec());
+    target_test d(loop, image);
+    auto spec = d.store.checked_spec();
+    spec.peers = {listener(1)};
+    d.target.add(spec);
+    d.target.run_until("banned");
+    auto const again = wire_peer::create(loop.context, image.torrent());
+    again->connect(endpoint(1).address(), endpoint(2));
+    loop.run_until([&] { return again->closed; });
+    auto const other = connect_peer(loop, image.torrent(), 3, endpoint(2));
+    loop.run_until([&] { return other->extension_handshake.has_value(); });
+    seed.session.remove(session_with_torrent::number); // so that no new ban follows
+    seed.run_until("removed");
+    d.target.session.lift_ban(session_with_torrent::number, d.target.listener.banned);
+    auto const lifted = connect_peer(loop, image.torrent(), 1, endpoint(2));
+    lifted->send_extension_handshake({});
+    loop.run_until([&] { return lifted->extension_handshake.has_value(); });
+    CHECK_FALSE(lifted->closed);
+}
+
 TEST_CASE("session: a seed that hashes before serving reports a source that differs, and no other") {
     test_loop loop;
     test_image const image(4);
