@@ -274,6 +274,7 @@ void deploy_run::retry_after(std::chrono::milliseconds pause, boost::asio::ip::t
     timer.expires_after(pause);
     timer.async_wait(m_calls.guarded([this, peer](boost::system::error_code const& ec) {
         if (!ec) {
+            m_retry_timers.erase(peer.address());
             m_damage.on_lifted(peer.address());
             m_context.membership().lift_ban(peer);
         }

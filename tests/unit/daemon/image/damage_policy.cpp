@@ -75,3 +75,26 @@ TEST_CASE("a peer is known by its address, whatever its port is") {
     CHECK(policy.on_banned(peer(2), 0, 0).pause == 1s);
     CHECK(policy.pieces() == std::map<std::string, int>{{"10.0.0.1:2222", 2}, {"10.0.0.2:6881", 1}});
 }
+
+TEST_CASE("the sources of damage that are known at a time are limited") {
+    constexpr int most = damage_policy::most_sources;
+    auto const source = [](int number) {
+        return boost::asio::ip::tcp::endpoint(boost::asio::ip::address_v4(0x0a000000U + static_cast<unsigned>(number)),
+                                              6881);
+    };
+    damage_policy policy(1s);
+    for (int i = 0; i < most; ++i) {
+        CHECK(policy.on_banned(source(i), 1, 0).what == action::retry);
+    }
+    // None can be forgotten while it is banned: the ban of another one stays.
+    CHECK(policy.on_banned(source(most), 1, 0).what == action::none);
+    policy.on_lifted(source(most).address());
+    CHECK(policy.pieces().size() == damage_policy::most_sources);
+    // The one whose ban was lifted first is forgotten.
+    policy.on_lifted(source(7).address());
+    policy.on_lifted(source(3).address());
+    CHECK(policy.on_banned(source(most), 1, 0).what == action::retry);
+    CHECK(policy.pieces().size() == damage_policy::most_sources);
+    CHECK_FALSE(policy.pieces().contains("10.0.0.7:6881"));
+    CHECK(policy.on_banned(source(3), 1, 0).pause == 2s);
+}
