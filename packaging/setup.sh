@@ -18,7 +18,7 @@ fail() {
 # A|B is satisfied by either package; if neither is installed, A is installed if apt knows it, otherwise B. A leading ? marks an
 # optional package: if apt does not know it, the tests that use it are skipped.
 build=(
-  g++ cmake ninja-build ccache pkg-config
+  g++ cmake ninja-build ccache pkg-config dpkg-dev
   libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
   nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev libfdisk-dev zlib1g-dev libzstd-dev libxxhash-dev
   catch2 lowdown
@@ -33,7 +33,7 @@ test=(
   qemu-system-x86 busybox-static cpio kmod
 )
 demo=(e2fsprogs mount util-linux python3)
-bench=(fio nbdkit-plugin-dev libfuse3-dev gnuplot-nox)
+bench=(fio nbdkit-plugin-dev libfuse3-dev gnuplot-nox udpcast)
 fuzz=(clang-14 libclang-rt-14-dev python3)
 
 (($# <= 1)) || fail "usage: setup.sh [build|test|demo|bench|fuzz]"
