@@ -35,7 +35,7 @@ add_host() {
     ip -n "$net-switch" link add "port$number" type veth peer name eth0 netns "$host"
     ip -n "$net-switch" link set "port$number" master br0 up
     ip -n "$host" link set lo up
-    ip -n "$host" address add "${address[$name]}/24" dev eth0
+    ip -n "$host" address add "${address[$name]}/24" broadcast + dev eth0
     ip -n "$host" link set eth0 up
     ip -n "$host" route add default via 10.77.0.254 # no host has this address, but multicast needs a route
     (($# == 0)) || tc -n "$host" qdisc add dev eth0 root "$@"
