@@ -64,7 +64,7 @@ result<saved_partition> saved_partition::open(std::vector<std::filesystem::path>
     return made;
 }
 
-result<void> saved_partition::keep_nothing_yet() {
+result<void> saved_partition::start_keeping() {
     m_kept.reset(::memfd_create("partition", MFD_CLOEXEC));
     if (!m_kept || ::ftruncate(m_kept.get(), size()) != 0) {
         return tl::unexpected(errno_error(name() + ": memory", errno));
@@ -83,7 +83,7 @@ result<saved_partition> saved_partition::open_image(std::vector<std::filesystem:
         return tl::unexpected(image.error());
     }
     made->m_image = std::move(*image);
-    if (auto const ready = made->keep_nothing_yet(); !ready) {
+    if (auto const ready = made->start_keeping(); !ready) {
         return tl::unexpected(ready.error());
     }
     return made;
@@ -97,7 +97,7 @@ result<saved_partition> saved_partition::open_bytes(std::vector<std::filesystem:
     }
     made->m_size = size;
     made->m_all = {{0, size}};
-    if (auto const ready = made->keep_nothing_yet(); !ready) {
+    if (auto const ready = made->start_keeping(); !ready) {
         return tl::unexpected(ready.error());
     }
     return made;

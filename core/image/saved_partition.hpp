@@ -56,7 +56,8 @@ private:
     saved_partition() = default;
 
     [[nodiscard]] static result<saved_partition> open(std::vector<std::filesystem::path> const& files);
-    [[nodiscard]] result<void> keep_nothing_yet();
+    /// Makes the file for keep(), empty.
+    [[nodiscard]] result<void> start_keeping();
     [[nodiscard]] result<void> read_next(std::int64_t offset, std::span<std::byte> buffer);
     [[nodiscard]] result<void> keep(std::int64_t offset, std::span<std::byte const> bytes);
     [[nodiscard]] tl::unexpected<error> refuse(std::string const& reason) const;

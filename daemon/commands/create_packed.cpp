@@ -280,7 +280,11 @@ maybe<saved_packed_image> create_packed_image(create_options const& options, pro
         return create_failed(exit_failed, (packed ? torrent : packed).error().message);
     }
     output_files files{std::move(*packed), std::move(*torrent), torrent_path};
-    return is_saved(options) ? pack_saved(context, files) : pack_device(context, files);
+    auto saved = is_saved(options) ? pack_saved(context, files) : pack_device(context, files);
+    if (!saved && cancelled) { // the signal may have ended a program, too
+        return std::nullopt;
+    }
+    return saved;
 }
 
 } // namespace seedbed
