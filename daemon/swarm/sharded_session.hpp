@@ -67,8 +67,8 @@ public:
     /// The time of the last sign of life of the network thread that has been silent for the longest.
     [[nodiscard]] std::chrono::steady_clock::time_point last_pong() const noexcept;
 
-    /// Ends the sessions on \p worker, which may take a second because trackers are informed, then calls \p done on the
-    /// main thread. Must be called once.
+    /// Ends the sessions on \p worker, which may take a second because trackers are informed, and 5 s if DNS does not
+    /// answer, then calls \p done on the main thread. Must be called once.
     void shut_down(worker_pool& worker, std::function<void()> done);
 
 private:

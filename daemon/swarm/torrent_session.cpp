@@ -1,6 +1,9 @@
 #include "daemon/swarm/torrent_session.hpp"
 
+#include <chrono>
+#include <future>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include <libtorrent/add_torrent_params.hpp>
@@ -17,6 +20,11 @@ namespace seedbed {
 namespace lt = libtorrent;
 
 namespace {
+
+/// How long a session may take to end: a second for its trackers. It ends later if libtorrent's resolver waits for a
+/// DNS server, which nothing can cancel: it has no torrent and no peer any more, and its threads end by themselves or
+/// with the program.
+constexpr std::chrono::seconds end_patience{4};
 
 /// Queries libtorrent, and waits for its answer.
 std::vector<peer_status> query_peers(lt::torrent_handle const& handle) {
@@ -212,7 +220,14 @@ std::function<void()> torrent_session::shut_down() {
     m_core->accept_timer.cancel();
     // While the proxy exists, the session's destructor does not wait for the network thread; the proxy's does.
     auto const proxy = std::make_shared<std::optional<lt::session_proxy>>(session->abort());
-    return [proxy] { proxy->reset(); };
+    auto const ended = std::make_shared<std::promise<void>>();
+    std::thread([proxy, ended] {
+        proxy->reset();
+        ended->set_value();
+    }).detach();
+    return [until = std::chrono::steady_clock::now() + end_patience, end = ended->get_future().share()] {
+        static_cast<void>(end.wait_until(until));
+    };
 }
 
 } // namespace seedbed

@@ -65,7 +65,8 @@ public:
     [[nodiscard]] std::chrono::steady_clock::time_point last_pong() const noexcept;
 
     /// Starts the shutdown of the session; afterwards only last_pong(), apply(), set_queued_bytes() and the destructor
-    /// may be called. \return a function that waits until the network thread has ended.
+    /// may be called. \return a function that waits until the network thread has ended, but
+    /// at most 4 s: libtorrent cannot cancel a query of DNS.
     [[nodiscard]] std::function<void()> shut_down();
 
 private:

@@ -1,5 +1,6 @@
 #!/bin/bash
-# A DNS server that does not answer: a refused deployment does not wait for the address of the tracker to which it reports.
+# A DNS server that does not answer: a refused deployment does not wait for the address of the tracker to which it reports, and a
+# finished one and a daemon do not wait until libtorrent has the tracker's address.
 # SEEDBED is the program.
 # Labels: once
 set -euo pipefail
@@ -33,4 +34,26 @@ timeout 100 "$seedbed" deploy golden.torrent small.img --yes --no-local-discover
 ((status == 3)) || fail "exit status $status instead of 3: $(<out)"
 grep -q 'cannot report "refused" to seed.example:6969: no answer within 2s' out || fail "$(<out)"
 ((SECONDS - began < 30)) || fail "waited $((SECONDS - began)) s for the name of the tracker: $(<out)"
+
+printf '%s\n' '[control]' 'socket = "seed.sock"' '[network]' 'listen = "192.0.2.5:6881"' 'local_discovery = false' >seed.toml
+add_image seed.toml golden golden.torrent "$work/source.img" seed
+start_daemon seed seed.toml
+expect_line seed.log ' golden: seeding$'
+truncate -s 3M target.img
+status=0
+timeout 100 "$seedbed" deploy golden.torrent target.img --yes --no-local-discovery --listen 127.0.0.1:6882 --peer 192.0.2.5:6881 \
+    --state "$work/state" >out 2>&1 &
+deployment=$!
+for ((i = 0; i < 300; i++)); do
+    ! cmp -s source.img target.img || break
+    sleep 0.1
+done
+cmp source.img target.img || fail "$(<out)"
+began=$SECONDS
+wait "$deployment" || status=$?
+((status == 0)) || fail "exit status $status: $(<out)"
+((SECONDS - began < 25)) || fail "the finished deployment ended after $((SECONDS - began)) s: $(<out)"
+began=$SECONDS
+stop_daemon seed
+((SECONDS - began < 25)) || fail "the daemon ended after $((SECONDS - began)) s"
 pass
