@@ -42,7 +42,7 @@ std::string io_error::message() const {
     if (length > 0) {
         text += "offset " + std::to_string(offset) + ", length " + std::to_string(length) + ": ";
     }
-    return text + reason(code);
+    return text + (detail.empty() ? reason(code) : detail);
 }
 
 io_error make_io_error(io_operation operation, std::string const& device, device_offset offset, std::int64_t length,
@@ -57,7 +57,13 @@ io_error make_io_error(io_operation operation, std::string const& device, device
 }
 
 io_error copy_of(io_error const& other) noexcept {
-    return make_io_error(other.operation, other.device, device_offset{other.offset}, other.length, other.code);
+    auto made = make_io_error(other.operation, other.device, device_offset{other.offset}, other.length, other.code);
+    try {
+        made.detail = other.detail;
+    } catch (std::bad_alloc const&) {
+        made.detail.clear();
+    }
+    return made;
 }
 
 error errno_error(std::string const& what, int code) {

@@ -32,6 +32,7 @@ struct io_error {
     std::int64_t offset = 0; ///< bytes from the start of the device; 0 if the operation has no position
     std::int64_t length = 0; ///< bytes requested; for a flush, the range at risk; 0 if there is none
     int code = 0;            ///< errno, never 0
+    std::string detail = {}; ///< describes the error better than errno does; empty if nothing does
 
     /// For example: "write /dev/sda1: offset 1048576, length 16384: Input/output error (EIO)".
     [[nodiscard]] std::string message() const;
@@ -40,7 +41,7 @@ struct io_error {
 /// An io_error; without the device's name if there is no memory for it. For threads that must not throw.
 [[nodiscard]] io_error make_io_error(io_operation operation, std::string const& device, device_offset offset,
                                      std::int64_t length, int code) noexcept;
-/// A copy; without the name if there is no memory for it.
+/// A copy; without the texts if there is no memory for it.
 [[nodiscard]] io_error copy_of(io_error const& other) noexcept;
 
 /// The symbol of an errno value ("EIO"), or its number if the C library does not know it.

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace seedbed {
+
+/// The bytes of memory that programs can get without swapping (MemAvailable in /proc/meminfo); nothing if the kernel
+/// does not state it.
+[[nodiscard]] std::optional<std::int64_t> free_memory();
+
+/// The same from the text of /proc/meminfo.
+[[nodiscard]] std::optional<std::int64_t> parse_free_memory(std::string_view meminfo);
+
+} // namespace seedbed

@@ -1,0 +1,21 @@
+#include "core/foundation/free_memory.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace seedbed;
+
+TEST_CASE("the free memory is that which the kernel states") {
+    CHECK(parse_free_memory("MemTotal:  100 kB\nMemFree: 5 kB\nMemAvailable:   12345 kB\nBuffers: 1 kB\n") ==
+          12345 * 1024);
+    CHECK(parse_free_memory("MemAvailable: 1 kB") == 1024);
+    CHECK(free_memory().value_or(0) > 0);
+}
+
+TEST_CASE("a text without the free memory, or with a number that makes no sense, states nothing") {
+    for (auto const* const text :
+         {"", "MemTotal: 100 kB\n", "MemAvailable:", "MemAvailable: kB\n", "MemAvailable: -1 kB\n",
+          "MemAvailable: 12345\n", "MemAvailable: 99999999999999999999 kB\n", "MemAvailable: 9999999999999999 kB\n",
+          "MemAvailable: 1 MB\n"}) {
+        CHECK(parse_free_memory(text) == std::nullopt);
+    }
+}
