@@ -15,6 +15,8 @@
 #include <libtorrent/torrent_info.hpp>
 
 #include "core/foundation/block_size.hpp"
+#include "core/foundation/byte_size.hpp"
+#include "core/foundation/format_count.hpp"
 #include "core/foundation/hex_number.hpp"
 #include "core/image/block_layout.hpp"
 #include "core/image/image_origin.hpp"
@@ -181,6 +183,26 @@ result<image_torrent> read(std::string const& bytes, torrent_limits const& limit
                          std::move(*info)};
 }
 
+/// The view of a packed image that seeds and deployments share with raw ones.
+result<image_torrent> to_image_torrent(packed_image image) {
+    auto extents = extent_map::make({{0, image.packed_size.value()}});
+    if (!extents) {
+        return tl::unexpected(std::move(extents.error()));
+    }
+    auto const& about = image.description;
+    image_traits traits{about.kind, about.content, about.sector_size};
+    auto const shared = std::make_shared<packed_image const>(std::move(image));
+    return image_torrent{shared->name,
+                         shared->info_hash,
+                         shared->geometry.piece_length,
+                         shared->piece_count(),
+                         true,
+                         std::move(*extents),
+                         std::move(traits),
+                         shared->info,
+                         shared};
+}
+
 } // namespace
 
 result<image_torrent> parse_image_torrent(std::string const& bytes, std::string const& name,
@@ -194,6 +216,26 @@ result<image_torrent> load_image_torrent(std::filesystem::path const& path, torr
         return tl::unexpected(bytes.error());
     }
     return parse_image_torrent(*bytes, path.string(), limits);
+}
+
+std::string size_text(image_torrent const& torrent) {
+    auto const size = format_byte_size(torrent.extents.total_size());
+    return torrent.packed ? format_byte_size(torrent.packed->index.used().value()) + " packed into " + size
+                          : size + " in " + format_count(torrent.extents.extents().size(), "extent");
+}
+
+result<image_torrent> load_any_torrent(std::filesystem::path const& path, torrent_limits const& limits) {
+    auto const bytes = read_input_file(path, limits.file_size);
+    if (!bytes) {
+        return tl::unexpected(bytes.error());
+    }
+    if (!is_packed_torrent(*bytes)) {
+        return parse_image_torrent(*bytes, path.string(), limits);
+    }
+    packed_image_limits packed_limits;
+    packed_limits.file_size = limits.file_size;
+    packed_limits.pieces = limits.pieces;
+    return parse_packed_image(*bytes, path.string(), packed_limits).and_then(to_image_torrent);
 }
 
 } // namespace seedbed

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::int64_t description_version = 1;
 constexpr std::size_t longest_text = 1024;
+constexpr int highest_zstd_level = 19;
 constexpr int description_depth = 16;
 constexpr int description_tokens = 100'000;
 
@@ -76,6 +77,18 @@ result<void> read_sizes(lt::bdecode_node const& dictionary, packed_description& 
     return check_geometry({to.source_size, to.sector_size, packed_limits::least_piece});
 }
 
+result<void> read_level(lt::bdecode_node const& dictionary, packed_description& to) {
+    if (auto const found = dictionary.dict_find("level")) {
+        auto const level = found.type() == lt::bdecode_node::int_t ? found.int_value() : 0;
+        if (level < 1 || level > highest_zstd_level) {
+            return refuse_description(quoted_key("level") + " is not a number from 1 to " +
+                                      std::to_string(highest_zstd_level));
+        }
+        to.level = static_cast<int>(level);
+    }
+    return {};
+}
+
 result<void> read_texts(lt::bdecode_node const& dictionary, packed_description& to) {
     for (auto const& [key, into] : {std::pair{"content", &to.content}, {"label", &to.label}, {"uuid", &to.uuid}}) {
         auto text = text_at(dictionary, key);
@@ -129,6 +142,9 @@ std::string encode_description(packed_description const& description) {
             dictionary[key] = text->substr(0, longest_text);
         }
     }
+    if (description.level > 0) {
+        dictionary["level"] = std::int64_t{description.level};
+    }
     if (description.layout) {
         auto const layout = to_bencode(*description.layout);
         dictionary["layout"] = lt::entry::preformatted_type(layout.begin(), layout.end());
@@ -160,6 +176,9 @@ result<packed_description> decode_description(std::string_view bencoded) {
     }
     description.kind = *kind;
     if (auto const read = read_sizes(dictionary, description); !read) {
+        return tl::unexpected(read.error());
+    }
+    if (auto const read = read_level(dictionary, description); !read) {
         return tl::unexpected(read.error());
     }
     if (auto const read = read_texts(dictionary, description); !read) {

@@ -23,6 +23,7 @@ struct packed_description {
     byte_count source_size;
     std::int32_t sector_size = 0; ///< bytes: the source's logical sectors
     byte_count used;              ///< the source's bytes that the image holds, zeros included
+    int level = 0;                ///< of zstd, with which the chunks were compressed, 1 to 19; 0: not stated
     std::string content = {};     ///< blkid's name of the file system or volume ("ext4"), or of the partition table
     std::string label = {};
     std::string uuid = {};

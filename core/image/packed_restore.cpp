@@ -1,7 +1,6 @@
 #include "core/image/packed_restore.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -13,14 +12,11 @@
 #include <utility>
 
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/device/full_transfer.hpp"
 #include "core/foundation/format_count.hpp"
-#include "core/foundation/lazy_array.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "core/image/packed_piece.hpp"
 #include "core/image/sha1.hpp"
@@ -30,9 +26,6 @@ namespace seedbed {
 namespace {
 
 constexpr std::chrono::milliseconds restore_interval{100};
-constexpr std::int64_t verified_step = 1 << 20;
-/// Bytes to zero in one system call: the work can be cancelled between two.
-constexpr std::int64_t zero_step = 64 * verified_step;
 /// Chunks that one thread compares in a row.
 constexpr std::size_t compared_chunks = 16;
 
@@ -65,22 +58,6 @@ void run_on_threads(restore_options const& options, std::atomic<std::int64_t> co
         }
     }
 }
-
-/// Aligned memory that grows.
-class raw_buffer {
-public:
-    [[nodiscard]] std::span<std::byte> of_size(std::int64_t size) {
-        auto const wanted = static_cast<std::size_t>(std::max<std::int64_t>(size, 1));
-        if (!m_memory || m_memory->size() < wanted) {
-            m_memory.reset();
-            m_memory = std::make_unique<lazy_array<std::byte>>(wanted);
-        }
-        return {&(*m_memory)[0], static_cast<std::size_t>(size)};
-    }
-
-private:
-    std::unique_ptr<lazy_array<std::byte>> m_memory;
-};
 
 class writing {
 public:
@@ -141,7 +118,11 @@ private:
         if (auto const unpacked = unpack_piece(mine.unpacker, piece, number, *chunks, raw); !unpacked) {
             return fail(restore_failure::cause::image, m_file.path + ": " + unpacked.error().message);
         }
-        if (auto const written = write_chunks(*chunks, raw); !written) {
+        auto const count = [this](std::int64_t bytes) {
+            m_done.fetch_add(bytes, std::memory_order_relaxed);
+            return !stopping();
+        };
+        if (auto const written = write_chunks(m_device, m_options.placement, *chunks, raw, count); !written) {
             fail(restore_failure::cause::device, written.error().message());
         }
     }
@@ -167,46 +148,6 @@ private:
             return false;
         }
         return true;
-    }
-
-    [[nodiscard]] result<void, io_error> write_chunks(std::span<packed_chunk const> chunks,
-                                                      std::span<std::byte const> raw) {
-        while (!chunks.empty()) {
-            if (chunks.front().method == chunk_method::zero) {
-                if (auto written = write_zero_chunk(chunks.front()); !written) {
-                    return written;
-                }
-                chunks = chunks.subspan(1);
-                continue;
-            }
-            // Adjacent chunks are adjacent in memory, too.
-            auto const offset = m_options.placement.of(chunks.front());
-            auto length = std::int64_t{chunks.front().raw_length};
-            std::size_t count = 1;
-            while (count < chunks.size() && chunks[count].method != chunk_method::zero &&
-                   m_options.placement.of(chunks[count]) == offset + byte_count{length}) {
-                length += chunks[count++].raw_length;
-            }
-            if (auto written = m_device.write(offset.value(), raw.first(static_cast<std::size_t>(length))); !written) {
-                return written;
-            }
-            m_done.fetch_add(length, std::memory_order_relaxed);
-            raw = raw.subspan(static_cast<std::size_t>(length));
-            chunks = chunks.subspan(count);
-        }
-        return {};
-    }
-
-    [[nodiscard]] result<void, io_error> write_zero_chunk(packed_chunk const& chunk) {
-        for (std::int64_t at = 0; at < chunk.raw_length && !stopping(); at += zero_step) {
-            auto const length = std::min(zero_step, chunk.raw_length - at);
-            if (auto written = write_zeros(m_device, (m_options.placement.of(chunk) + byte_count{at}).value(), length);
-                !written) {
-                return written;
-            }
-            m_done.fetch_add(length, std::memory_order_relaxed);
-        }
-        return {};
     }
 
     void flush() {
@@ -263,7 +204,7 @@ public:
 private:
     void compare_chunks() {
         raw_buffer memory;
-        auto const buffer = memory.of_size(verified_step);
+        auto const buffer = memory.of_size(packed_limits::chunk);
         while (!m_stop.load(std::memory_order_relaxed)) {
             auto const begin = m_next.fetch_add(compared_chunks, std::memory_order_relaxed);
             for (auto at = begin; at < std::min(begin + compared_chunks, m_chunks.size()); ++at) {
@@ -286,18 +227,14 @@ private:
     }
 
     [[nodiscard]] result<bool, io_error> is_equal(packed_chunk const& chunk, std::span<std::byte> buffer) {
-        bool equal = true;
-        auto const offset = m_options.placement.of(chunk).value();
-        for (std::int64_t at = 0; at < chunk.raw_length && !restore_cancelled(m_options); at += verified_step) {
-            auto const part = buffer.first(static_cast<std::size_t>(std::min(verified_step, chunk.raw_length - at)));
-            if (auto const read = m_device.read_medium(offset + at, part); !read) {
-                return tl::unexpected(read.error());
-            }
-            undo_corrections(offset + at, part);
-            equal = equal && (chunk.method == chunk_method::zero ? is_zero(part) : digest_of(part) == chunk.digest);
-            m_done.fetch_add(static_cast<std::int64_t>(part.size()), std::memory_order_relaxed);
-        }
-        return equal;
+        auto const step = [this](std::int64_t bytes) {
+            m_done.fetch_add(bytes, std::memory_order_relaxed);
+            return !restore_cancelled(m_options);
+        };
+        auto const correct = [this](std::int64_t offset, std::span<std::byte> bytes) {
+            undo_corrections(offset, bytes);
+        };
+        return chunk_is_on_medium(m_device, m_options.placement, chunk, buffer, step, correct);
     }
 
     /// Puts the image's bytes in place of fields that were changed on purpose. \param offset of the bytes on the
@@ -331,51 +268,7 @@ private:
     packed_comparison m_found; ///< guarded by m_mutex while threads run
 };
 
-/// \return whether the kernel has zeroed the range; EOPNOTSUPP if it cannot. 0 or errno.
-int zero_by_kernel(block_device& device, std::int64_t offset, std::int64_t length) {
-    auto const raw = device.raw();
-    struct ::stat status = {};
-    if (!raw || ::fstat(raw->cached, &status) != 0 || !S_ISBLK(status.st_mode)) {
-        return EOPNOTSUPP;
-    }
-    if (auto const code = raw->refuse(true, offset, length); code != 0) {
-        return code;
-    }
-    device.will_write(offset, length);
-    std::array<std::uint64_t, 2> range{static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length)};
-    while (::ioctl(raw->cached, BLKZEROOUT, range.data()) != 0) {
-        if (errno != EINTR) {
-            return errno;
-        }
-    }
-    return 0;
-}
-
-/// The range that begins at or before an offset; nothing if none does.
-moved_range const* range_before(std::vector<moved_range> const& ranges, device_offset offset) {
-    auto const after = std::ranges::upper_bound(ranges, offset.value(), {}, &moved_range::start);
-    return after == ranges.begin() ? nullptr : &*(after - 1);
-}
-
 } // namespace
-
-result<chunk_placement> chunk_placement::make(packed_image const& image, std::vector<moved_range> ranges) {
-    chunk_placement placement;
-    placement.m_ranges = std::move(ranges);
-    for (auto const& chunk : image.index.chunks()) {
-        auto const* const range = range_before(placement.m_ranges, chunk.offset);
-        if (range == nullptr || chunk.end().value() > range->start + range->size) {
-            return tl::unexpected(error{"the bytes " + std::to_string(chunk.offset.value()) + " to " +
-                                        std::to_string(chunk.end().value()) + " lie in no partition of its layout"});
-        }
-    }
-    return placement;
-}
-
-device_offset chunk_placement::of(packed_chunk const& chunk) const noexcept {
-    auto const* const range = range_before(m_ranges, chunk.offset);
-    return range == nullptr ? chunk.offset : chunk.offset + byte_count{range->shift};
-}
 
 result<opened_packed_file> open_packed_file(std::string const& path, packed_image const& image) {
     opened_packed_file file{unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)), path};
@@ -396,25 +289,6 @@ result<opened_packed_file> open_packed_file(std::string const& path, packed_imag
 result<bool, restore_failure> write_packed(packed_image const& image, opened_packed_file const& file,
                                            block_device& device, restore_options const& options) {
     return writing(image, file, device, options).run();
-}
-
-result<void, io_error> write_zeros(block_device& device, std::int64_t offset, std::int64_t length) {
-    auto const code = zero_by_kernel(device, offset, length);
-    if (code == 0) {
-        return {};
-    }
-    if (code != EOPNOTSUPP && code != ENOTTY && code != EINVAL) {
-        return tl::make_unexpected(
-            make_io_error(io_operation::write, device.path(), device_offset{offset}, length, code));
-    }
-    alignas(4096) static constexpr std::array<std::byte, verified_step> zeros{};
-    for (std::int64_t at = 0; at < length; at += verified_step) {
-        auto const part = std::span(zeros).first(static_cast<std::size_t>(std::min(verified_step, length - at)));
-        if (auto written = device.write(offset + at, part); !written) {
-            return written;
-        }
-    }
-    return {};
 }
 
 packed_comparison compare_packed(packed_image const& image, block_device& device, restore_options const& options) {

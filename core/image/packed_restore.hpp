@@ -11,9 +11,9 @@
 #include "core/device/block_device.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/unique_fd.hpp"
+#include "core/image/chunk_transfer.hpp"
 #include "core/image/packed_image.hpp"
 #include "core/layout/boot_sectors.hpp"
-#include "core/layout/growth_plan.hpp"
 
 namespace seedbed {
 
@@ -26,24 +26,6 @@ struct opened_packed_file {
 /// Opens the packed file of an image. Refused, with one line: what cannot be read, is no regular file, or has another
 /// size than the .torrent states.
 [[nodiscard]] result<opened_packed_file> open_packed_file(std::string const& path, packed_image const& image);
-
-/// Where the chunks of a disk's image go: those of a partition move with it.
-///
-/// Immutable; every member may be called from any thread.
-class chunk_placement {
-public:
-    /// Everything stays where it was.
-    chunk_placement() = default;
-    /// \param ranges as deployment_plan has them, in ascending order. Fails if a chunk of the image is in none of them,
-    /// or in two.
-    [[nodiscard]] static result<chunk_placement> make(packed_image const& image, std::vector<moved_range> ranges);
-
-    /// The offset of a chunk on the target. O(log ranges).
-    [[nodiscard]] device_offset of(packed_chunk const& chunk) const noexcept;
-
-private:
-    std::vector<moved_range> m_ranges;
-};
 
 struct restore_options {
     chunk_placement placement = {};
@@ -74,9 +56,6 @@ struct restore_failure {
 /// std::system_error.
 [[nodiscard]] result<bool, restore_failure> write_packed(packed_image const& image, opened_packed_file const& file,
                                                          block_device& device, restore_options const& options);
-
-/// Writes zeros: has the kernel zero a block device's range, or writes them.
-[[nodiscard]] result<void, io_error> write_zeros(block_device& device, std::int64_t offset, std::int64_t length);
 
 struct packed_comparison {
     std::vector<std::size_t> differing; ///< chunks of the index, ascending

@@ -188,6 +188,7 @@ result<saved_packed_image, create_failure> save(create_context const& context, o
         context.options.source.empty() ? context.options.from_partclone.front() : context.options.source;
     auto details = context.options.torrent;
     details.comment = to_comment(traits);
+    description.level = context.options.level;
     auto const bytes =
         make_packed_torrent(byte_count{content.size}, content.hashes, std::move(description), content.index, details);
     auto const extents = content.index.extents();

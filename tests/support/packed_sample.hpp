@@ -56,20 +56,21 @@ inline std::vector<std::byte> mixed_bytes(std::size_t size, std::uint32_t seed =
 }
 
 /// Packs a partition's bytes, or a disk's.
-/// \param extents in whole sectors of 512 bytes. \param layout of a disk.
+/// \param extents in whole sectors of 512 bytes. \param layout of a disk. \param level of zstd, which the image states
+/// unless it is 1.
 inline packed_sample make_packed_sample(std::vector<std::byte> source, std::vector<extent> extents,
                                         std::int32_t piece_length = 1 << 20, std::string name = "sda1.sbi",
-                                        std::optional<disk_layout> layout = {}) {
+                                        std::optional<disk_layout> layout = {}, int level = 1) {
     packed_sample made{std::move(source), std::move(extents), {}, {}};
     packed_geometry const geometry{byte_count{static_cast<std::int64_t>(made.source.size())}, 512, piece_length};
     std::vector<sha1_digest> hashes;
-    packed_writer writer(geometry, chunk_packer(1), [&](piece_index, std::vector<std::byte> piece) {
+    packed_writer writer(geometry, chunk_packer(level), [&](piece_index, std::vector<std::byte> piece) {
         sha1_sum sum;
         sum.update(piece);
         hashes.push_back(sum.final());
         made.file.insert(made.file.end(), piece.begin(), piece.end());
     });
-    chunk_packer packer(1);
+    chunk_packer packer(level);
     auto const longest = std::int64_t{packed_writer::chunk_length(piece_length)};
     for (auto const& each : made.extents) {
         for (std::int64_t at = 0; at < each.length; at += longest) {
@@ -89,6 +90,7 @@ inline packed_sample make_packed_sample(std::vector<std::byte> source, std::vect
     description.sector_size = geometry.sector_size;
     description.content = layout ? "gpt" : "ext4";
     description.layout = std::move(layout);
+    description.level = level == 1 ? 0 : level;
     torrent_details details;
     details.name = std::move(name);
     details.piece_length = piece_length;
@@ -98,6 +100,23 @@ inline packed_sample make_packed_sample(std::vector<std::byte> source, std::vect
     REQUIRE(torrent);
     made.torrent = std::move(*torrent);
     return made;
+}
+
+/// Makes the .torrent of a sample again after its file was changed: the hashes are right, the index is the old one.
+inline void hash_again(packed_sample& sample) {
+    auto const image = sample.image();
+    std::vector<sha1_digest> hashes;
+    for (std::int32_t piece = 0; piece < image.piece_count(); ++piece) {
+        sha1_sum sum;
+        sum.update(sample.piece(image, piece));
+        hashes.push_back(sum.final());
+    }
+    torrent_details details;
+    details.name = image.name;
+    details.piece_length = image.geometry.piece_length;
+    auto torrent = make_packed_torrent(image.packed_size, hashes, image.description, image.index, details);
+    REQUIRE(torrent);
+    sample.torrent = std::move(*torrent);
 }
 
 } // namespace seedbed

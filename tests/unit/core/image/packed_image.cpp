@@ -135,6 +135,14 @@ TEST_CASE("a description with wrong values is refused") {
           R"("size" is missing, or not a positive number)");
     CHECK(refused(replaced(with(""), "4:sizei1024e", "4:size4:1024")) ==
           R"("size" is missing, or not a positive number)");
+    auto const with_level = [&](std::string const& value) {
+        return refused(replaced(with(""), "6:sector", "5:level" + value + "6:sector"));
+    };
+    CHECK(with_level("i1e") == "accepted");
+    CHECK(with_level("i19e") == "accepted");
+    for (auto const* const value : {"i0e", "i20e", "i-1e", "1:1", "le"}) {
+        CHECK(with_level(value) == R"("level" is not a number from 1 to 19)");
+    }
     CHECK(refused(std::string(17, 'l') + std::string(17, 'e')) == "not a bencoded dictionary");
     CHECK(refused("") == "not a bencoded dictionary");
 }
@@ -152,6 +160,7 @@ TEST_CASE("a disk's description holds its layout") {
     layout.partitions = {{.number = 1, .start = 1 << 20, .size = 4 << 20, .type = "83"}};
     REQUIRE(check_layout(layout));
     made.layout = layout;
+    made.level = GENERATE(0, 7);
     auto const refused = [&made] {
         auto const decoded = decode_description(encode_description(made));
         return decoded ? "accepted" : decoded.error().message;
