@@ -10,7 +10,40 @@ namespace seedbed {
 
 image_device::image_device(image_torrent torrent, std::unique_ptr<block_device> device)
     : m_torrent(std::move(torrent))
-    , m_device(std::move(device)) {}
+    , m_device(std::move(device))
+    , m_packed(dynamic_cast<packed_target*>(m_device.get())) {}
+
+result<extent_map> image_device::stored_extents() const {
+    return m_packed != nullptr ? m_packed->extents() : m_torrent.extents;
+}
+
+std::int64_t image_device::stored_size(piece_index piece) const {
+    if (m_packed == nullptr) {
+        return piece_size(piece);
+    }
+    std::int64_t size = 0;
+    for (auto const& chunk : m_packed->image().index.chunks_of(piece)) {
+        size += chunk.raw_length;
+    }
+    return size;
+}
+
+std::int64_t image_device::stored_bytes() const noexcept {
+    return m_packed != nullptr ? m_packed->image().index.used().value() : m_torrent.extents.total_size();
+}
+
+std::vector<extent> image_device::stored_slices(piece_index piece) const {
+    if (m_packed != nullptr) {
+        return m_packed->extents_of(piece);
+    }
+    std::vector<extent> slices;
+    m_torrent.extents.for_each_slice(stream_offset(piece, 0), piece_size(piece), [&slices](extent const& slice) {
+        if (slice.device_offset != extent::padding) {
+            slices.push_back(slice);
+        }
+    });
+    return slices;
+}
 
 device_offset image_device::on_device(torrent_offset at) const {
     device_offset found;
@@ -101,6 +134,9 @@ void image_device::fail_writes(io_error const& error) noexcept {
 }
 
 void image_device::report(io_error const& error) noexcept {
+    if (error.code == piece_withdrawn) {
+        return;
+    }
     {
         std::scoped_lock const lock(m_error_mutex);
         if (m_first_error) {

@@ -8,10 +8,13 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "core/device/block_device.hpp"
 #include "core/foundation/strong.hpp"
+#include "core/image/extent_map.hpp"
 #include "core/image/image_torrent.hpp"
+#include "core/image/packed_target.hpp"
 
 namespace seedbed {
 
@@ -31,6 +34,14 @@ public:
     [[nodiscard]] block_device const& device() const noexcept { return *m_device; }
     /// For the queue that runs the transfers.
     [[nodiscard]] block_device& writable_device() noexcept { return *m_device; }
+    /// The device if it unpacks a packed image, otherwise null.
+    [[nodiscard]] packed_target* packed() const noexcept { return m_packed; }
+    /// The device that stores the image: below a packed target, the one that holds the chunks.
+    [[nodiscard]] block_device& storage() const noexcept {
+        return m_packed != nullptr ? m_packed->device() : *m_device;
+    }
+    /// The bytes of storage() that belong to the image.
+    [[nodiscard]] result<extent_map> stored_extents() const;
 
     // --- layout
 
@@ -41,6 +52,11 @@ public:
     /// Bytes of the stream in a piece.
     [[nodiscard]] std::int32_t piece_size(piece_index piece) const noexcept;
     [[nodiscard]] std::int32_t blocks_in_piece(piece_index piece) const noexcept;
+    /// The bytes of storage() that a piece stands for: those of its chunks, or piece_size(); and of all pieces.
+    [[nodiscard]] std::int64_t stored_size(piece_index piece) const;
+    [[nodiscard]] std::int64_t stored_bytes() const noexcept;
+    /// The slices of storage() that a piece stands for, in order, without padding.
+    [[nodiscard]] std::vector<extent> stored_slices(piece_index piece) const;
     /// The position on the device of a byte of the stream; 0 for padding.
     [[nodiscard]] device_offset on_device(torrent_offset at) const;
 
@@ -62,7 +78,8 @@ public:
     [[nodiscard]] std::optional<io_error> write_failure() const noexcept;
     /// Lets writes reach the device again, unless a flush was what failed. \return whether a write had failed.
     bool forget_write_failure() noexcept;
-    /// Reports an error of a read or a hash to the error handler; does not stop later writes.
+    /// Reports an error of a read or a hash to the error handler, unless it is piece_withdrawn; does not stop later
+    /// writes.
     void report(io_error const& error) noexcept;
     [[nodiscard]] std::optional<io_error> first_error() const;
 
@@ -76,10 +93,12 @@ public:
     }
     /// Bytes of the stream that arrived to be written, whether or not they have reached the device.
     [[nodiscard]] std::int64_t bytes_taken() const noexcept { return m_bytes_taken.load(std::memory_order_relaxed); }
-    /// In bytes of the device.
-    [[nodiscard]] std::int64_t bytes_read() const noexcept { return m_bytes_read.load(std::memory_order_relaxed); }
+    /// In bytes of storage().
+    [[nodiscard]] std::int64_t bytes_read() const noexcept {
+        return m_packed != nullptr ? m_packed->bytes_read() : m_bytes_read.load(std::memory_order_relaxed);
+    }
     [[nodiscard]] std::int64_t bytes_written() const noexcept {
-        return m_bytes_written.load(std::memory_order_relaxed);
+        return m_packed != nullptr ? m_packed->bytes_written() : m_bytes_written.load(std::memory_order_relaxed);
     }
     /// The number of contiguous ranges of the device written in one transfer each.
     [[nodiscard]] std::int64_t runs_written() const noexcept { return m_runs_written.load(std::memory_order_relaxed); }
@@ -87,6 +106,7 @@ public:
 private:
     image_torrent const m_torrent;
     std::unique_ptr<block_device> const m_device;
+    packed_target* const m_packed; ///< the same device, or null
     std::function<void(io_error const&)> m_on_error;
 
     mutable std::mutex m_error_mutex; ///< guards the next two members

@@ -214,9 +214,11 @@ void image_verifier::fail(piece_index piece, io_error error) {
 }
 
 void image_verifier::verify(piece_index piece, std::unique_lock<std::mutex>& reader) {
-    auto const matches = piece_matches(*m_image, piece, m_cancelled, reader);
+    auto* const packed = m_image->packed();
+    auto const matches =
+        packed != nullptr ? packed->matches(piece, m_cancelled) : piece_matches(*m_image, piece, m_cancelled, reader);
     if (matches && *matches) {
-        m_verified.fetch_add(m_image->piece_size(piece), std::memory_order_relaxed);
+        m_verified.fetch_add(m_image->stored_size(piece), std::memory_order_relaxed);
         if (**matches) {
             return;
         }
@@ -249,12 +251,8 @@ void image_verifier::leave() {
 void image_verifier::list_differing() {
     m_outcome.differing.clear();
     for (auto const piece : m_outcome.pieces) {
-        m_image->torrent().extents.for_each_slice(m_image->stream_offset(piece, 0), m_image->piece_size(piece),
-                                                  [this](extent const& slice) {
-                                                      if (slice.device_offset != extent::padding) {
-                                                          m_outcome.differing.push_back(slice);
-                                                      }
-                                                  });
+        auto const slices = m_image->stored_slices(piece);
+        m_outcome.differing.insert(m_outcome.differing.end(), slices.begin(), slices.end());
     }
 }
 

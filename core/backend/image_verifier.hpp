@@ -14,7 +14,8 @@
 
 namespace seedbed {
 
-/// Reads an image back from the medium, past the page cache, and hashes every piece against the torrent.
+/// Reads an image back from the medium, past the page cache, and compares every piece with the torrent: by the piece's
+/// hash, or, on a packed target, by those of its chunks.
 ///
 /// The image must have been flushed, and must not be written to meanwhile.
 ///
@@ -56,7 +57,7 @@ public:
     /// Makes the work end soon, with outcome::cancelled.
     void cancel() noexcept { m_cancelled.store(true, std::memory_order_relaxed); }
 
-    /// Bytes of the stream that have been read and hashed.
+    /// Bytes of the image on the device that have been read and compared.
     [[nodiscard]] std::int64_t verified_bytes() const noexcept { return m_verified.load(std::memory_order_relaxed); }
 
     image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads, handler done,
