@@ -90,8 +90,11 @@ struct network_settings {
 };
 
 struct memory_settings {
-    std::int64_t pool = 256LL << 20;        ///< bytes for all blocks in memory
-    std::optional<std::int64_t> cache;      ///< bytes of the pool that may keep clean blocks; nothing: all free ones
+    std::int64_t pool = 256LL << 20;   ///< bytes for all blocks in memory
+    std::optional<std::int64_t> cache; ///< bytes of the pool that may keep clean blocks; nothing: all free ones
+    /// Bytes of packed pieces that each deployment of a packed image keeps for other peers, beside the pool; nothing:
+    /// together, the deployments get half of the free memory.
+    std::optional<std::int64_t> packed;
     int cache_shards = 32;                  ///< a power of two
     bool huge_pages = true;                 ///< ask the kernel for huge pages
     std::int64_t max_torrent = 256LL << 20; ///< largest .torrent file, in bytes

@@ -58,7 +58,7 @@ bool check_image(image_settings const& image, settings const& configured, checke
     };
     torrent_limits limits;
     limits.file_size = configured.memory.max_torrent;
-    auto const torrent = load_image_torrent(image.torrent, limits);
+    auto const torrent = load_any_torrent(image.torrent, limits);
     if (!torrent) {
         return refuse(torrent.error().message);
     }
@@ -67,17 +67,15 @@ bool check_image(image_settings const& image, settings const& configured, checke
         return refuse(image.torrent + " has the same info-hash as " + first->second->torrent + " of image " +
                       first->second->name);
     }
-    if (auto const checked = check_block_device(image.device, requirements_of(image, *torrent)); !checked) {
+    if (auto const checked = check_image_device(image, *torrent); !checked) {
         return refuse(checked.error().message);
     }
     auto const decision = detect_storage_class(image.device);
     auto const cls = image.profile.value_or(decision.cls);
     std::cout << image.name << ": " << to_string(image.mode) << (image.mode == image_mode::seed ? " from " : " to ")
-              << image.device << ": " << format_byte_size(torrent->extents.total_size()) << " in "
-              << format_count(torrent->extents.extents().size(), "extent") << ", info-hash "
-              << torrent->info_hash.to_hex() << "; " << display_name(decision.cls) << ", because " << decision.evidence
-              << "; profile " << to_string(cls) << ", " << format_count(configured.profile(cls).threads, "thread")
-              << '\n';
+              << image.device << ": " << size_text(*torrent) << ", info-hash " << torrent->info_hash.to_hex() << "; "
+              << display_name(decision.cls) << ", because " << decision.evidence << "; profile " << to_string(cls)
+              << ", " << format_count(configured.profile(cls).threads, "thread") << '\n';
     return true;
 }
 

@@ -24,6 +24,7 @@
 #include "core/image/torrent_file.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/deploy_options.hpp"
+#include "daemon/commands/packed_report.hpp"
 #include "daemon/image/written_content.hpp"
 #include "daemon/service/deployment.hpp"
 #include "daemon/service/exit_code.hpp"
@@ -128,6 +129,7 @@ private:
         if (auto& image = m_receipt.result.image; image.total_bytes == 0) { // the image could not be opened
             image.info_hash = known.info_hash;
             image.total_bytes = known.total_bytes;
+            image.unpacked_bytes = known.unpacked_bytes;
             image.piece_length = known.piece_length;
             image.piece_count = known.piece_count;
         }
@@ -143,7 +145,7 @@ private:
         auto& image = m_options.image;
         torrent_limits limits;
         limits.file_size = m_settings.memory.max_torrent;
-        auto loaded = load_image_torrent(image.torrent, limits);
+        auto loaded = load_any_torrent(image.torrent, limits);
         if (!loaded) {
             return refuse(exit_bad_torrent, loaded.error().message);
         }
@@ -153,6 +155,10 @@ private:
         auto& known = m_receipt.result.image;
         known.info_hash = torrent.info_hash;
         known.total_bytes = torrent.extents.total_size();
+        known.mode = image.mode;
+        if (torrent.packed) {
+            known.unpacked_bytes = torrent.packed->index.used().value();
+        }
         known.piece_length = torrent.piece_length;
         known.piece_count = torrent.piece_count;
 
@@ -165,8 +171,8 @@ private:
             return refuse_target(exit_refused, overview.error().message);
         }
         auto const cls = image.profile.value_or(detect_storage_class(image.device).cls);
-        m_console.print("This will be overwritten:\n\n" + overview_text(*overview, cls) + "\nwith the image\n\n  " +
-                        image_text(torrent) + "\n");
+        m_console.print("This will be overwritten:\n\n" + overview_text(*overview, cls) + "\nwith the image\n\n" +
+                        (torrent.packed ? packed_text(*torrent.packed) : "  " + image_text(torrent) + "\n"));
         print_wiped(torrent);
         m_receipt.overview = std::move(*overview);
         if (auto const checked = check_block_device(image.device, requirements_of(image, torrent)); !checked) {
@@ -181,9 +187,13 @@ private:
         if (!m_options.image.wipe_signatures) {
             return;
         }
+        auto const extents = torrent.packed ? torrent.packed->index.extents() : torrent.extents;
         auto const signatures = find_signatures(m_options.image.device);
+        if (!extents) {
+            return; // refused when the image is opened
+        }
         std::string list;
-        for (auto const& signature : to_wipe(signatures.value_or(std::vector<disk_signature>{}), torrent.extents)) {
+        for (auto const& signature : to_wipe(signatures.value_or(std::vector<disk_signature>{}), *extents)) {
             list += "  " + printable(describe(signature)) + '\n';
         }
         if (!list.empty()) {

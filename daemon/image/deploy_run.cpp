@@ -30,6 +30,14 @@ std::int64_t bytes_of(std::vector<bool> const& pieces, served_image const& image
     return sum;
 }
 
+std::int64_t stored_bytes_of(std::vector<bool> const& pieces, served_image const& image) {
+    std::int64_t sum = 0;
+    for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
+        sum += pieces[piece] ? image.stored_size(piece_index{static_cast<std::int32_t>(piece)}) : 0;
+    }
+    return sum;
+}
+
 double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
 }
@@ -63,6 +71,14 @@ std::int64_t deploy_run::total_bytes() const {
     return m_context.image()->torrent().extents.total_size();
 }
 
+std::int64_t deploy_run::stored_bytes() const {
+    return m_context.image()->stored_bytes();
+}
+
+bool deploy_run::is_packed() const {
+    return m_context.image()->packed() != nullptr;
+}
+
 // --- the data already on the device
 
 void deploy_run::begin() {
@@ -87,6 +103,10 @@ void deploy_run::begin() {
             return;
         }
     }
+    if (is_packed() && m_basis == basis::check) {
+        check_chunks();
+        return;
+    }
     m_context.join(make_spec());
     if (found && found->complete()) {
         resume_complete();
@@ -104,9 +124,13 @@ torrent_spec deploy_run::make_spec() {
         m_calls.guarded([this](boost::asio::ip::tcp::endpoint const& peer) { m_report_peers.add(peer); });
     switch (m_basis) {
     case basis::check:
+        if (is_packed()) {
+            spec.pieces = m_present;
+        }
         break;
     case basis::checkpoint:
-        spec.hash_before_serving = m_resume.found->complete();
+        // A packed target gives no piece without checking its hash.
+        spec.hash_before_serving = m_resume.found->complete() && !is_packed();
         if (!spec.hash_before_serving) {
             spec.pieces = m_resume.found->pieces;
         }
@@ -118,11 +142,42 @@ torrent_spec deploy_run::make_spec() {
     return spec;
 }
 
+void deploy_run::rejoin() {
+    if (is_packed()) {
+        check_chunks();
+    } else {
+        m_context.join(make_spec());
+    }
+}
+
+void deploy_run::check_chunks() {
+    log_info(m_context.fields(), "checking the data on the device");
+    if (m_context.state() != image_state::checking) {
+        m_context.enter(image_state::checking);
+    }
+    m_verification.start([this](image_verifier::outcome const& outcome) { on_chunks_checked(outcome); }, {}, true);
+}
+
+void deploy_run::on_chunks_checked(image_verifier::outcome const& outcome) {
+    m_present.assign(static_cast<std::size_t>(m_context.image()->torrent().piece_count), true);
+    for (auto const* const missing : {&outcome.pieces, &outcome.unreadable}) {
+        for (auto const piece : *missing) {
+            m_present[static_cast<std::size_t>(piece.value())] = false;
+        }
+    }
+    if (outcome.read_failed) {
+        log_warning(m_context.fields(),
+                    fmt::format("{}; {} cannot be read; downloading them again", outcome.read_failed->message(),
+                                format_count(outcome.unreadable.size(), "piece")));
+    }
+    m_context.join(make_spec());
+}
+
 void deploy_run::read_claims() {
     auto const& claimed = m_resume.found->pieces;
     log_info(m_context.fields(),
              fmt::format("the device may have changed since the checkpoint; reading back the {} that it names",
-                         format_byte_size(bytes_of(claimed, *m_context.image()))));
+                         format_byte_size(stored_bytes_of(claimed, *m_context.image()))));
     m_context.enter(image_state::checking);
     m_verification.start([this](image_verifier::outcome const& outcome) { on_claims_read(outcome); }, claimed, true);
 }
@@ -149,7 +204,7 @@ void deploy_run::on_claims_read(image_verifier::outcome const& outcome) {
 }
 
 void deploy_run::resume_complete() {
-    auto const total = format_byte_size(total_bytes());
+    auto const total = format_byte_size(stored_bytes());
     auto const& found = *m_resume.found;
     auto const proven = found.verified || !m_context.settings().verify;
     if (m_context.services().trust_proof && m_resume.trusted() && proven) {
@@ -200,9 +255,10 @@ void deploy_run::report_check() {
         break;
     case basis::check: {
         auto const seconds = m_context.phase_seconds();
+        auto const checked = stored_bytes();
         log_info(m_context.fields(),
-                 fmt::format("checked {} in {} ({}): {} to download", format_byte_size(total), format_duration(seconds),
-                             format_rate(total, seconds), format_byte_size(missing)));
+                 fmt::format("checked {} in {} ({}): {} to download", format_byte_size(checked),
+                             format_duration(seconds), format_rate(checked, seconds), format_byte_size(missing)));
         break;
     }
     }
@@ -300,6 +356,7 @@ void deploy_run::check_again(std::string const& why) {
     m_read_back.reset();
     m_checkpoints.remove();
     m_resume = {};
+    m_present.clear();
     m_basis = basis::check;
     m_proof = image_proof::none;
     m_content = {};
@@ -363,7 +420,7 @@ void deploy_run::read_rest() {
     log_info(m_context.fields(),
              right == 0 ? "verifying: reading everything back from the device"
                         : fmt::format("verifying: {} were read back during the download, reading back the other {}",
-                                      format_byte_size(right), format_byte_size(total_bytes() - right)));
+                                      format_byte_size(right), format_byte_size(stored_bytes() - right)));
     m_verification.start([this](image_verifier::outcome const& outcome) { on_verified(outcome); },
                          m_read_back.unread());
 }
@@ -378,7 +435,7 @@ void deploy_run::on_verified(image_verifier::outcome const& outcome) {
         return;
     }
     m_proof = image_proof::verified;
-    auto const rest = total_bytes() - m_read_back.right_bytes();
+    auto const rest = stored_bytes() - m_read_back.right_bytes();
     auto const seconds = m_context.phase_seconds();
     log_info(m_context.fields(), fmt::format("verified {} in {} ({})", format_byte_size(rest), format_duration(seconds),
                                              format_rate(rest, seconds)));
@@ -419,11 +476,12 @@ void deploy_run::on_examined(written_content const& content) {
 
 void deploy_run::finish_deployment() {
     auto const verified = m_proof == image_proof::verified;
-    auto const total = total_bytes();
+    auto const total = stored_bytes();
     auto const seconds = m_context.age_seconds();
+    auto const packed = is_packed() ? fmt::format(" ({} packed)", format_byte_size(total_bytes())) : "";
     log_info(m_context.fields(),
-             fmt::format("done: {}, of which {} downloaded, written, durable and {} in {} ({})",
-                         format_byte_size(total), format_byte_size(m_context.image()->bytes_written()),
+             fmt::format("done: {}{}, of which {} downloaded, written, durable and {} in {} ({})",
+                         format_byte_size(total), packed, format_byte_size(m_context.image()->bytes_written()),
                          verified_text(verified), format_duration(seconds), format_rate(total, seconds)));
     m_checkpoints.save_done(verified);
     using outcome = host_report::outcome_kind;

@@ -35,7 +35,7 @@ public:
     void on_state() override;
     void on_settings() override {}
     void on_resume_interval() override { m_checkpoints.arm(); }
-    void rejoin() override { m_context.join(make_spec()); }
+    void rejoin() override;
     void on_checked() override;
     void on_complete() override;
     void on_content_differs() override;
@@ -58,16 +58,21 @@ private:
     using clock = std::chrono::steady_clock;
     /// How it is known which pieces are on the device.
     enum class basis : std::uint8_t {
-        check,      ///< libtorrent reads the device
+        check,      ///< libtorrent reads the device, or check_chunks() does
         checkpoint, ///< from an earlier start
         nothing     ///< no piece is assumed: everything is downloaded
     };
 
+    [[nodiscard]] bool is_packed() const;
     [[nodiscard]] torrent_spec make_spec();
     void resume_complete();
     /// Reads back the pieces of an untrusted checkpoint, and joins the swarm after that.
     void read_claims();
     void on_claims_read(image_verifier::outcome const& outcome);
+    /// Of a packed image: compares the device's chunks with it, and joins the swarm after that. libtorrent cannot: most
+    /// pieces would have to be packed again.
+    void check_chunks();
+    void on_chunks_checked(image_verifier::outcome const& outcome);
     void report_check();
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
@@ -83,10 +88,13 @@ private:
     /// libtorrent's own recheck would not reconnect to peers that were complete when this torrent was.
     void check_again(std::string const& why);
     void send_report(host_report::outcome_kind outcome, std::string const& reason);
+    /// Of the torrent's pieces, and of the device when it is complete. The same unless the image is packed.
     [[nodiscard]] std::int64_t total_bytes() const;
+    [[nodiscard]] std::int64_t stored_bytes() const;
 
     image_context& m_context;
     resume_point m_resume;
+    std::vector<bool> m_present; ///< pieces that check_chunks() has found
     basis m_basis = basis::check;
     image_proof m_proof = image_proof::none;
     written_content m_content;

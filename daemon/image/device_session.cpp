@@ -1,17 +1,36 @@
 #include "daemon/image/device_session.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "core/foundation/free_memory.hpp"
+
 namespace seedbed {
+
+namespace {
+
+/// The memory for the packed pieces of one deployment, in bytes.
+std::int64_t packed_memory(settings const& in_force) {
+    constexpr std::int64_t usual = std::int64_t{256} << 20; // if the kernel does not state its free memory
+    auto const deployments = std::ranges::count(in_force.images, image_mode::deploy, &image_settings::mode);
+    auto const half = free_memory().value_or(2 * usual) / 2;
+    return in_force.memory.packed.value_or(half / std::max<std::int64_t>(deployments, 1));
+}
+
+} // namespace
 
 void device_session::open(image_settings const& settings, bool use_checkpoint, opened_handler opened,
                           std::function<void()> closed) {
     m_phase = phase::opening;
     m_on_closed = std::move(closed);
     auto const& in_force = m_services.settings();
-    image_opener opener{settings,          in_force.memory.max_torrent,
-                        in_force.profiles, use_checkpoint,
-                        m_services,        m_calls.posted([this] { on_closed(); })};
+    image_opener opener{settings,
+                        in_force.memory.max_torrent,
+                        packed_memory(in_force),
+                        in_force.profiles,
+                        use_checkpoint,
+                        m_services,
+                        m_calls.posted([this] { on_closed(); })};
     auto began = m_calls.posted([this](clock::time_point since) { m_opening_since = since; });
     auto done = m_calls.posted([this, opened = std::move(opened)](result<opened_image, image_failure> const& outcome) {
         on_opening_ended();

@@ -8,6 +8,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
+#include "core/image/piece_errors.hpp"
 
 namespace seedbed {
 
@@ -18,7 +19,7 @@ enum class failure_kind : std::uint8_t {
     guard,    ///< the device was refused or cannot be opened
     internal, ///< out of memory or threads, or an error of this program
     download, ///< libtorrent stopped the torrent
-    damage,   ///< a source sends nothing but damaged pieces
+    damage,   ///< a source sends nothing but damaged pieces, or a packed image violates its format
     read,     ///< of the device
     write,    ///< to the device
     flush,    ///< the written data is not durable
@@ -42,6 +43,9 @@ struct image_failure {
 
 /// Classifies an error of the device.
 [[nodiscard]] inline image_failure to_failure(io_error const& error) {
+    if (error.code == piece_refused) {
+        return {failure_kind::damage, error.message()};
+    }
     switch (error.operation) {
     case io_operation::write:
         return {failure_kind::write, error.message()};

@@ -1,14 +1,16 @@
 #include "daemon/image/image_opener.hpp"
 
+#include <algorithm>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include <sys/stat.h>
 
 #include <spdlog/fmt/fmt.h>
 
-#include "core/foundation/byte_size.hpp"
-#include "core/foundation/format_count.hpp"
+#include "core/image/packed_restore.hpp"
+#include "core/image/packed_target.hpp"
 #include "daemon/swarm/torrent_trackers.hpp"
 
 namespace seedbed {
@@ -22,12 +24,44 @@ bool is_block_device(std::string const& path) {
 }
 
 bool has_direct_io(served_image& image) {
-    auto const raw = image.writable_device().raw();
+    auto const raw = image.storage().raw();
     return raw && raw->direct >= 0;
 }
 
 tl::unexpected<image_failure> open_failure(failure_kind kind, std::string reason) {
     return tl::unexpected(image_failure{kind, std::move(reason)});
+}
+
+/// The least size of an image's device. The size of a packed file is checked exactly, and whether a disk holds a layout
+/// is decided by its plan.
+std::int64_t least_size(image_settings const& settings, image_torrent const& torrent) {
+    if (!torrent.packed) {
+        return torrent.extents.device_end();
+    }
+    auto const& packed = *torrent.packed;
+    return settings.mode == image_mode::seed || packed.description.layout ? 0 : packed.geometry.source_size.value();
+}
+
+/// Refuses a source of a packed image that is not its packed file.
+result<void, device_refusal> check_packed_source(image_settings const& settings, image_torrent const& torrent) {
+    if (!torrent.packed || settings.mode != image_mode::seed) {
+        return {};
+    }
+    if (auto const file = open_packed_file(settings.device, *torrent.packed); !file) {
+        return tl::make_unexpected(device_refusal{device_guard::wrong_type, file.error().message});
+    }
+    return {};
+}
+
+/// Threads that unpack: enough to keep the processors busy while some wait for the device. On a hard disk few, so that
+/// its head moves in one direction.
+int unpacking_threads(io_profile const& profile) {
+    auto const processors = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
+    return profile.elevator ? 2 : std::clamp(2 * processors, 2, 32);
+}
+
+report_address address_for_reports(image_torrent const& torrent) {
+    return {torrent.info_hash, announce_urls(torrent)};
 }
 
 } // namespace
@@ -43,7 +77,7 @@ file_stamp stamp_of(std::string const& path) {
 device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent) {
     device_requirements requirements;
     requirements.writable = settings.mode == image_mode::deploy;
-    requirements.min_size = torrent.extents.device_end();
+    requirements.min_size = least_size(settings, torrent);
     requirements.allow_mounted = settings.allow_mounted;
     requirements.serial = settings.serial;
     requirements.size = settings.size;
@@ -52,24 +86,49 @@ device_requirements requirements_of(image_settings const& settings, image_torren
     return requirements;
 }
 
+result<void, device_refusal> check_image_device(image_settings const& settings, image_torrent const& torrent) {
+    if (auto checked = check_block_device(settings.device, requirements_of(settings, torrent)); !checked) {
+        return checked;
+    }
+    return check_packed_source(settings, torrent);
+}
+
+result<std::unique_ptr<block_device>, device_refusal> image_opener::open_device(image_torrent const& torrent,
+                                                                                io_profile const& profile) const {
+    auto requirements = requirements_of(settings, torrent);
+    requirements.direct_io = profile.direct_io == direct_io_mode::on ||
+                             (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
+    auto device = services.open_device(settings.device, requirements);
+    if (!device || !torrent.packed) {
+        return device;
+    }
+    if (settings.mode == image_mode::seed) {
+        if (auto const checked = check_packed_source(settings, torrent); !checked) {
+            return tl::unexpected(checked.error());
+        }
+        return device;
+    }
+    packed_target_options options;
+    options.memory = packed_memory;
+    options.threads = unpacking_threads(profile);
+    return std::make_unique<packed_target>(torrent.packed, std::move(*device), std::move(options));
+}
+
 result<opened_image, image_failure> image_opener::open() const {
     opened_image opened;
     opened.stamp = stamp_of(settings.torrent);
     torrent_limits limits;
     limits.file_size = max_torrent;
-    auto torrent = load_image_torrent(settings.torrent, limits);
+    auto torrent = load_any_torrent(settings.torrent, limits);
     if (!torrent) {
         return open_failure(failure_kind::torrent, torrent.error().message);
     }
     opened.decision = detect_storage_class(settings.device);
     auto const& profile = profiles[static_cast<std::size_t>(settings.profile.value_or(opened.decision.cls))];
-    auto requirements = requirements_of(settings, *torrent);
-    requirements.direct_io = profile.direct_io == direct_io_mode::on ||
-                             (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
-    auto device = services.open_device(settings.device, requirements);
+    auto device = open_device(*torrent, profile);
     if (!device) {
         return tl::unexpected(image_failure{failure_kind::guard, device.error().message, device.error().guard,
-                                            report_address{torrent->info_hash, announce_urls(*torrent)}});
+                                            address_for_reports(*torrent)});
     }
     auto made = services.shared->make_image(std::move(*torrent), std::move(*device), profile);
     if (!made) {
@@ -115,12 +174,10 @@ std::string describe_engine(served_image& image, io_profile const& profile) {
 void log_opened(log_fields const& fields, image_settings const& settings, opened_image const& opened,
                 io_profile const& profile) {
     auto& image = *opened.image;
-    auto const& extents = image.torrent().extents;
     auto const detected = opened.decision.cls;
     log_info(fields,
-             fmt::format("{} {}: {} in {}, info-hash {}", settings.mode == image_mode::seed ? "seed from" : "deploy to",
-                         settings.device, format_byte_size(extents.total_size()),
-                         format_count(extents.extents().size(), "extent"), image.torrent().info_hash.to_hex()));
+             fmt::format("{} {}: {}, info-hash {}", settings.mode == image_mode::seed ? "seed from" : "deploy to",
+                         settings.device, size_text(image.torrent()), image.torrent().info_hash.to_hex()));
     auto const configured = settings.profile && *settings.profile != detected
                                 ? fmt::format("; configured profile: {}", display_name(*settings.profile))
                                 : "";

@@ -34,6 +34,10 @@ struct file_stamp {
 
 /// The requirements for an image's device.
 [[nodiscard]] device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent);
+/// Checks every guard of an image's device that can be checked without opening it: check_block_device(), and that the
+/// source of a packed image is its packed file.
+[[nodiscard]] result<void, device_refusal> check_image_device(image_settings const& settings,
+                                                              image_torrent const& torrent);
 
 /// An image whose torrent is loaded, whose device is open, and which is registered with the backend.
 struct opened_image {
@@ -49,6 +53,7 @@ struct opened_image {
 struct image_opener {
     image_settings settings;
     std::int64_t max_torrent = 0;       ///< bytes of the .torrent
+    std::int64_t packed_memory = 0;     ///< bytes of packed pieces to keep
     std::array<io_profile, 3> profiles; ///< indexed by storage_class
     bool use_checkpoint = false;        ///< look for a checkpoint
     image_services services;
@@ -56,6 +61,10 @@ struct image_opener {
 
     /// Blocks. Threads: a worker of image_services::setup, where registering the pool with a ring may pin all of it.
     [[nodiscard]] result<opened_image, image_failure> open() const;
+
+private:
+    [[nodiscard]] result<std::unique_ptr<block_device>, device_refusal> open_device(image_torrent const& torrent,
+                                                                                    io_profile const& profile) const;
 };
 
 /// How the image's transfers run, for example "io_uring, depth 64, direct I/O".

@@ -302,7 +302,7 @@ double image_runner::phase_fraction() const {
     if (m_state != image_state::verifying && !reads) {
         return m_progress.fraction;
     }
-    auto const total = image() ? image()->torrent().extents.total_size() : 0;
+    auto const total = image() ? image()->stored_bytes() : 0;
     auto const done = m_run ? m_run->verified_bytes() : 0;
     return total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total);
 }
@@ -343,6 +343,9 @@ image_status image_runner::status() const {
     }
     if (image()) {
         status.total_bytes = image()->torrent().extents.total_size();
+        if (auto const& packed = image()->torrent().packed) {
+            status.unpacked_bytes = packed->index.used().value();
+        }
         status.piece_length = image()->torrent().piece_length;
         status.piece_count = image()->torrent().piece_count;
         status.detected = m_detected;

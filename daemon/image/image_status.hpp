@@ -24,9 +24,10 @@ struct image_status {
     std::optional<seedbed::info_hash> info_hash; ///< nothing until the torrent is loaded
     std::string failure;                         ///< why the image failed, one line; empty otherwise
     failure_kind failed_at = failure_kind::none;
-    std::optional<device_guard> guard; ///< the guard that refused the device
-    std::int64_t total_bytes = 0;      ///< of the image; 0 unless the device is open
-    std::int32_t piece_length = 0;     ///< bytes
+    std::optional<device_guard> guard;          ///< the guard that refused the device
+    std::int64_t total_bytes = 0;               ///< of the image as peers exchange it; 0 unless the device is open
+    std::optional<std::int64_t> unpacked_bytes; ///< of a packed image; nothing if it is raw
+    std::int32_t piece_length = 0;              ///< bytes
     std::int32_t piece_count = 0;
     std::optional<storage_class> detected; ///< nothing unless the device is open
     std::optional<storage_class> profile;  ///< the class whose profile is in use
@@ -48,6 +49,11 @@ struct image_status {
     std::map<std::string, int> damage = {}; ///< deploy: damaged pieces that peers have sent, by "ADDRESS:PORT"
     double age_seconds = 0;                 ///< since the image was opened
     double phase_seconds = 0;               ///< since the current state began
+
+    /// The bytes of the device that belong to the image.
+    [[nodiscard]] std::int64_t device_bytes() const noexcept {
+        return mode == image_mode::deploy ? unpacked_bytes.value_or(total_bytes) : total_bytes;
+    }
 };
 
 } // namespace seedbed

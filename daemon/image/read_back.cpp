@@ -56,10 +56,10 @@ void read_back::on_pieces(std::vector<bool> const& written) {
     for (std::size_t piece = 0; piece < written.size(); ++piece) {
         if (written[piece] && !m_right[piece]) {
             fresh[piece] = true;
-            bytes += image->piece_size(piece_index{static_cast<std::int32_t>(piece)});
+            bytes += image->stored_size(piece_index{static_cast<std::int32_t>(piece)});
         }
     }
-    if (bytes >= worth_a_flush(image->torrent().extents.total_size())) {
+    if (bytes >= worth_a_flush(image->stored_bytes())) {
         m_current = std::move(fresh);
         flush();
     }
@@ -93,7 +93,7 @@ void read_back::on_read(image_verifier::outcome const& outcome) {
         for (std::size_t piece = 0; piece < m_current.size(); ++piece) {
             if (m_current[piece]) {
                 m_right[piece] = true;
-                m_right_bytes += image.piece_size(piece_index{static_cast<std::int32_t>(piece)});
+                m_right_bytes += image.stored_size(piece_index{static_cast<std::int32_t>(piece)});
             }
         }
     } else {

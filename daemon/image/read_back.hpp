@@ -37,7 +37,7 @@ public:
 
     /// The pieces that have not been found right, one bit each; empty if that is all of them.
     [[nodiscard]] std::vector<bool> unread() const;
-    /// Bytes of the pieces that have been found right.
+    /// Bytes of the device in the pieces that have been found right.
     [[nodiscard]] std::int64_t right_bytes() const noexcept { return m_right_bytes; }
 
 private:

@@ -41,9 +41,12 @@ std::string describe(disk_signature const& signature) {
 }
 
 wiped_signatures wipe_old_content(served_image& image) {
-    auto& device = image.writable_device();
-    auto const& extents = image.torrent().extents;
+    auto& device = image.storage();
     auto const path = open_path(device);
+    auto const extents = image.stored_extents();
+    if (!extents) {
+        return {{}, {extents.error().message}};
+    }
     auto const all = find_signatures(path);
     if (!all) {
         return {{},
@@ -51,8 +54,8 @@ wiped_signatures wipe_old_content(served_image& image) {
                  "); any that remain outside the image can hide it from a system"}};
     }
     wiped_signatures wiped;
-    for (auto& signature : to_wipe(*all, extents)) {
-        if (auto const outcome = wipe_signature(device, signature, &extents); !outcome) {
+    for (auto& signature : to_wipe(*all, *extents)) {
+        if (auto const outcome = wipe_signature(device, signature, &*extents); !outcome) {
             wiped.warnings.push_back(
                 fmt::format("cannot wipe the signature of earlier content: {} ({}); it can hide the "
                             "image from a system",
@@ -65,10 +68,10 @@ wiped_signatures wipe_old_content(served_image& image) {
 }
 
 std::vector<std::string> compare_content(disk_content const& found, std::vector<disk_signature> const& signatures,
-                                         image_torrent const& image) {
+                                         extent_map const& extents, image_traits const& traits) {
     std::vector<std::string> warnings;
     std::vector<std::string> named;
-    for (auto const& signature : outside_image(signatures, image.extents)) {
+    for (auto const& signature : outside_image(signatures, extents)) {
         if (std::ranges::find(named, signature.type) == named.end()) {
             named.push_back(signature.type);
             warnings.push_back("holds the remains of earlier content, which the image does not overwrite: " +
@@ -79,7 +82,7 @@ std::vector<std::string> compare_content(disk_content const& found, std::vector<
         warnings.push_back("holds several signatures (" + signature_types(found.signatures) +
                            "); a system may not recognise its content");
     }
-    auto const& expected = image.traits.content;
+    auto const& expected = traits.content;
     auto const& type = found.type.empty() ? found.partition_table : found.type;
     if (!expected.empty() && !found.ambiguous && type != expected) {
         warnings.push_back("is recognised as " + (type.empty() ? "nothing" : type) + "; the image is of " + expected);
@@ -88,9 +91,14 @@ std::vector<std::string> compare_content(disk_content const& found, std::vector<
 }
 
 written_content examine_content(served_image& image) {
-    auto& device = image.writable_device();
+    auto& device = image.storage();
     auto const path = open_path(device);
     written_content content;
+    auto const extents = image.stored_extents();
+    if (!extents) {
+        content.warnings.push_back(extents.error().message);
+        return content;
+    }
     auto const signatures = find_signatures(path);
     auto found = probe_content(path);
     if (!signatures || !found) {
@@ -98,7 +106,7 @@ written_content examine_content(served_image& image) {
         content.warnings.push_back("cannot be probed: " + reason_without_path(why, path));
         return content;
     }
-    content.warnings = compare_content(*found, *signatures, image.torrent());
+    content.warnings = compare_content(*found, *signatures, *extents, image.torrent().traits);
     if (auto const wrong = wrong_sectors(device, *found)) {
         content.warnings.push_back("cannot be used: " + *wrong);
     }

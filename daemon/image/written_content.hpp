@@ -33,9 +33,10 @@ struct wiped_signatures {
 [[nodiscard]] written_content examine_content(served_image& image);
 
 /// How content differs from what the torrent states. \param found what libblkid prefers.
-/// \param signatures all signatures on the device, see find_signatures().
-[[nodiscard]] std::vector<std::string>
-compare_content(disk_content const& found, std::vector<disk_signature> const& signatures, image_torrent const& image);
+/// \param signatures all signatures on the device, see find_signatures(). \param extents of the image on the device.
+[[nodiscard]] std::vector<std::string> compare_content(disk_content const& found,
+                                                       std::vector<disk_signature> const& signatures,
+                                                       extent_map const& extents, image_traits const& traits);
 
 /// A path that leads to the open device, whatever its name refers to by now.
 [[nodiscard]] std::string open_path(block_device const& device);

@@ -34,7 +34,7 @@ std::optional<changed_torrent> look_at_torrent(std::string const& file, file_sta
     if (stamp == known) {
         return std::nullopt;
     }
-    auto const torrent = load_image_torrent(file, limits);
+    auto const torrent = load_any_torrent(file, limits);
     return changed_torrent{stamp, torrent ? result<info_hash>(torrent->info_hash)
                                           : result<info_hash>(tl::unexpected(torrent.error()))};
 }

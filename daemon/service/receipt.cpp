@@ -61,6 +61,7 @@ json device_json(receipt const& what) {
 json bytes_json(deployment_report const& result) {
     auto const& image = result.image;
     return {{"image", number_or_null(image.total_bytes > 0, image.total_bytes)},
+            {"unpacked", image.unpacked_bytes ? json(*image.unpacked_bytes) : json()},
             {"fetched", image.fetched},
             {"written", image.device_written},
             {"reused", number_or_null(result.to_fetch.has_value(), image.total_bytes - result.to_fetch.value_or(0))},
@@ -172,6 +173,7 @@ std::string to_json(receipt const& what) {
                            {"image",
                             {{"name", text_or_null(what.image_name)},
                              {"torrent", what.torrent},
+                             {"kind", image.total_bytes == 0 ? json() : json(image.unpacked_bytes ? "packed" : "raw")},
                              {"info_hash", image.info_hash ? json(image.info_hash->to_hex()) : json()},
                              {"piece_length", number_or_null(image.piece_length > 0, image.piece_length)},
                              {"pieces", number_or_null(image.piece_count > 0, image.piece_count)}}},

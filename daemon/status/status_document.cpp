@@ -105,6 +105,7 @@ json to_json(status_snapshot::image const& image) {
                          {"failure", or_null(!status.failure.empty(), status.failure)},
                          {"info_hash", status.info_hash ? json(status.info_hash->to_hex()) : json(nullptr)},
                          {"total_bytes", status.total_bytes},
+                         {"unpacked_bytes", status.unpacked_bytes ? json(*status.unpacked_bytes) : json(nullptr)},
                          {"piece_bytes", status.piece_length},
                          {"pieces", status.piece_count},
                          {"progress", status.fraction},
@@ -249,6 +250,9 @@ result<status_snapshot::image> to_image(json const& from) {
     take(from, "failure", status.failure);
     status.info_hash = info_hash::from_hex(take_text(from, "info_hash"));
     take(from, "total_bytes", status.total_bytes);
+    if (auto const unpacked = from.find("unpacked_bytes"); unpacked != from.end() && unpacked->is_number()) {
+        take(from, "unpacked_bytes", status.unpacked_bytes.emplace());
+    }
     take(from, "piece_bytes", status.piece_length);
     take(from, "pieces", status.piece_count);
     take(from, "progress", status.fraction);

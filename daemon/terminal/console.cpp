@@ -65,7 +65,7 @@ void console::show(image_status const& status) {
     case image_state::checking:
     case image_state::verifying:
         begin_locked(to_string(status.state));
-        m_progress.update(part_of(status.fraction, total), total);
+        m_progress.update(part_of(status.fraction, status.device_bytes()), status.device_bytes());
         break;
     case image_state::downloading:
         begin_locked(to_string(status.state));

@@ -51,10 +51,11 @@ std::string progress_of(status_snapshot::image const& each) {
 /// The rate of the state's work: reading, downloading or uploading.
 std::string rate_of(image_status const& status) {
     if (reads_device(status)) {
-        return rate_or_dash(status.phase_seconds > 0
-                                ? static_cast<std::int64_t>(status.fraction * static_cast<double>(status.total_bytes) /
-                                                            status.phase_seconds)
-                                : 0);
+        return rate_or_dash(
+            status.phase_seconds > 0
+                ? static_cast<std::int64_t>(status.fraction * static_cast<double>(status.device_bytes()) /
+                                            status.phase_seconds)
+                : 0);
     }
     switch (status.state) {
     case image_state::downloading:

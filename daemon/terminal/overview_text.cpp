@@ -90,9 +90,7 @@ std::string overview_text(device_overview const& device, storage_class cls) {
 }
 
 std::string image_text(image_torrent const& torrent) {
-    return printable(fmt::format("{}: {} in {}", torrent.name, format_byte_size(torrent.extents.total_size()),
-                                 format_count(torrent.extents.extents().size(), "extent"))) +
-           "\n  info-hash " + torrent.info_hash.to_hex();
+    return printable(torrent.name + ": " + size_text(torrent)) + "\n  info-hash " + torrent.info_hash.to_hex();
 }
 
 } // namespace seedbed

@@ -44,6 +44,7 @@ max_request = 65536
 [memory]
 pool = "1 TiB"
 cache = "3 MiB"
+packed = "5 MiB"
 cache_shards = 8
 huge_pages = false
 max_torrent = 2147483647
@@ -103,6 +104,7 @@ io_engine = "auto"
     CHECK(loaded.metrics.listen == test::endpoints({"127.0.0.1:9150", "[::1]:9150"}));
     CHECK(loaded.memory.pool == 1LL << 40);
     CHECK(loaded.memory.cache == 3 << 20);
+    CHECK(loaded.memory.packed == 5 << 20);
     CHECK(loaded.memory.cache_shards == 8);
     CHECK_FALSE(loaded.memory.huge_pages);
     CHECK(loaded.memory.max_torrent == 2147483647);

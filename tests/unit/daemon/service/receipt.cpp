@@ -80,7 +80,9 @@ TEST_CASE("receipt: identity, amounts and times") {
     CHECK(document["device"]["size"] == 1000);
     CHECK(document["device"]["partition_uuid"] == "abcd-01");
     CHECK(document["device"]["class"] == "nvme");
-    CHECK(document["bytes"] == json{{"image", 500}, {"fetched", 200}, {"written", 210}, {"reused", 310}, {"sent", 7}});
+    CHECK(
+        document["bytes"] ==
+        json{{"image", 500}, {"unpacked", nullptr}, {"fetched", 200}, {"written", 210}, {"reused", 310}, {"sent", 7}});
     CHECK(document["seconds"]["downloading"] == 1.235);
     CHECK(document["seconds"]["verifying"].is_null());
     CHECK(document["seconds"]["total"] == 2.5);
