@@ -15,6 +15,8 @@
 #include "core/foundation/info_hash.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/command_start.hpp"
+#include "daemon/image/image_opener.hpp"
+#include "daemon/image/packed_plan.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/service/app.hpp"
 #include "daemon/service/exit_code.hpp"
@@ -69,6 +71,11 @@ bool check_image(image_settings const& image, settings const& configured, checke
     }
     if (auto const checked = check_image_device(image, *torrent); !checked) {
         return refuse(checked.error().message);
+    }
+    if (torrent->packed && image.mode == image_mode::deploy) {
+        if (auto const planned = packed_plan::make(*torrent->packed, image.device, {}); !planned) {
+            return refuse(planned.error().message);
+        }
     }
     auto const decision = detect_storage_class(image.device);
     auto const cls = image.profile.value_or(decision.cls);

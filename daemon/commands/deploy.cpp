@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,15 +24,16 @@
 #include "core/image/old_signatures.hpp"
 #include "core/image/torrent_file.hpp"
 #include "daemon/commands/command_start.hpp"
+#include "daemon/commands/confirm_overwrite.hpp"
 #include "daemon/commands/deploy_options.hpp"
 #include "daemon/commands/packed_report.hpp"
+#include "daemon/image/packed_plan.hpp"
 #include "daemon/image/written_content.hpp"
 #include "daemon/service/deployment.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/node.hpp"
 #include "daemon/service/receipt.hpp"
 #include "daemon/service/refusal.hpp"
-#include "daemon/terminal/confirm.hpp"
 #include "daemon/terminal/console.hpp"
 #include "daemon/terminal/overview_text.hpp"
 #include "daemon/text/display_text.hpp"
@@ -115,17 +117,20 @@ private:
     }
 
     exit_code run_steps() {
-        if (auto const code = look(); code != exit_ok) {
-            return code;
-        }
-        if (auto const code = ask(); code != exit_ok) {
-            return code;
+        for (auto const step : {&deploy_run::look, &deploy_run::plan, &deploy_run::ask}) {
+            if (auto const code = (this->*step)(); code != exit_ok) {
+                return code;
+            }
         }
         m_console.start_log(m_settings.log.level);
-        deployment running({m_options.image, m_settings, m_options.seeding, m_options.timeout, state_folder()},
-                           [this](image_status const& status) { m_console.show(status); });
+        deployment_options options{m_options.image, m_settings, m_options.seeding, m_options.timeout, state_folder()};
+        options.plan = m_plan;
+        deployment running(std::move(options), [this](image_status const& status) { m_console.show(status); });
         auto const known = m_receipt.result.image;
         m_receipt.result = running.run();
+        if (m_plan && m_plan->layout() != nullptr && m_receipt.result.code == exit_ok) {
+            m_receipt.layout = *m_plan->layout();
+        }
         if (auto& image = m_receipt.result.image; image.total_bytes == 0) { // the image could not be opened
             image.info_hash = known.info_hash;
             image.total_bytes = known.total_bytes;
@@ -171,14 +176,35 @@ private:
             return refuse_target(exit_refused, overview.error().message);
         }
         auto const cls = image.profile.value_or(detect_storage_class(image.device).cls);
-        m_console.print("This will be overwritten:\n\n" + overview_text(*overview, cls) + "\nwith the image\n\n" +
-                        (torrent.packed ? packed_text(*torrent.packed) : "  " + image_text(torrent) + "\n"));
+        m_console.print(overwrite_text(
+            *overview, cls, torrent.packed ? packed_text(*torrent.packed) : "  " + image_text(torrent) + "\n"));
         print_wiped(torrent);
         m_receipt.overview = std::move(*overview);
         if (auto const checked = check_block_device(image.device, requirements_of(image, torrent)); !checked) {
             known.guard = checked.error().guard;
             return refuse_target(exit_refused, checked.error().message);
         }
+        return exit_ok;
+    }
+
+    /// Plans how a packed image goes to the device, and checks everything that could fail after the first write.
+    exit_code plan() {
+        auto const& packed = m_torrent->packed;
+        if (!packed) {
+            return m_options.grow || m_options.new_ids
+                       ? refuse_target(exit_refused, m_torrent->name + " is a raw image: --grow and --new-ids are for "
+                                                                       "packed images of disks")
+                       : exit_ok;
+        }
+        auto planned = packed_plan::make(*packed, m_options.image.device, {m_options.grow, m_options.new_ids});
+        if (!planned) {
+            auto const& [cause, reason] = planned.error();
+            return refuse_target(cause == packed_plan_failure::cause::image ? exit_bad_torrent : exit_refused, reason);
+        }
+        for (auto const& note : planned->notes()) {
+            m_console.print(printable(note));
+        }
+        m_plan = std::make_shared<packed_plan const>(std::move(*planned));
         return exit_ok;
     }
 
@@ -192,8 +218,10 @@ private:
         if (!extents) {
             return; // refused when the image is opened
         }
+        auto const all = signatures.value_or(std::vector<disk_signature>{});
+        auto const replaces_all = torrent.packed && torrent.packed->description.layout;
         std::string list;
-        for (auto const& signature : to_wipe(signatures.value_or(std::vector<disk_signature>{}), *extents)) {
+        for (auto const& signature : replaces_all ? all : to_wipe(all, *extents)) {
             list += "  " + printable(describe(signature)) + '\n';
         }
         if (!list.empty()) {
@@ -212,25 +240,8 @@ private:
         if (m_options.yes) {
             return exit_ok;
         }
-        auto const answer = confirm("Overwrite " + printable(m_options.image.device) + "? Type \"yes\" to continue: ");
-        if (!answer) {
-            return refuse_target(exit_not_confirmed, answer.error().message);
-        }
-        return *answer ? check_unchanged() : refuse_target(exit_not_confirmed, "not confirmed: nothing was written");
-    }
-
-    /// The answer refers to the device that was shown: while the question waits, a disk may be replaced by another one
-    /// that gets the same name. A missing device is refused when it is opened.
-    exit_code check_unchanged() {
-        auto const now = identify_device(m_options.image.device);
-        auto const identified =
-            m_shown && (!m_shown->block_device || !m_shown->serials.empty() || m_shown->disk_sequence != 0);
-        if (!now || !identified) {
-            return exit_ok;
-        }
-        auto const why = why_other_device(*m_shown, *now);
-        return why ? refuse_target(exit_refused, m_options.image.device + ": was replaced after it was shown: " + *why)
-                   : exit_ok;
+        auto const confirmed = confirm_overwrite(m_options.image.device, m_shown);
+        return confirmed ? exit_ok : refuse_target(confirmed.error().code, confirmed.error().message);
     }
 
     int write_receipt() {
@@ -249,7 +260,8 @@ private:
     deploy_options m_options;
     std::optional<device_identity> m_shown; ///< empty if the device cannot be identified
     settings const m_settings;
-    std::optional<image_torrent> m_torrent; ///< after it has been loaded
+    std::optional<image_torrent> m_torrent;    ///< after it has been loaded
+    std::shared_ptr<packed_plan const> m_plan; ///< of a packed image
     console m_console;
     receipt m_receipt;
 };

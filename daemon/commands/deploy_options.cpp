@@ -32,6 +32,7 @@ struct raw_options {
     std::string size;
     std::string profile;
     std::string check;
+    std::string grow;
     std::string seed_for;
     std::string seed_until_idle;
     std::string ratio;
@@ -57,6 +58,12 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("no-wipe-signatures", po::bool_switch(&raw.no_wipe_signatures),
         "keep the signatures of earlier file systems, volumes and partition tables that the image does not overwrite; "
         "by default they are erased, since a system may find them instead of the image");
+    add("grow", po::value(&raw.grow)->value_name("N"),
+        "for the packed image of a disk: partition N, or the last one (last), and its file system get the space that a "
+        "larger DEVICE has; partitions behind it move");
+    add("new-ids", po::bool_switch(&options.new_ids),
+        "for the packed image of a disk: give the disk and, on a GPT, its partitions new random ids; file systems keep "
+        "theirs. Refused if the image may hold a Windows that starts");
     add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"), "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
         "ask this tracker for peers, in addition to those of the .torrent; may be repeated");
@@ -171,6 +178,18 @@ result<void> read_endpoints(std::string const& name, std::vector<std::string> co
     return {};
 }
 
+result<void> read_growth(std::string const& text, std::optional<growth>& into) {
+    if (text.empty()) {
+        return {};
+    }
+    auto const grow = parse_growth(text);
+    if (!grow) {
+        return bad_option("--grow " + grow.error().message);
+    }
+    into = *grow;
+    return {};
+}
+
 result<void> check_trackers(deploy_options const& options) {
     for (auto const& url : options.image.trackers) {
         if (auto const wrong = check_tracker_url(url)) {
@@ -201,10 +220,10 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     if (ec) {
         return bad_option("cannot determine the current folder: " + ec.message());
     }
-    for (auto const& step :
-         {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),
-          read_device_options(raw, options.image), read_endpoints("--peer", raw.peers, options.image.peers),
-          read_endpoints("--listen", raw.listen, options.listen), check_trackers(options)}) {
+    for (auto const& step : {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),
+                             read_device_options(raw, options.image), read_growth(raw.grow, options.grow),
+                             read_endpoints("--peer", raw.peers, options.image.peers),
+                             read_endpoints("--listen", raw.listen, options.listen), check_trackers(options)}) {
         if (!step) {
             return step;
         }
@@ -245,8 +264,8 @@ command_help deploy_help() {
          {exit_failed, "cannot listen on an address, cannot write the receipt, or an internal failure"},
          {exit_usage, "bad command line or configuration file; nothing was written"},
          {exit_refused,
-          "DEVICE was refused (missing, mounted, in use, too small, another kind, serial number or size); "
-          "nothing was written"},
+          "DEVICE was refused (missing, mounted, in use, too small, another kind, serial number or size), or a program "
+          "that the image of a disk needs is missing; nothing was written"},
          {exit_bad_torrent, "the .torrent cannot be read or was refused; nothing was written"},
          {exit_timed_out, "the download did not finish within --timeout; the same command resumes"},
          {exit_device_failed, "DEVICE failed: a read, write or flush error"},

@@ -9,6 +9,7 @@
 #include "config/ip_endpoint.hpp"
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
+#include "core/layout/growth_plan.hpp"
 #include "daemon/commands/command_help.hpp"
 #include "daemon/service/seed_until.hpp"
 
@@ -22,6 +23,8 @@ struct deploy_options {
     bool local_discovery = true;
     std::string secret_file; ///< empty: as configured
     seed_limits seeding;
+    std::optional<growth> grow; ///< only for the packed image of a disk
+    bool new_ids = false;       ///< likewise
     std::optional<std::chrono::milliseconds> timeout;
     std::string state;   ///< folder of checkpoints; empty: the default
     std::string receipt; ///< file to write the receipt to; empty: none

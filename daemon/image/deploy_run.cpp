@@ -38,6 +38,16 @@ std::int64_t stored_bytes_of(std::vector<bool> const& pieces, served_image const
     return sum;
 }
 
+/// Whether a slice has a byte in one of the ranges.
+bool overlap(std::vector<extent> const& slices, std::vector<extent> const& ranges) {
+    return std::ranges::any_of(slices, [&ranges](extent const& slice) {
+        return std::ranges::any_of(ranges, [&slice](extent const& range) {
+            return slice.device_offset < range.device_offset + range.length &&
+                   range.device_offset < slice.device_offset + slice.length;
+        });
+    });
+}
+
 double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
 }
@@ -48,9 +58,10 @@ char const* verified_text(bool verified) {
 
 } // namespace
 
-deploy_run::deploy_run(image_context& image, resume_point resume)
+deploy_run::deploy_run(image_context& image, resume_point resume, std::shared_ptr<packed_plan const> plan)
     : m_context(image)
     , m_resume(std::move(resume))
+    , m_plan(std::move(plan))
     , m_checkpoints(image)
     , m_read_back(image)
     , m_verification(image)
@@ -77,6 +88,10 @@ std::int64_t deploy_run::stored_bytes() const {
 
 bool deploy_run::is_packed() const {
     return m_context.image()->packed() != nullptr;
+}
+
+bool deploy_run::is_planned_disk() const {
+    return m_plan && m_plan->layout() != nullptr;
 }
 
 // --- the data already on the device
@@ -107,8 +122,8 @@ void deploy_run::begin() {
         check_chunks();
         return;
     }
-    m_context.join(make_spec());
     if (found && found->complete()) {
+        m_context.join(make_spec());
         resume_complete();
         return;
     }
@@ -116,6 +131,50 @@ void deploy_run::begin() {
         log_info(m_context.fields(), "checking the data on the device");
     }
     m_context.enter(image_state::checking);
+    join();
+}
+
+void deploy_run::join() {
+    auto const spec = make_spec();
+    auto const complete = spec.pieces && std::ranges::find(*spec.pieces, false) == spec.pieces->end();
+    if (!is_planned_disk() || complete) {
+        m_context.join(spec);
+        return;
+    }
+    auto wiped = m_calls.posted([this](disk_work const& work) { on_wiped(work); });
+    auto const& image = m_context.image();
+    image->calls().submit(
+        [image, plan = m_plan, wiped = std::move(wiped)] { wiped(wipe_disk(*plan, image->storage())); });
+}
+
+void deploy_run::on_wiped(disk_work const& wiped) {
+    if (m_context.state() != image_state::checking) {
+        return;
+    }
+    log_disk_work(wiped);
+    if (wiped.failure) {
+        m_context.fail(*wiped.failure);
+        return;
+    }
+    auto* const present = m_basis == basis::check        ? &m_present
+                          : m_basis == basis::checkpoint ? &m_resume.found->pieces
+                                                         : nullptr;
+    for (std::size_t number = 0; present != nullptr && number < present->size(); ++number) {
+        auto const slices = m_context.image()->stored_slices(piece_index{static_cast<std::int32_t>(number)});
+        if ((*present)[number] && overlap(slices, wiped.erased)) {
+            (*present)[number] = false;
+        }
+    }
+    m_context.join(make_spec());
+}
+
+void deploy_run::log_disk_work(disk_work const& work) const {
+    for (auto const& line : work.steps) {
+        log_info(m_context.fields(), line);
+    }
+    for (auto const& line : work.warnings) {
+        log_warning(m_context.fields(), m_context.settings().device + ": " + line);
+    }
 }
 
 torrent_spec deploy_run::make_spec() {
@@ -170,7 +229,7 @@ void deploy_run::on_chunks_checked(image_verifier::outcome const& outcome) {
                     fmt::format("{}; {} cannot be read; downloading them again", outcome.read_failed->message(),
                                 format_count(outcome.unreadable.size(), "piece")));
     }
-    m_context.join(make_spec());
+    join();
 }
 
 void deploy_run::read_claims() {
@@ -200,7 +259,7 @@ void deploy_run::on_claims_read(image_verifier::outcome const& outcome) {
             claimed[static_cast<std::size_t>(piece.value())] = false;
         }
     }
-    m_context.join(make_spec());
+    join();
 }
 
 void deploy_run::resume_complete() {
@@ -402,7 +461,9 @@ void deploy_run::on_flushed(result<void, io_error> const& outcome, clock::time_p
     log_info(m_context.fields(),
              fmt::format("durable: flushed in {}; {} from peer to disk in {} ({})", format_duration(to_durable),
                          format_byte_size(bytes), format_duration(to_all), format_rate(bytes, to_all)));
-    m_checkpoints.save_complete();
+    if (!is_planned_disk()) { // which is not complete without its table
+        m_checkpoints.save_complete();
+    }
     if (m_context.settings().verify) {
         begin_verify();
     } else {
@@ -457,16 +518,25 @@ void deploy_run::on_different(image_verifier::outcome const& outcome) {
 }
 
 void deploy_run::examine() {
-    auto examined = m_calls.posted([this, number = ++m_examination](written_content const& content) {
-        if (number == m_examination && !has_ended(m_context.state())) {
-            on_examined(content);
-        }
-    });
+    auto examined =
+        m_calls.posted([this, number = ++m_examination](disk_work const& finished, written_content const& content) {
+            if (number == m_examination && !has_ended(m_context.state())) {
+                on_examined(finished, content);
+            }
+        });
     auto const& image = m_context.image();
-    image->calls().submit([image, examined = std::move(examined)] { examined(examine_content(*image)); });
+    image->calls().submit([image, plan = is_planned_disk() ? m_plan : nullptr, examined = std::move(examined)] {
+        auto const finished = plan ? finish_disk(*plan, image->storage()) : disk_work{};
+        examined(finished, finished.failure ? written_content{} : examine_content(*image));
+    });
 }
 
-void deploy_run::on_examined(written_content const& content) {
+void deploy_run::on_examined(disk_work const& finished, written_content const& content) {
+    log_disk_work(finished);
+    if (finished.failure) {
+        m_context.fail(*finished.failure);
+        return;
+    }
     m_content = content;
     for (auto const& warning : content.warnings) {
         log_warning(m_context.fields(), m_context.settings().device + ": " + warning);

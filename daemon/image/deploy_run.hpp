@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "daemon/fleet/report_peers.hpp"
 #include "daemon/image/checkpoint_keeper.hpp"
 #include "daemon/image/damage_policy.hpp"
+#include "daemon/image/disk_work.hpp"
 #include "daemon/image/image_context.hpp"
 #include "daemon/image/image_run.hpp"
 #include "daemon/image/main_calls.hpp"
@@ -29,7 +31,8 @@ namespace seedbed {
 /// only then is the image done. Reports the outcome to the image's trackers and to the peers that accept reports.
 class deploy_run final : public image_run {
 public:
-    deploy_run(image_context& image, resume_point resume);
+    /// \param plan of a packed image, otherwise null.
+    deploy_run(image_context& image, resume_point resume, std::shared_ptr<packed_plan const> plan);
 
     void begin() override;
     void on_state() override;
@@ -64,6 +67,13 @@ private:
     };
 
     [[nodiscard]] bool is_packed() const;
+    /// Whether the device becomes a disk with a partition table that is written last.
+    [[nodiscard]] bool is_planned_disk() const;
+    /// Joins the swarm. If pieces of a disk are missing, its old table is erased before: half an image must not look
+    /// like a whole disk.
+    void join();
+    void on_wiped(disk_work const& wiped);
+    void log_disk_work(disk_work const& work) const;
     [[nodiscard]] torrent_spec make_spec();
     void resume_complete();
     /// Reads back the pieces of an untrusted checkpoint, and joins the swarm after that.
@@ -82,7 +92,7 @@ private:
     void on_different(image_verifier::outcome const& outcome);
     /// Probes the written content, then ends the deployment.
     void examine();
-    void on_examined(written_content const& content);
+    void on_examined(disk_work const& finished, written_content const& content);
     void finish_deployment();
     /// The device differs although the image was complete: leaves the swarm and joins it again with a full check.
     /// libtorrent's own recheck would not reconnect to peers that were complete when this torrent was.
@@ -94,6 +104,7 @@ private:
 
     image_context& m_context;
     resume_point m_resume;
+    std::shared_ptr<packed_plan const> const m_plan;
     std::vector<bool> m_present; ///< pieces that check_chunks() has found
     basis m_basis = basis::check;
     image_proof m_proof = image_proof::none;

@@ -93,25 +93,45 @@ result<void, device_refusal> check_image_device(image_settings const& settings, 
     return check_packed_source(settings, torrent);
 }
 
-result<std::unique_ptr<block_device>, device_refusal> image_opener::open_device(image_torrent const& torrent,
-                                                                                io_profile const& profile) const {
+result<std::unique_ptr<block_device>, image_failure> image_opener::open_device(image_torrent const& torrent,
+                                                                               io_profile const& profile) const {
     auto requirements = requirements_of(settings, torrent);
     requirements.direct_io = profile.direct_io == direct_io_mode::on ||
                              (profile.direct_io == direct_io_mode::automatic && is_block_device(settings.device));
     auto device = services.open_device(settings.device, requirements);
-    if (!device || !torrent.packed) {
-        return device;
+    auto const checked = device ? check_packed_source(settings, torrent) : tl::unexpected(device.error());
+    if (!checked) {
+        auto const& [guard, message] = checked.error();
+        return tl::unexpected(image_failure{failure_kind::guard, message, guard, address_for_reports(torrent)});
     }
-    if (settings.mode == image_mode::seed) {
-        if (auto const checked = check_packed_source(settings, torrent); !checked) {
-            return tl::unexpected(checked.error());
+    return std::move(*device);
+}
+
+result<void, image_failure> image_opener::add_target(image_torrent const& torrent, io_profile const& profile,
+                                                     std::unique_ptr<block_device>& device,
+                                                     std::shared_ptr<packed_plan const>& plan) const {
+    if (!torrent.packed || settings.mode == image_mode::seed) {
+        return {};
+    }
+    plan = services.plan;
+    if (!plan) {
+        auto made = packed_plan::make(*torrent.packed, settings.device, {});
+        if (!made) {
+            auto const& [cause, message] = made.error();
+            return tl::unexpected(
+                image_failure{cause == packed_plan_failure::cause::image ? failure_kind::torrent : failure_kind::guard,
+                              message,
+                              {},
+                              address_for_reports(torrent)});
         }
-        return device;
+        plan = std::make_shared<packed_plan const>(std::move(*made));
     }
     packed_target_options options;
+    options.placement = plan->placement();
     options.memory = packed_memory;
     options.threads = unpacking_threads(profile);
-    return std::make_unique<packed_target>(torrent.packed, std::move(*device), std::move(options));
+    device = std::make_unique<packed_target>(torrent.packed, std::move(device), std::move(options));
+    return {};
 }
 
 result<opened_image, image_failure> image_opener::open() const {
@@ -127,8 +147,10 @@ result<opened_image, image_failure> image_opener::open() const {
     auto const& profile = profiles[static_cast<std::size_t>(settings.profile.value_or(opened.decision.cls))];
     auto device = open_device(*torrent, profile);
     if (!device) {
-        return tl::unexpected(image_failure{failure_kind::guard, device.error().message, device.error().guard,
-                                            address_for_reports(*torrent)});
+        return tl::unexpected(device.error());
+    }
+    if (auto const added = add_target(*torrent, profile, *device, opened.plan); !added) {
+        return tl::unexpected(added.error());
     }
     auto made = services.shared->make_image(std::move(*torrent), std::move(*device), profile);
     if (!made) {
@@ -151,7 +173,8 @@ result<opened_image, image_failure> image_opener::open() const {
     // After the checkpoint was compared with the device's write counter, which wiping increases, and before the counter
     // is read again. A complete image has already been wiped, and its device is not written to again.
     auto const complete = opened.resume.found && opened.resume.found->complete();
-    if (settings.mode == image_mode::deploy && settings.wipe_signatures && !complete) {
+    auto const planned = opened.plan && opened.plan->layout() != nullptr; // deploy_run wipes it
+    if (settings.mode == image_mode::deploy && settings.wipe_signatures && !complete && !planned) {
         opened.wiped = wipe_old_content(*opened.image);
     }
     // A device that cannot be identified has no matching checkpoint, and changes to it are not detected.

@@ -46,7 +46,8 @@ struct opened_image {
     storage_class_decision decision;
     device_identity identity; ///< of the device when it was opened; empty if it could not be identified
     resume_point resume;
-    wiped_signatures wiped; ///< deploy
+    wiped_signatures wiped;                  ///< deploy
+    std::shared_ptr<packed_plan const> plan; ///< of a packed image that is deployed, otherwise null
 };
 
 /// Opens an image. Copied to the worker on which it runs.
@@ -63,8 +64,12 @@ struct image_opener {
     [[nodiscard]] result<opened_image, image_failure> open() const;
 
 private:
-    [[nodiscard]] result<std::unique_ptr<block_device>, device_refusal> open_device(image_torrent const& torrent,
-                                                                                    io_profile const& profile) const;
+    [[nodiscard]] result<std::unique_ptr<block_device>, image_failure> open_device(image_torrent const& torrent,
+                                                                                   io_profile const& profile) const;
+    /// Puts a packed target on the device. Does nothing unless a packed image is deployed.
+    [[nodiscard]] result<void, image_failure> add_target(image_torrent const& torrent, io_profile const& profile,
+                                                         std::unique_ptr<block_device>& device,
+                                                         std::shared_ptr<packed_plan const>& plan) const;
 };
 
 /// How the image's transfers run, for example "io_uring, depth 64, direct I/O".

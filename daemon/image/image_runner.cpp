@@ -105,7 +105,7 @@ void image_runner::on_opened(result<opened_image, image_failure> const& outcome)
     image()->set_error_handler(m_calls.posted([this](io_error const& error) { fail(to_failure(error)); }));
     image_context& self = *this;
     if (m_settings.mode == image_mode::deploy) {
-        m_run = std::make_unique<deploy_run>(self, outcome->resume);
+        m_run = std::make_unique<deploy_run>(self, outcome->resume, outcome->plan);
     } else {
         m_run = std::make_unique<seed_run>(self, outcome->identity);
     }

@@ -15,6 +15,7 @@
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/fleet/report_sink.hpp"
 #include "daemon/image/checkpoint_store.hpp"
+#include "daemon/image/packed_plan.hpp"
 #include "daemon/swarm/image_swarm.hpp"
 
 namespace seedbed {
@@ -42,6 +43,8 @@ struct image_services {
     /// Between two looks at the pieces that a deployment has written, to read them back.
     std::chrono::milliseconds read_back_interval{1'000};
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
+    /// How the one packed image that is deployed goes to its device; null: that is planned when the device is opened.
+    std::shared_ptr<packed_plan const> plan = {};
 };
 
 } // namespace seedbed

@@ -106,7 +106,10 @@ written_content examine_content(served_image& image) {
         content.warnings.push_back("cannot be probed: " + reason_without_path(why, path));
         return content;
     }
-    content.warnings = compare_content(*found, *signatures, *extents, image.torrent().traits);
+    // All that is on a disk with a layout was planned.
+    auto const& packed = image.torrent().packed;
+    auto const outside = packed && packed->description.layout ? std::vector<disk_signature>{} : *signatures;
+    content.warnings = compare_content(*found, outside, *extents, image.torrent().traits);
     if (auto const wrong = wrong_sectors(device, *found)) {
         content.warnings.push_back("cannot be used: " + *wrong);
     }

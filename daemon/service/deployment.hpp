@@ -27,6 +27,7 @@ struct deployment_options {
     std::optional<std::chrono::milliseconds> timeout; ///< for the download, after the check
     std::string state_folder;                         ///< for checkpoints
     std::chrono::milliseconds peer_patience{30'000};  ///< time without a peer before a warning
+    std::shared_ptr<packed_plan const> plan = {};     ///< of a packed image; null: planned when the device is opened
 };
 
 /// The outcome of a deployment.

@@ -157,8 +157,8 @@ TEST_CASE("keys: those that need a restart are named once each, and kept as they
         keep_restart_keys(running, wanted);
         CHECK(key.equal(running, wanted) == restart);
     }
-    CHECK(expected == lines{"network.secret_file", "network.shards", "memory.cache_shards", "memory.huge_pages",
-                            "hashing.ahead", "profile.hdd.direct_io", "profile.hdd.io_engine",
+    CHECK(expected == lines{"network.secret_file", "network.shards", "memory.packed", "memory.cache_shards",
+                            "memory.huge_pages", "hashing.ahead", "profile.hdd.direct_io", "profile.hdd.io_engine",
                             "profile.sata_ssd.direct_io", "profile.sata_ssd.io_engine", "profile.nvme.direct_io",
                             "profile.nvme.io_engine"});
     CHECK(restart_differences(running, all) == expected);

@@ -190,6 +190,7 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     CHECK(std::exchange(loaded.tracker.listen, std::nullopt) == tracker_settings::default_listen());
     // Without a fixed default: a cache as large as the pool equals one without a limit.
     CHECK(std::exchange(loaded.memory.cache, std::nullopt) == settings{}.memory.pool);
+    CHECK(std::exchange(loaded.memory.packed, std::nullopt).has_value());
     CHECK(std::exchange(loaded.hashing.threads, std::nullopt).has_value());
     CHECK(std::exchange(loaded.metrics.listen, {}).size() == 1);
     CHECK(std::exchange(loaded.network.allow, {}).size() == 2);

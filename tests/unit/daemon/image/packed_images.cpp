@@ -12,8 +12,10 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/layout/table_reader.hpp"
 #include "image_fixture.hpp"
 #include "support/packed_sample.hpp"
+#include "support/sample_layouts.hpp"
 
 using namespace seedbed;
 using test::image_fixture;
@@ -27,12 +29,26 @@ void write_bytes(std::string const& path, std::span<char const> bytes) {
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-/// A fixture whose torrent is that of a packed image of two MiB in pieces of 64 KiB.
+packed_sample partition_sample() {
+    return make_packed_sample(mixed_bytes(2 * mib), {{0, 2 * mib}}, 64 << 10);
+}
+
+/// A disk of 12 MiB with two partitions.
+packed_sample disk_sample() {
+    auto layout = test::sample_gpt();
+    layout.disk_size = 12 * mib;
+    layout.partitions = {test::gpt_partition(1, mib, 3 * mib), test::gpt_partition(2, 4 * mib, 4 * mib)};
+    return make_packed_sample(mixed_bytes(12 * mib), {{mib, 3 * mib}, {4 * mib, 2 * mib}}, 64 << 10, "disk.sbi",
+                              layout);
+}
+
+/// A fixture whose torrent is that of a packed image in pieces of 64 KiB: by default, of a partition of two MiB.
 struct packed_fixture : image_fixture {
-    explicit packed_fixture(image_mode mode)
-        : image_fixture(mode) {
+    explicit packed_fixture(image_mode mode, packed_sample of = partition_sample())
+        : image_fixture(mode)
+        , sample(std::move(of)) {
         write_bytes(wanted.torrent, sample.torrent.bytes);
-        write_device(mode == image_mode::seed ? sample.file : std::vector<std::byte>(2 * mib));
+        write_device(mode == image_mode::seed ? sample.file : std::vector<std::byte>(sample.source.size()));
     }
 
     void write_device(std::span<std::byte const> bytes) const {
@@ -74,7 +90,7 @@ struct packed_fixture : image_fixture {
         close();
     }
 
-    packed_sample sample = make_packed_sample(mixed_bytes(2 * mib), {{0, 2 * mib}}, 64 << 10);
+    packed_sample sample;
     packed_image image = sample.image();
 };
 
@@ -141,17 +157,70 @@ TEST_CASE("a deployment of a packed image resumes with the pieces of its checkpo
     CHECK(made.swarm.spec.pieces == claimed);
 }
 
+TEST_CASE("the old table of a disk is erased before the download, and its own is written after the verification") {
+    packed_fixture made(image_mode::deploy, disk_sample());
+    auto old = std::vector<std::byte>(12 * mib);
+    old[446 + 4] = std::byte{0x83}; // an MBR with a partition of one sector
+    old[446 + 8] = old[446 + 12] = std::byte{1};
+    old[510] = std::byte{0x55};
+    old[511] = std::byte{0xaa};
+    made.write_device(old);
+    REQUIRE(read_disk_layout(made.wanted.device));
+    made.start_packed();
+    CHECK_FALSE(read_disk_layout(made.wanted.device));
+    CHECK(made.logged("erasing the signature of earlier content: dos at byte 510"));
+    made.complete_packed();
+    CHECK_FALSE(read_disk_layout(made.wanted.device));
+    made.run_until(seeding);
+    auto const found = read_disk_layout(made.wanted.device);
+    REQUIRE(found);
+    CHECK(found->partitions.size() == 2);
+    CHECK(found->partitions[1].start == 4 * mib);
+    CHECK(made.job->status().content.warnings.empty());
+    made.run_until([&] { return made.saved() && made.saved()->complete(); });
+}
+
+TEST_CASE("a disk that is deployed again keeps its table until a piece is missing") {
+    packed_fixture made(image_mode::deploy, disk_sample());
+    made.start_packed();
+    made.complete_packed();
+    made.run_until(seeding);
+    made.restart();
+    made.in_force.resume.interval = {}; // no checkpoint
+    made.start();
+    made.run_until([&] { return made.swarm.has_torrent(); });
+    CHECK(made.swarm.spec.pieces == made.all(true));
+    CHECK(read_disk_layout(made.wanted.device));
+    made.swarm.listener().on_checked();
+    made.swarm.listener().on_complete();
+    made.run_until(seeding);
+    CHECK(read_disk_layout(made.wanted.device));
+}
+
+TEST_CASE("a disk that is too small for the layout of a packed image is refused") {
+    packed_fixture made(image_mode::deploy, disk_sample());
+    std::filesystem::resize_file(made.wanted.device, 5 * mib);
+    made.start();
+    made.run_until(failed);
+    CHECK(made.job->status().failed_at == failure_kind::guard);
+    CHECK_THAT(made.job->status().failure, Catch::StartsWith(made.wanted.device + ": "));
+    REQUIRE(made.reports.sent.size() == 1);
+    CHECK(made.reports.sent[0].report.outcome == host_report::outcome_kind::refused);
+    made.close();
+}
+
 TEST_CASE("a packed image that is authentic and lies fails its deployment") {
     packed_fixture made(image_mode::deploy);
     made.sample.file[5000] ^= std::byte{1};
     hash_again(made.sample);
     write_bytes(made.wanted.torrent, made.sample.torrent.bytes);
     made.start_packed();
-    auto const served = made.shared->find_image(made.swarm.key);
+    auto served = made.shared->find_image(made.swarm.key);
     auto const written =
         served->writable_device().write(0, std::span<std::byte const>(made.sample.file).first(64 << 10));
     REQUIRE_FALSE(written);
     served->fail_writes(written.error());
+    served.reset();
     made.run_until(failed);
     CHECK(made.job->status().failed_at == failure_kind::damage);
     CHECK_THAT(made.job->status().failure, Catch::Contains("piece 0: "));
@@ -170,9 +239,8 @@ TEST_CASE("a seed serves the packed file of a packed image") {
     made.run_until(seeding);
     CHECK(made.swarm.spec.hash_before_serving);
     CHECK(made.logged(": 2 MiB packed into "));
-    auto const served = made.shared->find_image(made.swarm.key);
-    REQUIRE(served);
-    CHECK(served->packed() == nullptr);
+    REQUIRE(made.shared->find_image(made.swarm.key));
+    CHECK(made.shared->find_image(made.swarm.key)->packed() == nullptr);
     CHECK(made.job->status().device_bytes() == made.image.packed_size.value());
     made.close();
 }
