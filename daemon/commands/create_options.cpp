@@ -222,7 +222,7 @@ command_help create_help() {
          "the image's name, size and info-hash.",
          "A raw image holds all of a block device. Holes of a sparse file are left out, in units of 1 MiB: a "
          "deployment does not write there, so the target keeps its old data in these places. Use --no-sparse if they "
-         "must become zeros.",
+         "must become zeros. "
          "A captured image leaves out copies of metadata that partclone does not count as used, such as the second "
          "superblocks of btrfs and the backup boot sector of NTFS: repair tools lack them on the target. A raw image "
          "holds them.",
