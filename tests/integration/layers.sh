@@ -18,18 +18,18 @@ layers=(core/foundation core/device core/image core/cache core/backend)
 rooms=(log text http swarm fleet image status service terminal commands)
 failed=0
 
-# include_flags LAYER: prints the -I options of one of its files.
+# include_flags LAYER: prints the -I options of its library. In a unity build, no file of the layer's folder is compiled itself.
 include_flags() {
     python3 - "$commands" "$1" <<'PYTHON'
 import json, os, sys
-folder = os.path.join(os.getcwd(), sys.argv[2]) + os.sep
+library = "seedbed_" + {"daemon/image": "runner"}.get(sys.argv[2], os.path.basename(sys.argv[2])) + ".dir"
 for entry in json.load(open(sys.argv[1])):
-    if entry["file"].startswith(folder):
+    if library in entry["command"].split(" -o ")[1]:
         words = entry["command"].split()
         own = [w for w in words if w.startswith("-I")]
         print(" ".join(own))
         sys.exit(0)
-sys.exit("no file of " + sys.argv[2] + " is compiled")
+sys.exit("nothing of " + library + " is compiled")
 PYTHON
 }
 

@@ -23,10 +23,10 @@ swarm_simulation::outcome simulate(std::vector<machine> const& machines, std::si
 double last(swarm_simulation::outcome const& of, std::size_t first = 0) {
     return *std::max_element(of.complete.begin() + static_cast<std::ptrdiff_t>(first), of.complete.end()) / ideal;
 }
-/// Whether a machine lacked a piece and received nothing, while the seed's link was not full, for longer than a second:
-/// the seed's interval.
+/// Whether a machine lacked a piece and received nothing, while the seed's link was not full, for longer than the
+/// seed's interval of a second, two looks of the simulation, and the time that the link needs for a piece.
 bool any_idle(swarm_simulation::outcome const& of) {
-    return std::ranges::any_of(of.idle, [](double seconds) { return seconds > 1.1; });
+    return std::ranges::any_of(of.idle, [](double seconds) { return seconds > 1.1 + 1 / rate; });
 }
 
 } // namespace
