@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs the benchmarks and writes RESULTS.md next to this script: tables, machine, versions, commands.
 # Usage: results.sh BUILD_FOLDER [MEASURE...]. BUILD_FOLDER is a release build with the targets seedbed and seedbed_bench. All
-# measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards, read-back. A measure that
-# is left out keeps its last table; "tables" runs nothing and writes RESULTS.md from the last tables.
+# measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards, read-back,
+# packed, fleet. A measure that is left out keeps its last table; "tables" runs nothing and writes RESULTS.md from the last tables.
 # Takes three quarters of an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
 # seedbed, which BASELINE describes.
 set -euo pipefail
@@ -10,7 +10,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back packed fleet)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
@@ -90,6 +90,12 @@ for measure in "${measures[@]}"; do
     super) run 91-super-seeding "$here/super_seeding.sh" 3 ;;
     shards) run 92-shards "$here/shards.sh" 5 ;;
     read-back) run 93-read-back "$here/read_back.sh" 3 ;;
+    packed)
+        run 95-packed-1 "$here/packed.sh" 1 100 384 3
+        run 96-packed-8 "$here/packed.sh" 8 100 256 3
+        run 97-packed-gigabit "$here/packed.sh" 1 1000 1024 3
+        ;;
+    fleet) PLOT=$tables/98-fleet.svg run 98-fleet "$here/fleet_load.sh" ;;
     tables) ;;
     *)
         echo "no such measure: $measure" >&2
@@ -113,6 +119,8 @@ done
         echo "## $(basename "$table" .txt | cut -d - -f 2-)"
         echo
         # The tables of seedbed_bench are Markdown; those of the scripts are not.
+        plot=$(basename "$table" .txt).svg
+        [[ ! -e $tables/$plot ]] || printf '![plot](results/%s)\n\n' "$plot"
         if grep -q '^| median' "$table"; then cat "$table"; else sed 's/^\(.\)/    \1/; s/^        \(BUILD\|tests\)/    \1/' "$table"; fi
     done
 } >"$here/RESULTS.md"
