@@ -95,7 +95,7 @@ for measure in "${measures[@]}"; do
         run 96-packed-8 "$here/packed.sh" 8 100 256 3
         run 97-packed-gigabit "$here/packed.sh" 1 1000 1024 3
         ;;
-    fleet) PLOT=$tables/98-fleet.svg run 98-fleet "$here/fleet_load.sh" ;;
+    fleet) PLOT=$tables/98-fleet.svg run 98-fleet "$here/fleet_load.sh" 75 ;;
     tables) ;;
     *)
         echo "no such measure: $measure" >&2
