@@ -254,7 +254,7 @@ packed_target::held_ptr packed_target::hold_for_write(piece_part const& part, st
     using stage = held_piece::stage;
     std::unique_lock lock(m_mutex);
     if (auto const at = m_held.find(part.piece.value()); at != m_held.end()) {
-        auto const held = at->second;
+        auto held = at->second;
         if (held->now == stage::arriving) {
             return held;
         }
@@ -424,7 +424,7 @@ result<packed_target::held_ptr, io_error> packed_target::find(piece_index piece)
     {
         std::unique_lock lock(m_mutex);
         for (auto at = m_held.find(piece.value()); at != m_held.end(); at = m_held.find(piece.value())) {
-            auto const held = at->second;
+            auto held = at->second;
             if (held->now != held_piece::stage::rebuilding) {
                 return held;
             }
