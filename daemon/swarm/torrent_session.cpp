@@ -215,11 +215,13 @@ std::chrono::steady_clock::time_point torrent_session::last_pong() const noexcep
 
 std::function<void()> torrent_session::shut_down() {
     m_core->thread.check();
-    auto const session = std::exchange(m_core->session, nullptr);
+    auto session = std::exchange(m_core->session, nullptr);
     session->set_alert_notify({});
     m_core->accept_timer.cancel();
-    // While the proxy exists, the session's destructor does not wait for the network thread; the proxy's does.
+    // The last of the session and its proxy to be destroyed joins the network thread. Destroyed at the same time, each
+    // takes the other for the last, and std::terminate() is called for a thread that nothing has joined.
     auto const proxy = std::make_shared<std::optional<lt::session_proxy>>(session->abort());
+    session.reset();
     auto const ended = std::make_shared<std::promise<void>>();
     std::thread([proxy, ended] {
         proxy->reset();
