@@ -7,6 +7,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/wall_clock.hpp"
+#include "daemon/image/durable_writes.hpp"
 
 namespace seedbed {
 
@@ -113,9 +114,9 @@ void checkpoint_keeper::save(std::vector<bool> pieces, bool verified, bool at_re
             then(outcome);
         }
     });
-    image->calls().submit([image, &store = m_context.services().checkpoints, keep, what = std::move(what),
-                           name = m_context.settings().name, ended = std::move(ended)] {
-        ended(flush_then_save([&] { return image->flush(); },
+    make_durable(image, [&store = m_context.services().checkpoints, keep, what = std::move(what),
+                         name = m_context.settings().name, ended = std::move(ended)](durable_writes const& writes) {
+        ended(flush_then_save([&] { return writes.flushed; },
                               [&] {
                                   if (keep) {
                                       save_stamped(store, what, name);

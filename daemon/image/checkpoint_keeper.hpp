@@ -24,7 +24,7 @@ public:
     /// Starts or stops the timer as required by the image's state, the swarm and `resume.interval`. Must be called
     /// after each change of one of them.
     void arm();
-    /// The answer of the swarm: the pieces on the device; none while it is checked.
+    /// The answer of the swarm: the pieces that a flush makes durable; none while the device is checked.
     void on_pieces(std::vector<bool> const& written);
     /// The image is complete and durable.
     void save_complete();
@@ -53,7 +53,7 @@ private:
     image_context& m_context;
     phase m_phase = phase::idle;
     bool m_due = false;          ///< the next on_pieces() while downloading is to be saved
-    std::vector<bool> m_written; ///< pieces on the device, as of the last on_pieces()
+    std::vector<bool> m_written; ///< pieces that a flush makes durable, as of the last on_pieces()
     boost::asio::steady_timer m_timer;
     main_calls m_calls;
 };

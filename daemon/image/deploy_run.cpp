@@ -10,6 +10,7 @@
 
 #include "core/foundation/byte_size.hpp"
 #include "core/foundation/format_count.hpp"
+#include "daemon/image/durable_writes.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/torrent_trackers.hpp"
 #include "daemon/text/quantity_text.hpp"
@@ -428,18 +429,8 @@ void deploy_run::check_again(std::string const& why) {
 
 void deploy_run::begin_flush() {
     m_context.enter(image_state::flushing);
-    auto flushed = m_calls.posted(
-        [this](result<void, io_error> const& outcome, clock::time_point written) { on_flushed(outcome, written); });
-    auto const& image = m_context.image();
-    // Weak, because the image owns the queue's jobs and dirty blocks, and so this handler.
-    image->io().when_written([weak = std::weak_ptr(image), flushed = std::move(flushed)] {
-        auto const alive = weak.lock();
-        if (!alive) {
-            return;
-        }
-        auto const written = clock::now();
-        alive->calls().submit([alive, written, flushed] { flushed(alive->flush(), written); });
-    });
+    make_durable(m_context.image(),
+                 m_calls.posted([this](durable_writes const& ended) { on_flushed(ended.flushed, ended.written); }));
 }
 
 void deploy_run::on_flushed(result<void, io_error> const& outcome, clock::time_point written) {
@@ -583,8 +574,7 @@ void deploy_run::send_report(host_report::outcome_kind outcome, std::string cons
 }
 
 void deploy_run::finish(std::function<void(result<void, io_error> const&)> then) {
-    auto written = m_calls.posted([this, then = std::move(then)] { m_checkpoints.save_last(then); });
-    m_context.image()->io().when_written([written = std::move(written)] { written(); });
+    m_checkpoints.save_last(std::move(then));
 }
 
 } // namespace seedbed

@@ -5,6 +5,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "daemon/image/durable_writes.hpp"
 #include "daemon/image/image_failure.hpp"
 
 namespace seedbed {
@@ -66,13 +67,11 @@ void read_back::on_pieces(std::vector<bool> const& written) {
 }
 
 void read_back::flush() {
-    auto flushed = m_calls.posted([this, number = ++m_flush](result<void, io_error> const& outcome) {
+    make_durable(m_context.image(), m_calls.posted([this, number = ++m_flush](durable_writes const& ended) {
         if (number == m_flush) {
-            on_flushed(outcome);
+            on_flushed(ended.flushed);
         }
-    });
-    auto const& image = m_context.image();
-    image->calls().submit([image, flushed = std::move(flushed)] { flushed(image->flush()); });
+    }));
 }
 
 void read_back::on_flushed(result<void, io_error> const& outcome) {

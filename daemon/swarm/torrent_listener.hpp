@@ -35,7 +35,8 @@ public:
     /// The device of a torrent that was added as complete does not match the torrent.
     virtual void on_content_differs() = 0;
     /// The answer to request_pieces(), also sent before on_removed() when a torrent being deployed is removed.
-    /// \param written the pieces that are on the device; empty while the device is checked.
+    /// \param written the pieces whose hashes are right; empty while the device is checked. Blocks of them may still be
+    /// in flight: libtorrent counts the last piece before its writes have ended.
     virtual void on_pieces(std::vector<bool> const& written) = 0;
     /// A downloaded piece failed its hash check; libtorrent downloads it again.
     virtual void on_piece_damaged(int piece) = 0;

@@ -90,6 +90,26 @@ TEST_CASE("a slow flush delays the next checkpoint") {
     image.close();
 }
 
+TEST_CASE("a checkpoint waits for the writes that were taken before it") {
+    image_fixture image(image_mode::deploy);
+    auto& device = image.use_fake_device();
+    image.in_force.resume.interval = 1ms;
+    image.start_download();
+    auto held = device.hold(operation::write);
+    image.take_block(1); // the swarm counts the last piece before its writes have ended
+    image.swarm.pieces = {false, true, false};
+    auto const asked = image.swarm.count("pieces");
+    image.run_until([&] { return image.swarm.count("pieces") > asked + 5; });
+    held.wait_until_waiting();
+    image.run_ready();
+    CHECK(device.accesses(operation::flush).empty());
+    CHECK_FALSE(image.saved());
+    held.release();
+    image.run_until([&] { return image.saved().has_value(); });
+    CHECK(device.unflushed_bytes() == 0);
+    image.close();
+}
+
 TEST_CASE("a flush that fails before a checkpoint fails the image, and nothing is saved") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();

@@ -198,6 +198,24 @@ void image_fixture::deploy() {
     run_until(image_state::seeding);
 }
 
+void image_fixture::write_sink::deliver(waiter_list waiters, io_error const* /*failed*/) {
+    while (!waiters.empty()) {
+        waiters.pop()->block = {};
+    }
+}
+
+void image_fixture::take_block(int piece) {
+    auto memory = shared->cache().allocate_for_write();
+    auto const length = static_cast<std::int32_t>(std::min<std::int64_t>(block_size, total - piece * piece_length));
+    std::ranges::copy(
+        std::span(content).subspan(static_cast<std::size_t>(piece) * piece_length, static_cast<std::size_t>(length)),
+        memory.bytes().begin());
+    auto& waiter = m_writes.emplace_back();
+    waiter.sink = &m_written;
+    auto const image = shared->find_image(job->info_hash().value());
+    image->io().write_block(piece_index{piece}, 0, std::move(memory), length, waiter);
+}
+
 void image_fixture::put_piece(int piece) {
     auto const begin = std::int64_t{piece} * piece_length;
     auto rest = std::span(std::as_const(content)).subspan(static_cast<std::size_t>(begin));

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,7 @@
 
 #include "config/settings.hpp"
 #include "core/backend/backend.hpp"
+#include "core/backend/io_waiter.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/image/checkpoint_store.hpp"
 #include "daemon/image/image_runner.hpp"
@@ -70,6 +72,8 @@ public:
     void deploy();
     /// Writes a piece of the image to the device; not durable on a fake one.
     void put_piece(int piece);
+    /// The engine takes the first block of a piece to write; it is on the device when the engine has written it.
+    void take_block(int piece);
     /// Changes a byte of the last piece in the file, but not its time of change: only reading finds it.
     void damage_last_piece() const;
     /// Makes the device's file appear to be written to.
@@ -110,6 +114,13 @@ public:
     std::shared_ptr<image_runner> job;
 
 private:
+    /// Drops the blocks of take_block() when they are written.
+    struct write_sink final : waiter_sink {
+        void deliver(waiter_list waiters, io_error const* failed) override;
+    };
+
+    write_sink m_written;
+    std::deque<io_waiter> m_writes;
     std::unique_ptr<fake_block_device> m_next_device;
     fake_block_device* m_device = nullptr; ///< in use by the image
     mutable std::mutex m_log_mutex;        ///< guards the next

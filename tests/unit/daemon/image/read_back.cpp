@@ -86,6 +86,23 @@ TEST_CASE("a piece that is read back during the download is not read again") {
     image.close();
 }
 
+TEST_CASE("a piece is not read back before its writes have ended") {
+    half_downloaded image;
+    image.start_download();
+    auto held = image.device.hold(operation::write);
+    image.take_block(0);
+    image.swarm.pieces = {true, false, false};
+    image.await_requests(50);
+    held.wait_until_waiting();
+    CHECK(reads_of(image.device) == 0);
+    held.release();
+    image.run_until([&] { return reads_of(image.device) > 0; });
+    image.complete_download();
+    image.run_until(seeding);
+    CHECK(image.logged("verifying: 16 KiB were read back during the download"));
+    image.close();
+}
+
 TEST_CASE("the whole image can be read back before the download is known to be complete") {
     half_downloaded image;
     image.start_download();

@@ -1,6 +1,7 @@
 #include "daemon/swarm/torrent_session.hpp"
 
 #include <chrono>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -119,7 +120,10 @@ TEST_CASE("session: a target downloads from a configured peer, and reports what 
     d.target.run_until("removed");
     CHECK(d.target.listener.events == events{"checked", "complete", "pieces", "removed"});
     CHECK(d.target.listener.pieces == std::vector<bool>(4, true));
-    CHECK(test_image::read(d.file) == t.image.content());
+    std::promise<void> written; // blocks of the last piece may be in flight
+    d.store.storage->io().when_written([&written] { written.set_value(); });
+    written.get_future().wait();
+    CHECK((test_image::read(d.file) == t.image.content()));
 }
 
 TEST_CASE("session: a seed is removed without a report of its pieces") {
