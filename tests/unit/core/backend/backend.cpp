@@ -41,13 +41,15 @@ TEST_CASE("each image's blocks leave after its own delay") {
     test_backend shared;
     std::uint32_t const turn = GENERATE(0U, 1U, 2U); // each is once the last one that the flusher checks
     auto& slow = shared.add(large(1 + turn, milliseconds(600'000)));
-    auto& quick = shared.add(large(1 + (turn + 1) % 3, milliseconds(40)));
+    auto const quick_delay = milliseconds(400);
+    auto& quick = shared.add(large(1 + (turn + 1) % 3, quick_delay));
     auto& quicker = shared.add(large(1 + (turn + 2) % 3, milliseconds(10)));
     test_session session(shared.shared);
     auto const slow_storage = session.add(slow);
     auto const quick_storage = session.add(quick);
     auto const quicker_storage = session.add(quicker);
     auto const data = pattern(block_size, 5);
+    int in_time = 0; // a busy machine may wake the flusher when both are due, which proves nothing
     for (int round = 0; round < 3; ++round) { // the flusher goes back to sleep in between
         auto const begin = clock_type::now();
         auto const waits = session.write(slow_storage, 0, round * 2 * block_size, data);
@@ -56,11 +58,12 @@ TEST_CASE("each image's blocks leave after its own delay") {
                                          data); // due before the one that the flusher sleeps for
         session.run_until(first);
         CHECK(clock_type::now() - begin >= milliseconds(10));
+        in_time += clock_type::now() - begin < quick_delay;
         session.run_until(second);
-        CHECK(clock_type::now() - begin >= milliseconds(40));
-        CHECK(first->order < second->order);
+        CHECK(clock_type::now() - begin >= quick_delay);
         CHECK_FALSE(waits->done());
     }
+    CHECK(in_time > 0);
     CHECK(slow.device->accesses().empty());
     shared.shared->expedite();
     session.run_all();
