@@ -126,10 +126,9 @@ void describe_block_device(dev_t device, system_paths const& paths, device_overv
     auto const partition = is_partition(folder);
     auto const disk = partition ? folder.parent_path() : folder;
     into.disk = partition ? device_name(disk) : "";
-    into.model = model_of(disk, device, paths);
-    into.wwn = first_of(std::array{trimmed(read_text(disk / "wwid")), trimmed(read_text(disk / "device" / "wwid")),
-                                   udev_property(device, "ID_WWN_WITH_EXTENSION", paths),
-                                   udev_property(device, "ID_WWN", paths)});
+    auto names = disk_names_of(device, paths);
+    into.model = std::move(names.model);
+    into.wwn = std::move(names.wwn);
     into.backing_file = loop_backing_file(disk);
     if (!partition) {
         into.partitions = partitions_of(folder, paths);
@@ -137,6 +136,18 @@ void describe_block_device(dev_t device, system_paths const& paths, device_overv
 }
 
 } // namespace
+
+disk_names disk_names_of(dev_t device, system_paths const& paths) {
+    auto const folder = sysfs_folder(device, paths.sysfs);
+    if (folder.empty()) {
+        return {};
+    }
+    auto const disk = is_partition(folder) ? folder.parent_path() : folder;
+    return {model_of(disk, device, paths),
+            first_of(std::array{trimmed(read_text(disk / "wwid")), trimmed(read_text(disk / "device" / "wwid")),
+                                udev_property(device, "ID_WWN_WITH_EXTENSION", paths),
+                                udev_property(device, "ID_WWN", paths)})};
+}
 
 result<device_overview, device_refusal> look_over_device(std::string const& path, system_paths const& paths,
                                                          fs::path const& by_id) {

@@ -42,6 +42,15 @@ struct device_overview {
     std::vector<partition_overview> partitions; ///< of a disk, by position on the disk
 };
 
+/// What identifies the disk that a device is or belongs to, except its serial numbers: see device_serials(). Empty if
+/// unknown.
+struct disk_names {
+    std::string model; ///< with the vendor, unless that is only the kind of interface
+    std::string wwn;
+};
+/// Reads sysfs and udev's files. Threads: any; blocks.
+[[nodiscard]] disk_names disk_names_of(dev_t device, system_paths const& paths = {});
+
 /// Examines \p path. Reads sysfs, udev's files and a few KiB of the device and its partitions. Threads: any; blocks.
 ///
 /// \param by_id udev's folder of links. Fails only if the path is not a device, with the refusal of that guard.

@@ -13,6 +13,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "core/device/sysfs.hpp"
+
 namespace seedbed {
 
 namespace {
@@ -70,25 +72,6 @@ std::vector<fs::path> linked_devices(fs::path const& folder) {
         }
     }
     return devices;
-}
-
-/// A device above a disk in sysfs, and its bus or class.
-struct parent_device {
-    fs::path folder;
-    std::string subsystem;
-};
-
-/// The devices above the disk in \p folder, nearest first. Folders that are not devices have no subsystem.
-std::vector<parent_device> parents_of(fs::path const& folder) {
-    std::vector<parent_device> parents;
-    for (auto p = folder.parent_path(); p.has_relative_path() && p.filename() != "devices"; p = p.parent_path()) {
-        std::error_code error;
-        auto const subsystem = fs::read_symlink(p / "subsystem", error).filename().string();
-        if (!error) {
-            parents.push_back({p, subsystem});
-        }
-    }
-    return parents;
 }
 
 storage_class_decision by_rotational(fs::path const& disk, std::string const& remark) {

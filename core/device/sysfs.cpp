@@ -71,6 +71,18 @@ std::vector<fs::path> subfolders(fs::path const& folder) {
     return found;
 }
 
+std::vector<parent_device> parents_of(fs::path const& folder) {
+    std::vector<parent_device> parents;
+    for (auto p = folder.parent_path(); p.has_relative_path() && p.filename() != "devices"; p = p.parent_path()) {
+        std::error_code error;
+        auto const subsystem = fs::read_symlink(p / "subsystem", error).filename().string();
+        if (!error) {
+            parents.push_back({p, subsystem});
+        }
+    }
+    return parents;
+}
+
 std::string loop_backing_file(fs::path const& folder) {
     auto file = read_text(folder / "loop" / "backing_file");
     if (file.ends_with('\n')) {

@@ -47,6 +47,14 @@ inline constexpr std::int64_t sysfs_sector = 512;
 /// The folders in \p folder; empty if it cannot be read.
 [[nodiscard]] std::vector<std::filesystem::path> subfolders(std::filesystem::path const& folder);
 
+/// A device above a disk in sysfs, and its bus or class.
+struct parent_device {
+    std::filesystem::path folder;
+    std::string subsystem;
+};
+/// The devices above the disk in \p folder, nearest first. Folders that are not devices have no subsystem.
+[[nodiscard]] std::vector<parent_device> parents_of(std::filesystem::path const& folder);
+
 /// The backing file of the loop device with this folder, as the kernel names it; empty for other devices.
 [[nodiscard]] std::string loop_backing_file(std::filesystem::path const& folder);
 

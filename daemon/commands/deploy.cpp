@@ -30,6 +30,7 @@
 #include "daemon/image/packed_plan.hpp"
 #include "daemon/image/written_content.hpp"
 #include "daemon/service/deployment.hpp"
+#include "daemon/service/disk_choice.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/node.hpp"
 #include "daemon/service/receipt.hpp"
@@ -117,7 +118,8 @@ private:
     }
 
     exit_code run_steps() {
-        for (auto const step : {&deploy_run::look, &deploy_run::plan, &deploy_run::ask}) {
+        for (auto const step :
+             {&deploy_run::load, &deploy_run::choose, &deploy_run::look, &deploy_run::plan, &deploy_run::ask}) {
             if (auto const code = (this->*step)(); code != exit_ok) {
                 return code;
             }
@@ -145,8 +147,7 @@ private:
         return m_receipt.result.code;
     }
 
-    /// Loads the torrent, shows the device and checks its guards.
-    exit_code look() {
+    exit_code load() {
         auto& image = m_options.image;
         torrent_limits limits;
         limits.file_size = m_settings.memory.max_torrent;
@@ -166,7 +167,28 @@ private:
         }
         known.piece_length = torrent.piece_length;
         known.piece_count = torrent.piece_count;
+        return exit_ok;
+    }
 
+    /// Chooses the device if the command line gives a rule.
+    exit_code choose() {
+        if (m_options.rule) {
+            auto const chosen =
+                choose_target(*m_options.rule, m_options.image, *m_torrent, m_options.grow.value_or(growth{}));
+            if (!chosen) {
+                return refuse_target(exit_refused, chosen.error().message);
+            }
+            m_options.image.device = *chosen;
+            m_receipt.device = *chosen;
+        }
+        return exit_ok;
+    }
+
+    /// Shows the device and checks its guards.
+    exit_code look() {
+        auto const& image = m_options.image;
+        auto const& torrent = *m_torrent;
+        auto& known = m_receipt.result.image;
         if (auto const shown = identify_device(image.device)) {
             m_shown = *shown;
         }

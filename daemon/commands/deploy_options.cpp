@@ -216,7 +216,11 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     options.local_discovery = !raw.no_local_discovery;
     std::error_code ec;
     options.image.torrent = std::filesystem::absolute(raw.torrent, ec).string();
-    options.image.device = std::filesystem::absolute(raw.device, ec).string();
+    if (auto rule = parse_disk_rule(raw.device); rule && rule->path.empty()) {
+        options.rule = std::move(*rule);
+    } else {
+        options.image.device = std::filesystem::absolute(raw.device, ec).string();
+    }
     if (ec) {
         return bad_option("cannot determine the current folder: " + ec.message());
     }
@@ -258,14 +262,19 @@ command_help deploy_help() {
          "An image is done when it is downloaded, written, flushed, read back and compared. The command then exits at "
          "once, so that a script can continue and the machine can boot. If several machines are imaged together, let "
          "each of them seed for a while (--seed-until-idle 15s). The first limit that is reached ends seeding.",
+         "DEVICE is a path, or a rule that chooses one of the disks: auto, the only disk that is internal, large "
+         "enough "
+         "and not in use; largest; nvme; ssd; hdd; a range of sizes, such as 200G..600G; serial=TEXT; wwn=TEXT; "
+         "model=TEXT, a part of the model. Terms separated by commas must all hold. If several disks match, all are "
+         "listed and none is written. A file that is named like a rule needs a path: ./auto.",
          "A TIME is a whole number and a unit: 90s, 10min or 2h."},
         to_option_helps(describe(options, raw)),
         {{exit_ok, "done: every byte is on the device, and verified unless --no-verify was given"},
          {exit_failed, "cannot listen on an address, cannot write the receipt, or an internal failure"},
          {exit_usage, "bad command line or configuration file; nothing was written"},
          {exit_refused,
-          "DEVICE was refused (missing, mounted, in use, too small, another kind, serial number or size), or a program "
-          "that the image of a disk needs is missing; nothing was written"},
+          "DEVICE was refused (missing, mounted, in use, too small, another kind, serial number or size), not exactly "
+          "one disk matches the rule, or a program that the image of a disk needs is missing; nothing was written"},
          {exit_bad_torrent, "the .torrent cannot be read or was refused; nothing was written"},
          {exit_timed_out, "the download did not finish within --timeout; the same command resumes"},
          {exit_device_failed, "DEVICE failed: a read, write or flush error"},

@@ -8,6 +8,7 @@
 
 #include "config/ip_endpoint.hpp"
 #include "config/settings.hpp"
+#include "core/device/disk_rule.hpp"
 #include "core/foundation/error.hpp"
 #include "core/layout/growth_plan.hpp"
 #include "daemon/commands/command_help.hpp"
@@ -18,6 +19,7 @@ namespace seedbed {
 /// The command line of `seedbed deploy`.
 struct deploy_options {
     image_settings image;            ///< torrent and device are absolute; has no name yet
+    std::optional<disk_rule> rule;   ///< chooses the device, which is empty until then
     std::string config;              ///< profiles, network and so on; empty: the defaults
     std::vector<ip_endpoint> listen; ///< empty: as configured
     bool local_discovery = true;

@@ -209,6 +209,16 @@ compare_extents good.info "$source" "$good"
 gaps_are_noise good.info "$good"
 stop_daemon seed
 
+# A rule that no disk matches: the refusal lists the disks. The serial number is random, so that no disk of this machine has it.
+rule="serial=$(head -c 16 /dev/urandom | sha256sum | cut -c 1-32)"
+deploy_status=0
+"$seedbed" deploy good.torrent "$rule" --yes --no-local-discovery --timeout 5s --receipt receipt.json >deploy.out 2>&1 || deploy_status=$?
+((deploy_status == 3)) || fail "deploy to a rule that no disk matches: exit status $deploy_status: $(<deploy.out)"
+grep -qF "no disk matches \"$rule\": " deploy.out || fail "the refusal is: $(<deploy.out)"
+for disk in $(lsblk -dnpo NAME -e 1,7,11,252,253); do
+    [[ $disk == /dev/zram* || $disk == /dev/nbd* ]] || grep -qF "$disk " deploy.out || fail "the refusal does not name $disk: $(<deploy.out)"
+done
+
 # Devices that were refused because they were in use are accepted once they are free.
 exec {holder}<&- {lock}<&-
 undo holder

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -124,4 +125,20 @@ TEST_CASE("the help of deploy names every exit status") {
         CHECK_THAT(help, Catch::Contains("\n  " + std::to_string(code) + "  "));
     }
     CHECK(parse_deploy_options({"--help"})->help);
+}
+
+TEST_CASE("the device of deploy is a path or a rule") {
+    auto const device = [](std::string const& text) { return parse_deploy_options({"x.torrent", text}).value(); };
+    CHECK(device("auto").rule.value().text == "auto");
+    CHECK(device("auto").image.device.empty());
+    CHECK(device("nvme,200G..600G").rule);
+    auto const current = std::filesystem::current_path();
+    for (auto const& [text, path] : {std::pair{"./auto", current / "./auto"},
+                                     {"disk.img", current / "disk.img"},
+                                     {"../a..b", current / "../a..b"},
+                                     {"/dev/sda", "/dev/sda"}}) {
+        INFO(text);
+        CHECK_FALSE(device(text).rule);
+        CHECK(device(text).image.device == path);
+    }
 }
