@@ -5,6 +5,8 @@
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
+# shellcheck source=lib_packed.sh
+. "$here/lib_packed.sh"
 
 need_loop
 need partclone.ext4 partclone.ntfs partclone.btrfs mkfs.ext4 mkfs.ntfs mkfs.btrfs e2fsck blkid zstd jq cmp
@@ -36,15 +38,6 @@ expect() {
     ((status == want)) || fail "$*: exit status $status instead of $want: $(<stderr)"
     [[ -z $pattern ]] || grep -qE -e "$pattern" stderr || fail "$*: '$(<stderr)' does not contain '$pattern'"
 }
-# flip FILE OFFSET: changes one byte.
-flip() {
-    /usr/bin/python3 -c 'import sys
-with open(sys.argv[1], "r+b") as file:
-    file.seek(int(sys.argv[2]))
-    byte = file.read(1)
-    file.seek(-1, 1)
-    file.write(bytes([byte[0] ^ 1]))' "$1" "$2"
-}
 # tree FOLDER: everything in it, with contents.
 tree() {
     (cd "$1" && find . -path ./lost+found -prune -o -printf '%p %y %m %U %G %s %l\n' | sort && find . -type f -print0 | sort -z |
@@ -53,12 +46,9 @@ tree() {
 
 # --- a file system with real files
 
-mkdir files
-cp -a /usr/share/perl* /usr/share/bash-completion /usr/share/misc files/ 2>/dev/null || true
-head -c 6M /dev/urandom >files/random
-head -c 5M /dev/zero >files/zeros
+packed_files files 6
 truncate -s 20M files/sparse
-truncate -s 256M ext4.img
+truncate -s 80M ext4.img
 mkfs.ext4 -q -F -L golden -d files ext4.img
 source=$(attach_loop ext4.img)
 pack "$source" ext4 --jobs 2
@@ -79,15 +69,14 @@ pack ext4.img small --level 12 --piece-size "1 MiB"
 read_back small ext4.img
 
 "$seedbed" probe out/ext4.sbi >probed || fail "probe fails"
-grep -qx 'ext4.sbi: partition of 256 MiB in sectors of 512 bytes, ext4 "golden"' probed || fail "probe prints: $(<probed)"
+grep -qx 'ext4.sbi: partition of 80 MiB in sectors of 512 bytes, ext4 "golden"' probed || fail "probe prints: $(<probed)"
 "$seedbed" probe out/ext4.sbi --json >probed.json
-jq -e '.packed_images[0] | .kind == "partition" and .content == "ext4" and .label == "golden" and .size == 268435456' probed.json \
+jq -e '.packed_images[0] | .kind == "partition" and .content == "ext4" and .label == "golden" and .size == 83886080' probed.json \
     >found || fail "probe prints: $(<probed.json)"
 
 # --- restore: to a device that holds something else
 
-head -c $((257 << 20)) /dev/urandom >target.img
-truncate -s 257M target.img
+noise_file target.img 140
 mkfs.btrfs -q -f -L old target.img >mkfs.out 2>&1
 target=$(attach_loop target.img)
 expect 9 'not a terminal; pass --yes' restore out/ext4.sbi "$target"
@@ -156,27 +145,27 @@ expect 4 'bad.torrent: its index is damaged: the SHA-256 differs' verify bad.tor
 
 # --- targets that are refused
 
-truncate -s 100M small.img
-expect 3 'small.img: too small: it has 104857600 bytes, the image needs 268435456' restore out/ext4.sbi small.img --yes
+truncate -s 60M small.img
+expect 3 'small.img: too small: it has 62914560 bytes, the image needs 83886080' restore out/ext4.sbi small.img --yes
 expect 3 'serial' restore out/ext4.sbi "$target" --yes --serial OTHER
 expect 2 'DEVICE is the packed image itself' restore out/ext4.sbi out/ext4.sbi --yes
 expect 2 'mutually exclusive' restore out/ext4.sbi "$target" --verify --no-verify
 
 # --- a file as the target: holes of the source are zeros
 
-noise_file file.img 256
+noise_file file.img 80
 pack ext4.img raw --raw
 "$seedbed" restore out/raw.sbi file.img --yes >stdout 2>stderr || fail "restore to a file: $(<stderr)"
 cmp file.img ext4.img || fail "a packed image of all bytes is not restored"
 
 # --- what partclone loses is in the image
 
-truncate -s 64M ntfs.img
+truncate -s 16M ntfs.img
 mkfs.ntfs -q -F -f ntfs.img >mkfs.out 2>&1
 pack ntfs.img ntfs
 ! grep -q 'leaves out' progress || fail "the image leaves something out: $(<progress)"
 read_back ntfs ntfs.img
-grep -qx '67108352 512' ntfs.extents || fail "the backup boot sector is not in the image: $(<ntfs.extents)"
+grep -qx '16776704 512' ntfs.extents || fail "the backup boot sector is not in the image: $(<ntfs.extents)"
 truncate -s 256M btrfs.img
 mkfs.btrfs -q -f btrfs.img >mkfs.out 2>&1
 pack btrfs.img btrfs
@@ -206,8 +195,7 @@ unmount held
 mount_at tiny -t tmpfs -o size=1M tmpfs
 expect 1 'tiny/x.sbi: .*No space left on device' create noise.img --pack --raw -o tiny/x.sbi
 [[ -z $(ls -A tiny) ]] || fail "a full disk keeps: $(ls -A tiny)"
-truncate -s 300M slow.img
-head -c 300M /dev/urandom >slow.img
+head -c 60M /dev/urandom >slow.img
 ls out >before
 "$seedbed" create slow.img --pack --raw --level 19 --jobs 1 -o out/slow.sbi >stdout 2>stderr &
 creating=$!

@@ -5,6 +5,8 @@
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
+# shellcheck source=lib_packed.sh
+. "$here/lib_packed.sh"
 
 need_loop
 need partclone.ext4 mkfs.ext4 e2fsck blkid zstd jq cmp ss
@@ -12,12 +14,9 @@ reader=$(dirname "$here")/support/unpack_image.py
 export TMPDIR=$work/tmp
 mkdir tmp
 
-noise_file noise 129
-mkdir files
-cp -a /usr/share/perl* /usr/share/bash-completion /usr/share/misc files/ 2>/dev/null || true
-head -c 8M /dev/urandom >files/random
-head -c 5M /dev/zero >files/zeros
-truncate -s 128M source.img
+noise_file noise 81
+packed_files files 10
+truncate -s 80M source.img
 mkfs.ext4 -q -F -L golden -d files source.img
 tracker=$(free_port)
 seed_port=$(free_port)
@@ -40,7 +39,7 @@ sed 's/^pool.*/&\npacked = 0/' config.toml >forgetful.toml
 deploy() {
     local name=$1 target=$2 expected=$3 status=0
     shift 3
-    "$seedbed" deploy "${torrent:-good.torrent}" "$target" --yes --config "${config:-config.toml}" --state "$work/state" \
+    "$seedbed" deploy "${torrent:-good.torrent}" "$target" --yes --config "${config:-config.toml}" --state "$work/${state:-state}" \
         --listen "127.0.0.1:$(free_port)" --receipt "$name.json" "$@" </dev/null >"$name.log" 2>&1 || status=$?
     ((status == expected)) || fail "$name: exit status $status instead of $expected"
     jq -e ".exit_status == $expected" "$name.json" >found || fail "$name: $(<"$name.json")"
@@ -69,6 +68,21 @@ check() {
     e2fsck -fn "$2" >fsck.out 2>&1 || fail "$1: $(<fsck.out)"
     "$seedbed" verify good.torrent "$2" >verified || fail "verify: $(<verified)"
 }
+
+# --- one damaged byte on the server: nothing of that piece is written. The target returns several times: meanwhile, the other cases.
+
+piece=3
+cp good.sbi bad.sbi
+flip bad.sbi $(((piece << 20) + 5000))
+url=http://127.0.0.1:$tracker/announce
+LC_ALL=C sed "s|8:announce${#url}:$url||" good.torrent >untracked.torrent
+write_config bad.toml "$(free_port)"
+add_image bad.toml good untracked.torrent "$work/bad.sbi" seed 'verify = "none"'
+start_daemon bad bad.toml
+expect_line bad.log ' ready$'
+damaged=$(new_target damaged)
+state=damaged-state torrent=untracked.torrent deploy damaged "$damaged" 10 --peer "$(sed -n 's/^listen = "\(.*\)"/\1/p' bad.toml)" &
+damaging=$!
 
 # --- serving
 
@@ -156,27 +170,10 @@ check two "$two"
 
 # --- refusals
 
-truncate -s 100M small.img
+truncate -s 60M small.img
 deploy small small.img 3
 receipt small '.guard == "too_small"'
 [[ $(tr -d '\0' <small.img | wc -c) == 0 ]] || fail "a refused deployment has written"
-
-# --- one damaged byte on the server: nothing of that piece is written
-
-stop_daemon seed
-piece=3
-cp good.sbi bad.sbi
-printf X | dd of=bad.sbi bs=1 seek=$(((piece << 20) + 5000)) conv=notrunc status=none
-sed "s|good.sbi|bad.sbi|" seed.toml >bad.toml
-printf '%s\n' 'verify = "none"' >>bad.toml
-start_daemon bad bad.toml
-expect_line bad.log ' ready$'
-noise_again "$two"
-deploy damaged "$two" 10
-expect_line damaged.log "piece $piece failed its hash check; downloading it again"
-expect_line damaged.log '127.0.0.1:[0-9]* sent [0-9]* pieces that failed the hash check, and no good one came from anywhere'
-jq -e '.damage | length == 1' damaged.json >found || fail "the receipt does not name the peer"
-stop_daemon bad
 
 # --- other programs as the source: an HTTP server (BEP 19), and aria2
 
@@ -207,6 +204,13 @@ noise_again "$two"
 torrent=web.torrent deploy web "$two" 0
 check two "$two"
 undo http
+
+# --- the target of the damaged source
+
+wait "$damaging" || fail "the deployment from a damaged source"
+expect_line damaged.log "piece $piece failed its hash check; downloading it again"
+expect_line damaged.log '127.0.0.1:[0-9]* sent [0-9]* pieces that failed the hash check, and no good one came from anywhere'
+jq -e '.damage | length == 1' damaged.json >found || fail "the receipt does not name the peer"
 
 if command -v aria2c >/dev/null; then
     aria_port=$(free_port)

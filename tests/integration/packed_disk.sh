@@ -7,35 +7,14 @@
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
+# shellcheck source=lib_packed.sh
+. "$here/lib_packed.sh"
 
 need_loop
 need partclone.ext4 partclone.ntfs partclone.vfat mkfs.ext4 mkfs.ntfs mkfs.vfat mkswap sfdisk sgdisk e2fsck resize2fs ntfsresize jq
 export TMPDIR=$work/tmp
 mkdir tmp
 
-# field DISK N KEY: of partition N, in sectors.
-field() {
-    sfdisk -J "$1" | jq -r --argjson n "$2" --arg key "$3" '.partitiontable.partitions[$n - 1][$key]'
-}
-# on_partition DISK N COMMAND...: runs COMMAND on a loop device of partition N, and removes it.
-on_partition() {
-    local disk=$1 offset size device status=0
-    offset=$(($(field "$1" "$2" start) * 512))
-    size=$(($(field "$1" "$2" size) * 512))
-    shift 2
-    device=$(attach_loop "$disk" -o "$offset" --sizelimit "$size")
-    "$@" "$device" || status=$?
-    detach_loop "$device"
-    return "$status"
-}
-# table DISK: the table without the names of devices.
-table() {
-    sfdisk -d "$1" | sed -e '/^device:/d; /^last-lba:/d' -e 's/^[^ ]* : //'
-}
-# content DISK N: what blkid finds in a partition.
-content() {
-    on_partition "$1" "$2" blkid -p | sed 's/^[^:]*: //'
-}
 # restore IMAGE FILE [OPTION...]: restores to a loop device of FILE.
 restore() {
     local image=$1 file=$2 device status=0
@@ -45,35 +24,29 @@ restore() {
     detach_loop "$device"
     return "$status"
 }
-# check_partitions DISK: the checkers of ext4 (4) and NTFS (3, 6), and the contents.
+# check_partitions DISK: the table, the checkers of ext4 (4) and NTFS (3, 6), the contents, and the file.
 check_partitions() {
-    on_partition "$1" 4 e2fsck -fn >fsck.out 2>&1 || fail "$1: ext4: $(<fsck.out)"
+    check_ext4 "$1" 4
     for number in 3 6; do
         on_partition "$1" "$number" ntfsresize -i -f >fsck.out 2>&1 || fail "$1: partition $number: $(<fsck.out)"
     done
     for number in 1 3 4 5 6; do
-        [[ $(content "$1" "$number") == "$(content disk.img "$number")" ]] ||
-            fail "$1: partition $number is $(content "$1" "$number")"
+        [[ $(content "$1" "$number") == "${contents[number]}" ]] || fail "$1: partition $number is $(content "$1" "$number")"
     done
-    sgdisk -v "$1" >sgdisk.out 2>&1
-    grep -q '^No problems found' sgdisk.out || fail "sgdisk: $(<sgdisk.out)"
-    sfdisk --verify "$1" >sfdisk.out 2>&1 || fail "sfdisk: $(<sfdisk.out)"
-}
-# file_of DISK N NAME: a file in an ext4.
-file_of() {
-    on_partition "$1" "$2" debugfs -R "dump $3 dumped" >debugfs.out 2>&1
-    sha1sum <dumped
+    check_table "$1"
+    file_of "$1" 4 data
+    cmp dumped files/data || fail "$1: the file differs"
 }
 
-truncate -s 600M disk.img
+truncate -s 170M disk.img
 sfdisk -q disk.img <<'TABLE'
 label: gpt
-size=32M, type=U, name=EFI
-size=16M, type=E3C9E316-0B5C-4DB8-817D-F92DF00215AE
-size=100M, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, name=Windows
-size=200M, type=L, name=root
-size=40M, type=S
-size=64M, type=DE94BBA4-06D1-4D40-A16A-BFD50179D6AC, name=recovery
+size=16M, type=U, name=EFI
+size=4M, type=E3C9E316-0B5C-4DB8-817D-F92DF00215AE
+size=32M, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, name=Windows
+size=72M, type=L, name=root
+size=8M, type=S
+size=24M, type=DE94BBA4-06D1-4D40-A16A-BFD50179D6AC, name=recovery
 TABLE
 mkdir files
 head -c 9M /dev/urandom >files/data
@@ -82,39 +55,39 @@ on_partition disk.img 3 mkfs.ntfs -q -f >mkfs.out 2>&1
 on_partition disk.img 4 mkfs.ext4 -q -L root -d files >mkfs.out 2>&1
 on_partition disk.img 5 mkswap -L swap >mkfs.out 2>&1
 on_partition disk.img 6 mkfs.ntfs -q -f >mkfs.out 2>&1
+contents=()
+for number in 1 3 4 5 6; do contents[number]=$(content disk.img "$number"); done
 
 disk=$(attach_loop disk.img)
 "$seedbed" create "$disk" --pack -o disk.sbi >line 2>progress || fail "create: $(<progress)"
 detach_loop "$disk"
 [[ -z $(ls -A tmp) ]] || fail "left in TMPDIR: $(ls -A tmp)"
-for line in 'partition 1 \(vfat\): .* of 32 MiB: used blocks' \
-    'partition 2: 16 MiB of 16 MiB: all bytes, because nothing is recognised in it' \
-    'partition 4 \(ext4\): .* of 200 MiB: used blocks' \
-    'partition 5 \(swap\): 40 MiB: none; the target gets a new swap area with its UUID and label'; do
+for line in 'partition 1 \(vfat\): .* of 16 MiB: used blocks' \
+    'partition 2: 4 MiB of 4 MiB: all bytes, because nothing is recognised in it' \
+    'partition 4 \(ext4\): .* of 72 MiB: used blocks' \
+    'partition 5 \(swap\): 8 MiB: none; the target gets a new swap area with its UUID and label'; do
     grep -qxE "$line" progress || fail "create does not print '$line': $(<progress)"
 done
 (($(stat -c %s disk.sbi) < 16 << 20)) || fail "the packed file has $(stat -c %s disk.sbi) bytes"
-"$seedbed" probe disk.sbi | grep -q '^disk.sbi: disk of 600 MiB in sectors of 512 bytes, gpt$' || fail "probe fails"
+"$seedbed" probe disk.sbi | grep -q '^disk.sbi: disk of 170 MiB in sectors of 512 bytes, gpt$' || fail "probe fails"
 
 # The same size, onto the remains of another disk; then a larger one, with its ext4 grown before two other partitions.
-noise_file same.img 600
+noise_file same.img 170
 sfdisk -q same.img <<<'label: dos
 size=10M'
 restore disk.sbi same.img || fail "restore: $(<stderr)"
 [[ $(table same.img) == "$(table disk.img)" ]] || fail "the table differs: $(table same.img)"
 check_partitions same.img
-[[ $(file_of same.img 4 data) == "$(sha1sum <files/data)" ]] || fail "the file differs"
 
-truncate -s 900M large.img
+truncate -s 270M large.img
 restore disk.sbi large.img --grow 4 || fail "restore --grow: $(<stderr)"
 grep -qx 'grow partition 4 (ext4)' stderr || fail "restore does not name the growth: $(<stderr)"
 check_partitions large.img
 grown=$(($(field large.img 4 size) - $(field disk.img 4 size)))
-((grown >= 300 * 2048)) || fail "partition 4: $(table large.img)"
+((grown >= 99 * 2048)) || fail "partition 4: $(table large.img)"
 (($(field large.img 6 start) == $(field disk.img 6 start) + grown)) || fail "partition 6: $(table large.img)"
-((900 * 2048 - $(field large.img 6 start) - $(field large.img 6 size) < 2 * 2048)) || fail "the disk's end: $(table large.img)"
-[[ $(file_of large.img 4 data) == "$(sha1sum <files/data)" ]] || fail "the file differs after growing"
-on_partition large.img 4 dumpe2fs -h 2>/dev/null | awk -F: '/^Block count/ {n = $2} /^Block size/ {exit !(n * $2 > 480 * 1048576)}' ||
+((270 * 2048 - $(field large.img 6 start) - $(field large.img 6 size) < 2 * 2048)) || fail "the disk's end: $(table large.img)"
+on_partition large.img 4 dumpe2fs -h 2>/dev/null | awk -F: '/^Block count/ {n = $2} /^Block size/ {exit !(n * $2 > 168 * 1048576)}' ||
     fail "the file system has not grown"
 
 # verify finds the partitions by the disk's own table; what growing has changed is not counted, but everything else is.
@@ -144,29 +117,29 @@ for how in "" "timeout -s KILL 0.03 $resize2fs" "$resize2fs"; do
     chmod +x wrappers/resize2fs
     rm -f killed.img
     cp --sparse=always same.img killed.img
-    truncate -s 900M killed.img
+    truncate -s 270M killed.img
     status=0
     PATH=$work/wrappers:$PATH "$seedbed" restore disk.sbi killed.img --yes --grow 4 >stdout 2>stderr || status=$?
     ((status == 137)) || fail "killed with '$how': exit status $status: $(<stderr)"
-    [[ -z $(blkid -p killed.img) ]] || fail "killed with '$how', the disk shows: $(blkid -p killed.img)"
-    ! sfdisk -d killed.img >stdout 2>&1 || fail "killed with '$how', the disk has a table: $(<stdout)"
+    expect_no_table killed.img
+    # The program that was killed leaves its loop device to the kernel, which detaches it a moment later.
+    until [[ -z $(losetup -j killed.img) ]]; do sleep 0.05; done
     "$seedbed" restore disk.sbi killed.img --yes --grow 4 >stdout 2>stderr || fail "after '$how': $(<stderr)"
     check_partitions killed.img
-    [[ $(file_of killed.img 4 data) == "$(sha1sum <files/data)" ]] || fail "the file differs after '$how'"
 done
 printf '#!/bin/bash\nkill -INT $PPID\nexit 130\n' >wrappers/resize2fs
 status=0
 PATH=$work/wrappers:$PATH "$seedbed" restore disk.sbi killed.img --yes --grow 4 >stdout 2>stderr || status=$?
 ((status == 8)) || fail "interrupted: exit status $status: $(<stderr)"
-[[ -z $(blkid -p killed.img) ]] || fail "interrupted, the disk shows: $(blkid -p killed.img)"
+expect_no_table killed.img
 rm killed.img
 
 # A smaller disk is refused, and nothing is written.
-noise_file tiny.img 400
+noise_file tiny.img 120
 status=0
 restore disk.sbi tiny.img || status=$?
 ((status == 3)) || fail "a smaller disk: exit status $status: $(<stderr)"
-noise_file expected.img 400
+noise_file expected.img 120
 cmp tiny.img expected.img || fail "a refused restoration has written"
 
 # A damaged piece, or one wrong byte in the .torrent: no table, though the disk had one.
@@ -176,7 +149,7 @@ printf X | dd of=bad.sbi bs=1 seek=4200000 conv=notrunc status=none
 status=0
 restore bad.sbi broken.img --torrent disk.torrent || status=$?
 ((status == 10)) || fail "a damaged piece: exit status $status: $(<stderr)"
-[[ -z $(blkid -p broken.img) ]] || fail "the incomplete disk shows: $(blkid -p broken.img)"
+expect_no_table broken.img
 restore disk.sbi broken.img || fail "restore after a failure: $(<stderr)"
 check_partitions broken.img
 
@@ -195,29 +168,29 @@ jq -e '.outcome == "refused" and .layout == null and (.errors | length) == 1' re
 jq -e --argjson start $(($(field disk.img 4 start) * 512)) --arg uuid "$(field disk.img 4 uuid)" \
     '.outcome == "done" and .verified and .image.name == "disk.sbi" and .content.partition_table == "gpt" and .bytes.written > 0 and
     .layout.table == "gpt" and (.layout.partitions | length) == 6 and .layout.partitions[3] == (.layout.partitions[3] +
-    {number: 4, start: $start, size: 209715200, uuid: $uuid, file_system: "ext4"})' done.json >found || fail "receipt: $(<done.json)"
+    {number: 4, start: $start, size: 75497472, uuid: $uuid, file_system: "ext4"})' done.json >found || fail "receipt: $(<done.json)"
 
 # --- an MBR with logical partitions, from a file to a file
 
-truncate -s 200M mbr.img
+truncate -s 100M mbr.img
 sfdisk -q mbr.img <<'TABLE'
 label: dos
 label-id: 0x1234abcd
-size=40M, type=83, bootable
-size=100M, type=5
-size=30M, type=83
-size=20M, type=82
+1: size=20M, type=83, bootable
+2: size=50M, type=5
+5: size=15M, type=83
+6: size=10M, type=82
 TABLE
 printf 'boot code' | dd of=mbr.img bs=1 conv=notrunc status=none
 on_partition mbr.img 1 mkfs.ext4 -q >mkfs.out 2>&1
-on_partition mbr.img 3 mkfs.ext4 -q -L logical >mkfs.out 2>&1 # sfdisk's list counts the fifth as the third
+on_partition mbr.img 3 mkfs.ext4 -q -L logical >mkfs.out 2>&1 # number 5, the third of the list
 "$seedbed" create mbr.img --pack -o mbr.sbi >line 2>progress || fail "create: $(<progress)"
-noise_file mbr_target.img 200
+noise_file mbr_target.img 100
 "$seedbed" restore mbr.sbi mbr_target.img --yes >stdout 2>stderr || fail "restore: $(<stderr)"
 [[ $(table mbr_target.img) == "$(table mbr.img)" ]] || fail "the table differs: $(table mbr_target.img)"
 "$seedbed" verify mbr.torrent mbr_target.img >stdout || fail "verify of the MBR disk: $(<stdout)"
 [[ $(head -c 9 mbr_target.img) == 'boot code' ]] || fail "the boot code is lost"
-on_partition mbr_target.img 3 e2fsck -fn >fsck.out 2>&1 || fail "the logical partition: $(<fsck.out)"
+check_ext4 mbr_target.img 3
 [[ $(content mbr_target.img 3) == "$(content mbr.img 3)" ]] || fail "the logical partition: $(content mbr_target.img 3)"
 "$seedbed" restore mbr.sbi mbr_target.img --yes --new-ids --receipt new.json >stdout 2>stderr || fail "restore --new-ids: $(<stderr)"
 id=$(sfdisk -J mbr_target.img | jq -r .partitiontable.id)
