@@ -187,7 +187,7 @@ void fleet::finish(known_host& which, host_state proof, clock::time_point at) {
 
 void fleet::check_deployed(clock::time_point now) {
     auto const wanted = expected();
-    if (m_deployed || !wanted || complete() < *wanted) {
+    if (m_deployed || m_restoring || !wanted || complete() < *wanted) {
         return;
     }
     m_deployed = true;

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,14 +12,13 @@
 #include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
-#include <nlohmann/json_fwd.hpp>
 
 #include "config/settings.hpp"
-#include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/fleet_status.hpp"
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/host_table.hpp"
+#include "daemon/fleet/saved_fleet.hpp"
 #include "daemon/fleet/tracker.hpp"
 #include "daemon/log/line_limit.hpp"
 #include "daemon/swarm/peer_status.hpp"
@@ -93,16 +92,16 @@ public:
     /// The round, for displays. \param wall the wall-clock time of \p now.
     [[nodiscard]] fleet_status status(clock::time_point now, std::chrono::system_clock::time_point wall) const;
 
-    /// The round for restore(): the hosts that are complete or have failed, and the round's times.
-    /// \param wall the wall-clock time of \p now. \return makes the text, a JSON document, from a copy of these hosts:
-    /// on any thread, also after this object's end.
-    [[nodiscard]] std::function<std::string()> record(clock::time_point now,
-                                                      std::chrono::system_clock::time_point wall) const;
-    /// Restores a record; hosts that have been heard from since are left unchanged. A deployment that was already
-    /// complete does not count as completed again. \return an error, without the name of the file, if the record is
-    /// damaged; the undamaged part is restored.
-    [[nodiscard]] result<void> restore(nlohmann::json const& record, clock::time_point now,
-                                       std::chrono::system_clock::time_point wall);
+    /// The round for begin_restore(). \param wall the wall-clock time of \p now.
+    [[nodiscard]] saved_fleet record(clock::time_point now, std::chrono::system_clock::time_point wall) const;
+    /// Begins to restore a round, which restore_some() continues: thousands of hosts would block the thread for too
+    /// long. Until the end, no deployment is complete.
+    void begin_restore(std::shared_ptr<saved_fleet const> saved, clock::time_point now,
+                       std::chrono::system_clock::time_point wall);
+    /// Restores the next hosts, at most \p most. Hosts that have been heard from are left unchanged. A deployment that
+    /// was already complete does not count as completed again. \return whether hosts remain.
+    [[nodiscard]] bool restore_some(std::size_t most);
+    [[nodiscard]] bool is_restoring() const noexcept { return m_restoring.has_value(); }
     /// Whether the record has changed since the last call.
     [[nodiscard]] bool take_changed() { return std::exchange(m_changed, false); }
 
@@ -113,10 +112,21 @@ public:
                                        std::chrono::system_clock::time_point wall) const;
 
 private:
-    struct time_base;
-    struct saved_host;
-    bool restore_host(nlohmann::json const& saved, time_base const& times,
-                      std::set<boost::asio::ip::address> const& heard);
+    /// Times of the steady clock as milliseconds since 1970, and back.
+    struct time_base {
+        clock::time_point now;
+        std::chrono::system_clock::time_point wall;
+
+        [[nodiscard]] std::int64_t write(clock::time_point time) const;
+        /// Never later than now, even if the wall clock has been set.
+        [[nodiscard]] clock::time_point read(std::int64_t time) const;
+    };
+    struct restoration {
+        std::shared_ptr<saved_fleet const> saved;
+        time_base times;
+        std::size_t next; ///< host
+    };
+    void restore_host(saved_fleet::host const& saved, time_base const& times);
     void start(known_host& which, std::int64_t left, clock::time_point now);
     void begin_round(known_host const& first, clock::time_point now);
     void measure(known_host& which, std::int64_t left, clock::time_point now);
@@ -144,6 +154,7 @@ private:
     std::int64_t const m_total;
     fleet_settings m_settings;
     host_table m_hosts;
+    std::optional<restoration> m_restoring;
     std::set<std::string> m_looked_at; ///< ids of the peers at the last look
     std::uint64_t m_look = 0;          ///< number of the last look at the peers
     std::vector<line> m_lines;

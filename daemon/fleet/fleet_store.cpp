@@ -57,12 +57,19 @@ result<std::string> read_record(std::string const& path) {
     }
 }
 
-result<std::shared_ptr<json const>> load_record(std::string const& path) {
+result<std::shared_ptr<saved_fleet const>> load_record(std::string const& path) {
     auto const text = read_record(path);
     if (!text) {
         return tl::unexpected(text.error());
     }
-    return text->empty() ? nullptr : std::make_shared<json const>(json::parse(*text, nullptr, false));
+    if (text->empty()) {
+        return nullptr;
+    }
+    auto saved = saved_fleet::from_json(json::parse(*text, nullptr, false));
+    if (!saved) {
+        return tl::unexpected(error{path + ": " + saved.error().message});
+    }
+    return std::make_shared<saved_fleet const>(std::move(*saved));
 }
 
 result<void> write_record(fs::path const& path, std::string const& text) {

@@ -5,11 +5,11 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
-#include <nlohmann/json_fwd.hpp>
 
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "daemon/fleet/saved_fleet.hpp"
 
 namespace seedbed {
 
@@ -29,9 +29,9 @@ public:
     /// Saves the text that \p record makes on a worker. If several are waiting to be written, only the last one is. The
     /// first failure in a folder is logged.
     void save(std::string const& image, info_hash const& hash, std::function<std::string()> record);
-    /// Calls \p receive on the main thread, never from within load(): with the record, null if there is no file, or an
-    /// error that names the file. A text that is not JSON is a "discarded" value.
-    using record_handler = std::function<void(result<std::shared_ptr<nlohmann::json const>> const&)>;
+    /// Reads and parses on a worker, and calls \p receive on the main thread, never from within load(): with the
+    /// record, null if there is no file, or an error that names the file.
+    using record_handler = std::function<void(result<std::shared_ptr<saved_fleet const>> const&)>;
     void load(std::string const& image, info_hash const& hash, record_handler receive);
 
     /// The file of an image's record.

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 #include "core/foundation/format_count.hpp"
 #include "core/foundation/wall_clock.hpp"
 #include "daemon/log/logging.hpp"
@@ -15,6 +17,9 @@ namespace {
 /// Requests for peers after a connection: before the handshake it is not yet a peer, and that may take longer than one
 /// request.
 constexpr int looks_at_new = 3;
+/// Hosts restored from a record before the main thread does other work: less than a millisecond.
+constexpr std::size_t restored_at_once = 256;
+constexpr char const* unrestored = "cannot restore the counts of hosts: ";
 /// Minimum time between two records of one image. The first change is saved immediately.
 constexpr std::chrono::seconds save_interval{1};
 
@@ -65,6 +70,11 @@ fleet_watch::followed* fleet_watch::find_hash(info_hash const& hash) {
         }
     }
     return nullptr;
+}
+
+fleet_watch::followed* fleet_watch::find_image(std::string const& name, info_hash const& hash) {
+    auto const at = m_followed.find(name);
+    return at == m_followed.end() || at->second.now.hashes.front() != hash ? nullptr : &at->second;
 }
 
 void fleet_watch::on_announce(announcement const& said, fleet::clock::duration patience) {
@@ -118,25 +128,45 @@ void fleet_watch::load(followed& which) {
 }
 
 void fleet_watch::on_loaded(std::string const& name, info_hash const& hash,
-                            result<std::shared_ptr<nlohmann::json const>> const& record) {
-    auto const at = m_followed.find(name);
-    if (at == m_followed.end() || at->second.now.hashes.front() != hash || at->second.restored) {
+                            result<std::shared_ptr<saved_fleet const>> const& record) {
+    auto* const which = find_image(name, hash);
+    if (which == nullptr || which->restored || which->hosts.is_restoring()) {
         return;
     }
-    auto& which = at->second;
-    which.restored = true;
-    auto failure = record ? std::string() : record.error().message;
-    if (record && *record != nullptr) {
-        auto const restored = which.hosts.restore(**record, fleet::clock::now(), wall_clock_now());
-        failure = restored ? "" : m_store->file_of(name, hash) + ": " + restored.error().message;
-        if (auto const complete = which.hosts.complete(); complete > 0) {
-            log_info({name, {}, {}}, format_count(complete, "host") + " complete before the restart");
-        }
+    if (!record) {
+        log_warning({name, {}, {}}, unrestored + record.error().message);
     }
-    if (!failure.empty()) {
-        log_warning({name, {}, {}}, "cannot restore the counts of hosts: " + failure);
+    if (!record || *record == nullptr) {
+        which->restored = true;
+        after_change(*which);
+        return;
     }
-    after_change(which);
+    which->hosts.begin_restore(*record, fleet::clock::now(), wall_clock_now());
+    restore_some(name, hash, (*record)->damaged);
+}
+
+void fleet_watch::restore_some(std::string const& name, info_hash const& hash, std::size_t damaged) {
+    auto* const which = find_image(name, hash);
+    if (which == nullptr || !which->hosts.is_restoring()) {
+        return;
+    }
+    if (which->hosts.restore_some(restored_at_once)) {
+        boost::asio::post(m_timer.get_executor(), [this, alive = std::weak_ptr(m_alive), name, hash, damaged] {
+            if (!alive.expired()) {
+                restore_some(name, hash, damaged);
+            }
+        });
+        return;
+    }
+    which->restored = true;
+    if (auto const complete = which->hosts.complete(); complete > 0) {
+        log_info({name, {}, {}}, format_count(complete, "host") + " complete before the restart");
+    }
+    if (damaged > 0) {
+        log_warning({name, {}, {}},
+                    unrestored + m_store->file_of(name, hash) + ": " + format_count(damaged, "host") + " damaged");
+    }
+    after_change(*which);
 }
 
 void fleet_watch::save(followed& which) {
@@ -160,7 +190,8 @@ void fleet_watch::save(followed& which) {
     }
     which.unsaved = false;
     which.saved = now;
-    m_store->save(which.now.name, which.now.hashes.front(), which.hosts.record(now, wall_clock_now()));
+    m_store->save(which.now.name, which.now.hashes.front(),
+                  [saved = which.hosts.record(now, wall_clock_now())] { return saved.text(); });
 }
 
 fleet const* fleet_watch::find(std::string const& name) const {

@@ -17,6 +17,7 @@
 #include "daemon/fleet/fleet_store.hpp"
 #include "daemon/fleet/hook.hpp"
 #include "daemon/fleet/host_report.hpp"
+#include "daemon/fleet/saved_fleet.hpp"
 #include "daemon/fleet/tracker.hpp"
 #include "daemon/swarm/peer_status.hpp"
 
@@ -75,13 +76,16 @@ private:
     };
 
     [[nodiscard]] followed* find_hash(info_hash const& hash);
+    [[nodiscard]] followed* find_image(std::string const& name, info_hash const& hash);
     void keep_looking();
     void arm();
     void on_timer();
     void after_change(followed& which);
     void load(followed& which);
     void on_loaded(std::string const& name, info_hash const& hash,
-                   result<std::shared_ptr<nlohmann::json const>> const& record);
+                   result<std::shared_ptr<saved_fleet const>> const& record);
+    /// \param damaged number of hosts of the record that cannot be restored.
+    void restore_some(std::string const& name, info_hash const& hash, std::size_t damaged);
     void save(followed& which);
     void run_hook(followed const& which);
 

@@ -109,6 +109,12 @@ bool host_table::is_expected(known_host const& which) const {
     return std::ranges::any_of(which.addresses, [this](address const& where) { return is_expected(where); });
 }
 
+bool host_table::is_heard(address const& where) const {
+    auto const at = m_sites.find(where);
+    return at != m_sites.end() &&
+           std::ranges::any_of(at->second.hosts, [](known_host const* each) { return !each->restored; });
+}
+
 std::size_t host_table::count_at(address const& where) const {
     auto const at = m_sites.find(where);
     return at == m_sites.end() ? 0 : at->second.hosts.size();

@@ -40,6 +40,7 @@ struct known_host {
     std::string failure;                   ///< if failed: the reason
     bool refused = false;                  ///< if failed: its disk was refused, so nothing was written
     bool announced = false;
+    bool restored = false; ///< known from an earlier run of the daemon
     bool connected = false;
     std::optional<clock::time_point> away; ///< when it was disconnected
     /// How long it may be silent before it counts as lost. A host that does not announce has no connection while it
@@ -126,6 +127,8 @@ public:
 
     [[nodiscard]] bool is_expected(address const& where) const;
     [[nodiscard]] bool is_expected(known_host const& which) const;
+    /// Whether a client at an address has been seen by this run of the daemon, apart from restored ones.
+    [[nodiscard]] bool is_heard(address const& where) const;
     /// The number of clients known at an address.
     [[nodiscard]] std::size_t count_at(address const& where) const;
     /// The number of addresses that are complete; if addresses are expected, only of those.
