@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Sets up, builds and tests everything as continuous integration does; stops at the first failure.
 #
-# Usage: tests/run.sh [unit|tidy|dev|ci|core|asan|tsan|fuzz]...     core and ci by default; all of them take more than an hour
+# Usage: tests/run.sh [unit|tidy|dev|ci|core|asan|tsan|fuzz]...     core, ci and tidy by default; all of them take more than an hour
 #   unit   unit tests only, in under a minute after a build; installs nothing and needs no root
 #   tidy   clang-tidy with the checked-in configuration
 #   dev    a build with warnings as errors; the layout of the sources; all tests; beside them, if core came before, a minute of
 #          each target of tests/fuzz at idle priority
-#   ci     the same, but compiles each layer as one translation unit: faster from scratch, slower after an edit
+#   ci     the same, but compiles each layer as one translation unit: faster from scratch, slower after an edit; without the
+#          tests that core ran
 #   core   AddressSanitizer and UndefinedBehaviorSanitizer, with clang; unit tests of core/foundation, cache and backend, which
 #          share memory; builds the targets of tests/fuzz
 #   asan   AddressSanitizer and UndefinedBehaviorSanitizer; all tests that need no virtual machine
@@ -22,7 +23,7 @@ cd "$source_dir"
 jobs=${SEEDBED_JOBS:-$(nproc)}
 
 presets=("$@")
-((${#presets[@]})) || presets=(core ci)
+((${#presets[@]})) || presets=(core ci tidy)
 for preset in "${presets[@]}"; do
   if [[ ! $preset =~ ^(unit|tidy|dev|ci|core|asan|tsan|fuzz)$ ]]; then
     echo "run.sh: '$preset' is none of unit, tidy, dev, ci, core, asan, tsan and fuzz" >&2
@@ -121,6 +122,7 @@ has_fuzz_targets=
 for preset in "${presets[@]}"; do
   targets=()
   tests=()
+  settings=()
   name=$preset
   if [[ $preset == tidy ]]; then
     stage "tidy" tests/tidy.sh
@@ -150,10 +152,13 @@ for preset in "${presets[@]}"; do
   if [[ $name == dev || $name == ci ]]; then
     stage "layout" check_layout
     targets=(--target all seedbed_bench) # the benchmarks are not run, but must compile
-    # Without a sanitizer, one seed takes as long as the longest script; core runs two.
-    [[ -z $has_fuzz_targets ]] || export SEEDBED_TEST_SEEDS=1
+    if [[ -n $has_fuzz_targets ]]; then
+      # Without a sanitizer, one seed takes as long as the longest script; core ran two.
+      export SEEDBED_TEST_SEEDS=1
+      settings=(-D "SEEDBED_SKIP_UNIT_TESTS=$(IFS=';' && echo "${core_tests[*]}")")
+    fi
   fi
-  stage "$name: configure" cmake --preset "$preset"
+  stage "$name: configure" cmake --preset "$preset" "${settings[@]}"
   stage "$name: build" cmake --build --preset "$preset" --parallel "$jobs" "${targets[@]}"
   if [[ ($name == dev || $name == ci) && -n $has_fuzz_targets ]]; then
     start_fuzzing

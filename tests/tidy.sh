@@ -28,6 +28,6 @@ done
   exit 2
 }
 echo "tidy.sh: ${#files[@]} layers"
-# Only a unity file includes .cpp files.
-printf '%s\0' "${files[@]}" |
+# Only a unity file includes .cpp files. The largest layers come first, so that the processors end together.
+wc -l "${files[@]}" | sort -rn | awk '$2 ~ /cxx$/ { printf "%s%c", $2, 0 }' |
   xargs -0 -r -n 1 -P "$jobs" "$tidy" --quiet -p build/tidy --checks=-bugprone-suspicious-include --warnings-as-errors='*'

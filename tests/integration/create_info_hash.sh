@@ -32,7 +32,7 @@ mkdir files out
 # capture FS IMAGE FOLDER: makes partclone's torrent.info of an image file.
 capture() {
     mkdir -p "$3"
-    "partclone.$1" -c -t -s "$2" -O "$3" --buffer_size 16777216 -L "$work/partclone.log" >"$work/partclone.out" 2>&1 || {
+    "partclone.$1" -c -t -f 0 -s "$2" -O "$3" --buffer_size 16777216 -L "$work/partclone.log" >"$work/partclone.out" 2>&1 || {
         cat "$work/partclone.out" "$work/partclone.log" >&2
         fail "partclone.$1 could not capture $2"
     }

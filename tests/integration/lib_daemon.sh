@@ -264,7 +264,7 @@ capture() {
     local fs=$1 device=$2 name=$3
     mkdir -p "captured-$name"
     # Its log goes elsewhere: partclone empties its output folder.
-    "partclone.$fs" -c -t -s "$device" -O "captured-$name" --buffer_size 16777216 -L "captured-$name.log" \
+    "partclone.$fs" -c -t -f 0 -s "$device" -O "captured-$name" --buffer_size 16777216 -L "captured-$name.log" \
         >"captured-$name.out" 2>&1 || {
         tail -n 20 "captured-$name.out" "captured-$name.log" >&2
         fail "partclone.$fs could not capture $device"
@@ -275,7 +275,7 @@ capture() {
 }
 capture_files() {
     mkdir -p files/sda1
-    partclone.ext4 -c -T -s "$1" -O files/sda1 --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 ||
+    partclone.ext4 -c -T -f 0 -s "$1" -O files/sda1 --buffer_size 16777216 -L partclone.log >partclone.out 2>&1 ||
         fail "partclone.ext4 -T could not capture $1"
     mv files/sda1/torrent.info image.info
 }

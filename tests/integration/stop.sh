@@ -21,18 +21,18 @@ stop() {
     never_line "$1.log" ' error |may be lost|more than 5 s'
 }
 
-size=256
+size=128
 truncate -s ${size}M source.img
 source=$(attach_loop source.img)
-make_file_system ext4 "$source" 190
+make_file_system ext4 "$source" 100
 capture ext4 "$source" sda1
 detach_loop "$source"
 total=$(image_bytes sda1.info)
 
 seed_port=$(free_port)
 deploy_port=$(free_port)
-# The source is slow, 32 MB/s: a deployment takes about six seconds, with a STATUS every second.
-slow=$(start_nbd slow --filter=rate file source.img rate=256M)
+# The source is slow, 16 MB/s: a deployment takes about six seconds, with a STATUS every second.
+slow=$(start_nbd slow --filter=rate file source.img rate=128M)
 write_config seed.toml "$seed_port"
 add_image seed.toml sda1 sda1.torrent "$slow" seed
 # deploy_to DEVICE [LINE...]: writes deploy.toml with these lines.
@@ -115,9 +115,9 @@ for traced in no yes; do
     stop seed "a seeder with a slow read under way"
 done
 
-# A target that is much slower than its peer, 32 MB/s: the blocks in memory must reach it within the 5 seconds.
+# A target that is much slower than its peer, 16 MB/s: the blocks in memory must reach it within the 5 seconds.
 noise_file disk.img $size
-disk=$(start_nbd disk --filter=rate file disk.img rate=256M burstiness=0.1)
+disk=$(start_nbd disk --filter=rate file disk.img rate=128M burstiness=0.1)
 cp --sparse=always source.img fast.img
 fast=$(attach_loop fast.img)
 write_config fast.toml "$seed_port"
@@ -126,7 +126,7 @@ deploy_to "$disk"
 start_daemon fast fast.toml
 start_status old_disk deploy.toml
 expect_line old_disk.status 'sda1: downloading [1-9][0-9]%'
-stop old_disk "with a disk of 32 MB/s and a peer that has no limit"
+stop old_disk "with a disk of 16 MB/s and a peer that has no limit"
 never_line old_disk.log 'done:'
 stop_nbd disk
 kept=$(equal_bytes sda1.info source.img disk.img)
@@ -134,7 +134,7 @@ kept=$(equal_bytes sda1.info source.img disk.img)
 
 # Slow reads: while checking, and while verifying.
 noise_file disk.img $size
-disk=$(start_nbd disk --filter=rate file disk.img rate=256M burstiness=0.1)
+disk=$(start_nbd disk --filter=rate file disk.img rate=128M burstiness=0.1)
 deploy_to "$disk"
 start_status checking deploy.toml
 expect_line checking.status 'sda1: checking [1-9][0-9]?%'
@@ -147,7 +147,7 @@ cp --sparse=always source.img disk.img
 # After the first flush, the target reads slowly and serially, at a few MB/s: one piece takes longer than a stop may take.
 disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exit 0" can_flush="exit 0" \
     flush="sync '$work/disk.img'; touch '$work/slow_reads'" thread_model="echo serialize_all_requests" \
-    pread="if [ -e '$work/slow_reads' ]; then sleep 0.1; fi
+    pread="if [ -e '$work/slow_reads' ]; then sleep 0.03; fi
         dd if='$work/disk.img' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=1M status=none" \
     pwrite="dd of='$work/disk.img' oflag=seek_bytes conv=notrunc seek=\$4 iflag=fullblock bs=1M status=none")
 rm -f slow_reads # losetup flushes, too

@@ -262,7 +262,8 @@ TEST_CASE("images that partclone writes equal the file system's used blocks") {
         for (std::size_t i = 0; i < (k.name == "EXTFS" ? options.size() : 1); ++i) {
             CAPTURE(i);
             auto const output = (folder / "image").string();
-            std::vector<std::string> arguments{"-c", "-s", device, "-O", output, "-L", (folder / "log").string()};
+            std::vector<std::string> arguments{
+                "-c", "-f", "0", "-s", device, "-O", output, "-L", (folder / "log").string()};
             arguments.insert(arguments.end(), options[i].begin(), options[i].end());
             fs::remove(output);
             REQUIRE(succeeds(k.program, arguments));
@@ -314,8 +315,8 @@ TEST_CASE("images that partclone writes equal the file system's used blocks") {
         // partclone's own list of used blocks.
         auto const capture = folder / "capture";
         fs::create_directory(capture);
-        REQUIRE(succeeds(k.program, {"-c", "-t", "-s", device, "-O", capture.string(), "-L", (folder / "log").string(),
-                                     "--buffer_size", "16777216"}));
+        REQUIRE(succeeds(k.program, {"-c", "-t", "-f", "0", "-s", device, "-O", capture.string(), "-L",
+                                     (folder / "log").string(), "--buffer_size", "16777216"}));
         auto const info = load_partclone_info(capture / "torrent.info");
         REQUIRE(info);
         std::vector<extent> joined; // torrent.info may split a run

@@ -141,8 +141,8 @@ TEST_CASE("a name that libfdisk cannot write is refused before anything is writt
 
 TEST_CASE("the first sector is written when the rest is durable") {
     auto layout = sample_gpt();
-    layout.disk_size = 8 * mib;
-    layout.partitions = {gpt_partition(1, mib, 2 * mib), gpt_partition(2, 3 * mib, 4 * mib)};
+    layout.disk_size = 3 * mib;
+    layout.partitions = {gpt_partition(1, mib, mib / 2), gpt_partition(2, 3 * mib / 2, mib)};
     layout.boot_code = std::string(boot_code_size, 'x');
     auto const table = table_of(layout);
     auto const complete = [&](std::vector<std::byte> const& disk) {
@@ -153,7 +153,7 @@ TEST_CASE("the first sector is written when the rest is durable") {
     int tables = 0;
     for (int how = 0; how <= static_cast<int>(power_cut_disk::last_loss); ++how) {
         for (int steps = 1; steps < 40; ++steps) {
-            power_cut_disk disk(std::vector<std::byte>(8 * mib, std::byte{0}), static_cast<std::uint32_t>(steps));
+            power_cut_disk disk(std::vector<std::byte>(3 * mib, std::byte{0}), static_cast<std::uint32_t>(steps));
             disk.power_on(steps, static_cast<power_cut_disk::loss>(how), [] {});
             auto const written = write_table(*disk.open("/dev/sdx"), table);
             disk.end_now(power_cut_disk::loss::everything);
