@@ -101,6 +101,16 @@ void add_interfaces(daemon_key_list& keys) {
             live);
 }
 
+void add_boot(daemon_key_list& keys) {
+    using part = boot_settings;
+    key_section table(
+        keys, "boot", [](auto& all) -> auto& { return all.boot; });
+    table.add("image", &part::image, kind::image_name{}, live, "none");
+    table.add("disk", &part::disk, kind::disk_rule{}, live);
+    table.add("after", &part::after,
+              kind::word<after_deploy>{{after_deploy::reboot, after_deploy::poweroff, after_deploy::wait}}, live);
+}
+
 void add_profile(daemon_key_list& keys, storage_class cls) {
     using namespace io_profile_limits;
     using part = io_profile;
@@ -131,6 +141,7 @@ daemon_key_list make_daemon_keys() {
     add_hashing(keys);
     add_resume(keys);
     add_interfaces(keys);
+    add_boot(keys);
     for (auto const cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
         add_profile(keys, cls);
     }

@@ -27,7 +27,8 @@ struct key_form {
     std::string range; ///< "1 to 65535", "lazy, full or none"; empty: any value of the type
 };
 
-/// One key of the configuration. \tparam Whole the structure that has its value: settings or image_settings.
+/// One key of the configuration. \tparam Whole the structure that has its value: settings, image_settings or
+/// machine_settings.
 template <class Whole>
 struct config_key {
     std::string table; ///< "network", "profile.hdd", "image"
@@ -52,6 +53,9 @@ struct config_key {
 [[nodiscard]] std::vector<config_key<settings>> const& daemon_keys();
 /// Every key of an [[image]]. A name has one row per mode if its meaning depends on the mode.
 [[nodiscard]] std::vector<config_key<image_settings>> const& image_keys();
+
+/// Every key of a [[machine]].
+[[nodiscard]] std::vector<config_key<machine_settings>> const& machine_keys();
 
 /// The paths ("hashing.ahead") of the keys that differ and take effect only at the next start.
 [[nodiscard]] std::vector<std::string> restart_differences(settings const& running, settings const& wanted);

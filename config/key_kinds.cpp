@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "config/value_formats.hpp"
+#include "core/device/disk_rule.hpp"
 #include "core/foundation/byte_size.hpp"
 
 namespace seedbed::kind {
@@ -226,6 +227,43 @@ key_form socket_path::form() const {
 }
 
 std::string socket_path::text(std::string const& value) const {
+    return value;
+}
+
+// --- machines
+
+std::optional<std::string> image_name::read(table_reader& table, std::string_view key,
+                                            std::filesystem::path const& /*folder*/) const {
+    if (required) {
+        table.require(key, "the name of an image");
+    }
+    auto name = table.text(key);
+    if (auto const wrong = name ? check_name_of_image(*name) : std::nullopt) {
+        table.fail(key, wrong->message);
+        return std::nullopt;
+    }
+    return name;
+}
+
+key_form image_name::form() const {
+    return {"text", "the name of an image"};
+}
+
+std::optional<std::string> disk_rule::read(table_reader& table, std::string_view key,
+                                           std::filesystem::path const& /*folder*/) const {
+    auto rule = table.text(key);
+    if (auto const parsed = rule ? parse_disk_rule(*rule) : seedbed::disk_rule(); !parsed) {
+        table.fail(key, parsed.error().message);
+        return std::nullopt;
+    }
+    return rule;
+}
+
+key_form disk_rule::form() const {
+    return {"disk rule", {}};
+}
+
+std::string disk_rule::text(std::string const& value) const {
     return value;
 }
 

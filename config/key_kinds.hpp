@@ -102,6 +102,22 @@ struct socket_path {
     [[nodiscard]] std::string text(std::string const& value) const;
 };
 
+/// The name of an image; empty: none.
+struct image_name {
+    bool required = false;
+    [[nodiscard]] std::optional<std::string> read(table_reader& table, std::string_view key,
+                                                  std::filesystem::path const& folder) const;
+    [[nodiscard]] key_form form() const;
+};
+
+/// A rule that parse_disk_rule() accepts.
+struct disk_rule {
+    [[nodiscard]] std::optional<std::string> read(table_reader& table, std::string_view key,
+                                                  std::filesystem::path const& folder) const;
+    [[nodiscard]] key_form form() const;
+    [[nodiscard]] std::string text(std::string const& value) const;
+};
+
 /// \return "a, b or c".
 [[nodiscard]] std::string any_of(std::vector<std::string> const& words);
 

@@ -12,6 +12,7 @@
 #include "config/error_report.hpp"
 #include "config/image_table.hpp"
 #include "config/key.hpp"
+#include "config/machine_table.hpp"
 #include "config/table_reader.hpp"
 #include "config/toml_document.hpp"
 #include "config/value_formats.hpp"
@@ -61,7 +62,7 @@ void read_profiles(table_reader& profiles, std::filesystem::path const& folder, 
 }
 
 /// The tables that a file may contain.
-enum class file_scope : std::uint8_t { everything, images };
+enum class file_scope : std::uint8_t { everything, images, machines };
 
 /// Assembles one configuration from its files.
 class loader {
@@ -89,24 +90,31 @@ public:
         }
     }
 
-    void add_folder(std::filesystem::path const& folder) {
+    /// \param except a file that is not read.
+    void add_folder(std::filesystem::path const& folder, file_scope scope, std::filesystem::path const& except = {}) {
         auto const files = list_toml_files(folder);
         if (!files) {
             m_report.add(new_source(folder), files.error().message);
             return;
         }
         for (auto const& file : *files) {
-            add_file(file, file_scope::images);
+            if (file != except) {
+                add_file(file, scope);
+            }
         }
     }
 
     [[nodiscard]] result<settings, config_errors> finish() {
         report_duplicates(m_images, m_report);
+        check_machines(m_machines, m_images, m_report);
         if (!m_report.empty()) {
             return tl::unexpected(config_errors{m_report.take_lines()});
         }
         for (auto& each : m_images) {
             m_settings.images.push_back(std::move(each.image));
+        }
+        for (auto& each : m_machines) {
+            m_settings.machines.push_back(std::move(each.machine));
         }
         return std::move(m_settings);
     }
@@ -117,15 +125,23 @@ private:
     }
 
     void read_root(table_reader& root, std::filesystem::path const& folder, file_scope scope) {
-        for (auto& table : root.tables("image")) {
-            m_images.push_back(read_image(table, folder));
+        if (scope != file_scope::machines) {
+            for (auto& table : root.tables("image")) {
+                m_images.push_back(read_image(table, folder));
+            }
         }
-        if (scope == file_scope::images) {
-            root.finish("only [[image]] tables are allowed in this folder's files");
+        if (scope != file_scope::images) {
+            for (auto& table : root.tables("machine")) {
+                m_machines.push_back(read_machine(table));
+            }
+        }
+        if (scope != file_scope::everything) {
+            root.finish(scope == file_scope::images ? "only [[image]] tables are allowed in this folder's files"
+                                                    : "only [[machine]] tables are allowed in this folder's files");
             return;
         }
         for (auto const* const name :
-             {"network", "tracker", "memory", "hashing", "resume", "control", "metrics", "log"}) {
+             {"network", "tracker", "memory", "hashing", "resume", "control", "metrics", "log", "boot"}) {
             if (auto table = root.table(name)) {
                 read_table(*table, name, folder, m_settings);
             }
@@ -138,6 +154,7 @@ private:
 
     settings m_settings;
     std::vector<image_table> m_images;
+    std::vector<machine_table> m_machines;
     std::deque<config_source> m_sources; ///< a deque, because places point to its elements
     error_report m_report;
 };
@@ -149,7 +166,21 @@ result<settings, config_errors> load_settings(std::filesystem::path const& file,
     if (required || !is_missing(file)) {
         load.add_file(file, file_scope::everything);
     }
-    load.add_folder(file.parent_path() / "images.d");
+    load.add_folder(file.parent_path() / "images.d", file_scope::images);
+    load.add_folder(file.parent_path() / "machines.d", file_scope::machines);
+    return load.finish();
+}
+
+result<settings, config_errors> check_machine_file(std::filesystem::path const& file, bool required,
+                                                   std::filesystem::path const& written, std::string const& text,
+                                                   std::filesystem::path const& name) {
+    loader load;
+    if (required || !is_missing(file)) {
+        load.add_file(file, file_scope::everything);
+    }
+    load.add_folder(file.parent_path() / "images.d", file_scope::images);
+    load.add_folder(file.parent_path() / "machines.d", file_scope::machines, written);
+    load.add_text(text, name, file_scope::machines);
     return load.finish();
 }
 

@@ -15,14 +15,22 @@ struct config_errors {
     std::vector<std::string> lines; ///< never empty
 };
 
-/// Reads \p file and then, sorted by name, images.d/*.toml beside it, which may contain only [[image]].
+/// Reads \p file and then, sorted by name, images.d/*.toml and machines.d/*.toml beside it, which may contain only
+/// [[image]] and [[machine]].
 ///
-/// \param required if false and \p file is missing, the defaults apply; images.d is still read. Relative paths start at
-/// the folder of the file that contains them. Reports every error: unknown keys, types, ranges, duplicate names and
-/// devices. Opens no device.
+/// \param required if false and \p file is missing, the defaults apply; the folders are still read. Relative paths
+/// start at the folder of the file that contains them. Reports every error: unknown keys, types, ranges, duplicate
+/// names and devices. Opens no device.
 [[nodiscard]] result<settings, config_errors> load_settings(std::filesystem::path const& file, bool required = true);
 
-/// The same for a text, which errors call \p name; for tests and fuzzing. No images.d.
+/// The configuration that results if \p text becomes the content of \p written, a file in machines.d; that file is not
+/// read. Errors in \p text call it \p name. Otherwise as load_settings().
+[[nodiscard]] result<settings, config_errors> check_machine_file(std::filesystem::path const& file, bool required,
+                                                                 std::filesystem::path const& written,
+                                                                 std::string const& text,
+                                                                 std::filesystem::path const& name);
+
+/// The same for a text, which errors call \p name; for tests and fuzzing. No folders.
 [[nodiscard]] result<settings, config_errors> parse_settings(std::string const& text, std::string const& name);
 
 /// Why the shards of \p network cannot listen, or nothing. Each shard needs its own port: the ports in `listen`, and

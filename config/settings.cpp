@@ -36,6 +36,18 @@ char const* to_string(target_check check) noexcept {
     return "unknown";
 }
 
+char const* to_string(after_deploy action) noexcept {
+    switch (action) {
+    case after_deploy::reboot:
+        return "reboot";
+    case after_deploy::poweroff:
+        return "poweroff";
+    case after_deploy::wait:
+        return "wait";
+    }
+    return "unknown";
+}
+
 char const* to_string(log_level level) noexcept {
     switch (level) {
     case log_level::error:

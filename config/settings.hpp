@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -72,6 +73,34 @@ struct image_settings {
 
     /// Compares every key; origin is not a key.
     friend bool operator==(image_settings const& a, image_settings const& b);
+};
+
+/// What a machine does once its deployment has ended well.
+enum class after_deploy : std::uint8_t { reboot, poweroff, wait };
+[[nodiscard]] char const* to_string(after_deploy action) noexcept;
+
+/// One [[machine]] table: an order for one machine.
+struct machine_settings {
+    std::string name;          ///< unique, regardless of case
+    std::string mac;           ///< of any of its network cards, as parse_mac_address() returns it; empty: see serial
+    std::string serial;        ///< its DMI serial number; empty: see mac
+    std::string image;         ///< name of an [[image]] in mode "seed"
+    std::string disk = "auto"; ///< a rule, see parse_disk_rule()
+    after_deploy after = after_deploy::reboot;
+    std::string origin; ///< "file:line" of the table, for messages; not part of comparison
+
+    /// Compares every key.
+    friend bool operator==(machine_settings const& a, machine_settings const& b);
+};
+/// The most [[machine]] tables.
+inline constexpr std::size_t most_machines = 10'000;
+
+/// What machines without a [[machine]] table get.
+struct boot_settings {
+    std::string image; ///< empty: nothing
+    std::string disk = "auto";
+    after_deploy after = after_deploy::wait;
+    friend bool operator==(boot_settings const&, boot_settings const&) = default;
 };
 
 struct network_settings {
@@ -151,6 +180,8 @@ struct log_settings {
 /// The whole configuration, validated: plain values without references to the source text.
 struct settings {
     std::vector<image_settings> images;
+    std::vector<machine_settings> machines;
+    boot_settings boot;
     network_settings network;
     tracker_settings tracker;
     memory_settings memory;

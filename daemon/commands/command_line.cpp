@@ -13,6 +13,7 @@
 #include "daemon/commands/daemon.hpp"
 #include "daemon/commands/deploy.hpp"
 #include "daemon/commands/deploy_options.hpp"
+#include "daemon/commands/machine.hpp"
 #include "daemon/commands/probe.hpp"
 #include "daemon/commands/restore.hpp"
 #include "daemon/commands/restore_options.hpp"
@@ -38,6 +39,7 @@ constexpr std::array commands{
     command{"daemon", "seed and deploy the images of a configuration file", daemon_command, daemon_help, true},
     command{"deploy", "write one image to a device, then exit", deploy_command, deploy_help},
     command{"status", "show what the daemon is doing", status_command, status_help},
+    command{"machine", "import, list and order the machines that get an image", machine_command, machine_help},
     command{"verify", "compare a device with a .torrent", verify_command, verify_help},
     command{"create", "make a .torrent of a disk, a partition or an image file", create_command, create_help},
     command{"restore", "write a packed image to a device without a network", restore_command, restore_help},

@@ -74,7 +74,8 @@ result<void> tracker_service::apply(tracker_settings const& wanted, network_sett
 
 result<void> tracker_service::listen(ip_endpoint const& address) {
     auto server = std::make_unique<http_server>(
-        m_context, [this](http_request const& request) { return answer(request); }, m_limits);
+        m_context, [this](http_request const& request, http_respond const& respond) { handle(request, respond); },
+        m_limits);
     auto const opened = server->listen_tcp(to_string(address.address), address.port);
     if (!opened) {
         return tl::unexpected(opened.error());
@@ -101,6 +102,24 @@ std::uint16_t tracker_service::port() const {
 
 void tracker_service::close() {
     m_servers.clear();
+}
+
+void tracker_service::handle(http_request const& request, http_respond const& respond) {
+    if (!m_told.on_machine || !request.target.starts_with("/machine/")) {
+        respond(answer(request));
+    } else if (is_authenticated(request, tracker::clock::now())) {
+        m_told.on_machine(request, respond);
+    } else {
+        respond(refuse_stranger(request, "refused a request for a job from "));
+    }
+}
+
+http_response tracker_service::refuse_stranger(http_request const& request, std::string const& what) {
+    if (m_refusals.take(tracker::clock::now())) {
+        log_warning({{}, {}, request.peer_address},
+                    what + request.peer_address + ": its sender does not know the secret");
+    }
+    return {403, "text/plain; charset=utf-8", "authentication is required: see secret_file\n"};
 }
 
 http_response tracker_service::answer(http_request const& request) {
@@ -146,11 +165,7 @@ http_response tracker_service::take_report(http_request const& request) {
     }
     auto const now = tracker::clock::now();
     if (!is_authenticated(request, now)) {
-        if (m_refusals.take(now)) {
-            log_warning({{}, {}, request.peer_address},
-                        "refused a report from " + request.peer_address + ": its sender does not know the secret");
-        }
-        return {403, plain, "authentication is required: see secret_file\n"};
+        return refuse_stranger(request, "refused a report from ");
     }
     auto const report = read_host_report(*query, *from);
     if (!report) {

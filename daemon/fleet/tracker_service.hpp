@@ -32,6 +32,8 @@ public:
         std::function<void(announcement const&, tracker::clock::duration)> on_announce;
         /// \return whether the image exists.
         std::function<bool(info_hash const&, host_report const&)> on_report;
+        /// A request below /machine/, whose sender knows the secret if there is one; responds later.
+        std::function<void(http_request const&, http_respond const&)> on_machine = {};
     };
 
     tracker_service(boost::asio::io_context& context, std::string own_peer_id_prefix, events told);
@@ -52,7 +54,11 @@ public:
     void close();
 
 private:
+    void handle(http_request const& request, http_respond const& respond);
     [[nodiscard]] http_response answer(http_request const& request);
+    /// Logs that a sender has not proved that it knows the secret. \param what the start of the line, which the
+    /// sender's address follows.
+    [[nodiscard]] http_response refuse_stranger(http_request const& request, std::string const& what);
     [[nodiscard]] http_response take_report(http_request const& request);
     /// Whether the sender of the request has proved that it knows the secret; always true without a secret.
     [[nodiscard]] bool is_authenticated(http_request const& request, tracker::clock::time_point now) const;

@@ -42,12 +42,16 @@ app::app(std::filesystem::path config_file, bool required, settings const& initi
     , m_fleets(
           m_node.main(), [this](auto const& image, auto handler) { request_peers(image, std::move(handler)); },
           &m_fleet_store)
+    , m_machines(m_node.main(), m_node.setup(), [this](auto const& image) { return why_unavailable(image); })
     , m_tracker(m_node.main(), own_peer_id_prefix(),
                 {[this](auto const& said, auto patience) { m_fleets.on_announce(said, patience); },
-                 [this](auto const& hash, auto const& report) { return m_fleets.on_report(hash, report); }})
+                 [this](auto const& hash, auto const& report) { return m_fleets.on_report(hash, report); },
+                 [this](auto const& request, auto const& respond) { m_machines.answer_agent(request, respond); }})
     , m_images(m_node.main(), [this] { end_session_when_empty(); })
     , m_collector(m_node.main(), status_sources())
-    , m_control(m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); })
+    , m_control(
+          m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); },
+          [this](auto const& request, auto const& respond) { return m_machines.answer_operator(request, respond); })
     , m_watchdog(
           m_node.main(), m_notify, [this](auto limit) { return find_hang(limit); },
           [this] {
@@ -83,6 +87,7 @@ void app::start() {
         return;
     }
     m_tracker.set_secret(*m_node.secret());
+    m_machines.apply(wanted, state_folder(wanted.resume.folder));
     m_control.apply(wanted.control, wanted.metrics, wanted.network.allow);
     m_node.swarm().when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     if (auto const opened = m_tracker.apply(wanted.tracker, wanted.network); !opened) {
@@ -153,6 +158,14 @@ void app::request_peers(std::string const& image, fleet_watch::peers_handler han
     if (auto* const job = m_images.find(image)) {
         job->request_peers(std::move(handler));
     }
+}
+
+std::optional<std::string> app::why_unavailable(std::string const& image) {
+    auto* const job = m_images.find(image);
+    if (job != nullptr && job->state() == image_state::seeding) {
+        return std::nullopt;
+    }
+    return "the image " + image + " is not being served";
 }
 
 void app::on_signal(int signal) {

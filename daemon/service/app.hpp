@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "daemon/fleet/fleet_store.hpp"
 #include "daemon/fleet/fleet_watch.hpp"
 #include "daemon/fleet/tracker_service.hpp"
+#include "daemon/machine/machine_service.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/hang_log.hpp"
 #include "daemon/service/image_set.hpp"
@@ -54,6 +56,8 @@ private:
     /// Passes the current images to the tracker and the fleets.
     void sync_tracker();
     void request_peers(std::string const& image, fleet_watch::peers_handler handler);
+    /// Why the image cannot be deployed from here at present, or nothing.
+    [[nodiscard]] std::optional<std::string> why_unavailable(std::string const& image);
     void on_signal(int signal);
 
     // Reload, see app_reload.cpp.
@@ -93,6 +97,7 @@ private:
     service_notify m_notify;
     fleet_store m_fleet_store;
     fleet_watch m_fleets;
+    machine_service m_machines;
     tracker_service m_tracker;
     image_set m_images;
     std::chrono::system_clock::time_point const m_started_at = wall_clock_now();

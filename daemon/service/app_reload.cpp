@@ -177,6 +177,11 @@ void app::apply_services(reload_plan const& plan) {
             log_error({}, opened.error().message);
         }
     }
+    if (plan.machines || plan.resume) {
+        m_machines.apply(in_force, state_folder(in_force.resume.folder));
+        log_info({}, fmt::format("reload: {} machine{}", in_force.machines.size(),
+                                 in_force.machines.size() == 1 ? "" : "s"));
+    }
     // Always, so that failed listeners are retried.
     m_control.apply(in_force.control, in_force.metrics, in_force.network.allow);
 }

@@ -61,6 +61,7 @@ reload_plan plan_reload(settings const& running, std::vector<running_image> cons
     plan.control = tables.contains("control") || tables.contains("metrics");
     plan.profiles = std::ranges::any_of(tables, [](auto const& table) { return table.starts_with("profile."); });
     plan.log_level = tables.contains("log");
+    plan.machines = tables.contains("boot") || running.machines != wanted.machines;
     plan.needs_restart = restart_differences(running, wanted);
     return plan;
 }

@@ -29,11 +29,12 @@ struct reload_plan {
     bool control = false;  ///< control or metrics
     bool profiles = false; ///< one or more profiles
     bool log_level = false;
+    bool machines = false;                  ///< the machines, or what others get
     std::vector<std::string> needs_restart; ///< changed keys that take effect at the next start, each once
 
     [[nodiscard]] bool empty() const noexcept {
         return close.empty() && open.empty() && update.empty() && !network && !resume && !tracker && !memory &&
-               !hashing && !control && !profiles && !log_level && needs_restart.empty();
+               !hashing && !control && !profiles && !log_level && !machines && needs_restart.empty();
     }
 };
 

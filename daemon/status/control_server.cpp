@@ -84,9 +84,10 @@ http_response make_safely(maker const& make, status_snapshot const& snapshot) {
 
 } // namespace
 
-control_server::control_server(boost::asio::io_context& main, collect from)
+control_server::control_server(boost::asio::io_context& main, collect from, more_paths more)
     : m_main(main)
-    , m_collect(std::move(from)) {}
+    , m_collect(std::move(from))
+    , m_more(std::move(more)) {}
 
 control_server::~control_server() = default;
 
@@ -180,7 +181,7 @@ void control_server::handle(source from, http_request const& request, http_serve
             auto const complaint = snapshot.complaint();
             return complaint.empty() ? text(200, "ok\n") : text(503, complaint + "\n");
         });
-    } else {
+    } else if (from != source::socket || !m_more || !m_more(request, respond)) {
         respond(
             text(404, from == source::socket ? "try /status, /metrics or /healthz\n" : "try /metrics or /healthz\n"));
     }

@@ -20,8 +20,9 @@ namespace seedbed {
 ///     /metrics   Prometheus' text format                        Unix socket, TCP
 ///     /healthz   200 "ok", or 503 and one line on the hang      Unix socket, TCP
 ///
-/// The Unix socket has mode 0660 and the group seedbed, if that exists and this process may assign it. A listener that
-/// fails is logged and retried at the next apply(): images run without it.
+/// and, on the Unix socket only, the paths that its owner adds. The Unix socket has mode 0660 and the group seedbed, if
+/// that exists and this process may assign it. A listener that fails is logged and retried at the next apply(): images
+/// run without it.
 ///
 /// Threads: confined to the one that runs the io_context; documents are formatted on its own worker.
 class control_server {
@@ -29,7 +30,10 @@ public:
     /// Calls the receiver with a snapshot, at the latest after the given time.
     using collect = std::function<void(status_collector::clock::duration, status_collector::receiver)>;
 
-    control_server(boost::asio::io_context& main, collect from);
+    /// Answers another request on the Unix socket; returns false if it does not know the path.
+    using more_paths = std::function<bool(http_request const&, http_respond const&)>;
+
+    control_server(boost::asio::io_context& main, collect from, more_paths more = {});
     control_server(control_server const&) = delete;
     control_server& operator=(control_server const&) = delete;
     ~control_server();
@@ -52,6 +56,7 @@ private:
 
     boost::asio::io_context& m_main;
     collect const m_collect;
+    more_paths const m_more; ///< may be empty
     std::unique_ptr<http_server> m_socket;
     std::string m_path; ///< of the socket; empty if there is none
     struct tcp_listener {

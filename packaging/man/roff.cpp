@@ -321,7 +321,8 @@ std::string keys_section(std::string_view toml) {
 }
 
 std::string key_table() {
-    return key_rows(daemon_keys(), "[", "]") + key_rows(image_keys(), "[[", "]]");
+    return key_rows(daemon_keys(), "[", "]") + key_rows(image_keys(), "[[", "]]") +
+           key_rows(machine_keys(), "[[", "]]");
 }
 
 std::string messages_section(std::string_view readme, std::string_view title) {

@@ -73,6 +73,8 @@ inline void check_equal(settings const& a, settings const& b) {
     CHECK(a.control == b.control);
     CHECK(a.metrics == b.metrics);
     CHECK(a.log == b.log);
+    CHECK(a.machines == b.machines);
+    CHECK(a.boot == b.boot);
     CHECK(a.profiles == b.profiles);
 }
 

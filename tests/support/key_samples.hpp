@@ -42,6 +42,9 @@ std::string other_value(config_key<Whole> const& key) {
         auto const first = range.substr(0, range.find_first_of(", "));
         return quoted(first != key.preset ? first : range.substr(range.rfind(' ') + 1));
     }
+    if (type == "disk rule") {
+        return quoted("largest");
+    }
     if (type == "path") {
         return quoted("/other");
     }

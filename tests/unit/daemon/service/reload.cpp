@@ -54,7 +54,7 @@ strings tables_of(reload_plan const& plan) {
     for (auto const& [name, changes] :
          {std::pair{"network", plan.network}, std::pair{"resume", plan.resume}, std::pair{"tracker", plan.tracker},
           std::pair{"memory", plan.memory}, std::pair{"hashing", plan.hashing}, std::pair{"control", plan.control},
-          std::pair{"profile", plan.profiles}, std::pair{"log", plan.log_level}}) {
+          std::pair{"profile", plan.profiles}, std::pair{"log", plan.log_level}, std::pair{"boot", plan.machines}}) {
         if (changes) {
             found.emplace_back(name);
         }
@@ -151,5 +151,6 @@ TEST_CASE("reload: all keys at once are each applied or named once") {
     }
     auto const plan = plan_reload(before, {}, after);
     CHECK(plan.needs_restart == expected);
-    CHECK(tables_of(plan) == strings{"network", "resume", "tracker", "memory", "hashing", "control", "profile", "log"});
+    CHECK(tables_of(plan) ==
+          strings{"network", "resume", "tracker", "memory", "hashing", "control", "profile", "log", "boot"});
 }

@@ -1,0 +1,182 @@
+#include "daemon/machine/machine_messages.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "config/mac_address.hpp"
+#include "config/value_formats.hpp"
+#include "core/device/disk_rule.hpp"
+#include "core/foundation/printable.hpp"
+#include "daemon/text/utc_time.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int machine_list_format = 1;
+constexpr std::size_t longest_query_text = 300;
+constexpr std::size_t longest_disks = 2000;
+constexpr std::int64_t longest_ask_again = 3600;
+
+std::string taken(query_string const& query, std::string_view key, std::size_t longest = longest_query_text) {
+    return printable(query.find(key).value_or("").substr(0, longest));
+}
+
+std::string parameter(char const* key, std::string_view value) {
+    return value.empty() ? std::string() : std::string("&") + key + "=" + percent_encoded(value);
+}
+
+ordered_json text_or_null(std::string const& text) {
+    return text.empty() ? ordered_json() : ordered_json(printable(text));
+}
+
+ordered_json utc_or_null(std::optional<machine_job::wall_time> const& time) {
+    return time ? ordered_json(format_utc(*time)) : ordered_json();
+}
+
+std::optional<after_deploy> parse_after(std::string_view text) {
+    constexpr std::array all{after_deploy::reboot, after_deploy::poweroff, after_deploy::wait};
+    auto const* const found =
+        std::ranges::find(all, text, [](auto each) -> std::string_view { return to_string(each); });
+    return found != all.end() ? std::optional(*found) : std::nullopt;
+}
+
+std::string member_text(nlohmann::json const& object, char const* key) {
+    auto const at = object.find(key);
+    return at != object.end() && at->is_string() ? printable(at->get<std::string>()) : std::string();
+}
+
+ordered_json row_json(machine_row const& row) {
+    auto const job = row.job.value_or(machine_job{});
+    auto const known = row.job.has_value();
+    return {{"name", text_or_null(row.name)},
+            {"mac", text_or_null(row.mac)},
+            {"serial", text_or_null(row.serial)},
+            {"image", text_or_null(row.image)},
+            {"disk", text_or_null(row.disk)},
+            {"state", known ? ordered_json(to_string(job.state)) : ordered_json()},
+            {"job", text_or_null(job.id)},
+            {"phase", text_or_null(job.phase)},
+            {"percent", job.percent >= 0 ? ordered_json(job.percent) : ordered_json()},
+            {"device", text_or_null(job.device)},
+            {"reason", text_or_null(job.reason)},
+            {"started_at", utc_or_null(job.started)},
+            {"ended_at", utc_or_null(job.ended)},
+            {"address", text_or_null(row.address)},
+            {"disks", text_or_null(row.disks)},
+            {"seen_at", utc_or_null(row.seen)}};
+}
+
+} // namespace
+
+std::string to_query(machine_identity const& who) {
+    std::string query;
+    for (std::size_t i = 0; i < std::min(who.macs.size(), most_macs); ++i) {
+        query += parameter("mac", who.macs[i]);
+    }
+    query += parameter("serial", who.serial) + parameter("disks", std::string_view(who.disks).substr(0, longest_disks));
+    return query.substr(query.empty() ? 0 : 1);
+}
+
+result<machine_identity> read_machine_identity(query_string const& query) {
+    machine_identity who;
+    for (auto const text : query.find_all("mac")) {
+        auto mac = parse_mac_address(text);
+        if (!mac) {
+            return tl::unexpected(error{printable(mac.error().message)});
+        }
+        if (who.macs.size() < most_macs) {
+            who.macs.push_back(std::move(*mac));
+        }
+    }
+    who.serial = taken(query, "serial");
+    who.disks = taken(query, "disks", longest_disks);
+    if (who.macs.empty() && who.serial.empty()) {
+        return tl::unexpected(error{"neither a MAC address nor a serial number"});
+    }
+    return who;
+}
+
+std::string to_query(job_report const& said) {
+    return "job=" + percent_encoded(said.id) + "&state=" + to_string(said.state) + parameter("phase", said.phase) +
+           (said.percent >= 0 ? "&percent=" + std::to_string(said.percent) : std::string()) +
+           parameter("device", said.device) +
+           parameter("reason", std::string_view(said.reason).substr(0, longest_query_text));
+}
+
+result<job_report> read_job_report(query_string const& query) {
+    job_report said;
+    said.id = taken(query, "job");
+    auto const state = parse_job_state(query.find("state").value_or(""));
+    if (said.id.empty() || !state || *state == job_state::waiting) {
+        return tl::unexpected(error{"expected a job and its state"});
+    }
+    said.state = *state;
+    said.phase = taken(query, "phase");
+    said.percent = static_cast<int>(std::min<std::int64_t>(query.number("percent").value_or(-1), 100));
+    said.device = taken(query, "device");
+    said.reason = taken(query, "reason");
+    return said;
+}
+
+std::string to_json_text(job_answer const& answer) {
+    ordered_json job;
+    if (answer.job != nullptr) {
+        job = {{"id", answer.job->id},
+               {"image", answer.job->image},
+               {"disk", answer.job->disk},
+               {"after", to_string(answer.job->after)}};
+    }
+    return ordered_json{{"machine", text_or_null(answer.machine)},
+                        {"job", std::move(job)},
+                        {"reason", text_or_null(answer.reason)},
+                        {"ask_again", answer.ask_again.count()}}
+               .dump() +
+           "\n";
+}
+
+result<job_offer> parse_job_offer(std::string_view text) {
+    auto const bad = [](char const* why) { return tl::unexpected(error{std::string("not a job: ") + why}); };
+    auto const document = nlohmann::json::parse(text, nullptr, false);
+    if (!document.is_object()) {
+        return bad("no JSON object");
+    }
+    job_offer offer;
+    offer.machine = member_text(document, "machine");
+    offer.reason = member_text(document, "reason");
+    if (auto const at = document.find("ask_again"); at != document.end() && at->is_number_integer()) {
+        offer.ask_again = std::chrono::seconds(std::clamp<std::int64_t>(at->get<std::int64_t>(), 1, longest_ask_again));
+    }
+    auto const job = document.find("job");
+    if (job == document.end() || job->is_null()) {
+        return offer;
+    }
+    if (!job->is_object()) {
+        return bad("\"job\" is no object");
+    }
+    auto const after = parse_after(member_text(*job, "after"));
+    offered_job offered{member_text(*job, "id"), member_text(*job, "image"), member_text(*job, "disk")};
+    if (!after || offered.id.empty() || check_name_of_image(offered.image) || !parse_disk_rule(offered.disk)) {
+        return bad("its id, image, disk or after is missing or invalid");
+    }
+    offered.after = *after;
+    offer.job = std::move(offered);
+    return offer;
+}
+
+std::string to_json_text(std::vector<machine_row> const& rows) {
+    auto machines = ordered_json::array();
+    for (auto const& row : rows) {
+        machines.push_back(row_json(row));
+    }
+    return ordered_json{{"format", machine_list_format}, {"machines", std::move(machines)}}.dump() + "\n";
+}
+
+} // namespace seedbed

@@ -1,0 +1,268 @@
+#include "daemon/machine/machine_service.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include "core/foundation/format_count.hpp"
+#include "core/foundation/printable.hpp"
+#include "core/foundation/save_file.hpp"
+#include "core/foundation/wall_clock.hpp"
+#include "daemon/http/query_string.hpp"
+#include "daemon/log/logging.hpp"
+#include "daemon/machine/machine_messages.hpp"
+
+namespace seedbed {
+
+namespace {
+
+constexpr std::size_t largest_machine_record = 64U << 20;
+/// A room of machines asks at once; more than this, only a machine that is out of order does.
+constexpr int most_requests_at_once = 2000;
+constexpr std::chrono::milliseconds time_of_request{2};
+
+http_response plain(int status, std::string text) {
+    return {status, "text/plain; charset=utf-8", std::move(text) + "\n"};
+}
+
+/// The content of the record; empty if the file does not exist.
+result<std::string> read_machine_record(std::string const& file) {
+    std::error_code failed;
+    auto const size = std::filesystem::file_size(file, failed);
+    if (failed == std::errc::no_such_file_or_directory) {
+        return std::string();
+    }
+    if (failed) {
+        return tl::unexpected(errno_error(file, failed.value()));
+    }
+    if (size > largest_machine_record) {
+        return tl::unexpected(error{file + ": too large"});
+    }
+    std::ifstream in(file, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (!in || text.size() != size) {
+        return tl::unexpected(error{file + ": cannot be read"});
+    }
+    return text;
+}
+
+result<void> write_machine_record(std::string const& file, std::string const& text) {
+    std::error_code failed;
+    auto const folder = std::filesystem::path(file).parent_path();
+    std::filesystem::create_directories(folder, failed);
+    if (failed) {
+        return tl::unexpected(errno_error(folder.string(), failed.value()));
+    }
+    return save_file(file, text, true, 0600);
+}
+
+} // namespace
+
+machine_service::machine_service(boost::asio::io_context& main, worker_pool& workers,
+                                 std::function<std::optional<std::string>(std::string const&)> why_unavailable)
+    : m_main(main)
+    , m_workers(workers)
+    , m_why_unavailable(std::move(why_unavailable))
+    , m_requests(most_requests_at_once, time_of_request) {}
+
+machine_service::~machine_service() = default;
+
+void machine_service::apply(settings const& wanted, std::string const& folder) {
+    m_orders.configure(wanted.machines, wanted.boot);
+    auto file = (std::filesystem::path(folder) / "machines.json").string();
+    if (file == m_file) {
+        return;
+    }
+    m_file = std::move(file);
+    m_not_ready = "the daemon is reading the record of its jobs";
+    m_workers.submit([this, alive = std::weak_ptr(m_alive), &main = m_main, path = m_file] {
+        boost::asio::post(main, [this, alive, path, text = read_machine_record(path)] {
+            if (!alive.expired()) {
+                on_loaded(path, text);
+            }
+        });
+    });
+}
+
+void machine_service::on_loaded(std::string const& file, result<std::string> const& text) {
+    if (file != m_file) {
+        return; // another folder was configured meanwhile
+    }
+    m_not_ready.clear();
+    auto const record =
+        text && !text->empty() ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json::object();
+    if (!text) {
+        m_not_ready = "cannot read the record of jobs: " + text.error().message;
+    } else if (!record.is_object() || m_orders.restore(record) > 0) {
+        m_not_ready = "the record of jobs is damaged: " + file;
+    }
+    m_saved = m_orders.changes() - 1; // at least the jobs of new machines
+    if (!m_not_ready.empty()) {
+        log_error({}, m_not_ready + "; machines get no jobs until the file is repaired or removed, and the daemon "
+                                    "restarted: without it, all machines would be deployed again");
+    }
+}
+
+// --- agents
+
+void machine_service::answer_agent(http_request const& request, http_respond const& respond) {
+    if (!m_requests.take(allowance::clock::now())) {
+        respond(plain(429, "too many requests"));
+        return;
+    }
+    if (!m_not_ready.empty()) {
+        respond(plain(503, m_not_ready));
+        return;
+    }
+    auto const path = request.target.substr(0, request.target.find('?'));
+    if (path == machine_job_path) {
+        respond_when_saved(respond, give_job(request));
+    } else if (path == machine_report_path) {
+        respond_when_saved(respond, take_report(request));
+    } else {
+        respond(plain(404, std::string("try ") + machine_job_path + " or " + machine_report_path));
+    }
+}
+
+http_response machine_service::give_job(http_request const& request) {
+    auto const query = query_string::parse(request.target);
+    auto who = query ? read_machine_identity(*query) : tl::unexpected(error{"invalid percent-encoding"});
+    if (!who) {
+        return plain(400, who.error().message);
+    }
+    who->address = request.peer_address;
+    auto const before = m_orders.changes();
+    auto const answer = m_orders.ask(*who, m_why_unavailable, wall_clock_now());
+    auto const card = who->macs.empty() ? who->serial : who->macs.front();
+    if (answer.job != nullptr && m_orders.changes() != before) {
+        log_info({answer.job->image, {}, request.peer_address},
+                 fmt::format("machine {}: running job {} at {}", answer.machine, answer.job->id, request.peer_address));
+    } else if (answer.machine.empty() && m_strangers.take(allowance::clock::now())) {
+        log_info({{}, {}, request.peer_address}, fmt::format("a machine with no job has asked for one: {} at {}: {}",
+                                                             card, request.peer_address, answer.reason));
+    }
+    return {200, "application/json", to_json_text(answer)};
+}
+
+http_response machine_service::take_report(http_request const& request) {
+    auto const query = query_string::parse(request.target);
+    auto const said = query ? read_job_report(*query) : tl::unexpected(error{"invalid percent-encoding"});
+    if (!said) {
+        return plain(400, said.error().message);
+    }
+    auto const machine = m_orders.machine_of(said->id);
+    auto const* const job = m_orders.job_of(machine);
+    auto const before = job != nullptr ? job->state : job_state::waiting;
+    if (auto const taken = m_orders.report(*said, request.peer_address, wall_clock_now()); !taken) {
+        return plain(job == nullptr ? 404 : 409, taken.error().message);
+    }
+    log_change(machine, before);
+    return plain(200, "noted");
+}
+
+void machine_service::log_change(std::string const& machine, job_state before) {
+    auto const* const job = m_orders.job_of(machine);
+    if (job == nullptr || job->state == before) {
+        return;
+    }
+    if (job->state == job_state::done) {
+        log_info({job->image, job->device, {}},
+                 fmt::format("machine {}: done: {} on {}{}", machine, job->image, job->device,
+                             job->reason.empty() ? "" : ": " + job->reason));
+    } else {
+        log_warning({job->image, job->device, {}},
+                    fmt::format("machine {}: {}: {}", machine, to_string(job->state), job->reason));
+    }
+}
+
+// --- the operator
+
+bool machine_service::answer_operator(http_request const& request, http_respond const& respond) {
+    auto const path = request.target.substr(0, request.target.find('?'));
+    if (path == "/machines") {
+        respond({200, "application/json", to_json_text(m_orders.rows())});
+    } else if (path == "/machines/redo") {
+        if (m_not_ready.empty()) {
+            respond_when_saved(respond, redo(request));
+        } else {
+            respond(plain(503, m_not_ready)); // a damaged record is not overwritten
+        }
+    } else {
+        return false;
+    }
+    return true;
+}
+
+http_response machine_service::redo(http_request const& request) {
+    auto const query = query_string::parse(request.target);
+    auto const names = m_orders.redo(std::string(query ? query->find("name").value_or("") : ""));
+    if (!names) {
+        return plain(409, names.error().message);
+    }
+    std::string lines;
+    for (auto const& name : *names) {
+        log_info({}, "machine " + name + ": a new job was ordered");
+        lines += name + "\n";
+    }
+    return {200, "text/plain; charset=utf-8", lines};
+}
+
+// --- the record
+
+void machine_service::respond_when_saved(http_respond const& respond, http_response response) {
+    if (m_saved == m_orders.changes() && !m_failed) {
+        respond(std::move(response));
+        return;
+    }
+    m_pending.push_back({m_orders.changes(), respond, std::move(response)});
+    save();
+}
+
+void machine_service::save() {
+    if (m_saving) {
+        return;
+    }
+    m_saving = true;
+    m_workers.submit([this, alive = std::weak_ptr(m_alive), &main = m_main, changes = m_orders.changes(), path = m_file,
+                      record = m_orders.record()] {
+        auto outcome = write_machine_record(path, record.dump(1, '\t') + "\n");
+        boost::asio::post(main, [this, alive, changes, outcome = std::move(outcome)] {
+            if (!alive.expired()) {
+                on_saved(changes, outcome);
+            }
+        });
+    });
+}
+
+void machine_service::on_saved(std::uint64_t changes, result<void> const& outcome) {
+    m_saving = false;
+    m_saved = outcome ? changes : m_saved;
+    if (!outcome && !m_failed) {
+        log_error({}, "cannot save the record of jobs: " + outcome.error().message +
+                          "; machines get no jobs until it can be saved");
+    }
+    m_failed = !outcome;
+    auto pending = std::exchange(m_pending, {});
+    for (auto& each : pending) {
+        if (!outcome) {
+            each.respond(plain(503, "cannot save the record of jobs"));
+        } else if (each.changes <= changes) {
+            each.respond(std::move(each.response));
+        } else {
+            m_pending.push_back(std::move(each));
+        }
+    }
+    if (!m_pending.empty()) {
+        save();
+    }
+}
+
+} // namespace seedbed
