@@ -62,6 +62,11 @@ wire_peer::wire_peer(asio::io_context& context, image_torrent const& torrent, st
                   reserved + std::string(backend::key_of(torrent).bytes()) + peer_id;
 }
 
+void wire_peer::support_fast() {
+    constexpr std::size_t last_reserved = 27;
+    m_handshake[last_reserved] = '\x04';
+}
+
 void wire_peer::connect(asio::ip::address const& from, tcp::endpoint const& to) {
     m_socket.open(to.protocol());
     m_socket.bind({from, 0});

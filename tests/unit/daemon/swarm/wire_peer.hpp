@@ -32,6 +32,7 @@ public:
     static constexpr int bitfield = 5;
     static constexpr int request = 6;
     static constexpr int piece = 7;
+    static constexpr int allowed_fast = 17;
     static constexpr int extended = 20;
     // The numbers of extended messages (BEP 10) that this peer chooses.
     static constexpr int dont_have = 7;
@@ -45,6 +46,8 @@ public:
     /// \param peer_id 20 characters.
     [[nodiscard]] static std::shared_ptr<wire_peer>
     create(boost::asio::io_context& context, image_torrent const& torrent, std::string peer_id = unique_peer_id());
+    /// Offers the Fast Extension (BEP 6) in its handshake.
+    void support_fast();
     /// Connects from address \p from, and sends a handshake.
     void connect(boost::asio::ip::address const& from, tcp::endpoint const& to);
     /// Accepts one connection on \p at, and sends a handshake.
