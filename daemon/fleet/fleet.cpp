@@ -20,6 +20,10 @@ using boost::asio::ip::address;
 
 /// How often the stragglers are logged while they make progress.
 constexpr auto summary_interval = 60s;
+/// The last hosts are named each time that one is complete, but more than a few at most once in this time: collecting
+/// them takes 0.3 ms with 10,000 hosts.
+constexpr std::size_t few_missing = 10;
+constexpr auto shortest_summary = 1s;
 /// The shortest time over which a rate is measured.
 constexpr auto shortest_look = 2s;
 /// A host without progress for this long has a rate of 0.
@@ -176,7 +180,8 @@ void fleet::finish(known_host& which, host_state proof, clock::time_point at) {
                             format_duration(at - which.started), means, is_wanted(which) ? "" : "; not expected");
     auto const wanted = expected();
     auto const missing = wanted && *wanted > complete() ? *wanted - complete() : 0;
-    if (complete() > before && missing > 0 && missing <= std::max<std::size_t>(*wanted / 10, 1)) {
+    auto const few = missing <= few_missing || at - m_summarised >= shortest_summary;
+    if (complete() > before && missing > 0 && missing <= std::max<std::size_t>(*wanted / 10, 1) && few) {
         text += "; remaining: " + stragglers(most_named, at);
         m_summarised = at;
         m_unsaid = false;

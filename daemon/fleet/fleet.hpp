@@ -149,6 +149,10 @@ private:
     [[nodiscard]] static host_state state_of(known_host const& which);
     [[nodiscard]] fleet_host tell(known_host const& which, clock::time_point now,
                                   std::chrono::system_clock::time_point wall) const;
+    void add_host(fleet_status& told, known_host const& which, clock::time_point now,
+                  std::chrono::system_clock::time_point wall) const;
+    /// Adds the expected hosts that have not been seen.
+    void add_missing(fleet_status& told) const;
     [[nodiscard]] std::string describe(known_host const& which, clock::time_point now) const;
 
     std::int64_t const m_total;

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <iterator>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
@@ -91,37 +92,49 @@ fleet_status fleet::status(clock::time_point now, std::chrono::system_clock::tim
         told.started = wall - std::chrono::duration_cast<std::chrono::system_clock::duration>(now - *m_first_start);
         told.seconds = to_seconds((m_deployed ? m_ended : now) - *m_first_start);
     }
-    std::set<ip_address> const wanted(m_settings.expect_hosts.begin(), m_settings.expect_hosts.end());
-    std::set<ip_address> seen; // the expected addresses that were seen
-    std::set<address> expected_and_seen;
     for (auto const& each : m_hosts.all()) {
-        if (each.phase() == host_phase::earlier) {
-            continue;
-        }
-        auto& shown = told.hosts.emplace_back(tell(each, now, wall));
-        shown.name = name_of(each);
-        shown.expected = wanted.empty();
-        for (auto const& where : each.addresses) {
-            if (auto const plain = to_ip_address(where); wanted.contains(plain)) {
-                shown.expected = true;
-                seen.insert(plain);
-            }
-        }
-        if (shown.expected) {
-            expected_and_seen.insert(each.addresses.front());
+        if (each.phase() != host_phase::earlier) {
+            add_host(told, each, now, wall);
         }
     }
-    if (!wanted.empty()) {
-        for (auto const& each : m_settings.expect_hosts) {
-            if (!seen.contains(each)) {
-                told.not_seen.push_back(to_string(each));
-            }
-        }
-        told.missing = told.not_seen.size();
-    } else if (told.expected && *told.expected > expected_and_seen.size()) {
-        told.missing = *told.expected - expected_and_seen.size();
-    }
+    add_missing(told);
     return told;
+}
+
+void fleet::add_host(fleet_status& told, known_host const& which, clock::time_point now,
+                     std::chrono::system_clock::time_point wall) const {
+    auto& shown = told.hosts.emplace_back(tell(which, now, wall));
+    shown.name = name_of(which);
+    shown.expected = is_wanted(which);
+}
+
+void fleet::add_missing(fleet_status& told) const {
+    if (m_settings.expect_hosts.empty()) {
+        std::vector<address> seen;
+        for (auto const& each : m_hosts.all()) {
+            if (each.phase() != host_phase::earlier) {
+                seen.push_back(each.addresses.front());
+            }
+        }
+        std::ranges::sort(seen);
+        auto const different = static_cast<std::size_t>(std::unique(seen.begin(), seen.end()) - seen.begin());
+        auto const wanted = expected().value_or(0);
+        told.missing = wanted > different ? wanted - different : 0;
+        return;
+    }
+    std::vector<ip_address> seen;
+    for (auto const& each : m_hosts.all()) {
+        if (each.phase() != host_phase::earlier) {
+            std::ranges::transform(each.addresses, std::back_inserter(seen), to_ip_address);
+        }
+    }
+    std::ranges::sort(seen);
+    for (auto const& each : m_settings.expect_hosts) {
+        if (!std::ranges::binary_search(seen, each)) {
+            told.not_seen.push_back(to_string(each));
+        }
+    }
+    told.missing = told.not_seen.size();
 }
 
 std::size_t fleet::complete() const {
@@ -141,7 +154,13 @@ std::string fleet::count() const {
 }
 
 std::string fleet::stragglers(std::size_t most, clock::time_point now) const {
-    auto const told = status(now, {});
+    fleet_status told; // without the complete hosts, which are most
+    for (auto const& each : m_hosts.all()) {
+        if (each.phase() != host_phase::earlier && each.phase() != host_phase::complete) {
+            add_host(told, each, now, {});
+        }
+    }
+    add_missing(told);
     auto const behind = told.stragglers();
     std::string text;
     auto const add = [&text](std::string const& more) { text += (text.empty() ? "" : ", ") + more; };

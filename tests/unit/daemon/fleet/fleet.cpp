@@ -1,5 +1,6 @@
 #include "daemon/fleet/fleet.hpp"
 
+#include <algorithm>
 #include <ctime>
 #include <memory>
 #include <string>
@@ -579,6 +580,28 @@ TEST_CASE("fleet: the number of hosts is limited, and complete hosts are kept", 
     }
     CHECK(f.subject.complete() == 1);
     CHECK(f.subject.stragglers(5, f.now) == "10.0.0.18 99% at 0 B/s, 10.0.0.19 99% at 0 B/s, 47 not seen");
+}
+
+TEST_CASE("fleet: many remaining hosts are named at most once a second, the last ones each time", "[fleet]") {
+    fixture f(expect(200), 200);
+    for (int host = 1; host <= 200; ++host) {
+        f.announce(host, 1000, event::started);
+    }
+    auto const complete = [&f](int first, int last) {
+        f.said();
+        for (int host = first; host <= last; ++host) {
+            f.announce(host, 0, event::completed);
+        }
+        auto const all = f.said();
+        CHECK(all.size() == static_cast<std::size_t>(last - first + 1));
+        return std::ranges::count_if(
+            all, [](std::string const& each) { return each.find("; remaining: ") != std::string::npos; });
+    };
+    f.now += 1s;
+    CHECK(complete(1, 179) == 0);
+    CHECK(complete(180, 189) == 1); // 20 to 11 remain
+    f.now += 1s;
+    CHECK(complete(190, 199) == 10);
 }
 
 TEST_CASE("fleet: a refused host is named with its reason", "[fleet]") {
