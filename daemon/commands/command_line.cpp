@@ -7,6 +7,8 @@
 #include <iterator>
 #include <string_view>
 
+#include "daemon/commands/agent.hpp"
+#include "daemon/commands/agent_options.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create.hpp"
 #include "daemon/commands/create_options.hpp"
@@ -38,6 +40,7 @@ struct command {
 constexpr std::array commands{
     command{"daemon", "seed and deploy the images of a configuration file", daemon_command, daemon_help, true},
     command{"deploy", "write one image to a device, then exit", deploy_command, deploy_help},
+    command{"agent", "ask a server what to deploy to this machine, and do it", agent_command, agent_help},
     command{"status", "show what the daemon is doing", status_command, status_help},
     command{"machine", "import, list and order the machines that get an image", machine_command, machine_help},
     command{"verify", "compare a device with a .torrent", verify_command, verify_help},

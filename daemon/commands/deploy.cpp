@@ -1,6 +1,5 @@
 #include "daemon/commands/deploy.hpp"
 
-#include <cstdint>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -8,9 +7,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 
 #include "config/load.hpp"
 #include "core/device/device_identity.hpp"
@@ -32,6 +28,7 @@
 #include "daemon/service/deployment.hpp"
 #include "daemon/service/disk_choice.hpp"
 #include "daemon/service/exit_code.hpp"
+#include "daemon/service/listen_port.hpp"
 #include "daemon/service/node.hpp"
 #include "daemon/service/receipt.hpp"
 #include "daemon/service/refusal.hpp"
@@ -42,33 +39,6 @@
 namespace seedbed {
 
 namespace {
-
-/// Port 6881, or a free one if that is taken: several deployments may run on one machine. Chosen before listening, not
-/// left to the kernel, because reports to the tracker state it.
-std::uint16_t port_to_listen_on() {
-    using boost::asio::ip::tcp;
-    constexpr std::uint16_t usual = 6881;
-    for (auto const port : {usual, std::uint16_t{0}}) {
-        boost::asio::io_context context;
-        tcp::acceptor acceptor(context);
-        boost::system::error_code ec;
-        acceptor.open(tcp::v4(), ec);
-        if (!ec) {
-            acceptor.set_option(tcp::acceptor::reuse_address(true), ec); // as libtorrent does
-        }
-        if (!ec) {
-            acceptor.bind({tcp::v4(), port}, ec);
-        }
-        if (!ec) {
-            acceptor.listen(1, ec);
-        }
-        auto const bound = ec ? tcp::endpoint() : acceptor.local_endpoint(ec);
-        if (!ec) {
-            return bound.port();
-        }
-    }
-    return usual; // libtorrent will report why it cannot listen on it
-}
 
 /// Applies the command line to the network settings of the configuration file.
 void apply_network(deploy_options const& options, network_settings& network) {
