@@ -8,30 +8,30 @@ namespace seedbed {
 
 namespace {
 
-using enum job_state;
-constexpr std::array all_job_states{waiting, running, done, refused, failed};
+constexpr std::array all_job_states{job_state::waiting, job_state::running, job_state::done, job_state::refused,
+                                    job_state::failed};
 
 /// The legal transitions.
 constexpr std::array<std::pair<job_state, job_state>, 4> transitions{{
-    {waiting, running},
-    {running, done},
-    {running, refused},
-    {running, failed},
+    {job_state::waiting, job_state::running},
+    {job_state::running, job_state::done},
+    {job_state::running, job_state::refused},
+    {job_state::running, job_state::failed},
 }};
 
 } // namespace
 
 char const* to_string(job_state state) noexcept {
     switch (state) {
-    case waiting:
+    case job_state::waiting:
         return "waiting";
-    case running:
+    case job_state::running:
         return "running";
-    case done:
+    case job_state::done:
         return "done";
-    case refused:
+    case job_state::refused:
         return "refused";
-    case failed:
+    case job_state::failed:
         return "failed";
     }
     return "unknown";
