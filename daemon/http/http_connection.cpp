@@ -29,6 +29,8 @@ using namespace std::chrono_literals;
 /// reset.
 constexpr std::size_t linger_bytes = 1U << 20;
 constexpr auto linger_timeout = 2s;
+/// A client that receives a long response more slowly is disconnected.
+constexpr std::uint64_t least_rate = 100'000; // bytes per second
 
 } // namespace
 
@@ -218,6 +220,11 @@ void http_connection::answer() {
     m_request.method = is_head ? "GET" : std::string(message.method_string());
     m_request.target = std::string(message.target());
     m_request.body = message.body();
+    m_request.host = std::string(message[http::field::host]);
+    m_request.accept_encoding = std::string(message[http::field::accept_encoding]);
+    m_request.range = std::string(message[http::field::range]);
+    m_request.if_range = std::string(message[http::field::if_range]);
+    m_request.if_none_match = std::string(message[http::field::if_none_match]);
     ask_handler([self = shared_from_this(), version = message.version(), keep = message.keep_alive(),
                  is_head](http_response answered) {
         if (self->m_all->is_closed()) {
@@ -242,10 +249,16 @@ void http_connection::send(http_response answered, unsigned version, bool keep, 
     m_response.version(version);
     m_response.result(static_cast<unsigned>(answered.status));
     m_response.set(http::field::content_type, answered.content_type);
+    for (auto const& [name, value] : answered.fields) {
+        m_response.set(name, value);
+    }
     m_response.keep_alive(keep);
-    m_response.content_length(answered.body.size());
+    http_body::value_type body{std::move(answered.body), std::move(answered.more_body)};
+    if (m_response.result() != http::status::not_modified) {
+        m_response.content_length(http_body::size(body));
+    }
     if (!is_head) {
-        m_response.body() = std::move(answered.body);
+        m_response.body() = std::move(body);
     }
     write(false);
 }
@@ -259,7 +272,7 @@ void http_connection::refuse(http::status status) {
         m_response.set(http::field::allow, m_limits.post ? "GET, HEAD, POST" : "GET, HEAD");
     }
     m_response.keep_alive(false);
-    m_response.body() = std::string(http::obsolete_reason(status)) + "\n";
+    m_response.body() = {std::string(http::obsolete_reason(status)) + "\n", {}};
     m_response.prepare_payload();
     write(true);
 }
@@ -267,7 +280,8 @@ void http_connection::refuse(http::status status) {
 void http_connection::write(bool refused) {
     m_phase = phase::sending;
     m_response.set(http::field::server, user_agent());
-    m_stream.expires_after(m_all->under_load(m_limits.request_timeout));
+    auto const size = http_body::size(m_response.body());
+    m_stream.expires_after(m_all->under_load(m_limits.request_timeout) + std::chrono::seconds(size / least_rate));
     http::async_write(m_stream, m_response, [self = shared_from_this(), refused](error_code const& ec, std::size_t) {
         if (ec || self->m_all->is_closed()) {
             self->end();

@@ -14,6 +14,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "daemon/http/http_body.hpp"
 #include "daemon/http/http_message.hpp"
 #include "daemon/log/line_limit.hpp"
 
@@ -104,7 +105,7 @@ private:
     boost::beast::flat_buffer m_buffer;
     std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> m_parser;
     http_request m_request;
-    boost::beast::http::response<boost::beast::http::string_body> m_response;
+    boost::beast::http::response<http_body> m_response;
     phase m_phase = phase::idle;
 };
 

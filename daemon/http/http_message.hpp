@@ -4,7 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/ip_network.hpp"
@@ -20,12 +23,26 @@ struct http_request {
     std::uint16_t peer_port = 0;
     std::string local_address; ///< the address that the peer connected to
     std::uint16_t local_port = 0;
+    // Header fields as received; empty if missing.
+    std::string host;
+    std::string accept_encoding;
+    std::string range;
+    std::string if_range;
+    std::string if_none_match;
+};
+
+/// Bytes that several responses share. Immutable.
+struct shared_bytes {
+    std::shared_ptr<std::string const> owner;
+    std::string_view bytes; ///< of the owner
 };
 
 struct http_response {
     int status = 200;
     std::string content_type = "text/plain; charset=utf-8";
     std::string body;
+    std::vector<std::pair<std::string, std::string>> fields = {}; ///< more header fields: name and value
+    std::vector<shared_bytes> more_body = {};                     ///< sent after the body, and not copied for that
 };
 
 struct http_limits {
@@ -33,10 +50,11 @@ struct http_limits {
     std::size_t body_bytes = 0;          ///< maximum size of a request's body; otherwise 413
     std::size_t connections = 256;       ///< concurrent, see http_connections::add()
     std::size_t per_address = 32;        ///< concurrent from one address; not limited on a Unix socket
-    std::chrono::milliseconds idle_timeout{30'000};    ///< between two requests, and before the first
-    std::chrono::milliseconds request_timeout{10'000}; ///< for receiving a request, and for sending its response
-    std::vector<ip_network> allow;                     ///< clients over TCP; empty: all, see is_allowed()
-    bool post = false;                                 ///< whether the handler accepts POST requests
+    std::chrono::milliseconds idle_timeout{30'000}; ///< between two requests, and before the first
+    /// For receiving a request, and for sending its response, plus a second for each 100 kB of the response.
+    std::chrono::milliseconds request_timeout{10'000};
+    std::vector<ip_network> allow; ///< clients over TCP; empty: all, see is_allowed()
+    bool post = false;             ///< whether the handler accepts POST requests
 };
 
 /// Sends a response. Must be called once, on the thread of the io_context, immediately or later. Has no effect if the

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/http/http_connection.hpp"
+#include "daemon/http/http_file.hpp"
 #include "daemon/http/query_string.hpp"
 #include "daemon/log/logging.hpp"
 #include "fuzz_input.hpp"
@@ -66,6 +67,14 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     auto const all = std::make_shared<http_connections>(
         [post](http_request const& request, http_respond const& respond) {
             check(request, post);
+            static http_file const file(std::string(200, 'a'));
+            if (request.target.starts_with("/file")) {
+                auto response = file.answer(request, "text/plain", "head");
+                auto const size = http_body::size({response.body, response.more_body});
+                fuzz::require(response.status == 416 || (response.status == 304 ? size == 0 : size > 0 && size <= 204));
+                respond(std::move(response));
+                return;
+            }
             respond({200, "text/plain", request.target});
         },
         limits(post));

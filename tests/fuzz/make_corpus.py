@@ -169,6 +169,8 @@ put(
     b"\7HEAD /announce?info_hash=%61&port=1 HTTP/1.1\r\nConnection: close\r\n\r\n",
     b"\1POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\n\r\n",
     b"\0DELETE / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
+    b"\0GET /file HTTP/1.1\r\nRange: bytes=3-9\r\nIf-Range: \"a\"\r\n\r\n",
+    b"\0GET /file HTTP/1.1\r\nAccept-Encoding: gzip;q=0.1, *\r\nIf-None-Match: W/\"a\", *\r\n\r\n",
 )
 
 

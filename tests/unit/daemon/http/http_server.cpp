@@ -5,9 +5,11 @@
 #include <cstring>
 #include <filesystem>
 #include <future>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -39,6 +41,21 @@ namespace {
 http_response echo(http_request const& request) {
     if (request.target == "/throw") {
         throw std::runtime_error("thrown by the handler");
+    }
+    if (request.target == "/parts") {
+        auto const shared = std::make_shared<std::string const>("abcdef");
+        return {200,
+                "text/plain",
+                "own,",
+                {{"ETag", "\"t\""}},
+                {{shared, std::string_view(*shared).substr(3)}, {shared, std::string_view(*shared).substr(0, 2)}}};
+    }
+    if (request.target == "/fields") {
+        return {304,
+                "text/plain",
+                "",
+                {{"ETag", request.host + "|" + request.accept_encoding + "|" + request.range + "|" + request.if_range +
+                              "|" + request.if_none_match}}};
     }
     if (request.target == "/missing") {
         return {404, "text/plain", "not here\n"};
@@ -182,6 +199,26 @@ TEST_CASE("HEAD is answered without a body", "[http_server]") {
     running_server server;
     auto const answer = ask(connect_tcp(server.listen()), "HEAD /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     CHECK_THAT(answer, Contains("200 OK") && Contains("Content-Length: 47") && !Contains("GET /x"));
+}
+
+TEST_CASE("a body may have parts, and a response more header fields", "[http_server]") {
+    running_server server;
+    auto const port = server.listen();
+    CHECK_THAT(ask(connect_tcp(port), get("/parts", "Connection: close\r\n")),
+               Contains("Content-Length: 9\r\n") && Contains("ETag: \"t\"\r\n") && Contains("\r\n\r\nown,defab"));
+    CHECK_THAT(ask(connect_tcp(port), "HEAD /parts HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+               Contains("Content-Length: 9\r\n") && !Contains("own"));
+}
+
+TEST_CASE("the handler gets the header fields that it may need, and 304 has no body", "[http_server]") {
+    running_server server;
+    auto const client = connect_tcp(server.listen());
+    auto const answer =
+        ask(client,
+            get("/fields", "Accept-Encoding: a\r\nRange: b\r\nIf-Range: c\r\nIf-None-Match: d\r\n") + get("/missing"),
+            "not here");
+    CHECK_THAT(answer, Contains(" 304 Not Modified") && Contains("ETag: x|a|b|c|d\r\n"));
+    CHECK(answer.find("Content-Length") > answer.find(" 404 "));
 }
 
 TEST_CASE("an invalid request is refused with its status, and the connection is closed", "[http_server]") {
