@@ -224,18 +224,21 @@ std::string size_text(image_torrent const& torrent) {
                           : size + " in " + format_count(torrent.extents.extents().size(), "extent");
 }
 
-result<image_torrent> load_any_torrent(std::filesystem::path const& path, torrent_limits const& limits) {
-    auto const bytes = read_input_file(path, limits.file_size);
-    if (!bytes) {
-        return tl::unexpected(bytes.error());
-    }
-    if (!is_packed_torrent(*bytes)) {
-        return parse_image_torrent(*bytes, path.string(), limits);
+result<image_torrent> parse_any_torrent(std::string const& bytes, std::string const& name,
+                                        torrent_limits const& limits) {
+    if (!is_packed_torrent(bytes)) {
+        return parse_image_torrent(bytes, name, limits);
     }
     packed_image_limits packed_limits;
     packed_limits.file_size = limits.file_size;
     packed_limits.pieces = limits.pieces;
-    return parse_packed_image(*bytes, path.string(), packed_limits).and_then(to_image_torrent);
+    return parse_packed_image(bytes, name, packed_limits).and_then(to_image_torrent);
+}
+
+result<image_torrent> load_any_torrent(std::filesystem::path const& path, torrent_limits const& limits) {
+    return read_input_file(path, limits.file_size).and_then([&](std::string const& bytes) {
+        return parse_any_torrent(bytes, path.string(), limits);
+    });
 }
 
 } // namespace seedbed

@@ -58,6 +58,10 @@ struct image_torrent {
 [[nodiscard]] result<image_torrent> load_any_torrent(std::filesystem::path const& path,
                                                      torrent_limits const& limits = {});
 
+/// The same for the bytes of a .torrent, reported as \p name.
+[[nodiscard]] result<image_torrent> parse_any_torrent(std::string const& bytes, std::string const& name,
+                                                      torrent_limits const& limits = {});
+
 /// "425 MiB in 1234 extents", or "8.2 GiB packed into 3.1 GiB".
 [[nodiscard]] std::string size_text(image_torrent const& torrent);
 

@@ -142,7 +142,10 @@ http_response tracker_service::answer(http_request const& request) {
     if (path == "/report") {
         return take_report(request);
     }
-    return {404, "text/plain; charset=utf-8", "BitTorrent tracker: /announce, /scrape\n"};
+    if (image_catalog::has(request.target)) {
+        return m_catalog.answer(request);
+    }
+    return {404, "text/plain; charset=utf-8", "BitTorrent tracker: /announce, /scrape; images: /images\n"};
 }
 
 bool tracker_service::is_authenticated(http_request const& request, tracker::clock::time_point now) const {

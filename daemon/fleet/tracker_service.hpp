@@ -14,6 +14,7 @@
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "daemon/fleet/host_report.hpp"
+#include "daemon/fleet/image_catalog.hpp"
 #include "daemon/fleet/tracker.hpp"
 #include "daemon/http/http_server.hpp"
 #include "daemon/http/shared_secret.hpp"
@@ -22,7 +23,7 @@
 namespace seedbed {
 
 /// The tracker's HTTP server: /announce and /scrape; for Seedbed targets also /report, and /challenge if there is a
-/// secret.
+/// secret; the images by name, see image_catalog.
 ///
 /// Threads: confined to the main thread.
 class tracker_service {
@@ -47,6 +48,7 @@ public:
     [[nodiscard]] result<void> apply(tracker_settings const& wanted, network_settings const& network);
 
     void set_images(std::vector<tracker::image> const& images);
+    void set_catalog(std::vector<catalog_image> images) { m_catalog.set_images(std::move(images)); }
 
     /// The port of the listener on all addresses, or of any other if there is none; 0 without listeners.
     [[nodiscard]] std::uint16_t port() const;
@@ -68,6 +70,7 @@ private:
     std::string const m_own_prefix;
     events m_told;
     tracker m_tracker;
+    image_catalog m_catalog;
     http_limits m_limits;
     std::shared_ptr<shared_secret const> m_secret;
     challenges m_challenges;

@@ -1,5 +1,6 @@
 #include "daemon/http/http_client.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/local/stream_protocol.hpp>
@@ -38,6 +39,8 @@ public:
     exchange(asio::io_context& context, limits const& allowed, receiver receive)
         : m_stream(context)
         , m_timeout(allowed.timeout)
+        , m_connect_timeout(allowed.connect_timeout.count() > 0 ? std::min(allowed.connect_timeout, allowed.timeout)
+                                                                : allowed.timeout)
         , m_body_bytes(allowed.body_bytes)
         , m_receive(std::move(receive)) {
         m_parser.header_limit(allowed.header_bytes);
@@ -45,17 +48,19 @@ public:
     }
 
     void start(http_endpoint const& from, request const& wanted) {
-        m_request.method(http::verb::get);
+        m_request.method(wanted.post ? http::verb::post : http::verb::get);
         m_request.version(11);
         m_request.target(wanted.target);
         m_request.set(http::field::host, wanted.host);
         m_request.set(http::field::user_agent, user_agent());
         m_request.keep_alive(false);
+        m_request.prepare_payload();
         if (auto const failed = bind(from)) {
             asio::post(m_stream.get_executor(), [self = shared_from_this(), failed] { self->fail(failed); });
             return;
         }
-        m_stream.expires_after(m_timeout); // covers all following operations
+        m_stream.expires_after(m_connect_timeout);
+        m_deadline = clock::now() + m_timeout;
         m_stream.async_connect(
             from.server(), [self = shared_from_this()](error_code const& ec) { self->after(ec, &exchange::write); });
     }
@@ -78,6 +83,8 @@ private:
     }
 
     void write() {
+        m_connected = true;
+        m_stream.expires_at(m_deadline); // covers all following operations
         http::async_write(m_stream, m_request, [self = shared_from_this()](error_code const& ec, std::size_t) {
             self->after(ec, &exchange::read_header);
         });
@@ -110,11 +117,13 @@ private:
 
     void deliver() {
         auto& message = m_parser.get();
-        finish(response{message.result_int(), std::string(message[http::field::server]), std::move(message.body())});
+        finish(response{message.result_int(), std::string(message[http::field::server]), std::move(message.body()),
+                        std::string(message[http::field::location])});
     }
 
     void fail(error_code const& ec) {
-        auto reason = ec == beast::error::timeout ? "no answer within " + format_duration(m_timeout) : ec.message();
+        auto const timeout = m_connected ? m_timeout : m_connect_timeout;
+        auto reason = ec == beast::error::timeout ? "no answer within " + format_duration(timeout) : ec.message();
         finish(tl::unexpected(failure{ec, std::move(reason)}));
     }
 
@@ -126,7 +135,12 @@ private:
     }
 
     beast::basic_stream<asio::generic::stream_protocol> m_stream;
+    using clock = std::chrono::steady_clock;
+
     std::chrono::milliseconds const m_timeout;
+    std::chrono::milliseconds const m_connect_timeout;
+    clock::time_point m_deadline{};
+    bool m_connected = false;
     std::uint64_t const m_body_bytes;
     receiver m_receive; ///< empty after it has been called or the exchange was cancelled
     http::request<http::empty_body> m_request;

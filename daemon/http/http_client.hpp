@@ -37,7 +37,7 @@ private:
     std::optional<generic> m_local;
 };
 
-/// Sends a GET request to one endpoint, on a separate connection, and receives the response, whatever its status.
+/// Sends a request to one endpoint, on a separate connection, and receives the response, whatever its status.
 ///
 /// Threads: confined to the one that runs the io_context. The receiver is called there, never from within get().
 class http_client {
@@ -45,16 +45,19 @@ public:
     struct request {
         std::string target; ///< "/status"
         std::string host;   ///< the Host header: "localhost", "192.0.2.1:6969"
+        bool post = false;  ///< POST, without a body, instead of GET
     };
     struct limits {
         std::chrono::milliseconds timeout{5000}; ///< from connecting to the last byte of the response
         std::uint32_t header_bytes = 8U << 10;
         std::uint64_t body_bytes = 64U << 10;
+        std::chrono::milliseconds connect_timeout{0}; ///< for connecting alone; 0: no such limit
     };
     struct response {
         unsigned status = 0;
         std::string server; ///< the Server header; empty if it is missing
         std::string body;
+        std::string location; ///< the Location header; empty if it is missing
     };
     struct failure {
         boost::system::error_code code;

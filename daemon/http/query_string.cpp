@@ -18,7 +18,9 @@ std::optional<char> hex_pair(std::string_view two) {
     return static_cast<char>(value);
 }
 
-std::optional<std::string> decoded(std::string_view text) {
+} // namespace
+
+std::optional<std::string> percent_decoded(std::string_view text) {
     std::string bytes;
     bytes.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -36,8 +38,6 @@ std::optional<std::string> decoded(std::string_view text) {
     return bytes;
 }
 
-} // namespace
-
 std::optional<query_string> query_string::parse(std::string_view target) {
     query_string parsed;
     auto const mark = target.find('?');
@@ -48,8 +48,8 @@ std::optional<query_string> query_string::parse(std::string_view target) {
         auto const pair = rest.substr(0, end);
         rest.remove_prefix(std::min(end + 1, rest.size()));
         auto const equals = std::min(pair.find('='), pair.size());
-        auto key = decoded(pair.substr(0, equals));
-        auto value = decoded(pair.substr(std::min(equals + 1, pair.size())));
+        auto key = percent_decoded(pair.substr(0, equals));
+        auto value = percent_decoded(pair.substr(std::min(equals + 1, pair.size())));
         if (!key || !value) {
             return std::nullopt;
         }

@@ -29,6 +29,9 @@ private:
     std::vector<std::pair<std::string, std::string>> m_values;
 };
 
+/// Decodes each "%XX"; nothing if a "%" is not followed by two hex digits.
+[[nodiscard]] std::optional<std::string> percent_decoded(std::string_view text);
+
 /// Encodes all bytes except letters, digits and "-._~" as "%XX" (RFC 3986, 2.3).
 [[nodiscard]] std::string percent_encoded(std::string_view bytes);
 

@@ -9,6 +9,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/image/input_file.hpp"
 #include "core/image/packed_restore.hpp"
 #include "core/image/packed_target.hpp"
 #include "daemon/swarm/torrent_trackers.hpp"
@@ -72,6 +73,20 @@ file_stamp stamp_of(std::string const& path) {
         return {};
     }
     return {st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec};
+}
+
+result<loaded_torrent> load_served_torrent(std::string const& path, torrent_limits const& limits, bool want_file) {
+    auto bytes = read_input_file(path, limits.file_size);
+    if (!bytes) {
+        return tl::unexpected(std::move(bytes.error()));
+    }
+    auto torrent = parse_any_torrent(*bytes, path, limits);
+    if (!torrent) {
+        return tl::unexpected(std::move(torrent.error()));
+    }
+    auto const has_tracker = !announce_urls(*torrent).empty();
+    return loaded_torrent{std::move(*torrent),
+                          want_file ? std::make_shared<served_torrent const>(std::move(*bytes), has_tracker) : nullptr};
 }
 
 device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent) {
@@ -139,20 +154,22 @@ result<opened_image, image_failure> image_opener::open() const {
     opened.stamp = stamp_of(settings.torrent);
     torrent_limits limits;
     limits.file_size = max_torrent;
-    auto torrent = load_any_torrent(settings.torrent, limits);
-    if (!torrent) {
-        return open_failure(failure_kind::torrent, torrent.error().message);
+    auto loaded = load_served_torrent(settings.torrent, limits, services.serve_torrents);
+    if (!loaded) {
+        return open_failure(failure_kind::torrent, loaded.error().message);
     }
+    auto& torrent = loaded->torrent;
+    opened.torrent_file = loaded->file;
     opened.decision = detect_storage_class(settings.device);
     auto const& profile = profiles[static_cast<std::size_t>(settings.profile.value_or(opened.decision.cls))];
-    auto device = open_device(*torrent, profile);
+    auto device = open_device(torrent, profile);
     if (!device) {
         return tl::unexpected(device.error());
     }
-    if (auto const added = add_target(*torrent, profile, *device, opened.plan); !added) {
+    if (auto const added = add_target(torrent, profile, *device, opened.plan); !added) {
         return tl::unexpected(added.error());
     }
-    auto made = services.shared->make_image(std::move(*torrent), std::move(*device), profile);
+    auto made = services.shared->make_image(std::move(torrent), std::move(*device), profile);
     if (!made) {
         return open_failure(failure_kind::internal, made.error().message);
     }

@@ -14,6 +14,7 @@
 #include "core/device/storage_class.hpp"
 #include "core/foundation/error.hpp"
 #include "core/image/image_torrent.hpp"
+#include "daemon/fleet/image_catalog.hpp"
 #include "daemon/image/image_failure.hpp"
 #include "daemon/image/image_services.hpp"
 #include "daemon/image/resume_point.hpp"
@@ -32,6 +33,15 @@ struct file_stamp {
 };
 [[nodiscard]] file_stamp stamp_of(std::string const& path);
 
+/// The torrent of an image, and its file for clients of the daemon.
+struct loaded_torrent {
+    image_torrent torrent;
+    std::shared_ptr<served_torrent const> file; ///< null if it was not wanted
+};
+/// Loads a .torrent as load_any_torrent() does. Blocks.
+[[nodiscard]] result<loaded_torrent> load_served_torrent(std::string const& path, torrent_limits const& limits,
+                                                         bool want_file);
+
 /// The requirements for an image's device.
 [[nodiscard]] device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent);
 /// Checks every guard of an image's device that can be checked without opening it: check_block_device(), and that the
@@ -42,7 +52,8 @@ struct file_stamp {
 /// An image whose torrent is loaded, whose device is open, and which is registered with the backend.
 struct opened_image {
     std::shared_ptr<served_image> image;
-    file_stamp stamp; ///< of the .torrent
+    file_stamp stamp;                                   ///< of the .torrent
+    std::shared_ptr<served_torrent const> torrent_file; ///< null unless image_services::serve_torrents is set
     storage_class_decision decision;
     device_identity identity; ///< of the device when it was opened; empty if it could not be identified
     resume_point resume;

@@ -92,6 +92,7 @@ void image_runner::on_opened(result<opened_image, image_failure> const& outcome)
         return;
     }
     m_stamp = outcome->stamp;
+    m_torrent_file = outcome->torrent_file;
     m_detected = outcome->decision.cls;
     m_info_hash = image()->torrent().info_hash;
     if (m_state == image_state::closing) {
@@ -218,6 +219,7 @@ void image_runner::close(std::function<void()> closed) {
 }
 
 void image_runner::leave_swarm() {
+    m_torrent_file.reset();
     if (m_run) {
         m_run->cancel();
     }
@@ -283,6 +285,20 @@ std::optional<worker_pool::progress> image_runner::queue_progress() const {
         return worker_pool::progress{0, 1, *since};
     }
     return image() ? std::optional(image()->progress()) : std::nullopt;
+}
+
+std::optional<catalog_image> image_runner::in_catalog() const {
+    if (m_state != image_state::seeding || !image() || !m_torrent_file) {
+        return std::nullopt;
+    }
+    auto const& torrent = image()->torrent();
+    auto const size = torrent.extents.total_size();
+    catalog_image listed{m_settings.name, torrent.traits.kind, size, {}, torrent.info_hash, m_torrent_file};
+    if (torrent.packed) {
+        listed.bytes = torrent.packed->index.used().value();
+        listed.packed_bytes = size;
+    }
+    return listed;
 }
 
 bool image_runner::is_moving() const {

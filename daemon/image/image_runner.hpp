@@ -13,6 +13,7 @@
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "daemon/fleet/image_catalog.hpp"
 #include "daemon/image/device_session.hpp"
 #include "daemon/image/image_context.hpp"
 #include "daemon/image/image_failure.hpp"
@@ -59,7 +60,13 @@ public:
     [[nodiscard]] std::vector<seedbed::info_hash> announced_hashes() const;
     /// The .torrent file as it was loaded.
     [[nodiscard]] file_stamp const& torrent_stamp() const noexcept { return m_stamp; }
-    void set_torrent_stamp(file_stamp const& stamp) { m_stamp = stamp; }
+    /// The file has changed, but not its info-hash. \p served as in opened_image.
+    void set_torrent_file(file_stamp const& stamp, std::shared_ptr<served_torrent const> served) {
+        m_stamp = stamp;
+        m_torrent_file = std::move(served);
+    }
+    /// Nothing unless the image is being seeded, and image_services::serve_torrents is set.
+    [[nodiscard]] std::optional<catalog_image> in_catalog() const;
 
     /// Whether bytes move or are about to: the status changes every second.
     [[nodiscard]] bool is_moving() const;
@@ -132,6 +139,7 @@ private:
     std::string m_engine;
     std::vector<std::string> m_open_warnings; ///< about the content of the device, see wiped_signatures
     file_stamp m_stamp;
+    std::shared_ptr<served_torrent const> m_torrent_file;
     storage_class m_detected = storage_class::hdd;
 
     torrent_progress m_progress;

@@ -42,6 +42,7 @@ struct image_services {
     std::chrono::milliseconds damage_pause{1'000};
     /// Between two looks at the pieces that a deployment has written, to read them back.
     std::chrono::milliseconds read_back_interval{1'000};
+    bool serve_torrents = false;                      ///< keep the .torrent of each image, to be served over HTTP
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
     /// How the one packed image that is deployed goes to its device; null: that is planned when the device is opened.
     std::shared_ptr<packed_plan const> plan = {};

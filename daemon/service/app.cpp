@@ -51,7 +51,8 @@ app::app(std::filesystem::path config_file, bool required, settings const& initi
     , m_collector(m_node.main(), status_sources())
     , m_control(
           m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); },
-          [this](auto const& request, auto const& respond) { return m_machines.answer_operator(request, respond); })
+          [this](auto const& request, auto const& respond) { return m_machines.answer_operator(request, respond); },
+          [this](auto receive) { request_reload(std::move(receive)); })
     , m_watchdog(
           m_node.main(), m_notify, [this](auto limit) { return find_hang(limit); },
           [this] {
@@ -114,6 +115,7 @@ void app::on_listening(result<void> const& outcome) {
 void app::open_image(image_settings const& image) {
     auto services = m_node.services([this] { on_change(); });
     services.report_port = [this] { return m_tracker.port(); };
+    services.serve_torrents = true;
     m_images.open(image, services);
 }
 
@@ -131,11 +133,13 @@ void app::report_ready() {
     m_ready = true;
     m_notify.ready(m_images.status_line());
     log_info({}, "ready");
+    answer(m_reload_applied, {});
 }
 
 void app::sync_tracker() {
     std::vector<tracker::image> tracked;
     std::vector<fleet_watch::image> followed;
+    std::vector<catalog_image> listed;
     for (auto const& [name, job] : m_images) {
         auto const in_swarm = is_in_swarm(job->state());
         auto const hashes = job->announced_hashes();
@@ -145,12 +149,16 @@ void app::sync_tracker() {
                 tracked.push_back({hash, job->state() == image_state::seeding});
             }
         }
+        if (auto entry = job->in_catalog()) {
+            listed.push_back(std::move(*entry));
+        }
         if (wanted.has_fleet()) {
             followed.push_back({name, hashes, job->status().total_bytes, wanted.fleet, m_tracker.port() != 0,
                                 m_node.secret().value_or(nullptr) != nullptr, in_swarm});
         }
     }
     m_tracker.set_images(tracked);
+    m_tracker.set_catalog(std::move(listed));
     m_fleets.set_images(followed, static_cast<std::size_t>(m_node.in_force().tracker.peers_per_image));
 }
 
@@ -185,6 +193,9 @@ void app::on_signal(int signal) {
 
 void app::stop() {
     m_stopping = true;
+    for (auto* const waiting : {&m_reload_requested, &m_reload_started, &m_reload_applied}) {
+        answer(*waiting, {{"the daemon is stopping"}});
+    }
     m_notify.stopping("stopping: writing and flushing the blocks in memory");
     m_progress_timer.cancel();
     m_fleets.stop();

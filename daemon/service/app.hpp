@@ -62,6 +62,9 @@ private:
 
     // Reload, see app_reload.cpp.
     void reload();
+    /// The same, and calls \p receive with the outcome when the images are open.
+    void request_reload(reload_receiver receive);
+    static void answer(std::vector<reload_receiver>& receivers, reload_outcome const& outcome);
     void on_reload_input(reload_input& input);
     /// The images as needed to plan a reload. Logs each .torrent that can no longer be read.
     [[nodiscard]] std::vector<running_image> look_at_images(reload_input const& input);
@@ -113,7 +116,10 @@ private:
     bool m_listening = false;
     bool m_ready = false;
     bool m_reloading = false;
-    bool m_reload_again = false; ///< SIGHUP arrived during a reload
+    bool m_reload_again = false;                     ///< SIGHUP or a request arrived during a reload
+    std::vector<reload_receiver> m_reload_requested; ///< wait for the next reload
+    std::vector<reload_receiver> m_reload_started;   ///< wait for the current one
+    std::vector<reload_receiver> m_reload_applied;   ///< wait until the images are open
     bool m_stopping = false;
     bool m_session_ended = false;
     exit_code m_exit = exit_ok;

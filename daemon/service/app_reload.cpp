@@ -1,6 +1,8 @@
 // Applies a changed configuration. A reload is a transaction: the files are read and everything is checked before
 // anything changes.
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,7 +26,7 @@ namespace {
 /// An image's .torrent file as found by a reload.
 struct changed_torrent {
     file_stamp stamp;
-    result<seedbed::info_hash> info_hash;
+    result<loaded_torrent> loaded;
 };
 
 /// Reads a .torrent file if its stamp is no longer \p known. Blocks.
@@ -34,9 +36,7 @@ std::optional<changed_torrent> look_at_torrent(std::string const& file, file_sta
     if (stamp == known) {
         return std::nullopt;
     }
-    auto const torrent = load_any_torrent(file, limits);
-    return changed_torrent{stamp, torrent ? result<info_hash>(torrent->info_hash)
-                                          : result<info_hash>(tl::unexpected(torrent.error()))};
+    return changed_torrent{stamp, load_served_torrent(file, limits, true)};
 }
 
 } // namespace
@@ -56,6 +56,7 @@ void app::reload() {
         return;
     }
     m_reloading = true;
+    m_reload_started = std::exchange(m_reload_requested, {});
     log_info({}, "reloading " + m_config_file.string());
     m_notify.reloading();
 
@@ -75,6 +76,20 @@ void app::reload() {
             }
             boost::asio::post(m_node.main(), [this, input] { on_reload_input(*input); });
         });
+}
+
+void app::request_reload(reload_receiver receive) {
+    m_reload_requested.push_back(std::move(receive));
+    if (m_stopping) {
+        answer(m_reload_requested, {{"the daemon is stopping"}});
+    }
+    reload();
+}
+
+void app::answer(std::vector<reload_receiver>& receivers, reload_outcome const& outcome) {
+    for (auto const& receive : std::exchange(receivers, {})) {
+        receive(outcome);
+    }
 }
 
 void app::on_reload_input(reload_input& input) {
@@ -105,12 +120,12 @@ std::vector<running_image> app::look_at_images(reload_input const& input) {
         auto const changed = input.changed_torrents.find(name);
         // An image that is being opened is reading its .torrent right now.
         if (changed != input.changed_torrents.end() && !image.failed && job->info_hash()) {
-            auto const& [stamp, hash] = changed->second;
-            if (!hash) {
+            auto const& [stamp, loaded] = changed->second;
+            if (!loaded) {
                 log_warning({name, {}, {}},
-                            "cannot read " + hash.error().message + "; still serving the torrent that is loaded");
-            } else if (*hash == *job->info_hash()) {
-                job->set_torrent_stamp(stamp);
+                            "cannot read " + loaded.error().message + "; still serving the torrent that is loaded");
+            } else if (loaded->torrent.info_hash == *job->info_hash()) {
+                job->set_torrent_file(stamp, loaded->file);
             } else {
                 image.torrent_changed = true;
             }
@@ -125,6 +140,7 @@ void app::refuse_reload(std::vector<std::string> const& errors) {
         log_error({}, line);
     }
     log_error({}, "reload: nothing was changed");
+    answer(m_reload_started, {errors});
     finish_reload();
 }
 
@@ -212,6 +228,7 @@ void app::apply_images(reload_plan const& plan) {
 
 void app::finish_reload() {
     m_reloading = false;
+    std::ranges::move(std::exchange(m_reload_started, {}), std::back_inserter(m_reload_applied));
     m_ready = false; // reported again once the new images are open
     report_ready();
     if (std::exchange(m_reload_again, false)) {

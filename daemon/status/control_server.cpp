@@ -37,6 +37,12 @@ http_limits limits() {
     return wanted;
 }
 
+http_limits socket_limits() {
+    auto wanted = limits();
+    wanted.post = true;
+    return wanted;
+}
+
 http_response text(int status, std::string body) {
     return {status, "text/plain; charset=utf-8", std::move(body)};
 }
@@ -84,10 +90,11 @@ http_response make_safely(maker const& make, status_snapshot const& snapshot) {
 
 } // namespace
 
-control_server::control_server(boost::asio::io_context& main, collect from, more_paths more)
+control_server::control_server(boost::asio::io_context& main, collect from, more_paths more, reload reload_with)
     : m_main(main)
     , m_collect(std::move(from))
-    , m_more(std::move(more)) {}
+    , m_more(std::move(more))
+    , m_reload(std::move(reload_with)) {}
 
 control_server::~control_server() = default;
 
@@ -126,7 +133,7 @@ void control_server::apply_socket(std::string const& path) {
         [this](http_request const& request, http_server::respond const& respond) {
             handle(source::socket, request, respond);
         },
-        limits());
+        socket_limits());
     if (auto const opened = server->listen_unix(path, socket_mode, group_to_give()); !opened) {
         log_warning({}, "no control socket, \"seedbed status\" will not work: " + opened.error().message);
         return;
@@ -168,7 +175,14 @@ void control_server::apply_tcp(std::vector<ip_endpoint> const& addresses) {
 
 void control_server::handle(source from, http_request const& request, http_server::respond const& respond) {
     auto const path = std::string_view(request.target).substr(0, request.target.find('?'));
-    if (path == "/status" && from == source::socket) {
+    auto const posted = request.method == "POST";
+    if (path == "/reload" && from == source::socket && m_reload && posted) {
+        m_reload([respond](reload_outcome const& outcome) {
+            respond({200, "application/json", to_reload_document(outcome) + "\n"});
+        });
+    } else if (path == "/reload" || posted) {
+        respond(text(405, path == "/reload" ? "POST it to the control socket\n" : "use GET\n"));
+    } else if (path == "/status" && from == source::socket) {
         answer(status_patience, respond, [](status_snapshot const& snapshot) -> http_response {
             return {200, "application/json", to_status_document(snapshot) + "\n"};
         });
@@ -182,8 +196,8 @@ void control_server::handle(source from, http_request const& request, http_serve
             return complaint.empty() ? text(200, "ok\n") : text(503, complaint + "\n");
         });
     } else if (from != source::socket || !m_more || !m_more(request, respond)) {
-        respond(
-            text(404, from == source::socket ? "try /status, /metrics or /healthz\n" : "try /metrics or /healthz\n"));
+        respond(text(404, from == source::socket ? "try /status, /metrics, /healthz or POST /reload\n"
+                                                 : "try /metrics or /healthz\n"));
     }
 }
 

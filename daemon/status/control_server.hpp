@@ -10,6 +10,7 @@
 #include "config/settings.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/http/http_server.hpp"
+#include "daemon/status/reload_outcome.hpp"
 #include "daemon/status/status_collector.hpp"
 
 namespace seedbed {
@@ -19,6 +20,7 @@ namespace seedbed {
 ///     /status    the document of status_document.hpp            Unix socket only
 ///     /metrics   Prometheus' text format                        Unix socket, TCP
 ///     /healthz   200 "ok", or 503 and one line on the hang      Unix socket, TCP
+///     /reload    POST: reloads, and answers when that has ended Unix socket only
 ///
 /// and, on the Unix socket only, the paths that its owner adds. The Unix socket has mode 0660 and the group seedbed, if
 /// that exists and this process may assign it. A listener that fails is logged and retried at the next apply(): images
@@ -29,11 +31,14 @@ class control_server {
 public:
     /// Calls the receiver with a snapshot, at the latest after the given time.
     using collect = std::function<void(status_collector::clock::duration, status_collector::receiver)>;
+    /// Reloads the configuration, and calls the receiver once.
+    using reload = std::function<void(reload_receiver)>;
 
     /// Answers another request on the Unix socket; returns false if it does not know the path.
     using more_paths = std::function<bool(http_request const&, http_respond const&)>;
 
-    control_server(boost::asio::io_context& main, collect from, more_paths more = {});
+    /// \param more, reload_with may be empty.
+    control_server(boost::asio::io_context& main, collect from, more_paths more = {}, reload reload_with = {});
     control_server(control_server const&) = delete;
     control_server& operator=(control_server const&) = delete;
     ~control_server();
@@ -57,6 +62,7 @@ private:
     boost::asio::io_context& m_main;
     collect const m_collect;
     more_paths const m_more; ///< may be empty
+    reload const m_reload;
     std::unique_ptr<http_server> m_socket;
     std::string m_path; ///< of the socket; empty if there is none
     struct tcp_listener {

@@ -71,4 +71,29 @@ result<std::string> ask_daemon(std::string const& socket, std::string const& tar
     return outcome;
 }
 
+result<std::optional<reload_outcome>> ask_for_reload(std::string const& socket, std::chrono::milliseconds timeout) {
+    auto const from = http_endpoint::unix_socket(socket);
+    if (!from) {
+        return tl::unexpected(error{socket + ": too long for the path of a socket"});
+    }
+    asio::io_context context{1};
+    http_client client(context);
+    tl::expected<http_client::response, http_client::failure> got = tl::unexpected(http_client::failure{});
+    client.get(*from, {"/reload", "localhost", true}, {.timeout = timeout}, [&got](auto answer) { got = answer; });
+    context.run();
+    if (!got) {
+        auto const& [code, reason] = got.error();
+        if (code == boost::system::errc::no_such_file_or_directory || code == asio::error::connection_refused) {
+            return std::nullopt;
+        }
+        return tl::unexpected(error{socket + ": " + reason + ": " + what_to_do(code)});
+    }
+    auto outcome = parse_reload_document(got->body);
+    if (got->status != http_ok || !outcome) {
+        return tl::unexpected(error{socket + ": HTTP status " + std::to_string(got->status) +
+                                    ": is an older daemon running? Restart it"});
+    }
+    return std::move(*outcome);
+}
+
 } // namespace seedbed

@@ -2,12 +2,14 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
 
 #include "core/foundation/error.hpp"
 #include "daemon/http/http_client.hpp"
+#include "daemon/status/reload_outcome.hpp"
 
 namespace seedbed {
 
@@ -33,5 +35,10 @@ private:
 /// The same, but blocks until the answer or the error is known.
 [[nodiscard]] result<std::string> ask_daemon(std::string const& socket, std::string const& target,
                                              std::chrono::milliseconds timeout);
+
+/// Has the daemon reload its configuration, and blocks until the new images are open. The error is one line.
+/// \return nothing if no daemon listens on the socket.
+[[nodiscard]] result<std::optional<reload_outcome>> ask_for_reload(std::string const& socket,
+                                                                   std::chrono::milliseconds timeout);
 
 } // namespace seedbed

@@ -9,6 +9,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <catch2/catch.hpp>
 
+#include "daemon/status/status_client.hpp"
 #include "unit/daemon/service/running_app.hpp"
 
 using namespace seedbed;
@@ -52,6 +53,29 @@ TEST_CASE("a reload opens, closes and updates images and leaves the others alone
 
     CHECK_THAT(daemon.reload(), EndsWith("reload: 0 images closed, 0 opened, 0 changed in use: nothing differs"));
     CHECK(daemon.stop() == exit_ok);
+}
+
+TEST_CASE("a reload over the control socket ends when the new images are open, or says why nothing has changed") {
+    running_app daemon;
+    daemon.images = {daemon.image("first")};
+    daemon.start();
+    auto const socket = daemon.file("control").string();
+    daemon.images.push_back(daemon.image("second"));
+    daemon.write_config();
+    auto const applied = ask_for_reload(socket, std::chrono::seconds(20));
+    REQUIRE(applied);
+    CHECK(applied->value() == reload_outcome{});
+    CHECK(daemon.names_in(image_state::seeding) == strings{"first", "second"});
+
+    daemon.other = "[nonsense]\n";
+    daemon.write_config();
+    auto const refused = ask_for_reload(socket, std::chrono::seconds(20));
+    REQUIRE(refused);
+    REQUIRE(refused->value().errors.size() == 1);
+    CHECK_THAT(refused->value().errors.front(), Catch::Contains("nonsense"));
+    CHECK(daemon.names_in(image_state::seeding) == strings{"first", "second"});
+    CHECK(daemon.stop() == exit_ok);
+    CHECK(ask_for_reload(socket, std::chrono::seconds(20)) == std::nullopt);
 }
 
 TEST_CASE("a reload opens an image again if it has failed or its .torrent has changed") {

@@ -30,10 +30,17 @@ namespace {
 class running_server {
 public:
     running_server()
-        : m_server(m_context, [this](status_collector::clock::duration patience, status_collector::receiver call) {
-            m_patience = patience;
-            call(present);
-        }) {}
+        : m_server(
+              m_context,
+              [this](status_collector::clock::duration patience, status_collector::receiver call) {
+                  m_patience = patience;
+                  call(present);
+              },
+              {},
+              [this](reload_receiver const& receive) {
+                  ++reloads;
+                  receive(reloaded);
+              }) {}
     running_server(running_server const&) = delete;
     running_server& operator=(running_server const&) = delete;
     ~running_server() {
@@ -71,6 +78,8 @@ public:
 
     status_snapshot present = sample_snapshot();
     status_collector::clock::duration m_patience{};
+    int reloads = 0;
+    reload_outcome reloaded;
 
 private:
     asio::io_context m_context{1};
@@ -129,6 +138,26 @@ TEST_CASE("control server: a hang is reported as unhealthy") {
         CHECK_THAT(server.get(socket, "/healthz"),
                    Contains("503") && Contains("the network thread has not answered for 5 s"));
     }
+}
+
+TEST_CASE("control server: POST /reload reloads, and answers with the outcome; over the socket only") {
+    temp_dir const folder;
+    auto const socket = (folder / "s.sock").string();
+    auto const port = free_port();
+    running_server server;
+    server.apply(socket, {"127.0.0.1:" + std::to_string(port)});
+    CHECK(parse_reload_document(body(server.get(socket, "/reload", "POST"))).value() == reload_outcome{});
+    server.reloaded.errors = {"seedbed.toml:1: x: unknown key", "two"};
+    auto const refused = server.get(socket, "/reload", "POST");
+    CHECK_THAT(refused, Contains("200 OK") && Contains("\"applied\":false"));
+    CHECK(parse_reload_document(body(refused)).value() == server.reloaded);
+    CHECK(server.reloads == 2);
+
+    CHECK_THAT(server.get(socket, "/reload"), Contains("405 Method Not Allowed"));
+    CHECK_THAT(server.get(port, "/reload"), Contains("405 Method Not Allowed"));
+    CHECK(server.reloads == 2);
+    CHECK_FALSE(parse_reload_document("{}"));
+    CHECK_FALSE(parse_reload_document("no"));
 }
 
 TEST_CASE("control server: TCP serves metrics and health, and nothing else") {
