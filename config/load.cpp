@@ -161,13 +161,31 @@ private:
 
 } // namespace
 
+std::filesystem::path images_folder(std::filesystem::path const& file) {
+    return file.parent_path() / "images.d";
+}
+
 result<settings, config_errors> load_settings(std::filesystem::path const& file, bool required) {
     loader load;
     if (required || !is_missing(file)) {
         load.add_file(file, file_scope::everything);
     }
-    load.add_folder(file.parent_path() / "images.d", file_scope::images);
+    load.add_folder(images_folder(file), file_scope::images);
     load.add_folder(file.parent_path() / "machines.d", file_scope::machines);
+    return load.finish();
+}
+
+result<settings, config_errors> load_changed_settings(std::filesystem::path const& file, bool required,
+                                                      config_change const& change) {
+    loader load;
+    if (required || !is_missing(file)) {
+        load.add_file(file, file_scope::everything);
+    }
+    load.add_folder(images_folder(file), file_scope::images, change.path);
+    load.add_folder(file.parent_path() / "machines.d", file_scope::machines);
+    if (change.text) {
+        load.add_text(*change.text, change.path, file_scope::images);
+    }
     return load.finish();
 }
 
@@ -178,7 +196,7 @@ result<settings, config_errors> check_machine_file(std::filesystem::path const& 
     if (required || !is_missing(file)) {
         load.add_file(file, file_scope::everything);
     }
-    load.add_folder(file.parent_path() / "images.d", file_scope::images);
+    load.add_folder(images_folder(file), file_scope::images);
     load.add_folder(file.parent_path() / "machines.d", file_scope::machines, written);
     load.add_text(text, name, file_scope::machines);
     return load.finish();

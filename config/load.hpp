@@ -30,6 +30,19 @@ struct config_errors {
                                                                  std::string const& text,
                                                                  std::filesystem::path const& name);
 
+/// A file of images.d as it would be.
+struct config_change {
+    std::filesystem::path path;
+    std::optional<std::string> text; ///< nothing: without the file
+};
+
+/// The configuration that results from a change of images.d, which is not made. Otherwise as load_settings().
+[[nodiscard]] result<settings, config_errors> load_changed_settings(std::filesystem::path const& file, bool required,
+                                                                    config_change const& change);
+
+/// The folder of the configuration \p file for more images.
+[[nodiscard]] std::filesystem::path images_folder(std::filesystem::path const& file);
+
 /// The same for a text, which errors call \p name; for tests and fuzzing. No folders.
 [[nodiscard]] result<settings, config_errors> parse_settings(std::string const& text, std::string const& name);
 

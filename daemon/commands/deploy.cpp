@@ -23,6 +23,7 @@
 #include "daemon/commands/confirm_overwrite.hpp"
 #include "daemon/commands/deploy_options.hpp"
 #include "daemon/commands/packed_report.hpp"
+#include "daemon/commands/torrent_source.hpp"
 #include "daemon/image/packed_plan.hpp"
 #include "daemon/image/written_content.hpp"
 #include "daemon/service/deployment.hpp"
@@ -60,7 +61,7 @@ public:
         : m_options(std::move(options))
         , m_settings(std::move(in_force)) {
         m_receipt.started = wall_clock_now();
-        m_receipt.torrent = m_options.image.torrent;
+        m_receipt.torrent = m_options.source.name();
         m_receipt.device = m_options.image.device;
     }
 
@@ -117,11 +118,29 @@ private:
         return m_receipt.result.code;
     }
 
-    exit_code load() {
-        auto& image = m_options.image;
+    /// Reads the torrent, from wherever it comes.
+    [[nodiscard]] result<image_torrent> read() {
         torrent_limits limits;
         limits.file_size = m_settings.memory.max_torrent;
-        auto loaded = load_any_torrent(image.torrent, limits);
+        auto const& source = m_options.source;
+        if (source.from == torrent_source::kind::file) {
+            return load_any_torrent(source.path, limits);
+        }
+        auto const bytes = read_torrent(source, limits.file_size);
+        if (!bytes) {
+            return tl::unexpected(bytes.error());
+        }
+        auto file = memory_file::make(*bytes);
+        if (!file) {
+            return tl::unexpected(file.error());
+        }
+        m_options.image.torrent = m_torrent_file.emplace(std::move(*file)).path();
+        return parse_any_torrent(*bytes, source.name(), limits);
+    }
+
+    exit_code load() {
+        auto& image = m_options.image;
+        auto loaded = read();
         if (!loaded) {
             return refuse(exit_bad_torrent, loaded.error().message);
         }
@@ -253,6 +272,7 @@ private:
     std::optional<device_identity> m_shown; ///< empty if the device cannot be identified
     settings const m_settings;
     std::optional<image_torrent> m_torrent;    ///< after it has been loaded
+    std::optional<memory_file> m_torrent_file; ///< its file, if it came from a server or standard input
     std::shared_ptr<packed_plan const> m_plan; ///< of a packed image
     console m_console;
     receipt m_receipt;

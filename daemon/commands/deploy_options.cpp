@@ -28,6 +28,7 @@ namespace po = boost::program_options;
 struct raw_options {
     std::string torrent;
     std::string device;
+    std::string server;
     std::string serial;
     std::string size;
     std::string profile;
@@ -49,6 +50,8 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     po::options_description description;
     auto add = description.add_options();
     add("help,h", "show this help");
+    add("server", po::value(&raw.server)->value_name("HOST[:PORT]"),
+        "deploy the image that has this NAME on a Seedbed server (default port: 6969)");
     add("yes,y", po::bool_switch(&options.yes), "overwrite the device without asking");
     add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk with another serial number");
     add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device of another size, for example \"20 GiB\"");
@@ -201,7 +204,7 @@ result<void> check_trackers(deploy_options const& options) {
 
 result<void> complete(raw_options const& raw, deploy_options& options) {
     if (raw.torrent.empty() || raw.device.empty()) {
-        return bad_option(raw.torrent.empty() ? "X.torrent and DEVICE are missing" : "DEVICE is missing");
+        return bad_option(raw.torrent.empty() ? "TORRENT and DEVICE are missing" : "DEVICE is missing");
     }
     if (raw.verify && raw.no_verify) {
         return bad_option("--verify and --no-verify are mutually exclusive");
@@ -214,8 +217,13 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
         options.state = std::filesystem::absolute(options.state, ignored).string();
     }
     options.local_discovery = !raw.no_local_discovery;
+    auto source = parse_torrent_source(raw.torrent, raw.server);
+    if (!source) {
+        return tl::unexpected(source.error());
+    }
+    options.source = std::move(*source);
+    options.image.torrent = options.source.path;
     std::error_code ec;
-    options.image.torrent = std::filesystem::absolute(raw.torrent, ec).string();
     if (auto rule = parse_disk_rule(raw.device); rule && rule->path.empty()) {
         options.rule = std::move(*rule);
     } else {
@@ -254,11 +262,15 @@ command_help deploy_help() {
     raw_options raw;
     return {
         "deploy",
-        {"X.torrent DEVICE [OPTION]..."},
+        {"TORRENT DEVICE [OPTION]...", "NAME --server HOST[:PORT] DEVICE [OPTION]...", "- DEVICE [OPTION]..."},
         {"Writes one image to DEVICE, then exits; needs neither a configuration file nor a service. Shows what will be "
          "overwritten and asks for confirmation; without a terminal, --yes is required. Peers are found by multicast, "
          "through the trackers of the .torrent, and with --peer and --tracker. DEVICE is read first, and only pieces "
          "that differ are downloaded; after an interruption, the same command resumes.",
+         "TORRENT is a file, or the URL of one: http://SERVER:6969/images/NAME is that of the image NAME on a Seedbed "
+         "server. With --server, the NAME suffices; with -, the .torrent is read from standard input. If the .torrent "
+         "names no tracker, the server adds its own, which also counts the machines that are done. Redirects and https "
+         "are not supported.",
          "An image is done when it is downloaded, written, flushed, read back and compared. The command then exits at "
          "once, so that a script can continue and the machine can boot. If several machines are imaged together, let "
          "each of them seed for a while (--seed-until-idle 15s). The first limit that is reached ends seeding.",
@@ -275,7 +287,9 @@ command_help deploy_help() {
          {exit_refused,
           "DEVICE was refused (missing, mounted, in use, too small, another kind, serial number or size), not exactly "
           "one disk matches the rule, or a program that the image of a disk needs is missing; nothing was written"},
-         {exit_bad_torrent, "the .torrent cannot be read or was refused; nothing was written"},
+         {exit_bad_torrent,
+          "the .torrent cannot be read or was refused, or the server cannot be reached or has no such "
+          "image; nothing was written"},
          {exit_timed_out, "the download did not finish within --timeout; the same command resumes"},
          {exit_device_failed, "DEVICE failed: a read, write or flush error"},
          {exit_not_verified, "not verified: DEVICE could not be read back or differs"},

@@ -12,13 +12,15 @@
 #include "core/foundation/error.hpp"
 #include "core/layout/growth_plan.hpp"
 #include "daemon/commands/command_help.hpp"
+#include "daemon/commands/torrent_source.hpp"
 #include "daemon/service/seed_until.hpp"
 
 namespace seedbed {
 
 /// The command line of `seedbed deploy`.
 struct deploy_options {
-    image_settings image;            ///< torrent and device are absolute; has no name yet
+    image_settings image;            ///< device is absolute, and torrent if it is a file; has no name yet
+    torrent_source source;           ///< of the .torrent
     std::optional<disk_rule> rule;   ///< chooses the device, which is empty until then
     std::string config;              ///< profiles, network and so on; empty: the defaults
     std::vector<ip_endpoint> listen; ///< empty: as configured

@@ -118,6 +118,24 @@ TEST_CASE("load: the errors of all files are reported at once, by file and line"
     CHECK(errors[6].starts_with((folder / "images.d/c.toml").string() + ":1: syntax: "));
 }
 
+TEST_CASE("load: a change of images.d is checked with all other files, and writes nothing") {
+    test::temp_dir const folder;
+    auto const main = folder / "seedbed.toml";
+    auto const added = images_folder(main) / "b.toml";
+    std::filesystem::create_directory(images_folder(main));
+    write(main, image("main"));
+    write(images_folder(main) / "a.toml", image("a"));
+    CHECK(accepted(load_changed_settings(main, true, {added, image("b")})).images.size() == 3);
+    CHECK(refused(load_changed_settings(main, true, {added, image("a")})).front() ==
+          added.string() + ":2: image.name: 'a' is already at " + (images_folder(main) / "a.toml").string() + ":2");
+    CHECK(refused(load_changed_settings(main, true, {added, "[log]\n"})).size() == 1);
+    CHECK_FALSE(std::filesystem::exists(added));
+
+    write(added, image("a"));
+    CHECK(accepted(load_changed_settings(main, true, {added, image("b")})).images.back().name == "b");
+    CHECK(accepted(load_changed_settings(main, true, {added, {}})).images.size() == 2);
+}
+
 TEST_CASE("load: a missing file is an error only if it is required") {
     test::temp_dir const folder;
     auto const main = folder / "seedbed.toml";

@@ -1,0 +1,287 @@
+#include "daemon/commands/torrent_source.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/error.hpp>
+#include <boost/beast/http/error.hpp>
+#include <nlohmann/json.hpp>
+
+#include "config/value_formats.hpp"
+#include "core/foundation/byte_size.hpp"
+#include "core/foundation/printable.hpp"
+#include "core/foundation/save_file.hpp"
+#include "daemon/commands/command_start.hpp"
+#include "daemon/http/host_resolver.hpp"
+#include "daemon/http/http_client.hpp"
+#include "daemon/http/query_string.hpp"
+
+namespace seedbed {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint16_t tracker_port = 6969;
+constexpr std::string_view images_path = "/images/";
+constexpr auto connect_time = 10s;
+constexpr auto transfer_time = 5min;
+constexpr std::int64_t longest_list = 16LL << 20; // bytes of JSON
+constexpr std::size_t longest_line = 200;
+constexpr unsigned status_ok = 200;
+constexpr unsigned status_redirect = 300;
+constexpr unsigned status_client_error = 400;
+constexpr unsigned status_missing = 404;
+
+/// What to check if a server cannot be reached.
+std::string advice_for(error_code const& ec, http_authority const& server, std::int64_t max_size) {
+    if (ec == asio::error::connection_refused) {
+        return "; is the daemon running there, with its tracker on this port ([tracker] listen)?";
+    }
+    if (ec == boost::beast::error::timeout || ec == asio::error::host_unreachable ||
+        ec == asio::error::network_unreachable) {
+        return "; is the server up, and does its firewall let TCP port " + std::to_string(server.port) + " in?";
+    }
+    if (ec == boost::beast::http::error::body_limit) {
+        return "; the limit is " + format_byte_size(max_size) + " ([memory] max_torrent)";
+    }
+    if (ec == boost::beast::http::error::end_of_stream || ec == asio::error::connection_reset) {
+        return "; it has disconnected: does its [network] allow this machine?";
+    }
+    return "";
+}
+
+/// One request after another to a server, each to the first of its addresses that can be connected.
+class server_connection {
+public:
+    explicit server_connection(http_authority server)
+        : m_server(std::move(server)) {}
+
+    /// Blocks. The error is one line.
+    [[nodiscard]] result<http_client::response> get(std::string const& target, std::int64_t max_size) {
+        if (m_addresses.empty()) {
+            if (auto const resolved = resolve(); !resolved) {
+                return tl::unexpected(resolved.error());
+            }
+        }
+        result<http_client::response> outcome = tl::unexpected(error{});
+        for (auto const& address : m_addresses) {
+            auto got = get_from(address, target, max_size);
+            if (got) {
+                m_addresses = {address};
+                return std::move(*got);
+            }
+            outcome = tl::unexpected(error{"cannot get " + target + " from " + m_server.text() + ": " +
+                                           got.error().reason + advice_for(got.error().code, m_server, max_size)});
+        }
+        return outcome;
+    }
+
+private:
+    [[nodiscard]] result<void> resolve() {
+        error_code ec;
+        if (auto const literal = asio::ip::make_address(m_server.host, ec); !ec) {
+            m_addresses = {{literal, m_server.port}};
+            return {};
+        }
+        asio::io_context context{1};
+        asio::steady_timer limit(context, connect_time); // keeps the context running
+        host_resolver resolver(context);
+        std::string reason = "no answer within 10 s";
+        resolver.resolve(m_server.host, m_server.port, [&](error_code const& failed, auto const& found) {
+            m_addresses = found;
+            reason = failed ? failed.message() : "it has no address";
+            limit.cancel();
+        });
+        limit.async_wait([](error_code const&) {});
+        context.run();
+        return m_addresses.empty()
+                   ? tl::unexpected(error{"cannot find the address of " + m_server.host + ": " + reason})
+                   : result<void>();
+    }
+
+    [[nodiscard]] tl::expected<http_client::response, http_client::failure>
+    get_from(asio::ip::tcp::endpoint const& address, std::string const& target, std::int64_t max_size) const {
+        asio::io_context context{1};
+        http_client client(context);
+        tl::expected<http_client::response, http_client::failure> outcome = tl::unexpected(http_client::failure{});
+        http_client::limits limits;
+        limits.timeout = transfer_time;
+        limits.connect_timeout = connect_time;
+        limits.body_bytes = static_cast<std::uint64_t>(max_size);
+        client.get(http_endpoint(address), {target, m_server.text()}, limits,
+                   [&outcome](auto got) { outcome = std::move(got); });
+        context.run();
+        return outcome;
+    }
+
+    http_authority m_server;
+    std::vector<asio::ip::tcp::endpoint> m_addresses;
+};
+
+std::optional<std::vector<std::string>> names_in(std::string const& list) {
+    auto const json = nlohmann::json::parse(list, nullptr, false);
+    if (!json.is_object() || !json.contains("images") || !json["images"].is_array()) {
+        return std::nullopt;
+    }
+    std::vector<std::string> names;
+    for (auto const& each : json["images"]) {
+        if (each.is_object() && each.contains("name") && each["name"].is_string()) {
+            names.push_back(each["name"].get<std::string>());
+        }
+    }
+    return names;
+}
+
+std::string first_line(std::string_view text) {
+    return printable(text.substr(0, std::min(text.find('\n'), longest_line)));
+}
+
+/// Why the response is not the .torrent.
+std::string refusal_text(http_url const& url, http_client::response const& response, server_connection& server) {
+    auto const shown = "http://" + url.server.text() + url.target;
+    if (response.status >= status_redirect && response.status < status_client_error) {
+        return shown + ": redirects to '" + printable(response.location) + "', which is not followed; pass that URL";
+    }
+    if (response.status == status_missing && url.target.starts_with(images_path)) {
+        auto const list = server.get("/images", longest_list);
+        auto const names = list && list->status == status_ok ? names_in(list->body) : std::nullopt;
+        if (names) {
+            return unknown_image_text(url, *names);
+        }
+    }
+    auto const line = first_line(response.body);
+    return shown + ": HTTP status " + std::to_string(response.status) + (line.empty() ? "" : ": " + line);
+}
+
+result<std::string> read_from_server(http_url const& url, std::int64_t max_size) {
+    server_connection server(url.server);
+    auto response = server.get(url.target, max_size);
+    if (!response) {
+        return tl::unexpected(response.error());
+    }
+    return response->status == status_ok ? result<std::string>(std::move(response->body))
+                                         : tl::unexpected(error{refusal_text(url, *response, server)});
+}
+
+/// The terminal of the process becomes its standard input. Without one, nothing changes: there is no user to ask.
+void reopen_terminal() {
+    unique_fd const terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC));
+    if (terminal && ::isatty(STDERR_FILENO) == 1) {
+        static_cast<void>(::dup2(terminal.get(), STDIN_FILENO)); // if it fails, the user cannot confirm, and is told so
+    }
+}
+
+} // namespace
+
+std::string torrent_source::name() const {
+    switch (from) {
+    case kind::file:
+        return path;
+    case kind::standard_input:
+        return "standard input";
+    case kind::server:
+        return "http://" + url.server.text() + url.target;
+    }
+    return "";
+}
+
+result<torrent_source> parse_torrent_source(std::string const& text, std::string const& server) {
+    using kind = torrent_source::kind;
+    auto const is_url = text.find("://") != std::string::npos;
+    if (!server.empty()) {
+        auto const authority = parse_authority(server, tracker_port);
+        if (!authority) {
+            return bad_option("--server " + server + ": expected HOST, HOST:PORT or [IPV6]:PORT");
+        }
+        if (auto const wrong = check_name_of_image(text)) {
+            return bad_option("--server: " + wrong->message);
+        }
+        return torrent_source{kind::server, {}, {*authority, std::string(images_path) + text}};
+    }
+    if (is_url) {
+        return parse_http_url(text).map([](http_url const& url) { return torrent_source{kind::server, {}, url}; });
+    }
+    if (text == "-") {
+        return torrent_source{kind::standard_input};
+    }
+    std::error_code ec;
+    auto const path = std::filesystem::absolute(text, ec).string();
+    if (ec) {
+        return bad_option("cannot determine the current folder: " + ec.message());
+    }
+    return torrent_source{kind::file, path};
+}
+
+result<std::string> read_torrent(torrent_source const& source, std::int64_t max_size) {
+    return source.from == torrent_source::kind::server ? read_from_server(source.url, max_size)
+                                                       : read_standard_input(max_size);
+}
+
+result<std::string> read_standard_input(std::int64_t max_size) {
+    if (::isatty(STDIN_FILENO) == 1) {
+        return tl::unexpected(error{"standard input is a terminal: redirect a .torrent to it"});
+    }
+    std::string bytes;
+    std::string buffer(64U << 10, '\0');
+    for (;;) {
+        auto const got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return tl::unexpected(errno_error("standard input", errno));
+        }
+        if (got == 0) {
+            break;
+        }
+        bytes.append(buffer, 0, static_cast<std::size_t>(got));
+        if (static_cast<std::int64_t>(bytes.size()) > max_size) {
+            return tl::unexpected(error{"standard input: larger than the limit of " + format_byte_size(max_size) +
+                                        " ([memory] max_torrent)"});
+        }
+    }
+    reopen_terminal();
+    return bytes;
+}
+
+std::string unknown_image_text(http_url const& url, std::vector<std::string> const& names) {
+    constexpr std::size_t most_names = 20;
+    auto const name = percent_decoded(std::string_view(url.target).substr(images_path.size())).value_or(url.target);
+    auto text = url.server.text() + " serves no image '" + printable(name) + "'" + did_you_mean(name, names);
+    if (names.empty()) {
+        return text + "; at present it serves none: see 'seedbed status' there";
+    }
+    text += "; it serves ";
+    for (std::size_t i = 0; i < std::min(names.size(), most_names); ++i) {
+        text += (i == 0 ? "" : ", ") + printable(names[i]);
+    }
+    return names.size() <= most_names ? text : text + " and " + std::to_string(names.size() - most_names) + " more";
+}
+
+result<memory_file> memory_file::make(std::string const& bytes) {
+    unique_fd fd(::memfd_create("torrent", MFD_CLOEXEC));
+    if (!fd || !write_all(fd.get(), bytes)) {
+        return tl::unexpected(errno_error("a copy of the .torrent in memory", errno));
+    }
+    return memory_file(std::move(fd));
+}
+
+} // namespace seedbed
