@@ -15,6 +15,7 @@
 #include "daemon/commands/daemon.hpp"
 #include "daemon/commands/deploy.hpp"
 #include "daemon/commands/deploy_options.hpp"
+#include "daemon/commands/image.hpp"
 #include "daemon/commands/machine.hpp"
 #include "daemon/commands/probe.hpp"
 #include "daemon/commands/restore.hpp"
@@ -45,6 +46,7 @@ constexpr std::array commands{
     command{"machine", "import, list and order the machines that get an image", machine_command, machine_help},
     command{"verify", "compare a device with a .torrent", verify_command, verify_help},
     command{"create", "make a .torrent of a disk, a partition or an image file", create_command, create_help},
+    command{"image", "list, add or remove the images of this server", image_command, image_help},
     command{"restore", "write a packed image to a device without a network", restore_command, restore_help},
     command{"probe", "show the class and the profile of devices", probe_command, probe_help},
 };

@@ -15,6 +15,9 @@ class positional_options_description;
 
 namespace seedbed {
 
+/// The configuration of the daemon if --config is not given; it need not exist.
+inline constexpr char const* default_config = "/etc/seedbed/seedbed.toml";
+
 /// Stores the arguments of a subcommand in the variables bound to \p options, which include the switch --help. Options
 /// must be written in full: an abbreviation could mean a different option in a later version. With --help nothing is
 /// stored.

@@ -2,9 +2,11 @@
 
 #include <chrono>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <sstream>
 #include <string>
+#include <system_error>
 
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
@@ -18,6 +20,8 @@
 #include "daemon/commands/create_image.hpp"
 #include "daemon/commands/create_options.hpp"
 #include "daemon/commands/create_packed.hpp"
+#include "daemon/commands/image_config.hpp"
+#include "daemon/commands/image_table_text.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/termination.hpp"
 #include "daemon/terminal/progress.hpp"
@@ -75,6 +79,49 @@ std::string packed_summary(create_options const& options, saved_packed_image con
     termination.end_process();
 }
 
+/// The image as the daemon would serve it.
+image_to_add image_of(create_options const& options, std::string const& torrent) {
+    auto const full = [](std::string const& path) {
+        std::error_code ignored; // the file was opened by this name
+        return std::filesystem::absolute(path, ignored).lexically_normal().string();
+    };
+    auto const& device = options.pack ? options.output : options.source;
+    return {suggested_name(options.output), full(torrent), stable_device_name(full(device))};
+}
+
+/// Refuses a name that cannot be added, before the image is made.
+int check_serve(create_options const& options) {
+    auto const possible =
+        options.serve ? check_new_name(locate_config(options.config), suggested_name(options.output)) : image_change{};
+    for (auto const& line : possible.lines) {
+        fail("create", possible.code, "--serve: " + line);
+    }
+    return possible.code;
+}
+
+/// Ends a successful run: serves the image, or prints the table that would.
+int end_created(create_options const& options, std::string const& torrent) {
+    if (options.serve) {
+        auto const change = add_image(locate_config(options.config), image_of(options, torrent));
+        for (auto const& line : change.lines) {
+            if (change.code != exit_ok) {
+                fail("create", change.code, "the image is complete, but not served: " + line);
+            } else if (!options.json) {
+                std::cout << line << '\n';
+            }
+        }
+        return end_output("create", change.code);
+    }
+    auto const has_device = options.pack || !options.source.empty();
+    if (!options.json && has_device) {
+        auto const image = image_of(options, torrent);
+        std::cout << "\n# To serve it from this machine, write this to /etc/seedbed/images.d/" << image.name
+                  << ".toml, or run 'seedbed image add'.\n"
+                  << image_table_text(image.name, image.torrent, image.device);
+    }
+    return end_output("create", exit_ok);
+}
+
 int create_packed(create_options const& options) {
     auto const began = std::chrono::steady_clock::now();
     termination_flag const termination;
@@ -89,7 +136,7 @@ int create_packed(create_options const& options) {
     }
     std::chrono::duration<double> const passed = std::chrono::steady_clock::now() - began;
     std::cout << packed_summary(options, **image, passed.count()) << '\n';
-    return end_output("create", exit_ok);
+    return end_created(options, (*image)->torrent);
 }
 
 int create(create_options const& options) {
@@ -120,7 +167,7 @@ int create(create_options const& options) {
     }
     std::chrono::duration<double> const passed = std::chrono::steady_clock::now() - began;
     std::cout << summary(options, (*image)->image, *made, passed.count()) << '\n';
-    return end_output("create", exit_ok);
+    return end_created(options, options.output);
 }
 
 } // namespace
@@ -134,6 +181,9 @@ int create_command(std::vector<std::string> const& arguments) {
         return show_help(create_help());
     }
     options->torrent.creator = "Seedbed " + program_version();
+    if (auto const code = check_serve(*options); code != exit_ok) {
+        return code;
+    }
     try {
         return options->pack ? create_packed(*options) : create(*options);
     } catch (std::exception const& e) {

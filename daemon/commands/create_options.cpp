@@ -75,6 +75,11 @@ po::options_description describe(create_options& options) {
     add("no-sparse", po::bool_switch(&options.no_sparse), "include holes of SOURCE in a raw image, as zeros");
     add("allow-mounted", po::bool_switch(&options.allow_mounted),
         "read SOURCE even if it is mounted read-write; changes made meanwhile make the image unusable");
+    add("serve", po::bool_switch(&options.serve),
+        "when done, add the image to the daemon's configuration and have it served, as 'seedbed image add' does; its "
+        "name is that of FILE, without the suffix");
+    add("config", po::value(&options.config)->value_name("FILE"),
+        (std::string("with --serve: add it to this configuration file of the daemon (default: ") + default_config + ")").c_str());
     add("json", po::bool_switch(&options.json), "print the result as JSON (format 1, sizes in bytes)");
     return description;
 }
@@ -107,6 +112,12 @@ result<void> check_mode(create_options const& options) {
     }
     if (options.output.empty()) {
         return bad_option("--output is missing");
+    }
+    if (!options.config.empty() && !options.serve) {
+        return bad_option("--config needs --serve");
+    }
+    if (options.serve && options.source.empty() && !options.pack) {
+        return bad_option("--serve needs a SOURCE or --pack: the output of partclone names no device");
     }
     return {};
 }
@@ -219,7 +230,7 @@ command_help create_help() {
          "--bt-dir DIR --name NAME -o FILE [OPTION]..."},
         {"Makes a .torrent of a block device, of an image file, or of a file system captured by partclone, with one "
          "file per extent, named by its offset on the device. The data stays in place and is seeded from there. Prints "
-         "the image's name, size and info-hash.",
+         "the image's name, size and info-hash, and the table that has the daemon serve it; --serve adds that table.",
          "A raw image holds all of a block device. Holes of a sparse file are left out, in units of 1 MiB: a "
          "deployment does not write there, so the target keeps its old data in these places. Use --no-sparse if they "
          "must become zeros. "

@@ -32,7 +32,9 @@ struct create_options {
     bool allow_mounted = false;
     bool force = false;
     bool json = false;
-    bool help = false; ///< nothing else is set in this case
+    bool serve = false; ///< add the image to the daemon's configuration
+    std::string config; ///< with serve: the configuration file; empty: the default one
+    bool help = false;  ///< nothing else is set in this case
 };
 
 /// Parses and checks the command line. Fills in the values that follow from others: the path of torrent.info, the name,

@@ -2,21 +2,14 @@
 
 #include <exception>
 #include <iostream>
-#include <map>
 #include <string>
 
 #include <boost/program_options.hpp>
 
 #include "config/load.hpp"
-#include "core/device/file_block_device.hpp"
-#include "core/device/storage_class.hpp"
-#include "core/foundation/byte_size.hpp"
 #include "core/foundation/format_count.hpp"
-#include "core/foundation/info_hash.hpp"
-#include "core/image/image_torrent.hpp"
+#include "daemon/commands/check_image.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/image/image_opener.hpp"
-#include "daemon/image/packed_plan.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/service/app.hpp"
 #include "daemon/service/exit_code.hpp"
@@ -28,8 +21,6 @@ namespace seedbed {
 namespace {
 
 namespace po = boost::program_options;
-
-constexpr char const* default_config = "/etc/seedbed/seedbed.toml";
 
 struct daemon_options {
     std::string config;
@@ -49,43 +40,6 @@ po::options_description describe(daemon_options& options) {
     return description;
 }
 
-/// The images checked so far, by the info-hash of their torrent.
-using checked_torrents = std::map<info_hash, image_settings const*>;
-
-/// Prints a line on what the daemon would do with an image, or why it would fail. Opens the device for reading only.
-bool check_image(image_settings const& image, settings const& configured, checked_torrents& checked_before) {
-    auto const refuse = [&](std::string const& reason) {
-        std::cout << image.name << ": would fail: " << reason << '\n';
-        return false;
-    };
-    torrent_limits limits;
-    limits.file_size = configured.memory.max_torrent;
-    auto const torrent = load_any_torrent(image.torrent, limits);
-    if (!torrent) {
-        return refuse(torrent.error().message);
-    }
-    // The daemon serves a torrent from only one device.
-    if (auto const [first, is_new] = checked_before.try_emplace(torrent->info_hash, &image); !is_new) {
-        return refuse(image.torrent + " has the same info-hash as " + first->second->torrent + " of image " +
-                      first->second->name);
-    }
-    if (auto const checked = check_image_device(image, *torrent); !checked) {
-        return refuse(checked.error().message);
-    }
-    if (torrent->packed && image.mode == image_mode::deploy) {
-        if (auto const planned = packed_plan::make(*torrent->packed, image.device, {}); !planned) {
-            return refuse(planned.error().message);
-        }
-    }
-    auto const decision = detect_storage_class(image.device);
-    auto const cls = image.profile.value_or(decision.cls);
-    std::cout << image.name << ": " << to_string(image.mode) << (image.mode == image_mode::seed ? " from " : " to ")
-              << image.device << ": " << size_text(*torrent) << ", info-hash " << torrent->info_hash.to_hex() << "; "
-              << display_name(decision.cls) << ", because " << decision.evidence << "; profile " << to_string(cls)
-              << ", " << format_count(configured.profile(cls).threads, "thread") << '\n';
-    return true;
-}
-
 int check_config(settings const& configured, std::string const& file) {
     std::size_t refused = 0;
     if (auto const secret = load_secret(configured.network); !secret) {
@@ -94,7 +48,9 @@ int check_config(settings const& configured, std::string const& file) {
     }
     checked_torrents checked_before;
     for (auto const& image : configured.images) {
-        refused += check_image(image, configured, checked_before) ? 0 : 1;
+        auto const checked = check_image(image, configured, checked_before);
+        std::cout << image.name << ": " << (checked ? *checked : "would fail: " + checked.error().message) << '\n';
+        refused += checked ? 0 : 1;
     }
     std::cout << file << ": " << format_count(configured.images.size(), "image");
     if (refused == 0) {

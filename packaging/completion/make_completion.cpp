@@ -1,5 +1,6 @@
 // Makes the completion of bash or zsh from the tables of commands and options.
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -33,6 +34,18 @@ char kind_of(option_help const& option) {
     return is_file(option) ? 'f' : option.argument == "DIR" ? 'd' : 'x';
 }
 
+/// The actions of a command, from its usage: "list" of "list [--json]". Operands are in capitals.
+std::string actions_of(command_help const& help) {
+    std::string actions;
+    for (auto const& usage : help.usage) {
+        auto const word = usage.substr(0, usage.find(' '));
+        if (std::ranges::all_of(word, [](char c) { return c >= 'a' && c <= 'z'; })) {
+            actions += (actions.empty() ? "" : " ") + word;
+        }
+    }
+    return actions;
+}
+
 /// The options of a command whose argument is of one kind, as a pattern of bash's case.
 std::string pattern_of(command_help const& help, char kind) {
     std::string pattern;
@@ -50,6 +63,7 @@ std::string bash(std::vector<subcommand> const& all) {
     std::string commands = "help";
     std::string words;
     std::string patterns;
+    std::string actions;
     for (auto const& [summary, help] : all) {
         commands += " " + help.name;
         std::string names;
@@ -57,6 +71,10 @@ std::string bash(std::vector<subcommand> const& all) {
             for (auto const& name : names_of(option)) {
                 names += (names.empty() ? "" : " ") + name;
             }
+        }
+        if (auto const found = actions_of(help); !found.empty()) {
+            actions += "        2:" + help.name + ")\n            mapfile -t COMPREPLY < <(compgen -W '" + found +
+                       "' -- \"$current\")\n            return\n            ;;\n";
         }
         words += "        " + help.name + ") words='" + names + "' ;;\n";
         for (auto const& [kind, reply] : {std::pair{'f', "compgen -f"}, {'d', "compgen -d"}, {'x', ":"}}) {
@@ -76,6 +94,9 @@ std::string bash(std::vector<subcommand> const& all) {
            "' -- \"$current\")\n"
            "        return\n"
            "    fi\n"
+           "    case $COMP_CWORD:${COMP_WORDS[1]} in\n" +
+           actions +
+           "    esac\n"
            "    case ${COMP_WORDS[1]}:${COMP_WORDS[COMP_CWORD - 1]} in\n" +
            patterns +
            "    esac\n"
@@ -119,6 +140,9 @@ std::string zsh(std::vector<subcommand> const& all) {
                 }
                 cases += "'";
             }
+        }
+        if (auto const actions = actions_of(help); !actions.empty()) {
+            cases += " \\\n    '1:action:(" + actions + ")'";
         }
         cases += " \\\n    '*:file:_files' ;;\n";
     }
