@@ -79,7 +79,8 @@ po::options_description describe(create_options& options) {
         "when done, add the image to the daemon's configuration and have it served, as 'seedbed image add' does; its "
         "name is that of FILE, without the suffix");
     add("config", po::value(&options.config)->value_name("FILE"),
-        (std::string("with --serve: add it to this configuration file of the daemon (default: ") + default_config + ")").c_str());
+        (std::string("with --serve: add it to this configuration file of the daemon (default: ") + default_config + ")")
+            .c_str());
     add("json", po::bool_switch(&options.json), "print the result as JSON (format 1, sizes in bytes)");
     return description;
 }

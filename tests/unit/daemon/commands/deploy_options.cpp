@@ -112,16 +112,19 @@ TEST_CASE("deploy: the torrent comes from a file, a URL, a name on a server or s
     auto const named = source({"win11", "--server", "seed", "/dev/sdx"});
     CHECK(named.from == kind::server);
     CHECK(named.name() == "http://seed:6969/images/win11");
-    CHECK(source({"--server", "[2001:db8::1]:80", "win11", "/dev/sdx"}).name() == "http://[2001:db8::1]:80/images/win11");
+    CHECK(source({"--server", "[2001:db8::1]:80", "win11", "/dev/sdx"}).name() ==
+          "http://[2001:db8::1]:80/images/win11");
     auto const input = source({"-", "/dev/sdx"});
     CHECK(input.from == kind::standard_input);
     CHECK(input.name() == "standard input");
     CHECK(source({"./-", "/dev/sdx"}).from == kind::file);
 
-    CHECK(source({"https://seed/win11", "/dev/sdx"}).path == "'https://seed/win11' is not supported: expected a URL with http://");
+    CHECK(source({"https://seed/win11", "/dev/sdx"}).path ==
+          "'https://seed/win11' is not supported: expected a URL with http://");
     CHECK(source({"win11", "--server", "http://seed", "/dev/sdx"}).path ==
           "--server http://seed: expected HOST, HOST:PORT or [IPV6]:PORT");
-    CHECK_THAT(source({"a/b", "--server", "seed", "/dev/sdx"}).path, Catch::StartsWith("--server: 'a/b' is not a name"));
+    CHECK_THAT(source({"a/b", "--server", "seed", "/dev/sdx"}).path,
+               Catch::StartsWith("--server: 'a/b' is not a name"));
     CHECK_THAT(source({"-x/", "--server", "seed", "/dev/sdx"}).path, Catch::Contains("-x"));
 }
 

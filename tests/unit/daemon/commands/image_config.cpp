@@ -35,7 +35,8 @@ struct server_folder {
     void write(std::string const& name, std::string const& text) const { std::ofstream(folder / name) << text; }
     void make_image(std::string const& name) const {
         write(name + ".img", std::string(100'000, name.front()));
-        REQUIRE(create_command({file(name + ".img"), "-o", file(name + ".torrent"), "--piece-size", "16 KiB"}) == exit_ok);
+        REQUIRE(create_command({file(name + ".img"), "-o", file(name + ".torrent"), "--piece-size", "16 KiB"}) ==
+                exit_ok);
     }
     [[nodiscard]] std::string file(std::string const& name) const { return (folder / name).string(); }
     [[nodiscard]] image_change add(std::string const& name, std::string const& image = "a") const {
@@ -136,8 +137,8 @@ TEST_CASE("image list: each image with its sizes, or the reason why they are unk
     REQUIRE(table.size() == 4);
     CHECK_THAT(table[1], StartsWith("one") && Contains("100000 B") && Contains(at.file("a.img")));
     CHECK_THAT(table[3], StartsWith("two: " + at.file("b.torrent")));
-    CHECK_THAT(image_list_json(images), Contains("\"bytes\": 100000") && Contains("\"packed_bytes\": null") &&
-                                            Contains("\"state\": null"));
+    CHECK_THAT(image_list_json(images),
+               Contains("\"bytes\": 100000") && Contains("\"packed_bytes\": null") && Contains("\"state\": null"));
 }
 
 TEST_CASE("image table: any path is a valid TOML string") {
