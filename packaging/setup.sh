@@ -28,7 +28,7 @@ build=(
 test=(
   'clang-format-14|clang-format' 'clang-tidy-14|clang-tidy' universal-ctags
   e2fsprogs xfsprogs btrfs-progs f2fs-tools dosfstools mtools fdisk gdisk zstd
-  aria2 transmission-daemon transmission-cli '?opentracker' python3 python3-libtorrent
+  aria2 transmission-daemon transmission-cli '?opentracker' nginx python3 python3-libtorrent
   nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl zstd prometheus tmux man-db mandoc
   qemu-system-x86 busybox-static cpio kmod
 )
@@ -133,7 +133,7 @@ fi
 echo "setup.sh: installing ${packages[*]}"
 apt install --no-install-recommends "${packages[@]}" || fail "apt-get install failed: $(reason)"
 if command -v systemctl >/dev/null; then
-  for server in opentracker transmission-daemon prometheus; do
+  for server in opentracker transmission-daemon nginx prometheus; do
     if [[ " ${packages[*]} " == *" $server "* ]]; then
       systemctl --quiet disable "$server.service" >"$log" 2>&1 ||
         echo "setup.sh: cannot disable $server.service, ignoring: $(reason)" >&2

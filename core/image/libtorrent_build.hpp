@@ -35,6 +35,9 @@ namespace seedbed {
     for (auto const& url : details.trackers) {
         torrent.add_tracker(url, tier++);
     }
+    for (auto const& url : details.web_seeds) {
+        torrent.add_url_seed(url);
+    }
     return torrent.generate();
 }
 

@@ -41,6 +41,9 @@ po::options_description describe(create_options& options) {
         "(default: the last component of SOURCE)");
     add("tracker", po::value(&options.torrent.trackers)->value_name("URL"),
         "add this announce URL (http, https or udp); may be repeated, clients try them in order");
+    add("web-seed", po::value(&options.torrent.web_seeds)->value_name("URL"),
+        "with --pack: add this URL (http or https) of the packed file on a web server that serves ranges, such as "
+        "nginx; clients download from it, too (BEP 19); may be repeated");
     add("private", po::bool_switch(&options.torrent.is_private),
         "have clients get peers from trackers only (BEP 27), without local discovery");
     add("pack", po::bool_switch(&options.pack),
@@ -126,9 +129,9 @@ result<void> check_mode(create_options const& options) {
 /// Refuses options that --pack needs or excludes.
 result<void> check_packed(create_options const& options) {
     if (!options.pack) {
-        return options.level == create_options{}.level && options.jobs == create_options{}.jobs
-                   ? result<void>()
-                   : bad_option("--level and --jobs need --pack");
+        auto const unused = options.level == create_options{}.level && options.jobs == create_options{}.jobs &&
+                            options.torrent.web_seeds.empty();
+        return unused ? result<void>() : bad_option("--level, --jobs and --web-seed need --pack");
     }
     if (options.source.empty() && options.from_partclone.empty()) {
         return bad_option("--pack needs a SOURCE or --from-partclone");
@@ -209,6 +212,15 @@ result<void> complete(create_options& options) {
     for (auto const& url : options.torrent.trackers) {
         if (auto const wrong = check_tracker_url(url)) {
             return bad_option("--tracker " + wrong->message);
+        }
+    }
+    for (auto const& url : options.torrent.web_seeds) {
+        if (!url.starts_with("http://") && !url.starts_with("https://")) {
+            return bad_option("--web-seed '" + url +
+                              "' is not on a web server: expected a URL with http:// or https://");
+        }
+        if (auto const wrong = check_tracker_url(url)) { // the same rules for all other parts
+            return bad_option("--web-seed " + wrong->message);
         }
     }
     auto const piece_length = piece_length_of(options.piece_size.value_or(options.pack ? "4 MiB" : "16 MiB"),

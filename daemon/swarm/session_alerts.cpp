@@ -55,7 +55,8 @@ void session_core::dispatch(lt::alert const& alert) {
                     lt::state_changed_alert, lt::torrent_checked_alert, lt::torrent_finished_alert,
                     lt::torrent_error_alert, lt::hash_failed_alert, lt::save_resume_data_alert, lt::listen_failed_alert,
                     lt::listen_succeeded_alert, lt::peer_ban_alert, lt::peer_connect_alert, lt::peer_disconnected_alert,
-                    lt::tracker_error_alert, lt::tracker_reply_alert, lt::alerts_dropped_alert>(alert);
+                    lt::peer_error_alert, lt::url_seed_alert, lt::tracker_error_alert, lt::tracker_reply_alert,
+                    lt::alerts_dropped_alert>(alert);
 }
 
 session_torrent* session_core::find(id which) {
@@ -281,6 +282,23 @@ void session_core::on(lt::peer_disconnected_alert const& alert) {
     if (auto const* const torrent = find(alert.handle)) {
         auto const peer = to_text(alert.endpoint);
         log_debug({torrent->name, {}, peer}, "peer " + peer + " disconnected: " + alert.error.message());
+    }
+}
+
+void session_core::on(lt::peer_error_alert const& alert) {
+    auto* const torrent = find(alert.handle);
+    // libtorrent names no URL, and does not connect to this server again.
+    if (torrent != nullptr && alert.error == lt::errors::invalid_range) {
+        torrent->log_web_seed(to_text(alert.endpoint), "it answers with the whole file instead of the requested part; "
+                                                       "serve the file with a web server that serves ranges");
+    }
+}
+
+void session_core::on(lt::url_seed_alert const& alert) {
+    if (auto* const torrent = find(alert.handle)) {
+        auto const* const reason = alert.error_message();
+        auto const given = reason != nullptr && *reason != '\0';
+        torrent->log_web_seed(alert.server_url(), given ? reason : alert.error.message());
     }
 }
 

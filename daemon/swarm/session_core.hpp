@@ -96,6 +96,8 @@ struct session_core : std::enable_shared_from_this<session_core> {
     void on(libtorrent::peer_ban_alert const& alert);
     void on(libtorrent::peer_connect_alert const& alert);
     void on(libtorrent::peer_disconnected_alert const& alert);
+    void on(libtorrent::peer_error_alert const& alert);
+    void on(libtorrent::url_seed_alert const& alert);
     void on(libtorrent::tracker_error_alert const& alert);
     void on(libtorrent::tracker_reply_alert const& alert);
     void on(libtorrent::alerts_dropped_alert const& alert);

@@ -69,6 +69,14 @@ void session_torrent::log_tracker(std::string const& url, std::string const& fai
     }
 }
 
+void session_torrent::log_web_seed(std::string const& server, std::string const& failure) {
+    auto text = "web seed " + server + ": " + failure;
+    if (text != web_seed_failure) {
+        log_warning({name, {}, {}}, text);
+        web_seed_failure = std::move(text);
+    }
+}
+
 torrent_progress session_torrent::take_progress(lt::torrent_status const& status) {
     auto progress = to_progress(status);
     auto const now = rate_meter::clock::now();

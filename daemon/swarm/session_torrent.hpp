@@ -36,6 +36,8 @@ struct session_torrent {
     /// Logs a tracker's answer if it differs from the last one, because announces are repeated forever.
     /// \param failure empty if the tracker accepted the announce.
     void log_tracker(std::string const& url, std::string const& failure);
+    /// The same for a web server (BEP 19), of which only failures are known. \param server its URL or endpoint.
+    void log_web_seed(std::string const& server, std::string const& failure);
     /// Includes the rates since earlier calls.
     [[nodiscard]] torrent_progress take_progress(libtorrent::torrent_status const& status);
     /// Super-seeding makes its own choice of pieces to offer, so the two are mutually exclusive.
@@ -62,6 +64,7 @@ struct session_torrent {
     rate_meter download_rate; ///< of the payload
     rate_meter upload_rate;
     std::string tracker_failure;
+    std::string web_seed_failure;
     std::function<void(boost::asio::ip::tcp::endpoint const&)> on_report_port;
     std::shared_ptr<banned_addresses> banned = std::make_shared<banned_addresses>(); ///< shared with the network thread
     /// Whether piece_offers withholds pieces. The network thread reads it.

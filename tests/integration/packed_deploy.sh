@@ -1,6 +1,6 @@
 #!/bin/bash
 # Packed images over the network: a daemon seeds a packed file, targets unpack it and seed it on, also from the disk alone; resuming,
-# differences only, damaged sources, refusals, other clients as the source. SEEDBED is the program.
+# differences only, damaged sources, refusals. SEEDBED is the program.
 # Labels: threads
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -175,36 +175,6 @@ deploy small small.img 3
 receipt small '.guard == "too_small"'
 [[ $(tr -d '\0' <small.img | wc -c) == 0 ]] || fail "a refused deployment has written"
 
-# --- other programs as the source: an HTTP server (BEP 19), and aria2
-
-http_port=$(free_port)
-/usr/bin/python3 - "$http_port" <<'PYTHON' >http.log 2>&1 &
-import http.server, os, re, sys
-class handler(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        size = os.path.getsize("good.sbi")
-        begin, end = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
-        with open("good.sbi", "rb") as file:
-            file.seek(begin)
-            body = file.read(end - begin + 1)
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {begin}-{end}/{size}")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), handler).serve_forever()
-PYTHON
-http=$!
-defer http kill "$http"
-url=http://127.0.0.1:$http_port/good.sbi
-{ head -c -1 good.torrent; printf '8:url-list%d:%se' "${#url}" "$url"; } >web.torrent
-until [[ -n $(ss -Hltn "sport = :$http_port") ]]; do sleep 0.05; done
-noise_again "$two"
-torrent=web.torrent deploy web "$two" 0
-check two "$two"
-undo http
-
 # --- the target of the damaged source
 
 wait "$damaging" || fail "the deployment from a damaged source"
@@ -212,15 +182,4 @@ expect_line damaged.log "piece $piece failed its hash check; downloading it agai
 expect_line damaged.log '127.0.0.1:[0-9]* sent [0-9]* pieces that failed the hash check, and no good one came from anywhere'
 jq -e '.damage | length == 1' damaged.json >found || fail "the receipt does not name the peer"
 
-if command -v aria2c >/dev/null; then
-    aria_port=$(free_port)
-    aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false \
-        --listen-port="$aria_port" --seed-ratio=0 --check-integrity=true --dir=. good.torrent >aria.log 2>&1 &
-    aria=$!
-    defer aria kill "$aria"
-    noise_again "$two"
-    deploy aria "$two" 0 --peer "127.0.0.1:$aria_port"
-    check two "$two"
-    undo aria
-fi
 pass

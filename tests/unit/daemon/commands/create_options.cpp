@@ -111,8 +111,9 @@ TEST_CASE("create: refuses options that a packed image excludes or needs") {
           "--piece-size 512 KiB: expected a power of two from 1 MiB to 64 MiB");
     CHECK(refused({"a"}, "B\xc3\xbcro.sbi") ==
           "--output: the image name holds a character that is not printable ASCII");
-    CHECK(refusal({"a", "--level", "3"}) == "--level and --jobs need --pack");
-    CHECK(refusal({"a", "--jobs", "3"}) == "--level and --jobs need --pack");
+    for (auto const& [option, value] : {std::pair{"--level", "3"}, {"--jobs", "3"}, {"--web-seed", "http://h/a.sbi"}}) {
+        CHECK(refusal({"a", option, value}) == "--level, --jobs and --web-seed need --pack");
+    }
 }
 
 TEST_CASE("create: the files of an image of partclone") {
