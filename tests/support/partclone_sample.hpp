@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include <xxhash.h>
+
 namespace seedbed::test {
 
 /// CRC-32 bit by bit, without the last inversion, as partclone has it.
@@ -75,21 +77,32 @@ struct partclone_sample {
 
     [[nodiscard]] std::string data() const {
         std::string bytes;
-        std::uint32_t crc = 0xffffffff;
+        std::string covered; ///< by the next checksum
         std::uint32_t in_strip = 0;
         for (std::size_t i = 0; i < used.size(); ++i) {
             if (used[i] == '0') {
                 continue;
             }
             bytes += block_at(i);
-            crc = crc_of(block_at(i), crc);
+            covered += block_at(i);
             if (kind != 0 && ++in_strip == strip) {
-                bytes += number(crc, 4);
+                bytes += checksum_of(covered);
                 in_strip = 0;
-                crc = fresh == 1 ? 0xffffffff : crc;
+                covered = fresh == 1 ? std::string() : covered;
             }
         }
-        return in_strip > 0 ? bytes + number(crc, 4) : bytes;
+        return in_strip > 0 ? bytes + checksum_of(covered) : bytes;
+    }
+
+    [[nodiscard]] std::string checksum_of(std::string const& bytes) const {
+        if (kind == 0x30) {
+            return number(::XXH64(bytes.data(), bytes.size(), 0), 8);
+        }
+        if (kind == 0x31) {
+            auto const both = ::XXH3_128bits(bytes.data(), bytes.size());
+            return number(both.low64, 8) + number(both.high64, 8);
+        }
+        return number(crc_of(bytes), 4);
     }
 
     [[nodiscard]] std::string file_system_bytes() const {

@@ -147,6 +147,10 @@ TEST_CASE("images with other checksums and bitmaps") {
         [](sample& s) { s.strip = 5; },
         [](sample& s) { s.strip = 0xffffffff; },
         [](sample& s) { s.kind = s.checksum_size = 0, s.strip = 0; },
+        [](sample& s) { s.kind = 0x30, s.checksum_size = 8; },
+        [](sample& s) { s.kind = 0x30, s.checksum_size = 8, s.fresh = 0; },
+        [](sample& s) { s.kind = 0x31, s.checksum_size = 16; },
+        [](sample& s) { s.kind = 0x31, s.checksum_size = 16, s.fresh = 0; },
         [](sample& s) { s.used = std::string(18, '0'), s.stated = 0; },
     };
     for (std::size_t i = 0; i < variants.size(); ++i) {
@@ -211,18 +215,24 @@ TEST_CASE("every field of an image is checked") {
 }
 
 TEST_CASE("a changed byte anywhere in an image is noticed, and so is every early end") {
-    auto const good = sample().whole();
-    for (std::size_t i = 0; i < good.size(); ++i) {
-        auto bad = good;
-        bad[i] = static_cast<char>(bad[i] ^ 1);
-        if (refusal(bad).empty()) {
-            FAIL("byte " << i);
+    for (auto const& [kind, size] : {std::pair{0x20, 4}, {0x30, 8}, {0x31, 16}}) {
+        CAPTURE(kind);
+        sample s;
+        s.kind = static_cast<std::uint16_t>(kind);
+        s.checksum_size = static_cast<std::uint16_t>(size);
+        auto const good = s.whole();
+        for (std::size_t i = 0; i < good.size(); ++i) {
+            auto bad = good;
+            bad[i] = static_cast<char>(bad[i] ^ 1);
+            if (refusal(bad).empty()) {
+                FAIL("byte " << i);
+            }
+            if (refusal(good.substr(0, i)).empty()) {
+                FAIL("length " << i);
+            }
         }
-        if (refusal(good.substr(0, i)).empty()) {
-            FAIL("length " << i);
-        }
+        CHECK(refusal(good + "x") == "image: the stream does not end where the image does");
     }
-    CHECK(refusal(good + "x") == "image: the stream does not end where the image does");
 }
 
 TEST_CASE("an endless stream ends") {
