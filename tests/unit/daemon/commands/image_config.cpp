@@ -135,7 +135,7 @@ TEST_CASE("image list: each image with its sizes, or the reason why they are unk
     CHECK_THAT(images[1].error, Contains("No such file"));
     auto const table = image_list_table(images, 0);
     REQUIRE(table.size() == 4);
-    CHECK_THAT(table[1], StartsWith("one") && Contains("100000 B") && Contains(at.file("a.img")));
+    CHECK_THAT(table[1], StartsWith("one") && Contains("98 KiB") && Contains(at.file("a.img")));
     CHECK_THAT(table[3], StartsWith("two: " + at.file("b.torrent")));
     CHECK_THAT(image_list_json(images),
                Contains("\"bytes\": 100000") && Contains("\"packed_bytes\": null") && Contains("\"state\": null"));
