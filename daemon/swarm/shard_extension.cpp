@@ -2,7 +2,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -18,6 +17,7 @@
 
 #include "daemon/swarm/handshake_port.hpp"
 #include "daemon/swarm/network_shards.hpp"
+#include "daemon/swarm/refusing_shards.hpp"
 
 namespace seedbed {
 
@@ -162,7 +162,7 @@ private:
 /// The state of one torrent.
 struct guest_state {
     endpoint_handler on_referred;
-    std::set<lt::tcp::endpoint> refusers;
+    refusing_shards refusers;
     std::map<lt::address, int> talking; ///< connections with shards that admit this peer
 };
 
@@ -190,13 +190,13 @@ public:
         if (auto const port = handshake_port(handshake, shard_key); port != 0) {
             // The other side ends the connection once it knows where this side listens.
             if (m_peer.is_outgoing()) {
-                m_state->refusers.insert(to);
+                m_state->refusers.add(to);
             }
             if (!std::exchange(m_referred, true)) {
                 m_state->on_referred({to.address(), port});
             }
         } else if (!m_talking) {
-            m_state->refusers.erase(to);
+            m_state->refusers.remove(to);
             m_talking = to.address();
             ++m_state->talking[*m_talking];
         }

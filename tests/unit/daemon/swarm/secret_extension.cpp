@@ -123,3 +123,20 @@ TEST_CASE("secret: a code that is wrong, too long or this side's own ends the co
         CHECK(peer->count(wire_peer::piece) == 0);
     }
 }
+
+TEST_CASE("secret: a code that is announced too long is refused before it arrives") {
+    test_loop loop;
+    test_image const image{1};
+    test_store store{image, image_mode::seed, image.full_file()};
+    session_with_torrent seed{loop, store, 1};
+    auto spec = store.checked_spec();
+    spec.secret = secret_of('s');
+    spec.secret_patience = 1h;
+    seed.add(spec);
+    seed.run_until("complete");
+    auto const peer = wire_peer::create(loop.context, image.torrent());
+    peer->connect(endpoint(3).address(), endpoint(1));
+    loop.run_until([&] { return peer->extension_handshake.has_value(); });
+    peer->send_beginning(1000, wire_peer::extended, "\x3d" + std::string(10, '0'));
+    loop.run_until([&] { return peer->closed; });
+}

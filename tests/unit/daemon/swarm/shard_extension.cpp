@@ -1,6 +1,7 @@
 #include "daemon/swarm/shard_extension.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include <libtorrent/entry.hpp>
 
 #include "daemon/swarm/network_shards.hpp"
+#include "daemon/swarm/refusing_shards.hpp"
 #include "session_fixture.hpp"
 
 using namespace seedbed;
@@ -143,4 +145,22 @@ TEST_CASE("shard guest: a value that is not a port is ignored") {
     t.server->send_extension_handshake(text);
     t.server->send_extension_handshake(handshake_with(key, 7000));
     t.loop.run_until([&] { return right->connected; });
+}
+
+TEST_CASE("shard guest: the shards that a stranger can refer to are limited") {
+    refusing_shards shards;
+    refusing_shards::endpoint shard(boost::asio::ip::make_address("10.0.0.1"), 0);
+    std::size_t remembered = 0;
+    for (int port = 1; port <= 65535; ++port) {
+        shard.port(static_cast<std::uint16_t>(port));
+        shards.add(shard);
+        remembered += shards.contains(shard) ? 1 : 0;
+    }
+    CHECK(remembered == refusing_shards::most);
+    shard.port(1);
+    shards.remove(shard);
+    CHECK_FALSE(shards.contains(shard));
+    shard.port(65535); // there is room again
+    shards.add(shard);
+    CHECK(shards.contains(shard));
 }

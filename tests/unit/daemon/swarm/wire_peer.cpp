@@ -155,7 +155,11 @@ void wire_peer::write(std::string const& bytes) {
 }
 
 void wire_peer::send(int type, std::string const& payload) {
-    write(big_endian(static_cast<std::uint32_t>(payload.size() + 1)) + static_cast<char>(type) + payload);
+    send_beginning(static_cast<std::uint32_t>(payload.size() + 1), type, payload);
+}
+
+void wire_peer::send_beginning(std::uint32_t length, int type, std::string const& payload) {
+    write(big_endian(length) + static_cast<char>(type) + payload);
 }
 
 void wire_peer::send_extension_handshake(lt::entry const& handshake) {

@@ -55,6 +55,8 @@ public:
     void close();
 
     void send(int type, std::string const& payload = {});
+    /// Sends the beginning of a message of \p length bytes.
+    void send_beginning(std::uint32_t length, int type, std::string const& payload);
     void send_extension_handshake(libtorrent::entry const& handshake);
     /// Requests the whole of a piece in blocks.
     void request_piece(int piece, int piece_length);
