@@ -1,0 +1,262 @@
+#!/bin/bash
+# Shows the way from empty machines to deployed ones, on this machine alone: a server with the packed image of one disk, and virtual
+# machines (QEMU without KVM) that boot over the network by iPXE and are deployed:
+#
+#   PC-1      a virtio disk of 2 GB, BIOS
+#   PC-2      a SATA disk of 3 GB, BIOS
+#   PC-3      an NVMe disk of 4 GB, UEFI
+#   SMALL     a disk of 512 MB, too small for the image: is refused
+#   (none)    no [[machine]] is written for it: waits, and nothing is written
+#
+# The first three reboot from their disks to a login prompt with their own host names. All of it is in a network namespace and in one
+# temporary folder, and needs no network but for Debian's packages.
+#
+# Usage: sudo packaging/boot/try.sh [SECONDS]
+#   SECONDS  give up after this time (default: 3600)
+#
+# Environment: SEEDBED, the program (default: the installed one); MACHINES, the machines to start (default: "PC-1 PC-2 PC-3 SMALL
+# STRANGER"); TRY_DIR, a folder that keeps the boot image and the disk for the next time. Exit status: 0 all as said, 1 not.
+set -euo pipefail
+
+here=$(dirname "$(readlink -f "$0")")
+limit=${1:-3600}
+machines=${MACHINES:-PC-1 PC-2 PC-3 SMALL STRANGER}
+server=http://10.77.0.1:6969
+space=seedbed-try-$$
+export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
+
+say() { printf '\n[%3d s] == %s\n' $SECONDS "$*"; }
+fail() {
+    printf '[%3d s] FAIL: %s\n' $SECONDS "$1"
+    exit 1
+}
+
+# --- what it needs
+[[ $limit =~ ^[0-9]+$ ]] || fail "'$limit' is not a number of seconds"
+((EUID == 0)) || fail "needs root, for a network namespace"
+missing=''
+for need in qemu-system-x86_64:qemu-system-x86 dnsmasq:dnsmasq-base mmdebstrap:mmdebstrap partclone.ext4:partclone mkfs.ext4:e2fsprogs \
+    mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk losetup:mount ip:iproute2 python3:python3; do
+    command -v "${need%:*}" >/dev/null || missing+=" ${need#*:}"
+done
+[[ -z $missing ]] || fail "not installed; run: apt-get install$missing"
+SEEDBED=$(readlink -f "${SEEDBED:-$(command -v seedbed || true)}" || true)
+[[ -x $SEEDBED ]] || fail "no program: install seedbed, or set SEEDBED"
+export SEEDBED
+ovmf=${OVMF:-/usr/share/OVMF}
+[[ $machines != *PC-3* || -r $ovmf/OVMF_CODE_4M.fd ]] || fail "not installed; run: apt-get install ovmf"
+
+# --- the end of everything that is started
+work=$(mktemp -d /var/tmp/seedbed-try.XXXXXX)
+keep=${TRY_DIR:-$work}
+pids=() loop=''
+# shellcheck disable=SC2317 # called by trap
+cleanup() {
+    local status=$?
+    set +e
+    ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null
+    wait
+    ip netns delete "$space" 2>/dev/null
+    [[ -z $loop ]] || losetup -d "$loop"
+    rm -rf --one-file-system "$work"
+    exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+mkdir -p "$keep"
+cd "$work"
+
+# start LOG COMMAND...: runs it in the background, in the network namespace.
+start() {
+    local log=$1
+    shift
+    ip netns exec "$space" "$@" >"$log" 2>&1 </dev/null &
+    pids+=($!)
+}
+# await FILE PATTERN WHAT: waits until a line of FILE matches, and prints it.
+await() {
+    local line left=$((limit - SECONDS))
+    ((left > 0)) || fail "no time left for: $3"
+    line=$(timeout "$left" tail -n +1 -F "$1" 2>/dev/null | grep -a -m 1 -E "$2") || true
+    [[ -n $line ]] || fail "$3: not within $limit s; the last lines of $1: $(tail -n 5 "$1")"
+    printf '[%3d s] %s: %s\n' $SECONDS "$3" "$(tr -d '\r\033' <<<"$line" | cut -c 1-160)"
+}
+# await_state NAME STATE: waits until the server says so.
+await_state() {
+    until machine_list | grep -qE "^\(?$1\)? .* $2( |$)"; do
+        ((SECONDS < limit)) || fail "$1 is not $2 within $limit s: $(machine_list)"
+        sleep 2 # the daemon has no event to wait for
+    done
+    machine_list | grep -E "^\(?$1\)? "
+}
+machine_list() { "$SEEDBED" machine list --socket "$work/socket"; }
+
+# --- the golden disk: GPT, for BIOS and UEFI; a minimal Debian with a login prompt on the serial port
+# write_number FILE OFFSET BYTES NUMBER: as little-endian, into the file.
+write_number() {
+    python3 -c 'import sys; sys.stdout.buffer.write(int(sys.argv[2]).to_bytes(int(sys.argv[1]), "little"))' "$3" "$4" |
+        dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+make_tree() {
+    local folder excluded=()
+    for folder in gpu media net/wireless staging infiniband isdn iio; do
+        excluded+=(--dpkgopt="path-exclude=/lib/modules/*/kernel/drivers/$folder/*")
+    done
+    INITRD=No mmdebstrap --quiet --variant=minbase "${excluded[@]}" --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --include=linux-image-amd64,initramfs-tools,systemd-sysv,udev,zstd,grub-pc-bin,grub-efi-amd64-bin,grub-common \
+        bookworm "$keep/tree" "${MIRROR:-http://deb.debian.org/debian}" >tree.log 2>&1 || fail "mmdebstrap: $(tail -n 3 tree.log)"
+}
+make_disk() {
+    local tree=$keep/tree disk=$work/golden.img version
+    [[ -e $tree/etc/debian_version ]] || make_tree
+    version=$(ls "$tree/lib/modules")
+    echo golden >"$tree/etc/hostname"
+    printf '127.0.0.1\tlocalhost\n127.0.1.1\tgolden\n' >"$tree/etc/hosts"
+    echo 'LABEL=golden / ext4 defaults 0 1' >"$tree/etc/fstab"
+    echo 'root:seedbed' | chroot "$tree" chpasswd
+    rm -rf "$tree"/var/lib/apt/lists/* "$tree"/var/cache/apt/*
+    mount -t proc proc "$tree/proc"
+    chroot "$tree" mkinitramfs -o "/boot/initrd.img-$version" "$version" >initrd.log 2>&1 || fail "mkinitramfs: $(tail -n 3 initrd.log)"
+    mkdir -p "$tree/boot/grub"
+    cat >"$tree/boot/grub/grub.cfg" <<END
+linux /boot/vmlinuz-$version root=LABEL=golden ro console=tty0 console=ttyS0,115200
+initrd /boot/initrd.img-$version
+boot
+END
+    # GRUB's two programs, which find the partition by its label.
+    # shellcheck disable=SC2016 # GRUB expands it
+    printf 'search --no-floppy --set=root --label golden\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' >"$tree/boot/grub/early.cfg"
+    local modules=(part_gpt ext2 search search_label configfile normal linux serial echo)
+    chroot "$tree" grub-mkimage -O i386-pc -p /boot/grub -c /boot/grub/early.cfg -o /boot/grub/core.img biosdisk "${modules[@]}"
+    chroot "$tree" grub-mkimage -O x86_64-efi -p /boot/grub -c /boot/grub/early.cfg -o /boot/grub/BOOTX64.EFI "${modules[@]}"
+    umount "$tree/proc"
+
+    truncate -s 1200M "$disk"
+    sfdisk -q "$disk" <<'END'
+label: gpt
+start=2048, size=1MiB, type=21686148-6449-6E6F-744E-656564454649
+start=4096, size=40MiB, type=uefi
+start=86016, type=linux
+END
+    # The boot record reads the first sector of core.img from the BIOS boot partition, sector 2048; that reads the rest, from 2049 on.
+    dd if="$tree/usr/lib/grub/i386-pc/boot.img" of="$disk" bs=1 count=440 conv=notrunc status=none
+    write_number "$disk" 92 8 2048
+    dd if="$tree/boot/grub/core.img" of="$disk" bs=512 seek=2048 conv=notrunc status=none
+    write_number "$disk" $((2048 * 512 + 0x1f4)) 8 2049
+    truncate -s 40M esp.img
+    mkfs.vfat -n ESP esp.img >/dev/null
+    mmd -i esp.img ::/EFI ::/EFI/BOOT
+    mcopy -i esp.img "$tree/boot/grub/BOOTX64.EFI" ::/EFI/BOOT/
+    dd if=esp.img of="$disk" bs=1M seek=2 conv=notrunc,sparse status=none
+    mkfs.ext4 -q -L golden -d "$tree" -E offset=$((86016 * 512)) "$disk" $(((1200 - 42 - 1) * 1024))k
+    loop=$(losetup -f --show "$disk")
+    "$SEEDBED" create "$loop" --pack --tracker "$server/announce" -o golden.sbi || fail "create"
+    losetup -d "$loop"
+    loop=''
+    rm "$disk" esp.img
+    mv golden.sbi golden.torrent "$keep/"
+}
+
+# --- a machine: run_machine NAME MAC SIZE BUS
+run_machine() {
+    local name=$1 mac=$2 size=$3 bus=$4 firmware=() disk
+    truncate -s "$size" "$name.img"
+    case $bus in
+        virtio) disk=(-device "virtio-blk-pci,drive=disk,bootindex=1") ;;
+        sata) disk=(-device "ahci,id=ahci" -device "ide-hd,drive=disk,bus=ahci.0,bootindex=1") ;;
+        nvme) disk=(-device "nvme,drive=disk,serial=$name,bootindex=1") ;;
+    esac
+    if [[ $name == PC-3 ]]; then
+        cp "$ovmf/OVMF_VARS_4M.fd" "$name.vars"
+        firmware=(-drive "if=pflash,format=raw,readonly=on,file=$ovmf/OVMF_CODE_4M.fd" -drive "if=pflash,format=raw,file=$name.vars")
+    fi
+    ip -n "$space" tuntap add "tap-$name" mode tap
+    ip -n "$space" link set "tap-$name" master bridge up
+    start "$name.qemu" qemu-system-x86_64 -accel tcg -machine q35 -cpu max -m 512 -display none -serial "file:$name.serial" -monitor none \
+        -drive "if=none,id=disk,format=raw,discard=unmap,file=$name.img" "${disk[@]}" "${firmware[@]}" \
+        -netdev "tap,id=net,ifname=tap-$name,script=no,downscript=no" -device "virtio-net-pci,netdev=net,mac=$mac,bootindex=2"
+}
+
+say "the boot image"
+if [[ ! -e $keep/boot/boot.ipxe ]]; then
+    "$here/seedbed-boot-image" --server "$server" --output "$keep/boot"
+else
+    ls -s --block-size=K "$keep/boot"
+fi
+say "the golden disk, packed"
+[[ -e $keep/golden.sbi ]] || make_disk
+"$SEEDBED" probe "$keep/golden.sbi"
+
+say "the server: 10.77.0.1 with dnsmasq and seedbed daemon"
+ip netns add "$space"
+ip -n "$space" link set lo up
+ip -n "$space" link add bridge type bridge
+ip -n "$space" addr add 10.77.0.1/24 dev bridge
+ip -n "$space" link set bridge up
+cat >seedbed.toml <<END
+[control]
+socket = "$work/socket"
+[resume]
+folder = "$work/state"
+[network]
+listen = "10.77.0.1:6881"
+[tracker]
+listen = "10.77.0.1:6969"
+[[image]]
+name = "golden"
+torrent = "$keep/golden.torrent"
+device = "$keep/golden.sbi"
+mode = "seed"
+END
+cat >room.csv <<'END'
+name,mac,serial,image,disk,after
+PC-1,52:54:00:77:00:01,,golden,auto,reboot
+PC-2,52:54:00:77:00:02,,golden,auto,reboot
+PC-3,52:54:00:77:00:03,,golden,nvme,reboot
+SMALL,52:54:00:77:00:04,,golden,auto,reboot
+END
+"$SEEDBED" machine import room.csv --config seedbed.toml
+# The shipped configuration, with a range instead of the proxy: this network has no other DHCP server.
+sed -e 's/^dhcp-range=.*/dhcp-range=10.77.0.100,10.77.0.200,255.255.255.0,1h/' "$keep/boot/dnsmasq.conf" | sed "s|^tftp-root=.*|tftp-root=$keep/boot|" >dnsmasq.conf
+start dnsmasq.log dnsmasq --no-daemon --conf-file="$work/dnsmasq.conf" --interface=bridge --bind-interfaces --user=root \
+    --dhcp-leasefile="$work/leases" --pid-file=
+start daemon.log "$SEEDBED" daemon --config seedbed.toml
+await daemon.log ' ready' "the daemon"
+
+say "the machines boot over the network: $machines"
+for name in $machines; do
+    case $name in
+        PC-1) run_machine PC-1 52:54:00:77:00:01 2G virtio ;;
+        PC-2) run_machine PC-2 52:54:00:77:00:02 3G sata ;;
+        PC-3) run_machine PC-3 52:54:00:77:00:03 4G nvme ;;
+        SMALL) run_machine SMALL 52:54:00:77:00:04 512M virtio ;;
+        STRANGER) run_machine STRANGER 52:54:00:77:00:09 2G virtio ;;
+        *) fail "MACHINES: '$name' is unknown" ;;
+    esac
+done
+for name in $machines; do
+    await "$name.serial" 'seedbed: .*: 10\.77\.0\.' "$name has an address"
+done
+for name in $machines; do
+    case $name in
+        PC-*) await_state "$name" running ;;
+        SMALL) await_state SMALL refused ;;
+        STRANGER) await "$name.serial" 'this machine has no job' "STRANGER" ;;
+    esac
+done
+say "in the middle"
+machine_list
+for name in $machines; do
+    [[ $name != PC-* ]] || await_state "$name" "done"
+done
+say "the machines reboot from their disks"
+for name in $machines; do
+    [[ $name != PC-* ]] || await "$name.serial" "$name login:" "$name"
+done
+say "at the end"
+machine_list
+for name in SMALL STRANGER; do
+    [[ " $machines " != *" $name "* ]] || [[ $(stat -c %b "$name.img") == 0 ]] || fail "the disk of $name was written"
+done
+say "PASS in $SECONDS s"
