@@ -15,7 +15,7 @@
 #   SECONDS  give up after this time (default: 3600)
 #
 # Environment: SEEDBED, the program (default: the installed one); MACHINES, the machines to start (default: "PC-1 PC-2 PC-3 SMALL
-# STRANGER"); TRY_DIR, a folder that keeps the boot image and the disk for the next time. Exit status: 0 all as said, 1 not.
+# STRANGER"); TRY_DIR, a folder that keeps the boot image and the packed disk for the next time. Exit status: 0 all as said, 1 not.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
@@ -36,14 +36,18 @@ fail() {
 ((EUID == 0)) || fail "needs root, for a network namespace"
 missing=''
 for need in qemu-system-x86_64:qemu-system-x86 dnsmasq:dnsmasq-base mmdebstrap:mmdebstrap partclone.ext4:partclone mkfs.ext4:e2fsprogs \
-    mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk losetup:mount ip:iproute2 python3:python3; do
+    mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk losetup:mount ip:iproute2 python3:python3 openssl:openssl busybox:busybox-static \
+    grub-mkimage:grub-common; do
     command -v "${need%:*}" >/dev/null || missing+=" ${need#*:}"
 done
-[[ -z $missing ]] || fail "not installed; run: apt-get install$missing"
 SEEDBED=$(readlink -f "${SEEDBED:-$(command -v seedbed || true)}" || true)
 [[ -x $SEEDBED ]] || fail "no program: install seedbed, or set SEEDBED"
 export SEEDBED
 ovmf=${OVMF:-/usr/share/OVMF}
+for format in i386-pc:grub-pc-bin x86_64-efi:grub-efi-amd64-bin; do
+    [[ -d ${GRUB_DIR:-/usr/lib/grub}/${format%:*} ]] || missing+=" ${format#*:}"
+done
+[[ -z $missing ]] || fail "not installed; run: apt-get install$missing"
 [[ $machines != *PC-3* || -r $ovmf/OVMF_CODE_4M.fd ]] || fail "not installed; run: apt-get install ovmf"
 
 # --- the end of everything that is started
@@ -91,48 +95,45 @@ await_state() {
 }
 machine_list() { "$SEEDBED" machine list --socket "$work/socket"; }
 
-# --- the golden disk: GPT, for BIOS and UEFI; a minimal Debian with a login prompt on the serial port
+# --- the golden disk: GPT, for BIOS and UEFI; the kernel and the initramfs of the boot image, and a system of one program, busybox, with
+# a login prompt on the serial port
 # write_number FILE OFFSET BYTES NUMBER: as little-endian, into the file.
 write_number() {
     python3 -c 'import sys; sys.stdout.buffer.write(int(sys.argv[2]).to_bytes(int(sys.argv[1]), "little"))' "$3" "$4" |
         dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 make_tree() {
-    local folder excluded=()
-    for folder in gpu media net/wireless staging infiniband isdn iio; do
-        excluded+=(--dpkgopt="path-exclude=/lib/modules/*/kernel/drivers/$folder/*")
-    done
-    INITRD=No mmdebstrap --quiet --variant=minbase "${excluded[@]}" --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --include=linux-image-amd64,initramfs-tools,systemd-sysv,udev,zstd,grub-pc-bin,grub-efi-amd64-bin,grub-common \
-        bookworm "$keep/tree" "${MIRROR:-http://deb.debian.org/debian}" >tree.log 2>&1 || fail "mmdebstrap: $(tail -n 3 tree.log)"
-}
-make_disk() {
-    local tree=$keep/tree disk=$work/golden.img version
-    [[ -e $tree/etc/debian_version ]] || make_tree
-    version=$(ls "$tree/lib/modules")
+    local tree=$1
+    mkdir -p "$tree"/{bin,sbin,etc,proc,sys,dev,run,tmp,root,boot/grub}
+    cp "$(command -v busybox)" "$tree/bin/busybox"
+    ln -s busybox "$tree/bin/sh"
+    for applet in init getty login; do ln -s ../bin/busybox "$tree/sbin/$applet"; done
+    ln -s ../bin/busybox "$tree/bin/login"
+    cp "$keep/boot/vmlinuz" "$keep/boot/initrd.img" "$tree/boot/"
     echo golden >"$tree/etc/hostname"
     printf '127.0.0.1\tlocalhost\n127.0.1.1\tgolden\n' >"$tree/etc/hosts"
-    echo 'LABEL=golden / ext4 defaults 0 1' >"$tree/etc/fstab"
-    echo 'root:seedbed' | chroot "$tree" chpasswd
-    rm -rf "$tree"/var/lib/apt/lists/* "$tree"/var/cache/apt/*
-    mount -t proc proc "$tree/proc"
-    chroot "$tree" mkinitramfs -o "/boot/initrd.img-$version" "$version" >initrd.log 2>&1 || fail "mkinitramfs: $(tail -n 3 initrd.log)"
-    mkdir -p "$tree/boot/grub"
-    cat >"$tree/boot/grub/grub.cfg" <<END
-linux /boot/vmlinuz-$version root=LABEL=golden ro console=tty0 console=ttyS0,115200
-initrd /boot/initrd.img-$version
+    : >"$tree/etc/machine-id"
+    echo 'root:x:0:' >"$tree/etc/group"
+    echo "root:$(openssl passwd -6 seedbed):0:0:root:/root:/bin/sh" >"$tree/etc/passwd"
+    printf '%s\n' '::sysinit:/bin/busybox hostname -F /etc/hostname' 'ttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100' \
+        'tty1::respawn:/sbin/getty tty1 38400' >"$tree/etc/inittab"
+    cat >"$tree/boot/grub/grub.cfg" <<'END'
+linux /boot/vmlinuz boot=local root=LABEL=golden ro console=tty0 console=ttyS0,115200
+initrd /boot/initrd.img
 boot
 END
+}
+make_disk() {
+    local tree=$work/tree disk=$work/golden.img grub=${GRUB_DIR:-/usr/lib/grub}
+    make_tree "$tree"
     # GRUB's two programs, which find the partition by its label.
     # shellcheck disable=SC2016 # GRUB expands it
-    printf 'search --no-floppy --set=root --label golden\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' >"$tree/boot/grub/early.cfg"
-    local modules=(part_gpt ext2 search search_label configfile normal linux serial echo)
-    chroot "$tree" grub-mkimage -O i386-pc -p /boot/grub -c /boot/grub/early.cfg -o /boot/grub/core.img biosdisk "${modules[@]}"
-    chroot "$tree" grub-mkimage -O x86_64-efi -p /boot/grub -c /boot/grub/early.cfg -o /boot/grub/BOOTX64.EFI "${modules[@]}"
-    umount "$tree/proc"
+    printf 'search --no-floppy --set=root --label golden\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' >early.cfg
+    local modules=(part_gpt ext2 search search_label configfile normal linux)
+    grub-mkimage -d "$grub/i386-pc" -O i386-pc -p /boot/grub -c early.cfg -o core.img biosdisk "${modules[@]}"
+    grub-mkimage -d "$grub/x86_64-efi" -O x86_64-efi -p /boot/grub -c early.cfg -o BOOTX64.EFI "${modules[@]}"
 
-    truncate -s 1200M "$disk"
+    truncate -s 1G "$disk"
     sfdisk -q "$disk" <<'END'
 label: gpt
 start=2048, size=1MiB, type=21686148-6449-6E6F-744E-656564454649
@@ -140,21 +141,21 @@ start=4096, size=40MiB, type=uefi
 start=86016, type=linux
 END
     # The boot record reads the first sector of core.img from the BIOS boot partition, sector 2048; that reads the rest, from 2049 on.
-    dd if="$tree/usr/lib/grub/i386-pc/boot.img" of="$disk" bs=1 count=440 conv=notrunc status=none
+    dd if="$grub/i386-pc/boot.img" of="$disk" bs=1 count=440 conv=notrunc status=none
     write_number "$disk" 92 8 2048
-    dd if="$tree/boot/grub/core.img" of="$disk" bs=512 seek=2048 conv=notrunc status=none
+    dd if=core.img of="$disk" bs=512 seek=2048 conv=notrunc status=none
     write_number "$disk" $((2048 * 512 + 0x1f4)) 8 2049
     truncate -s 40M esp.img
     mkfs.vfat -n ESP esp.img >/dev/null
     mmd -i esp.img ::/EFI ::/EFI/BOOT
-    mcopy -i esp.img "$tree/boot/grub/BOOTX64.EFI" ::/EFI/BOOT/
+    mcopy -i esp.img BOOTX64.EFI ::/EFI/BOOT/
     dd if=esp.img of="$disk" bs=1M seek=2 conv=notrunc,sparse status=none
-    mkfs.ext4 -q -L golden -d "$tree" -E offset=$((86016 * 512)) "$disk" $(((1200 - 42 - 1) * 1024))k
+    mkfs.ext4 -q -L golden -d "$tree" -E offset=$((86016 * 512)) "$disk" $(((1024 - 42 - 1) * 1024))k
     loop=$(losetup -f --show "$disk")
     "$SEEDBED" create "$loop" --pack --tracker "$server/announce" -o golden.sbi || fail "create"
     losetup -d "$loop"
     loop=''
-    rm "$disk" esp.img
+    rm -r "$disk" esp.img "$tree"
     mv golden.sbi golden.torrent "$keep/"
 }
 
@@ -180,7 +181,9 @@ run_machine() {
 
 say "the boot image"
 if [[ ! -e $keep/boot/boot.ipxe ]]; then
-    "$here/seedbed-boot-image" --server "$server" --output "$keep/boot"
+    maker=$here/seedbed-boot-image
+    [[ -x $maker ]] || maker=seedbed-boot-image # installed
+    "$maker" --server "$server" --output "$keep/boot"
 else
     ls -s --block-size=K "$keep/boot"
 fi
