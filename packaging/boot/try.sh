@@ -79,10 +79,12 @@ start() {
 }
 # await FILE PATTERN WHAT: waits until a line of FILE matches, and prints it.
 await() {
-    local line left=$((limit - SECONDS))
-    ((left > 0)) || fail "no time left for: $3"
-    line=$(timeout "$left" tail -n +1 -F "$1" 2>/dev/null | grep -a -m 1 -E "$2") || true
-    [[ -n $line ]] || fail "$3: not within $limit s; the last lines of $1: $(tail -n 5 "$1")"
+    local line
+    # Not tail -F: a login prompt ends without a line feed.
+    until line=$(grep -a -m 1 -E "$2" "$1" 2>/dev/null); do
+        ((SECONDS < limit)) || fail "$3: not within $limit s; the last lines of $1: $(tail -n 5 "$1")"
+        sleep 1
+    done
     printf '[%3d s] %s: %s\n' $SECONDS "$3" "$(tr -d '\r\033' <<<"$line" | cut -c 1-160)"
 }
 # await_state NAME STATE: waits until the server says so.
