@@ -1,10 +1,15 @@
 #!/bin/bash
 # How fast an image spreads from one server to many machines whose links are limited in both directions: the seconds until the
 # first and the last machine have downloaded it, and how many images the server has sent. The ideal is image / link: the time that the
-# server needs to send every byte once. Devices are files in RAM; machines find each other through the server's tracker.
+# server needs to send every byte once, in full frames. Devices are files in RAM; machines find each other through the server's tracker.
 # Usage: clients.sh N RATE_MBIT MIB [ROUNDS]. SEEDBED is the program; SEEDBED_BASELINE an older one, run in turn with it; JSON a file for
 # the results; PIECE the size of a piece (256 KiB); SERVER_LINE and TARGET_LINE a line for [network] of the server and of the machines.
 set -euo pipefail
+# The limits of the kernel's neighbour table belong to the machine's own network namespace, which lib_bench.sh leaves.
+if [[ -z ${MACHINE_NET:-} ]]; then
+    exec 9</proc/self/ns/net
+    export MACHINE_NET=/proc/self/fd/9
+fi
 # shellcheck source=lib_bench.sh
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
 
@@ -18,12 +23,12 @@ need_hosts
 # Each machine knows every other one: the kernel's neighbour table, which all namespaces share, must hold them all.
 need_neighbours() {
     local wanted=$(((count + 1) * (count + 1) + 256)) key=/proc/sys/net/ipv4/neigh/default/gc_thresh before
-    before=$(nsenter -t 1 -n cat "${key}1" "${key}2" "${key}3" 2>/dev/null | tr '\n' ' ') || true
+    before=$(nsenter --net="$MACHINE_NET" cat "${key}1" "${key}2" "${key}3" 2>/dev/null | tr '\n' ' ') || true
     [[ -n $before ]] || { note "the limits of the kernel's neighbour table cannot be read"; return; }
     read -ra before <<<"$before"
     ((before[0] < wanted)) || return 0
-    if nsenter -t 1 -n sh -c "echo $((wanted * 2)) >${key}3 && echo $wanted >${key}2 && echo $wanted >${key}1" 2>/dev/null; then
-        defer neighbours nsenter -t 1 -n sh -c \
+    if nsenter --net="$MACHINE_NET" sh -c "echo $((wanted * 2)) >${key}3 && echo $wanted >${key}2 && echo $wanted >${key}1" 2>/dev/null; then
+        defer neighbours nsenter --net="$MACHINE_NET" sh -c \
             "echo ${before[0]} >${key}1; echo ${before[1]} >${key}2; echo ${before[2]} >${key}3"
     else
         note "the kernel's neighbour table holds ${before[2]} entries, $wanted may be needed, and it cannot be raised"
@@ -41,7 +46,8 @@ for ((i = 0; i < count; i++)); do
     hosts+=("target$i")
     add_machine "target$i" "${rate}mbit"
 done
-ideal=$(awk -v size="$image_size" -v rate="$rate" 'BEGIN { printf "%.2f", size * 8 / rate / 1e6 }')
+# The link counts Ethernet frames: of 1514 bytes, 1448 are TCP's payload.
+ideal=$(awk -v size="$image_size" -v rate="$rate" 'BEGIN { printf "%.2f", size * 8 / rate / 1e6 * 1514 / 1448 }')
 
 cpu_seconds() {
     local fields
@@ -66,11 +72,15 @@ run() {
             'profile = "nvme"'
     done
     sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)
-    began=$EPOCHREALTIME
+    # All start at the same moment: each waits as a stopped process.
     for host in "${hosts[@]}"; do
-        start_daemon "$host" "$host.toml" $(on_host "$host")
+        start_daemon "$host" "$host.toml" $(on_host "$host") sh -c 'kill -STOP $$ && exec "$@"' sh
     done
-    record "seconds until all are started" "$side" "$(since "$began")"
+    for host in "${hosts[@]}"; do
+        until [[ $(</proc/"${daemon_pid[$host]}"/stat) == *') T '* ]]; do sleep 0.01; done
+    done
+    began=$EPOCHREALTIME
+    kill -CONT "${daemon_pid[@]}"
     for host in "${hosts[@]}"; do
         expect_line "$host.log" " image: downloaded" 900
     done

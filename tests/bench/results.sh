@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs the benchmarks and writes RESULTS.md next to this script: tables, machine, versions, commands.
-# Usage: results.sh BUILD_FOLDER [MEASURE...]. BUILD_FOLDER is a release build with the targets seedbed and seedbed_bench. All
+# Usage: results.sh BUILD_FOLDER [MEASURE...]. BUILD_FOLDER is a release build with the targets seedbed, seedbed_bench and swarm_curve. All
 # measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards, read-back,
-# packed, fleet. A measure that is left out keeps its last table; "tables" runs nothing and writes RESULTS.md from the last tables.
+# packed, fleet, clients, curve. A measure that is left out keeps its last table; "tables" runs nothing and writes RESULTS.md from the last tables.
 # Takes three quarters of an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
 # seedbed, which BASELINE describes.
 set -euo pipefail
@@ -10,7 +10,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back packed fleet)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back packed fleet clients curve)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
@@ -96,6 +96,11 @@ for measure in "${measures[@]}"; do
         run 97-packed-gigabit "$here/packed.sh" 1 1000 1024 3
         ;;
     fleet) PLOT=$tables/98-fleet.svg run 98-fleet "$here/fleet_load.sh" 75 ;;
+    clients)
+        run 990-clients-8 "$here/clients.sh" 8 100 512 3
+        run 991-clients-10 "$here/clients.sh" 10 20 64 3
+        ;;
+    curve) CURVE=$build/tests/bench/swarm_curve PLOT=$tables/992-curve.svg run 992-curve "$here/swarm_curve.sh" 5 16 ;;
     tables) ;;
     *)
         echo "no such measure: $measure" >&2
