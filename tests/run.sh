@@ -4,8 +4,8 @@
 # Usage: tests/run.sh [unit|tidy|dev|ci|core|asan|tsan|fuzz]...     core, ci and tidy by default; all of them take more than an hour
 #   unit   unit tests only, in under a minute after a build; installs nothing and needs no root
 #   tidy   clang-tidy with the checked-in configuration
-#   dev    a build with warnings as errors; the layout of the sources; all tests; beside them, if core came before, a minute of
-#          each target of tests/fuzz at idle priority
+#   dev    a build with warnings as errors; the layout of the sources; all tests; beside them, at idle priority, a minute of each
+#          target of tests/fuzz if core came before, and clang-tidy if tidy comes, too
 #   ci     the same, but compiles each layer as one translation unit: faster from scratch, slower after an edit; without the
 #          tests that core ran
 #   core   AddressSanitizer and UndefinedBehaviorSanitizer, with clang; unit tests of core/foundation, cache and backend, which
@@ -32,7 +32,7 @@ for preset in "${presets[@]}"; do
 done
 
 current=
-fuzzer= # the process group of the fuzzing targets that run beside the tests
+declare -A beside=() # NAME -> the process group of what runs beside the tests
 results=$(mktemp)
 ended() {
   local status=$?
@@ -41,8 +41,11 @@ ended() {
   fi
   echo "run.sh: $SECONDS s in total"
   cat "$results" # the last lines of ctest, one per preset
-  [[ -z $fuzzer ]] || kill -- "-$fuzzer" || true
-  rm -f "$results" "$results.fuzz"
+  local group
+  for group in "${beside[@]}"; do
+    kill -- "-$group" || true
+  done
+  rm -f "$results" "$results".*
 }
 trap ended EXIT
 
@@ -86,18 +89,18 @@ under_sanitizer() {
     "${aslr[@]}" "$@"
 }
 
-# Runs each fuzzing target for a minute in the background, on the time that others leave.
-start_fuzzing() {
-  chrt --idle 0 setsid tests/fuzz.sh >"$results.fuzz" 2>&1 &
-  fuzzer=$!
+# start_beside NAME COMMAND...: runs COMMAND in the background, on the time that the tests leave.
+start_beside() {
+  chrt --idle 0 setsid "${@:2}" >"$results.$1" 2>&1 &
+  beside[$1]=$!
 }
 
-# Waits for start_fuzzing; prints its table.
-end_fuzzing() {
+# end_beside NAME: waits for it; prints its output.
+end_beside() {
   local status=0
-  wait "$fuzzer" || status=$?
-  fuzzer=
-  cat "$results.fuzz"
+  wait "${beside[$1]}" || status=$?
+  unset "beside[$1]"
+  cat "$results.$1"
   return "$status"
 }
 
@@ -119,13 +122,14 @@ if [[ ! ${presets[*]} =~ ^(unit|fuzz)$ ]]; then
 fi
 core_tests=(test_foundation test_cache test_backend)
 has_fuzz_targets=
+tidied=
 for preset in "${presets[@]}"; do
   targets=()
   tests=()
   settings=()
   name=$preset
   if [[ $preset == tidy ]]; then
-    stage "tidy" tests/tidy.sh
+    [[ -n $tidied ]] || stage "tidy" tests/tidy.sh
     continue
   fi
   if [[ $preset == fuzz ]]; then
@@ -146,25 +150,27 @@ for preset in "${presets[@]}"; do
     preset=fuzz # the same layers serve the fuzzing targets
     targets=(--target "${core_tests[@]}" fuzz_targets)
     has_fuzz_targets=1
-    export SEEDBED_TEST_SEEDS=2 # for the random tests, which take ten times as long
+    export SEEDBED_TEST_SEEDS=1 # for the random tests, which take ten times as long
     tests=(--tests-regex "^($(IFS='|'; echo "${core_tests[*]}"))\$")
   fi
   if [[ $name == dev || $name == ci ]]; then
     stage "layout" check_layout
     targets=(--target all seedbed_bench) # the benchmarks are not run, but must compile
     if [[ -n $has_fuzz_targets ]]; then
-      # Without a sanitizer, one seed takes as long as the longest script; core ran two.
-      export SEEDBED_TEST_SEEDS=1
       settings=(-D "SEEDBED_SKIP_UNIT_TESTS=$(IFS=';' && echo "${core_tests[*]}")")
     fi
   fi
   stage "$name: configure" cmake --preset "$preset" "${settings[@]}"
   stage "$name: build" cmake --build --preset "$preset" --parallel "$jobs" "${targets[@]}"
-  if [[ ($name == dev || $name == ci) && -n $has_fuzz_targets ]]; then
-    start_fuzzing
+  if [[ $name == dev || $name == ci ]]; then
+    [[ -z $has_fuzz_targets ]] || start_beside fuzz tests/fuzz.sh
+    if [[ " ${presets[*]} " == *" tidy "* ]]; then
+      start_beside tidy tests/tidy.sh
+      tidied=1
+    fi
   fi
   stage "$name: tests" run_tests "${tests[@]}"
-  if [[ -n $fuzzer ]]; then
-    stage "fuzz: targets" end_fuzzing
-  fi
+  for what in "${!beside[@]}"; do
+    stage "$what" end_beside "$what"
+  done
 done
