@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "config/image_table_text.hpp"
 #include "core/foundation/format_count.hpp"
 #include "core/foundation/save_file.hpp"
 #include "core/image/capture.hpp"
@@ -21,7 +22,6 @@
 #include "daemon/commands/create_options.hpp"
 #include "daemon/commands/create_packed.hpp"
 #include "daemon/commands/image_config.hpp"
-#include "daemon/commands/image_table_text.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/termination.hpp"
 #include "daemon/terminal/progress.hpp"

@@ -12,8 +12,8 @@
 #include "core/foundation/error.hpp"
 #include "core/layout/growth_plan.hpp"
 #include "daemon/commands/command_help.hpp"
-#include "daemon/commands/torrent_source.hpp"
 #include "daemon/service/seed_until.hpp"
+#include "daemon/service/torrent_source.hpp"
 
 namespace seedbed {
 

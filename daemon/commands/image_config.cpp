@@ -12,21 +12,19 @@
 #include <unistd.h>
 
 #include "config/config_file.hpp"
+#include "config/image_table_text.hpp"
 #include "config/load.hpp"
 #include "config/value_formats.hpp"
 #include "core/foundation/save_file.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/commands/check_image.hpp"
 #include "daemon/commands/command_start.hpp"
-#include "daemon/commands/image_table_text.hpp"
 #include "daemon/status/status_client.hpp"
 #include "daemon/status/status_document.hpp"
 
 namespace seedbed {
 
 namespace {
-
-using path = std::filesystem::path;
 
 /// For opening the images of a large configuration.
 constexpr std::chrono::minutes reload_time{5};
@@ -36,7 +34,7 @@ image_change failed(exit_code code, std::string line) {
     return {code, {std::move(line)}};
 }
 
-path file_of(config_location const& config, std::string const& name) {
+std::filesystem::path file_of(config_location const& config, std::string const& name) {
     return images_folder(config.file) / (name + ".toml");
 }
 
@@ -65,7 +63,7 @@ result<std::string> device_beside(std::string const& torrent_file, std::int64_t 
     if (!torrent->packed) {
         return tl::unexpected(error{torrent_file + ": of a raw image; add the DEVICE or the file that holds it"});
     }
-    return (path(torrent_file).parent_path() / torrent->name).string();
+    return (std::filesystem::path(torrent_file).parent_path() / torrent->name).string();
 }
 
 /// Why the running daemon does not serve an image after a reload; nothing if it does or if that is unknown.
@@ -103,7 +101,7 @@ image_change reload_daemon(std::string const& socket, std::string const& name) {
     return why ? failed(exit_refused, *why) : image_change{};
 }
 
-result<void> remove_file(path const& file) {
+result<void> remove_file(std::filesystem::path const& file) {
     if (::unlink(file.c_str()) != 0) {
         return tl::unexpected(errno_error(file.string(), errno));
     }
@@ -112,14 +110,14 @@ result<void> remove_file(path const& file) {
 }
 
 /// Creates the folder for images if only that is missing.
-result<void> prepare_images_folder(path const& folder) {
+result<void> prepare_images_folder(std::filesystem::path const& folder) {
     if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
         return tl::unexpected(errno_error(folder.string(), errno));
     }
     return {};
 }
 
-image_change take_back(path const& file, std::string const& socket, image_change reload) {
+image_change take_back(std::filesystem::path const& file, std::string const& socket, image_change reload) {
     if (auto const removed = remove_file(file); !removed) {
         reload.lines.push_back(removed.error().message + "; remove it");
         return reload;

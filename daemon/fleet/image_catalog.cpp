@@ -32,22 +32,22 @@ bool begins_with_tracker(std::string_view bytes) {
 }
 
 nlohmann::ordered_json to_json(catalog_image const& image, std::string const& server) {
-    nlohmann::ordered_json json;
-    json["name"] = image.name;
-    json["kind"] = image.packed_bytes ? "packed" : "raw";
-    json["source"] = nullptr;
+    nlohmann::ordered_json entry;
+    entry["name"] = image.name;
+    entry["kind"] = image.packed_bytes ? "packed" : "raw";
+    entry["source"] = nullptr;
     if (image.source != image_kind::unknown) {
-        json["source"] = to_string(image.source);
+        entry["source"] = to_string(image.source);
     }
-    json["bytes"] = image.bytes;
-    json["packed_bytes"] = nullptr;
+    entry["bytes"] = image.bytes;
+    entry["packed_bytes"] = nullptr;
     if (image.packed_bytes) {
-        json["packed_bytes"] = *image.packed_bytes;
+        entry["packed_bytes"] = *image.packed_bytes;
     }
-    json["info_hash"] = image.info_hash.to_hex();
-    json["torrent"] = (server.empty() ? "" : "http://" + server) + std::string(list_path) + "/" + image.name +
-                      std::string(torrent_suffix);
-    return json;
+    entry["info_hash"] = image.info_hash.to_hex();
+    entry["torrent"] = (server.empty() ? "" : "http://" + server) + std::string(list_path) + "/" + image.name +
+                       std::string(torrent_suffix);
+    return entry;
 }
 
 } // namespace

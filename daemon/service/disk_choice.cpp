@@ -1,5 +1,6 @@
 #include "daemon/service/disk_choice.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace {
 /// The partitions of a packed image move to fit a disk, so only their plan knows whether they do.
 disk_fit fits_layout(disk_layout const& layout, growth const& grow) {
     return [layout, grow](disk_facts const& disk) -> std::optional<std::string> {
-        auto const planned = plan_deployment(layout, disk.size, disk.sector_size, grow);
+        auto const planned = plan_deployment(layout, disk.size, static_cast<std::int32_t>(disk.sector_size), grow);
         return planned ? std::nullopt : std::optional("does not suit: " + planned.error().message);
     };
 }

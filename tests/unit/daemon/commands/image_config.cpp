@@ -8,10 +8,10 @@
 
 #include <catch2/catch.hpp>
 
+#include "config/image_table_text.hpp"
 #include "config/load.hpp"
 #include "daemon/commands/create.hpp"
 #include "daemon/commands/image_list.hpp"
-#include "daemon/commands/image_table_text.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -142,10 +142,11 @@ TEST_CASE("image list: each image with its sizes, or the reason why they are unk
 }
 
 TEST_CASE("image table: any path is a valid TOML string") {
-    auto const text = image_table_text("sda1", "/srv/a \"b\"\\c\n\x7f.torrent", "/dev/sda1");
+    auto const text = image_table_text("sda1", "/srv/a \"b\"\\c\t\x7f.torrent", "/dev/sda1");
     auto const parsed = parse_settings(text, "x.toml");
+    INFO((parsed ? "" : parsed.error().lines.front()));
     REQUIRE(parsed);
-    CHECK(parsed->images.at(0).torrent == "/srv/a \"b\"\\c\n\x7f.torrent");
+    CHECK(parsed->images.at(0).torrent == "/srv/a \"b\"\\c\t\x7f.torrent");
 }
 
 TEST_CASE("image table: a name is made from the file's") {

@@ -14,6 +14,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/fleet/fleet_store.hpp"

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -25,6 +26,7 @@ constexpr auto ask_of_first = "/machine/job?mac=52:54:00:00:00:01";
 /// A daemon's service with one machine, PC-1.
 struct service_fixture {
     boost::asio::io_context main{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{main.get_executor()};
     worker_pool workers{"test", 1};
     machine_service service{main, workers, [](auto const& /*image*/) { return std::nullopt; }};
 

@@ -1,4 +1,4 @@
-#include "daemon/commands/torrent_source.hpp"
+#include "daemon/service/torrent_source.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -23,9 +23,9 @@
 
 #include "config/value_formats.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/closest_match.hpp"
 #include "core/foundation/printable.hpp"
 #include "core/foundation/save_file.hpp"
-#include "daemon/commands/command_start.hpp"
 #include "daemon/http/host_resolver.hpp"
 #include "daemon/http/http_client.hpp"
 #include "daemon/http/query_string.hpp"
@@ -137,12 +137,12 @@ private:
 };
 
 std::optional<std::vector<std::string>> names_in(std::string const& list) {
-    auto const json = nlohmann::json::parse(list, nullptr, false);
-    if (!json.is_object() || !json.contains("images") || !json["images"].is_array()) {
+    auto const document = nlohmann::json::parse(list, nullptr, false);
+    if (!document.is_object() || !document.contains("images") || !document["images"].is_array()) {
         return std::nullopt;
     }
     std::vector<std::string> names;
-    for (auto const& each : json["images"]) {
+    for (auto const& each : document["images"]) {
         if (each.is_object() && each.contains("name") && each["name"].is_string()) {
             names.push_back(each["name"].get<std::string>());
         }
@@ -209,10 +209,10 @@ result<torrent_source> parse_torrent_source(std::string const& text, std::string
     if (!server.empty()) {
         auto const authority = parse_authority(server, tracker_port);
         if (!authority) {
-            return bad_option("--server " + server + ": expected HOST, HOST:PORT or [IPV6]:PORT");
+            return tl::unexpected(error{"--server " + server + ": expected HOST, HOST:PORT or [IPV6]:PORT"});
         }
         if (auto const wrong = check_name_of_image(text)) {
-            return bad_option("--server: " + wrong->message);
+            return tl::unexpected(error{"--server: " + wrong->message});
         }
         return torrent_source{kind::server, {}, {*authority, std::string(images_path) + text}};
     }
@@ -225,7 +225,7 @@ result<torrent_source> parse_torrent_source(std::string const& text, std::string
     std::error_code ec;
     auto const path = std::filesystem::absolute(text, ec).string();
     if (ec) {
-        return bad_option("cannot determine the current folder: " + ec.message());
+        return tl::unexpected(error{"cannot determine the current folder: " + ec.message()});
     }
     return torrent_source{kind::file, path};
 }
@@ -265,7 +265,10 @@ result<std::string> read_standard_input(std::int64_t max_size) {
 std::string unknown_image_text(http_url const& url, std::vector<std::string> const& names) {
     constexpr std::size_t most_names = 20;
     auto const name = percent_decoded(std::string_view(url.target).substr(images_path.size())).value_or(url.target);
-    auto text = url.server.text() + " serves no image '" + printable(name) + "'" + did_you_mean(name, names);
+    auto text = url.server.text() + " serves no image '" + printable(name) + "'";
+    if (auto const meant = closest_match(name, names)) {
+        text += " (did you mean '" + *meant + "'?)";
+    }
     if (names.empty()) {
         return text + "; at present it serves none: see 'seedbed status' there";
     }

@@ -1,11 +1,9 @@
-#include "daemon/commands/image_table_text.hpp"
+#include "config/image_table_text.hpp"
 
 #include <algorithm>
 #include <system_error>
 #include <tuple>
 #include <vector>
-
-#include <spdlog/fmt/fmt.h>
 
 #include "config/value_formats.hpp"
 
@@ -21,7 +19,11 @@ std::string toml_text(std::string_view text) {
             quoted += '\\';
         }
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-            quoted += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+            constexpr std::string_view digits = "0123456789ABCDEF";
+            auto const code = static_cast<unsigned char>(c);
+            quoted += "\\u00";
+            quoted += digits[code >> 4U];
+            quoted += digits[code & 0xfU];
         } else {
             quoted += c;
         }
@@ -32,8 +34,8 @@ std::string toml_text(std::string_view text) {
 } // namespace
 
 std::string image_table_text(std::string const& name, std::string const& torrent, std::string const& device) {
-    return fmt::format("[[image]]\nname = {}\ntorrent = {}\ndevice = {}\nmode = \"seed\"\n", toml_text(name),
-                       toml_text(torrent), toml_text(device));
+    return "[[image]]\nname = " + toml_text(name) + "\ntorrent = " + toml_text(torrent) +
+           "\ndevice = " + toml_text(device) + "\nmode = \"seed\"\n";
 }
 
 std::string suggested_name(std::filesystem::path const& file) {
@@ -50,10 +52,11 @@ std::string stable_device_name(std::string const& device, std::filesystem::path 
     if (std::filesystem::is_symlink(device, failed) || !std::filesystem::is_block_file(device, failed)) {
         return device;
     }
+    auto const target = std::filesystem::canonical(device, failed);
     std::vector<std::tuple<bool, std::string>> names; // the preferred ones first
     for (std::filesystem::directory_iterator at(by_id, failed), end; !failed && at != end; at.increment(failed)) {
         std::error_code dangling;
-        if (std::filesystem::equivalent(at->path(), device, dangling) && !dangling) {
+        if (std::filesystem::canonical(at->path(), dangling) == target && !dangling) {
             auto const name = at->path().filename().string();
             names.emplace_back(name.starts_with("wwn-") || name.starts_with("nvme-eui."), at->path().string());
         }

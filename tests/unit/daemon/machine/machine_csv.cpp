@@ -1,4 +1,4 @@
-#include "daemon/commands/machine_csv.hpp"
+#include "daemon/machine/machine_csv.hpp"
 
 #include <string>
 #include <vector>

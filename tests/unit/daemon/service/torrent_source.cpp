@@ -1,4 +1,4 @@
-#include "daemon/commands/torrent_source.hpp"
+#include "daemon/service/torrent_source.hpp"
 
 #include <fstream>
 #include <iterator>
