@@ -92,7 +92,7 @@ public:
                 continue;
             }
             note_nothing(offer);
-            if (m_options.once) {
+            if (m_options.once && !offer.job_waits) {
                 return exit_ok;
             }
             std::this_thread::sleep_for(offer.ask_again);

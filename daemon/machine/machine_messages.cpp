@@ -137,6 +137,7 @@ std::string to_json_text(job_answer const& answer) {
     return ordered_json{{"machine", text_or_null(answer.machine)},
                         {"job", std::move(job)},
                         {"reason", text_or_null(answer.reason)},
+                        {"job_waits", answer.job_waits},
                         {"ask_again", answer.ask_again.count()}}
                .dump() +
            "\n";
@@ -151,6 +152,8 @@ result<job_offer> parse_job_offer(std::string_view text) {
     job_offer offer;
     offer.machine = member_text(document, "machine");
     offer.reason = member_text(document, "reason");
+    auto const waits = document.find("job_waits");
+    offer.job_waits = waits != document.end() && *waits == true;
     if (auto const at = document.find("ask_again"); at != document.end() && at->is_number_integer()) {
         offer.ask_again = std::chrono::seconds(std::clamp<std::int64_t>(at->get<std::int64_t>(), 1, longest_ask_again));
     }

@@ -43,6 +43,7 @@ struct job_offer {
     std::string machine;            ///< empty: unknown to the server
     std::optional<offered_job> job; ///< nothing to do without one
     std::string reason;
+    bool job_waits = false; ///< there is a job, but its image is unavailable
     std::chrono::seconds ask_again{60};
 };
 [[nodiscard]] std::string to_json_text(job_answer const& answer);

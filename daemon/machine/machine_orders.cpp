@@ -204,6 +204,7 @@ job_answer machine_orders::ask(machine_identity const& who,
     }
     if (auto why = why_unavailable(job.state == job_state::running ? job.image : machine->image)) {
         answer.ask_again = ask_again_soon;
+        answer.job_waits = true;
         answer.reason = std::move(*why);
         return answer;
     }

@@ -61,6 +61,7 @@ struct job_answer {
     std::string machine = {};           ///< its name; empty if it is unknown
     machine_job const* job = nullptr;   ///< to be run, or continued; null: nothing to do
     std::string reason = {};            ///< why there is nothing to do
+    bool job_waits = false;             ///< there is a job, but its image is unavailable
     std::chrono::seconds ask_again{30}; ///< if there is nothing to do
 };
 

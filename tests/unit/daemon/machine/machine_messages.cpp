@@ -63,6 +63,8 @@ TEST_CASE("an answer survives its document, and the agent refuses a bad one") {
     CHECK(nothing->machine.empty());
     CHECK(nothing->reason == "why");
     CHECK(nothing->ask_again == std::chrono::seconds(7));
+    CHECK_FALSE(nothing->job_waits);
+    CHECK(parse_job_offer(to_json_text(job_answer{.job_waits = true})).value().job_waits);
 
     auto const good = R"({"job":{"id":"1","image":"win","disk":"auto","after":"wait"},"ask_again":0})";
     CHECK(parse_job_offer(good).value().ask_again == std::chrono::seconds(1));

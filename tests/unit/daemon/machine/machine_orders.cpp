@@ -138,6 +138,7 @@ TEST_CASE("a machine waits while its image is not served") {
     auto const answer = f.ask(who({first_mac}));
     CHECK(answer.job == nullptr);
     CHECK(answer.reason == *f.unavailable);
+    CHECK(answer.job_waits);
     CHECK(f.state_of("PC-1") == job_state::waiting);
 }
 
