@@ -44,7 +44,7 @@ rm refused.torrent
 
 "$seedbed" create "$loop" -o device.torrent 2>progress >line
 read -r extents bytes pieces hash <<<"$(check_torrent device.torrent device.img "${loop##*/}" 16777216 all)"
-[[ $(<line) == "${loop##*/}: 1 extent, $bytes bytes, $pieces pieces, info-hash $hash" ]] || fail "the output is: $(<line)"
+[[ $(head -n 1 line) == "${loop##*/}: 1 extent, $bytes bytes, $pieces pieces, info-hash $hash" ]] || fail "the output is: $(<line)"
 [[ $extents,$bytes,$pieces == 1,41943552,3 ]] || fail "$extents extents, $bytes bytes, $pieces pieces"
 
 truncate -s $(((30 << 20) + 777)) sparse.img
@@ -110,7 +110,7 @@ wait "$with_data" || fail "partclone -T: $(<bt.out)"
 cmp bt.torrent ext4.torrent || fail "--bt-dir makes a different torrent than --partclone"
 file=$(find bt -name '0*' -size +64k -print -quit)
 chmod u+w "$file"
-printf x | dd of="$file" bs=1 seek=5000 conv=notrunc status=none
+flip "$file" 5000
 refuse 3 "bt: its files do not match torrent.info: the SHA-1 of piece [0-9]+ differs" --bt-dir bt --name ext4 -o out/x.torrent
 truncate -s -1 "$file"
 refuse 3 "$file: has [0-9]+ bytes, the extent [0-9]+$" --bt-dir bt --name ext4 -o out/x.torrent

@@ -139,7 +139,7 @@ expect_line first.log '^good: done: .* downloaded, written, durable and verified
 # Again: nothing is downloaded, but everything is read back. Without reading back, the result is not "verified".
 deploy again 0 --yes "$target"
 receipt again "$done_and_verified" ".bytes.fetched == 0 and .bytes.written == 0 and .bytes.reused == $bytes"
-printf x | dd of="$target" bs=1 seek="$((last_offset + 1))" conv=notrunc,fsync status=none
+flip "$target" $((last_offset + 1))
 deploy delta 0 --yes --check full --no-verify "$target"
 receipt delta '.outcome == "done" and .durable and (.verified | not)' ".bytes.fetched < $bytes and .bytes.fetched > 0"
 compare_extents good.info "$source" "$target"

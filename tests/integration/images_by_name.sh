@@ -47,7 +47,7 @@ refuses() {
 refuses add again plain.torrent plain.img
 grep -q 'is already at' err || fail "a second image of the same torrent: $(<err)"
 cp plain.img other.img
-printf x | dd of=other.img bs=1 conv=notrunc status=none
+flip other.img 0
 "$seedbed" create other.img -o other.torrent >created
 printf '%s\n' '[metrics]' 'listen = ["127.0.0.1:1"]' '[nonsense]' >>server/seedbed.toml
 status=0

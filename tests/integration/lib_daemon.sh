@@ -20,6 +20,7 @@
 #
 #   make_file_system FS DEVICE [MIB]       makes ext4, xfs, btrfs, ntfs or vfat with some hundred small files, holes between
 #                                          them, and three large random files, MIB (12) in total
+#   flip FILE OFFSET                       changes one byte, durably
 #   capture FS DEVICE NAME                 makes NAME.info (partclone's torrent.info) and NAME.torrent
 #   capture_files DEVICE                   makes partclone's data files of its ext4, files/sda1/*, and image.info
 #   compare_extents TORRENT_INFO A B       fails unless every extent is equal on both devices
@@ -258,6 +259,16 @@ make_file_system() {
         unmount filling
     fi
     blockdev --flushbufs "$device" 2>/dev/null || sync "$device"
+}
+
+flip() {
+    /usr/bin/python3 -c 'import os, sys
+with open(sys.argv[1], "r+b", buffering=0) as file:
+    file.seek(int(sys.argv[2]))
+    byte = file.read(1)
+    file.seek(int(sys.argv[2]))
+    file.write(bytes([byte[0] ^ 1]))
+    os.fsync(file.fileno())' "$1" "$2"
 }
 
 capture() {

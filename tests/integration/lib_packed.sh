@@ -3,7 +3,6 @@
 # For the tests of packed images, after lib_daemon.sh.
 #
 #   packed_files FOLDER MIB           makes files to pack: text, MIB of random bytes in FOLDER/data, zeros in FOLDER/zeros
-#   flip FILE OFFSET                  changes one byte
 #
 # DISK is a file with a partition table; N counts the lines of its table, from 1.
 #   field DISK N KEY                  prints start or size of a partition, in sectors, or another field of sfdisk
@@ -21,14 +20,6 @@ packed_files() {
     cp -a /usr/share/perl5 /usr/share/bash-completion /usr/share/misc "$folder" 2>/dev/null || true
     head -c "${mib}M" /dev/urandom >"$folder/data"
     head -c 2M /dev/zero >"$folder/zeros"
-}
-flip() {
-    /usr/bin/python3 -c 'import sys
-with open(sys.argv[1], "r+b") as file:
-    file.seek(int(sys.argv[2]))
-    byte = file.read(1)
-    file.seek(-1, 1)
-    file.write(bytes([byte[0] ^ 1]))' "$1" "$2"
 }
 
 field() {

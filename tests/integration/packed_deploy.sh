@@ -122,8 +122,7 @@ unmount golden
 
 # --- only what differs
 
-printf X | dd of="$one" bs=1 seek=$(($(head -n 1 extents | cut -d ' ' -f 1) + 2000)) conv=notrunc status=none
-sync "$one"
+flip "$one" $(($(head -n 1 extents | cut -d ' ' -f 1) + 2000))
 rm -rf state
 deploy differs "$one" 0
 receipt differs ".bytes.fetched <= $((1 << 20)) and .bytes.fetched > 0"

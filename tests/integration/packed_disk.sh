@@ -145,7 +145,7 @@ cmp tiny.img expected.img || fail "a refused restoration has written"
 # A damaged piece, or one wrong byte in the .torrent: no table, though the disk had one.
 cp same.img broken.img
 cp disk.sbi bad.sbi
-printf X | dd of=bad.sbi bs=1 seek=4200000 conv=notrunc status=none
+flip bad.sbi 4200000
 status=0
 restore bad.sbi broken.img --torrent disk.torrent || status=$?
 ((status == 10)) || fail "a damaged piece: exit status $status: $(<stderr)"

@@ -137,9 +137,9 @@ head -c -1000 kept >"$last"
 expect 1 'sda4.ext4-ptcl-img.uncomp.aa: the image ends within its blocks' create saved "${pack[@]}"
 expect 1 'sda4.ext4-ptcl-img.uncomp.aa: the image ends within its blocks' create --from-partclone saved/sda4.* "${pack[@]}"
 cp kept "$last"
-printf X | dd of=saved/sda4.ext4-ptcl-img.uncomp.ac bs=1 seek=5000 conv=notrunc status=none
+flip saved/sda4.ext4-ptcl-img.uncomp.ac 5000
 expect 1 'sda4.ext4-ptcl-img.uncomp.aa: a checksum of its blocks is wrong' create saved "${pack[@]}"
-printf X | dd of=saved/sda4.ext4-ptcl-img.uncomp.aa bs=1 seek=60 conv=notrunc status=none
+flip saved/sda4.ext4-ptcl-img.uncomp.aa 60
 expect 3 'sda4.ext4-ptcl-img.uncomp.aa: the checksum of its head is wrong' create saved "${pack[@]}"
 rm saved/sda4.*
 expect 3 'saved: has no image of partclone of sda4, though its file "parts" lists it' create saved "${pack[@]}"

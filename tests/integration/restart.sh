@@ -91,7 +91,7 @@ expect_line again.log 'downloaded: nothing was missing'
 
 # Damaged: only this piece is downloaded again.
 read -r offset length <<<"$(extent sda1.info 5)"
-printf '\xa5' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek=$((offset + length / 2)) status=none
+flip "$target" $((offset + length / 2))
 kept=$(equal_bytes sda1.info source.img "$target")
 ((kept == total - piece)) || fail "expected one damaged piece: $kept of $total bytes are equal"
 start_daemon seed seed.toml

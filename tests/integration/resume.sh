@@ -155,7 +155,7 @@ sed -i 's/other\.torrent/sda1.torrent/' deploy.toml
 
 # Another program has written to the device: only that piece is downloaded again.
 read -r offset length <<<"$(extent sda1.info 2)"
-printf '\xa5' | dd of="$target" oflag=seek_bytes conv=notrunc,fsync seek=$((offset + length / 2)) status=none
+flip "$target" $((offset + length / 2))
 seed 0
 start_daemon seed seed.toml
 refused written 'another program has written to the device since' "$(mib $piece)"
