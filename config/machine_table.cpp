@@ -60,7 +60,7 @@ machine_table read_machine(table_reader& table) {
         key.read(table, {}, machine);
     }
     if (table.has("mac") == table.has("serial")) {
-        table.fail(table.has("mac") ? "serial" : "mac", "expected either \"mac\" or \"serial\"");
+        table.fail(table.has("mac") ? "serial" : "mac", R"(expected either "mac" or "serial")");
     }
     table.finish();
     return {std::move(machine), table.place_of("name"), table.place_of("mac"), table.place_of("serial"),

@@ -128,7 +128,7 @@ result<server_link::response> server_link::ask_at(tcp::endpoint const& from, std
     if (!m_secret) {
         return get_from(from, path + "?" + query, allowed);
     }
-    auto const challenge = get_from(from, "/challenge", allowed);
+    auto challenge = get_from(from, "/challenge", allowed);
     if (!challenge) {
         return challenge;
     }

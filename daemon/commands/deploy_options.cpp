@@ -275,11 +275,10 @@ command_help deploy_help() {
          "once, so that a script can continue and the machine can boot. If several machines are imaged together, let "
          "each of them seed for a while (--seed-until-idle 15s). The first limit that is reached ends seeding.",
          "DEVICE is a path, or a rule that chooses one of the disks: auto, the only disk that is internal, large "
-         "enough "
-         "and not in use; largest; nvme; ssd; hdd; a range of sizes, such as 200G..600G; serial=TEXT; wwn=TEXT; "
+         "enough and not in use; largest; nvme; ssd; hdd; a range of sizes, such as 200G..600G; serial=TEXT; wwn=TEXT; "
          "model=TEXT, a part of the model. Terms separated by commas must all hold. If several disks match, all are "
-         "listed and none is written. A file that is named like a rule needs a path: ./auto.",
-         "A TIME is a whole number and a unit: 90s, 10min or 2h."},
+         "listed and none is written. A file that is named like a rule needs a path: ./auto. A TIME is a whole number "
+         "and a unit: 90s, 10min or 2h."},
         to_option_helps(describe(options, raw)),
         {{exit_ok, "done: every byte is on the device, and verified unless --no-verify was given"},
          {exit_failed, "cannot listen on an address, cannot write the receipt, or an internal failure"},

@@ -79,7 +79,7 @@ std::vector<listed_image> list_images(settings const& configured) {
     return rows;
 }
 
-std::vector<std::string> image_list_table(std::vector<listed_image> const& images, std::size_t width) {
+std::vector<std::string> image_list_table(std::vector<listed_image> const& images, std::size_t columns) {
     text_table table({{"NAME"},
                       {"STATE", 1},
                       {"KIND", 4},
@@ -94,7 +94,7 @@ std::vector<std::string> image_list_table(std::vector<listed_image> const& image
                        each.packed_bytes == 0 ? "-" : format_byte_size(each.packed_bytes), printable(each.device),
                        printable(each.origin)});
     }
-    auto lines = table.lines(width);
+    auto lines = table.lines(columns);
     for (auto const& each : images) {
         if (!each.error.empty()) {
             lines.push_back(each.name + ": " + printable(each.error));

@@ -27,8 +27,8 @@ struct listed_image {
 /// The images of a configuration, with their state in the running daemon. Blocks.
 [[nodiscard]] std::vector<listed_image> list_images(settings const& configured);
 
-/// \param width of the lines; 0: no limit.
-[[nodiscard]] std::vector<std::string> image_list_table(std::vector<listed_image> const& images, std::size_t width);
+/// \param columns the width of the lines; 0: no limit.
+[[nodiscard]] std::vector<std::string> image_list_table(std::vector<listed_image> const& images, std::size_t columns);
 /// Values that are unknown or have no meaning are null.
 [[nodiscard]] std::string image_list_json(std::vector<listed_image> const& images);
 
