@@ -63,6 +63,7 @@ bool take_range(std::string_view term, disk_rule& into) {
 
 /// Parses "serial=TEXT" and the like.
 bool take_text(std::string_view term, disk_rule& into) {
+    // It stores what it finds. NOLINTNEXTLINE(readability-use-anyofallof)
     for (auto const& [key, member] :
          {std::pair{"serial=", &disk_rule::serial}, {"wwn=", &disk_rule::wwn}, {"model=", &disk_rule::model}}) {
         auto const start = std::string_view(key);
@@ -128,7 +129,7 @@ std::optional<std::string> why_no_match(disk_rule const& rule, disk_facts const&
 }
 
 std::optional<std::string> why_not(disk_rule const& rule, disk_facts const& disk, disk_fit const& why_unfit) {
-    if (auto const why = why_no_match(rule, disk)) {
+    if (auto why = why_no_match(rule, disk)) {
         return why;
     }
     if (!disk.used.empty()) {
