@@ -154,7 +154,7 @@ rm -f slow_reads # losetup flushes, too
 deploy_to "$disk"
 start_status verifying deploy.toml
 expect_line verifying.log ' sda1: verifying'
-expect_line verifying.status 'sda1: verifying [1-9][0-9]?%'
+expect_line verifying.status 'sda1: verifying [1-9][0-9]?%' 150
 stop verifying "while verifying"
 never_line verifying.log ' verified |not verified|done:'
 stop_nbd disk
