@@ -117,7 +117,7 @@ std::string size::text(std::int64_t value) const {
 }
 
 key_form rate::form() const {
-    return {"size a second", "0 (no limit) to " + exact_size(range.max)};
+    return {"size per second", "0 (no limit) to " + exact_size(range.max)};
 }
 
 std::optional<std::chrono::milliseconds> duration::read(table_reader& table, std::string_view key,

@@ -35,7 +35,7 @@ std::string other_value(config_key<Whole> const& key) {
         auto const [min, max] = ends_of(range);
         return quoted(min == key.preset ? max : min);
     }
-    if (type == "size a second") {
+    if (type == "size per second") {
         return "1";
     }
     if (type == "word") {
