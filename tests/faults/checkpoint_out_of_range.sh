@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: a number in the checkpoint is out of range, although its checksum is right
+# Fault: a number in the checkpoint is out of range, although the checksum is correct
 # Required: the checkpoint is ignored with the reason, the target is read, and the image is deployed
 set -euo pipefail
 # shellcheck source=lib_faults.sh

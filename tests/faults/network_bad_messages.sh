@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: a peer sends messages that are too long, out of range or unknown after a right handshake
+# Fault: a peer sends messages that are too long, out of range or unknown after a valid handshake
 # Required: it is disconnected, and a target is deployed meanwhile
 set -euo pipefail
 # shellcheck source=lib_faults.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: the only source sends damaged pieces
-# Required: it is named and tried again after pauses, then the image fails with an error of its own; another image is deployed
+# Required: the log names it, and it is tried again after pauses; then the image fails with a message that names it; another image is deployed
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"

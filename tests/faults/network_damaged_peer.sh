@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: one of two sources sends damaged pieces
-# Required: that one is named; damaged pieces are downloaded again from the other one, and the target is completed
+# Required: the log names that one; damaged pieces are downloaded again from the other one, and the target is completed
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: the image's tracker sends a response that never ends
-# Required: the response is given up, without using up memory; the image is deployed from its other peers
+# Required: the response is abandoned and does not use up memory; the image is deployed from its other peers
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the target cannot read a place outside the image
+# Fault: the target cannot be read in a place outside the image
 # Required: exit status 0; a warning in the log and in the receipt; every byte of the image is verified
 set -euo pipefail
 # shellcheck source=lib_faults.sh

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the target cannot write the signature of earlier content, outside the image
+# Fault: the signature of earlier content on the target, outside the image, cannot be erased
 # Required: exit status 0; a warning in the log and in the receipt; every byte of the image is verified
 set -euo pipefail
 # shellcheck source=lib_faults.sh

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the target's name leads to another disk after the question was asked
+# Fault: the target's name leads to another disk after the confirmation prompt was shown
 # Required: is refused with exit status 3; neither disk is written to
 set -euo pipefail
 # shellcheck source=lib_faults.sh

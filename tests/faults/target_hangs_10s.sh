@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: the target does not answer for 10 s
-# Required: the image waits and is then completed; another image is deployed meanwhile
+# Required: its image waits and is then completed; another image is deployed meanwhile
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the target of a restored disk image cannot read where old signatures are
+# Fault: the target of 'seedbed restore' cannot be read where old signatures are
 # Required: exit status 6; nothing is written, so that no old partition table survives on a disk with half of an image
 set -euo pipefail
 # shellcheck source=lib_faults.sh

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the target cannot write in one place
+# Fault: the target cannot be written in one place
 # Required: its image fails with the offset and the errno, and is never done; another image is deployed
 set -euo pipefail
 # shellcheck source=lib_faults.sh

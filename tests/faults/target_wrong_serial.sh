@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the target's serial number is not the demanded one
+# Fault: the target's serial number is not the expected one
 # Required: is refused with exit status 3 and both numbers; nothing is written
 # Labels: quick
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the target's size is not the demanded one
+# Fault: the target's size is not the expected one
 # Required: is refused with exit status 3 and both sizes; nothing is written
 # Labels: quick
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fault: the .torrent that is deployed is not that of the seeder's image
-# Required: exit status 5 after --timeout, naming what is missing; nothing is written
+# Fault: the .torrent being deployed is not that of the seeded image
+# Required: exit status 5 after --timeout, with the number of missing bytes; nothing is written
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"
