@@ -17,16 +17,16 @@ namespace seedbed {
 /// pass it on to each other (network.read_once).
 ///
 /// At first, every piece is withheld from every peer. The seed keeps its link full with new pieces: it gives each one
-/// to the peer, its owner, that has the fewest pieces which no other peer has got yet. Few are in flight at a time, so
-/// that each is soon complete and passed on; what is in flight to peers that take it slowly does not count. A piece
-/// whose owner leaves, is choked or stalls before it has the piece is new again if no other peer has it.
+/// to one peer, its owner: the peer with the fewest pieces that no other peer has yet. Few pieces are in flight at a
+/// time, so that each is soon complete and passed on; pieces in flight to slow peers do not count. A piece whose owner
+/// leaves, is choked or stalls before it has the piece is new again if no other peer has it.
 ///
 /// When no new piece is left and the link is not full, pieces are given again:
-/// - the rarest one to a peer that is idle: it has got nothing from other peers for a few times as long as the seed
-///   needs for a piece. It is given pieces at the full rate for as long as other peers give it nothing;
-/// - one that its owner has not passed on for longer than that takes on average.
-/// So the link is never idle while a peer is idle that lacks a piece. A peer that does not understand that a piece is
-/// withheld (see understands()) requests what it likes, and becomes the owner of what is new.
+/// - the rarest one to an idle peer: one that has received nothing from other peers for a few times as long as the seed
+///   needs for a piece. It is given pieces at the full rate until other peers give it some;
+/// - one that its owner has not passed on for longer than passing on takes on average.
+/// So the link is never idle while an idle peer lacks a piece. A peer that does not understand that a piece is withheld
+/// (see understands()) requests any piece, and becomes the owner of each new one.
 ///
 /// Pure: the caller passes the time. Threads: not thread-safe; used on libtorrent's network thread.
 class piece_offers {
