@@ -1,23 +1,17 @@
 #include "daemon/fleet/fleet_store.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <map>
 #include <mutex>
 #include <set>
-#include <system_error>
 #include <utility>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <boost/asio/post.hpp>
 #include <nlohmann/json.hpp>
 
-#include "core/foundation/save_file.hpp"
-#include "core/foundation/unique_fd.hpp"
+#include "core/foundation/state_file.hpp"
 #include "daemon/log/logging.hpp"
 
 namespace seedbed {
@@ -28,57 +22,26 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 /// Enough for a million hosts.
-constexpr std::size_t largest_record = 256U << 20;
+constexpr std::int64_t largest_record = 256U << 20;
 constexpr std::size_t longest_image_name = 64;
 
 bool is_safe_in_file_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-result<std::string> read_record(std::string const& path) {
-    unique_fd const fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) {
-        return errno == ENOENT || errno == ENOTDIR ? result<std::string>("") : tl::unexpected(errno_error(path, errno));
-    }
-    std::string text;
-    std::string buffer(64 << 10, '\0');
-    while (true) {
-        auto const count = ::read(fd.get(), buffer.data(), buffer.size());
-        if (count < 0 && errno != EINTR) {
-            return tl::unexpected(errno_error(path, errno));
-        }
-        if (count == 0) {
-            return text;
-        }
-        text.append(buffer, 0, count > 0 ? static_cast<std::size_t>(count) : 0);
-        if (text.size() > largest_record) {
-            return tl::unexpected(error{path + ": too large"});
-        }
-    }
-}
-
 result<std::shared_ptr<saved_fleet const>> load_record(std::string const& path) {
-    auto const text = read_record(path);
+    auto const text = load_state_file(path, largest_record);
     if (!text) {
         return tl::unexpected(text.error());
     }
-    if (text->empty()) {
+    if (!*text) {
         return nullptr;
     }
-    auto saved = saved_fleet::from_json(json::parse(*text, nullptr, false));
+    auto saved = saved_fleet::from_json(json::parse(**text, nullptr, false));
     if (!saved) {
         return tl::unexpected(error{path + ": " + saved.error().message});
     }
     return std::make_shared<saved_fleet const>(std::move(*saved));
-}
-
-result<void> write_record(fs::path const& path, std::string const& text) {
-    std::error_code failed;
-    fs::create_directories(path.parent_path(), failed);
-    if (failed) {
-        return tl::unexpected(errno_error(path.parent_path().string(), failed.value()));
-    }
-    return save_file(path, text, true, 0600);
 }
 
 } // namespace
@@ -102,7 +65,7 @@ struct fleet_store::shared {
             record = std::move(at->second);
             waiting.erase(at);
         }
-        auto const written = write_record(file, record());
+        auto const written = save_state_file(file, record());
         if (written) {
             return;
         }

@@ -4,15 +4,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <system_error>
 #include <utility>
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/foundation/save_file.hpp"
-#include "core/foundation/unique_fd.hpp"
+#include "core/foundation/state_file.hpp"
 
 namespace seedbed {
 
@@ -21,43 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char const* default_folder = "/var/lib/seedbed";
-
-result<void> replace_file(fs::path const& path, std::string const& text) {
-    std::error_code failed;
-    fs::create_directories(path.parent_path(), failed);
-    if (failed) {
-        return tl::unexpected(errno_error(path.parent_path().string(), failed.value()));
-    }
-    return save_file(path, text, true, 0600);
-}
-
-result<std::optional<std::string>> read_file(std::string const& path) {
-    unique_fd const fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) {
-        if (errno == ENOENT || errno == ENOTDIR) {
-            return std::nullopt;
-        }
-        return tl::unexpected(errno_error(path, errno));
-    }
-    std::string text;
-    std::string buffer(64 << 10, '\0');
-    while (true) {
-        auto const count = ::read(fd.get(), buffer.data(), buffer.size());
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count < 0) {
-            return tl::unexpected(errno_error(path, errno));
-        }
-        if (count == 0) {
-            return text;
-        }
-        text.append(buffer, 0, static_cast<std::size_t>(count));
-        if (text.size() > largest_checkpoint) {
-            return tl::unexpected(error{path + ": too large for a checkpoint"});
-        }
-    }
-}
 
 } // namespace
 
@@ -84,7 +44,7 @@ std::string checkpoint_store::file_of(std::string const& device) const {
 void checkpoint_store::save(checkpoint const& what) {
     auto const path = file_of(what.device);
     std::scoped_lock const lock(m_write_mutex);
-    if (auto const written = replace_file(path, format_checkpoint(what)); !written) {
+    if (auto const written = save_state_file(path, format_checkpoint(what)); !written) {
         // The existing checkpoint stays: it is older, but correct.
         warn_once(written.error().message);
     }
@@ -92,7 +52,7 @@ void checkpoint_store::save(checkpoint const& what) {
 
 result<std::optional<checkpoint>> checkpoint_store::load(std::string const& device) const {
     auto const path = file_of(device);
-    auto const text = read_file(path);
+    auto const text = load_state_file(path, std::int64_t{largest_checkpoint});
     if (!text) {
         return tl::unexpected(text.error());
     }
