@@ -234,7 +234,9 @@ TEST_CASE("another check forgets the pieces that were read back") {
     image.device.clear_accesses();
     image.complete_download();
     image.run_until(seeding);
-    CHECK(bytes_read_from(image.device) == image_fixture::total);
+    // Not a sum of bytes: a read of the cancelled verification, which holds other pieces, may end this late.
+    auto const first_piece = fake_block_device::access{operation::read_medium, 0, image_fixture::piece_length};
+    CHECK(std::ranges::count(image.device.accesses(), first_piece) == 1);
     CHECK(image.last_line("verifying: ").ends_with("verifying: reading everything back from the device"));
     image.close();
 }
