@@ -21,11 +21,10 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int machine_list_format = 1;
-constexpr std::size_t longest_query_text = 300;
 constexpr std::size_t longest_disks = 2000;
 constexpr std::int64_t longest_ask_again = 3600;
 
-std::string taken(query_string const& query, std::string_view key, std::size_t longest = longest_query_text) {
+std::string taken(query_string const& query, std::string_view key, std::size_t longest = longest_job_text) {
     return printable(query.find(key).value_or("").substr(0, longest));
 }
 
@@ -39,13 +38,6 @@ ordered_json text_or_null(std::string const& text) {
 
 ordered_json utc_or_null(std::optional<machine_job::wall_time> const& time) {
     return time ? ordered_json(format_utc(*time)) : ordered_json();
-}
-
-std::optional<after_deploy> parse_after(std::string_view text) {
-    constexpr std::array all{after_deploy::reboot, after_deploy::poweroff, after_deploy::wait};
-    auto const* const found =
-        std::ranges::find(all, text, [](auto each) -> std::string_view { return to_string(each); });
-    return found != all.end() ? std::optional(*found) : std::nullopt;
 }
 
 std::string member_text(nlohmann::json const& object, char const* key) {
@@ -108,7 +100,7 @@ std::string to_query(job_report const& said) {
     return "job=" + percent_encoded(said.id) + "&state=" + to_string(said.state) + parameter("phase", said.phase) +
            (said.percent >= 0 ? "&percent=" + std::to_string(said.percent) : std::string()) +
            parameter("device", said.device) +
-           parameter("reason", std::string_view(said.reason).substr(0, longest_query_text));
+           parameter("reason", std::string_view(said.reason).substr(0, longest_job_text));
 }
 
 result<job_report> read_job_report(query_string const& query) {
@@ -164,7 +156,7 @@ result<job_offer> parse_job_offer(std::string_view text) {
     if (!job->is_object()) {
         return bad("\"job\" is no object");
     }
-    auto const after = parse_after(member_text(*job, "after"));
+    auto const after = parse_after_deploy(member_text(*job, "after"));
     offered_job offered{member_text(*job, "id"), member_text(*job, "image"), member_text(*job, "disk")};
     if (!after || offered.id.empty() || check_name_of_image(offered.image) || !parse_disk_rule(offered.disk)) {
         return bad("its id, image, disk or after is missing or invalid");

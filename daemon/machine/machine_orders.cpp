@@ -1,28 +1,24 @@
 #include "daemon/machine/machine_orders.hpp"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <set>
 #include <utility>
 
-#include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/printable.hpp"
 #include "daemon/http/shared_secret.hpp"
-#include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
 
 namespace {
 
-using nlohmann::json;
 using namespace std::chrono_literals;
 
-constexpr int orders_format = 1;
-constexpr std::size_t job_id_bytes = 8;
-constexpr std::size_t longest_job_text = 300;
-constexpr auto ask_again_soon = 10s; ///< if only the server has to change
+constexpr char const* boot_prefix = "boot:";
+constexpr char const* behind_boot_names = "boot;"; ///< the first name after all that begin so
+constexpr auto ask_again_soon = 10s;               ///< if only the server has to change
 constexpr auto ask_again_later = 60s;
 
 std::string new_job_id() {
@@ -48,59 +44,11 @@ bool has_card(machine_identity const& who, std::string const& card) {
 
 /// The name of the job that [boot] gives a machine: no configured machine can have it.
 std::string boot_name(machine_identity const& who) {
-    return "boot:" + card_of(who);
+    return boot_prefix + card_of(who);
 }
 
 bool is_boot_name(std::string const& name) {
-    return name.starts_with("boot:");
-}
-
-json time_or_null(std::optional<machine_job::wall_time> const& time) {
-    return time ? json(format_utc(*time)) : json();
-}
-
-json job_record(machine_job const& job) {
-    return {{"id", job.id},
-            {"state", to_string(job.state)},
-            {"image", job.image},
-            {"disk", job.disk},
-            {"card", job.card},
-            {"after", to_string(job.after)},
-            {"device", job.device},
-            {"reason", job.reason},
-            {"started", time_or_null(job.started)},
-            {"ended", time_or_null(job.ended)}};
-}
-
-std::string text_of(json const& object, char const* key) {
-    auto const at = object.find(key);
-    return at != object.end() && at->is_string() ? short_text(at->get<std::string>()) : std::string();
-}
-
-std::optional<machine_job> parse_job(json const& object) {
-    if (!object.is_object()) {
-        return std::nullopt;
-    }
-    machine_job job;
-    job.id = text_of(object, "id");
-    auto const state = parse_job_state(text_of(object, "state"));
-    if (!state || job.id.size() != 2 * job_id_bytes) {
-        return std::nullopt;
-    }
-    job.state = *state;
-    job.image = text_of(object, "image");
-    job.disk = text_of(object, "disk");
-    job.card = text_of(object, "card");
-    job.device = text_of(object, "device");
-    job.reason = text_of(object, "reason");
-    for (auto const action : {after_deploy::reboot, after_deploy::poweroff, after_deploy::wait}) {
-        if (text_of(object, "after") == to_string(action)) {
-            job.after = action;
-        }
-    }
-    job.started = parse_utc(text_of(object, "started"));
-    job.ended = parse_utc(text_of(object, "ended"));
-    return job;
+    return name.starts_with(boot_prefix);
 }
 
 } // namespace
@@ -118,8 +66,9 @@ void machine_orders::configure(std::vector<machine_settings> machines, boot_sett
             new_job(machine.name);
         }
     }
-    if (m_jobs.size() > 2 * most_machines) { // far more than are configured
+    if (m_jobs.size() > most_machine_jobs) { // far more than are configured
         std::erase_if(m_jobs, [this](auto const& each) { return !m_by_name.contains(each.first); });
+        std::erase_if(m_by_id, [this](auto const& each) { return !m_by_name.contains(each.second); });
     }
     std::erase_if(m_seen, [this](auto const& each) { return !m_jobs.contains(each.first); });
 }
@@ -127,7 +76,9 @@ void machine_orders::configure(std::vector<machine_settings> machines, boot_sett
 machine_job& machine_orders::new_job(std::string const& name) {
     ++m_changes;
     auto& job = m_jobs[name];
+    m_by_id.erase(job.id);
     job = machine_job{new_job_id()};
+    m_by_id[job.id] = name;
     return job;
 }
 
@@ -157,7 +108,7 @@ std::optional<machine_settings> machine_orders::find(machine_identity const& who
         why = "no [[machine]] has its MAC address or serial number";
         return std::nullopt;
     }
-    auto const boots = std::ranges::count_if(m_jobs, [](auto const& each) { return is_boot_name(each.first); });
+    auto const boots = std::distance(m_jobs.lower_bound(boot_prefix), m_jobs.lower_bound(behind_boot_names));
     if (!m_jobs.contains(boot_name(who)) && static_cast<std::size_t>(boots) >= most_unknown) {
         why = fmt::format("{} machines without a [[machine]] have got the image of [boot]", most_unknown);
         return std::nullopt;
@@ -220,12 +171,12 @@ job_answer machine_orders::ask(machine_identity const& who,
 }
 
 result<void> machine_orders::report(job_report const& said, std::string const& address, wall_time now) {
-    auto const found =
-        std::ranges::find_if(m_jobs, [&](auto const& each) { return !said.id.empty() && each.second.id == said.id; });
-    if (found == m_jobs.end()) {
+    auto const found = m_by_id.find(said.id);
+    if (found == m_by_id.end()) {
         return tl::unexpected(error{"no such job"});
     }
-    auto& [name, job] = *found;
+    auto const& name = found->second;
+    auto& job = m_jobs.at(name);
     auto& seen = m_seen[name];
     seen.who.address = address;
     seen.at = now;
@@ -279,8 +230,8 @@ machine_job const* machine_orders::job_of(std::string const& name) const {
 }
 
 std::string machine_orders::machine_of(std::string const& id) const {
-    auto const found = std::ranges::find_if(m_jobs, [&](auto const& each) { return each.second.id == id; });
-    return found != m_jobs.end() ? found->first : std::string();
+    auto const found = m_by_id.find(id);
+    return found != m_by_id.end() ? found->second : std::string();
 }
 
 machine_row machine_orders::row_of(machine_settings const& machine) const {
@@ -322,30 +273,13 @@ std::vector<machine_row> machine_orders::rows() const {
     return rows;
 }
 
-json machine_orders::record() const {
-    auto jobs = json::object();
+void machine_orders::restore(machine_jobs jobs) {
+    m_jobs = std::move(jobs);
+    m_by_id.clear();
     for (auto const& [name, job] : m_jobs) {
-        jobs[name] = job_record(job);
-    }
-    return {{"format", orders_format}, {"jobs", std::move(jobs)}};
-}
-
-std::size_t machine_orders::restore(json const& record) {
-    m_jobs.clear();
-    std::size_t skipped = 0;
-    auto const jobs = record.is_object() ? record.find("jobs") : record.end();
-    if (jobs != record.end() && jobs->is_object()) {
-        for (auto const& [name, object] : jobs->items()) {
-            auto job = m_jobs.size() < 2 * most_machines ? parse_job(object) : std::nullopt;
-            if (job) {
-                m_jobs.emplace(name, std::move(*job));
-            } else {
-                ++skipped;
-            }
-        }
+        m_by_id[job.id] = name;
     }
     configure(m_machines, m_boot);
-    return skipped;
 }
 
 } // namespace seedbed

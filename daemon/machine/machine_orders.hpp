@@ -7,13 +7,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
-#include "daemon/machine/job_state.hpp"
+#include "daemon/machine/job_record.hpp"
+#include "daemon/machine/machine_job.hpp"
 
 namespace seedbed {
 
@@ -23,27 +23,6 @@ struct machine_identity {
     std::string serial;            ///< DMI; empty: none
     std::string disks;             ///< a list for people; printable
     std::string address;           ///< from which it asks
-};
-
-/// One order for one machine. Texts are printable.
-struct machine_job {
-    using wall_time = std::chrono::system_clock::time_point;
-
-    std::string id; ///< 16 hex digits
-    job_state state = job_state::waiting;
-    // From the configuration when the job starts:
-    std::string image = {};
-    std::string disk = {}; ///< a rule
-    after_deploy after = after_deploy::wait;
-    std::string card = {}; ///< a MAC address of the machine that runs it, or its serial number
-
-    // As the agent reports it:
-    std::string phase = {};
-    int percent = -1; ///< of the phase; -1: unknown
-    std::string device = {};
-    std::string reason = {}; ///< of a refusal or a failure
-    std::optional<wall_time> started = {};
-    std::optional<wall_time> ended = {};
 };
 
 /// What the agent reports on its job.
@@ -108,11 +87,9 @@ public:
 
     /// Increased by each change of a job's state: the record has changed.
     [[nodiscard]] std::uint64_t changes() const noexcept { return m_changes; }
-    /// The jobs as a JSON document; `restore` is the reverse. It skips jobs that it does not understand, and forgets
-    /// all others that existed.
-    [[nodiscard]] nlohmann::json record() const;
-    /// \return the number of skipped jobs.
-    std::size_t restore(nlohmann::json const& record);
+    [[nodiscard]] machine_jobs const& jobs() const noexcept { return m_jobs; }
+    /// Forgets all jobs, and has these instead; configured machines without one get a new job.
+    void restore(machine_jobs jobs);
 
     /// The machine of a job; empty if no job has the id.
     [[nodiscard]] std::string machine_of(std::string const& id) const;
@@ -137,9 +114,10 @@ private:
     std::map<std::string, std::size_t> m_by_card; ///< MAC address or serial number -> index
     std::map<std::string, std::size_t> m_by_name;
     boot_settings m_boot;
-    std::map<std::string, machine_job> m_jobs;     ///< by the machine's name
-    std::map<std::string, seen_machine> m_seen;    ///< those with a job, by name
-    std::map<std::string, seen_machine> m_unknown; ///< the others, by card
+    machine_jobs m_jobs;
+    std::unordered_map<std::string, std::string> m_by_id; ///< job -> machine; all of m_jobs
+    std::map<std::string, seen_machine> m_seen;           ///< those with a job, by name
+    std::map<std::string, seen_machine> m_unknown;        ///< the others, by card
     std::uint64_t m_changes = 0;
 };
 

@@ -1,20 +1,15 @@
 #include "daemon/machine/machine_service.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <system_error>
 #include <utility>
 
 #include <boost/asio/post.hpp>
-#include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/format_count.hpp"
 #include "core/foundation/printable.hpp"
-#include "core/foundation/save_file.hpp"
+#include "core/foundation/state_file.hpp"
 #include "core/foundation/wall_clock.hpp"
 #include "daemon/http/query_string.hpp"
 #include "daemon/log/logging.hpp"
@@ -24,44 +19,12 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::size_t largest_machine_record = 64U << 20;
 /// A room of machines asks at once; more than this, only a machine that is out of order does.
 constexpr int most_requests_at_once = 2000;
 constexpr std::chrono::milliseconds time_of_request{2};
 
 http_response plain(int status, std::string text) {
     return {status, "text/plain; charset=utf-8", std::move(text) + "\n"};
-}
-
-/// The content of the record; empty if the file does not exist.
-result<std::string> read_machine_record(std::string const& file) {
-    std::error_code failed;
-    auto const size = std::filesystem::file_size(file, failed);
-    if (failed == std::errc::no_such_file_or_directory) {
-        return std::string();
-    }
-    if (failed) {
-        return tl::unexpected(errno_error(file, failed.value()));
-    }
-    if (size > largest_machine_record) {
-        return tl::unexpected(error{file + ": too large"});
-    }
-    std::ifstream in(file, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(in), {}};
-    if (!in || text.size() != size) {
-        return tl::unexpected(error{file + ": cannot be read"});
-    }
-    return text;
-}
-
-result<void> write_machine_record(std::string const& file, std::string const& text) {
-    std::error_code failed;
-    auto const folder = std::filesystem::path(file).parent_path();
-    std::filesystem::create_directories(folder, failed);
-    if (failed) {
-        return tl::unexpected(errno_error(folder.string(), failed.value()));
-    }
-    return save_file(file, text, true, 0600);
 }
 
 } // namespace
@@ -84,31 +47,27 @@ void machine_service::apply(settings const& wanted, std::string const& folder) {
     m_file = std::move(file);
     m_not_ready = "the daemon is reading the record of its jobs";
     m_workers.submit([this, alive = std::weak_ptr(m_alive), &main = m_main, path = m_file] {
-        boost::asio::post(main, [this, alive, path, text = read_machine_record(path)] {
+        boost::asio::post(main, [this, alive, path, jobs = load_job_record(path)]() mutable {
             if (!alive.expired()) {
-                on_loaded(path, text);
+                on_loaded(path, std::move(jobs));
             }
         });
     });
 }
 
-void machine_service::on_loaded(std::string const& file, result<std::string> const& text) {
+void machine_service::on_loaded(std::string const& file, result<machine_jobs> jobs) {
     if (file != m_file) {
         return; // another folder was configured meanwhile
     }
-    m_not_ready.clear();
-    auto const record =
-        text && !text->empty() ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json::object();
-    if (!text) {
-        m_not_ready = "cannot read the record of jobs: " + text.error().message;
-    } else if (!record.is_object() || m_orders.restore(record) > 0) {
-        m_not_ready = "the record of jobs is damaged: " + file;
-    }
-    m_saved = m_orders.changes() - 1; // at least the jobs of new machines
-    if (!m_not_ready.empty()) {
+    if (jobs) {
+        m_orders.restore(std::move(*jobs));
+        m_not_ready.clear();
+    } else {
+        m_not_ready = jobs.error().message;
         log_error({}, m_not_ready + "; machines get no jobs until the file is repaired or removed, and the daemon "
                                     "restarted: without it, all machines would be deployed again");
     }
+    m_saved = m_orders.changes() - 1; // at least the jobs of new machines
 }
 
 // --- agents
@@ -232,8 +191,8 @@ void machine_service::save() {
     }
     m_saving = true;
     m_workers.submit([this, alive = std::weak_ptr(m_alive), &main = m_main, changes = m_orders.changes(), path = m_file,
-                      record = m_orders.record()] {
-        auto outcome = write_machine_record(path, record.dump(1, '\t') + "\n");
+                      jobs = m_orders.jobs()] {
+        auto outcome = save_state_file(path, format_job_record(jobs));
         boost::asio::post(main, [this, alive, changes, outcome = std::move(outcome)] {
             if (!alive.expired()) {
                 on_saved(changes, outcome);

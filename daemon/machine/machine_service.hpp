@@ -52,7 +52,7 @@ private:
         http_response response;
     };
 
-    void on_loaded(std::string const& file, result<std::string> const& text);
+    void on_loaded(std::string const& file, result<machine_jobs> jobs);
     [[nodiscard]] http_response give_job(http_request const& request);
     [[nodiscard]] http_response take_report(http_request const& request);
     [[nodiscard]] http_response redo(http_request const& request);

@@ -1,6 +1,7 @@
 #include "daemon/machine/machine_orders.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,8 +10,10 @@
 #include <nlohmann/json.hpp>
 
 #include "core/foundation/wall_clock.hpp"
+#include "support/temp_dir.hpp"
 
 using namespace seedbed;
+using test::temp_dir;
 
 namespace {
 
@@ -193,11 +196,15 @@ TEST_CASE("the record restores every job") {
     auto const id = f.ask(who({first_mac})).job->id;
     auto const second = f.ask(who({}, "S2")).job->id;
     CHECK(f.report(second, job_state::refused, "no disk").empty());
-    auto const record = nlohmann::json::parse(f.orders.record().dump());
+    temp_dir const folder;
+    auto const file = folder / "machines.json";
+    auto const record = format_job_record(f.orders.jobs());
+    std::ofstream(file) << record;
 
     orders_fixture restarted;
-    CHECK(restarted.orders.restore(record) == 0);
-    CHECK(restarted.orders.record() == f.orders.record());
+    restarted.orders.restore(load_job_record(file).value());
+    CHECK(format_job_record(restarted.orders.jobs()) == record);
+    CHECK(restarted.orders.machine_of(id) == "PC-1");
     CHECK(restarted.ask(who({first_mac})).job->id == id);
     CHECK(restarted.ask(who({}, "S2")).job == nullptr);
     CHECK(restarted.orders.job_of("PC-2")->reason == "no disk");
@@ -208,10 +215,11 @@ TEST_CASE("the record restores every job") {
         restarted.orders.configure({wanted("PC-2", "", "S2")}, {});
         CHECK(restarted.ask(who({}, "S2")).job == nullptr);
     }
-    SECTION("a damaged job is counted") {
-        auto damaged = record;
+    SECTION("a damaged job makes the record damaged") {
+        auto damaged = nlohmann::json::parse(record);
         damaged["jobs"]["PC-1"]["state"] = "running?";
-        CHECK(restarted.orders.restore(damaged) == 1);
+        std::ofstream(file) << damaged;
+        CHECK(load_job_record(file).error().message == "the record of jobs is damaged: " + file.string());
     }
 }
 

@@ -1,0 +1,105 @@
+#include "daemon/machine/job_record.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "core/foundation/printable.hpp"
+#include "core/foundation/state_file.hpp"
+#include "daemon/text/utc_time.hpp"
+
+namespace seedbed {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int record_format = 1;
+constexpr std::int64_t largest_record_file = 64LL << 20;
+
+json time_or_null(std::optional<machine_job::wall_time> const& time) {
+    return time ? json(format_utc(*time)) : json();
+}
+
+json job_record(machine_job const& job) {
+    return {{"id", job.id},
+            {"state", to_string(job.state)},
+            {"image", job.image},
+            {"disk", job.disk},
+            {"card", job.card},
+            {"after", to_string(job.after)},
+            {"device", job.device},
+            {"reason", job.reason},
+            {"started", time_or_null(job.started)},
+            {"ended", time_or_null(job.ended)}};
+}
+
+std::string text_of(json const& object, char const* key) {
+    auto const at = object.find(key);
+    return at != object.end() && at->is_string() ? printable(at->get<std::string>().substr(0, longest_job_text))
+                                                 : std::string();
+}
+
+std::optional<machine_job> parse_job(json const& object) {
+    if (!object.is_object()) {
+        return std::nullopt;
+    }
+    machine_job job;
+    job.id = text_of(object, "id");
+    auto const state = parse_job_state(text_of(object, "state"));
+    if (!state || job.id.size() != 2 * job_id_bytes) {
+        return std::nullopt;
+    }
+    job.state = *state;
+    job.image = text_of(object, "image");
+    job.disk = text_of(object, "disk");
+    job.card = text_of(object, "card");
+    job.device = text_of(object, "device");
+    job.reason = text_of(object, "reason");
+    job.after = parse_after_deploy(text_of(object, "after")).value_or(job.after);
+    job.started = parse_utc(text_of(object, "started"));
+    job.ended = parse_utc(text_of(object, "ended"));
+    return job;
+}
+
+std::optional<machine_jobs> parse_record(std::string const& text) {
+    auto const record = json::parse(text, nullptr, false);
+    machine_jobs jobs;
+    auto const found = record.is_object() ? record.find("jobs") : record.end();
+    if (!record.is_object() || found == record.end() || !found->is_object() || found->size() > most_machine_jobs) {
+        return std::nullopt;
+    }
+    for (auto const& [name, object] : found->items()) {
+        auto job = parse_job(object);
+        if (!job) {
+            return std::nullopt;
+        }
+        jobs.emplace(name, std::move(*job));
+    }
+    return jobs;
+}
+
+} // namespace
+
+std::string format_job_record(machine_jobs const& jobs) {
+    auto list = json::object();
+    for (auto const& [name, job] : jobs) {
+        list[name] = job_record(job);
+    }
+    return json{{"format", record_format}, {"jobs", std::move(list)}}.dump(1, '\t') + "\n";
+}
+
+result<machine_jobs> load_job_record(std::string const& file) {
+    auto const text = load_state_file(file, largest_record_file);
+    if (!text) {
+        return tl::unexpected(error{"cannot read the record of jobs: " + text.error().message});
+    }
+    auto jobs = *text ? parse_record(**text) : machine_jobs{};
+    return jobs ? result<machine_jobs>(std::move(*jobs))
+                : tl::unexpected(error{"the record of jobs is damaged: " + file});
+}
+
+} // namespace seedbed
