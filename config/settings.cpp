@@ -1,5 +1,8 @@
 #include "config/settings.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace seedbed {
 
 char const* to_string(image_mode mode) noexcept {
@@ -46,6 +49,13 @@ char const* to_string(after_deploy action) noexcept {
         return "wait";
     }
     return "unknown";
+}
+
+std::optional<after_deploy> parse_after_deploy(std::string_view text) noexcept {
+    constexpr std::array all{after_deploy::reboot, after_deploy::poweroff, after_deploy::wait};
+    auto const* const found =
+        std::ranges::find(all, text, [](auto each) -> std::string_view { return to_string(each); });
+    return found != all.end() ? std::optional(*found) : std::nullopt;
 }
 
 char const* to_string(log_level level) noexcept {

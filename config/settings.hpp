@@ -78,6 +78,8 @@ struct image_settings {
 /// What a machine does once its deployment has ended well.
 enum class after_deploy : std::uint8_t { reboot, poweroff, wait };
 [[nodiscard]] char const* to_string(after_deploy action) noexcept;
+/// The reverse; nothing for any other text.
+[[nodiscard]] std::optional<after_deploy> parse_after_deploy(std::string_view text) noexcept;
 
 /// One [[machine]] table: an order for one machine.
 struct machine_settings {

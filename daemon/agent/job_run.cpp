@@ -90,7 +90,7 @@ result<std::string, job_report> job_run::load_torrent() {
         }
         reason = answer ? "HTTP status " + std::to_string(answer->status) : answer.error().message;
     }
-    return tl::unexpected(end(job_state::failed, m_server.server().text() + target + ": " + reason));
+    return tl::unexpected(end(job_state::failed, m_server.url() + target + ": " + reason));
 }
 
 result<void, job_report> job_run::prepare() {
@@ -118,7 +118,7 @@ result<void, job_report> job_run::prepare() {
     m_image.name = m_job.image;
     m_image.torrent = m_file.string();
     m_image.mode = image_mode::deploy;
-    m_image.trackers = {m_server.server().text() + "/announce"};
+    m_image.trackers = {m_server.url() + "/announce"};
 
     auto const rule = parse_disk_rule(m_job.disk);
     auto const chosen = rule ? choose_target(*rule, m_image, *m_torrent, growth{}) : tl::unexpected(rule.error());

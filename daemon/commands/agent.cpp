@@ -6,7 +6,6 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <random>
@@ -16,7 +15,6 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
-#include "config/load.hpp"
 #include "core/foundation/find_program.hpp"
 #include "core/foundation/printable.hpp"
 #include "core/foundation/worker_pool.hpp"
@@ -29,11 +27,9 @@
 #include "daemon/commands/agent_options.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/confirm_overwrite.hpp"
-#include "daemon/commands/deploy_options.hpp"
 #include "daemon/commands/packed_report.hpp"
 #include "daemon/machine/machine_messages.hpp"
 #include "daemon/service/exit_code.hpp"
-#include "daemon/service/listen_port.hpp"
 #include "daemon/terminal/console.hpp"
 #include "daemon/terminal/overview_text.hpp"
 
@@ -119,12 +115,12 @@ private:
         retry_pause pause;
         while (auto const failure = attempt()) {
             if (!pause.is_away()) { // one line for each outage
-                print("no answer from " + m_server.server().text() + ": " + *failure + "; retrying");
+                print("no answer from " + m_server.url() + ": " + *failure + "; retrying");
             }
             std::this_thread::sleep_for(pause.next(std::uniform_real_distribution<>()(m_random)));
         }
         if (pause.is_away()) {
-            print(m_server.server().text() + " answers again");
+            print(m_server.url() + " answers again");
         }
     }
 
@@ -241,8 +237,8 @@ private:
             end.reason = overview ? hooks.error().message : overview.error().message;
             return;
         }
-        auto const environment = hook_environment(
-            {end.device, offer.machine, offer.job->image, offer.job->id, m_server.server().text()}, *overview);
+        auto const environment =
+            hook_environment({end.device, offer.machine, offer.job->image, offer.job->id, m_server.url()}, *overview);
         auto const limit = std::chrono::ceil<std::chrono::seconds>(m_options.hook_limit);
         auto const ran = run_hooks(*hooks, environment, limit, [this, &end](std::string const& name) {
             print("running " + name);
@@ -287,33 +283,18 @@ int agent_command(std::vector<std::string> const& arguments) {
     if (options->help) {
         return show_help(agent_help());
     }
-    agent_settings common;
-    if (!options->config.empty()) {
-        auto loaded = load_settings(options->config);
-        if (!loaded) {
-            for (auto const& line : loaded.error().lines) {
-                std::cerr << line << '\n';
-            }
-            return exit_usage;
-        }
-        common.in_force = std::move(*loaded);
+    auto in_force = settings_from(options->config);
+    if (!in_force) {
+        return exit_usage;
     }
-    auto& network = common.in_force.network;
-    if (!options->listen.empty()) {
-        network.listen = options->listen;
-    } else if (network.listen == network_settings{}.listen) {
-        network.listen = any_address(port_to_listen_on());
-    }
-    if (!options->secret_file.empty()) {
-        network.secret_file = options->secret_file;
-    }
-    network.local_discovery = network.local_discovery && options->local_discovery;
-    auto const secret = load_secret(network);
+    apply_network(*options, in_force->network);
+    auto const secret = load_secret(in_force->network);
     if (!secret) {
         return fail("agent", exit_usage, secret.error().message);
     }
-    auto const& folder = common.in_force.resume.folder;
-    common.state_folder = !options->state.empty() ? options->state : folder.empty() ? usual_state_folder() : folder;
+    agent_settings common;
+    common.state_folder = state_folder_of(*options, *in_force);
+    common.in_force = std::move(*in_force);
     common.seeding.idle = options->seed_until_idle;
     if (!options->hooks.empty()) {
         auto const checked = check_can_run_hooks();

@@ -1,15 +1,14 @@
 #include "daemon/commands/agent_options.hpp"
 
-#include <array>
+#include <chrono>
 #include <filesystem>
+#include <optional>
 #include <system_error>
-#include <tuple>
 #include <utility>
 
 #include <boost/program_options.hpp>
 
 #include "config/mac_address.hpp"
-#include "config/value_formats.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/service/exit_code.hpp"
 
@@ -25,8 +24,7 @@ struct raw_agent_options {
     std::string hook_limit;
     std::string seed_until_idle;
     std::vector<std::string> macs;
-    std::vector<std::string> listen;
-    bool no_local_discovery = false;
+    raw_peer_options peer;
 };
 
 po::options_description describe(agent_options& options, raw_agent_options& raw) {
@@ -51,12 +49,7 @@ po::options_description describe(agent_options& options, raw_agent_options& raw)
         "kernel's own call if systemd does not run)");
     add("seed-until-idle", po::value(&raw.seed_until_idle)->value_name("TIME"),
         "when the image is on the disk, seed until no peer has downloaded anything for TIME (default: 15s)");
-    add("no-local-discovery", po::bool_switch(&raw.no_local_discovery), "do not look for peers by multicast");
-    add("listen", po::value(&raw.listen)->value_name("ADDRESS:PORT"),
-        "accept peers on this address; may be repeated (default: port 6881 of all addresses, or a free port if 6881 is "
-        "taken)");
-    add("secret-file", po::value(&options.secret_file)->value_name("FILE"),
-        "prove to peers and servers that this machine knows the secret in FILE, which they have, too");
+    describe_peer_options(description, options, raw.peer);
     add("state", po::value(&options.state)->value_name("DIR"),
         "keep checkpoints in DIR (default: as for 'seedbed deploy')");
     add("config", po::value(&options.config)->value_name("FILE"),
@@ -76,18 +69,16 @@ result<void> read_macs(raw_agent_options const& raw, agent_options& options) {
 }
 
 result<void> read_durations(raw_agent_options const& raw, agent_options& options) {
-    for (auto const& [name, text, into] :
-         {std::tuple{"--after-deploy-timeout", &raw.hook_limit, &options.hook_limit},
-          std::tuple{"--seed-until-idle", &raw.seed_until_idle, &options.seed_until_idle}}) {
-        if (text->empty()) {
-            continue;
+    std::optional<std::chrono::milliseconds> hooks;
+    std::optional<std::chrono::milliseconds> idle;
+    for (auto const& read : {read_time("--after-deploy-timeout", raw.hook_limit, hooks),
+                             read_time("--seed-until-idle", raw.seed_until_idle, idle)}) {
+        if (!read) {
+            return read;
         }
-        auto const time = parse_duration(*text);
-        if (!time) {
-            return bad_option(std::string(name) + " " + time.error().message);
-        }
-        *into = *time;
     }
+    options.hook_limit = hooks.value_or(options.hook_limit);
+    options.seed_until_idle = idle.value_or(options.seed_until_idle);
     if (options.hook_limit < std::chrono::seconds(1)) {
         return bad_option("--after-deploy-timeout " + raw.hook_limit + ": expected at least 1s");
     }
@@ -95,24 +86,9 @@ result<void> read_durations(raw_agent_options const& raw, agent_options& options
 }
 
 result<void> read_action(raw_agent_options const& raw, agent_options& options) {
-    for (auto const action : {after_deploy::reboot, after_deploy::poweroff, after_deploy::wait}) {
-        if (raw.after == to_string(action)) {
-            options.after = action;
-        }
-    }
+    options.after = parse_after_deploy(raw.after);
     if (!raw.after.empty() && !options.after) {
         return bad_option("--after " + raw.after + ": expected reboot, poweroff or wait");
-    }
-    return {};
-}
-
-result<void> read_listeners(raw_agent_options const& raw, agent_options& options) {
-    for (auto const& text : raw.listen) {
-        auto const endpoint = parse_ip_endpoint(text);
-        if (!endpoint) {
-            return bad_option("--listen " + endpoint.error().message);
-        }
-        options.listen.push_back(*endpoint);
     }
     return {};
 }
@@ -136,9 +112,8 @@ result<void> complete(raw_agent_options const& raw, agent_options& options) {
         return bad_option("--server " + server.error().message);
     }
     options.server = std::move(*server);
-    options.local_discovery = !raw.no_local_discovery;
     for (auto const& step : {read_macs(raw, options), read_durations(raw, options), read_action(raw, options),
-                             read_listeners(raw, options), read_folders(options)}) {
+                             read_peer_options(raw.peer, options), read_folders(options)}) {
         if (!step) {
             return step;
         }
@@ -156,10 +131,8 @@ command_help agent_help() {
         {"--server URL [OPTION]..."},
         {"Says to the server which machine this is (MAC addresses, serial number, disks), is told which image it gets, "
          "chooses the disk by the server's rule, and deploys without asking: for a machine that was booted in order to "
-         "be "
-         "imaged. Progress is shown here and by 'seedbed machine list' on the server. A machine without a job waits "
-         "and "
-         "asks again. A server that is away is asked again after 1, 2, 4 ... 60 seconds.",
+         "be imaged. Progress is shown here and by 'seedbed machine list' on the server. A machine without a job waits "
+         "and asks again. A server that is away is asked again after 1, 2, 4 ... 60 seconds.",
          "The server gives each job once. An agent that is restarted continues the same job.",
          "The programs of --after-deploy get these variables: SEEDBED_DEVICE, the disk; SEEDBED_PARTITIONS, its "
          "partitions, separated by blanks; SEEDBED_ROOT_PARTITION and SEEDBED_ROOT_TYPE, the largest file system that "

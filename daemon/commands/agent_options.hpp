@@ -5,17 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "config/ip_endpoint.hpp"
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
 #include "daemon/agent/server_link.hpp"
 #include "daemon/commands/command_help.hpp"
+#include "daemon/commands/peer_options.hpp"
 
 namespace seedbed {
 
 /// The command line of `seedbed agent`.
-struct agent_options {
-    server_url server;
+struct agent_options : peer_options {
+    http_authority server;
     bool once = false;
     std::string hooks; ///< absolute folder of programs to run after a deployment; empty: none
     std::chrono::milliseconds hook_limit{300'000};
@@ -23,11 +23,6 @@ struct agent_options {
     std::vector<std::string> macs;     ///< instead of this machine's
     std::string serial;                ///< likewise
     std::string power;                 ///< program to run with "reboot" or "poweroff"; empty: the system's own way
-    std::string secret_file;
-    std::string config;
-    std::string state;               ///< folder of checkpoints; empty: the default
-    std::vector<ip_endpoint> listen; ///< empty: as configured
-    bool local_discovery = true;
     std::chrono::milliseconds seed_until_idle{15'000};
     bool help = false; ///< nothing else is set in this case
 };

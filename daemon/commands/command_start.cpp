@@ -5,6 +5,7 @@
 
 #include <boost/program_options.hpp>
 
+#include "config/load.hpp"
 #include "core/foundation/closest_match.hpp"
 
 namespace seedbed {
@@ -49,6 +50,20 @@ result<bool> take_arguments(std::vector<std::string> const& arguments, po::optio
 
 result<bool> take_arguments(std::vector<std::string> const& arguments, po::options_description const& options) {
     return take_arguments(arguments, options, po::positional_options_description());
+}
+
+std::optional<settings> settings_from(std::string const& file, bool required) {
+    if (file.empty()) {
+        return settings{};
+    }
+    auto loaded = load_settings(file, required);
+    if (!loaded) {
+        for (auto const& line : loaded.error().lines) {
+            std::cerr << line << '\n';
+        }
+        return std::nullopt;
+    }
+    return std::move(*loaded);
 }
 
 std::string did_you_mean(std::string_view word, std::vector<std::string> const& known) {

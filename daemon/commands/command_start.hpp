@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "config/settings.hpp"
 #include "core/foundation/error.hpp"
 #include "daemon/commands/command_help.hpp"
 #include "daemon/service/exit_code.hpp"
@@ -30,6 +32,10 @@ inline constexpr char const* default_config = "/etc/seedbed/seedbed.toml";
 /// The same for a command without positional arguments.
 [[nodiscard]] result<bool> take_arguments(std::vector<std::string> const& arguments,
                                           boost::program_options::options_description const& options);
+
+/// The settings of a configuration file, or the defaults if \p file is empty. Prints the errors of the file, and then
+/// returns nothing. \param required see load_settings().
+[[nodiscard]] std::optional<settings> settings_from(std::string const& file, bool required = true);
 
 /// " (did you mean 'deploy'?)", or nothing if \p word resembles none of \p known.
 [[nodiscard]] std::string did_you_mean(std::string_view word, std::vector<std::string> const& known);

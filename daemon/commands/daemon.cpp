@@ -65,11 +65,8 @@ int run(std::string const& file, bool required, daemon_options const& options) {
     if (options.check_config || options.check_syntax) {
         release_termination_signals();
     }
-    auto loaded = load_settings(file, required);
+    auto loaded = settings_from(file, required);
     if (!loaded) {
-        for (auto const& line : loaded.error().lines) {
-            std::cerr << line << '\n';
-        }
         return exit_usage;
     }
     if (options.check_config) {

@@ -28,7 +28,6 @@
 #include "daemon/service/deployment.hpp"
 #include "daemon/service/disk_choice.hpp"
 #include "daemon/service/exit_code.hpp"
-#include "daemon/service/listen_port.hpp"
 #include "daemon/service/node.hpp"
 #include "daemon/service/receipt.hpp"
 #include "daemon/service/refusal.hpp"
@@ -40,19 +39,6 @@
 namespace seedbed {
 
 namespace {
-
-/// Applies the command line to the network settings of the configuration file.
-void apply_network(deploy_options const& options, network_settings& network) {
-    if (!options.listen.empty()) {
-        network.listen = options.listen;
-    } else if (network.listen == network_settings{}.listen) {
-        network.listen = any_address(port_to_listen_on());
-    }
-    if (!options.secret_file.empty()) {
-        network.secret_file = options.secret_file;
-    }
-    network.local_discovery = network.local_discovery && options.local_discovery;
-}
 
 /// One deployment, from reading the torrent to the receipt.
 class deploy_run {
@@ -96,7 +82,8 @@ private:
             }
         }
         m_console.start_log(m_settings.log.level);
-        deployment_options options{m_options.image, m_settings, m_options.seeding, m_options.timeout, state_folder()};
+        deployment_options options{m_options.image, m_settings, m_options.seeding, m_options.timeout,
+                                   state_folder_of(m_options, m_settings)};
         options.plan = m_plan;
         deployment running(std::move(options), [this](image_status const& status) { m_console.show(status); });
         auto const known = m_receipt.result.image;
@@ -240,13 +227,6 @@ private:
         }
     }
 
-    [[nodiscard]] std::string state_folder() const {
-        if (!m_options.state.empty()) {
-            return m_options.state;
-        }
-        return m_settings.resume.folder.empty() ? usual_state_folder() : m_settings.resume.folder;
-    }
-
     exit_code ask() {
         if (m_options.yes) {
             return exit_ok;
@@ -288,27 +268,20 @@ int deploy_command(std::vector<std::string> const& arguments) {
     if (options->help) {
         return show_help(deploy_help());
     }
-    settings in_force;
-    if (!options->config.empty()) {
-        auto loaded = load_settings(options->config);
-        if (!loaded) {
-            for (auto const& line : loaded.error().lines) {
-                std::cerr << line << '\n';
-            }
-            return exit_usage;
-        }
-        in_force = std::move(*loaded);
+    auto in_force = settings_from(options->config);
+    if (!in_force) {
+        return exit_usage;
     }
     if (!options->receipt.empty()) {
         if (auto const checked = check_can_save(options->receipt, true); !checked) {
             return fail("deploy", exit_usage, "--receipt " + checked.error().message);
         }
     }
-    apply_network(*options, in_force.network);
-    if (auto const secret = load_secret(in_force.network); !secret) {
+    apply_network(*options, in_force->network);
+    if (auto const secret = load_secret(in_force->network); !secret) {
         return fail("deploy", exit_usage, secret.error().message);
     }
-    return deploy_run(std::move(*options), std::move(in_force)).run();
+    return deploy_run(std::move(*options), std::move(*in_force)).run();
 }
 
 } // namespace seedbed

@@ -39,8 +39,7 @@ struct raw_options {
     std::string ratio;
     std::string timeout;
     std::vector<std::string> peers;
-    std::vector<std::string> listen;
-    bool no_local_discovery = false;
+    raw_peer_options peer;
     bool verify = false;
     bool no_verify = false;
     bool no_wipe_signatures = false;
@@ -70,12 +69,7 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"), "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
         "ask this tracker for peers, in addition to those of the .torrent; may be repeated");
-    add("no-local-discovery", po::bool_switch(&raw.no_local_discovery), "do not look for peers by multicast");
-    add("listen", po::value(&raw.listen)->value_name("ADDRESS:PORT"),
-        "accept peers on this address; may be repeated (default: port 6881 of all addresses, or a free port if 6881 is "
-        "taken)");
-    add("secret-file", po::value(&options.secret_file)->value_name("FILE"),
-        "prove to peers and servers that this machine knows the secret in FILE, which they have, too");
+    describe_peer_options(description, options, raw.peer);
     add("timeout", po::value(&raw.timeout)->value_name("TIME"),
         "fail if the download takes longer than TIME (default: no limit)");
     add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the .torrent (default)");
@@ -99,19 +93,6 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("config", po::value(&options.config)->value_name("FILE"),
         "take profiles, memory, network and log level, but no images, from this configuration file");
     return description;
-}
-
-/// Parses an option that is a time into \p into, if it was given.
-result<void> read_time(char const* name, std::string const& text, std::optional<std::chrono::milliseconds>& into) {
-    if (text.empty()) {
-        return {};
-    }
-    auto const time = parse_duration(text);
-    if (!time) {
-        return bad_option(std::string(name) + " " + time.error().message);
-    }
-    into = *time;
-    return {};
 }
 
 result<void> read_times(raw_options const& raw, deploy_options& options) {
@@ -169,18 +150,6 @@ result<void> read_device_options(raw_options const& raw, image_settings& image) 
     return {};
 }
 
-result<void> read_endpoints(std::string const& name, std::vector<std::string> const& texts,
-                            std::vector<ip_endpoint>& into) {
-    for (auto const& text : texts) {
-        auto const endpoint = parse_ip_endpoint(text);
-        if (!endpoint) {
-            return bad_option(name + " " + endpoint.error().message);
-        }
-        into.push_back(*endpoint);
-    }
-    return {};
-}
-
 result<void> read_growth(std::string const& text, std::optional<growth>& into) {
     if (text.empty()) {
         return {};
@@ -216,7 +185,6 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
         std::error_code ignored; // the same error is reported below
         options.state = std::filesystem::absolute(options.state, ignored).string();
     }
-    options.local_discovery = !raw.no_local_discovery;
     auto source = parse_torrent_source(raw.torrent, raw.server);
     if (!source) {
         return tl::unexpected(source.error());
@@ -235,7 +203,7 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     for (auto const& step : {read_times(raw, options), read_ratio(raw.ratio, options.seeding.ratio),
                              read_device_options(raw, options.image), read_growth(raw.grow, options.grow),
                              read_endpoints("--peer", raw.peers, options.image.peers),
-                             read_endpoints("--listen", raw.listen, options.listen), check_trackers(options)}) {
+                             read_peer_options(raw.peer, options), check_trackers(options)}) {
         if (!step) {
             return step;
         }
@@ -244,18 +212,6 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
 }
 
 } // namespace
-
-std::string usual_state_folder() {
-    if (::geteuid() == 0) {
-        return "/var/lib/seedbed";
-    }
-    auto const* const state = std::getenv("XDG_STATE_HOME");
-    if (state != nullptr && *state == '/') { // a relative one must be ignored (XDG Base Directory Specification)
-        return std::string(state) + "/seedbed";
-    }
-    auto const* const home = std::getenv("HOME");
-    return std::string(home != nullptr ? home : "") + "/.local/state/seedbed";
-}
 
 command_help deploy_help() {
     deploy_options options;

@@ -12,25 +12,21 @@
 #include "core/foundation/error.hpp"
 #include "core/layout/growth_plan.hpp"
 #include "daemon/commands/command_help.hpp"
+#include "daemon/commands/peer_options.hpp"
 #include "daemon/service/seed_until.hpp"
 #include "daemon/service/torrent_source.hpp"
 
 namespace seedbed {
 
 /// The command line of `seedbed deploy`.
-struct deploy_options {
-    image_settings image;            ///< device is absolute, and torrent if it is a file; has no name yet
-    torrent_source source;           ///< of the .torrent
-    std::optional<disk_rule> rule;   ///< chooses the device, which is empty until then
-    std::string config;              ///< profiles, network and so on; empty: the defaults
-    std::vector<ip_endpoint> listen; ///< empty: as configured
-    bool local_discovery = true;
-    std::string secret_file; ///< empty: as configured
+struct deploy_options : peer_options {
+    image_settings image;          ///< device is absolute, and torrent if it is a file; has no name yet
+    torrent_source source;         ///< of the .torrent
+    std::optional<disk_rule> rule; ///< chooses the device, which is empty until then
     seed_limits seeding;
     std::optional<growth> grow; ///< only for the packed image of a disk
     bool new_ids = false;       ///< likewise
     std::optional<std::chrono::milliseconds> timeout;
-    std::string state;   ///< folder of checkpoints; empty: the default
     std::string receipt; ///< file to write the receipt to; empty: none
     bool yes = false;    ///< do not ask
     bool help = false;   ///< nothing else is set in this case
@@ -38,10 +34,6 @@ struct deploy_options {
 
 /// Parses and checks the command line. The error is one line.
 [[nodiscard]] result<deploy_options> parse_deploy_options(std::vector<std::string> const& arguments);
-
-/// The default folder of checkpoints: /var/lib/seedbed for root, for other users $XDG_STATE_HOME/seedbed (by default
-/// ~/.local/state/seedbed).
-[[nodiscard]] std::string usual_state_folder();
 
 [[nodiscard]] command_help deploy_help();
 

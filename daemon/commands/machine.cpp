@@ -31,7 +31,6 @@ namespace {
 namespace po = boost::program_options;
 namespace fs = std::filesystem;
 
-constexpr char const* usual_config = "/etc/seedbed/seedbed.toml";
 constexpr std::chrono::seconds machine_answer_timeout{30};
 constexpr int machine_list_format = 1;
 
@@ -76,7 +75,7 @@ int import_machines(machine_options const& options) {
     if (!toml) {
         return print_errors(toml.error().lines);
     }
-    fs::path const config = options.config.empty() ? usual_config : options.config;
+    fs::path const config = options.config.empty() ? default_config : options.config;
     auto const folder = config.parent_path() / "machines.d";
     auto const written = folder / (name + ".toml");
     auto const checked = check_machine_file(config, !options.config.empty(), written, *toml, csv);

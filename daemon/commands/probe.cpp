@@ -169,16 +169,9 @@ result<packed_image> load_packed_file(std::string const& path) {
 }
 
 int probe(probe_options const& options) {
-    settings configured;
-    if (!options.config.empty()) {
-        auto loaded = load_settings(options.config);
-        if (!loaded) {
-            for (auto const& line : loaded.error().lines) {
-                std::cerr << line << '\n';
-            }
-            return exit_usage;
-        }
-        configured = std::move(*loaded);
+    auto const configured = settings_from(options.config);
+    if (!configured) {
+        return exit_usage;
     }
     std::vector<probed_device> probed;
     std::vector<packed_image> images;
@@ -199,7 +192,7 @@ int probe(probe_options const& options) {
             continue;
         }
         auto decision = detect_storage_class(path);
-        auto const profile = configured.profile(decision.cls);
+        auto const profile = configured->profile(decision.cls);
         probed.push_back({path, *geometry, std::move(decision), profile});
     }
     if (options.json) {

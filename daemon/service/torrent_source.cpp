@@ -13,10 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/http/error.hpp>
 #include <nlohmann/json.hpp>
@@ -26,8 +23,9 @@
 #include "core/foundation/closest_match.hpp"
 #include "core/foundation/printable.hpp"
 #include "core/foundation/save_file.hpp"
-#include "daemon/http/host_resolver.hpp"
+#include "core/foundation/state_file.hpp"
 #include "daemon/http/http_client.hpp"
+#include "daemon/http/http_fetch.hpp"
 #include "daemon/http/query_string.hpp"
 
 namespace seedbed {
@@ -77,13 +75,20 @@ public:
     /// Blocks. The error is one line.
     [[nodiscard]] result<http_client::response> get(std::string const& target, std::int64_t max_size) {
         if (m_addresses.empty()) {
-            if (auto const resolved = resolve(); !resolved) {
-                return tl::unexpected(resolved.error());
+            auto resolved = resolve_server(m_server);
+            if (!resolved) {
+                return tl::unexpected(
+                    error{"cannot find the address of " + m_server.host + ": " + resolved.error().message});
             }
+            m_addresses = std::move(*resolved);
         }
+        http_client::limits limits;
+        limits.timeout = transfer_time;
+        limits.connect_timeout = connect_time;
+        limits.body_bytes = static_cast<std::uint64_t>(max_size);
         result<http_client::response> outcome = tl::unexpected(error{});
         for (auto const& address : m_addresses) {
-            auto got = get_from(address, target, max_size);
+            auto got = fetch(address, m_server, target, limits);
             if (got) {
                 m_addresses = {address};
                 return std::move(*got);
@@ -95,43 +100,6 @@ public:
     }
 
 private:
-    [[nodiscard]] result<void> resolve() {
-        error_code ec;
-        if (auto const literal = asio::ip::make_address(m_server.host, ec); !ec) {
-            m_addresses = {{literal, m_server.port}};
-            return {};
-        }
-        asio::io_context context{1};
-        asio::steady_timer limit(context, connect_time); // keeps the context running
-        host_resolver resolver(context);
-        std::string reason = "no answer within 10 s";
-        resolver.resolve(m_server.host, m_server.port, [&](error_code const& failed, auto const& found) {
-            m_addresses = found;
-            reason = failed ? failed.message() : "it has no address";
-            limit.cancel();
-        });
-        limit.async_wait([](error_code const&) {});
-        context.run();
-        return m_addresses.empty()
-                   ? tl::unexpected(error{"cannot find the address of " + m_server.host + ": " + reason})
-                   : result<void>();
-    }
-
-    [[nodiscard]] tl::expected<http_client::response, http_client::failure>
-    get_from(asio::ip::tcp::endpoint const& address, std::string const& target, std::int64_t max_size) const {
-        asio::io_context context{1};
-        http_client client(context);
-        tl::expected<http_client::response, http_client::failure> outcome = tl::unexpected(http_client::failure{});
-        http_client::limits limits;
-        limits.timeout = transfer_time;
-        limits.connect_timeout = connect_time;
-        limits.body_bytes = static_cast<std::uint64_t>(max_size);
-        client.get(http_endpoint(address), {target, m_server.text()}, limits,
-                   [&outcome](auto got) { outcome = std::move(got); });
-        context.run();
-        return outcome;
-    }
-
     http_authority m_server;
     std::vector<asio::ip::tcp::endpoint> m_addresses;
 };
@@ -239,26 +207,14 @@ result<std::string> read_standard_input(std::int64_t max_size) {
     if (::isatty(STDIN_FILENO) == 1) {
         return tl::unexpected(error{"standard input is a terminal: redirect a .torrent to it"});
     }
-    std::string bytes;
-    std::string buffer(64U << 10, '\0');
-    for (;;) {
-        auto const got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return tl::unexpected(errno_error("standard input", errno));
-        }
-        if (got == 0) {
-            break;
-        }
-        bytes.append(buffer, 0, static_cast<std::size_t>(got));
-        if (static_cast<std::int64_t>(bytes.size()) > max_size) {
-            return tl::unexpected(error{"standard input: larger than the limit of " + format_byte_size(max_size) +
-                                        " ([memory] max_torrent)"});
-        }
+    auto bytes = read_to_end(STDIN_FILENO, "standard input", max_size);
+    if (bytes && static_cast<std::int64_t>(bytes->size()) > max_size) {
+        return tl::unexpected(error{"standard input: larger than the limit of " + format_byte_size(max_size) +
+                                    " ([memory] max_torrent)"});
     }
-    reopen_terminal();
+    if (bytes) {
+        reopen_terminal();
+    }
     return bytes;
 }
 

@@ -67,7 +67,7 @@ TEST_CASE("the pause before a server is asked again doubles up to a minute") {
 TEST_CASE("the URL of a server") {
     auto const text = [](std::string const& url) {
         auto const parsed = parse_server_url(url);
-        return parsed ? parsed->text() : "refused";
+        return parsed ? "http://" + parsed->text() : "refused";
     };
     CHECK(text("http://192.0.2.1:7000") == "http://192.0.2.1:7000");
     CHECK(text("http://192.0.2.1:7000/") == "http://192.0.2.1:7000");

@@ -26,7 +26,7 @@ std::string agent_refusal(std::vector<std::string> const& more) {
 TEST_CASE("the defaults of agent") {
     auto const parsed = parse_agent({});
     REQUIRE(parsed);
-    CHECK(parsed->server.text() == "http://s:1");
+    CHECK(parsed->server.text() == "s:1");
     CHECK_FALSE(parsed->once);
     CHECK_FALSE(parsed->after);
     CHECK(parsed->hooks.empty());
