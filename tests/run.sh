@@ -49,14 +49,20 @@ ended() {
 }
 trap ended EXIT
 
-# stage NAME COMMAND...: runs COMMAND; prints NAME and how long it took.
+# used: prints the processor time of the commands that have ended, in seconds.
+used() {
+  awk '{ print int(($16 + $17) / 100) }' "/proc/$$/stat" # the children's user and system time, in ticks of 10 ms
+}
+
+# stage NAME COMMAND...: runs COMMAND; prints NAME, how long it took, and the processor time of what ended meanwhile.
 stage() {
-  local begin=$SECONDS
+  local begin=$SECONDS before
+  before=$(used)
   current=$1
   shift
   printf '==== %s\n' "$current"
   "$@"
-  printf '==== %s: %d s\n' "$current" $((SECONDS - begin))
+  printf '==== %s: %d s, %d s of processors\n' "$current" $((SECONDS - begin)) $(($(used) - before))
 }
 
 check_layout() {
