@@ -37,7 +37,8 @@ TEST_CASE("a state file that is missing is not an error, and one that is too lar
     CHECK(load_state_file(path / "below", 10).value() == std::nullopt);
     CHECK(load_state_file(path, 11).value() == "12345678901");
     CHECK(load_state_file(path, 10).error().message == path.string() + ": larger than the limit of 10 B");
-    CHECK(load_state_file(folder.path(), 10).error().message == std::string(folder.path()) + ": Is a directory (EISDIR)");
+    CHECK(load_state_file(folder.path(), 10).error().message ==
+          std::string(folder.path()) + ": Is a directory (EISDIR)");
     CHECK(save_state_file(path / "below", "x").error().message == path.string() + ": Not a directory (ENOTDIR)");
 }
 
