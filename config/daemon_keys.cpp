@@ -74,7 +74,7 @@ void add_hashing(daemon_key_list& keys) {
     using part = hashing_settings;
     key_section table(
         keys, "hashing", [](auto& all) -> auto& { return all.hashing; });
-    table.add("threads", &part::threads, kind::number{{1, 1024}}, live, "one for each processor");
+    table.add("threads", &part::threads, kind::number{{1, 1024}}, live, "one per processor");
     table.add("ahead", &part::ahead, kind::flag{}, restart);
 }
 

@@ -27,7 +27,7 @@ using folder_path = std::filesystem::path;
 struct image_name {
     [[nodiscard]] static std::optional<std::string> read(table_reader& table, std::string_view key,
                                                          folder_path const& /*folder*/) {
-        table.require(key, "a name that no other image has");
+        table.require(key, "a unique name");
         auto name = table.text(key);
         if (auto const wrong = name ? check_name_of_image(*name) : std::nullopt) {
             table.fail(key, wrong->message);

@@ -24,7 +24,7 @@ constexpr std::size_t longest_dmi_serial = 128;
 struct machine_name {
     [[nodiscard]] static std::optional<std::string> read(table_reader& table, std::string_view key,
                                                          std::filesystem::path const& /*folder*/) {
-        table.require(key, "a name that no other machine has");
+        table.require(key, "a unique name");
         auto name = table.text(key);
         auto const allowed = [](char c) {
             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';

@@ -174,7 +174,7 @@ result<disk_rule> parse_disk_rule(std::string_view text) {
         auto const term = trimmed(rest.substr(0, comma));
         if (!take_term(term, rule)) {
             return tl::unexpected(error{"'" + term +
-                                        "' is no rule for a disk: expected a path, auto, largest, nvme, ssd, hdd, a "
+                                        "' is not a disk rule: expected a path, auto, largest, nvme, ssd, hdd, a "
                                         "range of sizes such as 200G..600G, serial=TEXT, wwn=TEXT or model=TEXT"});
         }
         if (comma == std::string_view::npos) {

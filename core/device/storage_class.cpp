@@ -180,7 +180,7 @@ public:
             return classify_device(number(status.stx_rdev_major, status.stx_rdev_minor), depth);
         }
         if (!S_ISREG(status.stx_mode) && !S_ISDIR(status.stx_mode)) {
-            return unknown(path.string() + " is neither block device nor file");
+            return unknown(path.string() + " is neither a block device nor a file");
         }
         if (auto const device = find_device(number(status.stx_dev_major, status.stx_dev_minor))) {
             return on_file_system(*device, depth);
@@ -262,7 +262,7 @@ private:
         }
         auto const device = find_source(from.source);
         if (!device) {
-            return unknown("file system " + from.type + " on no block device");
+            return unknown("file system " + from.type + " is not on a block device");
         }
         for (auto const& devices : btrfs_file_systems()) {
             if (std::find(devices.begin(), devices.end(), *device) != devices.end()) {

@@ -82,7 +82,7 @@ private:
             m_found.disk = disk;
         }
         if (m_found.disk.empty()) {
-            return refuse("not a folder of Clonezilla's: it has no DISK" + std::string(table_suffix));
+            return refuse("not a folder that Clonezilla has saved: it has no DISK" + std::string(table_suffix));
         }
         auto const name = m_found.disk + std::string(table_suffix);
         auto const text = read(name);
@@ -180,7 +180,7 @@ private:
                 continue;
             }
             if (auto const number = number_of(name); !number || find_partition(m_found.layout, *number) == nullptr) {
-                return refuse("has saved " + std::string(name) + ", which is no partition of " + m_found.disk +
+                return refuse("has saved " + std::string(name) + ", which is not a partition of " + m_found.disk +
                               "; logical volumes and other disks are not supported");
             }
             m_saved.emplace_back(name);

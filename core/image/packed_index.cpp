@@ -53,7 +53,7 @@ result<packed_index> packed_index::parse(std::string_view bytes, packed_geometry
         left = left.subspan(table.size());
     }
     if (!left.empty()) {
-        return tl::unexpected(error{std::to_string(left.size()) + " bytes behind the last piece"});
+        return tl::unexpected(error{std::to_string(left.size()) + " bytes after the last piece"});
     }
     return index;
 }

@@ -99,7 +99,7 @@ public:
     result<void> start(std::string const& program, std::vector<std::string> const& arguments, int in, int out) {
         m_path = find_program(program);
         if (m_path.empty()) {
-            return tl::unexpected(error{program + " is not installed, and the image is packed with it"});
+            return tl::unexpected(error{program + " is not installed, but needed to unpack the image"});
         }
         m_errors.reset(::memfd_create("errors", MFD_CLOEXEC));
         if (!m_errors) {

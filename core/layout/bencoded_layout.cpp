@@ -299,8 +299,7 @@ result<disk_layout> parse_disk_layout(std::string_view bencoded) {
         return tl::unexpected(error{"disk layout: " + valid.error().message});
     }
     if (to_bencode(*layout) != bencoded) {
-        return tl::unexpected(
-            error{"disk layout: its keys or values are not in the order and form that they must have"});
+        return tl::unexpected(error{"disk layout: its keys or values are malformed or out of order"});
     }
     return layout;
 }

@@ -80,8 +80,8 @@ void kernel_random(std::span<unsigned char> bytes) {
 
 result<void> make_new_ids(disk_layout& layout, random_source const& random) {
     if (auto const sign = windows_sign(layout)) {
-        return tl::unexpected(
-            error{"no new ids: " + *sign + ", and Windows' boot configuration names its disk by the ids it has"});
+        return tl::unexpected(error{"new ids refused: " + *sign +
+                                    ", and Windows' boot configuration identifies the disk by its present ids"});
     }
     layout.id = layout.table == table_type::gpt ? new_guid(random) : new_signature(random);
     for (auto& partition : layout.partitions) {

@@ -256,7 +256,7 @@ private:
         std::set<std::string_view> uuids;
         for (auto const& partition : m_layout.partitions) {
             if (partition.role == partition_role::logical && partition.number != next++) {
-                return refuse(partition, "is logical and not numbered in a row from 5");
+                return refuse(partition, "is logical, and not numbered consecutively from 5");
             }
             if (!partition.uuid.empty() && !uuids.insert(partition.uuid).second) {
                 return refuse(partition, "has the id of another");
@@ -267,7 +267,7 @@ private:
 
     [[nodiscard]] result<void> check_gap() const {
         if (m_layout.gap_size == 0) {
-            return m_layout.gap_start == 0 ? result<void>() : refuse("an empty gap that starts somewhere");
+            return m_layout.gap_start == 0 ? result<void>() : refuse("an empty gap with a start");
         }
         auto const begin = gpt() ? m_layout.sector_size + backup_table_size(m_layout.entries, m_layout.sector_size)
                                  : std::int64_t{m_layout.sector_size};

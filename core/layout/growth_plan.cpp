@@ -48,7 +48,7 @@ error too_small(disk_layout const& image, std::int64_t missing) {
         return error{text + ", and no partition has so much free space"};
     }
     return error{text + "; " + describe(*roomiest) + ", which has " + format_byte_size(room) +
-                 " free, would have to shrink by them on the source"};
+                 " free, would have to shrink by this much on the source"};
 }
 
 result<partition_entry const*> chosen(disk_layout const& image, growth const& grow) {

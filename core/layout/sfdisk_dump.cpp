@@ -234,7 +234,7 @@ private:
             } else if (key == "bootable" && value.empty()) {
                 made.bootable = true;
             } else {
-                return refuse("an unknown field, or one of another form");
+                return refuse("an unknown or malformed field");
             }
         }
         if (made.size == 0) {

@@ -154,7 +154,7 @@ private:
         }
         m_layout.id = upper(text);
         if (::fdisk_gpt_is_hybrid(context) != 0) {
-            return failure(m_name, "a GPT with a hybrid MBR, which this program could not write again");
+            return failure(m_name, "a GPT with a hybrid MBR, which Seedbed cannot restore");
         }
         auto const first = label_number(context, GPT_LABELITEM_FIRSTLBA);
         auto const entries = label_number(context, GPT_LABELITEM_ENTRIESALLOC);
@@ -164,7 +164,7 @@ private:
         }
         if (*entries_at != 2) {
             return failure(m_name, "a GPT whose entries start at sector " + std::to_string(*entries_at) +
-                                       " instead of 2, which this program could not write again");
+                                       " instead of 2, which Seedbed cannot restore");
         }
         m_layout.entries = static_cast<std::int32_t>(*entries);
         m_layout.first_usable = *first * m_layout.sector_size;

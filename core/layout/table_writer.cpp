@@ -269,7 +269,7 @@ result<void> write_table(block_device& device, table_bytes const& table) {
         }
         if (bytes != run.bytes) {
             return tl::unexpected(error{device.path() +
-                                        ": the disk returns another partition table than was written, at "
+                                        ": the disk does not return the partition table that was written, at "
                                         "offset " +
                                         std::to_string(run.offset)});
         }

@@ -92,7 +92,8 @@ void fleet::say_left_out(line_kind kind, clock::time_point now) {
     if (auto const count = m_line_limits.at(at).take_left_out(now); count > 0) {
         m_lines.push_back(
             {log_level::warning,
-             fmt::format("left out {} about {} hosts: too many", format_count(count, "line"), words.at(at)), ""});
+             fmt::format("left out {} about {} hosts: too many at once", format_count(count, "line"), words.at(at)),
+             ""});
     }
 }
 

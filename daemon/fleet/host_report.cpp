@@ -98,7 +98,7 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
     }
     auto const port = query.number("port");
     if (!port || *port > std::numeric_limits<std::uint16_t>::max()) {
-        return refuse("port is missing or no port");
+        return refuse("port is missing or not a port number");
     }
     report.host = {from, static_cast<std::uint16_t>(*port)};
     auto const reason = query.find("reason").value_or("");

@@ -141,7 +141,7 @@ private:
         stop_waiting();
         if (!answer.server.starts_with("Seedbed/")) {
             log_debug({m_image, {}, {}},
-                      "the tracker at " + authority(m_to) + " is not Seedbed's and takes no reports");
+                      "the tracker at " + authority(m_to) + " is not Seedbed's and does not accept reports");
             return;
         }
         if (answer.status != http_ok) {

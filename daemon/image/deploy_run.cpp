@@ -236,7 +236,7 @@ void deploy_run::on_chunks_checked(image_verifier::outcome const& outcome) {
 void deploy_run::read_claims() {
     auto const& claimed = m_resume.found->pieces;
     log_info(m_context.fields(),
-             fmt::format("the device may have changed since the checkpoint; reading back the {} that it names",
+             fmt::format("the device may have changed since the checkpoint; reading back the {} that it lists",
                          format_byte_size(stored_bytes_of(claimed, *m_context.image()))));
     m_context.enter(image_state::checking);
     m_verification.start([this](image_verifier::outcome const& outcome) { on_claims_read(outcome); }, claimed, true);
@@ -379,7 +379,7 @@ void deploy_run::on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int 
         retry_after(decided.pause, peer);
         break;
     case damage_policy::action::give_up:
-        m_context.fail({failure_kind::damage, sent + ", and no good one came from anywhere: its memory, disk or "
+        m_context.fail({failure_kind::damage, sent + ", and no source sent a good one: its memory, disk or "
                                                      "network is faulty"});
         break;
     }

@@ -104,7 +104,7 @@ void app::on_reload_input(reload_input& input) {
     auto with_running_shards = wanted.network;
     with_running_shards.shards = m_node.in_force().network.shards;
     if (auto const why = why_no_shards(with_running_shards)) {
-        refuse_reload({fmt::format("network.listen: {} (with the number of shards that run; another number takes a "
+        refuse_reload({fmt::format("network.listen: {} (with the present number of shards; changing it takes a "
                                    "restart)",
                                    *why)});
         return;

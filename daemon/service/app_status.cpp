@@ -34,12 +34,12 @@ std::string app::find_hanging_device(clock::duration limit) const {
     for (auto const& [name, job] : m_images) {
         auto const progress = job->queue_progress();
         if (progress && now - progress->stalled_since > limit) {
-            return fmt::format("{}: no operation on {} has ended for {} s", name, job->settings().device, seconds);
+            return fmt::format("{}: no operation on {} has completed for {} s", name, job->settings().device, seconds);
         }
     }
     // Hash workers wait for devices: allow them longer, so that the hung device is named.
     if (now - m_node.storage().hash_workers().current_progress().stalled_since > limit + limit / 2) {
-        return fmt::format("the hash workers have finished nothing for {} s", seconds);
+        return fmt::format("the hash workers have made no progress for {} s", seconds);
     }
     return {};
 }

@@ -36,7 +36,7 @@ void hang_log::look(std::vector<device> const& devices, clock::time_point now, c
             log_info(fields, fmt::format("{} answers again after {}", each.path, format_duration(now - known->second)));
         }
         if (auto const stalled = now - each.stalled_since; stalled > patience) {
-            log_warning(fields, fmt::format("{} hangs: no operation has ended since {} ({}); waiting", each.path,
+            log_warning(fields, fmt::format("{} hangs: no operation has completed since {} ({}); waiting", each.path,
                                             local_time(stalled), format_duration(stalled)));
             m_hanging.emplace(each.image, each.stalled_since);
         }

@@ -61,7 +61,7 @@ std::string advice_for(error_code const& ec, http_authority const& server, std::
         return "; the limit is " + format_byte_size(max_size) + " ([memory] max_torrent)";
     }
     if (ec == boost::beast::http::error::end_of_stream || ec == asio::error::connection_reset) {
-        return "; it has disconnected: does its [network] allow this machine?";
+        return "; it has disconnected: does its [network] allow include this machine?";
     }
     return "";
 }

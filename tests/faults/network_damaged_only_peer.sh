@@ -17,7 +17,7 @@ start_daemon deploy deploy.toml
 expect_line deploy.log ' warning sda1: piece [0-9]+ failed its hash check'
 other_is_deployed
 expect_line deploy.log " warning sda1: 127.0.0.1:$seed_port sent 1 piece that failed the hash check; connecting to it again in 1s"
-failed sda1 "127.0.0.1:$seed_port sent [0-9]+ pieces that failed the hash check, and no good one came from anywhere: "
+failed sda1 "127.0.0.1:$seed_port sent [0-9]+ pieces that failed the hash check, and no source sent a good one: "
 stop_daemon deploy
 never_line deploy.log ' sda1: (downloaded|done)'
 cmp -n 17825792 sda1.img sda1.expected || fail "the good pieces are not those of the image"

@@ -162,7 +162,7 @@ status=0
 status=0
 "$seedbed" restore disk.sbi same.img --yes --new-ids --receipt refused.json >stdout 2>stderr || status=$?
 ((status == 3)) || fail "--new-ids with a Windows: exit status $status: $(<stderr)"
-grep -q 'no new ids: partition 2 is a Microsoft reserved partition' stderr || fail "--new-ids prints: $(<stderr)"
+grep -q 'new ids refused: partition 2 is a Microsoft reserved partition' stderr || fail "--new-ids prints: $(<stderr)"
 jq -e '.outcome == "refused" and .layout == null and (.errors | length) == 1' refused.json >found || fail "receipt: $(<refused.json)"
 "$seedbed" restore disk.sbi same.img --yes --receipt done.json >stdout 2>stderr || fail "restore --receipt: $(<stderr)"
 jq -e --argjson start $(($(field disk.img 4 start) * 512)) --arg uuid "$(field disk.img 4 uuid)" \

@@ -104,7 +104,7 @@ start_daemon after_kill deploy.toml
 resumes after_kill
 read=$(read_bytes after_kill)
 ((read >= noted && read < noted + piece)) || fail "it has read $read bytes instead of the $noted in the checkpoint"
-expect_line after_kill.log " sda1: the device may have changed since the checkpoint; reading back the $(mib "$noted") that it names"
+expect_line after_kill.log " sda1: the device may have changed since the checkpoint; reading back the $(mib "$noted") that it lists"
 stop_daemon after_kill
 never_line after_kill.log ' (warning|error) '
 compare_extents sda1.info source.img "$target"

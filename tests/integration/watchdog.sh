@@ -57,9 +57,9 @@ start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=2
     sh -c 'WATCHDOG_PID=$$ exec "$@"' sh
 defer nbdkit kill -CONT "$nbdkit" # undone first: everything that waits for nbdkit can end only then
 expect_line daemon.log ' ready$' 10
-expect_line daemon.log " error sda1: no operation on $target has ended for 2 s; the watchdog is not fed\$" 10
-expect_line daemon.log " warning sda1: $target hangs: no operation has ended since [0-9:]{8} \\([0-9.]+s\\); waiting\$" 5
-hang="sda1: no operation on $target has ended for 2 s"
+expect_line daemon.log " error sda1: no operation on $target has completed for 2 s; the watchdog is not fed\$" 10
+expect_line daemon.log " warning sda1: $target hangs: no operation has completed since [0-9:]{8} \\([0-9.]+s\\); waiting\$" 5
+hang="sda1: no operation on $target has completed for 2 s"
 health 503 "$hang"
 curl -sS --max-time 10 "http://127.0.0.1:$metrics/metrics" >metrics.txt
 grep -qx 'seedbed_healthy 0' metrics.txt || fail "the metrics report a healthy daemon: $(<metrics.txt)"

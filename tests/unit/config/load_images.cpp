@@ -93,10 +93,9 @@ TEST_CASE("load: the expected hosts of an image") {
 }
 
 TEST_CASE("load: the required keys of an image") {
-    CHECK(bad("\n[[image]]\n") == lines{"2: image.name: missing: expected a name that no other image has",
-                                        "2: image.torrent: missing: expected a path",
-                                        "2: image.device: missing: expected a path",
-                                        "2: image.mode: missing: expected seed or deploy"});
+    CHECK(bad("\n[[image]]\n") ==
+          lines{"2: image.name: missing: expected a unique name", "2: image.torrent: missing: expected a path",
+                "2: image.device: missing: expected a path", "2: image.mode: missing: expected seed or deploy"});
 }
 
 TEST_CASE("load: image names") {

@@ -122,7 +122,7 @@ TEST_CASE("what is no rule is refused with the term") {
         INFO(text);
         CHECK_FALSE(parse_disk_rule(text));
     }
-    CHECK_THAT(parse_disk_rule("auto,disk").error().message, Catch::StartsWith("'disk' is no rule for a disk"));
+    CHECK_THAT(parse_disk_rule("auto,disk").error().message, Catch::StartsWith("'disk' is not a disk rule"));
 }
 
 TEST_CASE("the disks of a machine are read from sysfs, udev and the mounts") {

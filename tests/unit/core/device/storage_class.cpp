@@ -435,7 +435,7 @@ TEST_CASE("the mount decides for a file on a file system without a block device 
     }
     SECTION("a network") {
         check(detect("nfs4", "server:/images"), storage_class::hdd,
-              "file system nfs4 on no block device (unknown, treated as HDD)");
+              "file system nfs4 is not on a block device (unknown, treated as HDD)");
     }
     SECTION("overlay: the layer that is written") {
         // /proc stands for the layer: a folder on another file system than the file's, there on every machine.
@@ -463,7 +463,7 @@ TEST_CASE("paths that are not on a disk") {
     check(detect_storage_class("/nowhere/disk", sysfs.root()), storage_class::hdd,
           "/nowhere/disk: No such file or directory (unknown, treated as HDD)");
     check(detect_storage_class("/dev/null", sysfs.root()), storage_class::hdd,
-          "/dev/null is neither block device nor file (unknown, treated as HDD)");
+          "/dev/null is neither a block device nor a file (unknown, treated as HDD)");
 }
 
 TEST_CASE("every block device of this machine has a class") {

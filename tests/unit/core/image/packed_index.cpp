@@ -60,10 +60,10 @@ TEST_CASE("indexes that lie are refused") {
     auto const good = index_of({{stored(0, 512)}, {zeros(4096, 8192)}}).encode();
     CHECK(refusal(good, 2) == "accepted");
     CHECK(refusal(good, 3) == "piece 2: the index ends before it");
-    CHECK(refusal(good, 1) == "40 bytes behind the last piece");
+    CHECK(refusal(good, 1) == "40 bytes after the last piece");
     CHECK(refusal(good, 2, 1) == "80 bytes for 2 pieces of at most 1 chunks");
     CHECK(refusal(good.substr(0, good.size() - 1), 2) == "piece 1: 1 chunks, in an index that has 35 bytes left");
-    CHECK(refusal(good + "x", 2) == "1 bytes behind the last piece");
+    CHECK(refusal(good + "x", 2) == "1 bytes after the last piece");
     CHECK(refusal("", 1) == "0 bytes for 1 pieces of at most 1000 chunks");
     auto none = good;
     none[0] = 0;

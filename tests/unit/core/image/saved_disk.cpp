@@ -243,7 +243,7 @@ TEST_CASE("folders that cannot become a disk are refused with the reason") {
     auto const path = sample.folder.path().string();
     SECTION("no table") {
         sample.remove("sda-pt.sf");
-        CHECK(sample.refusal() == path + ": not a folder of Clonezilla's: it has no DISK-pt.sf");
+        CHECK(sample.refusal() == path + ": not a folder that Clonezilla has saved: it has no DISK-pt.sf");
     }
     SECTION("two disks") {
         sample.put("sdb-pt.sf", mbr_dump);
@@ -255,7 +255,8 @@ TEST_CASE("folders that cannot become a disk are refused with the reason") {
     }
     SECTION("a logical volume") {
         sample.put("parts", "sda1 vg-root");
-        CHECK_THAT(sample.refusal(), Catch::StartsWith(path + ": has saved vg-root, which is no partition of sda; "));
+        CHECK_THAT(sample.refusal(),
+                   Catch::StartsWith(path + ": has saved vg-root, which is not a partition of sda; "));
     }
     SECTION("a partition of another program") {
         sample.put("parts", "sda1 sda3");

@@ -69,7 +69,7 @@ TEST_CASE("where Windows starts from, ids stay") {
     CHECK(windows_sign(mbr) == "partition 1 (ntfs) is active");
     auto const refused = make_new_ids(mbr);
     REQUIRE_FALSE(refused);
-    CHECK(refused.error().message == "no new ids: partition 1 (ntfs) is active, and Windows' boot configuration names "
-                                     "its disk by the ids it has");
+    CHECK(refused.error().message == "new ids refused: partition 1 (ntfs) is active, and Windows' boot configuration "
+                                     "identifies the disk by its present ids");
     CHECK(mbr.id == "deadbeef");
 }

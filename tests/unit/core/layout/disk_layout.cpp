@@ -120,7 +120,7 @@ TEST_CASE("what contradicts an MBR is refused") {
         {[](auto& d) { d.partitions[2].number = 5; }, "partition 5 has a number that contradicts its role"},
         {[](auto& d) { d.partitions[0].uuid = guid(1); }, "partition 1 of an MBR has a field of a GPT"},
         {[](auto& d) { d.partitions[1].content.type = "ext4"; }, "partition 2 is extended and has content"},
-        {[](auto& d) { d.partitions[4].number = 7; }, "partition 7 is logical and not numbered in a row from 5"},
+        {[](auto& d) { d.partitions[4].number = 7; }, "partition 7 is logical, and not numbered consecutively from 5"},
         {[](auto& d) { d.partitions[4].size += 512; }, "partition 6 lies outside the extended partition"},
         {[](auto& d) { d.partitions[3].start = d.partitions[1].start; },
          "partition 5 overlaps another or leaves no room for its table entry"},
@@ -164,9 +164,9 @@ TEST_CASE("a dictionary of another form is refused") {
     CHECK(parse_refusal(replaced(good, "16:8000000000000001", "16:800000000000000g")) ==
           "disk layout: entry 6 of the partitions has attributes that are not 16 hex digits");
     CHECK(parse_refusal(replaced(good, "16:8000000000000001", "16:800000000000000A")) ==
-          "disk layout: its keys or values are not in the order and form that they must have");
+          "disk layout: its keys or values are malformed or out of order");
     CHECK(parse_refusal(replaced(good, "5:table3:gpt7:versioni1e", "7:versioni1e5:table3:gpt")) ==
-          "disk layout: its keys or values are not in the order and form that they must have");
+          "disk layout: its keys or values are malformed or out of order");
     CHECK(parse_refusal(replaced(good, "6:numberi2e", "6:numberi1e")) ==
           "disk layout: partition 1 is not in the order of numbers");
     CHECK(parse_refusal(replaced(to_bencode(sample_mbr()), "7:logical", "7:illogic")) ==

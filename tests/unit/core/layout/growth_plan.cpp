@@ -148,7 +148,7 @@ TEST_CASE("a logical partition grows with the extended one around it") {
 TEST_CASE("a disk that is too small is refused with the missing bytes and the partition that has room") {
     CHECK(refusal(sample_gpt(), 800 * mib, none) ==
           "the disk is too small for the image's partitions: 70271488 bytes (67 MiB) are missing; partition 3 (ntfs), "
-          "which has 300 MiB free, would have to shrink by them on the source");
+          "which has 300 MiB free, would have to shrink by this much on the source");
     CHECK(refusal(sample_gpt(), 400 * mib, none) ==
           "the disk is too small for the image's partitions: 489701888 bytes (467 MiB) are missing, and no partition "
           "has so much free space");

@@ -183,7 +183,7 @@ TEST_CASE("a disk that returns another table than was written is reported") {
     auto const written = write_table(device, damaged);
     REQUIRE_FALSE(written);
     CHECK(written.error().message == device.path() +
-                                         ": the disk returns another partition table than was written, at offset " +
+                                         ": the disk does not return the partition table that was written, at offset " +
                                          std::to_string(table.runs.front().offset));
 }
 
@@ -201,7 +201,7 @@ TEST_CASE("disks that cannot be described are refused") {
     CHECK(refusal(path) == "");
     if (!find_program("sgdisk").empty()) {
         REQUIRE(run_program("sgdisk", {"-h", "1", path.string()}) == 0);
-        CHECK(refusal(path) == path.string() + ": a GPT with a hybrid MBR, which this program could not write again");
+        CHECK(refusal(path) == path.string() + ": a GPT with a hybrid MBR, which Seedbed cannot restore");
     }
 }
 

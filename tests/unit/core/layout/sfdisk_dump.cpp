@@ -64,7 +64,7 @@ TEST_CASE("dumps of another form are refused") {
           "pt.sf:10: start is not a number of sectors");
     CHECK(refusal(mbr_dump + "/dev/sda2 : start=1, start=1\n") == "pt.sf:10: a field occurs twice");
     CHECK(refusal(mbr_dump + "/dev/sda2 : start=1, size=1, type=83, x=1\n") ==
-          "pt.sf:10: an unknown field, or one of another form");
+          "pt.sf:10: an unknown or malformed field");
     CHECK(refusal(mbr_dump + "/dev/sda2 : start=500, size=100, type=83\n") == "pt.sf: partition 2 overlaps another");
     CHECK(refusal(mbr_dump + "/dev/sda2 : start=0, size=0, type=0\n") == ""); // an unused entry
 }

@@ -448,7 +448,7 @@ TEST_CASE("fleet: the number of lines that strangers cause is limited, and of th
     CHECK(f.subject.is_moving());
     auto const later = f.wait(10s);
     REQUIRE(later.size() == 1);
-    CHECK(later[0] == "left out " + std::to_string(1000 - said.size()) + " lines about failed hosts: too many");
+    CHECK(later[0] == "left out " + std::to_string(1000 - said.size()) + " lines about failed hosts: too many at once");
     CHECK_FALSE(f.subject.is_moving());
 }
 

@@ -211,8 +211,8 @@ TEST_CASE("a source that keeps sending damage ends the deployment") {
     }
     image.swarm.listener().on_peer_banned(source, 0);
     expect_failed(image, failure_kind::damage);
-    CHECK(image.job->status().failure == "10.0.0.1:6881 sent 5 pieces that failed the hash check, and no good one came "
-                                         "from anywhere: its memory, disk or network is faulty");
+    CHECK(image.job->status().failure == "10.0.0.1:6881 sent 5 pieces that failed the hash check, and no source sent a "
+                                         "good one: its memory, disk or network is faulty");
 }
 
 TEST_CASE("a deployment that the swarm gives up fails, and the first reason counts") {

@@ -260,7 +260,7 @@ TEST_CASE("new ids are those of the plan's layout, unless Windows needs the old 
         make_packed_sample(small_disk(), {{mib, 3 * mib}, {8 * mib, 2 * mib}}, 1 << 20, "disk.sbi", windows).image();
     auto const refused = failure_of(packed_plan::make(made.image, path, {{}, true}));
     CHECK(refused.what == cause::target);
-    CHECK_THAT(refused.message, Catch::StartsWith("disk.sbi: no new ids: partition 1 "));
+    CHECK_THAT(refused.message, Catch::StartsWith("disk.sbi: new ids refused: partition 1 "));
     made.image = make_packed_sample(mixed_bytes(4 * mib), {{0, mib}}).image();
     CHECK(failure_of(packed_plan::make(made.image, path, {{}, true})).what == cause::target);
 }

@@ -43,7 +43,7 @@ TEST_CASE("a device that begins to hang is logged once, and once when it answers
     CHECK(daemon.look(30, 0, 30).empty()); // as long as a disk retries
     auto const began = daemon.look(31, 0, 31);
     REQUIRE(began.size() == 1);
-    CHECK_THAT(began[0], Catch::Matchers::Matches("a: /dev/a hangs: no operation has ended since "
+    CHECK_THAT(began[0], Catch::Matchers::Matches("a: /dev/a hangs: no operation has completed since "
                                                   "[0-9]{2}:[0-9]{2}:[0-9]{2} \\(31s\\); waiting"));
     CHECK(daemon.hangs.any());
     CHECK(daemon.look(32, 0, 32).empty());

@@ -128,7 +128,7 @@ TEST_CASE("control server: a hang is reported as unhealthy") {
     running_server server;
     server.apply(socket);
     SECTION("a device") {
-        server.present.hang = "win11: no operation on /dev/win11 has ended for 30 s";
+        server.present.hang = "win11: no operation on /dev/win11 has completed for 30 s";
         auto const answer = server.get(socket, "/healthz");
         CHECK_THAT(answer, Contains("503 Service Unavailable"));
         CHECK(body(answer) == server.present.hang + "\n");

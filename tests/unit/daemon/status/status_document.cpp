@@ -104,7 +104,7 @@ TEST_CASE("status document: one line, and valid whatever the name of a device") 
 TEST_CASE("status document: a hang is reported") {
     auto snapshot = sample_snapshot();
     SECTION("a device") {
-        snapshot.hang = "win11: no operation on /dev/win11 has ended for 30 s";
+        snapshot.hang = "win11: no operation on /dev/win11 has completed for 30 s";
         snapshot.silence = std::chrono::seconds(60);
         CHECK(json::parse(to_status_document(snapshot))["complaint"] == snapshot.hang);
     }

@@ -139,11 +139,11 @@ TEST_CASE("status layout: each state shows its own progress and rate") {
 
 TEST_CASE("status layout: a hang, and a daemon that is stopping") {
     auto snapshot = sample_snapshot();
-    snapshot.hang = "win11: no operation on /dev/win11 has ended for 30 s";
+    snapshot.hang = "win11: no operation on /dev/win11 has completed for 30 s";
     snapshot.stopping = true;
     auto const all = status_table(snapshot, 80);
     CHECK_THAT(all[0], Contains("up 2h05m, stopping; "));
-    CHECK(count(all, "hangs: win11: no operation on /dev/win11 has ended for 30 s") == 1);
+    CHECK(count(all, "hangs: win11: no operation on /dev/win11 has completed for 30 s") == 1);
 }
 
 TEST_CASE("status layout: a screen of 80x24") {
