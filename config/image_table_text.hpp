@@ -10,8 +10,8 @@ namespace seedbed {
 [[nodiscard]] std::string image_table_text(std::string const& name, std::string const& torrent,
                                            std::string const& device);
 
-/// A name for the image with this .torrent or packed file: its file name without the suffix, with "-" for each
-/// character that names of images do not have. "image" if nothing is left.
+/// A name for the image with this .torrent or packed file: its file name without the suffix, with "-" in place of each
+/// character that is not allowed in an image's name. "image" if nothing is left.
 [[nodiscard]] std::string suggested_name(std::filesystem::path const& file);
 
 /// The name of a disk or partition that it has after each boot: a link in \p by_id to \p device. \p device itself if

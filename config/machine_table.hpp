@@ -8,8 +8,8 @@
 
 namespace seedbed {
 
-/// One [[machine]], and the places of its keys that other tables matter for. A missing or invalid key leaves its field
-/// empty.
+/// One [[machine]], and the places of those keys that are checked against other tables. A missing or invalid key leaves
+/// its field empty.
 struct machine_table {
     machine_settings machine;
     config_place name;

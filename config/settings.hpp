@@ -75,7 +75,7 @@ struct image_settings {
     friend bool operator==(image_settings const& a, image_settings const& b);
 };
 
-/// What a machine does once its deployment has ended well.
+/// What a machine does after a successful deployment.
 enum class after_deploy : std::uint8_t { reboot, poweroff, wait };
 [[nodiscard]] char const* to_string(after_deploy action) noexcept;
 /// The reverse; nothing for any other text.
@@ -97,7 +97,7 @@ struct machine_settings {
 /// The most [[machine]] tables.
 inline constexpr std::size_t most_machines = 10'000;
 
-/// What machines without a [[machine]] table get.
+/// The job of machines without a [[machine]] table.
 struct boot_settings {
     std::string image; ///< empty: nothing
     std::string disk = "auto";
@@ -123,8 +123,8 @@ struct network_settings {
 struct memory_settings {
     std::int64_t pool = 256LL << 20;   ///< bytes for all blocks in memory
     std::optional<std::int64_t> cache; ///< bytes of the pool that may keep clean blocks; nothing: all free ones
-    /// Bytes of packed pieces that each deployment of a packed image keeps for other peers, beside the pool; nothing:
-    /// together, the deployments get half of the free memory.
+    /// Bytes of packed pieces that each deployment of a packed image keeps for other peers, in addition to the pool;
+    /// nothing: the deployments share half of the free memory.
     std::optional<std::int64_t> packed;
     int cache_shards = 32;                  ///< a power of two
     bool huge_pages = true;                 ///< ask the kernel for huge pages

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Draws the structure of the sources from their includes, and fails if an include points up or makes a circle.
+"""Draws the structure of the sources from their includes, and fails if an include points up or makes a cycle.
 
 Usage: tests/structure.py [--source FOLDER] [--longest LINES]
 
@@ -8,7 +8,7 @@ Prints
 - the sizes of files (median, 90th percentile, largest) of each layer;
 - the functions that are longer than LINES (70 by default), found by Universal Ctags.
 
-Exit status: 0 if every include points down and no circle exists, 1 if not, 2 if the check could not run. Long functions and large
+Exit status: 0 if every include points down and no cycle exists, 1 if not, 2 if the check could not run. Long functions and large
 files are only listed; with --strict, they are a failure.
 """
 
@@ -50,7 +50,7 @@ def read_sources(source):
     return files
 
 
-def circles(graph):
+def cycles(graph):
     """The strongly connected components of more than one node (Tarjan)."""
     index, low, on_stack, stack, found = {}, {}, set(), [], []
 
@@ -157,8 +157,8 @@ def main():
         return 2
     rooms, units, complaints = include_graphs(files)
     complaints += upward(rooms)
-    complaints += ["circle of rooms: " + ", ".join(circle) for circle in circles({r: set(o) for r, o in rooms.items()})]
-    complaints += ["circle of files: " + ", ".join(circle) for circle in circles(units)]
+    complaints += ["cycle of rooms: " + ", ".join(cycle) for cycle in cycles({r: set(o) for r, o in rooms.items()})]
+    complaints += ["cycle of files: " + ", ".join(cycle) for cycle in cycles(units)]
 
     lines = {}
     for path, text in files.items():
@@ -179,7 +179,7 @@ def main():
     print()
     for complaint in complaints:
         print(f"structure.py: {complaint}")
-    print("structure.py: " + ("FAILED" if complaints else "every include points down; no circles"))
+    print("structure.py: " + ("FAILED" if complaints else "every include points down; no cycles"))
     return 1 if complaints else 0
 
 

@@ -76,7 +76,7 @@ void piece_reader::begin(image_io& io, piece_index piece, std::int32_t begin, st
         if (keep) {
             begin_cached(ahead);
         } else {
-            // The device is asked. Of memory, only what has not reached the device counts.
+            // The content of the device counts: only blocks that have not reached it are taken from memory.
             io.cache().drop_clean(io.number(), piece, begin, end);
             begin_private(begin);
         }

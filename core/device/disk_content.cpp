@@ -149,7 +149,7 @@ bool hide(blkid_probe probe, disk_signature const& signature) {
     return ::blkid_probe_hide_range(probe, offset, length) == 0 && ::blkid_probe_step_back(probe) == 0;
 }
 
-/// \param copies also look behind each signature for another of its kind.
+/// \param copies also look after each signature for another of its kind.
 result<std::vector<disk_signature>> list_signatures(std::string const& path, device_part const& part, bool copies) {
     auto const opened = start_probe(
         path, part, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_MAGIC | (copies ? BLKID_SUBLKS_BADCSUM : 0),

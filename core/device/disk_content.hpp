@@ -48,7 +48,7 @@ struct device_part {
 /// and threads as probe_content().
 [[nodiscard]] result<std::vector<disk_signature>> find_signatures(std::string const& path);
 
-/// The reason alone of a failed probe of \p path.
+/// The reason of a failed probe, without \p path.
 [[nodiscard]] std::string reason_without_path(error const& failed, std::string const& path);
 
 /// The types of \p signatures, each once: "ntfs, btrfs".

@@ -18,7 +18,7 @@ constexpr std::int64_t medium_step = packed_limits::chunk;
 /// Bytes to zero in one system call: the work can be ended between two.
 constexpr std::int64_t zero_step = 64 * medium_step;
 
-/// \return whether the kernel has zeroed the range; EOPNOTSUPP if it cannot. 0 or errno.
+/// \return 0 if the kernel has zeroed the range, otherwise an errno; EOPNOTSUPP if it cannot.
 int zero_by_kernel(block_device& device, std::int64_t offset, std::int64_t length) {
     auto const raw = device.raw();
     struct ::stat status = {};

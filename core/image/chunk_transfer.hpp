@@ -24,7 +24,7 @@ namespace seedbed {
 /// Immutable; every member may be called from any thread.
 class chunk_placement {
 public:
-    /// Everything stays where it was.
+    /// Each chunk stays at its offset.
     chunk_placement() = default;
     /// \param ranges as deployment_plan has them, in ascending order. Fails if a chunk of the image is in none of them,
     /// or in two.

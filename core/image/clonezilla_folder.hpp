@@ -10,14 +10,14 @@
 
 namespace seedbed {
 
-/// A partition whose content is in files of a folder of Clonezilla's.
+/// A partition whose content is in files of a Clonezilla folder.
 struct clonezilla_partition {
     int number = 0;
     std::vector<std::filesystem::path> files; ///< in order
     bool all_bytes = false;                   ///< written by partclone.dd; otherwise an image of partclone
 };
 
-/// One disk in a folder of Clonezilla's: see seedbed-partclone(7).
+/// One disk in a Clonezilla folder: see seedbed-partclone(7).
 struct clonezilla_folder {
     std::string disk; ///< its name there: "sda"
     /// With boot code, gap and swap areas. Of other contents, only the whole partition's size.
@@ -28,9 +28,9 @@ struct clonezilla_folder {
     std::vector<int> missing; ///< partitions of the table that Clonezilla has not saved
 };
 
-/// Reads the small files of a folder of Clonezilla's, and finds the large ones. The error is one line: no table of a
-/// disk or several, a file that cannot be read or has another form, logical volumes, or a partition that was saved with
-/// another program than partclone.
+/// Reads the small files of a Clonezilla folder, and finds the large ones. The error is one line: no partition table or
+/// several, a file that cannot be read or is malformed, logical volumes, or a partition that was saved by a program
+/// other than partclone.
 [[nodiscard]] result<clonezilla_folder> read_clonezilla_folder(std::filesystem::path const& folder);
 
 } // namespace seedbed

@@ -38,7 +38,7 @@ struct packed_range {
 [[nodiscard]] std::int64_t total_length(std::span<packed_range const> ranges) noexcept;
 
 struct packing_progress {
-    std::int64_t done = 0;   ///< bytes of the source in complete pieces or about to be
+    std::int64_t done = 0;   ///< bytes of the source in pieces that are complete or about to be
     std::int64_t packed = 0; ///< bytes of complete pieces
 };
 

@@ -91,7 +91,7 @@ chunk_digest digest_of(std::span<std::byte const> bytes) noexcept {
 }
 
 bool is_zero(std::span<std::byte const> bytes) noexcept {
-    // Compares the bytes with themselves, one further: fast, because memcmp() is.
+    // Compares the bytes with themselves, shifted by one: fast, because memcmp() is.
     return bytes.empty() ||
            (bytes.front() == std::byte{} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }

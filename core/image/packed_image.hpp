@@ -23,8 +23,8 @@
 
 namespace seedbed {
 
-/// Names of packed images end so. No version of Seedbed takes such a name for a device offset in hex, and so a packed
-/// file for a raw image.
+/// The end of each packed image's name. No version of Seedbed mistakes such a name for a device offset in hex, and so a
+/// packed file for a raw image.
 inline constexpr std::string_view packed_suffix = ".sbi";
 
 /// Limits on the .torrent of a packed image.

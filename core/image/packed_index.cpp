@@ -20,7 +20,7 @@ result<packed_index> packed_index::parse(std::string_view bytes, packed_geometry
         return tl::unexpected(error{"piece " + std::to_string(piece) + ": " + reason});
     };
     auto const all = static_cast<std::int64_t>(bytes.size());
-    // Before any allocation: of a size that the bytes do not justify, nothing is believed.
+    // Checked before any allocation: a size that the bytes do not justify is not trusted.
     auto const tables = all - pieces * static_cast<std::int64_t>(count_size);
     if (tables < 0 || tables / static_cast<std::int64_t>(packed_limits::entry_size) > most_chunks) {
         return tl::unexpected(error{std::to_string(all) + " bytes for " + std::to_string(pieces) +

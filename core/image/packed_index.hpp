@@ -29,7 +29,7 @@ public:
     /// For each piece, the number of its chunks and its chunk table, as in the piece.
     [[nodiscard]] std::string encode() const;
 
-    /// Appends the next piece. Its chunks must be valid and lie behind those of all earlier pieces.
+    /// Appends the next piece. Its chunks must be valid and lie after those of all earlier pieces.
     void add_piece(std::span<packed_chunk const> chunks);
 
     [[nodiscard]] std::int32_t piece_count() const noexcept { return static_cast<std::int32_t>(m_ends.size()); }

@@ -14,7 +14,7 @@
 namespace seedbed {
 
 /// A piece is a header, a chunk table, the payloads of the chunks in the table's order, and zeros up to its length. It
-/// can be unpacked with nothing but itself.
+/// can be unpacked without any other piece.
 inline constexpr std::size_t packed_header_size = 24;
 
 /// The bytes of a piece before its payloads.

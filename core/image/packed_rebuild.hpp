@@ -15,12 +15,12 @@ namespace seedbed {
 /// The level with which the chunks of an image were compressed; older images do not state it, and most have level 1.
 [[nodiscard]] int packing_level(packed_image const& image) noexcept;
 
-/// Makes a piece again from the chunks on a device. The same version of zstd makes the same bytes of the same chunks;
-/// the SHA-1 tells whether it did.
+/// Rebuilds a piece from the chunks on a device. The same version of zstd makes the same bytes from the same chunks;
+/// the SHA-1 shows whether it did.
 ///
 /// \param packer of packing_level(). \param buffer for the raw bytes. \param piece room for all of its bytes; undefined
-/// unless the result is true. \return whether the piece is that of the torrent: not if the device holds other bytes by
-/// now, or if another version of zstd has packed the image. Throws std::bad_alloc. Threads: any that may block.
+/// unless the result is true. \return whether the piece is that of the torrent: false if the device holds other bytes
+/// by now, or if another version of zstd packed the image. Throws std::bad_alloc. Threads: any that may block.
 [[nodiscard]] result<bool, io_error> rebuild_piece(packed_image const& image, piece_index number, block_device& device,
                                                    chunk_placement const& placement, chunk_source from,
                                                    chunk_packer& packer, raw_buffer& buffer,

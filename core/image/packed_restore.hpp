@@ -23,8 +23,8 @@ struct opened_packed_file {
     std::string path;
 };
 
-/// Opens the packed file of an image. Refused, with one line: what cannot be read, is no regular file, or has another
-/// size than the .torrent states.
+/// Opens the packed file of an image. Refuses, with one line, a file that cannot be read, is not a regular file, or
+/// does not have the size that the .torrent states.
 [[nodiscard]] result<opened_packed_file> open_packed_file(std::string const& path, packed_image const& image);
 
 struct restore_options {

@@ -91,7 +91,7 @@ struct packed_target::scratch {
     chunk_packer packer;
 };
 
-/// A few of them, made when they are needed; a thread that finds none waits.
+/// A few of them, made when needed; a thread that finds none free waits.
 class packed_target::scratch_pool {
 public:
     scratch_pool(int most, int level)
@@ -418,7 +418,7 @@ result<void, io_error> packed_target::read_medium(std::int64_t offset, std::span
     });
 }
 
-/// The piece in memory, rebuilt if it was let go; null if it has arrived with a wrong SHA-1.
+/// The piece in memory, rebuilt if it was evicted; null if it has arrived with a wrong SHA-1.
 result<packed_target::held_ptr, io_error> packed_target::find(piece_index piece) {
     held_ptr rebuilding;
     {
@@ -430,7 +430,7 @@ result<packed_target::held_ptr, io_error> packed_target::find(piece_index piece)
             }
             m_rebuilt.wait(lock, [&held] { return held->now != held_piece::stage::rebuilding; });
             if (held->now == held_piece::stage::complete) {
-                return held; // even if it was let go at once
+                return held; // even if it was evicted immediately
             }
         }
         if (m_wrong.contains(piece.value())) {

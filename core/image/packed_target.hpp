@@ -28,7 +28,7 @@ namespace seedbed {
 
 struct packed_target_options {
     chunk_placement placement = {};
-    /// Bytes of packed pieces to keep for other peers. Pieces that are arriving are kept whatever it is.
+    /// Bytes of packed pieces to keep for other peers. Pieces that are arriving are kept in any case.
     std::int64_t memory = std::int64_t{256} << 20;
     int threads = 4;                                ///< pieces that are unpacked or rebuilt at a time, at most
     std::int64_t scratch = std::int64_t{256} << 20; ///< bytes for that; at least one piece is
@@ -38,15 +38,16 @@ struct packed_target_options {
 ///
 /// A write keeps the packed bytes in memory. The one that completes a piece authenticates it by its SHA-1, compares its
 /// chunk table with the index, unpacks all of it, and only then writes its chunks to the device, where the placement
-/// puts them. So a slow device holds up the writes, and through them the peers. Of a piece whose SHA-1 is wrong nothing
+/// puts them. So a slow device holds up the writes, and through them the peers. Nothing of a piece with a wrong SHA-1
 /// is written: the write succeeds, and libtorrent finds the wrong hash itself. A piece that is authentic and violates
 /// the format is an error of the write, piece_refused.
 ///
-/// A complete piece remains in memory while the budget lasts, then the oldest is let go. A read of such a piece
+/// Complete pieces remain in memory while the budget lasts; then the oldest one is evicted. A read of such a piece
 /// rebuilds it from the device (see rebuild_piece()); if that is not possible, the read fails with piece_withdrawn.
 ///
-/// Writes must consist of whole blocks of block_size, or end with the piece. A piece is written by each block once; a
-/// block that differs from a complete piece begins it anew. Reads of bytes that have not arrived give zeros.
+/// Writes must consist of whole blocks of block_size, or end with the piece. Each block of a piece is written once; a
+/// block that differs from that of a complete piece starts the piece again. Reads of bytes that have not arrived give
+/// zeros.
 ///
 /// Threads: every member may be called from any thread, and blocks for the device.
 class packed_target final : public block_device {
@@ -82,8 +83,8 @@ public:
     /// Those of all pieces.
     [[nodiscard]] result<extent_map> extents() const;
 
-    /// The pieces that cannot be given any more, in the order in which that was found. \param seen how many of them are
-    /// known already.
+    /// The pieces that can no longer be given to peers, in the order in which that was discovered. \param seen how many
+    /// of them are known already.
     [[nodiscard]] std::vector<piece_index> withdrawn(std::size_t seen = 0) const;
     /// Bytes of packed pieces in memory.
     [[nodiscard]] std::int64_t held_bytes() const;

@@ -132,7 +132,7 @@ bool packed_writer::join(packed_chunk const& chunk) noexcept {
     return true;
 }
 
-/// How many raw bytes of a chunk that does not fit will, probably: fewer than all. 0 if it is not worth splitting.
+/// How many raw bytes of a chunk that does not fit would probably fit: fewer than all. 0 if it is not worth splitting.
 std::size_t packed_writer::length_that_fits(packed_chunk const& chunk) const noexcept {
     auto const left = room();
     if (chunk.packed_length <= left || left < m_geometry.piece_length / most_padding) {

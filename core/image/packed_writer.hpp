@@ -41,8 +41,8 @@ private:
     std::unique_ptr<context> m_context;
 };
 
-/// Lays out chunks in pieces, without I/O: fills each piece until the next chunk does not fit. If much room is left
-/// then, it splits that chunk, so that little of a piece is padding. Joins adjacent chunks of zeros.
+/// Lays out chunks in pieces, without I/O: fills each piece until the next chunk does not fit. If much room is left, it
+/// splits that chunk, so that little of a piece is padding. Joins adjacent chunks of zeros.
 ///
 /// The pieces depend only on the chunks and the geometry, not on the threads that made the chunks.
 ///
@@ -59,7 +59,7 @@ public:
     /// padding.
     packed_writer(packed_geometry const& geometry, chunk_packer splitter, piece_sink sink);
 
-    /// Adds the next chunk. \param made at most chunk_length() raw bytes, behind all earlier chunks.
+    /// Adds the next chunk. \param made at most chunk_length() raw bytes, after all earlier chunks.
     /// \param raw its raw bytes. Throws std::bad_alloc, and what the sink throws.
     void add(made_chunk const& made, std::span<std::byte const> raw);
     /// Completes the last piece.

@@ -316,14 +316,14 @@ result<void> partclone_image::read_bitmap() {
             auto const value = std::to_integer<unsigned>(buffer[i]);
             auto const block = at + static_cast<std::int64_t>(i);
             for (int bit = 0; bits && value != 0 && bit < 8; ++bit) {
-                // Bits behind the last block have no meaning.
+                // Bits after the last block have no meaning.
                 if ((value >> bit & 1U) != 0 && block * 8 + bit < m_head.blocks) {
                     if (auto added = add_used(block * 8 + bit, 1); !added) {
                         return added;
                     }
                 }
             }
-            if (!bits && value == 1) { // other values have been seen, and mean unused
+            if (!bits && value == 1) { // other values occur, and mean unused
                 if (auto added = add_used(block, 1); !added) {
                     return added;
                 }

@@ -24,7 +24,7 @@ public:
         : m_path(std::move(path))
         , m_size(size) {}
 
-    /// Adds bytes behind all that were added before. \param start offset on the disk, bytes.
+    /// Adds bytes after all that were added before. \param start offset on the disk, bytes.
     void add(std::int64_t start, std::string bytes);
     void add(std::int64_t start, saved_partition partition);
 

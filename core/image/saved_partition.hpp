@@ -49,7 +49,7 @@ public:
 
     /// What libblkid recognises. Call it after finish().
     [[nodiscard]] result<disk_content> content() const;
-    /// The first bytes, see source_head; zeros that are not used. Call it after finish().
+    /// The first bytes, see source_head; unused ones are zeros. Call it after finish().
     [[nodiscard]] std::string head() const;
 
 private:

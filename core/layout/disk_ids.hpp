@@ -11,7 +11,7 @@
 namespace seedbed {
 
 /// Why a layout must keep its ids: Windows' boot configuration (BCD) names its disk by them, and its boot loader does
-/// not start without. Nothing if there is no sign of it.
+/// not start without them. Nothing if there is no sign of Windows.
 ///
 /// The signs are in the table itself, so that an image need not be opened: a Microsoft reserved or Windows recovery
 /// partition, which Windows' setup makes; an EFI system partition beside NTFS in a basic data partition; on an MBR,

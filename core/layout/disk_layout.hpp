@@ -45,7 +45,7 @@ struct partition_entry {
     friend bool operator==(partition_entry const&, partition_entry const&) = default;
 };
 
-/// A partition table and what its partitions hold: the part of a disk that is no partition's content.
+/// A partition table and what its partitions hold: all of a disk except the content of its partitions.
 ///
 /// A value that check_layout() accepts is called valid; readers make only such values.
 struct disk_layout {

@@ -47,8 +47,8 @@ struct deployment_plan {
 /// Plans the deployment of a disk.
 ///
 /// Partitions keep their order. The chosen one grows by whole MiB up to the end of the usable range; those behind it
-/// move by as much, so that all keep their alignment. Nothing else changes. In an MBR, the extended partition grows
-/// with a logical one, or moves with all that it holds. An MBR stops at 2^32 sectors.
+/// move by the same amount, so that all keep their alignment. Nothing else changes. In an MBR, the extended partition
+/// grows with a logical one, or moves with all that it holds. An MBR stops at 2^32 sectors.
 ///
 /// \param image valid. \param disk_size, sector_size of the target, bytes. The error says why the disk cannot hold the
 /// layout: how many bytes are missing, and which partition would have to shrink; or that the sector sizes differ; or
@@ -57,15 +57,15 @@ struct deployment_plan {
                                                       std::int32_t sector_size, growth const& grow);
 
 /// The plan by which the image's layout came to a disk, from the disk's own table: where each partition is, and which
-/// one has grown. Compared are numbers, roles, types and sizes; ids, names and attributes may be new.
+/// one has grown. It compares numbers, roles, types and sizes; ids, names and attributes may be new.
 ///
-/// \param image valid. \param found read from the disk. The error says what of the layout the disk does not have.
+/// \param image valid. \param found read from the disk. The error says which part of the layout the disk lacks.
 [[nodiscard]] result<deployment_plan> find_deployment(disk_layout const& image, disk_layout const& found);
 
 /// The offset on the target of a byte of the image; nothing if it is in no range. O(log ranges).
 [[nodiscard]] std::optional<std::int64_t> target_offset(deployment_plan const& plan, std::int64_t image_offset);
 
-/// Whether this program can grow a file system of this type, as blkid names it. Swap areas are made anew in any size.
+/// Whether this program can grow a file system of this type, as blkid names it. Swap areas are made again, in any size.
 [[nodiscard]] bool can_grow(std::string_view file_system) noexcept;
 
 } // namespace seedbed

@@ -51,7 +51,7 @@ std::string purpose(partition_entry const& partition) {
     return (partition.content.type == "swap" ? "make the swap area in " : "grow ") + describe(partition);
 }
 
-/// A file system mounted in a temporary folder, as long as the object exists.
+/// A file system mounted in a temporary folder, for the lifetime of the object.
 class temporary_mount {
 public:
     static result<temporary_mount> make(std::string const& device, std::string const& type, char const* options) {

@@ -43,7 +43,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
     return pointers;
 }
 
-/// A file in memory with \p input, at its start. errno tells why it is empty.
+/// A file in memory with \p input, at its start. errno says why it is empty.
 unique_fd input_file(std::string const& input) {
     unique_fd fd(::memfd_create("input", MFD_CLOEXEC));
     if (fd && (::pwrite(fd.get(), input.data(), input.size(), 0) != static_cast<ssize_t>(input.size()))) {
@@ -61,7 +61,7 @@ std::string read_output(int fd) {
         if (got < 0 && errno == EINTR) {
             continue;
         }
-        if (got <= 0) { // an error loses words, not the exit status
+        if (got <= 0) { // an error loses output, not the exit status
             return kept;
         }
         kept.append(buffer.data(), static_cast<std::size_t>(got));

@@ -9,10 +9,10 @@
 
 namespace seedbed {
 
-/// Parses the dump of a partition table that `sfdisk -d` prints, such as DISK-pt.sf in a folder of Clonezilla's.
+/// Parses the dump of a partition table that `sfdisk -d` prints, such as DISK-pt.sf in a Clonezilla folder.
 ///
-/// The layout has neither boot code nor gap, and of each content only its size, the whole partition's. Refused: lines
-/// and fields of another form, two fields of a name, and what check_layout() refuses.
+/// The layout has neither boot code nor gap, and of each content only the size, which is that of the partition.
+/// Refused: malformed lines and fields, two fields with one name, and what check_layout() refuses.
 ///
 /// \param disk_size bytes; 0 if unknown: then the smallest disk that holds the table. \param name for errors, which are
 /// one line "NAME:LINE: reason".

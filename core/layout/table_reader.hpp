@@ -8,11 +8,11 @@
 
 namespace seedbed {
 
-/// Reads a disk's partition table, the code of its boot loader's place, and what each partition holds.
+/// Reads a disk's partition table, its boot code, and what each partition holds.
 ///
-/// Of each content, minimal_size and used are the whole partition: who knows its used blocks lowers them. Refused: a
-/// disk without a table; tables other than GPT and MBR; a GPT with a hybrid MBR, or whose entries do not follow its
-/// header; partitions that overlap or reach beyond the disk.
+/// In each content, minimal_size and used are the partition's size: a caller that knows the used blocks lowers them.
+/// Refused: a disk without a table; tables other than GPT and MBR; a GPT with a hybrid MBR, or whose entries do not
+/// follow its header; partitions that overlap or reach beyond the disk.
 ///
 /// \param path of a disk, or of a regular file with a disk's bytes. The error is one line "PATH: reason". Reads through
 /// the page cache. Threads: any; blocks.

@@ -69,7 +69,7 @@ announced_peers::sample(std::size_t wanted, std::minstd_rand& random,
     if (count == 0 || wanted == 0) {
         return chosen;
     }
-    // A step without a common divisor meets every peer once, in an order of which there are many.
+    // A step without a common divisor visits every peer once; each step gives another order.
     std::uniform_int_distribution<std::size_t> any(0, count - 1);
     auto at = any(random);
     auto step = any(random) | 1U;

@@ -28,7 +28,7 @@ struct announced_peer {
 };
 
 /// The peers that announce one image to the tracker. An announce costs as much with ten thousand peers as with ten:
-/// nothing here but expire() looks at all of them, unless hardly any peer fits a request.
+/// only expire() looks at all of them, unless hardly any peer fits a request.
 ///
 /// Threads: one at a time.
 class announced_peers {
@@ -40,7 +40,7 @@ public:
     [[nodiscard]] std::size_t complete() const noexcept { return m_complete; }
     [[nodiscard]] std::size_t incomplete() const noexcept { return size() - m_complete; }
 
-    /// \return false if no peer at this endpoint is known: nothing has changed then.
+    /// \return false, without a change, if no peer at this endpoint is known.
     bool update(announced_peer const& peer);
     /// The endpoint must be unknown.
     void add(announced_peer peer);

@@ -341,7 +341,7 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
         m_first_start = began;
     }
     if (which.phase() == host_phase::complete || !which.changes.take(now)) {
-        return; // a repetition; or too many changes, in which case it will repeat its report
+        return; // a repetition, or one change too many; in the latter case, the host will repeat its report
     }
     if (!which.under_way()) {
         which.started = at - report.taken;

@@ -13,8 +13,8 @@
 
 namespace seedbed {
 
-/// The .torrent of an image, in memory. One that names no tracker is served with that of the server which the client
-/// has asked.
+/// The .torrent of an image, in memory. If it names no tracker, it is served with the tracker of the server that the
+/// client has asked.
 ///
 /// Threads: immutable; any thread.
 class served_torrent {

@@ -63,7 +63,7 @@ public:
         }
         from.banned = true;
         ++from.bans;
-        // Nothing waits for a peer that others replace.
+        // If other sources exist, nothing waits for this peer.
         auto const doublings = other_sources > 0 ? std::min(from.bans - 1, 10) : from.in_vain - 1;
         return {action::retry, m_first_pause * (1 << doublings), from.pieces};
     }

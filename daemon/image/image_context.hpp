@@ -16,7 +16,7 @@
 
 namespace seedbed {
 
-/// The view of an image that its parts have, and the requests they can make: implemented by image_runner, which
+/// What the parts of an image see of it, and the requests that they can make: implemented by image_runner, which
 /// outlives them.
 ///
 /// Threads: confined to the main thread.

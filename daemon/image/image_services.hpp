@@ -37,14 +37,14 @@ struct image_services {
     std::function<result<std::unique_ptr<block_device>, device_refusal>(std::string const& path,
                                                                         device_requirements const& requirements)>
         open_device = open_block_device;
-    std::chrono::milliseconds source_interval{5'000}; ///< between two looks at the source of a seed
+    std::chrono::milliseconds source_interval{5'000}; ///< between two checks of the source of a seed
     /// Before a peer that sent a damaged piece is connected again, for the first time.
     std::chrono::milliseconds damage_pause{1'000};
     /// Between two looks at the pieces that a deployment has written, to read them back.
     std::chrono::milliseconds read_back_interval{1'000};
     bool serve_torrents = false;                      ///< keep the .torrent of each image, to be served over HTTP
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
-    /// How the one packed image that is deployed goes to its device; null: that is planned when the device is opened.
+    /// The plan for the one packed image that is deployed; null: it is made when the device is opened.
     std::shared_ptr<packed_plan const> plan = {};
 };
 

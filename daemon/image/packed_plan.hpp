@@ -76,9 +76,10 @@ public:
 
     /// Makes a whole disk of its partitions, after all chunks are durable and verified: corrects the boot sectors of
     /// moved file systems, makes swap areas, grows a file system, writes the partition table as the last act, and has
-    /// the kernel reread it. Of a device without a layout, only the latter. Needs root for swap areas and growth.
+    /// the kernel reread it. On a device without a layout, only the last of these. Needs root for swap areas and
+    /// growth.
     ///
-    /// From its beginning on, chunks in moved and grown partitions differ from the image. If it was interrupted, no
+    /// Once it has begun, chunks in moved and grown partitions differ from the image. If it was interrupted, no
     /// checkpoint of these is valid any more: compare all chunks with the device, and write those that differ. The
     /// program that was interrupted then finds the file system as it was in the image.
     [[nodiscard]] result<void, packed_plan_failure> finish(block_device& device,

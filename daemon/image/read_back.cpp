@@ -125,7 +125,7 @@ void read_back::finish(std::function<void()> then) {
 void read_back::reset() {
     m_timer.cancel();
     m_verification.cancel();
-    ++m_flush; // what is under way counts no more
+    ++m_flush; // the result of the current read no longer counts
     m_right.clear();
     m_current.clear();
     m_right_bytes = 0;

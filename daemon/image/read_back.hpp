@@ -17,8 +17,8 @@ namespace seedbed {
 /// Reads back the pieces that a flush has made durable while the others are still downloaded, so that little is left to
 /// verify at the end. Only on a device without a head: on a disk, the reads would slow down the writes.
 ///
-/// A piece that differs or cannot be read ends this; what it means is decided by the verification after the download,
-/// which reads all pieces that this has not found right.
+/// A piece that differs or cannot be read ends the reading back. The verification after the download decides what that
+/// means: it reads all pieces that have not been found right here.
 ///
 /// Threads: confined to the main thread; the work runs on the backend's hash workers.
 class read_back {

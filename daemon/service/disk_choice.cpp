@@ -10,7 +10,7 @@ namespace seedbed {
 
 namespace {
 
-/// The partitions of a packed image move to fit a disk, so only their plan knows whether they do.
+/// The partitions of a packed image move to fit a disk, so only the plan knows whether they fit.
 disk_fit fits_layout(disk_layout const& layout, growth const& grow) {
     return [layout, grow](disk_facts const& disk) -> std::optional<std::string> {
         auto const planned = plan_deployment(layout, disk.size, static_cast<std::int32_t>(disk.sector_size), grow);

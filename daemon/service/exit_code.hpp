@@ -2,7 +2,7 @@
 
 namespace seedbed {
 
-/// The program's exit status; documented in the README.
+/// The program's exit status; each command's --help documents its own.
 enum exit_code : int {
     exit_ok = 0,           ///< success
     exit_failed = 1,       ///< something failed at run time; see the log

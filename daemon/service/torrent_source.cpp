@@ -153,7 +153,8 @@ result<std::string> read_from_server(http_url const& url, std::int64_t max_size)
 void reopen_terminal() {
     unique_fd const terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC));
     if (terminal && ::isatty(STDERR_FILENO) == 1) {
-        static_cast<void>(::dup2(terminal.get(), STDIN_FILENO)); // if it fails, the user cannot confirm, and is told so
+        static_cast<void>(
+            ::dup2(terminal.get(), STDIN_FILENO)); // if it fails, the command says that the user cannot confirm
     }
 }
 

@@ -37,7 +37,7 @@ struct torrent_source {
 /// Why a server does not have an image: a hint if the name is misspelled, and the names that it has.
 [[nodiscard]] std::string unknown_image_text(http_url const& url, std::vector<std::string> const& names);
 
-/// A file without a name on any disk. Its path works in this process only, and as long as the object exists.
+/// A file without a name on any disk. Its path works only in this process, during the lifetime of the object.
 class memory_file {
 public:
     [[nodiscard]] static result<memory_file> make(std::string const& bytes);

@@ -10,8 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A peer is idle that has got nothing from others for as long as the seed's link needs for so many pieces, but not
-/// before it has waited much longer than it does between pieces, nor before an exchange of messages is over.
+/// A peer is idle if it has received nothing from others for as long as the seed's link needs for this many pieces, but
+/// not before it has waited much longer than it does between pieces, nor before an exchange of messages is over.
 constexpr int idle_pieces = 4;
 constexpr auto least_idle = 100ms;
 constexpr auto most_idle = 4s;
@@ -21,7 +21,7 @@ constexpr auto stalled_after = 3s;
 constexpr auto silent_after = 12s;
 /// How often rates are measured. A peer that was given a piece more recently is not yet slow.
 constexpr auto measuring_interval = 250ms;
-/// A peer that waits for so long is given a piece even if the link seems full: that tells whether it is.
+/// A peer that waits for this long is given a piece even if the link seems full: that shows whether it is.
 constexpr auto probe_after = 1s;
 /// Overdue pieces are searched for at most this often if none is found.
 constexpr auto search_interval = 50ms;
@@ -163,7 +163,7 @@ void piece_offers::requested(peer who, int piece, clock::time_point now) {
     if (!known(piece) || asks.seed || asks.choked || asks.pieces.test(bit(piece))) {
         return;
     }
-    // A peer may have requested a piece before it knew that it is withheld: it keeps one that is new.
+    // A peer may have requested a piece before it learned that the piece is withheld: it keeps one that is new.
     if (m_new.test(bit(piece))) {
         own(who, bit(piece), now);
         asks.has_news = asks.has_news || asks.withheld.test(bit(piece));
@@ -252,8 +252,8 @@ void piece_offers::find_slow_peers(clock::time_point now) {
     }
 }
 
-/// Gives a piece to a peer that has waited for long, though the link seems full: it may be that only the peers which
-/// are served are slow.
+/// Gives a piece to a peer that has waited for long, although the link seems full: perhaps only the peers being served
+/// are slow.
 void piece_offers::try_idle_peer(clock::time_point now) {
     auto const waits = [&](member const& each) {
         return is_idle(each, now) && each.owed == 0 && now - std::max(each.fed, each.active) > probe_after;
@@ -321,7 +321,8 @@ bool piece_offers::is_idle(member const& each, clock::time_point now) const noex
     return now - each.fed > std::clamp<clock::duration>(wait, least_idle, most_idle);
 }
 
-/// The peer that spreads a new piece soonest: the one with the fewest pieces that only it has got, unless it is slow.
+/// The peer that will spread a new piece soonest: the one with the fewest pieces that no other peer has, unless it is
+/// slow.
 piece_offers::peer piece_offers::best_peer(std::size_t piece) const {
     auto best = no_peer;
     // While a peer waits for an upload slot, there is none for one that is choked.
@@ -345,7 +346,7 @@ std::optional<piece_offers::gift> piece_offers::new_piece() {
     if (to == no_peer) {
         return std::nullopt;
     }
-    // Round the image from the last one: the disk is read in order.
+    // Around the image from the last one: the disk is read in order.
     auto const piece = m_next == 0 ? m_new.find_first() : m_new.find_next(m_next - 1);
     m_next = piece == piece_set::npos ? m_new.find_first() : piece;
     return gift{to, m_next};
@@ -441,7 +442,7 @@ void piece_offers::own(peer who, std::size_t piece, clock::time_point now) {
     ++m_members[who].unspread;
 }
 
-/// The piece has no owner any more, and is new again if no peer has it.
+/// The piece no longer has an owner, and is new again if no peer has it.
 void piece_offers::disown(std::size_t piece) {
     auto& state = m_pieces[piece];
     if (state.owner != no_peer && !state.spread) {

@@ -41,7 +41,7 @@ public:
     struct image_shape {
         int pieces = 0;
         std::int64_t piece_length = 1; ///< bytes
-        int first_piece = 0;           ///< the first one to give; the others follow in order, and round the end
+        int first_piece = 0;           ///< the first one to give; the others follow in order, and wrap around
     };
     /// Sends changes to a peer.
     using sender = std::function<void(peer to, std::span<change const> changes)>;
@@ -88,8 +88,8 @@ private:
         clock::duration pace{};         ///< average time from one piece to the next, from any peer; 0: unknown
         std::uint64_t turn = 0;         ///< of the piece that it was given last
         std::int64_t owed = 0;          ///< bytes of `awaited` that have not been sent yet, about
-        std::int64_t stuck = 0;         ///< of them, those that do not count as in flight: it takes them slowly
-        std::int64_t share = unlimited; ///< of what is in flight to all, if it takes less than it was given
+        std::int64_t stuck = 0;         ///< of them, those that do not count as in flight because the peer is slow
+        std::int64_t share = unlimited; ///< of the bytes in flight to all, if it receives less than it was given
         std::int64_t sent = 0;          ///< bytes since the last measure()
         double rate = 0;                ///< average, bytes per second
         clock::time_point active{};     ///< it was last given a piece, or received some of it

@@ -1,6 +1,5 @@
 #!/bin/bash
-# Every include points down, and no files include each other in a circle; tests/structure.py detects both faults. Needs only the
-# sources.
+# Every include points down, and no files include each other in a cycle; tests/structure.py detects both faults. Needs only the sources.
 # Labels: once
 set -euo pipefail
 
@@ -33,7 +32,7 @@ broken() {
 broken core/device/sysfs.cpp core/backend/backend.hpp "points up: core/device/sysfs.cpp includes core/backend/backend.hpp"
 broken daemon/http/http_server.hpp daemon/swarm/peer_status.hpp "points up: daemon/http/http_server.hpp"
 broken daemon/text/version.cpp daemon/log/logging.hpp "points up: daemon/text/version.cpp"
-broken core/foundation/error.hpp core/foundation/save_file.hpp "circle of files: core/foundation/error, core/foundation/save_file"
+broken core/foundation/error.hpp core/foundation/save_file.hpp "cycle of files: core/foundation/error, core/foundation/save_file"
 mkdir "$work/empty"
 "$source_dir/tests/structure.py" --source "$work/empty" 2>/dev/null && fail "a folder without sources passes"
 echo PASS

@@ -53,7 +53,7 @@ TEST_CASE("ip_network: text reads back, and what is no network is refused") {
     CHECK_FALSE(reason("").empty());
 }
 
-TEST_CASE("ip_network: an empty list allows everybody, another one its networks and the machine itself") {
+TEST_CASE("ip_network: an empty list allows every address, any other list its networks and the machine itself") {
     auto const address = [](std::string const& text) { return parse_ip_address(text).value(); };
     std::vector<ip_network> const lab{parse_ip_network("10.1.0.0/16").value()};
     CHECK(is_allowed({}, address("192.0.2.1")));

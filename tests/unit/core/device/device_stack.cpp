@@ -91,7 +91,7 @@ TEST_CASE("an unknown part of a range overlaps a known one, and no other unknown
     CHECK_FALSE(overlap({{part(a, 0, 10, false)}}, {{part(a, 0, 10, false)}}));
 }
 
-TEST_CASE("a partition lies on its place on its disk") {
+TEST_CASE("a partition is at its place on its disk") {
     machine const here;
     auto const stack = here.of(8, 2);
     REQUIRE(stack.size() == 2);
@@ -104,7 +104,7 @@ TEST_CASE("a partition lies on its place on its disk") {
     CHECK_FALSE(stands_on(here.of(8, 0), disk(8, 2)));
 }
 
-TEST_CASE("a loop device lies on its range of its file") {
+TEST_CASE("a loop device is at its range of its file") {
     machine const here;
     auto const stack = here.of(7, 7);
     REQUIRE(stack.size() == 2);
@@ -129,7 +129,7 @@ TEST_CASE("logical volumes stand on their partition and its disk, and not on eac
     CHECK_FALSE(overlap(here.of(253, 0), here.of(8, 1)));
 }
 
-TEST_CASE("devices in a circle end") {
+TEST_CASE("a cycle of devices ends") {
     machine here;
     here.sysfs.add_holder("dm-1", "dm-0");
     here.sysfs.add_holder("dm-0", "dm-1");

@@ -189,7 +189,7 @@ TEST_CASE("each ZFS label is one signature, whatever remains of it") {
     }
 }
 
-TEST_CASE("paths that cannot be examined") {
+TEST_CASE("paths that cannot be examined are errors") {
     test::temp_dir const folder;
     auto const missing = (folder / "missing").string();
     auto const failed = probe_content(missing);

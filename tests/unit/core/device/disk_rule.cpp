@@ -69,7 +69,7 @@ TEST_CASE("several disks that match are listed, and none is chosen") {
     CHECK_THAT(choose("largest", twins), Catch::StartsWith("2 disks match \"largest\""));
 }
 
-TEST_CASE("if no disk matches, the reason stands beside each") {
+TEST_CASE("if no disk matches, each is listed with the reason") {
     CHECK(choose("hdd", machine(), 3000 * gigabyte) ==
           "no disk matches \"hdd\": /dev/nvme0n1 is of class NVMe; /dev/sda has 1.8 TiB, the image needs 2.7 TiB; "
           "/dev/sdb is external (usb); /dev/sdc is external (usb)");
@@ -116,7 +116,7 @@ TEST_CASE("a text from a disk is printable in a refusal") {
     CHECK_THAT(choose("auto", disks), Catch::Contains("(?[2J, serial"));
 }
 
-TEST_CASE("what is no rule is refused with the term") {
+TEST_CASE("an invalid rule is refused, quoting the term") {
     for (auto const* const text : {"", "disk", "auto,", "serial=", "..", "5G..2G", "x..5G", "-1G..5G", "99999999T..",
                                    "nvme;ssd", "Auto", "sda"}) {
         INFO(text);

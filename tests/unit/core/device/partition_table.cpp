@@ -41,7 +41,7 @@ TEST_CASE("the kernel reads the partition table of a disk again, unless a partit
     CHECK(::open(partition.c_str(), O_RDONLY | O_CLOEXEC) == -1); // an empty table has none
 }
 
-TEST_CASE("what has no partitions has no table to be read again") {
+TEST_CASE("a device without partitions has no table to be read again") {
     temp_dir const folder;
     std::ofstream(folder / "file") << "bytes";
     unique_fd const file(::open((folder / "file").c_str(), O_RDONLY | O_CLOEXEC));

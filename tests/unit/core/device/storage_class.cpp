@@ -264,7 +264,7 @@ TEST_CASE("of several underlying classes, the slowest decides") {
     }
 }
 
-TEST_CASE("a circle of stacked devices does not loop forever") {
+TEST_CASE("a cycle of stacked devices does not loop forever") {
     sysfs_tree sysfs;
     add_dm(sysfs, 0, 0);
     add_dm(sysfs, 1, 0);

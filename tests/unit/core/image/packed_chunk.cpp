@@ -78,7 +78,7 @@ TEST_CASE("entries that are accepted") {
     CHECK(read(entry_of(0, 1 << 20, 1, 2)));
 }
 
-TEST_CASE("entries that lie are refused") {
+TEST_CASE("invalid entries are refused") {
     auto const end = std::uint64_t{10 << 20};
     CHECK(reason(entry_of(0, 512, 512, 3)) == "unknown method 3");
     CHECK(reason(entry_of(0, 512, 512, 0x101)) == "unknown method 257");

@@ -31,7 +31,7 @@ std::string replaced(std::string text, std::string const& from, std::string cons
 
 } // namespace
 
-TEST_CASE("the torrent of a packed image tells everything but the bytes") {
+TEST_CASE("the torrent of a packed image states everything except the bytes") {
     auto const made = small_sample();
     auto const image = made.image();
     CHECK(image.name == "sda1.sbi");

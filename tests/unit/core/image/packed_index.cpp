@@ -56,7 +56,7 @@ TEST_CASE("an index without pieces has no extents") {
     CHECK_FALSE(parsed->extents());
 }
 
-TEST_CASE("indexes that lie are refused") {
+TEST_CASE("indexes with false or contradictory values are refused") {
     auto const good = index_of({{stored(0, 512)}, {zeros(4096, 8192)}}).encode();
     CHECK(refusal(good, 2) == "accepted");
     CHECK(refusal(good, 3) == "piece 2: the index ends before it");

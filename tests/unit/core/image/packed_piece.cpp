@@ -75,7 +75,7 @@ TEST_CASE("the head of a piece, byte for byte") {
     CHECK(head.size() == 24 + 2 * 36);
 }
 
-TEST_CASE("a piece is unpacked with nothing but itself") {
+TEST_CASE("a piece is unpacked without any other piece") {
     fixture const made;
     auto const chunks = read_piece(made.piece, piece_index{1}, made.image.geometry);
     REQUIRE(chunks);
@@ -116,7 +116,7 @@ TEST_CASE("pieces with wrong headers are refused") {
     CHECK(made.refusal() == "accepted");
 }
 
-TEST_CASE("a piece that lies is refused") {
+TEST_CASE("a piece with false lengths or order is refused") {
     fixture made;
     SECTION("it is shorter than its header") {
         made.piece.resize(23);
@@ -174,7 +174,7 @@ TEST_CASE("a table of more raw bytes than a piece may hold is refused") {
     CHECK(refused.error().message == "piece 0: would unpack to 17825792 bytes, more than 16 times the piece length");
 }
 
-TEST_CASE("payloads that lie are refused") {
+TEST_CASE("payloads that do not match their entries are refused") {
     fixture made;
     std::vector<std::byte> raw;
     auto const refusal = [&] {

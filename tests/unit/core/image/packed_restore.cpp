@@ -101,7 +101,7 @@ TEST_CASE("nothing of a damaged piece is written") {
     CHECK(made.device.contents(first.offset.value(), 512) == std::vector<std::byte>(512, std::byte{0xee}));
 }
 
-TEST_CASE("a piece that is authentic and lies is refused whole") {
+TEST_CASE("a piece that is authentic but invalid is refused as a whole") {
     // Its SHA-1 and its table are right, but a payload was damaged before the hashes were made.
     auto sample = make_packed_sample(mixed_bytes(12 * mib), {{0, 12 * mib}});
     sample.file[1000 + (1 << 20)] ^= std::byte{1};
@@ -231,7 +231,7 @@ TEST_CASE("an image whose chunks lie outside of its partitions is refused") {
     CHECK(refusal({{0, 3 * mib + 100, 0}, {5 * mib, 512, 0}, {7 * mib, 4 * mib + 512, 0}}) != "accepted");
 }
 
-TEST_CASE("fields that were corrected on purpose are no difference") {
+TEST_CASE("fields that were corrected on purpose do not count as differences") {
     fixture made;
     REQUIRE(made.restore());
     auto const at = 5 * mib + 0x1c;

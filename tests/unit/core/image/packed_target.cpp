@@ -174,7 +174,7 @@ TEST_CASE("nothing of a piece whose SHA-1 is wrong is written, and it can arrive
     CHECK(made.gives(2));
 }
 
-TEST_CASE("a piece that is authentic and lies is an error, and nothing of it is written") {
+TEST_CASE("a piece that is authentic but invalid is an error, and nothing of it is written") {
     auto sample = partition_sample();
     std::string reason;
     SECTION("its table") {
@@ -218,7 +218,7 @@ TEST_CASE("an error of the device is that of the write, and the piece can be com
     CHECK(made.matches(1) == true);
 }
 
-TEST_CASE("the oldest pieces are let go, and rebuilt from the device") {
+TEST_CASE("the oldest pieces are evicted, and rebuilt from the device") {
     auto const level = GENERATE(1, 3);
     fixture made(little_memory(), partition_sample(level));
     made.write_all(made.blocks());

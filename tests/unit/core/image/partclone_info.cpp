@@ -162,7 +162,7 @@ TEST_CASE("numbers that are not 63 bits in 32 digits") {
     CHECK(parse("offset: " + hex(0x7ffffffffffffffe) + end).extents.device_end() == 0x7fffffffffffffff);
 }
 
-TEST_CASE("hashes of another form") {
+TEST_CASE("malformed hashes") {
     auto const start = extent_lines(0, 512);
     CHECK(refusal(start + "sha1: " + std::string(39, '7') + "\n") == "3: sha1 is not 40 hex digits");
     CHECK(refusal(start + "sha1: " + std::string(64, '7') + "\n") == "3: sha1 is not 40 hex digits");
@@ -170,7 +170,7 @@ TEST_CASE("hashes of another form") {
     CHECK(refusal(start + hash_line('0')) == "3: sha1 is all zeros, which no piece has");
 }
 
-TEST_CASE("lines of another form") {
+TEST_CASE("malformed lines") {
     auto const rest = extent_lines(0, 512) + hash_line();
     auto const keys = "expected block_size, blocks_total, offset, length or sha1 before the colon";
     CHECK(refusal("\n" + rest) == "1: expected 'KEY: VALUE'");

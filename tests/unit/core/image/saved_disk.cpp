@@ -1,4 +1,4 @@
-// Files of partclone and folders of Clonezilla's as the source of a packed image.
+// Files of partclone and Clonezilla folders as the source of a packed image.
 
 #include "core/image/saved_disk.hpp"
 
@@ -76,7 +76,7 @@ constexpr auto mbr_dump = "label: dos\nlabel-id: 0x1234abcd\ndevice: /dev/sda\nu
                           "/dev/sda3 : start=       12288, size=        2048, type=7\n"
                           "/dev/sda5 : start=        6144, size=        2048, type=82\n";
 
-/// A folder of Clonezilla's: an image, a swap area, and a partition that is not saved.
+/// A Clonezilla folder: an image, a swap area, and a partition that is not saved.
 struct folder_sample {
     temp_dir folder;
 
@@ -197,7 +197,7 @@ TEST_CASE("the content of saved bytes is recognised, with a label that is far fr
     CHECK(partition.head() == bytes.substr(0, partition.head().size()));
 }
 
-TEST_CASE("a folder of Clonezilla's is read") {
+TEST_CASE("a Clonezilla folder is read") {
     folder_sample const sample;
     auto const found = sample.read();
     CHECK(found.disk == "sda");

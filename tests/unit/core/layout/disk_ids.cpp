@@ -51,7 +51,7 @@ TEST_CASE("a new signature of an MBR is never 0") {
     CHECK(layout.partitions[0].uuid.empty());
 }
 
-TEST_CASE("where Windows starts from, ids stay") {
+TEST_CASE("a disk from which Windows starts keeps its ids") {
     auto gpt = without_windows(sample_gpt());
     auto mbr = without_windows(sample_mbr());
     CHECK(windows_sign(gpt) == std::nullopt);

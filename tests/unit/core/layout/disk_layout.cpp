@@ -35,7 +35,7 @@ std::string replaced(std::string text, std::string const& from, std::string cons
 
 } // namespace
 
-TEST_CASE("a layout survives the way into an info dictionary and back") {
+TEST_CASE("a layout is unchanged by the way into an info dictionary and back") {
     for (auto const& layout : {sample_gpt(), sample_mbr()}) {
         REQUIRE(check_layout(layout));
         auto const parsed = parse_disk_layout(to_bencode(layout));
@@ -144,7 +144,7 @@ TEST_CASE("what contradicts an MBR is refused") {
     }
 }
 
-TEST_CASE("a dictionary of another form is refused") {
+TEST_CASE("a malformed dictionary is refused") {
     auto const good = to_bencode(sample_gpt());
     CHECK(parse_refusal("") != "");
     CHECK(parse_refusal("le") == "disk layout: the dictionary is not a dictionary");

@@ -216,7 +216,7 @@ TEST_CASE("a deployment is found again by the disk's own table") {
     }
 }
 
-TEST_CASE("another disk is no deployment") {
+TEST_CASE("another disk is not taken for a deployment") {
     auto const image = sample_gpt();
     auto const refused = [&](auto const& change) {
         auto disk = image;

@@ -53,7 +53,7 @@ TEST_CASE("a dump of an MBR") {
     CHECK(found->partitions.at(2).type == "82");
 }
 
-TEST_CASE("dumps of another form are refused") {
+TEST_CASE("malformed dumps are refused") {
     CHECK(refusal("") == "pt.sf: its label is neither gpt nor dos");
     CHECK(refusal("nonsense\n") == "pt.sf:1: expected 'NAME: VALUE', or a partition");
     CHECK(refusal("label: gpt\nlabel: gpt\n") == "pt.sf:2: a second label");

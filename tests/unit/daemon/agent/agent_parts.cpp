@@ -94,7 +94,7 @@ TEST_CASE("a machine is known by the addresses of its cards") {
     CHECK(find_macs(net / "missing").empty());
 }
 
-TEST_CASE("a placeholder is no serial number") {
+TEST_CASE("a placeholder is not a serial number") {
     temp_dir const dmi;
     CHECK(find_dmi_serial(dmi.path()).empty());
     for (auto const* const text : {"To be filled by O.E.M.", "Default string", "None", "0000000", "123456789", " "}) {

@@ -87,7 +87,7 @@ TEST_CASE("with a secret, only a machine that knows it is answered") {
     }
 }
 
-TEST_CASE("a server that is away is an error with its reason") {
+TEST_CASE("an unreachable server is an error with its reason") {
     server_link const link({"127.0.0.1", unused_port()}, nullptr);
     auto const answer = link.ask("/machine/job", "mac=1", 5s);
     REQUIRE_FALSE(answer);

@@ -421,7 +421,7 @@ TEST_CASE("fleet: forged reports from many ports of one address take few places"
     CHECK_THAT(f.subject.stragglers(50, f.now), Contains("10.0.0.1 0%"));
 }
 
-TEST_CASE("fleet: a host that changes its mind all the time is not followed each time", "[fleet]") {
+TEST_CASE("fleet: a host that changes its state constantly is not logged each time", "[fleet]") {
     fixture f(expect(2));
     f.announce(1, 1000, event::started, "-SB0100-");
     for (int i = 0; i < 500; ++i) {
@@ -682,7 +682,7 @@ TEST_CASE("fleet: a deployment that was complete before a restart is not complet
     CHECK(other.subject.take_completed());
 }
 
-TEST_CASE("fleet: what is heard before the record is read counts more", "[fleet]") {
+TEST_CASE("fleet: news that arrives before the record is read takes precedence over it", "[fleet]") {
     auto const wall = std::chrono::system_clock::from_time_t(1'800'000'000);
     fixture before(expect(2));
     before.report(1, outcome::verified);
@@ -714,7 +714,7 @@ TEST_CASE("fleet: a host that is heard from while a record is restored counts on
     CHECK_FALSE(after.subject.take_completed()); // it was complete before
 }
 
-TEST_CASE("fleet: where only reports count, pieces complete no host", "[fleet]") {
+TEST_CASE("fleet: if only reports count, pieces complete no host", "[fleet]") {
     fixture f(expect(1));
     f.subject.set_reports_only(true);
     f.announce(1, 1000, event::started);
@@ -726,7 +726,7 @@ TEST_CASE("fleet: where only reports count, pieces complete no host", "[fleet]")
     CHECK(f.subject.take_completed());
 }
 
-TEST_CASE("fleet: where only reports count, only a report of a later deployment begins a round", "[fleet]") {
+TEST_CASE("fleet: if only reports count, only a report of a later deployment begins a round", "[fleet]") {
     fixture f(expect(1));
     f.subject.set_reports_only(true);
     f.announce(1, 1000, event::started);

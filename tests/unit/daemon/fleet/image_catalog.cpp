@@ -80,7 +80,8 @@ TEST_CASE("catalog: a name leads to its torrent, with and without .torrent, perc
     CHECK(whole_body(ask(catalog, "/images/a.torrent.torrent")) == "d8:announce1:bee");
 }
 
-TEST_CASE("catalog: a torrent without a tracker gets that of the server which the client has named", "[catalog]") {
+TEST_CASE("catalog: a torrent without a tracker gets the tracker of the server that the client has named",
+          "[catalog]") {
     image_catalog catalog;
     catalog.set_images({listed_image("sda1")});
     CHECK(whole_body(ask(catalog, "/images/sda1")) == "d8:announce25:http://seed:6969/announce4:infod4:name4:sda1ee");

@@ -209,7 +209,7 @@ TEST_CASE("a disk that is too small for the layout of a packed image is refused"
     made.close();
 }
 
-TEST_CASE("a packed image that is authentic and lies fails its deployment") {
+TEST_CASE("a packed image that is authentic but invalid fails its deployment") {
     packed_fixture made(image_mode::deploy);
     made.sample.file[5000] ^= std::byte{1};
     hash_again(made.sample);

@@ -210,7 +210,7 @@ TEST_CASE("a disk of another size than planned is not written") {
     CHECK(has_table(made.target.string()));
 }
 
-TEST_CASE("a device whose signatures cannot be looked for gets no disk, but a partition") {
+TEST_CASE("a device that cannot be searched for signatures gets no image of a disk, but one of a partition") {
     fixture made;
     fake_block_device unsearchable(12 * mib, (made.folder / "missing").string());
     auto const disk = made.plan(made.target.string()).wipe(unsearchable, true, made.events());

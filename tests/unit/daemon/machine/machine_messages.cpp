@@ -7,7 +7,7 @@
 
 using namespace seedbed;
 
-TEST_CASE("an identity survives its query") {
+TEST_CASE("an identity reads back from its query") {
     machine_identity const who{{"52:54:00:00:00:01", "52:54:00:00:00:02"}, "S 1/ü", "/dev/sda (x), /dev/sdb", ""};
     auto const query = query_string::parse(std::string(machine_job_path) + "?" + to_query(who));
     REQUIRE(query);
@@ -26,7 +26,7 @@ TEST_CASE("an identity survives its query") {
     CHECK(refused("serial=" + std::string(5000, 'x')).empty()); // cut
 }
 
-TEST_CASE("a report survives its query") {
+TEST_CASE("a report reads back from its query") {
     job_report const said{"0123456789abcdef", job_state::refused, "choosing", 7, "/dev/sda", "too & small"};
     auto const read = read_job_report(query_string::parse("/machine/report?" + to_query(said)).value());
     REQUIRE(read);
@@ -42,7 +42,7 @@ TEST_CASE("a report survives its query") {
     }
 }
 
-TEST_CASE("an answer survives its document, and the agent refuses a bad one") {
+TEST_CASE("an answer reads back from its document, and the agent refuses a bad one") {
     machine_job job{"0123456789abcdef"};
     job.image = "win";
     job.disk = "nvme";

@@ -107,7 +107,7 @@ TEST_CASE("piece offers: a peer is given the next piece while the last one is se
     CHECK(t.offered(a) == set{0, 1});
 }
 
-TEST_CASE("piece offers: pieces are given in order from the first one on, and round the end") {
+TEST_CASE("piece offers: pieces are given in order from the first one on, and wrap around") {
     swarm t(4, 3);
     auto const a = t.join();
     CHECK(t.offered(a) == set{3});
@@ -318,7 +318,7 @@ TEST_CASE("piece offers: a peer that does not understand owns what it requests, 
     CHECK(t.hidden[deaf].empty());
 }
 
-TEST_CASE("piece offers: what a peer requested before it knew that it is withheld stays its own if it is new") {
+TEST_CASE("piece offers: a piece that a peer requested before it knew that it is withheld stays its own if it is new") {
     swarm t(16);
     auto const a = t.join();
     auto const b = t.join();
