@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// After its time is up, a program gets SIGTERM, and SIGKILL so many seconds later.
+/// A program whose time is up gets SIGTERM, and SIGKILL this many seconds later.
 constexpr char const* seconds_to_kill = "5";
 /// The status of timeout(1) for a program whose time was up, and that of one that had to be killed.
 constexpr int status_timed_out = 124;

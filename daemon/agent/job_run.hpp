@@ -40,7 +40,7 @@ public:
 
     job_run(agent_settings const& settings, server_link const& server, events told);
 
-    /// \return the end of the job, as to be reported; nothing if a signal interrupted it, so that it can continue.
+    /// \return the end of the job, to be reported; nothing if a signal interrupted it: it can then continue.
     [[nodiscard]] std::optional<job_report> run(offered_job const& job);
 
 private:

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 /// ARPHRD_ETHER of if_arp.h: sysfs shows it as the type of Ethernet and of wireless interfaces.
 constexpr std::int64_t ethernet = 1;
 
-/// Texts that vendors leave in the DMI tables.
+/// Placeholders that vendors leave in the DMI tables.
 bool is_placeholder(std::string text) {
     constexpr std::array<std::string_view, 9> placeholders{"none",          "default string", "system serial number",
                                                            "not specified", "not applicable", "invalid",

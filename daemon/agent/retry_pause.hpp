@@ -5,8 +5,8 @@
 
 namespace seedbed {
 
-/// How long to wait before a server that is away is asked again: 1, 2, 4 ... 60 s, each shortened by up to a half, so
-/// that machines that were started together do not ask together.
+/// How long to wait before a server that has not answered is asked again: 1, 2, 4 ... 60 s, each shortened by up to a
+/// half, so that machines that start at the same time do not ask at the same time.
 class retry_pause {
 public:
     static constexpr std::chrono::milliseconds first{1'000};

@@ -14,8 +14,8 @@
 
 namespace seedbed {
 
-/// Parses the URL of a server, its tracker's HTTP port: "http://HOST[:PORT]", or "HOST[:PORT]", with nothing but a
-/// slash behind it. The error quotes the text.
+/// Parses the URL of a server, its tracker's HTTP port: "http://HOST[:PORT]", or "HOST[:PORT]", with at most a slash
+/// after it. The error quotes the text.
 [[nodiscard]] result<http_authority> parse_server_url(std::string const& text);
 
 /// Sends requests to a server and waits for the answers.

@@ -49,7 +49,7 @@ constexpr unsigned answer_conflict = 409;
 /// Reboots or powers off. \return why it could not.
 result<void> end_machine(after_deploy action, std::string const& program) {
     auto const* const verb = to_string(action);
-    std::error_code ignored; // then systemd does not run
+    std::error_code ignored; // systemd does not run in this case
     auto const systemctl = std::filesystem::exists("/run/systemd/system", ignored) ? find_program("systemctl") : "";
     if (auto const& path = program.empty() ? systemctl : program; !path.empty()) {
         auto const ended = run_to_end(path, {verb});
@@ -138,7 +138,7 @@ private:
                 return answer.error().message;
             }
             if (answer->status == answer_forbidden) {
-                return "it refuses this machine: see secret_file and allow of the server";
+                return "it refuses this machine: check its secret_file and allow";
             }
             if (answer->status != answer_ok) {
                 return "HTTP status " + std::to_string(answer->status) + ": " +
@@ -162,7 +162,7 @@ private:
                 return answer.error().message;
             }
             if (answer->status == answer_not_found || answer->status == answer_conflict) {
-                print("the server does not take the report: " + answer->body.substr(0, answer->body.find('\n')));
+                print("the server rejected the report: " + answer->body.substr(0, answer->body.find('\n')));
                 return std::nullopt;
             }
             return answer->status == answer_ok ? std::nullopt

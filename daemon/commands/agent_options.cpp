@@ -37,13 +37,14 @@ po::options_description describe(agent_options& options, raw_agent_options& raw)
     add("after-deploy", po::value(&options.hooks)->value_name("DIR"),
         "after a deployment, run the programs in DIR in the order of their names; one that fails makes the job fail");
     add("after-deploy-timeout", po::value(&raw.hook_limit)->value_name("TIME"),
-        "end a program of --after-deploy that runs longer (default: 5min)");
+        "kill a program of --after-deploy that runs longer than TIME (default: 5min)");
     add("after", po::value(&raw.after)->value_name("ACTION"),
-        "when the job is done, reboot, poweroff or wait, instead of what the server says");
+        "when the job is done, reboot, poweroff or wait (default: as the server orders)");
     add("mac", po::value(&raw.macs)->value_name("MAC"),
-        "say that this machine has this MAC address; may be repeated (default: those of its network cards)");
+        "identify this machine by this MAC address; may be repeated (default, without --mac and --serial: by those of "
+        "its network cards and by its DMI serial number)");
     add("serial", po::value(&options.serial)->value_name("SERIAL"),
-        "say that this machine has this serial number (default: its DMI serial number)");
+        "identify this machine by this serial number (default: see --mac)");
     add("power", po::value(&options.power)->value_name("FILE"),
         "to reboot or power off, run the program FILE with the argument reboot or poweroff (default: systemctl, or the "
         "kernel's own call if systemd does not run)");
@@ -129,17 +130,17 @@ command_help agent_help() {
     return {
         "agent",
         {"--server URL [OPTION]..."},
-        {"Says to the server which machine this is (MAC addresses, serial number, disks), is told which image it gets, "
-         "chooses the disk by the server's rule, and deploys without asking: for a machine that was booted in order to "
-         "be imaged. Progress is shown here and by 'seedbed machine list' on the server. A machine without a job waits "
-         "and asks again. A server that is away is asked again after 1, 2, 4 ... 60 seconds.",
+        {"Identifies this machine to the server (MAC addresses, serial number, disks), gets a job, chooses the disk by "
+         "the server's rule, and deploys the image without asking: for a machine that was booted to be imaged. "
+         "Progress is shown here and by 'seedbed machine list' on the server. A machine without a job waits and asks "
+         "again. If the server does not answer, the agent tries again after 1, 2, 4 ... 60 seconds.",
          "The server gives each job once. An agent that is restarted continues the same job.",
          "The programs of --after-deploy get these variables: SEEDBED_DEVICE, the disk; SEEDBED_PARTITIONS, its "
          "partitions, separated by blanks; SEEDBED_ROOT_PARTITION and SEEDBED_ROOT_TYPE, the largest file system that "
          "can be a system's root, and its type (ext4, ntfs and so on); SEEDBED_EFI_PARTITION, the first FAT partition; "
          "SEEDBED_MACHINE, the machine's name; SEEDBED_IMAGE; SEEDBED_JOB; SEEDBED_SERVER, the URL. A value that is "
          "unknown is empty. /usr/share/seedbed/hooks has programs that set the host name, register the boot entry and "
-         "renew keys; make links to those that you want."},
+         "renew keys; put links to those that you want into DIR."},
         to_option_helps(describe(options, raw)),
         {{exit_ok, "with --once: the job is done, or there is none"},
          {exit_failed, "with --once: the job failed"},

@@ -109,10 +109,10 @@ result<void> check_mode(create_options const& options) {
         return bad_option("--capture and --raw are mutually exclusive");
     }
     if ((options.raw_if_needed || options.allow_hibernated) && !options.capture && !options.pack) {
-        return bad_option("--raw-if-needed and --allow-hibernated need --capture");
+        return bad_option("--raw-if-needed and --allow-hibernated need --capture or --pack");
     }
     if (options.piece_size && (from_partclone || (options.capture && !options.pack))) {
-        return bad_option("--piece-size applies to raw images only; partclone's pieces are 16 MiB");
+        return bad_option("--piece-size does not apply to the output of partclone, whose pieces are 16 MiB");
     }
     if (options.output.empty()) {
         return bad_option("--output is missing");
@@ -246,19 +246,18 @@ command_help create_help() {
          "the image's name, size and info-hash, and the table that has the daemon serve it; --serve adds that table.",
          "A raw image holds all of a block device. Holes of a sparse file are left out, in units of 1 MiB: a "
          "deployment does not write there, so the target keeps its old data in these places. Use --no-sparse if they "
-         "must become zeros. "
-         "A captured image leaves out copies of metadata that partclone does not count as used, such as the second "
-         "superblocks of btrfs and the backup boot sector of NTFS: repair tools lack them on the target. A raw image "
-         "holds them.",
+         "must become zeros. A captured image leaves out copies of metadata that partclone does not count as used, "
+         "such as the second superblocks of btrfs and the backup boot sector of NTFS: repair tools lack them on the "
+         "target. A raw image holds them.",
          "A packed image is a compressed file, which any BitTorrent client can help to seed; SOURCE is no longer "
-         "needed "
-         "afterwards. It holds the used blocks of the file system and the copies of metadata that a captured image "
-         "leaves out. Of a disk, it holds the used blocks of all partitions, and the partition table in the .torrent; "
-         "what is taken of each partition, and why, is printed. seedbed-image(5) describes its format. SOURCE may also "
-         "be a folder that Clonezilla's savedisk made of one disk: its partitions, partition table and boot code "
-         "become the image of that disk, without a disk in between. gzip, zstd, xz, bzip2 or lz4 unpack what is packed "
-         "with them. Whether a Windows was hibernated is not checked. seedbed-partclone(7) describes the files.",
-         "SOURCE must not be mounted read-write, and no loop device or volume on it either."},
+         "needed afterwards. It holds the used blocks of the file system and the copies of metadata that a captured "
+         "image leaves out. The packed image of a disk holds the used blocks of all partitions; its .torrent holds the "
+         "partition table. create prints what it takes from each partition, and why. seedbed-image(5) describes the "
+         "format. SOURCE may also be a folder that Clonezilla's savedisk made of one disk: its partitions, partition "
+         "table and boot code become the image of that disk. Files packed with gzip, zstd, xz, bzip2 or lz4 are "
+         "unpacked by these programs. In such a folder, create does not check whether a Windows was hibernated. "
+         "seedbed-partclone(7) describes the files.",
+         "Neither SOURCE nor a loop device or volume on it may be mounted read-write."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},
          {exit_failed, "SOURCE could not be read or changed meanwhile, partclone failed, or FILE could not be "

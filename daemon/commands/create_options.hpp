@@ -12,7 +12,7 @@ namespace seedbed {
 
 /// The command line of `seedbed create`.
 struct create_options {
-    /// Block device or image file, with pack also a folder of Clonezilla's; empty with --partclone, --bt-dir and
+    /// Block device or image file, with pack also a Clonezilla folder; empty with --partclone, --bt-dir and
     /// --from-partclone.
     std::string source;
     std::string partclone;                   ///< torrent.info

@@ -26,7 +26,7 @@ constexpr std::int32_t usual_sector = 512; ///< of a file
 template <class Value>
 using maybe = result<std::optional<Value>, create_failure>;
 
-/// The ranges of the source to pack. Nothing if it was cancelled. With f2fs, gives the device up and opens it again.
+/// The ranges of the source to pack. Nothing if it was cancelled. With f2fs, closes the device and opens it again.
 maybe<std::vector<packed_range>> find_ranges(create_context const& context, create_source& source,
                                              std::int32_t sector_size) {
     auto const plan = context.options.raw ? result<capture_plan, create_failure>(capture_plan{})

@@ -74,7 +74,7 @@ result<void, create_failure> add_saved(create_context const& context, clonezilla
     return {};
 }
 
-/// What is not in the folder, or needs no bytes.
+/// Prints the partitions that are not in the folder or need no bytes.
 void print_others(create_context const& context, clonezilla_folder const& folder) {
     for (auto const& partition : folder.layout.partitions) {
         if (partition.content.type == "swap") {
@@ -194,7 +194,7 @@ result<packed_description, create_failure> describe_saved(create_context const& 
         return description;
     }
     auto const& saved = *source.device->partition_at(0);
-    // A copy behind the file system's last block is in its partition, whose size is unknown.
+    // A copy after the file system's last block is in its partition, whose size is unknown.
     auto const content = content_of(context, saved, saved.size() + saved.block_size());
     if (!content) {
         return tl::unexpected(content.error());

@@ -62,10 +62,10 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
         "by default they are erased, since a system may find them instead of the image");
     add("grow", po::value(&raw.grow)->value_name("N"),
         "for the packed image of a disk: partition N, or the last one (last), and its file system get the space that a "
-        "larger DEVICE has; partitions behind it move");
+        "larger DEVICE has; partitions after it move");
     add("new-ids", po::bool_switch(&options.new_ids),
         "for the packed image of a disk: give the disk and, on a GPT, its partitions new random ids; file systems keep "
-        "theirs. Refused if the image may hold a Windows that starts");
+        "theirs. Refused if Windows may start from the image");
     add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"), "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
         "ask this tracker for peers, in addition to those of the .torrent; may be repeated");

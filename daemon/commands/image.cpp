@@ -135,8 +135,8 @@ command_help image_help() {
              "add has the daemon serve DEVICE, a device or a file, as TORRENT describes it, under NAME. For a packed "
              "image, DEVICE is by default the packed file beside TORRENT. Everything that 'seedbed daemon "
              "--check-config' checks is checked first. Then images.d/NAME.toml is written beside the configuration "
-             "file, and the daemon reloads. If it refuses, or the image fails, the file is taken back. A device such "
-             "as /dev/sda1 is written with its name in /dev/disk/by-id, which it keeps.",
+             "file, and the daemon reloads. If the daemon refuses the image, or the image fails, the file is removed "
+             "again. A device such as /dev/sda1 is written with its persistent name in /dev/disk/by-id.",
              "remove deletes images.d/NAME.toml, and the daemon stops serving the image. Its data and its .torrent "
              "stay."},
             to_option_helps(describe(options)),

@@ -61,7 +61,8 @@ result<std::string> device_beside(std::string const& torrent_file, std::int64_t 
         return tl::unexpected(torrent.error());
     }
     if (!torrent->packed) {
-        return tl::unexpected(error{torrent_file + ": of a raw image; add the DEVICE or the file that holds it"});
+        return tl::unexpected(
+            error{torrent_file + ": describes a raw image; add the DEVICE or the file that holds it"});
     }
     return (std::filesystem::path(torrent_file).parent_path() / torrent->name).string();
 }
@@ -75,7 +76,7 @@ std::optional<std::string> why_not_served(std::string const& socket, std::string
     }
     auto const found = std::ranges::find(snapshot->images, name, [](auto const& each) { return each.status.name; });
     if (found == snapshot->images.end()) {
-        return "the daemon at " + socket + " does not read this configuration: was it started with another --config?";
+        return "the daemon at " + socket + " uses another configuration: was it started with another --config?";
     }
     auto const& status = found->status;
     return status.state == image_state::failed ? std::optional(status.failure) : std::nullopt;
@@ -126,7 +127,7 @@ image_change take_back(std::filesystem::path const& file, std::string const& soc
     if (auto const reloaded = ask_for_reload(socket, reload_time); !reloaded) {
         reload.lines.push_back(reloaded.error().message);
     }
-    reload.lines.push_back("nothing was changed: " + file.string() + " was taken back");
+    reload.lines.push_back("nothing was changed: " + file.string() + " was removed again");
     return reload;
 }
 
@@ -231,7 +232,7 @@ image_change remove_image(config_location const& config, std::string const& name
     auto reload = reload_daemon(current->control.socket, {});
     if (reload.code == exit_refused) {
         auto const restored = save_file(file, *text, false);
-        reload.lines.push_back(restored ? "nothing was changed: " + file.string() + " was put back"
+        reload.lines.push_back(restored ? "nothing was changed: " + file.string() + " was restored"
                                         : restored.error().message);
         return reload;
     }

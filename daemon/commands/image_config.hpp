@@ -34,7 +34,7 @@ struct image_to_add {
 
 /// Adds an image to the configuration, as images.d/NAME.toml, and has the daemon reload. First checks everything that
 /// `seedbed daemon --check-config` checks. If the daemon refuses the configuration, or the image fails in it, the file
-/// is taken back. Blocks.
+/// is removed again. Blocks.
 [[nodiscard]] image_change add_image(config_location const& config, image_to_add image);
 
 /// Removes an image that add_image() has added, and has the daemon reload. Blocks.

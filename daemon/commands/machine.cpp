@@ -162,16 +162,16 @@ command_help machine_help() {
         {"import FILE.csv [--config FILE]", "list [--json] [--socket PATH]", "redo NAME|all [--socket PATH]"},
         {"Manages the machines that get an image from this server: those with a [[machine]] table that run 'seedbed "
          "agent'. Each gets its image once.",
-         "import writes the machines of a CSV file to machines.d, into a file of the same name, after everything has "
-         "been checked; it replaces that file. The first line names the columns: name, mac or serial, image, and, if "
-         "wanted, disk and after. seedbed.toml(5) explains them. A spreadsheet's file with semicolons is accepted, "
-         "too. The daemon takes the change at its next reload.",
+         "import checks the machines of a CSV file, and then writes them to machines.d, into a file of the same name, "
+         "which it replaces. The first line names the columns: name, mac or serial, image, and optionally disk and "
+         "after. seedbed.toml(5) explains them. Fields may also be separated by semicolons. The daemon applies the "
+         "change at its next reload.",
          "list shows each machine and its job: waiting for the machine to ask, running, done, refused or failed; and "
-         "machines that have asked, but are not configured.",
+         "machines that have asked for a job, but are not configured.",
          "redo orders a new job for the machine NAME, or for all machines whose job has ended."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},
-         {exit_failed, "cannot reach the daemon, it refuses the order, or cannot write the file"},
+         {exit_failed, "the daemon cannot be reached or refuses the order, or the file cannot be written"},
          {exit_usage, "bad command line, CSV file or configuration; nothing was written"}}};
 }
 
@@ -190,7 +190,7 @@ int machine_command(std::vector<std::string> const& arguments) {
     auto const wants_one = verb == "import" || verb == "redo";
     if (!wants_one && verb != "list") {
         return fail_usage("machine", verb.empty() ? "import, list or redo is missing"
-                                                  : "unknown word '" + verb + "'" +
+                                                  : "unknown action '" + verb + "'" +
                                                         did_you_mean(verb, {"import", "list", "redo"}));
     }
     if (options.words.size() != (wants_one ? 2U : 1U)) {

@@ -21,7 +21,7 @@ void describe_peer_options(po::options_description& description, peer_options& o
         "accept peers on this address; may be repeated (default: port 6881 of all addresses, or a free port if 6881 is "
         "taken)");
     add("secret-file", po::value(&options.secret_file)->value_name("FILE"),
-        "prove to peers and servers that this machine knows the secret in FILE, which they have, too");
+        "prove to peers and servers that this machine knows the secret in FILE, which they share");
 }
 
 result<void> read_peer_options(raw_peer_options const& raw, peer_options& options) {

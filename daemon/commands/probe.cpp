@@ -216,8 +216,8 @@ command_help probe_help() {
         "probe",
         {"[OPTION]... DEVICE..."},
         {"Shows the class of each DEVICE, a block device or an image file, how it was detected, and the profile that "
-         "the device gets. Of a packed image, a DEVICE whose name ends in .sbi, it shows what the .torrent beside it "
-         "describes instead."},
+         "the device gets. For a packed image, a DEVICE whose name ends in .sbi, it shows instead what the .torrent "
+         "beside it describes."},
         to_option_helps(describe(options)),
         {{exit_ok, "all shown"},
          {exit_failed, "a DEVICE could not be examined"},

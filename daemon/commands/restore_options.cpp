@@ -44,10 +44,10 @@ po::options_description describe(restore_command_options& options, given_options
         "by default they are erased, since a system may find them instead of the image");
     add("grow", po::value(&raw.grow)->value_name("N"),
         "for the image of a disk: partition N, or the last one (last), and its file system get the space that a larger "
-        "DEVICE has; partitions behind it move");
+        "DEVICE has; partitions after it move");
     add("new-ids", po::bool_switch(&options.new_ids),
         "for the image of a disk: give the disk and, on a GPT, its partitions new random ids, so that source and copy "
-        "can stand in one machine; file systems keep theirs. Refused if the image may hold a Windows that starts");
+        "can be in one machine; file systems keep theirs. Refused if Windows may start from the image");
     add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the image (default)");
     add("no-verify", po::bool_switch(&raw.no_verify), "do not read back and compare");
     add("receipt", po::value(&options.receipt)->value_name("FILE"),

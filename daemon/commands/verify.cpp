@@ -161,7 +161,7 @@ command_help verify_help() {
         {"X.torrent DEVICE [OPTION]..."},
         {"Reads the image from DEVICE, a block device or a file, past the page cache, and compares it with the "
          ".torrent. Prints the bad extents: one differing byte makes a whole piece bad. DEVICE is only read; it may "
-         "be in use, but not mounted read-write. Of a packed image, the packed file is not needed."},
+         "be in use, but not mounted read-write. For a packed image, the packed file is not needed."},
         to_option_helps(describe(options)),
         {{exit_ok, "no difference"},
          {exit_failed, "something differs, or an internal failure"},

@@ -196,7 +196,7 @@ http_response http_file::answer(http_request const& request, std::string const& 
         used_tag = lists_tag(request.if_none_match, plain_tag) ? plain_tag : packed_tag;
     } else if (range && range->length == 0) {
         response.status = http_no_such_range;
-        response.body = "the range lies behind the end of the file\n";
+        response.body = "the range is beyond the end of the file\n";
         response.fields = {{"Content-Range", fmt::format("bytes */{}", size)}};
     } else if (range) {
         response = plain_answer(head, *range);

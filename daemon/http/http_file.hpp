@@ -13,7 +13,7 @@ namespace seedbed {
 /// The bytes of a file that a request asks for (RFC 9110, 14.2).
 struct byte_range {
     std::uint64_t first = 0;
-    std::uint64_t length = 0; ///< 0: the range lies behind the end of the file
+    std::uint64_t length = 0; ///< 0: the range is beyond the end of the file
 
     friend bool operator==(byte_range const&, byte_range const&) = default;
 };

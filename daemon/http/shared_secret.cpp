@@ -48,7 +48,7 @@ result<std::shared_ptr<shared_secret const>> shared_secret::load(std::string con
         return tl::unexpected(error{file + ": not a regular file, so not a secret"});
     }
     if ((found.st_mode & (S_IROTH | S_IWOTH)) != 0) {
-        return tl::unexpected(error{file + ": everybody can " + ((found.st_mode & S_IROTH) != 0 ? "read" : "change") +
+        return tl::unexpected(error{file + ": all users can " + ((found.st_mode & S_IROTH) != 0 ? "read" : "change") +
                                     " this secret; remove that permission (chmod o-rw)"});
     }
     std::string bytes(longest + 3, '\0');
@@ -66,8 +66,8 @@ result<std::shared_ptr<shared_secret const>> shared_secret::load(std::string con
     bytes.resize(size);
     bytes.erase(bytes.find_last_not_of("\r\n") + 1);
     if (bytes.size() < shortest || bytes.size() > longest) {
-        return tl::unexpected(error{file + ": a secret has " + std::to_string(shortest) + " to " +
-                                    std::to_string(longest) + " bytes, this one has " +
+        return tl::unexpected(error{file + ": a secret must have " + std::to_string(shortest) + " to " +
+                                    std::to_string(longest) + " bytes; this one has " +
                                     (bytes.size() > longest ? "more" : std::to_string(bytes.size()))});
     }
     return std::make_shared<shared_secret const>(std::move(bytes));

@@ -11,7 +11,7 @@
 
 namespace seedbed {
 
-// What the agent and the server say to each other, over the tracker's HTTP port as reports are:
+// The messages between agent and server, over the tracker's HTTP port like reports:
 //
 //     GET /machine/job?mac=...&mac=...&serial=...&disks=...
 //     GET /machine/report?job=...&state=...&phase=...&percent=...&device=...&reason=...

@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr char const* boot_prefix = "boot:";
-constexpr char const* behind_boot_names = "boot;"; ///< the first name after all that begin so
+constexpr char const* behind_boot_names = "boot;"; ///< the first name after all that begin with boot_prefix
 constexpr auto ask_again_soon = 10s;               ///< if only the server has to change
 constexpr auto ask_again_later = 60s;
 
@@ -110,7 +110,7 @@ std::optional<machine_settings> machine_orders::find(machine_identity const& who
     }
     auto const boots = std::distance(m_jobs.lower_bound(boot_prefix), m_jobs.lower_bound(behind_boot_names));
     if (!m_jobs.contains(boot_name(who)) && static_cast<std::size_t>(boots) >= most_unknown) {
-        why = fmt::format("{} machines without a [[machine]] have got the image of [boot]", most_unknown);
+        why = fmt::format("{} machines without a [[machine]] have received the image of [boot]", most_unknown);
         return std::nullopt;
     }
     machine_settings machine;

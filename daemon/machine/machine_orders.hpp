@@ -17,7 +17,7 @@
 
 namespace seedbed {
 
-/// What a machine says of itself.
+/// A machine as it describes itself.
 struct machine_identity {
     std::vector<std::string> macs; ///< as parse_mac_address() returns them
     std::string serial;            ///< DMI; empty: none
@@ -101,9 +101,10 @@ private:
         wall_time at;
     };
 
-    /// The configured machine that this is, or a made-up one for [boot]; nothing with \p why if it gets nothing.
+    /// The configured machine that this is, or one made up for [boot]; nothing, with the reason in \p why, if it gets
+    /// no job.
     [[nodiscard]] std::optional<machine_settings> find(machine_identity const& who, std::string& why) const;
-    /// Keeps what an unknown machine says; forgets the one that has been silent longest if there are too many.
+    /// Remembers an unknown machine; forgets the one that has been silent longest if there are too many.
     void remember_unknown(machine_identity const& who, wall_time now);
     void enter(machine_job& job, job_state state, wall_time now);
     machine_job& new_job(std::string const& name);

@@ -19,7 +19,7 @@ namespace seedbed {
 
 namespace {
 
-/// A room of machines asks at once; more than this, only a machine that is out of order does.
+/// All machines of a room may ask at the same moment; only a faulty machine sends more requests than this.
 constexpr int most_requests_at_once = 2000;
 constexpr std::chrono::milliseconds time_of_request{2};
 

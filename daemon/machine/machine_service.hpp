@@ -35,7 +35,7 @@ public:
     ~machine_service();
 
     /// Uses the machines of \p wanted, and the record in \p folder. If that is another folder than before, its record
-    /// is read, and until then agents are asked to come again.
+    /// is read; until that is done, agents are told to ask again later.
     void apply(settings const& wanted, std::string const& folder);
 
     /// Answers a request below /machine/ whose sender may take part, and has proved that it knows the secret if there

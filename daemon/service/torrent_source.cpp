@@ -77,8 +77,7 @@ public:
         if (m_addresses.empty()) {
             auto resolved = resolve_server(m_server);
             if (!resolved) {
-                return tl::unexpected(
-                    error{"cannot find the address of " + m_server.host + ": " + resolved.error().message});
+                return tl::unexpected(error{"cannot resolve " + m_server.host + ": " + resolved.error().message});
             }
             m_addresses = std::move(*resolved);
         }

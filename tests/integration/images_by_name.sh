@@ -38,7 +38,7 @@ images list --json | jq -e '[.images[] | [.name, .state, .kind, .packed_bytes !=
     [["packed", "seeding", "packed", true], ["plain", "seeding", "raw", false]]' >found || fail "the list is $(images list --json)"
 images list | grep -Eq '^plain +seeding +raw +5.7 MiB' || fail "the table is $(images list)"
 
-# An image that the daemon cannot open is taken back, and so is one that it refuses.
+# An image that the daemon cannot open is removed again, and so is one that it refuses.
 refuses() {
     local status=0
     images "$@" >out 2>err || status=$?
@@ -64,7 +64,7 @@ printf 'no torrent' >other.torrent
 kill -CONT "${daemon_pid[seed]}"
 status=0
 wait "$adding" || status=$?
-((status == 3)) && grep -q 'other.torrent' err && grep -q 'was taken back' err || fail "a failing image: status $status: $(<err)"
+((status == 3)) && grep -q 'other.torrent' err && grep -q 'was removed again' err || fail "a failing image: status $status: $(<err)"
 [[ ! -e server/images.d/other.toml ]] || fail "an image that fails was kept"
 images list --json | jq -e '.images | length == 2' >found || fail "the list is $(images list --json)"
 

@@ -27,8 +27,8 @@ echo 'a secret of at least sixteen bytes' >secret
 host_config seed.toml server 'local_discovery = false' 'secret_file = "secret"'
 add_image seed.toml sda1 sda1.torrent "$source" seed 'expect = 1'
 chmod 644 secret
-! "$seedbed" daemon --config seed.toml >readable.log 2>&1 || fail "a secret that everybody can read is accepted"
-expect_line readable.log 'everybody can read this secret'
+! "$seedbed" daemon --config seed.toml >readable.log 2>&1 || fail "a secret that all users can read is accepted"
+expect_line readable.log 'all users can read this secret'
 chmod 600 secret
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'

@@ -56,7 +56,7 @@ TEST_CASE("create: refuses options that cannot be combined") {
     CHECK(refusal({"a", "--partclone", "b"}) ==
           "SOURCE cannot be combined with --partclone, --bt-dir or --from-partclone");
     CHECK_THAT(refusal({"--partclone", "b", "--no-sparse"}), Catch::EndsWith("need a SOURCE"));
-    CHECK_THAT(refusal({"a", "--capture", "--piece-size", "1 MiB"}), Catch::StartsWith("--piece-size applies to raw"));
+    CHECK_THAT(refusal({"a", "--capture", "--piece-size", "1 MiB"}), Catch::StartsWith("--piece-size does not apply"));
     CHECK_THAT(refusal({"--partclone", "b", "--raw"}), Catch::EndsWith("need a SOURCE"));
     CHECK(refusal({"a", "--capture", "--raw"}) == "--capture and --raw are mutually exclusive");
     CHECK_THAT(refusal({"a", "--raw-if-needed"}), Catch::EndsWith("need --capture"));

@@ -76,7 +76,7 @@ TEST_CASE("image add: a refused image leaves nothing behind") {
     CHECK_THAT(at.add("one").lines.front(), StartsWith("one: would fail: " + at.file("a.img")));
     CHECK(at.add("one").code == exit_refused);
     auto const no_device = add_image(at.config, {"one", at.file("a.torrent"), ""});
-    CHECK_THAT(no_device.lines.front(), EndsWith("of a raw image; add the DEVICE or the file that holds it"));
+    CHECK_THAT(no_device.lines.front(), EndsWith(": describes a raw image; add the DEVICE or the file that holds it"));
     CHECK_FALSE(at.has("one"));
 }
 

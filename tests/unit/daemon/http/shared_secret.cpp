@@ -54,13 +54,13 @@ TEST_CASE("shared_secret: it is read without the line end, and refused if others
         return refused ? "" : refused.error().message;
     };
     CHECK_THAT(reason(write_secret(folder, "fifteen bytes..\n")),
-               Contains("a secret has 16 to 4096 bytes, this one has 15"));
+               Contains("a secret must have 16 to 4096 bytes; this one has 15"));
     CHECK(reason(write_secret(folder, std::string(4096, 'x') + "\n")).empty());
     CHECK_THAT(reason(write_secret(folder, std::string(4097, 'x'))), Contains("this one has more"));
     CHECK_THAT(reason(write_secret(folder, std::string(20, 'x'), std::filesystem::perms(0644))),
-               Contains("everybody can read this secret"));
+               Contains("all users can read this secret"));
     CHECK_THAT(reason(write_secret(folder, std::string(20, 'x'), std::filesystem::perms(0602))),
-               Contains("everybody can change this secret"));
+               Contains("all users can change this secret"));
     auto const pipe = (folder / "pipe").string();
     REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
     CHECK_THAT(reason(pipe), Contains("not a regular file"));
