@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of the rows, and of lib_daemon.sh
 # Functions for the rows of the fault table. Not a row: source it right after `set -euo pipefail`. It includes lib_daemon.sh.
 #
-# Images are small, 17 pieces of 1 MiB, with gaps. Targets are noise (0xA5) of 24 MiB before a deployment; IMAGE.expected is the
-# target afterwards: the image in its extents, noise everywhere else. So one cmp of the whole target decides.
+# Images are small, 17 pieces of 1 MiB, with gaps. Targets are noise (0xA5) of 24 MiB before a deployment; IMAGE.expected is the target
+# afterwards: the image in its extents, noise everywhere else. One cmp of the whole target therefore decides.
 #
 #   $faults                             the folder of the rows
 #   make_image IMAGE...                 makes IMAGE.source, IMAGE.torrent, IMAGE.img (the target) and IMAGE.expected

@@ -90,7 +90,7 @@ start_agent() {
     defer "daemon-$name" end_process "$!"
 }
 
-# --- an agent waits for a server that is away, and says so once
+# --- an agent waits for a server that does not answer, and says so once
 start_agent PC-1 --mac 52:54:00:00:00:01 --once
 expect_line PC-1.log "no answer from http://127.0.0.1:$http: .*; retrying"
 start_daemon server etc/seedbed.toml

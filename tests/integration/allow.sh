@@ -1,6 +1,7 @@
 #!/bin/bash
 # Access by address: for peers, and for clients of the tracker, of reports and of metrics; a reload changes it. SEEDBED is the program.
-# shellcheck disable=SC2046 # $(on_host NAME) is several words Labels: once
+# shellcheck disable=SC2046 # $(on_host NAME) is several words
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -68,7 +68,7 @@ refuse 'both.img: several signatures \((romfs, ext4|ext4, romfs)\), of which onl
 accept both.img --capture --raw-if-needed
 grep -q 'both.img: several signatures .*; taking a raw image' stderr || fail "$(<stderr)"
 
-# --- what is no image
+# --- files that are not images
 
 gzip -k ext4.img
 refuse 'ext4.img.gz: gzip-compressed data, not a raw image; unpack or convert it first' ext4.img.gz

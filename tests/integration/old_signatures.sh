@@ -1,7 +1,8 @@
 #!/bin/bash
 # Remains of an earlier use on a disk, outside the image: an md superblock at its end, which blkid prefers. It is wiped before the first
 # write, and named if it is not; a LUKS header inside the image is overwritten by the image. Then the labels of a ZFS pool at both ends.
-# SEEDBED is the program. Labels: once
+# SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Packed images of what partclone and Clonezilla saved, without a disk in between: create --from-partclone, and a Clonezilla folder as
-# SOURCE. Damaged and missing files are refused, and leave nothing. SEEDBED is the program. Labels: once
+# SOURCE. Damaged and missing files are refused, and leave nothing. SEEDBED is the program.
+# Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"

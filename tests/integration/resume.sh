@@ -1,7 +1,7 @@
 #!/bin/bash
-# An interrupted deployment resumes from its checkpoint: after SIGTERM with almost nothing lost and without reading the device,
-# after SIGKILL from the last checkpoint, whose pieces are read back and hashed first. Verification covers the resumed pieces, too. A checkpoint that does not match is reported and
-# ignored; without one, `check` decides. SEEDBED is the program.
+# An interrupted deployment resumes from its checkpoint: after SIGTERM with almost nothing lost and without reading the device, after
+# SIGKILL from the last checkpoint, whose pieces are read back and hashed first. Verification covers the resumed pieces, too. A checkpoint
+# that does not match is reported and ignored; without one, `check` decides. SEEDBED is the program.
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
 . "$(dirname "$0")/lib_daemon.sh"
