@@ -44,7 +44,7 @@ struct checksum_code {
 constexpr std::array<checksum_code, 4> checksum_codes{
     {{0x00, check::none, 0}, {0x20, check::crc32, 4}, {0x30, check::xxh64, 8}, {0x31, check::xxh128, 16}}};
 
-/// The text of a field that NUL ends; nothing if it holds other than printable ASCII, or bytes behind the NUL.
+/// The text of a field that NUL ends; nothing if it holds other than printable ASCII, or bytes after the NUL.
 std::optional<std::string> text_field(std::span<std::byte const> bytes) {
     std::string_view const all(reinterpret_cast<char const*>(bytes.data()), bytes.size());
     auto const text = all.substr(0, all.find('\0'));

@@ -81,7 +81,7 @@ result<partition_entry const*> chosen(disk_layout const& image, growth const& gr
     return found;
 }
 
-/// Moves what is behind the chosen partition and enlarges it and the extended partition around it.
+/// Moves what follows the chosen partition and enlarges it and the extended partition around it.
 void apply_growth(disk_layout& target, int chosen_number, std::int64_t by) {
     auto const grown = *find_partition(target, chosen_number);
     for (auto& partition : target.partitions) {

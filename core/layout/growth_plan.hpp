@@ -46,7 +46,7 @@ struct deployment_plan {
 
 /// Plans the deployment of a disk.
 ///
-/// Partitions keep their order. The chosen one grows by whole MiB up to the end of the usable range; those behind it
+/// Partitions keep their order. The chosen one grows by whole MiB up to the end of the usable range; those after it
 /// move by the same amount, so that all keep their alignment. Nothing else changes. In an MBR, the extended partition
 /// grows with a logical one, or moves with all that it holds. An MBR stops at 2^32 sectors.
 ///

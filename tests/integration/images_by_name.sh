@@ -95,7 +95,7 @@ grep -q '^HTTP/1.1 304' header || fail "If-None-Match: $(<header)"
 get -r 10-2999 "http://$http/images/plain"
 grep -q '^HTTP/1.1 206' header && cmp body <(tail -c +11 whole | head -c 2990) || fail "a range: $(<header)"
 get -r 90000000- "http://$http/images/plain"
-grep -q '^HTTP/1.1 416' header || fail "a range behind the end: $(<header)"
+grep -q '^HTTP/1.1 416' header || fail "a range beyond the end: $(<header)"
 seq 100000 >text # its holes make long lists of files
 "$seedbed" create source.img --piece-size 16KiB -o sparse.torrent >created
 images add sparse sparse.torrent source.img >added || fail "the sparse image is not added: $(<added)"

@@ -36,7 +36,7 @@ def main(torrent_path, source_path, name, piece_size, kind):
         outside += offset - at
         stream += data[offset:end]
         at = end
-    assert not data[at:].strip(b"\0"), f"data behind {at} is not in the image"
+    assert not data[at:].strip(b"\0"), f"data after {at} is not in the image"
     outside += len(data) - at
     assert kind == "any" or (outside == 0) == (kind == "all"), f"{outside} bytes are not in the image"
     step = int(piece_size)

@@ -65,7 +65,7 @@ struct partclone_sample {
         for (std::size_t i = 0; i < used.size(); ++i) {
             bytes[i / 8] = static_cast<char>(static_cast<unsigned char>(bytes[i / 8]) | (used[i] - '0') << (i % 8));
         }
-        bytes.back() = static_cast<char>(bytes.back() | '\xfc'); // bits behind the last block
+        bytes.back() = static_cast<char>(bytes.back() | '\xfc'); // bits after the last block
         return bytes + number(crc_of(bytes), 4);
     }
 

@@ -49,7 +49,7 @@ inline partition_entry extended_partition(int number, std::int64_t start, std::i
     return partition;
 }
 
-/// The layout of an installed Windows beside a Linux: EFI, MSR, NTFS, ext4, swap and a recovery partition behind them.
+/// The layout of an installed Windows beside a Linux: EFI, MSR, NTFS, ext4, swap and a recovery partition after them.
 inline disk_layout sample_gpt() {
     disk_layout layout;
     layout.id = guid(0);
@@ -70,7 +70,7 @@ inline disk_layout sample_gpt() {
     return layout;
 }
 
-/// A primary and an extended partition with two logical ones, and a primary one behind them.
+/// A primary and an extended partition with two logical ones, and a primary one after them.
 inline disk_layout sample_mbr() {
     disk_layout layout;
     layout.table = table_type::mbr;

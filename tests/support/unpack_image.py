@@ -66,7 +66,7 @@ def need(condition, reason):
 
 
 def bdecode(data, at=0):
-    """Returns a value and the position behind it."""
+    """Returns a value and the position after it."""
     kind = data[at : at + 1]
     if kind == b"i":
         end = data.index(b"e", at)
@@ -111,7 +111,7 @@ def read_index(data, pieces, size, sector):
             end = chunk.offset + chunk.raw
         tables.append((table, chunks))
         at += 4 + len(table)
-    need(at == len(data), "bytes behind the index")
+    need(at == len(data), "bytes after the index")
     return tables
 
 

@@ -21,7 +21,7 @@ std::string machine(std::string const& name, std::string const& mac, std::string
 
 std::string const one_mac = "52:54:00:00:00:01";
 
-/// The errors of one machine behind a valid image, which takes five lines.
+/// The errors of one machine after a valid image, which takes five lines.
 lines errors_of(std::string const& text) {
     return bad(image("win") + text);
 }

@@ -88,7 +88,7 @@ std::ostream& operator<<(std::ostream& to, engine_way const& way);
 void eventually(std::function<bool()> const& condition);
 
 /// An image on a fake device filled with a pattern, gaps included; its torrent has the true hashes.
-/// The device ends 4 KiB behind the last extent.
+/// The device ends 4 KiB after the last extent.
 struct test_image {
     /// \param shared serves the image; without it, only the image on its device exists.
     explicit test_image(image_plan made_as, backend* shared = nullptr);

@@ -265,7 +265,7 @@ TEST_CASE("a piece that arrives out of order is hashed from memory, or as far as
         h.settle();
         h.evict();
         CHECK(h.hash() == sha1_of(h.t.written_piece(0, 0)));
-        // The worker was woken for 32 blocks and may have seen more; at the end it finds the 41st, but none behind it.
+        // The worker was woken for 32 blocks and may have seen more; at the end it finds the 41st, but none after it.
         CHECK(h.bytes_read() >= (blocks - 41) * block_size);
         CHECK(h.bytes_read() <= (blocks - 32) * block_size);
     }

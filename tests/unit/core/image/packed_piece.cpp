@@ -224,7 +224,7 @@ TEST_CASE("a chunk is exactly one frame of exactly its length") {
         to.resize(8704);
         CHECK(refusal() == "its payload is not one zstd frame of 8704 bytes");
     }
-    SECTION("a second frame behind it") {
+    SECTION("a second frame after it") {
         made.frame.insert(made.frame.end(), made.frame.begin(), made.frame.end());
         CHECK(refusal() == "its payload is not one zstd frame of 8192 bytes");
     }

@@ -284,7 +284,7 @@ TEST_CASE("a piece of which the device has other bytes by now is withdrawn until
     CHECK(made.gives(2));
     made.write_all(made.blocks_of(1));
     CHECK(made.gives(1));
-    made.write_all(made.blocks()); // until it is let go
+    made.write_all(made.blocks()); // until it is evicted
     CHECK(made.gives(1));
 }
 

@@ -56,7 +56,7 @@ std::string read(saved_disk& disk, packed_range const& range) {
     return bytes;
 }
 
-/// A FAT of 16 bits whose label is in its root folder, behind much that libblkid does not need.
+/// A FAT of 16 bits whose label is in its root folder, after much that libblkid does not need.
 std::string fat_with_label() {
     std::string bytes(16 << 20, '\0');
     auto const put = [&](std::size_t offset, std::string const& text) { bytes.replace(offset, text.size(), text); };

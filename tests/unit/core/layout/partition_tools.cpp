@@ -68,7 +68,7 @@ std::map<std::string, std::string> tree(fs::path const& folder) {
     return files;
 }
 
-/// A disk of two partitions: a file system that grows, and a swap area behind it.
+/// A disk of two partitions: a file system that grows, and a swap area after it.
 deployment_plan plan_for(std::string const& type) {
     auto image = sample_gpt();
     image.disk_size = 400 * mib;

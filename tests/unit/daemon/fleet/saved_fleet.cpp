@@ -85,7 +85,7 @@ TEST_CASE("saved fleet: a damaged host is left out and counted") {
         REQUIRE(read.hosts.size() == 1);
         CHECK(read.hosts[0].addresses.front().to_string() == "10.0.0.1");
     }
-    // A port that is no number is unknown.
+    // A port that is not a number is unknown.
     auto const read = with_hosts(
         R"({"addresses":["10.0.0.2"],"port":18446744073709551615,"state":"verified","started":1,"ended":2})");
     REQUIRE(read.hosts.size() == 1);

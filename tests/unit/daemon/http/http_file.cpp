@@ -56,7 +56,7 @@ TEST_CASE("http file: a range is the bytes that it names, as far as the file has
     CHECK(parse_range("bytes=-30", 10) == byte_range{0, 10});
 }
 
-TEST_CASE("http file: a range behind the end has no bytes", "[http_file]") {
+TEST_CASE("http file: a range beyond the end has no bytes", "[http_file]") {
     CHECK(parse_range("bytes=10-", 10) == byte_range{10, 0});
     CHECK(parse_range("bytes=-0", 10) == byte_range{10, 0});
     CHECK(parse_range("bytes=0-", 0) == byte_range{0, 0});

@@ -31,7 +31,7 @@ using strings = std::vector<std::string>;
 
 namespace {
 
-/// A disk of 12 MiB: bytes, a swap area, and a FAT, whose boot sector states its position, behind it.
+/// A disk of 12 MiB: bytes, a swap area, and a FAT, whose boot sector states its position, after it.
 disk_layout small_layout() {
     auto layout = sample_gpt();
     layout.disk_size = 12 * mib;
@@ -152,7 +152,7 @@ TEST_CASE("a disk has no table from its wiping to the end") {
           std::vector(made.sample.source.begin() + 8 * mib, made.sample.source.begin() + 10 * mib));
 }
 
-TEST_CASE("chunks and boot sectors move with a partition behind a grown one, also a second time") {
+TEST_CASE("chunks and boot sectors move with a partition after a grown one, also a second time") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     fixture made(20 * mib);
     auto const path = made.target.string();
