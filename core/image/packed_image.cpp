@@ -21,7 +21,7 @@ namespace seedbed {
 
 namespace {
 
-/// The key of the index in the .torrent, outside of the info dictionary.
+/// The key of the index in the .torrent, outside the info dictionary.
 constexpr std::string_view index_key = "seedbed index";
 /// A .torrent of a packed image holds few and flat values: long ones are strings.
 constexpr int torrent_depth = 16;

@@ -55,7 +55,7 @@ struct packed_image {
 [[nodiscard]] bool is_packed_torrent(std::string_view bytes);
 
 /// Loads the .torrent of a packed image: a v1 torrent of one file, with a description in its info dictionary and the
-/// index outside of it. All extents are known afterwards: sorted, disjoint and within the source.
+/// index outside it. All extents are known afterwards: sorted, disjoint and within the source.
 ///
 /// Refused with one line "PATH: reason": a file that is no such torrent, a description or an index that violates the
 /// format, an index whose SHA-256 is not the description's, anything above \p limits. Opens no device.

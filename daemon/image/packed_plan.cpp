@@ -112,7 +112,7 @@ result<void, packed_plan_failure> packed_plan::wipe(block_device& device, bool o
         return {};
     }
     for (auto const& signature : *all) {
-        // A disk's table is outside of its image, and is replaced.
+        // A disk's table is outside its image, and is replaced.
         auto const replaced = m_disk || overlaps(m_extents, signature.offset, signature.length);
         if (signature.length == 0 || (!replaced && !outside)) {
             continue;

@@ -79,7 +79,7 @@ def noise(info, device):
     for offset, length in chunks(gaps):
         data = device.read(offset, length)
         if data != NOISE[:length]:
-            sys.exit(f"{device.path}: written outside of the image at offset {offset + first_difference(data, NOISE)}")
+            sys.exit(f"{device.path}: written outside the image at offset {offset + first_difference(data, NOISE)}")
 
 
 def one(info, number="0"):

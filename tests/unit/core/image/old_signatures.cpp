@@ -34,7 +34,7 @@ std::vector<std::int64_t> outside(std::vector<disk_signature> const& signatures,
 
 } // namespace
 
-TEST_CASE("a signature is outside of the image if none of its bytes is in an extent") {
+TEST_CASE("a signature is outside the image if none of its bytes is in an extent") {
     using offsets = std::vector<std::int64_t>;
     std::vector<disk_signature> const signatures{mark(0, 8), mark(96, 4), mark(98, 4), mark(149, 2), mark(150, 8)};
     CHECK(outside(signatures, {{100, 50}}) == offsets{0, 96, 150});
@@ -44,7 +44,7 @@ TEST_CASE("a signature is outside of the image if none of its bytes is in an ext
     CHECK(outside({mark(5, 0)}, {{100, 50}}).empty());                                          // no mark to wipe
 }
 
-TEST_CASE("a signature with an area is wiped if any part of the area is outside of the image") {
+TEST_CASE("a signature with an area is wiped if any part of the area is outside the image") {
     auto const image = extent_map::make({{100, 50}, {extent::padding, 10}, {150, 50}, {300, 10}}).value();
     auto const area = [](std::int64_t offset, std::int64_t length) {
         return disk_signature{

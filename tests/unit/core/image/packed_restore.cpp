@@ -216,7 +216,7 @@ TEST_CASE("the chunks of partitions that have moved are written and compared whe
     CHECK_FALSE(compare_packed(made.image, larger, made.options).ok());
 }
 
-TEST_CASE("an image whose chunks lie outside of its partitions is refused") {
+TEST_CASE("an image whose chunks lie outside its partitions is refused") {
     fixture const made;
     CHECK(chunk_placement::make(made.image, {{0, 12 * mib, 0}}));
     auto const refusal = [&](std::vector<moved_range> ranges) {

@@ -34,7 +34,7 @@ std::int64_t padding_of(packed_sample const& made) {
     return padding;
 }
 
-/// Unpacks all pieces; bytes outside of the image stay 0xee.
+/// Unpacks all pieces; bytes outside the image stay 0xee.
 std::vector<std::byte> unpacked(packed_sample const& made) {
     auto const image = made.image();
     std::vector<std::byte> device(made.source.size(), std::byte{0xee});

@@ -151,7 +151,7 @@ TEST_CASE("a failure of a file is kept, and the disk fails from then on") {
                Catch::StartsWith((folder / "a").string() + ": a checksum of its blocks is wrong"));
 }
 
-TEST_CASE("bytes out of order, outside of the files, and files of another length are errors") {
+TEST_CASE("bytes out of order, outside the files, and files of another length are errors") {
     temp_dir const folder;
     std::vector<std::byte> buffer(512);
     saved_disk unordered("disk", 100'000);

@@ -191,7 +191,7 @@ TEST_CASE("a disk that cannot be completed is refused before the first write") {
     CHECK(has_table(path));
 }
 
-TEST_CASE("an image with bytes outside of its partitions is refused") {
+TEST_CASE("an image with bytes outside its partitions is refused") {
     auto const sample = make_packed_sample(small_disk(), {{11 * mib, mib / 2}}, 1 << 20, "disk.sbi", small_layout());
     fixture const made;
     auto const failure = failure_of(packed_plan::make(sample.image(), made.target.string(), {}));

@@ -170,7 +170,7 @@ TEST_CASE("a complete image wipes nothing when it is opened again") {
     image.close();
 }
 
-TEST_CASE("a signature inside of the image is left to the image") {
+TEST_CASE("a signature inside the image is left to the image") {
     image_fixture image(image_mode::deploy);
     {
         std::fstream out(image.device_path(), std::ios::binary | std::ios::in | std::ios::out);
