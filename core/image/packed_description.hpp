@@ -27,7 +27,7 @@ struct packed_description {
     std::string content = {};     ///< blkid's name of the file system or volume ("ext4"), or of the partition table
     std::string label = {};
     std::string uuid = {};
-    /// Of a disk whose partition table is no part of the chunks; valid, with this size and these sectors.
+    /// Of a disk whose chunks do not hold its partition table; valid, with this size and these sectors.
     std::optional<disk_layout> layout = {};
     sha256_digest index{}; ///< of the encoded packed_index
 

@@ -36,7 +36,7 @@ po::options_description describe(status_options& options) {
     add("watch,w", po::bool_switch(&options.watch),
         "refresh every second until Ctrl-C; on a terminal, show the peers of each image, too");
     add("json", po::bool_switch(&options.json),
-        "print the daemon's status document as JSON; with --watch, one document a line");
+        "print the daemon's status document as JSON; with --watch, one document per line");
     add("socket", po::value(&options.socket)->value_name("PATH"),
         ("connect to the daemon with this [control] socket (default: " + options.socket + ")").c_str());
     return description;

@@ -33,7 +33,7 @@ public:
     /// Receives the events of session number \p session.
     [[nodiscard]] torrent_listener& part(std::size_t session) const;
     [[nodiscard]] std::size_t parts() const noexcept { return m_parts.size(); }
-    /// Whether a session still has the torrent; false for numbers from parts() on.
+    /// Whether a session still has the torrent; false if \p session is parts() or more.
     [[nodiscard]] bool is_in(std::size_t session) const noexcept;
     [[nodiscard]] bool is_in_any() const noexcept;
     /// The number of peers in each of the sessions.

@@ -1,8 +1,8 @@
 #!/bin/bash
-# The cost of a fleet for the daemon that tracks it: processor time, memory, the latency of announces, reports, the status document and the
-# metrics, and the log, by the number of machines; see fleet_load.py. Usage: fleet_load.sh [SECONDS [MACHINES...]]; 150 s each of 100, 1,000
-# and 10,000 machines by default. SEEDBED is the program; JSON a file for the results; PLOT a file for a plot (SVG), which needs gnuplot.
-# Needs an idle machine: the load takes a processor of its own.
+# The cost of a fleet for the daemon that tracks it: processor time, memory, the latency of announces, reports, the status document and
+# the metrics, and the log, by the number of machines; see fleet_load.py.
+# Usage: fleet_load.sh [SECONDS [MACHINES...]]; 150 s each of 100, 1,000 and 10,000 machines by default. SEEDBED is the program; JSON a file
+# for the results; PLOT a file for a plot (SVG), which needs gnuplot. Needs an idle machine: the load takes a processor of its own.
 set -euo pipefail
 # shellcheck source=lib_bench.sh disable=SC2154
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"

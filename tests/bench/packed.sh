@@ -1,9 +1,9 @@
 #!/bin/bash
 # The benefit of packing an image: the same file system as a raw and as a packed image, and with udpcast, partclone and zstd, from one
 # server to some machines whose links are limited in both directions; they take turns. Seconds to downloaded and to verified (udpcast
-# verifies nothing), bytes that a machine receives, CPU of a machine by the file system's used bytes. Usage: packed.sh N RATE_MBIT MIB
-# [ROUNDS]; MIB is the size of an ext4 file system, five eighths of which are files of Debian's packages. SEEDBED is the program; JSON a
-# file for the results. Needs udpcast.
+# verifies nothing), bytes that a machine receives, CPU of a machine by the file system's used bytes.
+# Usage: packed.sh N RATE_MBIT MIB [ROUNDS]; MIB is the size of an ext4 file system, five eighths of which are files of Debian's
+# packages. SEEDBED is the program; JSON a file for the results. Needs udpcast.
 set -euo pipefail
 # shellcheck source=lib_bench.sh disable=SC2154
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"

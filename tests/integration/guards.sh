@@ -125,7 +125,7 @@ for name in mounted_source allowed_source; do
     [[ $name != mounted_source ]] || mounted_source=$loop
 done
 
-# What stands on a file is asked for when it is read, too.
+# Mounts above a file are also checked when it is only read.
 "$seedbed" create "$work/below_file.img" -o below.torrent 2>create.err && fail "create reads a file that is mounted" || status=$?
 ((status == 3)) && grep -q "mounted read-write on $work/at below_file through" create.err || fail "create: $(<create.err)"
 

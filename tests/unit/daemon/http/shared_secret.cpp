@@ -34,7 +34,7 @@ TEST_CASE("shared_secret: codes are HMAC-SHA-256") {
           "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 }
 
-TEST_CASE("shared_secret: only who knows it makes a code that proves that, and only for that message") {
+TEST_CASE("shared_secret: only a holder of the secret can make a code that proves it, and only for that message") {
     shared_secret const ours(std::string(16, 'a'));
     shared_secret const other(std::string(16, 'b'));
     CHECK(ours.proves("message", ours.code("message")));
