@@ -15,7 +15,7 @@ check() {
     { mandoc -Tlint "$1" 2>&1 || true; man --warnings -E UTF-8 -l -Tutf8 -Z "$1" 2>&1 >ditroff; } >complaints
     [[ ! -s complaints ]]
 }
-for page in seedbed.1 seedbed.toml.5 seedbed-faults.7 seedbed-image.5 seedbed-messages.7 seedbed-migration.7 seedbed-partclone.7; do
+for page in seedbed.1 seedbed.toml.5 seedbed-boot-image.8 seedbed-faults.7 seedbed-image.5 seedbed-messages.7 seedbed-migration.7 seedbed-partclone.7; do
     gzip -dc "$pages/$page.gz" >"$page" || fail "$page is missing: build the target manual"
     check "$page" || fail "$page: $(<complaints)"
     ! grep -nE '^\.\\" [A-Z]+$|@[A-Z_]+@' "$page" || fail "$page: a placeholder was not replaced"
