@@ -29,7 +29,7 @@ void reread_partitions(std::string const& device) {
     // EINVAL: a device without partitions. ENOTTY: a file. EBUSY: udev has read the table, and something uses it.
     if (!fd || (::ioctl(fd.get(), BLKRRPART) != 0 && errno != EINVAL && errno != ENOTTY)) {
         log_warning({{}, device, {}},
-                    "the kernel does not read the partition table again: " + errno_error(device, errno).message);
+                    "the kernel did not reread the partition table: " + errno_error(device, errno).message);
     }
 }
 

@@ -75,7 +75,7 @@ command_help status_help() {
              {exit_failed, "cannot reach the daemon"},
              {exit_usage, "bad command line"},
              {exit_image_failed, "shown; an image has failed"}},
-            {"With --watch, the last status shown decides."}};
+            {"With --watch, the last status shown decides between 0 and 3."}};
 }
 
 int status_command(std::vector<std::string> const& arguments) {
