@@ -149,6 +149,6 @@ head -c 500 kept >saved/sda3.ntfs-ptcl-img.zst.aa
 expect 3 'sda3.ntfs-ptcl-img.zst.aa: ' create saved "${pack[@]}"
 expect 2 'need.* --pack' create --from-partclone kept -o out/bad.torrent
 expect 2 'do not apply to files of partclone' create saved "${pack[@]}" --raw
-expect 3 'not a folder of Clonezilla.s: it has no DISK-pt.sf' create files "${pack[@]}"
+expect 3 'not a folder that Clonezilla has saved: it has no DISK-pt.sf' create files "${pack[@]}"
 expect 3 'not an image of partclone' create --from-partclone files/data "${pack[@]}"
 pass
