@@ -63,9 +63,9 @@ END
 
 # --- slow requests
 
-start_process slow_tracker $(on_host crowd) python3 crowd.py http 1100 "${address[server]}" 6969 "$hash"
-start_process slow_metrics $(on_host crowd) python3 crowd.py http 100 "${address[server]}" 9150 "$hash"
-start_process slow_control python3 crowd.py unix 100 - server.sock "$hash"
+start_process slow_tracker $(on_host crowd) /usr/bin/python3 crowd.py http 1100 "${address[server]}" 6969 "$hash"
+start_process slow_metrics $(on_host crowd) /usr/bin/python3 crowd.py http 100 "${address[server]}" 9150 "$hash"
+start_process slow_control /usr/bin/python3 crowd.py unix 100 - server.sock "$hash"
 for each in slow_tracker slow_metrics slow_control; do
     expect_line "$each.log" crowded
 done
@@ -81,8 +81,8 @@ done
 
 # --- idle peers, and connections that do not even say what they want
 
-start_process idle_peers $(on_host crowd) python3 crowd.py peer 150 "${address[server]}" 6881 "$hash"
-start_process silent $(on_host crowd) python3 crowd.py silent 500 "${address[server]}" 6881 "$hash"
+start_process idle_peers $(on_host crowd) /usr/bin/python3 crowd.py peer 150 "${address[server]}" 6881 "$hash"
+start_process silent $(on_host crowd) /usr/bin/python3 crowd.py silent 500 "${address[server]}" 6881 "$hash"
 expect_line idle_peers.log crowded
 expect_line silent.log crowded
 noise_file target.img 32

@@ -20,7 +20,7 @@ failed=0
 
 # include_flags LAYER: prints the -I options of its library. In a unity build, no file of the layer's folder is compiled itself.
 include_flags() {
-    python3 - "$commands" "$1" <<'PYTHON'
+    /usr/bin/python3 - "$commands" "$1" <<'PYTHON'
 import json, os, sys
 library = "seedbed_" + {"daemon/image": "runner"}.get(sys.argv[2], os.path.basename(sys.argv[2])) + ".dir"
 for entry in json.load(open(sys.argv[1])):

@@ -38,7 +38,7 @@ run() {
 
 # field NAME VALUE: succeeds if the first device of the JSON document has this value.
 field() {
-    python3 -c 'import json, sys
+    /usr/bin/python3 -c 'import json, sys
 device = json.load(open(sys.argv[1]))["devices"][0]
 for part in sys.argv[2].split("."): device = device[part]
 sys.exit(json.dumps(device) != sys.argv[3])' "$work/out" "$1" "$2"
@@ -57,7 +57,7 @@ check "writable in JSON" field read_only false
 check "direct I/O in JSON" field profile.direct_io '"auto"'
 check "engine in JSON" field profile.io_engine '"auto"'
 # The profile matches the class.
-check "depth in JSON" python3 -c 'import json, sys
+check "depth in JSON" /usr/bin/python3 -c 'import json, sys
 device = json.load(open(sys.argv[1]))["devices"][0]
 depth = {"hdd": 4, "sata_ssd": 16, "nvme": 64}[device["class"]]
 sys.exit(device["profile"]["queue_depth"] != depth)' "$work/out"

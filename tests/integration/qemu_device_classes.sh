@@ -82,4 +82,4 @@ timeout 300 qemu-system-x86_64 -accel tcg -m 512 -nodefaults -display none -no-r
     -serial "file:$work/console" -serial "file:$work/probed.json" -serial "file:$work/status" "${args[@]}" ||
     fail "QEMU ended with exit status $?"
 [ "$(tr -d '\r\n' <"$work/status")" = 0 ] || fail "seedbed probe in the guest: exit status '$(cat "$work/status")'"
-python3 "$here/qemu/check_probe.py" "$work/probed.json" || fail "classes are not as expected"
+/usr/bin/python3 "$here/qemu/check_probe.py" "$work/probed.json" || fail "classes are not as expected"
