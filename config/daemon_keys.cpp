@@ -7,6 +7,7 @@
 #include "config/key.hpp"
 #include "config/key_kinds.hpp"
 #include "config/key_section.hpp"
+#include "config/order_keys.hpp"
 
 namespace seedbed {
 
@@ -102,13 +103,9 @@ void add_interfaces(daemon_key_list& keys) {
 }
 
 void add_boot(daemon_key_list& keys) {
-    using part = boot_settings;
     key_section table(
         keys, "boot", [](auto& all) -> auto& { return all.boot; });
-    table.add("image", &part::image, kind::image_name{}, live, "none");
-    table.add("disk", &part::disk, kind::disk_rule{}, live);
-    table.add("after", &part::after,
-              kind::word<after_deploy>{{after_deploy::reboot, after_deploy::poweroff, after_deploy::wait}}, live);
+    add_order_keys(table, "none");
 }
 
 void add_profile(daemon_key_list& keys, storage_class cls) {

@@ -267,4 +267,26 @@ std::string disk_rule::text(std::string const& value) const {
     return value;
 }
 
+std::optional<growth> grown_partition::read(table_reader& table, std::string_view key,
+                                            std::filesystem::path const& /*folder*/) const {
+    auto const text = table.text(key);
+    if (!text) {
+        return std::nullopt;
+    }
+    auto const parsed = parse_growth(*text);
+    if (!parsed) {
+        table.fail(key, in_quotes(*text) + ": " + parsed.error().message);
+        return std::nullopt;
+    }
+    return *parsed;
+}
+
+key_form grown_partition::form() const {
+    return {"partition", R"(a number, "last" or "none")"};
+}
+
+std::string grown_partition::text(growth const& value) const {
+    return to_string(value);
+}
+
 } // namespace seedbed::kind

@@ -15,6 +15,7 @@
 #include "config/ip_network.hpp"
 #include "config/key.hpp"
 #include "config/table_reader.hpp"
+#include "core/device/growth.hpp"
 
 // The formats of values: each is a Kind of key_section.
 namespace seedbed::kind {
@@ -116,6 +117,14 @@ struct disk_rule {
                                                   std::filesystem::path const& folder) const;
     [[nodiscard]] key_form form() const;
     [[nodiscard]] std::string text(std::string const& value) const;
+};
+
+/// A partition that grows, as parse_growth() reads it.
+struct grown_partition {
+    [[nodiscard]] std::optional<growth> read(table_reader& table, std::string_view key,
+                                             std::filesystem::path const& folder) const;
+    [[nodiscard]] key_form form() const;
+    [[nodiscard]] std::string text(growth const& value) const;
 };
 
 /// \return "a, b or c".

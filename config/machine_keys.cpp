@@ -10,6 +10,7 @@
 #include "config/key_kinds.hpp"
 #include "config/key_section.hpp"
 #include "config/mac_address.hpp"
+#include "config/order_keys.hpp"
 
 namespace seedbed {
 
@@ -85,10 +86,9 @@ machine_key_list make_machine_keys() {
     table.add("name", &part::name, machine_name{}, live, "required");
     table.add("mac", &part::mac, mac_address{}, live, "none");
     table.add("serial", &part::serial, dmi_serial{}, live, "none");
-    table.add("image", &part::image, kind::image_name{.required = true}, live, "required");
-    table.add("disk", &part::disk, kind::disk_rule{}, live);
-    table.add("after", &part::after,
-              kind::word<after_deploy>{{after_deploy::reboot, after_deploy::poweroff, after_deploy::wait}}, live);
+    key_section order(
+        keys, "machine", [](auto& all) -> auto& { return all.order; });
+    add_order_keys(order, "required");
     return keys;
 }
 

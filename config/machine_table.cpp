@@ -39,7 +39,7 @@ private:
 };
 
 void check_image_of(machine_table const& each, std::vector<image_table> const& images, error_report& report) {
-    auto const& name = each.machine.image;
+    auto const& name = each.machine.order.image;
     if (name.empty()) {
         return;
     }

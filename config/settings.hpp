@@ -10,6 +10,7 @@
 
 #include "config/ip_endpoint.hpp"
 #include "config/ip_network.hpp"
+#include "core/device/growth.hpp"
 #include "core/device/io_profile.hpp"
 #include "core/device/storage_class.hpp"
 
@@ -81,29 +82,30 @@ enum class after_deploy : std::uint8_t { reboot, poweroff, wait };
 /// The reverse; nothing for any other text.
 [[nodiscard]] std::optional<after_deploy> parse_after_deploy(std::string_view text) noexcept;
 
+/// What a machine gets.
+struct machine_order {
+    std::string image = {};    ///< name of an [[image]] in mode "seed"; empty: nothing
+    std::string disk = "auto"; ///< a rule, see parse_disk_rule()
+    growth grow = {};          ///< only for the packed image of a disk
+    bool new_ids = false;      ///< likewise
+    after_deploy after = after_deploy::reboot;
+
+    friend bool operator==(machine_order const&, machine_order const&) = default;
+};
+
 /// One [[machine]] table: an order for one machine.
 struct machine_settings {
-    std::string name;          ///< unique, regardless of case
-    std::string mac;           ///< of any of its network cards, as parse_mac_address() returns it; empty: see serial
-    std::string serial;        ///< its DMI serial number; empty: see mac
-    std::string image;         ///< name of an [[image]] in mode "seed"
-    std::string disk = "auto"; ///< a rule, see parse_disk_rule()
-    after_deploy after = after_deploy::reboot;
-    std::string origin; ///< "file:line" of the table, for messages; not part of comparison
+    std::string name;    ///< unique, regardless of case
+    std::string mac;     ///< of any of its network cards, as parse_mac_address() returns it; empty: see serial
+    std::string serial;  ///< its DMI serial number; empty: see mac
+    machine_order order; ///< with an image
+    std::string origin;  ///< "file:line" of the table, for messages; not part of comparison
 
     /// Compares every key.
     friend bool operator==(machine_settings const& a, machine_settings const& b);
 };
 /// The most [[machine]] tables.
 inline constexpr std::size_t most_machines = 10'000;
-
-/// The job of machines without a [[machine]] table.
-struct boot_settings {
-    std::string image; ///< empty: nothing
-    std::string disk = "auto";
-    after_deploy after = after_deploy::wait;
-    friend bool operator==(boot_settings const&, boot_settings const&) = default;
-};
 
 struct network_settings {
     std::vector<ip_endpoint> listen = any_address(6881);
@@ -183,7 +185,7 @@ struct log_settings {
 struct settings {
     std::vector<image_settings> images;
     std::vector<machine_settings> machines;
-    boot_settings boot;
+    machine_order boot{.after = after_deploy::wait}; ///< the order for machines without a [[machine]] table
     network_settings network;
     tracker_settings tracker;
     memory_settings memory;

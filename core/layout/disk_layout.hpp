@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/device/growth.hpp"
 #include "core/foundation/error.hpp"
 
 namespace seedbed {
@@ -70,8 +71,6 @@ struct disk_layout {
 inline constexpr std::size_t boot_code_size = 440;
 /// The largest gap between the table and the first partition that is taken for a boot loader's.
 inline constexpr std::int64_t longest_gap = 1 << 20;
-/// The most entries of a GPT, and so the most partitions.
-inline constexpr std::int32_t most_table_entries = 1024;
 /// Bytes of a serialized layout: a GPT of most_table_entries with the longest names fits.
 inline constexpr std::size_t longest_layout = 2 << 20;
 

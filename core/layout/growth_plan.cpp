@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <system_error>
 #include <utility>
 
 #include "core/foundation/byte_size.hpp"
@@ -125,19 +123,6 @@ void note_moved_windows(deployment_plan& plan, disk_layout const& image) {
 }
 
 } // namespace
-
-result<growth> parse_growth(std::string_view text) {
-    if (text == "last") {
-        return growth{growth::choice::last, 0};
-    }
-    growth found{growth::choice::numbered, 0};
-    auto const* const end = text.data() + text.size();
-    auto const [stop, ec] = std::from_chars(text.data(), end, found.number);
-    if (ec != std::errc{} || stop != end || found.number < 1 || found.number > most_table_entries) {
-        return tl::unexpected(error{"expected the number of a partition, or 'last'"});
-    }
-    return found;
-}
 
 bool can_grow(std::string_view file_system) noexcept {
     return std::ranges::find(growing_types, file_system) != growing_types.end();

@@ -6,23 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "core/device/growth.hpp"
 #include "core/foundation/error.hpp"
 #include "core/layout/disk_layout.hpp"
 
 namespace seedbed {
-
-/// Which partition gets the space that a larger disk has.
-struct growth {
-    enum class choice : std::uint8_t { none, numbered, last };
-
-    choice which = choice::none;
-    int number = 0; ///< of the partition, if numbered
-
-    friend bool operator==(growth const&, growth const&) = default;
-};
-
-/// Parses the value of --grow: "last", or a partition's number.
-[[nodiscard]] result<growth> parse_growth(std::string_view text);
 
 /// Where a part of the image goes.
 struct moved_range {

@@ -73,7 +73,7 @@ std::optional<job_report> job_run::run(offered_job const& job) {
 }
 
 result<std::string, job_report> job_run::load_torrent() {
-    auto const target = "/images/" + m_job.image + ".torrent";
+    auto const target = "/images/" + m_job.order.image + ".torrent";
     http_client::limits limits;
     limits.timeout = torrent_timeout;
     limits.body_bytes = static_cast<std::uint64_t>(m_settings.in_force.memory.max_torrent);
@@ -114,14 +114,18 @@ result<void, job_report> job_run::prepare() {
         return refuse(loaded.error().message);
     }
     m_torrent = std::move(*loaded);
+    if (!m_torrent->packed && (m_job.order.grow || m_job.order.new_ids)) {
+        return refuse(m_torrent->name + " is a raw image: grow and new_ids are for packed images of disks");
+    }
     m_image = image_settings{};
-    m_image.name = m_job.image;
+    m_image.name = m_job.order.image;
     m_image.torrent = m_file.string();
     m_image.mode = image_mode::deploy;
     m_image.trackers = {m_server.url() + "/announce"};
 
-    auto const rule = parse_disk_rule(m_job.disk);
-    auto const chosen = rule ? choose_target(*rule, m_image, *m_torrent, growth{}) : tl::unexpected(rule.error());
+    auto const rule = parse_disk_rule(m_job.order.disk);
+    auto const chosen =
+        rule ? choose_target(*rule, m_image, *m_torrent, m_job.order.grow) : tl::unexpected(rule.error());
     if (!chosen) {
         return refuse(chosen.error().message);
     }
@@ -135,7 +139,7 @@ result<void, job_report> job_run::prepare() {
         return refuse(checked.error().message);
     }
     if (m_torrent->packed) {
-        auto planned = packed_plan::make(*m_torrent->packed, m_image.device, {});
+        auto planned = packed_plan::make(*m_torrent->packed, m_image.device, {m_job.order.grow, m_job.order.new_ids});
         if (!planned) {
             return refuse(planned.error().message);
         }

@@ -189,7 +189,7 @@ private:
     exit_code do_job(job_offer const& offer) {
         auto const& job = *offer.job;
         m_last_note.clear();
-        print(offer.machine + ": job " + job.id + ": " + job.image + " to disk \"" + job.disk + "\"");
+        print(offer.machine + ": job " + job.id + ": " + job.order.image + " to disk \"" + job.order.disk + "\"");
         auto end = deploy(job);
         if (!end) {
             return exit_interrupted;
@@ -205,8 +205,8 @@ private:
             }
             return end->state == job_state::refused ? exit_refused : exit_failed;
         }
-        print(offer.machine + ": job " + job.id + ": done, " + job.image + " is on " + end->device);
-        return finish(m_options.after.value_or(job.after));
+        print(offer.machine + ": job " + job.id + ": done, " + job.order.image + " is on " + end->device);
+        return finish(m_options.after.value_or(job.order.after));
     }
 
     std::optional<job_report> deploy(offered_job const& job) {
@@ -237,8 +237,8 @@ private:
             end.reason = overview ? hooks.error().message : overview.error().message;
             return;
         }
-        auto const environment =
-            hook_environment({end.device, offer.machine, offer.job->image, offer.job->id, m_server.url()}, *overview);
+        auto const environment = hook_environment(
+            {end.device, offer.machine, offer.job->order.image, offer.job->id, m_server.url()}, *overview);
         auto const limit = std::chrono::ceil<std::chrono::seconds>(m_options.hook_limit);
         auto const ran = run_hooks(*hooks, environment, limit, [this, &end](std::string const& name) {
             print("running " + name);

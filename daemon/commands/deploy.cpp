@@ -149,8 +149,7 @@ private:
     /// Chooses the device if the command line gives a rule.
     exit_code choose() {
         if (m_options.rule) {
-            auto const chosen =
-                choose_target(*m_options.rule, m_options.image, *m_torrent, m_options.grow.value_or(growth{}));
+            auto const chosen = choose_target(*m_options.rule, m_options.image, *m_torrent, m_options.grow);
             if (!chosen) {
                 return refuse_target(exit_refused, chosen.error().message);
             }

@@ -150,7 +150,7 @@ result<void> read_device_options(raw_options const& raw, image_settings& image) 
     return {};
 }
 
-result<void> read_growth(std::string const& text, std::optional<growth>& into) {
+result<void> read_growth(std::string const& text, growth& into) {
     if (text.empty()) {
         return {};
     }

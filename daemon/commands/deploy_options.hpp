@@ -9,8 +9,8 @@
 #include "config/ip_endpoint.hpp"
 #include "config/settings.hpp"
 #include "core/device/disk_rule.hpp"
+#include "core/device/growth.hpp"
 #include "core/foundation/error.hpp"
-#include "core/layout/growth_plan.hpp"
 #include "daemon/commands/command_help.hpp"
 #include "daemon/commands/peer_options.hpp"
 #include "daemon/service/seed_until.hpp"
@@ -24,8 +24,8 @@ struct deploy_options : peer_options {
     torrent_source source;         ///< of the .torrent
     std::optional<disk_rule> rule; ///< chooses the device, which is empty until then
     seed_limits seeding;
-    std::optional<growth> grow; ///< only for the packed image of a disk
-    bool new_ids = false;       ///< likewise
+    growth grow;          ///< only for the packed image of a disk
+    bool new_ids = false; ///< likewise
     std::optional<std::chrono::milliseconds> timeout;
     std::string receipt; ///< file to write the receipt to; empty: none
     bool yes = false;    ///< do not ask

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "core/device/growth.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/error.hpp"
-#include "core/layout/growth_plan.hpp"
 #include "daemon/commands/command_help.hpp"
 
 namespace seedbed {
@@ -21,8 +21,8 @@ struct restore_command_options {
     std::optional<std::string> serial;
     std::optional<std::int64_t> size;
     std::optional<storage_class> profile;
-    std::optional<growth> grow; ///< only for the image of a disk
-    bool new_ids = false;       ///< likewise
+    growth grow;          ///< only for the image of a disk
+    bool new_ids = false; ///< likewise
     bool allow_mismatch = false;
     bool wipe_signatures = true;
     bool verify = true;

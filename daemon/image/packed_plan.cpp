@@ -60,7 +60,7 @@ result<void, packed_plan_failure> packed_plan::plan_disk(packed_image const& ima
         return plan_failed(plan_cause::target, geometry.error().message);
     }
     auto const sector = geometry->is_block_device ? geometry->logical_block_size : layout.sector_size;
-    auto planned = plan_deployment(layout, geometry->size, sector, options.grow.value_or(growth{}));
+    auto planned = plan_deployment(layout, geometry->size, sector, options.grow);
     if (!planned) {
         return plan_failed(plan_cause::target, path + ": " + planned.error().message);
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/device/block_device.hpp"
+#include "core/device/growth.hpp"
 #include "core/foundation/error.hpp"
 #include "core/image/extent_map.hpp"
 #include "core/image/packed_image.hpp"
@@ -30,7 +31,7 @@ struct packed_plan_failure {
 };
 
 struct packed_plan_options {
-    std::optional<growth> grow; ///< the partition that gets the space that a larger disk has
+    growth grow; ///< the partition that gets the space that a larger disk has
     /// The disk and its partitions get new random ids. Refused if Windows' boot loader may need the old ones.
     bool new_ids = false;
 };

@@ -9,6 +9,7 @@
 
 #include "core/foundation/printable.hpp"
 #include "core/foundation/state_file.hpp"
+#include "daemon/machine/order_json.hpp"
 #include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
@@ -16,25 +17,27 @@ namespace seedbed {
 namespace {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 constexpr int record_format = 1;
 constexpr std::int64_t largest_record_file = 64LL << 20;
 
-json time_or_null(std::optional<machine_job::wall_time> const& time) {
-    return time ? json(format_utc(*time)) : json();
+ordered_json time_or_null(std::optional<machine_job::wall_time> const& time) {
+    return time ? ordered_json(format_utc(*time)) : ordered_json();
 }
 
-json job_record(machine_job const& job) {
-    return {{"id", job.id},
-            {"state", to_string(job.state)},
-            {"image", job.image},
-            {"disk", job.disk},
-            {"card", job.card},
-            {"after", to_string(job.after)},
-            {"device", job.device},
-            {"reason", job.reason},
-            {"started", time_or_null(job.started)},
-            {"ended", time_or_null(job.ended)}};
+ordered_json job_record(machine_job const& job) {
+    ordered_json record{{"id", job.id},
+                        {"state", to_string(job.state)},
+                        {"card", job.card},
+                        {"device", job.device},
+                        {"reason", job.reason},
+                        {"started", time_or_null(job.started)},
+                        {"ended", time_or_null(job.ended)}};
+    if (job.state != job_state::waiting) {
+        add_order(record, job.order);
+    }
+    return record;
 }
 
 std::string text_of(json const& object, char const* key) {
@@ -54,12 +57,16 @@ std::optional<machine_job> parse_job(json const& object) {
         return std::nullopt;
     }
     job.state = *state;
-    job.image = text_of(object, "image");
-    job.disk = text_of(object, "disk");
+    if (job.state != job_state::waiting) {
+        auto order = read_order(object);
+        if (!order) {
+            return std::nullopt;
+        }
+        job.order = *std::move(order);
+    }
     job.card = text_of(object, "card");
     job.device = text_of(object, "device");
     job.reason = text_of(object, "reason");
-    job.after = parse_after_deploy(text_of(object, "after")).value_or(job.after);
     job.started = parse_utc(text_of(object, "started"));
     job.ended = parse_utc(text_of(object, "ended"));
     return job;
@@ -85,11 +92,11 @@ std::optional<machine_jobs> parse_record(std::string const& text) {
 } // namespace
 
 std::string format_job_record(machine_jobs const& jobs) {
-    auto list = json::object();
+    auto list = ordered_json::object();
     for (auto const& [name, job] : jobs) {
         list[name] = job_record(job);
     }
-    return json{{"format", record_format}, {"jobs", std::move(list)}}.dump(1, '\t') + "\n";
+    return ordered_json{{"format", record_format}, {"jobs", std::move(list)}}.dump(1, '\t') + "\n";
 }
 
 result<machine_jobs> load_job_record(std::string const& file) {

@@ -13,7 +13,8 @@ namespace seedbed {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> csv_columns{"name", "mac", "serial", "image", "disk", "after"};
+constexpr std::array<std::string_view, 8> csv_columns{"name", "mac",  "serial",  "image",
+                                                      "disk", "grow", "new_ids", "after"};
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
 using csv_row = std::vector<std::string>;
@@ -62,6 +63,11 @@ std::string toml_text(std::string const& text) {
     return quoted + '"';
 }
 
+std::string toml_value(std::string const& column, std::string const& text) {
+    auto const is_flag = column == "new_ids" && (text == "true" || text == "false");
+    return is_flag ? text : toml_text(text);
+}
+
 bool has_control(std::string_view line) {
     return std::ranges::any_of(line, [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == '\x7f'; });
 }
@@ -76,7 +82,8 @@ public:
         m_columns = split_fields(line, m_separator).value_or(csv_row{});
         for (auto const& column : m_columns) {
             if (std::ranges::find(csv_columns, column) == csv_columns.end()) {
-                fail("unknown column '" + column + "': expected name, image, mac or serial, disk, after");
+                fail("unknown column '" + column +
+                     "': expected name, image, mac or serial, disk, grow, new_ids, after");
             } else if (std::ranges::count(m_columns, column) > 1) {
                 fail("the column '" + column + "' occurs twice");
             }
@@ -101,7 +108,7 @@ public:
             std::string keys;
             for (std::size_t i = 0; i < row->size(); ++i) {
                 if (!(*row)[i].empty()) {
-                    keys += (keys.empty() ? " " : ", ") + m_columns[i] + " = " + toml_text((*row)[i]);
+                    keys += (keys.empty() ? " " : ", ") + m_columns[i] + " = " + toml_value(m_columns[i], (*row)[i]);
                 }
             }
             m_toml += "  {" + keys + " },\n";

@@ -17,9 +17,7 @@ struct machine_job {
     std::string id; ///< 16 hex digits
     job_state state = job_state::waiting;
     // From the configuration when the job starts:
-    std::string image = {};
-    std::string disk = {}; ///< a rule
-    after_deploy after = after_deploy::wait;
+    machine_order order = {.disk = {}, .after = after_deploy::wait};
     std::string card = {}; ///< a MAC address of the machine that runs it, or its serial number
 
     // As the agent reports it:

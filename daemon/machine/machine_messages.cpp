@@ -9,9 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include "config/mac_address.hpp"
-#include "config/value_formats.hpp"
-#include "core/device/disk_rule.hpp"
 #include "core/foundation/printable.hpp"
+#include "daemon/machine/order_json.hpp"
 #include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
@@ -121,10 +120,8 @@ result<job_report> read_job_report(query_string const& query) {
 std::string to_json_text(job_answer const& answer) {
     ordered_json job;
     if (answer.job != nullptr) {
-        job = {{"id", answer.job->id},
-               {"image", answer.job->image},
-               {"disk", answer.job->disk},
-               {"after", to_string(answer.job->after)}};
+        job = {{"id", answer.job->id}};
+        add_order(job, answer.job->order);
     }
     return ordered_json{{"machine", text_or_null(answer.machine)},
                         {"job", std::move(job)},
@@ -156,13 +153,12 @@ result<job_offer> parse_job_offer(std::string_view text) {
     if (!job->is_object()) {
         return bad("\"job\" is no object");
     }
-    auto const after = parse_after_deploy(member_text(*job, "after"));
-    offered_job offered{member_text(*job, "id"), member_text(*job, "image"), member_text(*job, "disk")};
-    if (!after || offered.id.empty() || check_name_of_image(offered.image) || !parse_disk_rule(offered.disk)) {
-        return bad("its id, image, disk or after is missing or invalid");
+    auto order = read_order(*job);
+    auto id = member_text(*job, "id");
+    if (id.empty() || !order) {
+        return bad("its id, image, disk, grow, new_ids or after is missing or invalid");
     }
-    offered.after = *after;
-    offer.job = std::move(offered);
+    offer.job = offered_job{std::move(id), *std::move(order)};
     return offer;
 }
 

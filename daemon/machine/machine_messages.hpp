@@ -34,9 +34,7 @@ inline constexpr std::size_t most_macs = 16;
 /// A job as the agent receives it.
 struct offered_job {
     std::string id;
-    std::string image;
-    std::string disk; ///< a rule
-    after_deploy after = after_deploy::wait;
+    machine_order order;
 };
 /// The answer as the agent receives it.
 struct job_offer {

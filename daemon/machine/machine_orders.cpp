@@ -53,7 +53,7 @@ bool is_boot_name(std::string const& name) {
 
 } // namespace
 
-void machine_orders::configure(std::vector<machine_settings> machines, boot_settings boot) {
+void machine_orders::configure(std::vector<machine_settings> machines, machine_order boot) {
     m_machines = std::move(machines);
     m_boot = std::move(boot);
     m_by_card.clear();
@@ -115,9 +115,7 @@ std::optional<machine_settings> machine_orders::find(machine_identity const& who
     }
     machine_settings machine;
     machine.name = boot_name(who);
-    machine.image = m_boot.image;
-    machine.disk = m_boot.disk;
-    machine.after = m_boot.after;
+    machine.order = m_boot;
     return machine;
 }
 
@@ -153,16 +151,14 @@ job_answer machine_orders::ask(machine_identity const& who,
         answer.reason = "its job runs on another machine, " + job.card;
         return answer;
     }
-    if (auto why = why_unavailable(job.state == job_state::running ? job.image : machine->image)) {
+    if (auto why = why_unavailable(job.state == job_state::running ? job.order.image : machine->order.image)) {
         answer.ask_again = ask_again_soon;
         answer.job_waits = true;
         answer.reason = std::move(*why);
         return answer;
     }
     if (job.state == job_state::waiting) {
-        job.image = machine->image;
-        job.disk = machine->disk;
-        job.after = machine->after;
+        job.order = machine->order;
         job.card = card_of(who);
         enter(job, job_state::running, now);
     }
@@ -235,12 +231,12 @@ std::string machine_orders::machine_of(std::string const& id) const {
 }
 
 machine_row machine_orders::row_of(machine_settings const& machine) const {
-    machine_row row{machine.name, machine.mac, machine.serial, machine.image, machine.disk};
+    machine_row row{machine.name, machine.mac, machine.serial, machine.order.image, machine.order.disk};
     if (auto const* const job = job_of(machine.name)) {
         row.job = *job;
         if (job->state != job_state::waiting) {
-            row.image = job->image;
-            row.disk = job->disk;
+            row.image = job->order.image;
+            row.disk = job->order.disk;
         }
     }
     if (auto const at = m_seen.find(machine.name); at != m_seen.end()) {

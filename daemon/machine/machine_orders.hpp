@@ -69,7 +69,7 @@ public:
     static constexpr std::size_t most_unknown = 1024;
 
     /// Uses these machines from now on. Running jobs keep what they started with.
-    void configure(std::vector<machine_settings> machines, boot_settings boot);
+    void configure(std::vector<machine_settings> machines, machine_order boot);
 
     /// \param why_unavailable why an image cannot be deployed at present, or nothing.
     [[nodiscard]] job_answer ask(machine_identity const& who,
@@ -114,7 +114,7 @@ private:
     std::vector<machine_settings> m_machines;
     std::map<std::string, std::size_t> m_by_card; ///< MAC address or serial number -> index
     std::map<std::string, std::size_t> m_by_name;
-    boot_settings m_boot;
+    machine_order m_boot;
     machine_jobs m_jobs;
     std::unordered_map<std::string, std::string> m_by_id; ///< job -> machine; all of m_jobs
     std::map<std::string, seen_machine> m_seen;           ///< those with a job, by name

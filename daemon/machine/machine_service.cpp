@@ -102,7 +102,7 @@ http_response machine_service::give_job(http_request const& request) {
     auto const answer = m_orders.ask(*who, m_why_unavailable, wall_clock_now());
     auto const card = who->macs.empty() ? who->serial : who->macs.front();
     if (answer.job != nullptr && m_orders.changes() != before) {
-        log_info({answer.job->image, {}, request.peer_address},
+        log_info({answer.job->order.image, {}, request.peer_address},
                  fmt::format("machine {}: running job {} at {}", answer.machine, answer.job->id, request.peer_address));
     } else if (answer.machine.empty() && m_strangers.take(allowance::clock::now())) {
         log_info({{}, {}, request.peer_address}, fmt::format("a machine with no job has asked for one: {} at {}: {}",
@@ -133,11 +133,11 @@ void machine_service::log_change(std::string const& machine, job_state before) {
         return;
     }
     if (job->state == job_state::done) {
-        log_info({job->image, job->device, {}},
-                 fmt::format("machine {}: done: {} on {}{}", machine, job->image, job->device,
+        log_info({job->order.image, job->device, {}},
+                 fmt::format("machine {}: done: {} on {}{}", machine, job->order.image, job->device,
                              job->reason.empty() ? "" : ": " + job->reason));
     } else {
-        log_warning({job->image, job->device, {}},
+        log_warning({job->order.image, job->device, {}},
                     fmt::format("machine {}: {}: {}", machine, to_string(job->state), job->reason));
     }
 }

@@ -4,10 +4,10 @@
 
 #include "config/settings.hpp"
 #include "core/device/disk_rule.hpp"
+#include "core/device/growth.hpp"
 #include "core/device/sysfs.hpp"
 #include "core/foundation/error.hpp"
 #include "core/image/image_torrent.hpp"
-#include "core/layout/growth_plan.hpp"
 
 namespace seedbed {
 

@@ -154,10 +154,10 @@ await_exit PC-1 200
 cmp "$source" "${disk[PC-1]}"
 
 # --- a reload takes new machines; the one that waited gets its job
-printf '[[machine]]\nname = "PC-9"\nmac = "52:54:00:00:00:09"\nimage = "win"\ndisk = "%s"\nafter = "wait"\n' "${disk[PC-3]}" >etc/machines.d/late.toml
+printf '[[machine]]\nname = "PC-9"\nmac = "52:54:00:00:00:09"\nimage = "win"\ngrow = "last"\ndisk = "%s"\nafter = "wait"\n' "${disk[PC-1]}" >etc/machines.d/late.toml
 kill -HUP "${daemon_pid[server]}"
 expect_line server.log 'reload: 4 machines'
 await_machine PC-9 '.state == "refused"' 90
-expect_line stranger.log 'refused: .*too small'
+expect_line stranger.log 'refused: .*win is a raw image: grow and new_ids are for packed images of disks'
 stop_daemon server
 pass

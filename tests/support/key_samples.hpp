@@ -45,6 +45,9 @@ std::string other_value(config_key<Whole> const& key) {
     if (type == "disk rule") {
         return quoted("largest");
     }
+    if (type == "partition") {
+        return quoted("last");
+    }
     if (type == "path") {
         return quoted("/other");
     }

@@ -214,8 +214,8 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     CHECK(std::exchange(loaded.network.allow, {}).size() == 2);
     CHECK(std::exchange(loaded.network.secret_file, "") == "/etc/seedbed/secret");
     REQUIRE(loaded.machines.size() == 1);
-    CHECK(loaded.machines[0].disk == machine_settings{}.disk);
-    CHECK(loaded.machines[0].after == machine_settings{}.after);
+    CHECK(loaded.machines[0].order.disk == machine_settings{}.order.disk);
+    CHECK(loaded.machines[0].order.after == machine_settings{}.order.after);
     loaded.machines.clear();
     CHECK(std::exchange(loaded.boot.image, "") == "debian");
     check_equal(loaded, settings{});

@@ -29,18 +29,22 @@ lines errors_of(std::string const& text) {
 } // namespace
 
 TEST_CASE("machines: every key is read, and the MAC address is normalised") {
-    auto const loaded = good(image("win") + machine("PC-17", "52-54-00-AB-cd-01", "disk = 'nvme'\nafter = 'wait'\n") +
-                             "[[machine]]\nname = 'b'\nserial = 'XY 1'\nimage = 'win'\n[boot]\nimage = 'win'\n");
+    auto const loaded =
+        good(image("win") +
+             machine("PC-17", "52-54-00-AB-cd-01", "disk = 'nvme'\ngrow = 'last'\nnew_ids = true\nafter = 'wait'\n") +
+             "[[machine]]\nname = 'b'\nserial = 'XY 1'\nimage = 'win'\n[boot]\nimage = 'win'\n");
     REQUIRE(loaded.machines.size() == 2);
     CHECK(loaded.machines[0].name == "PC-17");
     CHECK(loaded.machines[0].mac == "52:54:00:ab:cd:01");
-    CHECK(loaded.machines[0].image == "win");
-    CHECK(loaded.machines[0].disk == "nvme");
-    CHECK(loaded.machines[0].after == after_deploy::wait);
+    CHECK(loaded.machines[0].order.image == "win");
+    CHECK(loaded.machines[0].order.disk == "nvme");
+    CHECK(loaded.machines[0].order.grow == growth{growth::choice::last, 0});
+    CHECK(loaded.machines[0].order.new_ids);
+    CHECK(loaded.machines[0].order.after == after_deploy::wait);
     CHECK(loaded.machines[0].origin == "/etc/seedbed/t.toml:6");
     CHECK(loaded.machines[1].serial == "XY 1");
-    CHECK(loaded.machines[1].disk == "auto");
-    CHECK(loaded.machines[1].after == after_deploy::reboot);
+    CHECK(loaded.machines[1].order.disk == "auto");
+    CHECK(loaded.machines[1].order.after == after_deploy::reboot);
     CHECK(loaded.boot.image == "win");
     for (auto const& key : machine_keys()) {
         CAPTURE(key.name);
@@ -61,6 +65,8 @@ TEST_CASE("machines: an invalid value is refused with its line and the reason") 
         errors_of(machine("a", one_mac, "disk = 'biggest'\n")).at(0).starts_with("10: machine.disk: 'biggest' is no"));
     CHECK(errors_of(machine("a", one_mac, "after = 'sleep'\n")) ==
           lines{"10: machine.after: 'sleep' is not known: expected reboot, poweroff or wait"});
+    CHECK(errors_of(machine("a", one_mac, "grow = '0'\n")) ==
+          lines{"10: machine.grow: '0': expected the number of a partition, 'last' or 'none'"});
     CHECK(errors_of(machine("a", one_mac, "serial = 'x'\n")) ==
           lines{"10: machine.serial: expected either \"mac\" or \"serial\""});
     CHECK(errors_of("[[machine]]\nname = 'a'\nimage = 'win'\n") ==

@@ -181,15 +181,6 @@ TEST_CASE("an MBR stops at 2^32 sectors") {
           std::vector<std::string>{"1 TiB of the disk stay unused: an MBR does not reach beyond 2^32 sectors"});
 }
 
-TEST_CASE("the partition to grow, as text") {
-    CHECK(parse_growth("last") == last);
-    CHECK(parse_growth("3") == number(3));
-    for (auto const* bad : {"", "0", "-1", "1025", "3x", " 3", "Last", "99999999999"}) {
-        CAPTURE(bad);
-        CHECK_FALSE(parse_growth(bad));
-    }
-}
-
 TEST_CASE("a deployment is found again by the disk's own table") {
     for (auto const& image : {sample_gpt(), sample_mbr()}) {
         for (int const number : {0, 1, 3, 5}) {

@@ -33,6 +33,12 @@ TEST_CASE("CSV: each machine keeps its line") {
           heading + "  { name = \"PC-1\", serial = \"S1\" },\n]\n");
 }
 
+TEST_CASE("CSV: only new_ids is a boolean") {
+    CHECK(toml_of("name,grow,new_ids\ntrue,last,true\nb,3,yes\n") ==
+          heading + "  { name = \"true\", grow = \"last\", new_ids = true },\n" +
+              "  { name = \"b\", grow = \"3\", new_ids = \"yes\" },\n]\n");
+}
+
 TEST_CASE("CSV: fields may be quoted, and cannot leave their TOML string") {
     CHECK(toml_of("name,disk\n\"a\",\"nvme,200G..\"\n") ==
           heading + "  { name = \"a\", disk = \"nvme,200G..\" },\n]\n");
@@ -41,11 +47,11 @@ TEST_CASE("CSV: fields may be quoted, and cannot leave their TOML string") {
 }
 
 TEST_CASE("CSV: every error is reported with its line") {
-    CHECK(
-        errors_of("name,maker,name\n") ==
-        std::vector<std::string>{"room.csv:1: the column 'name' occurs twice",
-                                 "room.csv:1: unknown column 'maker': expected name, image, mac or serial, disk, after",
-                                 "room.csv:1: the column 'name' occurs twice"});
+    CHECK(errors_of("name,maker,name\n") ==
+          std::vector<std::string>{
+              "room.csv:1: the column 'name' occurs twice",
+              "room.csv:1: unknown column 'maker': expected name, image, mac or serial, disk, grow, new_ids, after",
+              "room.csv:1: the column 'name' occurs twice"});
     CHECK(errors_of("name,image\na\nb,\"win\nc,win\x01\nd,win,\n") ==
           std::vector<std::string>{
               "room.csv:2: 1 field, but the first line names 2 columns",

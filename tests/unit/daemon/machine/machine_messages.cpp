@@ -44,17 +44,17 @@ TEST_CASE("a report reads back from its query") {
 
 TEST_CASE("an answer reads back from its document, and the agent refuses a bad one") {
     machine_job job{"0123456789abcdef"};
-    job.image = "win";
-    job.disk = "nvme";
-    job.after = after_deploy::poweroff;
+    job.order.image = "win";
+    job.order.disk = "nvme";
+    job.order.grow = {growth::choice::numbered, 3};
+    job.order.new_ids = true;
+    job.order.after = after_deploy::poweroff;
     auto const offer = parse_job_offer(to_json_text(job_answer{.machine = "PC-1", .job = &job}));
     REQUIRE(offer);
     CHECK(offer->machine == "PC-1");
     REQUIRE(offer->job);
     CHECK(offer->job->id == job.id);
-    CHECK(offer->job->image == "win");
-    CHECK(offer->job->disk == "nvme");
-    CHECK(offer->job->after == after_deploy::poweroff);
+    CHECK(offer->job->order == job.order);
 
     auto const nothing =
         parse_job_offer(to_json_text(job_answer{.reason = "why", .ask_again = std::chrono::seconds(7)}));
@@ -68,7 +68,13 @@ TEST_CASE("an answer reads back from its document, and the agent refuses a bad o
 
     auto const good = R"({"job":{"id":"1","image":"win","disk":"auto","after":"wait"},"ask_again":0})";
     CHECK(parse_job_offer(good).value().ask_again == std::chrono::seconds(1));
-    for (auto const& [key, value] : {std::pair{"id", ""}, {"image", "../x"}, {"disk", "any"}, {"after", "now"}}) {
+    CHECK(parse_job_offer(good).value().job->order == machine_order{.image = "win", .after = after_deploy::wait});
+    for (auto const& [key, value] : {std::pair{"id", ""},
+                                     {"image", "../x"},
+                                     {"disk", "any"},
+                                     {"grow", "all"},
+                                     {"new_ids", "yes"},
+                                     {"after", "now"}}) {
         auto bad = nlohmann::json::parse(good);
         bad["job"][key] = value;
         INFO(bad.dump());

@@ -25,7 +25,9 @@ machine_settings wanted(std::string name, std::string mac, std::string serial = 
     machine.name = std::move(name);
     machine.mac = std::move(mac);
     machine.serial = std::move(serial);
-    machine.image = "win";
+    machine.order.image = "win";
+    machine.order.grow = {growth::choice::last, 0};
+    machine.order.new_ids = true;
     return machine;
 }
 
@@ -38,7 +40,7 @@ struct orders_fixture {
     std::optional<std::string> unavailable;
     machine_job::wall_time now = wall_clock_now();
 
-    explicit orders_fixture(boot_settings boot = {}) {
+    explicit orders_fixture(machine_order boot = {}) {
         orders.configure({wanted("PC-1", first_mac), wanted("PC-2", "", "S2")}, std::move(boot));
     }
     job_answer ask(machine_identity const& machine) {
@@ -60,9 +62,9 @@ TEST_CASE("a machine gets its job, continues it by the same id, and never runs i
     auto const given = f.ask(who({second_mac, first_mac}));
     REQUIRE(given.job != nullptr);
     CHECK(given.machine == "PC-1");
-    CHECK(given.job->image == "win");
-    CHECK(given.job->disk == "auto");
-    CHECK(given.job->after == after_deploy::reboot);
+    CHECK(given.job->order.image == "win");
+    CHECK(given.job->order.disk == "auto");
+    CHECK(given.job->order.after == after_deploy::reboot);
     CHECK(f.state_of("PC-1") == job_state::running);
     auto const id = given.job->id;
     CHECK(id.size() == 16);
@@ -115,13 +117,13 @@ TEST_CASE("a running job keeps what it started with, and belongs to one machine"
     orders_fixture f;
     auto const id = f.ask(who({first_mac}, "twin")).job->id;
     auto changed = wanted("PC-1", "", "twin");
-    changed.image = "linux";
-    changed.disk = "nvme";
+    changed.order.image = "linux";
+    changed.order.disk = "nvme";
     f.orders.configure({changed}, {});
     auto const again = f.ask(who({first_mac}, "twin"));
     REQUIRE(again.job != nullptr);
-    CHECK(again.job->image == "win");
-    CHECK(again.job->disk == "auto");
+    CHECK(again.job->order.image == "win");
+    CHECK(again.job->order.disk == "auto");
     auto const twin = f.ask(who({second_mac}, "twin"));
     CHECK(twin.job == nullptr);
     CHECK(twin.reason == "its job runs on another machine, " + first_mac);
@@ -180,8 +182,8 @@ TEST_CASE("[boot] gives unknown machines an image, once") {
     auto const answer = f.ask(who({"52:54:00:00:00:09"}));
     REQUIRE(answer.job != nullptr);
     CHECK(answer.machine == "boot:52:54:00:00:00:09");
-    CHECK(answer.job->image == "linux");
-    CHECK(answer.job->disk == "largest");
+    CHECK(answer.job->order.image == "linux");
+    CHECK(answer.job->order.disk == "largest");
     CHECK(f.report(answer.job->id, job_state::done).empty());
     CHECK(f.ask(who({"52:54:00:00:00:09"})).job == nullptr);
     CHECK(f.orders.redo("boot:52:54:00:00:00:09").value().size() == 1);
@@ -205,7 +207,9 @@ TEST_CASE("the record restores every job") {
     restarted.orders.restore(load_job_record(file).value());
     CHECK(format_job_record(restarted.orders.jobs()) == record);
     CHECK(restarted.orders.machine_of(id) == "PC-1");
-    CHECK(restarted.ask(who({first_mac})).job->id == id);
+    auto const again = restarted.ask(who({first_mac}));
+    CHECK(again.job->id == id);
+    CHECK(again.job->order == f.orders.job_of("PC-1")->order);
     CHECK(restarted.ask(who({}, "S2")).job == nullptr);
     CHECK(restarted.orders.job_of("PC-2")->reason == "no disk");
 

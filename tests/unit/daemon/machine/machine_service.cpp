@@ -35,7 +35,7 @@ struct service_fixture {
         machine_settings machine;
         machine.name = "PC-1";
         machine.mac = "52:54:00:00:00:01";
-        machine.image = "win";
+        machine.order.image = "win";
         wanted.machines.push_back(machine);
         service.apply(wanted, folder);
     }
