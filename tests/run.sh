@@ -9,7 +9,7 @@
 #   ci     the same, but compiles each layer as one translation unit: faster from scratch, slower after an edit; without the
 #          tests that core ran
 #   core   AddressSanitizer and UndefinedBehaviorSanitizer, with clang; unit tests of core/foundation, cache and backend, which
-#          share memory; builds the targets of tests/fuzz
+#          share memory; builds the targets of tests/fuzz; the tests run beside the next build
 #   asan   AddressSanitizer and UndefinedBehaviorSanitizer; all tests that need no virtual machine
 #   tsan   ThreadSanitizer; unit tests and the integration tests with the label "threads"
 #   fuzz   a minute of each target of tests/fuzz, built with clang
@@ -95,9 +95,11 @@ under_sanitizer() {
     "${aslr[@]}" "$@"
 }
 
-# start_beside NAME COMMAND...: runs COMMAND in the background, on the time that the tests leave.
+# start_beside NAME COMMAND...: runs COMMAND in the background, in a process group of its own.
 start_beside() {
-  chrt --idle 0 setsid "${@:2}" >"$results.$1" 2>&1 &
+  set -m
+  ("${@:2}") >"$results.$1" 2>&1 </dev/null &
+  set +m
   beside[$1]=$!
 }
 
@@ -168,10 +170,16 @@ for preset in "${presets[@]}"; do
   fi
   stage "$name: configure" cmake --preset "$preset" "${settings[@]}"
   stage "$name: build" cmake --build --preset "$preset" --parallel "$jobs" "${targets[@]}"
+  if [[ $name == core && ${presets[*]} =~ core\ (dev|ci) ]]; then
+    start_beside "core: tests" run_tests "${tests[@]}" # during the next build: the longest one keeps one processor busy
+    continue
+  fi
+  [[ -z ${beside["core: tests"]:-} ]] || stage "core: tests" end_beside "core: tests"
   if [[ $name == dev || $name == ci ]]; then
-    [[ -z $has_fuzz_targets ]] || start_beside fuzz tests/fuzz.sh
+    # On the time that the tests leave.
+    [[ -z $has_fuzz_targets ]] || start_beside fuzz chrt --idle 0 tests/fuzz.sh
     if [[ " ${presets[*]} " == *" tidy "* ]]; then
-      start_beside tidy tests/tidy.sh
+      start_beside tidy chrt --idle 0 tests/tidy.sh
       tidied=1
     fi
   fi
