@@ -77,7 +77,7 @@ deploy_to() {
 
 noise_file slow 64
 to_straggler=port${address[straggler]##*.} # its end at the switch
-tc -n "$net-switch" qdisc add dev "$to_straggler" root tbf rate 16mbit burst 64k latency 200ms
+tc -n "$net-switch" qdisc add dev "$to_straggler" root tbf rate 4mbit burst 64k latency 200ms
 deploy_to straggler "$(attach_loop slow)"
 expect_line straggler.log ' sda1: downloading$'
 noise_file target.img 64
