@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/write.hpp>
+
 #include "core/foundation/format_count.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/text/version.hpp"
@@ -252,6 +254,15 @@ void http_connection::send(http_response answered, unsigned version, bool keep, 
     for (auto const& [name, value] : answered.fields) {
         m_response.set(name, value);
     }
+    if (answered.on_open) {
+        m_response.keep_alive(false); // the end of the connection is the end of the body
+        if (is_head) {
+            write(false);
+        } else {
+            write_header(std::move(answered.on_open));
+        }
+        return;
+    }
     m_response.keep_alive(keep);
     http_body::value_type body{std::move(answered.body), std::move(answered.more_body)};
     if (m_response.result() != http::status::not_modified) {
@@ -292,6 +303,43 @@ void http_connection::write(bool refused) {
             self->wait_for_request();
         }
     });
+}
+
+void http_connection::write_header(std::function<void(http_push)> on_open) {
+    m_phase = phase::sending;
+    m_response.set(http::field::server, user_agent());
+    m_stream.expires_after(m_all->under_load(m_limits.request_timeout));
+    m_serializer.emplace(m_response);
+    http::async_write_header(
+        m_stream, *m_serializer,
+        [self = shared_from_this(), on_open = std::move(on_open)](error_code const& ec, std::size_t) {
+            if (ec || self->m_all->is_closed()) {
+                self->end();
+                return;
+            }
+            on_open([weak = self->weak_from_this()](std::shared_ptr<std::string const> const& part) {
+                auto const connection = weak.lock();
+                return connection && connection->push(part);
+            });
+        });
+}
+
+bool http_connection::push(std::shared_ptr<std::string const> const& part) {
+    if (m_all->is_closed() || !m_stream.socket().is_open()) {
+        return false;
+    }
+    if (std::exchange(m_pushing, true)) {
+        return true; // the client is slower than the parts
+    }
+    m_stream.expires_after(m_all->under_load(m_limits.request_timeout));
+    asio::async_write(m_stream, asio::buffer(*part),
+                      [self = shared_from_this(), part](error_code const& ec, std::size_t) {
+                          self->m_pushing = false;
+                          if (ec || self->m_all->is_closed()) {
+                              self->end();
+                          }
+                      });
+    return true;
 }
 
 /// Reads on briefly: closing with unread bytes resets the connection, and the client may lose the response.

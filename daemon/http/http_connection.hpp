@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -95,6 +96,8 @@ private:
     void send(http_response answered, unsigned version, bool keep, bool is_head);
     void refuse(boost::beast::http::status status);
     void write(bool refused);
+    void write_header(std::function<void(http_push)> on_open);
+    [[nodiscard]] bool push(std::shared_ptr<std::string const> const& part);
     void begin_linger();
     void linger(std::size_t read);
     void end();
@@ -106,6 +109,9 @@ private:
     std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> m_parser;
     http_request m_request;
     boost::beast::http::response<http_body> m_response;
+    /// Of a response without an end.
+    std::optional<boost::beast::http::response_serializer<http_body>> m_serializer;
+    bool m_pushing = false; ///< a part is being sent
     phase m_phase = phase::idle;
 };
 

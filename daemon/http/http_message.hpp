@@ -37,12 +37,19 @@ struct shared_bytes {
     std::string_view bytes; ///< of the owner
 };
 
+/// Appends a part to the body of a response without an end. While the client is still receiving the previous part, the
+/// new one is dropped; a client that does not receive a part within the timeout is disconnected. Must be called on the
+/// thread of the io_context; does not block. \return whether the connection still exists.
+using http_push = std::function<bool(std::shared_ptr<std::string const> const&)>;
+
 struct http_response {
     int status = 200;
     std::string content_type = "text/plain; charset=utf-8";
     std::string body;
     std::vector<std::pair<std::string, std::string>> fields = {}; ///< more header fields: name and value
     std::vector<shared_bytes> more_body = {};                     ///< sent after the body, and not copied for that
+    /// If set, the body has no end: this is called when the header has been sent. The bodies are not sent.
+    std::function<void(http_push)> on_open = {};
 };
 
 struct http_limits {
