@@ -14,6 +14,7 @@
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/http/http_message.hpp"
 #include "daemon/log/line_limit.hpp"
+#include "daemon/machine/job_history.hpp"
 #include "daemon/machine/machine_orders.hpp"
 
 namespace seedbed {
@@ -21,7 +22,7 @@ namespace seedbed {
 /// The machines' jobs as a service: answers the agents, the operator, and keeps the record of the jobs in the state
 /// folder, in the file machines.json. A job is given out, and its end acknowledged, only after the record is on the
 /// disk: whatever happens to this machine, no job runs twice. If the record exists but cannot be read, no jobs are
-/// given out.
+/// given out. It also keeps the history of ended jobs.
 ///
 /// Threads: confined to the main thread; workers read and write the record. Pending writes may end after this object.
 class machine_service {
@@ -42,7 +43,8 @@ public:
     /// is one.
     void answer_agent(http_request const& request, http_respond const& respond);
 
-    /// Answers /machines and /machines/redo?name=... for the operator. \return whether the request is one of these.
+    /// Answers /machines, /machines/history and /machines/redo?name=... for the operator. \return whether the request
+    /// is one of these.
     bool answer_operator(http_request const& request, http_respond const& respond);
 
 private:
@@ -59,12 +61,15 @@ private:
     void respond_when_saved(http_respond const& respond, http_response response);
     void save();
     void on_saved(std::uint64_t changes, result<void> const& outcome);
-    void log_change(std::string const& machine, job_state before);
+    /// Logs the end of a job, and adds it to the history. \param before the state of the machine's job before a report.
+    void note_end(std::string const& machine, job_state before);
+    void answer_history(http_respond const& respond);
 
     boost::asio::io_context& m_main;
     worker_pool& m_workers;
     std::function<std::optional<std::string>(std::string const&)> const m_why_unavailable;
     machine_orders m_orders;
+    job_history m_history;
     std::string m_file;
     std::string m_not_ready = "the daemon is starting"; ///< why no jobs are given out; empty: they are
     std::vector<pending_answer> m_pending;

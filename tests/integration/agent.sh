@@ -153,6 +153,13 @@ await_exit PC-1 200
 [[ $(value PC-1 job) != "${job[PC-1]}" ]] || fail "redo did not make a new job"
 cmp "$source" "${disk[PC-1]}"
 
+# --- the history: each end, also from before the daemon was killed
+machine history --json --socket etc/socket >history.json
+jq -e '[.jobs[] | .machine + " " + .state] | [first, (.[1:3] | sort | .[]), last] == ["PC-1 failed", "PC-1 done", "PC-2 done", "PC-3 refused"]' \
+    history.json >/dev/null || fail "the history: $(<history.json)"
+machine history --socket etc/socket >history.out
+[[ $(tail -n 1 history.out) == *" PC-1 "*" failed "*"no such printer"* ]] || fail "the history does not end with PC-1: $(<history.out)"
+
 # --- a reload takes new machines; the one that waited gets its job
 printf '[[machine]]\nname = "PC-9"\nmac = "52:54:00:00:00:09"\nimage = "win"\ngrow = "last"\ndisk = "%s"\nafter = "wait"\n' "${disk[PC-1]}" >etc/machines.d/late.toml
 kill -HUP "${daemon_pid[server]}"

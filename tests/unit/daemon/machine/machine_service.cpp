@@ -150,6 +150,32 @@ TEST_CASE("machines: bad requests are answered, and change nothing") {
     CHECK_FALSE(f.service.answer_operator(other, [](auto const& /*response*/) {}));
 }
 
+TEST_CASE("machines: the history has each end once, and only ends") {
+    temp_dir const folder;
+    {
+        service_fixture f(folder.path());
+        auto const id = f.job_id();
+        CHECK(f.get("/machine/report?job=" + id + "&state=running&phase=write&percent=3").status == 200);
+        CHECK(nlohmann::json::parse(f.get("/machines/history", true).body)["jobs"].empty());
+        for (int i = 0; i < 2; ++i) {
+            CHECK(f.get("/machine/report?job=" + id + "&state=failed&reason=EIO").status == 200);
+        }
+        auto const jobs = nlohmann::json::parse(f.get("/machines/history", true).body)["jobs"];
+        REQUIRE(jobs.size() == 1);
+        CHECK(jobs[0]["machine"] == "PC-1");
+        CHECK(jobs[0]["state"] == "failed");
+        CHECK(jobs[0]["reason"] == "EIO");
+        CHECK(f.get("/machines/redo?name=PC-1", true).status == 200);
+    }
+    service_fixture f(folder.path());
+    auto const id = f.job_id();
+    CHECK(f.get("/machine/report?job=" + id + "&state=done&device=/dev/sda").status == 200);
+    auto const jobs = nlohmann::json::parse(f.get("/machines/history", true).body)["jobs"];
+    REQUIRE(jobs.size() == 2);
+    CHECK(jobs[0]["state"] == "done");
+    CHECK(jobs[1]["state"] == "failed");
+}
+
 TEST_CASE("machines: too many requests are refused") {
     temp_dir const folder;
     service_fixture f(folder.path());
