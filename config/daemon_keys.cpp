@@ -94,6 +94,9 @@ void add_interfaces(daemon_key_list& keys) {
     key_section metrics(
         keys, "metrics", [](auto& all) -> auto& { return all.metrics; });
     metrics.add("listen", &metrics_settings::listen, kind::listeners{}, live, "none");
+    key_section web(
+        keys, "web", [](auto& all) -> auto& { return all.web; });
+    web.add("listen", &web_settings::listen, kind::listeners{}, live, "none");
     key_section log(
         keys, "log", [](auto& all) -> auto& { return all.log; });
     log.add("level", &log_settings::level,

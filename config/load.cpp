@@ -141,7 +141,7 @@ private:
             return;
         }
         for (auto const* const name :
-             {"network", "tracker", "memory", "hashing", "resume", "control", "metrics", "log", "boot"}) {
+             {"network", "tracker", "memory", "hashing", "resume", "control", "metrics", "web", "log", "boot"}) {
             if (auto table = root.table(name)) {
                 read_table(*table, name, folder, m_settings);
             }

@@ -173,6 +173,12 @@ struct metrics_settings {
     friend bool operator==(metrics_settings const&, metrics_settings const&) = default;
 };
 
+/// Where the web page of the machines is served.
+struct web_settings {
+    std::vector<ip_endpoint> listen; ///< empty: nowhere
+    friend bool operator==(web_settings const&, web_settings const&) = default;
+};
+
 enum class log_level : std::uint8_t { error, warning, info, debug, trace };
 [[nodiscard]] char const* to_string(log_level level) noexcept;
 
@@ -193,6 +199,7 @@ struct settings {
     resume_settings resume;
     control_settings control;
     metrics_settings metrics;
+    web_settings web;
     log_settings log;
     /// Indexed by storage_class.
     std::array<io_profile, 3> profiles{default_profile(storage_class::hdd), default_profile(storage_class::sata_ssd),

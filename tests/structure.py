@@ -25,7 +25,7 @@ ROOMS = [
     "core/foundation", "core/device", "core/layout", "core/image", "core/cache", "core/backend",
     "config",
     "daemon/log", "daemon/text", "daemon/http", "daemon/swarm", "daemon/fleet", "daemon/image", "daemon/machine", "daemon/status",
-    "daemon/service", "daemon/agent", "daemon/terminal", "daemon/commands", "daemon",
+    "daemon/web", "daemon/service", "daemon/agent", "daemon/terminal", "daemon/commands", "daemon",
 ]
 # Pairs at the same height: neither may include the other.
 SIDEWAYS = {("config", "core/image"), ("config", "core/cache"), ("config", "core/backend"), ("daemon/text", "daemon/log"),

@@ -47,6 +47,11 @@ public:
     /// is one of these.
     bool answer_operator(http_request const& request, http_respond const& respond);
 
+    /// The machines, for displays.
+    [[nodiscard]] std::vector<machine_row> rows() const { return m_orders.rows(); }
+    /// The jobs that have ended, for displays.
+    [[nodiscard]] ended_jobs const& history() const noexcept { return m_history.jobs(); }
+
 private:
     struct pending_answer {
         std::uint64_t changes; ///< of the orders, that must be on the disk

@@ -53,6 +53,8 @@ app::app(std::filesystem::path config_file, bool required, settings const& initi
           m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); },
           [this](auto const& request, auto const& respond) { return m_machines.answer_operator(request, respond); },
           [this](auto receive) { request_reload(std::move(receive)); })
+    , m_web(m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); },
+            {[this] { return m_machines.rows(); }, [this] { return m_machines.history(); }})
     , m_watchdog(
           m_node.main(), m_notify, [this](auto limit) { return find_hang(limit); },
           [this] {
@@ -90,6 +92,7 @@ void app::start() {
     m_tracker.set_secret(*m_node.secret());
     m_machines.apply(wanted, state_folder(wanted.resume.folder));
     m_control.apply(wanted.control, wanted.metrics, wanted.network.allow);
+    m_web.apply(wanted.web, wanted.network.allow);
     m_node.swarm().when_listening([this](result<void> const& outcome) { on_listening(outcome); });
     if (auto const opened = m_tracker.apply(wanted.tracker, wanted.network); !opened) {
         on_listening(opened);
@@ -212,6 +215,7 @@ void app::end_session_when_empty() {
         m_tracker.close(); // kept open until now for this daemon's own announces
         m_watchdog.stop();
         m_control.close();
+        m_web.close();
         m_collector.close();
         log_info({}, "stopped");
     });

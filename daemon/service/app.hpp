@@ -25,6 +25,7 @@
 #include "daemon/service/watchdog.hpp"
 #include "daemon/status/control_server.hpp"
 #include "daemon/status/status_collector.hpp"
+#include "daemon/web/web_server.hpp"
 
 namespace seedbed {
 
@@ -107,6 +108,7 @@ private:
     clock::time_point const m_started = clock::now();
     status_collector m_collector;
     control_server m_control;
+    web_server m_web;
     watchdog m_watchdog;
     hang_log m_hangs;
     boost::asio::steady_timer m_progress_timer;

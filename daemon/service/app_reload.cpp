@@ -200,6 +200,7 @@ void app::apply_services(reload_plan const& plan) {
     }
     // Always, so that failed listeners are retried.
     m_control.apply(in_force.control, in_force.metrics, in_force.network.allow);
+    m_web.apply(in_force.web, in_force.network.allow);
 }
 
 void app::apply_images(reload_plan const& plan) {

@@ -26,7 +26,7 @@ struct reload_plan {
     bool tracker = false;
     bool memory = false;
     bool hashing = false;
-    bool control = false;  ///< control or metrics
+    bool control = false;  ///< control, metrics or web
     bool profiles = false; ///< one or more profiles
     bool log_level = false;
     bool machines = false;                  ///< the machines, or what others get

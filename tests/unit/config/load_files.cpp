@@ -211,6 +211,7 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     CHECK(std::exchange(loaded.memory.packed, std::nullopt).has_value());
     CHECK(std::exchange(loaded.hashing.threads, std::nullopt).has_value());
     CHECK(std::exchange(loaded.metrics.listen, {}).size() == 1);
+    CHECK(std::exchange(loaded.web.listen, {}).size() == 1);
     CHECK(std::exchange(loaded.network.allow, {}).size() == 2);
     CHECK(std::exchange(loaded.network.secret_file, "") == "/etc/seedbed/secret");
     REQUIRE(loaded.machines.size() == 1);

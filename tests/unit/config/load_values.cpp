@@ -55,6 +55,8 @@ ahead = false
 socket = "here/../s.sock"
 [metrics]
 listen = ["127.0.0.1:9150", "[::1]:9150"]
+[web]
+listen = "[::]:9151"
 [log]
 level = "trace"
 [profile.hdd]
@@ -102,6 +104,7 @@ io_engine = "auto"
     CHECK(loaded.tracker == tracker);
     CHECK(loaded.control.socket == "/etc/seedbed/s.sock");
     CHECK(loaded.metrics.listen == test::endpoints({"127.0.0.1:9150", "[::1]:9150"}));
+    CHECK(loaded.web.listen == test::endpoints({"[::]:9151"}));
     CHECK(loaded.memory.pool == 1LL << 40);
     CHECK(loaded.memory.cache == 3 << 20);
     CHECK(loaded.memory.packed == 5 << 20);
