@@ -120,6 +120,8 @@ void write_states(writer& out, status_snapshot const& snapshot) {
 void write_transfers(writer& out, status_snapshot const& snapshot) {
     out.gauge("seedbed_image_size_bytes", "Size of the image; 0 while it is not open.");
     out.images(snapshot, [](auto const& status) { return status.total_bytes; });
+    out.gauge("seedbed_image_stored_bytes", "Bytes of the image on a device: more than its size if it is packed.");
+    out.images(snapshot, [](auto const& status) { return status.unpacked_bytes.value_or(status.total_bytes); });
     out.gauge("seedbed_image_left_bytes", "Bytes still to be downloaded.");
     out.images(snapshot, [](auto const& status) { return status.bytes_left; });
     out.gauge("seedbed_image_peers", "Connections to peers.");

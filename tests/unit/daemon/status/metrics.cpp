@@ -87,6 +87,18 @@ TEST_CASE("metrics: the numbers of images") {
     CHECK(of("seedbed_pool_used_bytes") == "138412032");
 }
 
+TEST_CASE("metrics: what an image has on a device, packed or raw") {
+    auto snapshot = sample_snapshot();
+    auto const raw = samples(to_metrics(snapshot));
+    CHECK(raw.at("seedbed_image_stored_bytes{image=\"win11\"}") == "10737418240");
+    for (auto& [status, peers, fleet] : snapshot.images) {
+        status.unpacked_bytes = 3 * status.total_bytes;
+    }
+    auto const packed = samples(to_metrics(snapshot));
+    CHECK(packed.at("seedbed_image_stored_bytes{image=\"win11\"}") == "32212254720");
+    CHECK(packed.at("seedbed_image_size_bytes{image=\"win11\"}") == "10737418240");
+}
+
 TEST_CASE("metrics: the progress of an image's hosts") {
     auto snapshot = sample_snapshot();
     snapshot.images[1].fleet = sample_fleet();
