@@ -90,6 +90,11 @@ std::unique_ptr<block_device> power_cut_disk::open(std::string path) {
     return std::make_unique<device>(*this, std::move(path));
 }
 
+void power_cut_disk::end_after(int steps) {
+    std::scoped_lock const lock(m_mutex);
+    m_steps_left = steps;
+}
+
 void power_cut_disk::end_now(loss how) {
     std::scoped_lock const lock(m_mutex);
     if (!m_ended) {
@@ -101,6 +106,11 @@ void power_cut_disk::end_now(loss how) {
 bool power_cut_disk::ended() const {
     std::scoped_lock const lock(m_mutex);
     return m_ended;
+}
+
+std::vector<std::byte> power_cut_disk::contents() const {
+    std::scoped_lock const lock(m_mutex);
+    return m_contents;
 }
 
 std::vector<std::byte> power_cut_disk::medium() const {

@@ -44,10 +44,14 @@ public:
     void power_on(int steps, loss how, std::function<void()> on_end);
     /// The disk as a device. Must not outlive the disk.
     [[nodiscard]] std::unique_ptr<block_device> open(std::string path);
+    /// Ends the life after this number of steps from now, 1 or more, unless it has ended.
+    void end_after(int steps);
     /// Ends the life now, unless it has ended.
     void end_now(loss how);
     [[nodiscard]] bool ended() const;
 
+    /// The bytes that a program sees, without a step.
+    [[nodiscard]] std::vector<std::byte> contents() const;
     /// The durable bytes, without a step.
     [[nodiscard]] std::vector<std::byte> medium() const;
     /// Writes that were lost or torn so far, by power cuts.
