@@ -1,10 +1,12 @@
 #include "config/key_kinds.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "config/value_formats.hpp"
 #include "core/device/disk_rule.hpp"
 #include "core/foundation/byte_size.hpp"
+#include "core/foundation/free_memory.hpp"
 
 namespace seedbed::kind {
 
@@ -114,6 +116,30 @@ key_form size::form() const {
 
 std::string size::text(std::int64_t value) const {
     return value == 0 ? "0" : exact_size(value);
+}
+
+std::optional<std::int64_t> size_or_share::read(table_reader& table, std::string_view key,
+                                                std::filesystem::path const& folder) const {
+    auto const text = table.peek_text(key);
+    if (!text || !text->ends_with('%')) {
+        return size::read(table, key, folder);
+    }
+    static_cast<void>(table.text(key)); // else the key counts as unknown
+    auto const percent = parse_share(*text);
+    if (!percent) {
+        table.fail(key, percent.error().message);
+        return std::nullopt;
+    }
+    auto const memory = total_memory();
+    if (!memory) {
+        table.fail(key, "the kernel does not state the size of the memory; expected a size, like \"256 MiB\"");
+        return std::nullopt;
+    }
+    return std::clamp(share_of(*memory, *percent), range.min, range.max);
+}
+
+key_form size_or_share::form() const {
+    return {"size, or share of the memory such as \"25 %\"", size::form().range};
 }
 
 key_form rate::form() const {

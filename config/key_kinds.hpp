@@ -57,6 +57,13 @@ struct size {
     [[nodiscard]] std::string text(std::int64_t value) const;
 };
 
+/// Bytes, or a share of the machine's memory, such as "25 %", which becomes bytes when it is read.
+struct size_or_share : size {
+    [[nodiscard]] std::optional<std::int64_t> read(table_reader& table, std::string_view key,
+                                                   std::filesystem::path const& folder) const;
+    [[nodiscard]] key_form form() const;
+};
+
 /// Bytes per second; 0: no limit. libtorrent stores the rate in an int.
 struct rate : size {
     rate()

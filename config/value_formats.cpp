@@ -15,6 +15,7 @@ namespace seedbed {
 namespace {
 
 constexpr std::size_t longest_name = 64;
+constexpr int largest_share = 90; // percent: the system and the program itself need the rest
 
 struct duration_unit {
     std::string_view name;
@@ -74,6 +75,27 @@ std::string format_duration(std::chrono::milliseconds duration) {
         }
     }
     return std::to_string(duration.count()) + " ms";
+}
+
+result<int> parse_share(std::string_view text) {
+    int percent = 0;
+    auto const* const text_end = text.data() + text.size();
+    auto const [end, ec] = std::from_chars(text.data(), text_end, percent);
+    auto const unit = std::string_view(end, static_cast<std::size_t>(text_end - end));
+    if (ec == std::errc::invalid_argument || (unit != "%" && unit != " %")) {
+        return tl::unexpected(
+            error{in_quotes(text) + " is not a share: expected a whole number with %, such as \"25 %\""});
+    }
+    if (ec != std::errc{} || percent < 1 || percent > largest_share) {
+        return tl::unexpected(
+            error{in_quotes(text) + " is out of range: 1 % to " + std::to_string(largest_share) + " %"});
+    }
+    return percent;
+}
+
+std::int64_t share_of(std::int64_t bytes, int percent) noexcept {
+    constexpr std::int64_t mib = 1LL << 20;
+    return bytes / mib * percent / 100 * mib;
 }
 
 std::optional<error> check_tracker_url(std::string_view url) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,12 @@ namespace seedbed {
 
 /// Formats a duration in the largest unit in which it is a whole number: "50 ms", "90 s", "1 h".
 [[nodiscard]] std::string format_duration(std::chrono::milliseconds duration);
+
+/// Parses a share of the memory: a whole number from 1 to 90 and "%", with or without a space: "25 %". \return percent.
+[[nodiscard]] result<int> parse_share(std::string_view text);
+
+/// So many percent of \p bytes, in whole MiB, rounded down. \param percent 1 to 100.
+[[nodiscard]] std::int64_t share_of(std::int64_t bytes, int percent) noexcept;
 
 /// Why \p url is not a valid announce URL (http, https, or udp with a port), or nothing.
 [[nodiscard]] std::optional<error> check_tracker_url(std::string_view url);

@@ -9,14 +9,15 @@
 
 namespace seedbed {
 
-std::optional<std::int64_t> free_memory() {
+namespace {
+
+std::string read_meminfo() {
     std::ifstream file("/proc/meminfo");
-    std::string const text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    return parse_free_memory(text);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-std::optional<std::int64_t> parse_free_memory(std::string_view meminfo) {
-    constexpr std::string_view key = "MemAvailable:";
+/// \param key with its colon.
+std::optional<std::int64_t> parse_meminfo(std::string_view meminfo, std::string_view key) {
     constexpr std::int64_t kib = 1024;
     auto const at = meminfo.find(key);
     auto const digits = at == std::string_view::npos ? at : meminfo.find_first_not_of(' ', at + key.size());
@@ -32,6 +33,24 @@ std::optional<std::int64_t> parse_free_memory(std::string_view meminfo) {
         return std::nullopt;
     }
     return kilobytes * kib;
+}
+
+} // namespace
+
+std::optional<std::int64_t> free_memory() {
+    return parse_free_memory(read_meminfo());
+}
+
+std::optional<std::int64_t> parse_free_memory(std::string_view meminfo) {
+    return parse_meminfo(meminfo, "MemAvailable:");
+}
+
+std::optional<std::int64_t> total_memory() {
+    return parse_total_memory(read_meminfo());
+}
+
+std::optional<std::int64_t> parse_total_memory(std::string_view meminfo) {
+    return parse_meminfo(meminfo, "MemTotal:");
 }
 
 } // namespace seedbed

@@ -13,4 +13,11 @@ namespace seedbed {
 /// The same from the text of /proc/meminfo.
 [[nodiscard]] std::optional<std::int64_t> parse_free_memory(std::string_view meminfo);
 
+/// The bytes of memory that the kernel manages (MemTotal in /proc/meminfo), whatever uses them; nothing if it does not
+/// state that.
+[[nodiscard]] std::optional<std::int64_t> total_memory();
+
+/// The same from the text of /proc/meminfo.
+[[nodiscard]] std::optional<std::int64_t> parse_total_memory(std::string_view meminfo);
+
 } // namespace seedbed

@@ -31,7 +31,7 @@ std::string other_value(config_key<Whole> const& key) {
         auto const [min, max] = ends_of(range);
         return min == key.preset ? max : min;
     }
-    if (type == "size" || type == "duration") {
+    if (type == "size" || type.starts_with("size, or share") || type == "duration") {
         auto const [min, max] = ends_of(range);
         return quoted(min == key.preset ? max : min);
     }

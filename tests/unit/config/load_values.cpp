@@ -1,10 +1,18 @@
 #include "config/load.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include <catch2/catch.hpp>
+#include <toml++/toml.h>
 
+#include "config/error_report.hpp"
+#include "config/key_kinds.hpp"
+#include "config/table_reader.hpp"
+#include "config/value_formats.hpp"
+#include "core/foundation/free_memory.hpp"
 #include "support/config_text.hpp"
 #include "support/endpoints.hpp"
 
@@ -144,6 +152,32 @@ TEST_CASE("load: the sizes of pool and cache") {
     CHECK(good("memory.cache = '1 TiB'").memory.cache == 1LL << 40);
     CHECK(good("memory.pool = '16 MiB'\nmemory.cache = '1 GiB'").memory.cache ==
           1 << 30); // a limit above the pool is not an error
+}
+
+TEST_CASE("load: the pool as a share of the memory, within the limits of a size") {
+    auto const memory = total_memory().value();
+    CHECK(good("memory.pool = '25 %'").memory.pool == share_of(memory, 25));
+    CHECK(good("memory.pool = '50%'").memory.pool == share_of(memory, 50));
+    CHECK(good("memory.pool = '1 %'").memory.pool == std::max<std::int64_t>(share_of(memory, 1), 16 << 20));
+    CHECK(bad("memory.pool = '0 %'") == lines{"1: memory.pool: '0 %' is out of range: 1 % to 90 %"});
+    CHECK(bad("memory.pool = 'half %'") ==
+          lines{"1: memory.pool: 'half %' is not a share: expected a whole number with %, such as \"25 %\""});
+    CHECK(bad("memory.cache = '25 %'") ==
+          lines{"1: memory.cache: '25 %' is not a size: expected bytes or a number with KiB, MiB, GiB or TiB"});
+}
+
+TEST_CASE("load: a share is cut to the limits of its key") {
+    auto const read = [](value_range<std::int64_t> range) {
+        toml::table table;
+        table.insert("pool", "50 %");
+        error_report report;
+        table_reader reader(table, "memory", {}, report);
+        return kind::size_or_share{{range}}.read(reader, "pool", {});
+    };
+    auto const half = share_of(total_memory().value(), 50);
+    CHECK(read({half + 1, half + 2}) == half + 1);
+    CHECK(read({0, half - 1}) == half - 1);
+    CHECK(read({0, half}) == half);
 }
 
 TEST_CASE("load: each number of cache shards is a power of two") {

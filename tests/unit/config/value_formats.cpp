@@ -1,5 +1,7 @@
 #include "config/value_formats.hpp"
 
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include <catch2/catch.hpp>
@@ -27,6 +29,30 @@ TEST_CASE("value formats: a duration is a whole number with a unit") {
         REQUIRE_FALSE(parse_duration(text));
         CHECK(parse_duration(text).error().message == "'" + text + "' is longer than a year");
     }
+}
+
+TEST_CASE("value formats: a share is a whole number of percent") {
+    CHECK(parse_share("25 %") == 25);
+    CHECK(parse_share("1%") == 1);
+    CHECK(parse_share("90 %") == 90);
+    for (std::string const text : {"%", " %", "25", "2.5 %", "25  %", "25 % ", "25 percent", "x %"}) {
+        CAPTURE(text);
+        REQUIRE_FALSE(parse_share(text));
+        CHECK(parse_share(text).error().message ==
+              "'" + text + "' is not a share: expected a whole number with %, such as \"25 %\"");
+    }
+    for (std::string const text : {"0 %", "91 %", "-5 %", "99999999999 %"}) {
+        CAPTURE(text);
+        REQUIRE_FALSE(parse_share(text));
+        CHECK(parse_share(text).error().message == "'" + text + "' is out of range: 1 % to 90 %");
+    }
+}
+
+TEST_CASE("value formats: a share of the memory is whole MiB, and does not overflow") {
+    constexpr std::int64_t mib = 1LL << 20;
+    CHECK(share_of(4096 * mib, 25) == 1024 * mib);
+    CHECK(share_of(4096 * mib + 12'345, 1) == 40 * mib);
+    CHECK(share_of(std::numeric_limits<std::int64_t>::max(), 90) / mib == (std::int64_t{1} << 43) / 10 * 9 + 6);
 }
 
 TEST_CASE("value formats: a duration is written in the largest unit that fits") {

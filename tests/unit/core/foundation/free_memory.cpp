@@ -19,3 +19,9 @@ TEST_CASE("a text without the free memory, or with a number that makes no sense,
         CHECK(parse_free_memory(text) == std::nullopt);
     }
 }
+
+TEST_CASE("the total memory is that which the kernel states") {
+    CHECK(parse_total_memory("MemTotal:  100 kB\nMemFree: 5 kB\nMemAvailable:   12345 kB\n") == 100 * 1024);
+    CHECK(parse_total_memory("MemFree: 5 kB\nMemAvailable:   12345 kB\n") == std::nullopt);
+    CHECK(total_memory().value_or(0) >= free_memory().value_or(1));
+}
