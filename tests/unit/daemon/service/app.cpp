@@ -250,7 +250,7 @@ TEST_CASE("a bad file changes nothing, and the daemon is ready again") {
         daemon.images = {good};
         daemon.port = 65535; // one shard would fit
         CHECK_THAT(daemon.reload(), EndsWith("reload: nothing was changed"));
-        CHECK(daemon.lines("another number takes a restart").size() == 1);
+        CHECK(daemon.lines("changing it takes a restart").size() == 1);
     }
     daemon.await("ready");
     auto const now = daemon.status();
