@@ -61,8 +61,9 @@ TEST_CASE("machines: an invalid value is refused with its line and the reason") 
     CHECK(errors_of(machine("-a", one_mac)).size() == 1);
     CHECK(errors_of(machine("a", "52:54")) ==
           lines{"8: machine.mac: '52:54' is not a MAC address: expected 52:54:00:12:34:56"});
-    CHECK(
-        errors_of(machine("a", one_mac, "disk = 'biggest'\n")).at(0).starts_with("10: machine.disk: 'biggest' is no"));
+    CHECK(errors_of(machine("a", one_mac, "disk = 'biggest'\n"))
+              .at(0)
+              .starts_with("10: machine.disk: 'biggest' is not a"));
     CHECK(errors_of(machine("a", one_mac, "after = 'sleep'\n")) ==
           lines{"10: machine.after: 'sleep' is not known: expected reboot, poweroff or wait"});
     CHECK(errors_of(machine("a", one_mac, "grow = '0'\n")) ==
@@ -75,7 +76,7 @@ TEST_CASE("machines: an invalid value is refused with its line and the reason") 
     CHECK(bad(machine("a", one_mac)) == lines{"4: machine.image: no image has the name 'win'"});
     CHECK(bad(image("win", "", "deploy") + machine("a", one_mac)) ==
           lines{"9: machine.image: 'win' is not an image of mode \"seed\""});
-    CHECK(bad("[boot]\ndisk = 'x'\n").at(0).starts_with("2: boot.disk: 'x' is no rule"));
+    CHECK(bad("[boot]\ndisk = 'x'\n").at(0).starts_with("2: boot.disk: 'x' is not a disk rule"));
 }
 
 TEST_CASE("machines: what two of them share is refused with both places") {

@@ -59,8 +59,8 @@ TEST_CASE("create: refuses options that cannot be combined") {
     CHECK_THAT(refusal({"a", "--capture", "--piece-size", "1 MiB"}), Catch::StartsWith("--piece-size does not apply"));
     CHECK_THAT(refusal({"--partclone", "b", "--raw"}), Catch::EndsWith("need a SOURCE"));
     CHECK(refusal({"a", "--capture", "--raw"}) == "--capture and --raw are mutually exclusive");
-    CHECK_THAT(refusal({"a", "--raw-if-needed"}), Catch::EndsWith("need --capture"));
-    CHECK_THAT(refusal({"a", "--allow-hibernated"}), Catch::EndsWith("need --capture"));
+    CHECK_THAT(refusal({"a", "--raw-if-needed"}), Catch::EndsWith("need --capture or --pack"));
+    CHECK_THAT(refusal({"a", "--allow-hibernated"}), Catch::EndsWith("need --capture or --pack"));
     CHECK(refusal({"a", "--capture", "--raw-if-needed", "--allow-hibernated"}) == "accepted");
     CHECK(parse_create_options({"a"}).error().message == "--output is missing");
 }

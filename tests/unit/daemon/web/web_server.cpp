@@ -102,6 +102,10 @@ public:
             REQUIRE(m_context.run_one_for(10s) > 0);
         }
     }
+    void run_for(std::chrono::milliseconds time) {
+        m_context.restart();
+        m_context.run_for(time);
+    }
     std::string get(std::string const& head, std::string const& fields = "") {
         auto const& one = open(head, "127.0.0.1", fields);
         run_until([&one] { return one.ended(); });
@@ -225,9 +229,10 @@ TEST_CASE("web: documents are made only while a browser is connected") {
     only.close();
     page.run_until([&page] { return page.server().viewers() == 0; });
     auto const before = page.collected;
+    page.run_for(2500ms);                // two documents, were a browser connected
+    CHECK(page.collected <= before + 1); // one may have been due
     auto const& next = page.open("GET /events");
-    page.run_until([&next] { return count_documents(next.text()) == 1; });
-    CHECK(page.collected == before + 1);
+    page.run_until([&next] { return count_documents(next.text()) == 2; });
 }
 
 TEST_CASE("web: an address that takes all connections does not keep other browsers out") {
