@@ -60,7 +60,7 @@ result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     auto const* const unit = std::ranges::find(duration_units, name, &duration_unit::name);
     if (ec == std::errc::invalid_argument || unit == duration_units.end() || text.front() == '-') {
         return tl::unexpected(error{
-            in_quotes(text) + " is not a duration: expected a unit number with ms, s, min or h, such as \"90 s\""});
+            in_quotes(text) + " is not a duration: expected a whole number with ms, s, min or h, such as \"90 s\""});
     }
     if (ec != std::errc{} || number > longest_duration / unit->length) {
         return tl::unexpected(error{in_quotes(text) + " is longer than a year"});
@@ -84,7 +84,7 @@ result<int> parse_share(std::string_view text) {
     auto const unit = std::string_view(end, static_cast<std::size_t>(text_end - end));
     if (ec == std::errc::invalid_argument || (unit != "%" && unit != " %")) {
         return tl::unexpected(
-            error{in_quotes(text) + " is not a share: expected a unit number with %, such as \"25 %\""});
+            error{in_quotes(text) + " is not a share: expected a whole number with %, such as \"25 %\""});
     }
     if (ec != std::errc{} || percent < 1 || percent > largest_share) {
         return tl::unexpected(
