@@ -101,9 +101,7 @@ ended_jobs parse_history_file(std::string const& text, std::size_t& skipped) {
 
 std::string to_history_document(ended_jobs const& jobs) {
     auto list = ordered_json::array();
-    for (auto at = jobs.rbegin(); at != jobs.rend(); ++at) {
-        list.push_back(history_entry(**at));
-    }
+    std::for_each(jobs.rbegin(), jobs.rend(), [&list](auto const& job) { list.push_back(history_entry(*job)); });
     return ordered_json{{"format", history_format}, {"jobs", std::move(list)}}.dump() + "\n";
 }
 
