@@ -185,15 +185,16 @@ command_help machine_help() {
         "machine",
         {"import FILE.csv [--config FILE]", "list [--json] [--socket PATH]", "history [--json] [--socket PATH]",
          "redo NAME|all [--socket PATH]"},
-        {"Manages the machines that get an image from this server: those with a [[machine]] table that run 'seedbed "
-         "agent'. Each gets its image once.",
+        {"Manages the machines that run 'seedbed agent' and get an image from this server, once.",
          "import checks the machines of a CSV file, and then writes them to machines.d, into a file of the same name, "
-         "which it replaces. The first line names the columns: name, mac or serial, image, and optionally disk and "
-         "after. seedbed.toml(5) explains them. Fields may also be separated by semicolons. The daemon applies the "
+         "which it replaces. The first line names the columns: name, mac or serial, image, and optionally disk, "
+         "grow, new_ids and after. seedbed.toml(5) explains them. Fields may also be separated by semicolons. The "
+         "daemon applies the "
          "change at its next reload.",
          "list shows each machine and its job: waiting for the machine to ask, running, done, refused or failed; and "
-         "machines that have asked for a job, but are not configured.",
-         "history shows the last 1000 jobs that have ended, the newest last.",
+         "machines that have asked for a job, but are not configured. history shows the last 1000 jobs that have "
+         "ended, the "
+         "newest last.",
          "redo orders a new job for the machine NAME, or for all machines whose job has ended."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},
