@@ -46,7 +46,8 @@ job_run::job_run(agent_settings const& settings, server_link const& server, even
     , m_told(std::move(told)) {}
 
 job_report job_run::end(job_state state, std::string reason) const {
-    return {.id = m_job.id, .state = state, .device = m_image.device, .reason = std::move(reason)};
+    return {
+        .id = m_job.id, .state = state, .device = m_image.device, .reason = std::move(reason), .disk_class = m_class};
 }
 
 std::optional<job_report> job_run::run(offered_job const& job) {
@@ -118,6 +119,7 @@ result<void, job_report> job_run::prepare() {
         return refuse(m_torrent->name + " is a raw image: grow and new_ids are for packed images of disks");
     }
     m_image = image_settings{};
+    m_class.reset();
     m_image.name = m_job.order.image;
     m_image.torrent = m_file.string();
     m_image.mode = image_mode::deploy;
@@ -134,7 +136,8 @@ result<void, job_report> job_run::prepare() {
     if (!overview) {
         return refuse(overview.error().message);
     }
-    m_told.on_device(*overview, detect_storage_class(m_image.device).cls, *m_torrent);
+    m_class = detect_storage_class(m_image.device).cls;
+    m_told.on_device(*overview, *m_class, *m_torrent);
     if (auto const checked = check_block_device(m_image.device, requirements_of(m_image, *m_torrent)); !checked) {
         return refuse(checked.error().message);
     }

@@ -56,6 +56,7 @@ private:
     offered_job m_job;
     std::filesystem::path m_file; ///< the .torrent
     image_settings m_image;
+    std::optional<storage_class> m_class; ///< of the disk
     std::optional<image_torrent> m_torrent;
     std::shared_ptr<packed_plan const> m_plan; ///< of a packed image
 };

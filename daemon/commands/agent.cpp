@@ -171,13 +171,13 @@ private:
     }
 
     /// Reports progress without waiting for the answer; only one report is under way.
-    void report_progress(std::string const& id, std::string const& phase, int percent, std::string const& device) {
+    void report_progress(job_report said) {
         auto const now = std::chrono::steady_clock::now();
         if (now < m_next_progress || m_reporting.exchange(true)) {
             return;
         }
         m_next_progress = now + progress_every;
-        m_reporter.submit([this, said = job_report{id, job_state::running, phase, percent, device, ""}] {
+        m_reporter.submit([this, said = std::move(said)] {
             // The next report follows anyway, and the end is reported until the server answers.
             static_cast<void>(m_server.ask(machine_report_path, to_query(said), progress_every));
             m_reporting = false;
@@ -212,7 +212,11 @@ private:
     std::optional<job_report> deploy(offered_job const& job) {
         auto const show = [this, &job](image_status const& status) {
             m_console.show(status);
-            report_progress(job.id, to_string(status.state), static_cast<int>(status.fraction * 100), status.device);
+            report_progress({.id = job.id,
+                             .phase = to_string(status.state),
+                             .percent = static_cast<int>(status.fraction * 100),
+                             .device = status.device,
+                             .disk_class = status.detected});
         };
         auto const on_device = [this](device_overview const& device, storage_class cls, image_torrent const& torrent) {
             m_console.print(overwrite_text(
@@ -243,7 +247,7 @@ private:
         auto const ran = run_hooks(*hooks, environment, limit, [this, &end](std::string const& name) {
             print("running " + name);
             m_next_progress = {};
-            report_progress(end.id, name, -1, end.device);
+            report_progress({.id = end.id, .phase = name, .device = end.device, .disk_class = end.disk_class});
         });
         if (!ran) {
             end.state = job_state::failed;

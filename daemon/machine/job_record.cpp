@@ -31,6 +31,7 @@ ordered_json job_record(machine_job const& job) {
                         {"state", to_string(job.state)},
                         {"card", job.card},
                         {"device", job.device},
+                        {"class", job.disk_class ? ordered_json(to_string(*job.disk_class)) : ordered_json()},
                         {"reason", job.reason},
                         {"started", time_or_null(job.started)},
                         {"ended", time_or_null(job.ended)}};
@@ -66,6 +67,7 @@ std::optional<machine_job> parse_job(json const& object) {
     }
     job.card = text_of(object, "card");
     job.device = text_of(object, "device");
+    job.disk_class = parse_storage_class(text_of(object, "class"));
     job.reason = text_of(object, "reason");
     job.started = parse_utc(text_of(object, "started"));
     job.ended = parse_utc(text_of(object, "ended"));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "config/settings.hpp"
+#include "core/device/storage_class.hpp"
 #include "daemon/machine/job_state.hpp"
 
 namespace seedbed {
@@ -24,7 +25,8 @@ struct machine_job {
     std::string phase = {};
     int percent = -1; ///< of the phase; -1: unknown
     std::string device = {};
-    std::string reason = {}; ///< of a refusal or a failure
+    std::optional<storage_class> disk_class = {}; ///< of the device
+    std::string reason = {};                      ///< of a refusal or a failure
     std::optional<wall_time> started = {};
     std::optional<wall_time> ended = {};
 };

@@ -57,6 +57,7 @@ ordered_json row_json(machine_row const& row) {
             {"phase", text_or_null(job.phase)},
             {"percent", job.percent >= 0 ? ordered_json(job.percent) : ordered_json()},
             {"device", text_or_null(job.device)},
+            {"class", job.disk_class ? ordered_json(to_string(*job.disk_class)) : ordered_json()},
             {"reason", text_or_null(job.reason)},
             {"started_at", utc_or_null(job.started)},
             {"ended_at", utc_or_null(job.ended)},
@@ -98,7 +99,7 @@ result<machine_identity> read_machine_identity(query_string const& query) {
 std::string to_query(job_report const& said) {
     return "job=" + percent_encoded(said.id) + "&state=" + to_string(said.state) + parameter("phase", said.phase) +
            (said.percent >= 0 ? "&percent=" + std::to_string(said.percent) : std::string()) +
-           parameter("device", said.device) +
+           parameter("device", said.device) + parameter("class", said.disk_class ? to_string(*said.disk_class) : "") +
            parameter("reason", std::string_view(said.reason).substr(0, longest_job_text));
 }
 
@@ -113,6 +114,7 @@ result<job_report> read_job_report(query_string const& query) {
     said.phase = taken(query, "phase");
     said.percent = static_cast<int>(std::min<std::int64_t>(query.number("percent").value_or(-1), 100));
     said.device = taken(query, "device");
+    said.disk_class = parse_storage_class(query.find("class").value_or(""));
     said.reason = taken(query, "reason");
     return said;
 }

@@ -185,6 +185,7 @@ result<void> machine_orders::report(job_report const& said, std::string const& a
     job.phase = short_text(said.phase);
     job.percent = std::clamp(said.percent, -1, 100);
     job.device = said.device.empty() ? job.device : short_text(said.device);
+    job.disk_class = said.disk_class ? said.disk_class : job.disk_class;
     job.reason = short_text(said.reason);
     if (job.state != said.state) {
         enter(job, said.state, now);

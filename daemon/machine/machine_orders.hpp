@@ -33,6 +33,7 @@ struct job_report {
     int percent = -1;
     std::string device = {};
     std::string reason = {};
+    std::optional<storage_class> disk_class = {}; ///< of the device
 };
 
 /// The answer to a machine that asks for its job.

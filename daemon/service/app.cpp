@@ -51,6 +51,7 @@ app::app(std::filesystem::path config_file, bool required, settings const& initi
     , m_collector(m_node.main(), status_sources())
     , m_control(
           m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); },
+          [this] { return m_machines.rows(); },
           [this](auto const& request, auto const& respond) { return m_machines.answer_operator(request, respond); },
           [this](auto receive) { request_reload(std::move(receive)); })
     , m_web(m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); },

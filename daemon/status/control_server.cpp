@@ -16,6 +16,7 @@
 #include <boost/asio/post.hpp>
 
 #include "daemon/log/logging.hpp"
+#include "daemon/status/board_document.hpp"
 #include "daemon/status/metrics.hpp"
 #include "daemon/status/status_document.hpp"
 
@@ -90,9 +91,11 @@ http_response make_safely(maker const& make, status_snapshot const& snapshot) {
 
 } // namespace
 
-control_server::control_server(boost::asio::io_context& main, collect from, more_paths more, reload reload_with)
+control_server::control_server(boost::asio::io_context& main, collect from, machine_rows machines, more_paths more,
+                               reload reload_with)
     : m_main(main)
     , m_collect(std::move(from))
+    , m_machines(std::move(machines))
     , m_more(std::move(more))
     , m_reload(std::move(reload_with)) {}
 
@@ -186,6 +189,12 @@ void control_server::handle(source from, http_request const& request, http_serve
         answer(status_patience, respond, [](status_snapshot const& snapshot) -> http_response {
             return {200, "application/json", to_status_document(snapshot) + "\n"};
         });
+    } else if (path == "/board" && from == source::socket && m_machines) {
+        auto const machines = std::make_shared<std::vector<machine_row> const>(m_machines());
+        answer(status_patience, respond, [machines](status_snapshot const& snapshot) -> http_response {
+            auto const board = make_board(*machines, snapshot);
+            return {200, "application/json", to_board_document(board, snapshot, most_operator_rows) + "\n"};
+        });
     } else if (path == "/metrics") {
         answer(status_patience, respond, [](status_snapshot const& snapshot) -> http_response {
             return {200, metrics_content_type, to_metrics(snapshot)};
@@ -196,7 +205,7 @@ void control_server::handle(source from, http_request const& request, http_serve
             return complaint.empty() ? text(200, "ok\n") : text(503, complaint + "\n");
         });
     } else if (from != source::socket || !m_more || !m_more(request, respond)) {
-        respond(text(404, from == source::socket ? "try /status, /metrics, /healthz or POST /reload\n"
+        respond(text(404, from == source::socket ? "try /status, /board, /metrics, /healthz or POST /reload\n"
                                                  : "try /metrics or /healthz\n"));
     }
 }

@@ -10,6 +10,7 @@
 #include "config/settings.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/http/http_server.hpp"
+#include "daemon/machine/machine_orders.hpp"
 #include "daemon/status/reload_outcome.hpp"
 #include "daemon/status/status_collector.hpp"
 
@@ -18,6 +19,7 @@ namespace seedbed {
 /// Serves the daemon's status over HTTP:
 ///
 ///     /status    the document of status_document.hpp            Unix socket only
+///     /board     the machines, the document of board_document.hpp Unix socket only
 ///     /metrics   Prometheus' text format                        Unix socket, TCP
 ///     /healthz   200 "ok", or 503 and one line on the hang      Unix socket, TCP
 ///     /reload    POST: reloads, and answers when that has ended Unix socket only
@@ -37,8 +39,12 @@ public:
     /// Answers another request on the Unix socket; returns false if it does not know the path.
     using more_paths = std::function<bool(http_request const&, http_respond const&)>;
 
-    /// \param more, reload_with may be empty.
-    control_server(boost::asio::io_context& main, collect from, more_paths more = {}, reload reload_with = {});
+    /// The machines and their jobs.
+    using machine_rows = std::function<std::vector<machine_row>()>;
+
+    /// \param machines, more, reload_with may be empty.
+    control_server(boost::asio::io_context& main, collect from, machine_rows machines = {}, more_paths more = {},
+                   reload reload_with = {});
     control_server(control_server const&) = delete;
     control_server& operator=(control_server const&) = delete;
     ~control_server();
@@ -61,6 +67,7 @@ private:
 
     boost::asio::io_context& m_main;
     collect const m_collect;
+    machine_rows const m_machines;
     more_paths const m_more; ///< may be empty
     reload const m_reload;
     std::unique_ptr<http_server> m_socket;

@@ -13,7 +13,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "daemon/log/logging.hpp"
-#include "daemon/web/machine_board.hpp"
+#include "daemon/status/board_document.hpp"
 #include "daemon/web/page.hpp"
 
 namespace seedbed {

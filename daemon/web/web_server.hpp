@@ -25,7 +25,7 @@ namespace seedbed {
 ///
 ///     /         the page
 ///     /events   server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): a document of
-///               machine_board.hpp once a second, while a browser is connected
+///               board_document.hpp once a second, while a browser is connected
 ///     /history  the jobs that have ended, a document of job_history.hpp
 ///
 /// Read-only. All browsers share a document. A browser that receives more slowly gets fewer documents; none are queued.

@@ -61,7 +61,7 @@ def main():
         else:
             tracker.announce(number, "completed", 0)
             tracker.report(number, "verified")
-    tracker.agent(61, "52:54:00:00:00:17", "running", phase="download", percent="42", device="/dev/sda")
+    tracker.agent(61, "52:54:00:00:00:17", "running", phase="download", percent="42", device="/dev/sda", **{"class": "hdd"})
     tracker.agent(300, "52:54:00:00:00:18", "failed", phase="<b>write</b>", device="<svg onload=alert(1)>",
                   reason="<script>document.title = 1</script>")
     tracker.get(301, "/machine/job?serial=" + urllib.parse.quote("<img src=x onerror='document.title = 2'>"))

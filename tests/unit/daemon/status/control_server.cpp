@@ -13,6 +13,7 @@
 #include <boost/asio/write.hpp>
 #include <catch2/catch.hpp>
 
+#include "daemon/status/board_document.hpp"
 #include "daemon/status/status_document.hpp"
 #include "support/endpoints.hpp"
 #include "support/sample_status.hpp"
@@ -36,7 +37,7 @@ public:
                   m_patience = patience;
                   call(present);
               },
-              {},
+              [this] { return machines; }, {},
               [this](reload_receiver const& receive) {
                   ++reloads;
                   receive(reloaded);
@@ -78,6 +79,7 @@ public:
 
     status_snapshot present = sample_snapshot();
     status_collector::clock::duration m_patience{};
+    std::vector<machine_row> machines;
     int reloads = 0;
     reload_outcome reloaded;
 
@@ -109,6 +111,10 @@ TEST_CASE("control server: the response of each path") {
     CHECK_THAT(status, Contains("200 OK") && Contains("Content-Type: application/json\r\n"));
     CHECK(body(status) == to_status_document(server.present) + "\n");
     CHECK(server.m_patience <= 2s);
+
+    server.machines.push_back({.name = "PC-17"});
+    CHECK(body(server.get(socket, "/board")) ==
+          to_board_document(make_board(server.machines, server.present), server.present) + "\n");
 
     auto const metrics = server.get(socket, "/metrics?x=1");
     CHECK_THAT(metrics, Contains("200 OK") && Contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n") &&

@@ -1,4 +1,4 @@
-#include "daemon/web/machine_board.hpp"
+#include "daemon/status/machine_board.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -8,7 +8,6 @@
 #include <utility>
 
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
 
 #include "support/sample_status.hpp"
 
@@ -167,7 +166,7 @@ TEST_CASE("board: expected hosts that were not seen are waiting") {
     board = make_board({}, snapshot);
     CHECK(board.rows.empty());
     CHECK(board.count(board_state::waiting) == 5);
-    CHECK(nlohmann::json::parse(to_board_document(board, snapshot)).at("totals").at("machines") == 5);
+    CHECK(board.not_seen == 5);
 }
 
 TEST_CASE("board: no time left is shown for a host that hardly moves") {
@@ -178,68 +177,41 @@ TEST_CASE("board: no time left is shown for a host that hardly moves") {
     CHECK_FALSE(board.left_seconds);
 }
 
-TEST_CASE("board: the document has every row's values, the texts of machines unchanged") {
-    auto job = a_job(job_state::failed, "write", 37);
-    job.reason = "<script>alert(1)</script>\xff";
-    auto snapshot = with_hosts({});
-    snapshot.version = "0.1.0";
-    auto& served = snapshot.images.front();
-    served.status.mode = image_mode::seed;
-    served.status.upload_rate = 1000;
-    fleet_status fleet;
-    fleet.complete = 3;
-    fleet.expected = 40;
-    served.fleet = std::make_shared<fleet_status const>(fleet);
-    snapshot.images.push_back(sample_image("data", image_state::failed));
-    snapshot.images.back().status.total_bytes = 0;
-    snapshot.images.back().status.failure = "EIO";
-    auto const text = to_board_document(make_board({configured("<b>", "192.0.2.1", job)}, snapshot), snapshot);
-    CHECK(text.find('\n') == std::string::npos); // a line of an event
-    auto const document = nlohmann::json::parse(text);
-    CHECK(document.at("format") == 1);
-    CHECK(document.at("sent_rate") == 1000);
-    CHECK(document.at("complaint").is_null());
-    CHECK(document.at("left_seconds").is_null());
-    CHECK(document.at("images") == nlohmann::json::parse(R"([
-        {"name": "win11", "state": "seeding", "bytes": 10737418240, "percent": null, "complete": 3, "expected": 40,
-         "rate": 1000, "failure": null},
-        {"name": "data", "state": "failed", "bytes": null, "percent": 0.0, "complete": null, "expected": null,
-         "rate": 0, "failure": "EIO"}])"));
-    CHECK(document.at("totals").at("failed") == 1);
-    CHECK(document.at("totals").at("no job") == 0);
-    CHECK(document.at("machines") == nlohmann::json::parse(R"([{
-        "name": "<b>", "mac": "52:54:00:00:00:01", "address": "192.0.2.1", "image": "win11", "state": "failed",
-        "phase": "write", "percent": 37.0, "rate": 0, "left_seconds": null, "disk": "auto",
-        "reason": "<script>alert(1)</script>\ufffd"}])"));
-}
-
-TEST_CASE("board: rows above the limit are counted, not listed") {
-    std::vector<machine_row> machines;
-    for (int i = 0; i < 5; ++i) {
-        machines.push_back(configured("PC-" + std::to_string(i), ""));
-    }
-    auto const document = nlohmann::json::parse(to_board_document(make_board(machines, {}), {}, 3));
-    CHECK(document.at("machines").size() == 3);
-    CHECK(document.at("unlisted") == 2);
-    CHECK(document.at("totals").at("machines") == 5);
-}
-
-TEST_CASE("board: if there are too many rows, machines are listed rather than hosts, which strangers can make") {
-    auto const board = make_board({configured("PC-1", ""), configured("PC-2", "")},
-                                  with_hosts({sample_host("192.0.2.1", host_state::failed, 0.1),
-                                              sample_host("192.0.2.2", host_state::failed, 0.1),
-                                              sample_host("192.0.2.3", host_state::failed, 0.1)}));
-    auto const names = [&board](std::size_t most) {
-        std::string all;
-        auto const document = nlohmann::json::parse(to_board_document(board, {}, most));
-        for (auto const& row : document.at("machines")) {
-            all += row.at("name").get<std::string>() + " ";
-        }
-        return all;
+TEST_CASE("board: of running machines, the slowest come first, in powers of two, then those that do not download") {
+    auto const downloads = [](std::string address, double rate) {
+        auto host = sample_host(std::move(address), host_state::fetching, 0.5);
+        host.rate = rate;
+        return host;
     };
-    CHECK(names(5) == "192.0.2.1 192.0.2.2 192.0.2.3 PC-1 PC-2 ");
-    CHECK(names(3) == "192.0.2.1 PC-1 PC-2 ");
-    CHECK(names(1) == "PC-1 ");
+    auto const board = make_board(
+        {}, with_hosts({sample_host("192.0.2.1", host_state::unverified, 1), downloads("192.0.2.2", 100e6),
+                        downloads("192.0.2.3", 90e6), downloads("192.0.2.4", 3e6), downloads("192.0.2.5", 0)}));
+    std::string order;
+    for (auto const& row : board.rows) {
+        order += row.name.substr(row.name.size() - 1) + " ";
+    }
+    CHECK(order == "5 4 2 3 1 "); // 100 and 90 MB/s are the same power of two: these rows keep their order
+    CHECK(board.rows[0].phase == "stalled");
+    CHECK(board.rows[0].state == board_state::running);
+    CHECK(board.rows[1].phase == "downloading");
+    CHECK(board.rows[1].is_downloading);
+    CHECK_FALSE(board.rows[4].is_downloading);
+}
+
+TEST_CASE("board: a host that has just begun is not stalled") {
+    auto host = sample_host("192.0.2.1", host_state::fetching, 0);
+    host.seconds = 29;
+    CHECK(make_board({}, with_hosts({host})).rows.front().phase == "downloading");
+    host.seconds = 30;
+    CHECK(make_board({}, with_hosts({host})).rows.front().phase == "stalled");
+}
+
+TEST_CASE("board: the class of a disk is that of the job's device") {
+    auto job = a_job(job_state::running);
+    job.disk_class = storage_class::nvme;
+    CHECK_FALSE(make_board({configured("PC-1", "", job)}, {}).rows.front().disk_class); // of which disk?
+    job.device = "/dev/nvme0n1";
+    CHECK(make_board({configured("PC-1", "", job)}, {}).rows.front().disk_class == storage_class::nvme);
 }
 
 TEST_CASE("board: a machine whose running job is no longer reported is stopped") {

@@ -1,4 +1,4 @@
-#include "daemon/web/machine_board.hpp"
+#include "daemon/status/machine_board.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -8,18 +8,12 @@
 #include <tuple>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
 #include "daemon/text/quantity_text.hpp"
-#include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
 
 namespace {
 
-using board_json = nlohmann::ordered_json;
-
-constexpr int board_format = 1;
 /// Longer than any deployment; a rate close to zero says nothing.
 constexpr double longest_left = 30.0 * 24 * 3600;
 
@@ -114,7 +108,11 @@ void fill_from_host(board_row& row, placed_host const& from) {
 
 void fill_rate(board_row& row, placed_host const& from) {
     row.rate = from.host->rate;
-    if (from.host->state != host_state::fetching || row.rate < 1 || !from.host->fraction) {
+    row.is_downloading = from.host->state == host_state::fetching;
+    if (row.is_downloading && row.rate < 1 && from.host->seconds >= std::chrono::seconds(stalled_machine).count()) {
+        row.phase = "stalled";
+    }
+    if (!row.is_downloading || row.rate < 1 || !from.host->fraction) {
         return;
     }
     auto const left = (1 - *from.host->fraction) * static_cast<double>(from.image->total_bytes) / row.rate;
@@ -129,6 +127,7 @@ void fill_from_job(board_row& row, machine_job const& job) {
     row.reason = job.reason;
     if (!job.device.empty()) {
         row.disk = job.device;
+        row.disk_class = job.disk_class;
     }
     if (job.state == job_state::done) {
         row.fraction = 1;
@@ -155,6 +154,7 @@ void show_silence(board_row& row, double silent) {
     row.state = board_state::stopped;
     row.phase = "no report for " + format_duration(silent);
     row.rate = 0;
+    row.is_downloading = false;
     row.left_seconds.reset();
 }
 
@@ -204,6 +204,12 @@ void add_not_seen(machine_board& board, status_snapshot const& snapshot, std::se
     }
 }
 
+/// The order of rows: state, then of running machines the slowest. Hundreds of machines have nearly the same rate.
+std::tuple<board_state, bool, int> badness(board_row const& row) {
+    auto const moves = row.state == board_state::running && row.is_downloading;
+    return {row.state, !moves, moves && row.rate >= 1 ? std::ilogb(row.rate) + 1 : 0};
+}
+
 void count(machine_board& board) {
     for (auto const& row : board.rows) {
         ++board.counts.at(static_cast<std::size_t>(row.state));
@@ -213,51 +219,6 @@ void count(machine_board& board) {
         }
     }
     board.counts.at(static_cast<std::size_t>(board_state::waiting)) += board.not_seen;
-}
-
-board_json text_or_no_value(std::string const& text) {
-    return text.empty() ? board_json() : board_json(text);
-}
-
-board_json row_document(board_row const& row) {
-    return {{"name", row.name},
-            {"mac", text_or_no_value(row.mac)},
-            {"address", text_or_no_value(row.address)},
-            {"image", text_or_no_value(row.image)},
-            {"state", to_string(row.state)},
-            {"phase", row.phase},
-            {"percent", row.fraction ? board_json(std::floor(*row.fraction * 1000) / 10) : board_json()},
-            {"rate", static_cast<std::int64_t>(row.rate)},
-            {"left_seconds", row.left_seconds ? board_json(*row.left_seconds) : board_json()},
-            {"disk", text_or_no_value(row.disk)},
-            {"reason", text_or_no_value(row.reason)}};
-}
-
-board_json image_document(status_snapshot::image const& image) {
-    auto const& status = image.status;
-    auto const downloads = status.mode == image_mode::deploy;
-    return {{"name", status.name},
-            {"state", to_string(status.state)},
-            {"bytes", status.total_bytes > 0 ? board_json(status.total_bytes) : board_json()},
-            {"percent", downloads ? board_json(std::floor(status.fraction * 1000) / 10) : board_json()},
-            {"complete", image.fleet ? board_json(image.fleet->complete) : board_json()},
-            {"expected", image.fleet && image.fleet->expected ? board_json(*image.fleet->expected) : board_json()},
-            {"rate", downloads ? status.download_rate : status.upload_rate},
-            {"failure", text_or_no_value(status.failure)}};
-}
-
-/// The rows to list, in their order. If they are too many, machines are preferred to hosts, which strangers can make.
-std::vector<board_row const*> listed_rows(machine_board const& board, std::size_t most) {
-    auto const machines = static_cast<std::size_t>(std::ranges::count_if(board.rows, &board_row::is_machine));
-    auto room = most - std::min(most, machines);
-    std::vector<board_row const*> rows;
-    for (auto const& row : board.rows) {
-        if (rows.size() < most && (row.is_machine || room > 0)) {
-            rows.push_back(&row);
-            room -= row.is_machine ? 0 : 1;
-        }
-    }
-    return rows;
 }
 
 } // namespace
@@ -301,42 +262,9 @@ machine_board make_board(std::vector<machine_row> const& machines, status_snapsh
         shown.insert(host.host->address);
     }
     add_not_seen(board, snapshot, std::move(shown));
-    std::ranges::stable_sort(board.rows, {}, [](board_row const& row) { return row.state; });
+    std::ranges::stable_sort(board.rows, {}, badness);
     count(board);
     return board;
-}
-
-std::string to_board_document(machine_board const& board, status_snapshot const& snapshot, std::size_t most_rows) {
-    auto const complaint = snapshot.complaint();
-    std::int64_t sent = 0;
-    auto images = board_json::array();
-    for (auto const& image : snapshot.images) {
-        sent += image.status.upload_rate;
-        images.push_back(image_document(image));
-    }
-    board_json totals = {{"machines", board.rows.size() + board.not_seen}};
-    for (auto const state : board_states) {
-        totals[to_string(state)] = board.count(state);
-    }
-    auto const listed = listed_rows(board, most_rows);
-    auto rows = board_json::array();
-    for (auto const* const row : listed) {
-        rows.push_back(row_document(*row));
-    }
-    return board_json{{"format", board_format},
-                      {"version", snapshot.version},
-                      {"time", format_utc(snapshot.taken)},
-                      {"stopping", snapshot.stopping},
-                      {"complaint", text_or_no_value(complaint)},
-                      {"images", std::move(images)},
-                      {"totals", std::move(totals)},
-                      {"rate", static_cast<std::int64_t>(board.rate)},
-                      {"sent_rate", sent},
-                      {"left_seconds", board.left_seconds ? board_json(*board.left_seconds) : board_json()},
-                      {"last_ended", text_or_no_value(board.last_ended)},
-                      {"unlisted", board.rows.size() - listed.size()},
-                      {"machines", std::move(rows)}}
-        .dump(-1, ' ', false, board_json::error_handler_t::replace);
 }
 
 } // namespace seedbed

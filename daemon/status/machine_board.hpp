@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/device/storage_class.hpp"
 #include "daemon/machine/machine_orders.hpp"
 #include "daemon/status/status_snapshot.hpp"
 
@@ -41,15 +42,20 @@ struct board_row {
     double rate = 0;                               ///< bytes per second
     std::optional<std::int64_t> left_seconds = {}; ///< of the download
     std::string disk = {};                         ///< device, or the rule that chooses it
+    std::optional<storage_class> disk_class = {};  ///< of the device; nothing until the machine has reported it
     std::string reason = {};                       ///< of a failure or a refusal, or a warning: one line
     bool is_machine = false;                       ///< has a name and a job; strangers cannot make such rows
+    bool is_downloading = false;                   ///< running, and has a rate
 };
 
 /// A machine whose job is running reports every two seconds, except while a program of --after-deploy runs; after this
 /// time without a report it is shown as stopped.
 inline constexpr std::chrono::seconds silent_machine{60};
+/// A machine that has taken part for this long and receives nothing is shown as "stalled".
+inline constexpr std::chrono::seconds stalled_machine{30};
 
-/// All machines, the worst first, and their totals.
+/// All machines, the worst first, and their totals: by state; running machines that download before the others, the
+/// slowest first. Rates count in powers of two, so that rows do not change places all the time.
 struct machine_board {
     std::vector<board_row> rows;
     std::array<std::size_t, board_states.size()> counts{}; ///< indexed by board_state
@@ -66,13 +72,5 @@ struct machine_board {
 /// in the one in which it was seen last.
 /// Pure. Threads: any.
 [[nodiscard]] machine_board make_board(std::vector<machine_row> const& machines, status_snapshot const& snapshot);
-
-/// The most rows in a document.
-inline constexpr std::size_t most_board_rows = 5000;
-
-/// The document that the page shows, format 1: one line of JSON. Rows above the limit are counted, not listed; machines
-/// are listed before hosts.
-[[nodiscard]] std::string to_board_document(machine_board const& board, status_snapshot const& snapshot,
-                                            std::size_t most_rows = most_board_rows);
 
 } // namespace seedbed
