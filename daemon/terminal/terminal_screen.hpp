@@ -7,6 +7,8 @@
 
 #include <termios.h>
 
+#include "daemon/terminal/styled_line.hpp"
+
 namespace seedbed {
 
 /// The size of a terminal, in characters.
@@ -19,13 +21,24 @@ struct terminal_size {
 /// is not a terminal.
 [[nodiscard]] std::optional<terminal_size> standard_output_size();
 
-/// The whole terminal on standard output. Uses the alternate screen, so that the previous contents reappear. Typed text
-/// is not echoed and is discarded at the end; signals from the keyboard work as usual.
+/// Whether the terminal understands the sequences of terminal_screen.
+[[nodiscard]] bool knows_sequences();
+/// Whether to use colours: the environment variable NO_COLOR is unset or empty (https://no-color.org), and TERM does
+/// not name a monochrome terminal.
+[[nodiscard]] bool wants_colours();
+
+/// The whole terminal on standard output. Uses the alternate screen, so that the previous contents reappear. Keys
+/// are not echoed, can be read one by one (keyboard), and are discarded at the end; signals from the keyboard work as
+/// usual.
 ///
 /// Threads: one. draw() reports failures to write.
 class terminal_screen {
 public:
-    terminal_screen() { enter(); }
+    /// \param colours false: all lines are plain.
+    explicit terminal_screen(bool colours)
+        : m_colours(colours) {
+        enter();
+    }
     terminal_screen(terminal_screen const&) = delete;
     terminal_screen& operator=(terminal_screen const&) = delete;
     ~terminal_screen() { leave(); }
@@ -36,11 +49,12 @@ public:
 
     /// Draws these lines, none longer than \p size allows, over the old ones, without flicker. \return whether they
     /// could be written.
-    [[nodiscard]] bool draw(std::vector<std::string> const& lines, terminal_size size);
+    [[nodiscard]] bool draw(std::vector<styled_line> const& lines, terminal_size size);
     /// Clears the screen. Call it after a change of size, when the position of old lines is unknown.
     void clear();
 
 private:
+    bool const m_colours;
     bool m_entered = false;
     std::optional<termios> m_keyboard; ///< the terminal settings before enter()
 };
