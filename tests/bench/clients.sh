@@ -49,14 +49,9 @@ done
 # The link counts Ethernet frames: of 1514 bytes, 1448 are TCP's payload.
 ideal=$(awk -v size="$image_size" -v rate="$rate" 'BEGIN { printf "%.2f", size * 8 / rate / 1e6 * 1514 / 1448 }')
 
-cpu_seconds() {
-    local fields
-    read -ra fields <"/proc/$1/stat"
-    awk -v ticks="$((fields[13] + fields[14]))" -v hertz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", ticks / hertz }'
-}
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 run() {
-    local side=$1 host began sent times=() differing=0 peak=0 cpu=0 rss
+    local side=$1 host sent times=() differing=0 peak=0 cpu=0 rss
     seedbed=$2
     rm -rf "${STATE_DIRECTORY:?}"
     host_config server.toml server 'local_discovery = false' ${SERVER_LINE:+"$SERVER_LINE"} '[tracker]' \
@@ -72,33 +67,14 @@ run() {
             'profile = "nvme"'
     done
     sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)
-    # All start at the same moment: each waits as a stopped process.
-    for host in "${hosts[@]}"; do
-        start_daemon "$host" "$host.toml" $(on_host "$host") sh -c 'kill -STOP $$ && exec "$@"' sh
-    done
-    for host in "${hosts[@]}"; do
-        until [[ $(</proc/"${daemon_pid[$host]}"/stat) == *') T '* ]]; do sleep 0.01; done
-    done
-    began=$EPOCHREALTIME
-    kill -CONT "${daemon_pid[@]}"
+    start_together "${hosts[@]}"
     for host in "${hosts[@]}"; do
         expect_line "$host.log" " image: downloaded" 900
     done
     record "images that the server sent" "$side" \
         "$(awk -v sent="$(($(on server cat /sys/class/net/eth0/statistics/tx_bytes) - sent))" -v size="$image_size" \
             'BEGIN { printf "%.3f", sent / size }')"
-    mapfile -t times < <(/usr/bin/python3 - "$began" "${hosts[@]/%/.log}" <<'PY'
-import datetime, sys
-began = float(sys.argv[1])
-for path in sys.argv[2:]:
-    for line in open(path, encoding="utf-8", errors="replace"):
-        if " image: downloaded" in line:
-            at = datetime.datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S.%f").timestamp()
-            print(f"{at - began:.2f}")
-            break
-PY
-    )
-    mapfile -t times < <(printf '%s\n' "${times[@]}" | sort -n)
+    mapfile -t times < <(line_seconds "$began" " image: downloaded" "${hosts[@]}")
     record "seconds of the first machine" "$side" "${times[0]}"
     record "seconds of the last machine" "$side" "${times[-1]}"
     record "last machine / ideal" "$side" "$(awk -v t="${times[-1]}" -v ideal="$ideal" 'BEGIN { printf "%.3f", t / ideal }')"

@@ -12,12 +12,16 @@
 #
 #   make_image NAME MIB [EXTENTS]                makes NAME.img, random, NAME.info and NAME.torrent
 #   blank FILE                                   overwrites it with zeros
+#   fill_with_packages FOLDER BYTES              copies files of Debian's packages that take up to BYTES
 #   copy_seconds FROM TO write|read              times dd, 1 MiB per request, past the page cache, in $image's extents
 #
 #   add_machine NAME [RATE]                      adds a host (lib_network.sh) whose link has this rate in both directions
 #   start_seeder HOST DEVICE [LINE...]           starts a daemon, named HOST, that seeds $image, with LINEs in its configuration
 #   start_target HOST DEVICE CLASS [LINE...]     starts one that deploys $image from the host "server" to a device of that class
+#   start_together HOST...                       starts a daemon on each with HOST.toml, all at the same moment, $began
 #   stop_target HOST FILE                        stops it; fails unless FILE contains the image
+#   line_seconds BEGAN TEXT HOST...              prints the seconds from BEGAN to the first line with TEXT in each HOST.log, sorted
+#   cpu_seconds PID                              prints the processor time that a process has used
 #   log_seconds LOG FROM TO                      prints the seconds between the first lines that match FROM and TO
 #
 #   record MEASURE SIDE VALUE                    records the value of one run
@@ -124,6 +128,25 @@ make_image() {
     image=$name
     image_size=$(image_bytes "$name.info")
 }
+# Files of Debian's packages, each as likely as any other: whole folders would be all programs, or all text.
+fill_with_packages() {
+    /usr/bin/python3 - "$2" "$1" <<'PY'
+import glob, os, random, shutil, sys
+room, tree, block = int(sys.argv[1]), sys.argv[2], 4096
+names = set()
+for path in glob.glob("/var/lib/dpkg/info/*.list"):
+    with open(path, encoding="utf-8") as file:
+        names.update(line.rstrip("\n") for line in file if line.startswith(("/usr/bin/", "/usr/lib/x86_64", "/usr/share/")))
+files = sorted(name for name in names if os.path.isfile(name) and not os.path.islink(name))
+random.Random(1).shuffle(files)
+for name in files:
+    room -= (os.path.getsize(name) // block + 1) * block
+    if room < 0:
+        break
+    os.makedirs(os.path.dirname(tree + name), exist_ok=True)
+    shutil.copyfile(name, tree + name)
+PY
+}
 blank() {
     dd if=/dev/zero of="$1" bs=1M count=$(($(stat -c %s "$1") >> 20)) conv=notrunc status=none
 }
@@ -171,10 +194,32 @@ start_target() {
         "peers = [\"${address[server]}:6881\"]"
     start_daemon "$host" "$host.toml" $(on_host "$host")
 }
+# Each waits as a stopped process until all are there.
+# shellcheck disable=SC2046
+start_together() {
+    local host
+    for host in "$@"; do
+        # shellcheck disable=SC2016
+        start_daemon "$host" "$host.toml" $(on_host "$host") sh -c 'kill -STOP $$ && exec "$@"' sh
+    done
+    for host in "$@"; do
+        until [[ $(</proc/"${daemon_pid[$host]}"/stat) == *') T '* ]]; do sleep 0.01; done
+    done
+    began=$EPOCHREALTIME
+    for host in "$@"; do kill -CONT "${daemon_pid[$host]}"; done
+}
 stop_target() {
     never_line "$1.log" ' (warning|error) '
     stop_daemon "$1"
     compare_extents "$image.info" "$image.img" "$2"
+}
+line_seconds() {
+    "${stats[@]}" lines "$1" "$2" "${@:3}"
+}
+cpu_seconds() {
+    local fields
+    read -ra fields <"/proc/$1/stat"
+    awk -v ticks="$((fields[13] + fields[14]))" -v hertz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", ticks / hertz }'
 }
 log_seconds() {
     "${stats[@]}" between "$@"

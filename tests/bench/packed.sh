@@ -32,23 +32,7 @@ truncate -s "${mib}M" source.img
 source=$(attach_loop "$PWD/source.img")
 mkfs.ext4 -q -F -b 4096 -i 8192 "$source"
 mount_at tree "$source"
-# Files of Debian's packages, each as likely as any other: whole folders would be all programs, or all text.
-/usr/bin/python3 - $((mib * 5 / 8 << 20)) tree <<'PY'
-import glob, os, random, shutil, sys
-room, tree, block = int(sys.argv[1]), sys.argv[2], 4096
-names = set()
-for path in glob.glob("/var/lib/dpkg/info/*.list"):
-    with open(path, encoding="utf-8") as file:
-        names.update(line.rstrip("\n") for line in file if line.startswith(("/usr/bin/", "/usr/lib/x86_64", "/usr/share/")))
-files = sorted(name for name in names if os.path.isfile(name) and not os.path.islink(name))
-random.Random(1).shuffle(files)
-for name in files:
-    room -= (os.path.getsize(name) // block + 1) * block
-    if room < 0:
-        break
-    os.makedirs(os.path.dirname(tree + name), exist_ok=True)
-    shutil.copyfile(name, tree + name)
-PY
+fill_with_packages tree $((mib * 5 / 8 << 20))
 unmount tree
 tracker=(--tracker "http://${address[server]}:6969/announce")
 "$seedbed" create "$source" --capture --name image "${tracker[@]}" -o raw.torrent >/dev/null 2>&1
@@ -62,29 +46,12 @@ note "$((used >> 20)) MiB used, packed to $((packed >> 20)) MiB in $packing s"
 # --- the sides
 
 received() { on "$1" cat /sys/class/net/eth0/statistics/rx_bytes; }
-cpu_seconds() {
-    local fields
-    read -ra fields <"/proc/$1/stat"
-    awk -v ticks="$((fields[13] + fields[14]))" -v hertz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", ticks / hertz }'
-}
 # record_machines SIDE CPU_SECONDS BYTES: of all machines together.
 record_machines() {
     record "CPU seconds of a machine a GiB used" "$1" \
         "$(awk -v cpu="$2" -v n="$count" -v used="$used" 'BEGIN { printf "%.2f", cpu / n / (used / 2 ^ 30) }')"
     record "bytes that a machine receives, of those used" "$1" \
         "$(awk -v bytes="$3" -v n="$count" -v used="$used" 'BEGIN { printf "%.3f", bytes / n / used }')"
-}
-# last_line BEGAN PATTERN: prints the seconds from BEGAN to the last machine's first line with PATTERN.
-last_line() {
-    /usr/bin/python3 - "$@" "${hosts[@]/%/.log}" <<'PY'
-import datetime, sys
-began, pattern, last = float(sys.argv[1]), sys.argv[2], 0
-for path in sys.argv[3:]:
-    with open(path, encoding="utf-8", errors="replace") as log:
-        line = next(line for line in log if pattern in line)
-    last = max(last, datetime.datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S.%f").timestamp() - began)
-print(f"{last:.2f}")
-PY
 }
 blank_all() {
     local host
@@ -107,8 +74,8 @@ seedbed_side() {
     began=$EPOCHREALTIME
     for host in "${hosts[@]}"; do start_daemon "$host" "$host.toml" $(on_host "$host"); done
     for host in "${hosts[@]}"; do expect_line "$host.log" ' image: done: ' 1800; done
-    record "seconds to downloaded" "$side" "$(last_line "$began" ' downloaded ')"
-    record "seconds to verified" "$side" "$(last_line "$began" ' image: done: ')"
+    record "seconds to downloaded" "$side" "$(line_seconds "$began" ' downloaded ' "${hosts[@]}" | tail -n 1)"
+    record "seconds to verified" "$side" "$(line_seconds "$began" ' image: done: ' "${hosts[@]}" | tail -n 1)"
     for host in "${hosts[@]}"; do
         after=$((after + $(received "$host")))
         cpu=$(awk -v sum="$cpu" -v more="$(cpu_seconds "${daemon_pid[$host]}")" 'BEGIN { print sum + more }')

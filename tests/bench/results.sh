@@ -2,7 +2,8 @@
 # Runs the benchmarks and writes RESULTS.md next to this script: tables, machine, versions, commands.
 # Usage: results.sh BUILD_FOLDER [MEASURE...]. BUILD_FOLDER is a release build with the targets seedbed, seedbed_bench and swarm_curve. All
 # measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards, read-back,
-# packed, fleet, clients, curve. A measure that is left out keeps its last table; "tables" runs nothing and writes RESULTS.md from the last tables.
+# packed, small-pools, fleet, clients, curve. A measure that is left out keeps its last table; "tables" runs nothing and writes
+# RESULTS.md from the last tables.
 # Takes three quarters of an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
 # seedbed, which BASELINE describes.
 set -euo pipefail
@@ -10,7 +11,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back packed fleet clients curve)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back packed small-pools fleet clients curve)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
@@ -95,6 +96,7 @@ for measure in "${measures[@]}"; do
         run 96-packed-8 "$here/packed.sh" 8 100 256 3
         run 97-packed-gigabit "$here/packed.sh" 1 1000 1024 3
         ;;
+    small-pools) PIECE='4 MiB' run 989-small-pools "$here/small_pools.sh" 8 100 1024 3 ;;
     fleet) PLOT=$tables/98-fleet.svg run 98-fleet "$here/fleet_load.sh" 75 ;;
     clients)
         run 990-clients-8 "$here/clients.sh" 8 100 512 3

@@ -3,6 +3,8 @@
 
 stats.py since EPOCHREALTIME          prints the seconds since then
 stats.py between LOG FROM TO          prints the seconds between the first lines that match the regular expressions
+stats.py lines BEGAN TEXT NAME...     prints the seconds from the EPOCHREALTIME BEGAN to the first line with TEXT in each NAME.log,
+                                      sorted
 stats.py backend JSON PREFIX          prints what seedbed_bench wrote, as lines for report
 stats.py report FILE TITLE [JSON]     prints medians and ratios of what FILE holds, lines of fields parted by tabs:
                                         run MEASURE SIDE VALUE
@@ -35,6 +37,18 @@ def between(path, first, last):
                     print(f"{(times[1] - times[0]).total_seconds():.3f}")
                     return
     sys.exit(f"{path}: no line for {last if times else first}")
+
+
+def lines_since(began, text, *names):
+    times = []
+    for name in names:
+        with open(f"{name}.log", encoding="utf-8", errors="replace") as lines:
+            first = next((line for line in lines if text in line), None)
+        if first is None:
+            sys.exit(f"{name}.log: no line with '{text}'")
+        times.append(stamp(first).timestamp() - float(began))
+    for seconds in sorted(times):
+        print(f"{seconds:.2f}")
 
 
 def backend(path, prefix):
@@ -90,4 +104,4 @@ def report(path, title, json_path=None):
     sys.exit(0 if met_all else 1)
 
 
-{"since": since, "between": between, "backend": backend, "report": report}[sys.argv[1]](*sys.argv[2:])
+{"since": since, "between": between, "lines": lines_since, "backend": backend, "report": report}[sys.argv[1]](*sys.argv[2:])
