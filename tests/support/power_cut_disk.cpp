@@ -81,6 +81,7 @@ power_cut_disk::power_cut_disk(std::vector<std::byte> content, std::uint32_t see
 void power_cut_disk::power_on(int steps, loss how, std::function<void()> on_end) {
     std::scoped_lock const lock(m_mutex);
     m_steps_left = steps;
+    m_steps_from_write = 0;
     m_loss = how;
     m_on_end = std::move(on_end);
     m_ended = false;
@@ -93,6 +94,11 @@ std::unique_ptr<block_device> power_cut_disk::open(std::string path) {
 void power_cut_disk::end_after(int steps) {
     std::scoped_lock const lock(m_mutex);
     m_steps_left = steps;
+}
+
+void power_cut_disk::end_after_write(int steps) {
+    std::scoped_lock const lock(m_mutex);
+    m_steps_from_write = steps;
 }
 
 void power_cut_disk::end_now(loss how) {
@@ -179,6 +185,9 @@ int power_cut_disk::read(std::vector<std::byte> const& source, std::int64_t offs
 
 int power_cut_disk::write(std::int64_t offset, std::vector<std::byte> bytes) {
     std::unique_lock lock(m_mutex);
+    if (m_steps_from_write > 0) {
+        m_steps_left = std::exchange(m_steps_from_write, 0);
+    }
     if (!step_locked()) {
         return EIO;
     }
