@@ -11,7 +11,9 @@ namespace seedbed {
 image_device::image_device(image_torrent torrent, std::unique_ptr<block_device> device)
     : m_torrent(std::move(torrent))
     , m_device(std::move(device))
-    , m_packed(dynamic_cast<packed_target*>(m_device.get())) {}
+    , m_packed(dynamic_cast<packed_target*>(m_device.get()))
+    , m_ends(dynamic_cast<ends_last_device*>(&storage()))
+    , m_end_pieces(pieces_in_ends()) {}
 
 result<extent_map> image_device::stored_extents() const {
     return m_packed != nullptr ? m_packed->extents() : m_torrent.extents;
@@ -43,6 +45,23 @@ std::vector<extent> image_device::stored_slices(piece_index piece) const {
         }
     });
     return slices;
+}
+
+std::vector<piece_index> image_device::pieces_in_ends() const {
+    std::vector<piece_index> pieces;
+    auto const touches = [this](extent const& slice) { return m_ends->touches(slice.device_offset, slice.length); };
+    for (piece_index piece{0}; m_ends != nullptr && piece.value() < m_torrent.piece_count; ++piece) {
+        if (std::ranges::any_of(stored_slices(piece), touches)) {
+            pieces.push_back(piece);
+        }
+    }
+    return pieces;
+}
+
+void image_device::remove_ends(std::vector<bool>& pieces) const {
+    for (auto const piece : m_end_pieces) {
+        pieces[static_cast<std::size_t>(piece.value())] = false;
+    }
 }
 
 device_offset image_device::on_device(torrent_offset at) const {
@@ -110,13 +129,21 @@ bool image_device::forget_write_failure() noexcept {
 }
 
 result<void, io_error> image_device::flush() {
+    return unless_failed([this] { return m_device->flush(); });
+}
+
+result<void, io_error> image_device::complete() {
+    return unless_failed([this] { return m_ends != nullptr ? m_ends->write_ends() : m_device->flush(); });
+}
+
+result<void, io_error> image_device::unless_failed(std::function<result<void, io_error>()> const& flush) {
     {
         std::scoped_lock const lock(m_error_mutex);
         if (m_write_error) {
             return tl::unexpected(*m_write_error);
         }
     }
-    auto outcome = m_device->flush();
+    auto outcome = flush();
     if (!outcome) {
         fail_writes(outcome.error());
     }

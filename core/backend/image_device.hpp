@@ -12,6 +12,7 @@
 
 #include "core/device/block_device.hpp"
 #include "core/foundation/strong.hpp"
+#include "core/image/ends_last_device.hpp"
 #include "core/image/extent_map.hpp"
 #include "core/image/image_torrent.hpp"
 #include "core/image/packed_target.hpp"
@@ -36,6 +37,8 @@ public:
     [[nodiscard]] block_device& writable_device() noexcept { return *m_device; }
     /// The device if it unpacks a packed image, otherwise null.
     [[nodiscard]] packed_target* packed() const noexcept { return m_packed; }
+    /// The device on which the ends of the image can be held back, or null.
+    [[nodiscard]] ends_last_device* ends() const noexcept { return m_ends; }
     /// The device that stores the image: below a packed target, the one that holds the chunks.
     [[nodiscard]] block_device& storage() const noexcept {
         return m_packed != nullptr ? m_packed->device() : *m_device;
@@ -57,6 +60,9 @@ public:
     [[nodiscard]] std::int64_t stored_bytes() const noexcept;
     /// The slices of storage() that a piece stands for, in order, without padding.
     [[nodiscard]] std::vector<extent> stored_slices(piece_index piece) const;
+    /// Removes the pieces with bytes in the ends of the image: while these are held back, they are not on the device.
+    /// \param pieces one bit for each piece.
+    void remove_ends(std::vector<bool>& pieces) const;
     /// The position on the device of a byte of the stream; 0 for padding.
     [[nodiscard]] device_offset on_device(torrent_offset at) const;
 
@@ -66,6 +72,8 @@ public:
     [[nodiscard]] result<void, io_error> read_medium(torrent_offset begin, std::span<std::byte> target);
     /// Makes the written data durable. An error fails the image; every later flush of a failed image fails.
     [[nodiscard]] result<void, io_error> flush();
+    /// The same for a complete image, whose ends it writes if they were held back.
+    [[nodiscard]] result<void, io_error> complete();
 
     // --- errors
 
@@ -104,9 +112,14 @@ public:
     [[nodiscard]] std::int64_t runs_written() const noexcept { return m_runs_written.load(std::memory_order_relaxed); }
 
 private:
+    [[nodiscard]] std::vector<piece_index> pieces_in_ends() const;
+    [[nodiscard]] result<void, io_error> unless_failed(std::function<result<void, io_error>()> const& flush);
+
     image_torrent const m_torrent;
     std::unique_ptr<block_device> const m_device;
-    packed_target* const m_packed; ///< the same device, or null
+    packed_target* const m_packed;  ///< the same device, or null
+    ends_last_device* const m_ends; ///< storage(), or null
+    std::vector<piece_index> const m_end_pieces;
     std::function<void(io_error const&)> m_on_error;
 
     mutable std::mutex m_error_mutex; ///< guards the next two members

@@ -39,6 +39,12 @@ struct raw_device {
     }
 };
 
+/// Consecutive bytes of a device.
+struct device_range {
+    std::int64_t offset = 0; ///< bytes from the start of the device
+    std::int64_t length = 0; ///< bytes
+};
+
 /// A device that stores an image: a block device, a regular file, or a fake for tests.
 ///
 /// Threads: every member may be called from any thread, also concurrently. Concurrent transfers to overlapping ranges
@@ -72,8 +78,16 @@ public:
 
     /// Descriptors for an I/O engine that makes its own system calls; nothing if the device is not a file.
     [[nodiscard]] virtual std::optional<raw_device> raw() const noexcept { return std::nullopt; }
-    /// Must be called before bytes are written through raw(), so that a failed flush can name them.
-    virtual void will_write(std::int64_t /*offset*/, std::int64_t /*length*/) {}
+    /// The first part of a range that is in memory for now: it must be transferred with read() and write(), which do
+    /// not block there, and not through raw(). Its length is 0 if there is none.
+    [[nodiscard]] virtual device_range part_in_memory(std::int64_t /*offset*/, std::int64_t /*length*/) const noexcept {
+        return {};
+    }
+    /// Must be called before bytes are written through raw(), so that a failed flush can name them. May block, the
+    /// first time. After an error they must not be written.
+    [[nodiscard]] virtual result<void, io_error> will_write(std::int64_t /*offset*/, std::int64_t /*length*/) {
+        return {};
+    }
     /// Accounts for bytes that were written through raw() and the page cache. \return whether the caller must now do
     /// what write() would do: start write-back of the whole device with sync_file_range(2) on raw_device::write_back
     /// with write_back_flags, which blocks, and pass its outcome to wrote_back().

@@ -89,7 +89,10 @@ public:
                           m_size,     m_writable,        m_one_writer};
     }
 
-    void will_write(std::int64_t offset, std::int64_t length) override { add_suspects(offset, length); }
+    [[nodiscard]] result<void, io_error> will_write(std::int64_t offset, std::int64_t length) override {
+        add_suspects(offset, length);
+        return {};
+    }
 
     [[nodiscard]] bool wrote_through_cache(std::int64_t bytes) noexcept override {
         std::int64_t const before = m_written.fetch_add(bytes, std::memory_order_relaxed);

@@ -226,13 +226,54 @@ private:
                 running.outcome = failure(running, device_offset{segment.offset}, segment.length, code);
                 return;
             }
-            if (writes) {
-                m_device.will_write(segment.offset, segment.length);
+            if (auto allowed = writes ? m_device.will_write(segment.offset, segment.length) : result<void, io_error>();
+                !allowed) {
+                running.outcome = std::move(allowed);
+                return;
             }
-            auto const memory = job.memory_of(segment);
-            for (auto const& part : plan_transfer(m_raw.rules, segment.offset, segment.length, memory)) {
-                start_part(running, memory, part);
+            start_segment(running, segment, job.memory_of(segment));
+        }
+    }
+
+    void start_segment(running_job& running, io_job::segment const& segment, std::span<iovec const> memory) {
+        auto const end = segment.offset + segment.length;
+        auto const kept = m_device.part_in_memory(segment.offset, segment.length);
+        if (kept.length == 0) {
+            start_range(running, segment.offset, segment.length, memory);
+            return;
+        }
+        // Rare: some of it is copied, the rest goes through the ring.
+        std::vector<iovec> part(memory.size());
+        memory_cursor cursor(memory);
+        auto const take = [&](std::int64_t length) {
+            auto const taken = std::span(part).first(cursor.peek(length, part));
+            cursor.skip(length);
+            return taken;
+        };
+        for (auto at = segment.offset; at < end;) {
+            auto const next = m_device.part_in_memory(at, end - at);
+            auto const before = next.length > 0 ? next.offset - at : end - at;
+            if (before > 0) {
+                start_range(running, at, before, take(before));
             }
+            if (next.length > 0) {
+                copy(running, next, take(next.length));
+            }
+            at += before + next.length;
+        }
+    }
+
+    void start_range(running_job& running, std::int64_t offset, std::int64_t length, std::span<iovec const> memory) {
+        for (auto const& part : plan_transfer(m_raw.rules, offset, length, memory)) {
+            start_part(running, memory, part);
+        }
+    }
+
+    void copy(running_job& running, device_range const& range, std::span<iovec const> memory) {
+        auto const reads = running.job->way() == io_job::direction::read;
+        auto copied = reads ? m_device.read(range.offset, memory) : m_device.write(range.offset, memory);
+        if (!copied && running.outcome) {
+            running.outcome = std::move(copied);
         }
     }
 

@@ -22,13 +22,16 @@ constexpr std::int64_t zero_step = 64 * medium_step;
 int zero_by_kernel(block_device& device, std::int64_t offset, std::int64_t length) {
     auto const raw = device.raw();
     struct ::stat status = {};
-    if (!raw || ::fstat(raw->cached, &status) != 0 || !S_ISBLK(status.st_mode)) {
+    if (!raw || ::fstat(raw->cached, &status) != 0 || !S_ISBLK(status.st_mode) ||
+        device.part_in_memory(offset, length).length > 0) {
         return EOPNOTSUPP;
     }
     if (auto const code = raw->refuse(true, offset, length); code != 0) {
         return code;
     }
-    device.will_write(offset, length);
+    if (auto const allowed = device.will_write(offset, length); !allowed) {
+        return allowed.error().code;
+    }
     std::array<std::uint64_t, 2> range{static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length)};
     while (::ioctl(raw->cached, BLKZEROOUT, range.data()) != 0) {
         if (errno != EINTR) {

@@ -16,6 +16,7 @@
 #include "core/device/device_overview.hpp"
 #include "core/device/disk_content.hpp"
 #include "core/device/file_block_device.hpp"
+#include "core/device/open_path.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "core/foundation/printable.hpp"

@@ -17,6 +17,10 @@ bool any(std::vector<bool> const& pieces) {
     return std::ranges::find(pieces, true) != pieces.end();
 }
 
+bool all(std::vector<bool> const& pieces) {
+    return std::ranges::find(pieces, false) == pieces.end();
+}
+
 /// Saves a checkpoint after a flush, on a worker.
 void save_stamped(checkpoint_store& store, checkpoint what, std::string const& image) {
     auto const identity = identify_device(what.device); // after the last write
@@ -63,11 +67,16 @@ void checkpoint_keeper::arm() {
 
 void checkpoint_keeper::on_pieces(std::vector<bool> const& written) {
     auto const& image = m_context.image();
-    if (!image || written.size() != static_cast<std::size_t>(image->torrent().piece_count)) {
+    if (!image || written.size() != static_cast<std::size_t>(image->torrent().piece_count) ||
+        m_context.state() == image_state::checking) {
         m_written.clear(); // the device is being checked
         return;
     }
     m_written = written;
+    auto const* const ends = image->ends();
+    if (!all(written) || (ends != nullptr && ends->holds_back())) {
+        image->remove_ends(m_written);
+    }
     if (m_context.state() != image_state::downloading || m_phase == phase::saving || !m_due) {
         return;
     }

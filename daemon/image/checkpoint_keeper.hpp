@@ -14,7 +14,8 @@
 namespace seedbed {
 
 /// Keeps the checkpoint of one deployment: saves it at each interval of a download, when the image is complete, and at
-/// the end. Before a checkpoint is saved, the device is flushed, on the image's own worker, one after another.
+/// the end. Before a checkpoint is saved, the device is flushed, on the image's own worker, one after another. It lists
+/// no piece of the image's ends before the image is complete.
 ///
 /// Threads: confined to the main thread.
 class checkpoint_keeper {

@@ -119,17 +119,14 @@ void deploy_run::begin() {
             return;
         }
     }
-    if (is_packed() && m_basis == basis::check) {
-        check_chunks();
+    if (m_basis == basis::check) {
+        check_pieces();
         return;
     }
     if (found && found->complete()) {
         m_context.join(make_spec());
         resume_complete();
         return;
-    }
-    if (m_basis == basis::check) {
-        log_info(m_context.fields(), "checking the data on the device");
     }
     m_context.enter(image_state::checking);
     join();
@@ -138,14 +135,15 @@ void deploy_run::begin() {
 void deploy_run::join() {
     auto const spec = make_spec();
     auto const complete = spec.pieces && std::ranges::find(*spec.pieces, false) == spec.pieces->end();
-    if (!is_planned_disk() || complete) {
+    auto const& image = m_context.image();
+    if (complete || (!is_planned_disk() && image->ends() == nullptr)) {
         m_context.join(spec);
         return;
     }
     auto wiped = m_calls.posted([this](disk_work const& work) { on_wiped(work); });
-    auto const& image = m_context.image();
-    image->calls().submit(
-        [image, plan = m_plan, wiped = std::move(wiped)] { wiped(wipe_disk(*plan, image->storage())); });
+    image->calls().submit([image, plan = is_planned_disk() ? m_plan : nullptr, wiped = std::move(wiped)] {
+        wiped(plan ? wipe_disk(*plan, image->storage()) : hold_back_ends(*image));
+    });
 }
 
 void deploy_run::on_wiped(disk_work const& wiped) {
@@ -184,9 +182,7 @@ torrent_spec deploy_run::make_spec() {
         m_calls.guarded([this](boost::asio::ip::tcp::endpoint const& peer) { m_report_peers.add(peer); });
     switch (m_basis) {
     case basis::check:
-        if (is_packed()) {
-            spec.pieces = m_present;
-        }
+        spec.pieces = m_present;
         break;
     case basis::checkpoint:
         // A packed target gives no piece without checking its hash.
@@ -203,22 +199,18 @@ torrent_spec deploy_run::make_spec() {
 }
 
 void deploy_run::rejoin() {
-    if (is_packed()) {
-        check_chunks();
-    } else {
-        m_context.join(make_spec());
-    }
+    check_pieces();
 }
 
-void deploy_run::check_chunks() {
+void deploy_run::check_pieces() {
     log_info(m_context.fields(), "checking the data on the device");
     if (m_context.state() != image_state::checking) {
         m_context.enter(image_state::checking);
     }
-    m_verification.start([this](image_verifier::outcome const& outcome) { on_chunks_checked(outcome); }, {}, true);
+    m_verification.start([this](image_verifier::outcome const& outcome) { on_pieces_checked(outcome); }, {}, true);
 }
 
-void deploy_run::on_chunks_checked(image_verifier::outcome const& outcome) {
+void deploy_run::on_pieces_checked(image_verifier::outcome const& outcome) {
     m_present.assign(static_cast<std::size_t>(m_context.image()->torrent().piece_count), true);
     for (auto const* const missing : {&outcome.pieces, &outcome.unreadable}) {
         for (auto const piece : *missing) {
@@ -429,8 +421,8 @@ void deploy_run::check_again(std::string const& why) {
 
 void deploy_run::begin_flush() {
     m_context.enter(image_state::flushing);
-    make_durable(m_context.image(),
-                 m_calls.posted([this](durable_writes const& ended) { on_flushed(ended.flushed, ended.written); }));
+    complete_image(m_context.image(),
+                   m_calls.posted([this](durable_writes const& ended) { on_flushed(ended.flushed, ended.written); }));
 }
 
 void deploy_run::on_flushed(result<void, io_error> const& outcome, clock::time_point written) {

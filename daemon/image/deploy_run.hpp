@@ -61,7 +61,7 @@ private:
     using clock = std::chrono::steady_clock;
     /// How it is known which pieces are on the device.
     enum class basis : std::uint8_t {
-        check,      ///< libtorrent reads the device, or check_chunks() does
+        check,      ///< check_pieces() reads the device
         checkpoint, ///< from an earlier start
         nothing     ///< no piece is assumed: everything is downloaded
     };
@@ -69,8 +69,9 @@ private:
     [[nodiscard]] bool is_packed() const;
     /// Whether the device becomes a disk with a partition table that is written last.
     [[nodiscard]] bool is_planned_disk() const;
-    /// Joins the swarm. If pieces of a disk are missing, its old table is erased before: half an image must not look
-    /// like a whole disk.
+    /// Joins the swarm. Half an image must not look like a whole one: if pieces are missing, the ends of the image are
+    /// held back before, so that the first write erases the old ones and the new ones are written last; or the old
+    /// table of a disk is erased, and the new one written last.
     void join();
     void on_wiped(disk_work const& wiped);
     void log_disk_work(disk_work const& work) const;
@@ -79,10 +80,10 @@ private:
     /// Reads back the pieces of an untrusted checkpoint, and joins the swarm after that.
     void read_claims();
     void on_claims_read(image_verifier::outcome const& outcome);
-    /// Of a packed image: compares the device's chunks with it, and joins the swarm after that. libtorrent cannot: most
-    /// pieces would have to be packed again.
-    void check_chunks();
-    void on_chunks_checked(image_verifier::outcome const& outcome);
+    /// Compares the device with the image, and joins the swarm after that. If libtorrent did this, it would write to
+    /// the device right after it; and it would have to pack most pieces of a packed image again.
+    void check_pieces();
+    void on_pieces_checked(image_verifier::outcome const& outcome);
     void report_check();
     void begin_flush();
     void on_flushed(result<void, io_error> const& outcome, clock::time_point written);
@@ -105,7 +106,7 @@ private:
     image_context& m_context;
     resume_point m_resume;
     std::shared_ptr<packed_plan const> const m_plan;
-    std::vector<bool> m_present; ///< pieces that check_chunks() has found
+    std::vector<bool> m_present; ///< pieces that check_pieces() has found
     basis m_basis = basis::check;
     image_proof m_proof = image_proof::none;
     written_content m_content;

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/device/disk_content.hpp"
-#include "daemon/image/written_content.hpp"
+#include "core/device/open_path.hpp"
 
 namespace seedbed {
 
@@ -44,6 +44,12 @@ disk_work wipe_disk(packed_plan const& plan, block_device& device) {
     if (auto const wiped = plan.wipe(device, true, events_of(work)); !wiped) {
         work.failure = {kind_of(wiped.error().what), wiped.error().message};
     }
+    return work;
+}
+
+disk_work hold_back_ends(image_device const& image) {
+    disk_work work;
+    work.erased = image.ends()->hold_back();
     return work;
 }
 

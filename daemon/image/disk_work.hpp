@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/backend/image_device.hpp"
 #include "core/device/block_device.hpp"
 #include "core/image/extent_map.hpp"
 #include "daemon/image/image_failure.hpp"
@@ -11,16 +12,19 @@
 
 namespace seedbed {
 
-/// What a packed_plan did to a disk on a worker.
+/// What was done to a disk on a worker, apart from writing pieces.
 struct disk_work {
     std::vector<std::string> steps;       ///< one line each
     std::vector<std::string> warnings;    ///< one line each
     std::optional<image_failure> failure; ///< nothing if it succeeded
-    std::vector<extent> erased;           ///< bytes of the disk that may have been overwritten
+    std::vector<extent> erased;           ///< bytes of the disk that may have been lost
 };
 
 /// packed_plan::wipe(). Threads: any that may block.
 [[nodiscard]] disk_work wipe_disk(packed_plan const& plan, block_device& device);
+/// ends_last_device::hold_back() of an image that has ends. `erased` is what could not be read. Threads: any that may
+/// block.
+[[nodiscard]] disk_work hold_back_ends(image_device const& image);
 /// packed_plan::finish(). Threads: any that may block.
 [[nodiscard]] disk_work finish_disk(packed_plan const& plan, block_device& device);
 

@@ -19,5 +19,8 @@ struct durable_writes {
 /// finished, while blocks may still be in flight.
 /// \param then called on the image's worker; never if the image is closed before that.
 void make_durable(std::shared_ptr<served_image> const& image, std::function<void(durable_writes const&)> then);
+/// The same for an image of which all pieces are present: writes its ends, if they are held back, after everything else
+/// is durable.
+void complete_image(std::shared_ptr<served_image> const& image, std::function<void(durable_writes const&)> then);
 
 } // namespace seedbed

@@ -122,6 +122,20 @@ result<std::unique_ptr<block_device>, image_failure> image_opener::open_device(i
     return std::move(*device);
 }
 
+result<void, image_failure> image_opener::add_ends(image_torrent const& torrent,
+                                                   std::unique_ptr<block_device>& device) const {
+    auto const has_layout = torrent.packed && torrent.packed->description.layout;
+    if (settings.mode == image_mode::seed || has_layout) {
+        return {};
+    }
+    auto const extents = torrent.packed ? torrent.packed->index.extents() : torrent.extents;
+    if (!extents) {
+        return open_failure(failure_kind::torrent, settings.torrent + ": " + extents.error().message);
+    }
+    device = std::make_unique<ends_last_device>(std::move(device), *extents, services.ends);
+    return {};
+}
+
 result<void, image_failure> image_opener::add_target(image_torrent const& torrent, io_profile const& profile,
                                                      std::unique_ptr<block_device>& device,
                                                      std::shared_ptr<packed_plan const>& plan) const {
@@ -165,6 +179,9 @@ result<opened_image, image_failure> image_opener::open() const {
     auto device = open_device(torrent, profile);
     if (!device) {
         return tl::unexpected(device.error());
+    }
+    if (auto const added = add_ends(torrent, *device); !added) {
+        return tl::unexpected(added.error());
     }
     if (auto const added = add_target(torrent, profile, *device, opened.plan); !added) {
         return tl::unexpected(added.error());

@@ -77,6 +77,10 @@ struct image_opener {
 private:
     [[nodiscard]] result<std::unique_ptr<block_device>, image_failure> open_device(image_torrent const& torrent,
                                                                                    io_profile const& profile) const;
+    /// Has the ends of the image written last, unless the image is a disk with a layout, whose table is not part of it.
+    /// Does nothing for a seed.
+    [[nodiscard]] result<void, image_failure> add_ends(image_torrent const& torrent,
+                                                       std::unique_ptr<block_device>& device) const;
     /// Puts a packed target on the device. Does nothing unless a packed image is deployed.
     [[nodiscard]] result<void, image_failure> add_target(image_torrent const& torrent, io_profile const& profile,
                                                          std::unique_ptr<block_device>& device,

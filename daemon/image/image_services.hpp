@@ -13,6 +13,7 @@
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "core/image/ends_last_device.hpp"
 #include "daemon/fleet/report_sink.hpp"
 #include "daemon/image/checkpoint_store.hpp"
 #include "daemon/image/packed_plan.hpp"
@@ -46,6 +47,8 @@ struct image_services {
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
     /// The plan for the one packed image that is deployed; null: it is made when the device is opened.
     std::shared_ptr<packed_plan const> plan = {};
+    /// Of a raw image, and of a packed image without a layout: what its deployment writes last.
+    device_ends ends = {};
 };
 
 } // namespace seedbed

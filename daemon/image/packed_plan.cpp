@@ -8,6 +8,7 @@
 #include "core/device/disk_content.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/device/image_fit.hpp"
+#include "core/device/open_path.hpp"
 #include "core/device/partition_table.hpp"
 #include "core/foundation/unique_fd.hpp"
 #include "core/image/old_signatures.hpp"

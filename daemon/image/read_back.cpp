@@ -54,8 +54,10 @@ void read_back::on_pieces(std::vector<bool> const& written) {
     m_right.resize(written.size());
     std::vector<bool> fresh(written.size());
     std::int64_t bytes = 0;
-    for (std::size_t piece = 0; piece < written.size(); ++piece) {
-        if (written[piece] && !m_right[piece]) {
+    auto on_device = written;
+    image->remove_ends(on_device);
+    for (std::size_t piece = 0; piece < on_device.size(); ++piece) {
+        if (on_device[piece] && !m_right[piece]) {
             fresh[piece] = true;
             bytes += image->stored_size(piece_index{static_cast<std::int32_t>(piece)});
         }

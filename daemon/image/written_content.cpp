@@ -9,6 +9,7 @@
 
 #include "core/device/file_block_device.hpp"
 #include "core/device/image_fit.hpp"
+#include "core/device/open_path.hpp"
 #include "core/device/partition_table.hpp"
 #include "core/image/image_origin.hpp"
 #include "core/image/old_signatures.hpp"
@@ -30,11 +31,6 @@ std::optional<std::string> wrong_sectors(block_device& device, disk_content cons
 }
 
 } // namespace
-
-std::string open_path(block_device const& device) {
-    auto const raw = device.raw();
-    return raw ? "/proc/self/fd/" + std::to_string(raw->cached) : device.path();
-}
 
 std::string describe(disk_signature const& signature) {
     return fmt::format("{} at byte {}", signature.type, signature.offset);

@@ -38,9 +38,6 @@ struct wiped_signatures {
                                                        std::vector<disk_signature> const& signatures,
                                                        extent_map const& extents, image_traits const& traits);
 
-/// A path that leads to the open device, whatever its name refers to by now.
-[[nodiscard]] std::string open_path(block_device const& device);
-
 /// "btrfs at byte 65600".
 [[nodiscard]] std::string describe(disk_signature const& signature);
 

@@ -144,9 +144,10 @@ std::optional<raw_device> fake_block_device::raw() const noexcept {
     return given;
 }
 
-void fake_block_device::will_write(std::int64_t offset, std::int64_t length) {
+result<void, io_error> fake_block_device::will_write(std::int64_t offset, std::int64_t length) {
     std::lock_guard const lock(m_mutex);
     mark_unflushed_locked(offset, length);
+    return {};
 }
 
 result<void, io_error> fake_block_device::read(std::int64_t offset, std::span<std::byte> buffer) {

@@ -76,7 +76,7 @@ public:
     /// Those meet no faults and no holds, and are not recorded. Before the device is in use; not on a device with data.
     void give_descriptor();
     [[nodiscard]] std::optional<raw_device> raw() const noexcept override;
-    void will_write(std::int64_t offset, std::int64_t length) override;
+    [[nodiscard]] result<void, io_error> will_write(std::int64_t offset, std::int64_t length) override;
 
     [[nodiscard]] std::string const& path() const noexcept override { return m_path; }
     [[nodiscard]] std::int64_t size() const noexcept override { return m_size; }

@@ -268,13 +268,13 @@ TEST_CASE("a descriptor leads to the bytes that read() sees, and not to the medi
     CHECK(raw->size == 1000);
     CHECK(raw->writable);
     auto const data = filled(10, 7);
-    device.will_write(100, 10);
+    REQUIRE(device.will_write(100, 10));
     REQUIRE(::pwrite(raw->cached, data.data(), data.size(), 100) == 10);
     CHECK(read_with([&](auto& to) { return device.read(100, to); }, 10) == data);
     CHECK(device.medium(100, 10) == filled(10, 0));
     REQUIRE(device.flush());
     CHECK(device.medium(100, 10) == data);
-    device.will_write(100, 10);
+    REQUIRE(device.will_write(100, 10));
     REQUIRE(::pwrite(raw->cached, filled(10, 9).data(), 10, 100) == 10);
     device.crash();
     CHECK(device.contents(100, 10) == data);

@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include "image_fixture.hpp"
+#include "support/device_bytes.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
@@ -127,10 +128,11 @@ TEST_CASE("a flush that fails before a checkpoint fails the image, and nothing i
 TEST_CASE("a checkpoint is removed when the device has no piece of the image") {
     image_fixture image(image_mode::deploy);
     leave_partial(image);
+    test::put_bytes(image.device_path(), 0, std::vector<std::byte>(image_fixture::device_size));
     image.wanted.check = target_check::full;
     image.start_download(); // the check finds nothing on the device
     image.run_until([&] { return !image.saved(); });
-    CHECK(image.swarm.spec.pieces == std::nullopt);
+    CHECK(image.swarm.spec.pieces == pieces(image_fixture::piece_count, false));
     image.close();
 }
 
@@ -139,7 +141,7 @@ TEST_CASE("interval = 0: no checkpoint is saved or used, and an old one is remov
     leave_partial(image);
     image.in_force.resume.interval = 0ms;
     image.start_download();
-    CHECK(image.swarm.spec.pieces == std::nullopt);
+    CHECK(image.swarm.spec.pieces == pieces{false, true, false}); // the check has found it
     image.run_until([&] { return !image.saved(); });
     image.complete_download();
     image.run_until(seeding);
@@ -182,7 +184,7 @@ TEST_CASE("a checkpoint is marked as in use before the download writes, and as c
     leave_partial(image);
     CHECK(image.saved()->at_rest);
     image.start();
-    image.run_until(checking);
+    image.run_until_joined();
     image.run_until([&] { return !image.saved()->at_rest; });
     CHECK(image.saved()->pieces == pieces{false, true, false});
     image.swarm.pieces = {false, true, false};
@@ -268,8 +270,8 @@ TEST_CASE("a checkpoint that does not match is ignored, and the log says why") {
         why = image.store.file_of(image.device_path());
     }
     image.start();
-    image.run_until(checking);
-    CHECK(image.swarm.spec.pieces == std::nullopt);
+    image.run_until_joined();
+    CHECK(image.swarm.spec.pieces == pieces{false, true, false}); // the check has found it
     CHECK(image.logged("ignoring the checkpoint: " + why));
     CHECK(image.logged("checking the data on the device"));
     image.close();
@@ -281,13 +283,13 @@ TEST_CASE("check = full and check = none do not ask for a checkpoint") {
     SECTION("full") {
         image.wanted.check = target_check::full;
         image.start();
-        image.run_until(checking);
-        CHECK(image.swarm.spec.pieces == std::nullopt);
+        image.run_until_joined();
+        CHECK(image.swarm.spec.pieces == pieces{false, true, false}); // the check has found it
     }
     SECTION("none") {
         image.wanted.check = target_check::none;
         image.start();
-        image.run_until(checking);
+        image.run_until_joined();
         CHECK(image.swarm.spec.pieces == pieces(image_fixture::piece_count, false));
     }
     CHECK_FALSE(image.logged("resumed"));
@@ -350,8 +352,8 @@ TEST_CASE("verify = false: a complete checkpoint counts only if certainly nothin
         change_saved(image, [](checkpoint& what) { what.at_rest = false; });
         image.touch_device();
         image.start();
-        image.run_until(checking);
-        CHECK(image.swarm.spec.pieces == std::nullopt);
+        image.run_until_joined();
+        CHECK(image.swarm.spec.pieces == pieces{true, true, true}); // the check has found them
         CHECK_FALSE(image.swarm.spec.hash_before_serving);
         CHECK(image.logged("the device may have been written to since, and verify = false"));
     }
@@ -378,7 +380,7 @@ TEST_CASE("a wrong complete checkpoint is detected by reading, and the image is 
     CHECK(image.state() == checking);
     CHECK(image.logged(by_the_swarm ? "does not match the checkpoint; checking all of it"
                                     : "1 of 3 pieces differ on the device; checking all of it"));
-    CHECK(image.swarm.spec.pieces == std::nullopt);
+    CHECK(image.swarm.spec.pieces == pieces{true, true, false});
     CHECK_FALSE(image.swarm.spec.hash_before_serving);
     CHECK_FALSE(image.job->status().durable);
     CHECK_FALSE(image.job->status().verified);
@@ -430,7 +432,10 @@ TEST_CASE("closing and failing while the image leaves the swarm for another chec
     auto const state = image.state();
     image.swarm.finish_removal();
     CHECK(image.swarm.count("remove") == 1);
-    CHECK(image.swarm.has_torrent() == (state == checking));
+    CHECK_FALSE(image.swarm.has_torrent());
+    if (state == checking) {
+        image.run_until_joined(); // after the check
+    }
     image.swarm.removes_by_itself = true;
     if (state == closing) {
         image.run_until([&] { return closed; });

@@ -44,7 +44,7 @@ TEST_CASE("a deployment is checked, downloaded, flushed and verified before it i
     auto& device = image.use_fake_device();
     image.wanted.trackers = {"http://other/announce"};
     image.start_download();
-    CHECK(image.swarm.spec.pieces == std::nullopt);
+    CHECK(image.swarm.spec.pieces == std::vector<bool>(image_fixture::piece_count, false));
     CHECK_FALSE(image.swarm.spec.hash_before_serving);
     CHECK(image.logged("checked 44 KiB in "));
     using boost::asio::ip::make_address;
@@ -93,7 +93,10 @@ TEST_CASE("verify = false: a deployment is done when it is durable") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();
     image.wanted.verify = false;
-    image.deploy();
+    image.start_download();
+    device.clear_accesses();
+    image.complete_download();
+    image.run_until(seeding);
     CHECK(device.accesses(operation::read_medium).empty());
     CHECK(image.states == states{opening, checking, downloading, flushing, seeding});
     CHECK(image.job->status().durable);
@@ -108,7 +111,7 @@ TEST_CASE("verify = false: a deployment is done when it is durable") {
 TEST_CASE("nothing is downloaded to a device that already holds the image") {
     image_fixture image(image_mode::deploy);
     image.start();
-    image.run_until(checking);
+    image.run_until_joined();
     image.complete_download(); // the swarm reports it without on_checked()
     image.run_until(seeding);
     CHECK(image.states == states{opening, checking, downloading, flushing, verifying, seeding});
@@ -128,8 +131,9 @@ TEST_CASE("check = none: all of the image is downloaded") {
 TEST_CASE("a deployment whose flush fails is not durable and is not read back") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();
-    device.fail(operation::flush, EIO);
     image.start_download();
+    device.fail(operation::flush, EIO);
+    device.clear_accesses();
     image.complete_download();
     image.run_until(failed);
     CHECK_FALSE(image.job->status().durable);
@@ -159,8 +163,8 @@ TEST_CASE("a deployment fails if the disk does not hold the written data") {
 TEST_CASE("a deployment fails if it cannot be read back") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();
-    device.fail(operation::read_medium, EIO);
     image.start_download();
+    device.fail(operation::read_medium, EIO);
     image.complete_download();
     expect_failed(image, failure_kind::verify);
 }
@@ -254,7 +258,7 @@ TEST_CASE("a deployment is closed in every state, and the device is free afterwa
     };
     SECTION("checking") {
         image.start();
-        image.run_until(checking);
+        image.run_until_joined();
         image.swarm.pieces.clear();
         close_when(checking);
         CHECK_FALSE(image.saved());
@@ -263,7 +267,6 @@ TEST_CASE("a deployment is closed in every state, and the device is free afterwa
         image.start_download();
         image.put_piece(1);
         image.swarm.pieces = {false, true, false};
-        device.clear_accesses();
         close_when(downloading);
         REQUIRE(image.saved());
         CHECK(image.saved()->pieces == std::vector<bool>{false, true, false});
@@ -381,7 +384,7 @@ TEST_CASE("only deployments send reports; only images with a fleet announce the 
         image_fixture image(image_mode::deploy);
         image.report_port = [] { return std::uint16_t{4711}; };
         image.start();
-        image.run_until(checking);
+        image.run_until_joined();
         CHECK(image.swarm.spec.report_port == 0);
         CHECK(image.swarm.spec.on_report_port);
         image.close();
@@ -391,7 +394,7 @@ TEST_CASE("only deployments send reports; only images with a fleet announce the 
         image.wanted.fleet.expect = 3;
         image.report_port = [] { return std::uint16_t{4711}; };
         image.start();
-        image.run_until(checking);
+        image.run_until_joined();
         CHECK(image.swarm.spec.report_port == 4711);
         image.close();
     }

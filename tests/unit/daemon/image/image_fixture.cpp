@@ -111,6 +111,7 @@ image_services image_fixture::services() {
     given.source_interval = source_interval;
     given.damage_pause = damage_pause;
     given.read_back_interval = read_back_interval;
+    given.ends = ends;
     if (m_next_device) {
         auto const next = std::make_shared<std::unique_ptr<fake_block_device>>(std::move(m_next_device));
         given.open_device = [next](std::string const&, device_requirements const&) {
@@ -144,6 +145,10 @@ void image_fixture::run_until(image_state wanted_state) {
     CHECK(state() == wanted_state);
 }
 
+void image_fixture::run_until_joined() {
+    run_until([this] { return swarm.has_torrent(); });
+}
+
 void image_fixture::run_ready() {
     bool done = false;
     setup.submit([this, &done] { boost::asio::post(main, [&done] { done = true; }); });
@@ -172,8 +177,7 @@ void image_fixture::restart() {
 
 void image_fixture::start_download() {
     start();
-    run_until(image_state::checking);
-    run_until([this] { return swarm.has_torrent(); }); // later, if the pieces of a checkpoint are read
+    run_until_joined();
     swarm.progress.current = torrent_progress::phase::downloading;
     swarm.progress.bytes_left = total;
     swarm.pieces.assign(piece_count, false);

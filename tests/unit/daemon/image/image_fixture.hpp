@@ -57,6 +57,8 @@ public:
     /// Runs the main thread until \p condition holds; fails the test after 20 s.
     void run_until(std::function<bool()> const& condition);
     void run_until(image_state state);
+    /// Runs the main thread until the image is in the swarm; its device has been checked by then.
+    void run_until_joined();
     /// Runs the handlers that are ready now, and those of work finished by then.
     void run_ready();
     /// Closes the image and waits for it.
@@ -109,6 +111,7 @@ public:
     std::chrono::milliseconds source_interval{3'600'000};
     std::chrono::milliseconds damage_pause{1'000}; ///< see image_services
     std::chrono::milliseconds read_back_interval{3'600'000};
+    device_ends ends{0, 0};          ///< see image_services; the image is smaller than the usual ones
     int changes = 0;                 ///< calls of on_change
     std::vector<image_state> states; ///< all that on_change saw
     std::shared_ptr<image_runner> job;

@@ -33,7 +33,7 @@ torrent_progress moving(torrent_progress::phase phase) {
 TEST_CASE("an image reports its progress, in numbers and in one line") {
     image_fixture image(image_mode::deploy);
     image.start();
-    image.run_until(checking);
+    image.run_until_joined();
     CHECK(image.job->is_moving());
     torrent_progress half;
     half.fraction = 0.996;

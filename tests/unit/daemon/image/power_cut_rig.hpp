@@ -66,6 +66,7 @@ struct cut_image {
     std::int32_t piece_length = 0; ///< bytes
     std::vector<std::byte> stream; ///< the torrent's bytes
     std::int64_t device_size = 0;  ///< bytes
+    device_ends ends;              ///< written last
     /// Visits the bytes of a piece with their positions on the device.
     std::function<void(int piece, visitor const&)> visit;
 
@@ -301,6 +302,7 @@ private:
         given.open_device = [this](std::string const& path, device_requirements const&) {
             return result<std::unique_ptr<block_device>, device_refusal>(m_disk->open(path));
         };
+        given.ends = image.ends;
         return given;
     }
 
@@ -395,7 +397,12 @@ private:
         // A true checkpoint is not given up, and nothing is believed without one. On a dead disk, nothing can be read.
         auto const believed =
             complete ? std::vector<bool>(before.size(), true) : spec.pieces.value_or(std::vector<bool>());
-        CHECK((believed == before || m_disk->ended() || !trusts_checkpoints()));
+        CHECK((believed == before || before.empty() || m_disk->ended() || !trusts_checkpoints()));
+        auto const contents = m_disk->contents();
+        for (int piece = 0; before.empty() && piece < static_cast<int>(believed.size()); ++piece) {
+            // The check has found it. The bytes that are held back are no longer on the disk.
+            CHECK((!believed[static_cast<std::size_t>(piece)] || ends_hold(piece) || image.is_on(contents, piece)));
+        }
         m_client = std::make_unique<downloader>(image, *m_io, m_swarm.key,
                                                 complete ? std::optional(before) : spec.pieces, m_random);
         resumed += static_cast<int>(std::ranges::count(before, true));
@@ -426,6 +433,11 @@ private:
         }
     }
 
+    [[nodiscard]] bool ends_hold(int piece) const {
+        std::vector<bool> others(static_cast<std::size_t>(image.pieces()), true);
+        m_shared->find_image(m_swarm.key)->remove_ends(others);
+        return !others[static_cast<std::size_t>(piece)];
+    }
     [[nodiscard]] std::vector<bool> find_claims() {
         auto const found = m_store.load(m_wanted.device);
         REQUIRE(found); // a file is whole, or absent
