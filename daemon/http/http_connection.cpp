@@ -317,29 +317,39 @@ void http_connection::write_header(std::function<void(http_push)> on_open) {
                 self->end();
                 return;
             }
-            on_open([weak = self->weak_from_this()](std::shared_ptr<std::string const> const& part) {
+            on_open([weak = self->weak_from_this()](std::shared_ptr<std::string const> part) {
                 auto const connection = weak.lock();
-                return connection && connection->push(part);
+                return connection && connection->push(std::move(part));
             });
         });
 }
 
-bool http_connection::push(std::shared_ptr<std::string const> const& part) {
+bool http_connection::push(std::shared_ptr<std::string const> part) {
     if (m_all->is_closed() || !m_stream.socket().is_open()) {
         return false;
     }
-    if (std::exchange(m_pushing, true)) {
-        return true; // the client is slower than the parts
+    if (m_pushing) {
+        m_waiting = std::move(part); // the client is slower than the parts
+    } else {
+        write_part(std::move(part));
     }
+    return true;
+}
+
+void http_connection::write_part(std::shared_ptr<std::string const> part) {
+    m_pushing = true;
     m_stream.expires_after(m_all->under_load(m_limits.request_timeout));
-    asio::async_write(m_stream, asio::buffer(*part),
-                      [self = shared_from_this(), part](error_code const& ec, std::size_t) {
+    auto const bytes = asio::buffer(*part);
+    asio::async_write(m_stream, bytes,
+                      [self = shared_from_this(), part = std::move(part)](error_code const& ec, std::size_t) {
                           self->m_pushing = false;
+                          auto next = std::exchange(self->m_waiting, nullptr);
                           if (ec || self->m_all->is_closed()) {
                               self->end();
+                          } else if (next) {
+                              self->write_part(std::move(next));
                           }
                       });
-    return true;
 }
 
 /// Reads on briefly: closing with unread bytes resets the connection, and the client may lose the response.

@@ -97,7 +97,8 @@ private:
     void refuse(boost::beast::http::status status);
     void write(bool refused);
     void write_header(std::function<void(http_push)> on_open);
-    [[nodiscard]] bool push(std::shared_ptr<std::string const> const& part);
+    [[nodiscard]] bool push(std::shared_ptr<std::string const> part);
+    void write_part(std::shared_ptr<std::string const> part);
     void begin_linger();
     void linger(std::size_t read);
     void end();
@@ -111,7 +112,8 @@ private:
     boost::beast::http::response<http_body> m_response;
     /// Of a response without an end.
     std::optional<boost::beast::http::response_serializer<http_body>> m_serializer;
-    bool m_pushing = false; ///< a part is being sent
+    bool m_pushing = false;                       ///< a part is being sent
+    std::shared_ptr<std::string const> m_waiting; ///< the part that is sent next; null if there is none
     phase m_phase = phase::idle;
 };
 

@@ -37,10 +37,11 @@ struct shared_bytes {
     std::string_view bytes; ///< of the owner
 };
 
-/// Appends a part to the body of a response without an end. While the client is still receiving the previous part, the
-/// new one is dropped; a client that does not receive a part within the timeout is disconnected. Must be called on the
-/// thread of the io_context; does not block. \return whether the connection still exists.
-using http_push = std::function<bool(std::shared_ptr<std::string const> const&)>;
+/// Appends a part to the body of a response without an end. While the client is still receiving a part, only the newest
+/// of those that follow waits, so each part must be complete in itself. A client that does not receive a part within
+/// the timeout is disconnected. Must be called on the thread of the io_context; does not block. \return whether the
+/// connection still exists.
+using http_push = std::function<bool(std::shared_ptr<std::string const>)>;
 
 struct http_response {
     int status = 200;

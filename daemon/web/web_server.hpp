@@ -28,7 +28,7 @@ namespace seedbed {
 ///               board_document.hpp once a second, while a browser is connected
 ///     /history  the jobs that have ended, a document of job_history.hpp
 ///
-/// Read-only. All browsers share a document. A browser that receives more slowly gets fewer documents; none are queued.
+/// Read-only. All browsers share a document. A browser that receives more slowly gets fewer documents, the newest next.
 /// The limits of http_server hold: each address has 16 connections, and if all are in use, the address with the most
 /// loses one. A listener that fails is logged and retried at the next apply().
 ///

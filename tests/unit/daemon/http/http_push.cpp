@@ -87,22 +87,26 @@ TEST_CASE("http push: parts follow the header in their order") {
     CHECK(server.read(3) == "two");
 }
 
-TEST_CASE("http push: a part that comes while the previous one is being sent is dropped") {
+TEST_CASE("http push: while a part is being sent, the newest of the following ones waits") {
     endless_server server;
     std::string const large(64U << 20, 'x'); // does not fit into the sockets' buffers
     auto const first = part(large);
     REQUIRE(server.push(first));
     auto const second = part("second");
     REQUIRE(server.push(second));
-    CHECK(second.use_count() == 1); // not kept
+    CHECK(second.use_count() == 2); // waits
+    auto const third = part("third");
+    REQUIRE(server.push(third));
+    CHECK(second.use_count() == 1); // replaced
     std::string text;
     while (text.find("\r\n\r\n") == std::string::npos) {
         text += server.read(1);
     }
     CHECK(server.read(large.size()) == large);
-    server.run_until([&first] { return first.use_count() == 1; });
-    REQUIRE(server.push(part("third")));
     CHECK(server.read(5) == "third");
+    server.run_until([&third] { return third.use_count() == 1; });
+    REQUIRE(server.push(part("fourth")));
+    CHECK(server.read(6) == "fourth");
 }
 
 TEST_CASE("http push: a client that does not receive is disconnected") {
@@ -111,7 +115,10 @@ TEST_CASE("http push: a client that does not receive is disconnected") {
     endless_server server(limits);
     auto const large = part(std::string(64U << 20, 'x'));
     REQUIRE(server.push(large));
+    auto const waiting = part("waiting");
+    REQUIRE(server.push(waiting));
     server.run_until([&large] { return large.use_count() == 1; });
+    CHECK(waiting.use_count() == 1); // not kept
     CHECK_FALSE(server.push(part("more")));
 }
 
