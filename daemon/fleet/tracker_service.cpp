@@ -1,6 +1,5 @@
 #include "daemon/fleet/tracker_service.hpp"
 
-#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <utility>
@@ -36,11 +35,12 @@ tracker_limits limits_of(tracker_settings const& wanted) {
 } // namespace
 
 tracker_service::tracker_service(boost::asio::io_context& context, std::string own_peer_id_prefix, events told)
-    : m_context(context)
-    , m_own_prefix(std::move(own_peer_id_prefix))
+    : m_own_prefix(std::move(own_peer_id_prefix))
     , m_told(std::move(told))
     , m_tracker(tracker_limits{},
-                [this](announcement const& said) { m_told.on_announce(said, m_tracker.patience(said.peer_id)); }) {
+                [this](announcement const& said) { m_told.on_announce(said, m_tracker.patience(said.peer_id)); })
+    , m_listeners(context,
+                  [this](http_request const& request, http_respond const& respond) { handle(request, respond); }) {
     // All machines of a room may announce at the same moment; each request takes a millisecond.
     m_limits.connections = 1024;
     m_limits.per_address = 128; // a room behind one address
@@ -54,35 +54,19 @@ result<void> tracker_service::apply(tracker_settings const& wanted, network_sett
 
     auto const addresses =
         wanted.enabled ? wanted.listen.value_or(tracker_settings::default_listen()) : std::vector<ip_endpoint>();
-    std::erase_if(m_servers,
-                  [&](auto const& server) { return std::ranges::find(addresses, server.first) == addresses.end(); });
+    auto const changes = m_listeners.apply(addresses, m_limits);
+    for (auto const& each : changes.opened) {
+        log_debug({}, "tracker: listening on " + to_string(each));
+    }
     result<void> outcome;
-    for (auto const& address : addresses) {
-        if (auto const open = m_servers.find(address); open != m_servers.end()) {
-            open->second->set_limits(m_limits);
-            continue;
-        }
-        auto const opened = listen(address);
-        if (!opened && wanted.listen) {
-            outcome = tl::unexpected(error{"tracker: " + opened.error().message});
-        } else if (!opened) {
-            log_warning({}, "tracker: " + opened.error().message + ", ignoring");
+    for (auto const& each : changes.failed) {
+        if (wanted.listen) {
+            outcome = tl::unexpected(error{"tracker: " + each.message});
+        } else {
+            log_warning({}, "tracker: " + each.message + ", ignoring");
         }
     }
     return outcome;
-}
-
-result<void> tracker_service::listen(ip_endpoint const& address) {
-    auto server = std::make_unique<http_server>(
-        m_context, [this](http_request const& request, http_respond const& respond) { handle(request, respond); },
-        m_limits);
-    auto const opened = server->listen_tcp(to_string(address.address), address.port);
-    if (!opened) {
-        return tl::unexpected(opened.error());
-    }
-    log_debug({}, "tracker: listening on " + to_string(address));
-    m_servers[address] = std::move(server);
-    return {};
 }
 
 void tracker_service::set_images(std::vector<tracker::image> const& images) {
@@ -91,7 +75,7 @@ void tracker_service::set_images(std::vector<tracker::image> const& images) {
 
 std::uint16_t tracker_service::port() const {
     std::uint16_t found = 0;
-    for (auto const& [endpoint, server] : m_servers) {
+    for (auto const& endpoint : m_listeners.addresses()) {
         if (endpoint.address.is_any()) {
             return endpoint.port;
         }
@@ -101,7 +85,7 @@ std::uint16_t tracker_service::port() const {
 }
 
 void tracker_service::close() {
-    m_servers.clear();
+    m_listeners.close();
 }
 
 void tracker_service::handle(http_request const& request, http_respond const& respond) {

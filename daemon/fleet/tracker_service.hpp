@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,7 +15,7 @@
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/image_catalog.hpp"
 #include "daemon/fleet/tracker.hpp"
-#include "daemon/http/http_server.hpp"
+#include "daemon/http/http_listeners.hpp"
 #include "daemon/http/shared_secret.hpp"
 #include "daemon/log/line_limit.hpp"
 
@@ -64,9 +63,7 @@ private:
     [[nodiscard]] http_response take_report(http_request const& request);
     /// Whether the sender of the request has proved that it knows the secret; always true without a secret.
     [[nodiscard]] bool is_authenticated(http_request const& request, tracker::clock::time_point now) const;
-    result<void> listen(ip_endpoint const& address);
 
-    boost::asio::io_context& m_context;
     std::string const m_own_prefix;
     events m_told;
     tracker m_tracker;
@@ -75,7 +72,7 @@ private:
     std::shared_ptr<shared_secret const> m_secret;
     challenges m_challenges;
     line_limit m_refusals{5, std::chrono::minutes(1)};
-    std::map<ip_endpoint, std::unique_ptr<http_server>> m_servers;
+    http_listeners m_listeners;
 };
 
 } // namespace seedbed

@@ -97,21 +97,23 @@ control_server::control_server(boost::asio::io_context& main, collect from, mach
     , m_collect(std::move(from))
     , m_machines(std::move(machines))
     , m_more(std::move(more))
-    , m_reload(std::move(reload_with)) {}
+    , m_reload(std::move(reload_with))
+    , m_tcp(main, [this](http_request const& request, http_respond const& respond) {
+        handle(source::tcp, request, respond);
+    }) {}
 
 control_server::~control_server() = default;
 
 void control_server::apply(control_settings const& control, metrics_settings const& metrics,
                            std::vector<ip_network> const& allow) {
-    m_allow = allow;
     apply_socket(control.socket);
-    apply_tcp(metrics.listen);
+    apply_tcp(metrics.listen, allow);
 }
 
 void control_server::close() {
     m_socket.reset();
     m_path.clear();
-    m_tcp.clear();
+    m_tcp.close();
 }
 
 void control_server::apply_socket(std::string const& path) {
@@ -146,33 +148,18 @@ void control_server::apply_socket(std::string const& path) {
     m_path = path;
 }
 
-void control_server::apply_tcp(std::vector<ip_endpoint> const& addresses) {
-    std::erase_if(m_tcp, [&addresses](tcp_listener const& each) {
-        auto const goes = std::ranges::find(addresses, each.address) == addresses.end();
-        if (goes) {
-            log_info({}, "metrics are no longer served at " + to_string(each.address));
-        }
-        return goes;
-    });
+void control_server::apply_tcp(std::vector<ip_endpoint> const& addresses, std::vector<ip_network> const& allow) {
     auto tcp_limits = limits();
-    tcp_limits.allow = m_allow;
-    for (auto const& address : addresses) {
-        if (auto const open = std::ranges::find(m_tcp, address, &tcp_listener::address); open != m_tcp.end()) {
-            open->server->set_limits(tcp_limits);
-            continue;
-        }
-        auto server = std::make_unique<http_server>(
-            m_main,
-            [this](http_request const& request, http_server::respond const& respond) {
-                handle(source::tcp, request, respond);
-            },
-            tcp_limits);
-        if (auto const opened = server->listen_tcp(to_string(address.address), address.port); !opened) {
-            log_error({}, "metrics: " + opened.error().message);
-            continue;
-        }
-        log_info({}, "metrics are served at " + to_string(address));
-        m_tcp.push_back({address, std::move(server)});
+    tcp_limits.allow = allow;
+    auto const changes = m_tcp.apply(addresses, tcp_limits);
+    for (auto const& each : changes.closed) {
+        log_info({}, "metrics are no longer served at " + to_string(each));
+    }
+    for (auto const& each : changes.failed) {
+        log_error({}, "metrics: " + each.message);
+    }
+    for (auto const& each : changes.opened) {
+        log_info({}, "metrics are served at " + to_string(each));
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "config/settings.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "daemon/http/http_listeners.hpp"
 #include "daemon/http/http_server.hpp"
 #include "daemon/machine/machine_orders.hpp"
 #include "daemon/status/reload_outcome.hpp"
@@ -60,7 +61,7 @@ private:
     enum class source : bool { socket, tcp };
 
     void apply_socket(std::string const& path);
-    void apply_tcp(std::vector<ip_endpoint> const& addresses);
+    void apply_tcp(std::vector<ip_endpoint> const& addresses, std::vector<ip_network> const& allow);
     void handle(source from, http_request const& request, http_server::respond const& respond);
     void answer(status_collector::clock::duration patience, http_server::respond const& respond,
                 std::function<http_response(status_snapshot const&)> make);
@@ -72,12 +73,7 @@ private:
     reload const m_reload;
     std::unique_ptr<http_server> m_socket;
     std::string m_path; ///< of the socket; empty if there is none
-    struct tcp_listener {
-        ip_endpoint address;
-        std::unique_ptr<http_server> server;
-    };
-    std::vector<tcp_listener> m_tcp;
-    std::vector<ip_network> m_allow;
+    http_listeners m_tcp;
     worker_pool m_writer{"status", 1};
 };
 

@@ -1,6 +1,5 @@
 #include "daemon/web/web_server.hpp"
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <exception>
@@ -73,38 +72,27 @@ web_server::web_server(boost::asio::io_context& main, collect from, machine_sour
     , m_machines(std::move(machines))
     , m_page(std::string(page_text()))
     , m_policy(policy(page_text()))
-    , m_timer(main) {}
+    , m_timer(main)
+    , m_listeners(main,
+                  [this](http_request const& request, http_respond const& respond) { handle(request, respond); }) {}
 
 web_server::~web_server() = default;
 
 void web_server::apply(web_settings const& wanted, std::vector<ip_network> const& allow) {
-    std::erase_if(m_listeners, [&wanted](listener const& each) {
-        auto const goes = std::ranges::find(wanted.listen, each.address) == wanted.listen.end();
-        if (goes) {
-            log_info({}, "the web page is no longer served at " + to_string(each.address));
-        }
-        return goes;
-    });
-    auto const limits = web_limits(allow);
-    for (auto const& address : wanted.listen) {
-        if (auto const open = std::ranges::find(m_listeners, address, &listener::address); open != m_listeners.end()) {
-            open->server->set_limits(limits);
-            continue;
-        }
-        auto server = std::make_unique<http_server>(
-            m_main, [this](http_request const& request, http_respond const& respond) { handle(request, respond); },
-            limits);
-        if (auto const opened = server->listen_tcp(to_string(address.address), address.port); !opened) {
-            log_error({}, "web page: " + opened.error().message);
-            continue;
-        }
-        log_info({}, "the web page is served at http://" + to_string(address) + "/");
-        m_listeners.push_back({address, std::move(server)});
+    auto const changes = m_listeners.apply(wanted.listen, web_limits(allow));
+    for (auto const& each : changes.closed) {
+        log_info({}, "the web page is no longer served at " + to_string(each));
+    }
+    for (auto const& each : changes.failed) {
+        log_error({}, "web page: " + each.message);
+    }
+    for (auto const& each : changes.opened) {
+        log_info({}, "the web page is served at http://" + to_string(each) + "/");
     }
 }
 
 void web_server::close() {
-    m_listeners.clear();
+    m_listeners.close();
     m_viewers.clear();
     m_last.reset();
     m_timer.cancel();

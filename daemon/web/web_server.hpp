@@ -14,7 +14,7 @@
 #include "config/settings.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/http/http_file.hpp"
-#include "daemon/http/http_server.hpp"
+#include "daemon/http/http_listeners.hpp"
 #include "daemon/machine/job_history.hpp"
 #include "daemon/machine/machine_orders.hpp"
 #include "daemon/status/status_collector.hpp"
@@ -56,10 +56,6 @@ public:
     [[nodiscard]] std::size_t viewers() const noexcept { return m_viewers.size(); }
 
 private:
-    struct listener {
-        ip_endpoint address;
-        std::unique_ptr<http_server> server;
-    };
     /// For the plot.
     struct sample {
         std::int64_t at = 0;   ///< milliseconds since 1970
@@ -89,7 +85,7 @@ private:
     http_file const m_page;
     std::string const m_policy; ///< Content-Security-Policy of the page
     boost::asio::steady_timer m_timer;
-    std::vector<listener> m_listeners;
+    http_listeners m_listeners;
     std::vector<http_push> m_viewers;
     std::shared_ptr<std::string const> m_last; ///< the last event; null while there are no viewers
     std::deque<sample> m_samples;              ///< while there were viewers, the oldest first
