@@ -12,6 +12,7 @@
 #include "daemon/status/status_client.hpp"
 #include "daemon/status/status_document.hpp"
 #include "daemon/terminal/text_table.hpp"
+#include "daemon/text/json_members.hpp"
 
 namespace seedbed {
 
@@ -54,10 +55,6 @@ void add_states(std::vector<listed_image>& rows, std::string const& socket) {
 
 std::string or_dash(std::string const& text) {
     return text.empty() ? "-" : printable(text);
-}
-
-nlohmann::ordered_json or_null(std::string const& text) {
-    return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
 }
 
 } // namespace
@@ -107,17 +104,16 @@ std::string image_list_json(std::vector<listed_image> const& images) {
     auto rows = nlohmann::ordered_json::array();
     for (auto const& each : images) {
         nlohmann::ordered_json row{{"name", each.name}, {"mode", each.mode}};
-        row["state"] = or_null(each.state);
-        row["kind"] = or_null(each.kind);
-        row["source"] = or_null(each.source);
-        row["bytes"] = each.kind.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(each.bytes);
-        row["packed_bytes"] =
-            each.packed_bytes == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(each.packed_bytes);
-        row["info_hash"] = or_null(each.info_hash);
+        row["state"] = text_or_null(each.state);
+        row["kind"] = text_or_null(each.kind);
+        row["source"] = text_or_null(each.source);
+        row["bytes"] = value_or_null(!each.kind.empty(), each.bytes);
+        row["packed_bytes"] = value_or_null(each.packed_bytes != 0, each.packed_bytes);
+        row["info_hash"] = text_or_null(each.info_hash);
         row["torrent"] = each.torrent;
         row["device"] = each.device;
         row["configured_in"] = each.origin;
-        row["error"] = or_null(each.error);
+        row["error"] = text_or_null(each.error);
         rows.push_back(std::move(row));
     }
     return nlohmann::ordered_json{{"format", image_list_format}, {"images", std::move(rows)}}.dump(

@@ -23,6 +23,7 @@
 #include "daemon/status/status_client.hpp"
 #include "daemon/terminal/terminal_screen.hpp"
 #include "daemon/terminal/text_table.hpp"
+#include "daemon/text/json_members.hpp"
 #include "daemon/text/quantity_text.hpp"
 #include "daemon/text/utc_time.hpp"
 
@@ -99,8 +100,7 @@ int import_machines(machine_options const& options) {
 }
 
 std::string cell(nlohmann::json const& machine, char const* key) {
-    auto const at = machine.find(key);
-    return at != machine.end() && at->is_string() ? printable(at->get<std::string>()) : std::string();
+    return printable(member_text(machine, key));
 }
 
 void print_machines(nlohmann::json const& machines) {

@@ -11,7 +11,7 @@
 #include "config/ip_endpoint.hpp"
 #include "daemon/fleet/fleet.hpp"
 #include "daemon/http/tcp_endpoint.hpp"
-#include "daemon/text/utc_time.hpp"
+#include "daemon/text/json_members.hpp"
 
 namespace seedbed {
 
@@ -192,9 +192,9 @@ std::string fleet::document(std::string const& image, info_hash const& hash, clo
     document["format"] = document_format;
     document["image"] = image;
     document["info_hash"] = hash.to_hex();
-    document["expected"] = told.expected ? nlohmann::json(*told.expected) : nlohmann::json();
+    document["expected"] = value_or_null(told.expected);
     document["complete"] = told.complete;
-    document["started"] = told.started ? nlohmann::json(format_utc(*told.started)) : nlohmann::json();
+    document["started"] = utc_or_null(told.started);
     document["duration"] = tenths(told.seconds);
     auto& hosts = document["hosts"] = nlohmann::json::array();
     for (auto const& each : told.hosts) {
@@ -202,7 +202,7 @@ std::string fleet::document(std::string const& image, info_hash const& hash, clo
         entry["address"] = each.address;
         entry["port"] = each.port;
         entry["state"] = to_string(each.state);
-        entry["completed_at"] = each.completed ? nlohmann::json(format_utc(*each.completed)) : nlohmann::json();
+        entry["completed_at"] = utc_or_null(each.completed);
         entry["seconds"] = tenths(each.seconds);
         entry["bytes"] = each.fetched;
         if (each.state == host_state::failed || each.state == host_state::refused) {

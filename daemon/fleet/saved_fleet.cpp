@@ -9,6 +9,7 @@
 
 #include "core/foundation/printable.hpp"
 #include "daemon/http/query_string.hpp"
+#include "daemon/text/json_members.hpp"
 
 namespace seedbed {
 
@@ -30,11 +31,6 @@ std::optional<std::int64_t> integer(json const& object, char const* key) {
     return at->get<std::int64_t>();
 }
 
-std::string text_of(json const& object, char const* key) {
-    auto const at = object.find(key);
-    return at != object.end() && at->is_string() ? at->get<std::string>() : "";
-}
-
 bool flag(json const& object, char const* key) {
     auto const at = object.find(key);
     return at != object.end() && at->is_boolean() && at->get<bool>();
@@ -49,7 +45,7 @@ std::optional<host_state> ended_state(std::string_view text) {
 }
 
 std::string bytes_of(json const& object, char const* key) {
-    auto const query = query_string::parse("?value=" + text_of(object, key));
+    auto const query = query_string::parse("?value=" + member_text(object, key));
     return query ? std::string(query->find("value").value_or("")) : "";
 }
 
@@ -94,7 +90,7 @@ std::optional<saved_fleet::host> host_of(json const& saved) {
     if (host.addresses.empty() || port < 0 || port > 65535 || !started || !ended) {
         return std::nullopt;
     }
-    auto const state = ended_state(text_of(saved, "state"));
+    auto const state = ended_state(member_text(saved, "state"));
     if (!state) {
         return std::nullopt;
     }
@@ -109,7 +105,7 @@ std::optional<saved_fleet::host> host_of(json const& saved) {
     }
     host.key = bytes_of(saved, "key");
     if (!is_complete(*state)) {
-        host.failure = printable(text_of(saved, "failure")).substr(0, longest_failure);
+        host.failure = printable(member_text(saved, "failure")).substr(0, longest_failure);
     }
     return host;
 }

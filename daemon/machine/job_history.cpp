@@ -15,6 +15,8 @@
 #include "core/foundation/printable.hpp"
 #include "core/foundation/state_file.hpp"
 #include "daemon/log/logging.hpp"
+#include "daemon/machine/job_json.hpp"
+#include "daemon/text/json_members.hpp"
 #include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
@@ -27,27 +29,13 @@ constexpr int history_format = 1;
 /// Five times what the longest entries need.
 constexpr std::int64_t largest_history_file = 8LL << 20;
 
-ordered_json history_value(std::string const& text) {
-    return text.empty() ? ordered_json() : ordered_json(printable(text));
-}
-
 ordered_json history_entry(ended_job const& ended) {
     auto const& job = ended.job;
-    return {{"machine", printable(ended.machine)},
-            {"job", job.id},
-            {"state", to_string(job.state)},
-            {"image", history_value(job.order.image)},
-            {"device", history_value(job.device)},
-            {"card", history_value(job.card)},
-            {"reason", history_value(job.reason)},
-            {"started_at", history_value(job.started ? format_utc(*job.started) : "")},
-            {"ended_at", history_value(job.ended ? format_utc(*job.ended) : "")}};
-}
-
-std::string history_text(nlohmann::json const& object, char const* key) {
-    auto const at = object.find(key);
-    return at != object.end() && at->is_string() ? printable(at->get<std::string>().substr(0, longest_job_text))
-                                                 : std::string();
+    return {{"machine", printable(ended.machine)},     {"job", job.id},
+            {"state", to_string(job.state)},           {"image", printable_or_null(job.order.image)},
+            {"device", printable_or_null(job.device)}, {"card", printable_or_null(job.card)},
+            {"reason", printable_or_null(job.reason)}, {"started_at", utc_or_null(job.started)},
+            {"ended_at", utc_or_null(job.ended)}};
 }
 
 std::shared_ptr<ended_job const> parse_history_line(std::string_view line) {
@@ -55,19 +43,19 @@ std::shared_ptr<ended_job const> parse_history_line(std::string_view line) {
     if (!object.is_object()) {
         return nullptr;
     }
-    auto const state = parse_job_state(history_text(object, "state"));
-    ended_job ended{history_text(object, "machine"), {history_text(object, "job")}};
+    auto const state = parse_job_state(job_text(object, "state"));
+    ended_job ended{job_text(object, "machine"), {job_text(object, "job")}};
     auto& job = ended.job;
-    job.ended = parse_utc(history_text(object, "ended_at"));
+    job.ended = parse_utc(job_text(object, "ended_at"));
     if (!state || !is_final(*state) || ended.machine.empty() || job.id.size() != 2 * job_id_bytes || !job.ended) {
         return nullptr;
     }
     job.state = *state;
-    job.order.image = history_text(object, "image");
-    job.device = history_text(object, "device");
-    job.card = history_text(object, "card");
-    job.reason = history_text(object, "reason");
-    job.started = parse_utc(history_text(object, "started_at"));
+    job.order.image = job_text(object, "image");
+    job.device = job_text(object, "device");
+    job.card = job_text(object, "card");
+    job.reason = job_text(object, "reason");
+    job.started = parse_utc(job_text(object, "started_at"));
     return std::make_shared<ended_job const>(std::move(ended));
 }
 

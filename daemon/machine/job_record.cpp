@@ -7,9 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/foundation/printable.hpp"
 #include "core/foundation/state_file.hpp"
-#include "daemon/machine/order_json.hpp"
+#include "daemon/machine/job_json.hpp"
+#include "daemon/text/json_members.hpp"
 #include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
@@ -22,10 +22,6 @@ using nlohmann::ordered_json;
 constexpr int record_format = 1;
 constexpr std::int64_t largest_record_file = 64LL << 20;
 
-ordered_json time_or_null(std::optional<machine_job::wall_time> const& time) {
-    return time ? ordered_json(format_utc(*time)) : ordered_json();
-}
-
 ordered_json job_record(machine_job const& job) {
     ordered_json record{{"id", job.id},
                         {"state", to_string(job.state)},
@@ -33,18 +29,12 @@ ordered_json job_record(machine_job const& job) {
                         {"device", job.device},
                         {"class", job.disk_class ? ordered_json(to_string(*job.disk_class)) : ordered_json()},
                         {"reason", job.reason},
-                        {"started", time_or_null(job.started)},
-                        {"ended", time_or_null(job.ended)}};
+                        {"started", utc_or_null(job.started)},
+                        {"ended", utc_or_null(job.ended)}};
     if (job.state != job_state::waiting) {
         add_order(record, job.order);
     }
     return record;
-}
-
-std::string text_of(json const& object, char const* key) {
-    auto const at = object.find(key);
-    return at != object.end() && at->is_string() ? printable(at->get<std::string>().substr(0, longest_job_text))
-                                                 : std::string();
 }
 
 std::optional<machine_job> parse_job(json const& object) {
@@ -52,8 +42,8 @@ std::optional<machine_job> parse_job(json const& object) {
         return std::nullopt;
     }
     machine_job job;
-    job.id = text_of(object, "id");
-    auto const state = parse_job_state(text_of(object, "state"));
+    job.id = job_text(object, "id");
+    auto const state = parse_job_state(job_text(object, "state"));
     if (!state || job.id.size() != 2 * job_id_bytes) {
         return std::nullopt;
     }
@@ -65,12 +55,12 @@ std::optional<machine_job> parse_job(json const& object) {
         }
         job.order = *std::move(order);
     }
-    job.card = text_of(object, "card");
-    job.device = text_of(object, "device");
-    job.disk_class = parse_storage_class(text_of(object, "class"));
-    job.reason = text_of(object, "reason");
-    job.started = parse_utc(text_of(object, "started"));
-    job.ended = parse_utc(text_of(object, "ended"));
+    job.card = job_text(object, "card");
+    job.device = job_text(object, "device");
+    job.disk_class = parse_storage_class(job_text(object, "class"));
+    job.reason = job_text(object, "reason");
+    job.started = parse_utc(job_text(object, "started"));
+    job.ended = parse_utc(job_text(object, "ended"));
     return job;
 }
 

@@ -10,8 +10,8 @@
 
 #include "config/mac_address.hpp"
 #include "core/foundation/printable.hpp"
-#include "daemon/machine/order_json.hpp"
-#include "daemon/text/utc_time.hpp"
+#include "daemon/machine/job_json.hpp"
+#include "daemon/text/json_members.hpp"
 
 namespace seedbed {
 
@@ -31,38 +31,25 @@ std::string parameter(char const* key, std::string_view value) {
     return value.empty() ? std::string() : std::string("&") + key + "=" + percent_encoded(value);
 }
 
-ordered_json text_or_null(std::string const& text) {
-    return text.empty() ? ordered_json() : ordered_json(printable(text));
-}
-
-ordered_json utc_or_null(std::optional<machine_job::wall_time> const& time) {
-    return time ? ordered_json(format_utc(*time)) : ordered_json();
-}
-
-std::string member_text(nlohmann::json const& object, char const* key) {
-    auto const at = object.find(key);
-    return at != object.end() && at->is_string() ? printable(at->get<std::string>()) : std::string();
-}
-
 ordered_json row_json(machine_row const& row) {
     auto const job = row.job.value_or(machine_job{});
     auto const known = row.job.has_value();
-    return {{"name", text_or_null(row.name)},
-            {"mac", text_or_null(row.mac)},
-            {"serial", text_or_null(row.serial)},
-            {"image", text_or_null(row.image)},
-            {"disk", text_or_null(row.disk)},
-            {"state", known ? ordered_json(to_string(job.state)) : ordered_json()},
-            {"job", text_or_null(job.id)},
-            {"phase", text_or_null(job.phase)},
-            {"percent", job.percent >= 0 ? ordered_json(job.percent) : ordered_json()},
-            {"device", text_or_null(job.device)},
+    return {{"name", printable_or_null(row.name)},
+            {"mac", printable_or_null(row.mac)},
+            {"serial", printable_or_null(row.serial)},
+            {"image", printable_or_null(row.image)},
+            {"disk", printable_or_null(row.disk)},
+            {"state", value_or_null(known, to_string(job.state))},
+            {"job", printable_or_null(job.id)},
+            {"phase", printable_or_null(job.phase)},
+            {"percent", value_or_null(job.percent >= 0, job.percent)},
+            {"device", printable_or_null(job.device)},
             {"class", job.disk_class ? ordered_json(to_string(*job.disk_class)) : ordered_json()},
-            {"reason", text_or_null(job.reason)},
+            {"reason", printable_or_null(job.reason)},
             {"started_at", utc_or_null(job.started)},
             {"ended_at", utc_or_null(job.ended)},
-            {"address", text_or_null(row.address)},
-            {"disks", text_or_null(row.disks)},
+            {"address", printable_or_null(row.address)},
+            {"disks", printable_or_null(row.disks)},
             {"seen_at", utc_or_null(row.seen)}};
 }
 
@@ -125,9 +112,9 @@ std::string to_json_text(job_answer const& answer) {
         job = {{"id", answer.job->id}};
         add_order(job, answer.job->order);
     }
-    return ordered_json{{"machine", text_or_null(answer.machine)},
+    return ordered_json{{"machine", printable_or_null(answer.machine)},
                         {"job", std::move(job)},
-                        {"reason", text_or_null(answer.reason)},
+                        {"reason", printable_or_null(answer.reason)},
                         {"job_waits", answer.job_waits},
                         {"ask_again", answer.ask_again.count()}}
                .dump() +
@@ -141,8 +128,8 @@ result<job_offer> parse_job_offer(std::string_view text) {
         return bad("no JSON object");
     }
     job_offer offer;
-    offer.machine = member_text(document, "machine");
-    offer.reason = member_text(document, "reason");
+    offer.machine = job_text(document, "machine");
+    offer.reason = job_text(document, "reason");
     auto const waits = document.find("job_waits");
     offer.job_waits = waits != document.end() && *waits == true;
     if (auto const at = document.find("ask_again"); at != document.end() && at->is_number_integer()) {
@@ -156,7 +143,7 @@ result<job_offer> parse_job_offer(std::string_view text) {
         return bad("\"job\" is no object");
     }
     auto order = read_order(*job);
-    auto id = member_text(*job, "id");
+    auto id = job_text(*job, "id");
     if (id.empty() || !order) {
         return bad("its id, image, disk, grow, new_ids or after is missing or invalid");
     }

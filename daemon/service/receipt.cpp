@@ -8,6 +8,7 @@
 
 #include "core/foundation/save_file.hpp"
 #include "core/image/torrent_file.hpp"
+#include "daemon/text/json_members.hpp"
 #include "daemon/text/utc_time.hpp"
 #include "daemon/text/version.hpp"
 
@@ -19,14 +20,6 @@ using json = nlohmann::ordered_json;
 
 /// The "receipt" of the JSON document: incremented when a key changes its meaning or is removed.
 constexpr int format_version = 1;
-
-json text_or_null(std::string const& text) {
-    return text.empty() ? json() : json(text);
-}
-
-json number_or_null(bool known, std::int64_t number) {
-    return known ? json(number) : json();
-}
 
 /// Rounds to the millisecond.
 double rounded(double seconds) {
@@ -52,7 +45,7 @@ json device_json(receipt const& what) {
             {"serial", text_or_null(known.serial)},
             {"wwn", text_or_null(known.wwn)},
             {"partition_uuid", text_or_null(known.content.partition_uuid)},
-            {"size", number_or_null(what.overview.has_value(), known.size)},
+            {"size", value_or_null(what.overview.has_value(), known.size)},
             {"class", image.detected ? json(to_string(*image.detected)) : json()},
             {"profile", image.profile ? json(to_string(*image.profile)) : json()},
             {"engine", text_or_null(image.engine)}};
@@ -60,11 +53,11 @@ json device_json(receipt const& what) {
 
 json bytes_json(deployment_report const& result) {
     auto const& image = result.image;
-    return {{"image", number_or_null(image.total_bytes > 0, image.total_bytes)},
-            {"unpacked", image.unpacked_bytes ? json(*image.unpacked_bytes) : json()},
+    return {{"image", value_or_null(image.total_bytes > 0, image.total_bytes)},
+            {"unpacked", value_or_null(image.unpacked_bytes)},
             {"fetched", image.fetched},
             {"written", image.device_written},
-            {"reused", number_or_null(result.to_fetch.has_value(), image.total_bytes - result.to_fetch.value_or(0))},
+            {"reused", value_or_null(result.to_fetch.has_value(), image.total_bytes - result.to_fetch.value_or(0))},
             {"sent", image.uploaded}};
 }
 
@@ -175,8 +168,8 @@ std::string to_json(receipt const& what) {
                              {"torrent", what.torrent},
                              {"kind", image.total_bytes == 0 ? json() : json(image.unpacked_bytes ? "packed" : "raw")},
                              {"info_hash", image.info_hash ? json(image.info_hash->to_hex()) : json()},
-                             {"piece_length", number_or_null(image.piece_length > 0, image.piece_length)},
-                             {"pieces", number_or_null(image.piece_count > 0, image.piece_count)}}},
+                             {"piece_length", value_or_null(image.piece_length > 0, image.piece_length)},
+                             {"pieces", value_or_null(image.piece_count > 0, image.piece_count)}}},
                            {"device", device_json(what)},
                            {"content", content_json(image.content)},
                            {"layout", layout_json(what.layout)},

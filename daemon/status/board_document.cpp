@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/text/json_members.hpp"
 #include "daemon/text/json_number.hpp"
 #include "daemon/text/utc_time.hpp"
 
@@ -19,24 +20,20 @@ using board_json = nlohmann::ordered_json;
 
 constexpr int board_format = 1;
 
-board_json text_or_no_value(std::string const& text) {
-    return text.empty() ? board_json() : board_json(text);
-}
-
 board_json row_document(board_row const& row) {
     return {{"name", row.name},
-            {"mac", text_or_no_value(row.mac)},
-            {"address", text_or_no_value(row.address)},
-            {"image", text_or_no_value(row.image)},
+            {"mac", text_or_null(row.mac)},
+            {"address", text_or_null(row.address)},
+            {"image", text_or_null(row.image)},
             {"state", to_string(row.state)},
             {"phase", row.phase},
             {"percent", row.fraction ? board_json(std::floor(*row.fraction * 1000) / 10) : board_json()},
             {"rate", static_cast<std::int64_t>(row.rate)},
             {"downloading", row.is_downloading},
-            {"left_seconds", row.left_seconds ? board_json(*row.left_seconds) : board_json()},
-            {"disk", text_or_no_value(row.disk)},
+            {"left_seconds", value_or_null(row.left_seconds)},
+            {"disk", text_or_null(row.disk)},
             {"class", row.disk_class ? board_json(to_string(*row.disk_class)) : board_json()},
-            {"reason", text_or_no_value(row.reason)}};
+            {"reason", text_or_null(row.reason)}};
 }
 
 board_json image_document(status_snapshot::image const& image) {
@@ -44,12 +41,12 @@ board_json image_document(status_snapshot::image const& image) {
     auto const downloads = status.mode == image_mode::deploy;
     return {{"name", status.name},
             {"state", to_string(status.state)},
-            {"bytes", status.total_bytes > 0 ? board_json(status.total_bytes) : board_json()},
-            {"percent", downloads ? board_json(std::floor(status.fraction * 1000) / 10) : board_json()},
+            {"bytes", value_or_null(status.total_bytes > 0, status.total_bytes)},
+            {"percent", value_or_null(downloads, std::floor(status.fraction * 1000) / 10)},
             {"complete", image.fleet ? board_json(image.fleet->complete) : board_json()},
             {"expected", image.fleet && image.fleet->expected ? board_json(*image.fleet->expected) : board_json()},
             {"rate", downloads ? status.download_rate : status.upload_rate},
-            {"failure", text_or_no_value(status.failure)}};
+            {"failure", text_or_null(status.failure)}};
 }
 
 /// The rows to list, in their order. If they are too many, machines are preferred to hosts, which strangers can make.
@@ -164,13 +161,13 @@ std::string to_board_document(machine_board const& board, status_snapshot const&
                       {"version", snapshot.version},
                       {"time", format_utc(snapshot.taken)},
                       {"stopping", snapshot.stopping},
-                      {"complaint", text_or_no_value(complaint)},
+                      {"complaint", text_or_null(complaint)},
                       {"images", std::move(images)},
                       {"totals", std::move(totals)},
                       {"rate", static_cast<std::int64_t>(board.rate)},
                       {"sent_rate", sent},
-                      {"left_seconds", board.left_seconds ? board_json(*board.left_seconds) : board_json()},
-                      {"last_ended", text_or_no_value(board.last_ended)},
+                      {"left_seconds", value_or_null(board.left_seconds)},
+                      {"last_ended", text_or_null(board.last_ended)},
                       {"unlisted", board.rows.size() - listed.size()},
                       {"machines", std::move(rows)}}
         .dump(-1, ' ', false, board_json::error_handler_t::replace);

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/text/json_members.hpp"
 #include "daemon/text/json_number.hpp"
 #include "daemon/text/utc_time.hpp"
 
@@ -18,20 +19,6 @@ namespace {
 
 using json = nlohmann::ordered_json;
 using std::chrono::system_clock;
-
-template <class T>
-json or_null(std::optional<T> const& value) {
-    return value ? json(*value) : json(nullptr);
-}
-
-json time_or_null(std::optional<system_clock::time_point> const& time) {
-    return time ? json(format_utc(*time)) : json(nullptr);
-}
-
-template <class T>
-json or_null(bool known, T const& value) {
-    return known ? json(value) : json(nullptr);
-}
 
 json class_or_null(std::optional<storage_class> const& cls) {
     return cls ? json(to_string(*cls)) : json(nullptr);
@@ -54,23 +41,23 @@ json to_json(peer_status const& peer) {
 json to_json(fleet_host const& host) {
     return {{"name", host.name},
             {"address", host.address},
-            {"port", or_null(host.port != 0, host.port)},
+            {"port", value_or_null(host.port != 0, host.port)},
             {"state", to_string(host.state)},
             {"expected", host.expected},
             {"connected", host.connected},
-            {"failure", or_null(!host.failure.empty(), host.failure)},
-            {"progress", or_null(host.fraction)},
+            {"failure", text_or_null(host.failure)},
+            {"progress", value_or_null(host.fraction)},
             {"rate", static_cast<std::int64_t>(host.rate)},
             {"fetched_bytes", host.fetched},
             {"seconds", host.seconds},
-            {"completed_at", time_or_null(host.completed)},
+            {"completed_at", utc_or_null(host.completed)},
             {"last_seen", format_utc(host.seen)},
-            {"stopped_seconds", or_null(host.stopped_seconds)},
-            {"away_seconds", or_null(host.away_seconds)}};
+            {"stopped_seconds", value_or_null(host.stopped_seconds)},
+            {"away_seconds", value_or_null(host.away_seconds)}};
 }
 
 json to_json(fleet_status const& fleet) {
-    json document = {{"expected", or_null(fleet.expected)},
+    json document = {{"expected", value_or_null(fleet.expected)},
                      {"known", fleet.hosts.size()},
                      {"complete", fleet.complete},
                      {"verified", fleet.count(host_state::verified)},
@@ -79,7 +66,7 @@ json to_json(fleet_status const& fleet) {
                      {"missing", fleet.missing},
                      {"not_seen", fleet.not_seen},
                      {"deployed", fleet.deployed},
-                     {"started", time_or_null(fleet.started)},
+                     {"started", utc_or_null(fleet.started)},
                      {"seconds", fleet.seconds},
                      {"hosts", json::array()}};
     for (auto const& host : fleet.hosts) {
@@ -102,10 +89,10 @@ json to_json(status_snapshot::image const& image) {
     auto document = json{{"name", status.name},
                          {"mode", to_string(status.mode)},
                          {"state", to_string(status.state)},
-                         {"failure", or_null(!status.failure.empty(), status.failure)},
+                         {"failure", text_or_null(status.failure)},
                          {"info_hash", status.info_hash ? json(status.info_hash->to_hex()) : json(nullptr)},
                          {"total_bytes", status.total_bytes},
-                         {"unpacked_bytes", status.unpacked_bytes ? json(*status.unpacked_bytes) : json(nullptr)},
+                         {"unpacked_bytes", value_or_null(status.unpacked_bytes)},
                          {"piece_bytes", status.piece_length},
                          {"pieces", status.piece_count},
                          {"progress", status.fraction},
@@ -114,14 +101,14 @@ json to_json(status_snapshot::image const& image) {
                          {"uploaded_bytes", status.uploaded},
                          {"download_rate", status.download_rate},
                          {"upload_rate", status.upload_rate},
-                         {"durable", or_null(deploys, status.durable)},
-                         {"verified", or_null(deploys, status.verified)},
+                         {"durable", value_or_null(deploys, status.durable)},
+                         {"verified", value_or_null(deploys, status.verified)},
                          {"age_seconds", status.age_seconds},
                          {"state_seconds", status.phase_seconds},
                          {"device", status.device},
                          {"class", class_or_null(status.detected)},
                          {"profile", class_or_null(status.profile)},
-                         {"engine", or_null(!status.engine.empty(), status.engine)},
+                         {"engine", text_or_null(status.engine)},
                          {"device_read_bytes", status.device_read},
                          {"device_written_bytes", status.device_written},
                          {"connections", status.peers},
@@ -358,7 +345,7 @@ std::string to_status_document(status_snapshot const& snapshot) {
                      {"started", format_utc(snapshot.started)},
                      {"uptime_seconds", snapshot.uptime_seconds},
                      {"stopping", snapshot.stopping},
-                     {"complaint", or_null(!complaint.empty(), complaint)},
+                     {"complaint", text_or_null(complaint)},
                      {"cache",
                       {{"hits", snapshot.cache.hits},
                        {"misses", snapshot.cache.misses},

@@ -1,14 +1,23 @@
-#include "daemon/machine/order_json.hpp"
-
-#include <string>
+#include "daemon/machine/job_json.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include "config/value_formats.hpp"
 #include "core/device/disk_rule.hpp"
 #include "core/device/growth.hpp"
+#include "core/foundation/printable.hpp"
+#include "daemon/machine/machine_job.hpp"
+#include "daemon/text/json_members.hpp"
 
 namespace seedbed {
+
+nlohmann::ordered_json printable_or_null(std::string const& text) {
+    return text_or_null(printable(text));
+}
+
+std::string job_text(nlohmann::json const& object, char const* key) {
+    return printable(member_text(object, key).substr(0, longest_job_text));
+}
 
 void add_order(nlohmann::ordered_json& object, machine_order const& order) {
     object["image"] = order.image;
