@@ -11,6 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <boost/asio/write.hpp>
 
 #include "core/foundation/format_count.hpp"
@@ -33,6 +37,15 @@ constexpr std::size_t linger_bytes = 1U << 20;
 constexpr auto linger_timeout = 2s;
 /// A client that receives a long response more slowly is disconnected.
 constexpr std::uint64_t least_rate = 100'000; // bytes per second
+
+/// Keeps the kernel from queueing megabytes for a client that receives slowly: they would take memory, and the next
+/// part would be accepted only when a third of them has been received, which may take longer than the time for a part.
+void limit_unsent(http_connections::socket& socket) {
+    constexpr int most_unsent = 128 << 10;
+    // A Unix socket does not have this option, and needs it less: its queue is short.
+    static_cast<void>(
+        ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most_unsent, sizeof(most_unsent)));
+}
 
 } // namespace
 
@@ -227,6 +240,7 @@ void http_connection::answer() {
     m_request.range = std::string(message[http::field::range]);
     m_request.if_range = std::string(message[http::field::if_range]);
     m_request.if_none_match = std::string(message[http::field::if_none_match]);
+    m_request.if_modified_since = std::string(message[http::field::if_modified_since]);
     ask_handler([self = shared_from_this(), version = message.version(), keep = message.keep_alive(),
                  is_head](http_response answered) {
         if (self->m_all->is_closed()) {
@@ -266,10 +280,11 @@ void http_connection::send(http_response answered, unsigned version, bool keep, 
     m_response.keep_alive(keep);
     http_body::value_type body{std::move(answered.body), std::move(answered.more_body)};
     if (m_response.result() != http::status::not_modified) {
-        m_response.content_length(http_body::size(body));
+        m_response.content_length(http_body::size(body) + answered.parts.size);
     }
     if (!is_head) {
         m_response.body() = std::move(body);
+        m_parts = answered.parts.size > 0 ? std::move(answered.parts) : http_parts{};
     }
     write(false);
 }
@@ -296,13 +311,50 @@ void http_connection::write(bool refused) {
     http::async_write(m_stream, m_response, [self = shared_from_this(), refused](error_code const& ec, std::size_t) {
         if (ec || self->m_all->is_closed()) {
             self->end();
-        } else if (refused || self->m_response.need_eof()) {
-            self->begin_linger();
+        } else if (self->m_parts.size > 0) {
+            limit_unsent(self->m_stream.socket());
+            self->read_next_part();
         } else {
-            self->m_all->move_to_end(*self);
-            self->wait_for_request();
+            self->end_response(refused);
         }
     });
+}
+
+void http_connection::end_response(bool refused) {
+    if (refused || m_response.need_eof()) {
+        begin_linger();
+    } else {
+        m_all->move_to_end(*this);
+        wait_for_request();
+    }
+}
+
+void http_connection::read_next_part() {
+    m_parts.read_next([self = shared_from_this()](std::shared_ptr<std::string const> part) {
+        if (self->m_all->is_closed() || !part || part->empty() || part->size() > self->m_parts.size) {
+            self->end();
+        } else {
+            self->send_part(std::move(part));
+        }
+    });
+}
+
+void http_connection::send_part(std::shared_ptr<std::string const> part) {
+    m_parts.size -= part->size();
+    // The same under load: machines that boot together share a link, and may lose packets and wait for seconds.
+    m_stream.expires_after(m_limits.idle_timeout);
+    auto const bytes = asio::buffer(*part);
+    asio::async_write(m_stream, bytes,
+                      [self = shared_from_this(), part = std::move(part)](error_code const& ec, std::size_t) {
+                          if (ec || self->m_all->is_closed()) {
+                              self->end();
+                          } else if (self->m_parts.size > 0) {
+                              self->read_next_part();
+                          } else {
+                              self->m_parts = {};
+                              self->end_response(false);
+                          }
+                      });
 }
 
 void http_connection::write_header(std::function<void(http_push)> on_open) {

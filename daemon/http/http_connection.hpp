@@ -99,6 +99,9 @@ private:
     void write_header(std::function<void(http_push)> on_open);
     [[nodiscard]] bool push(std::shared_ptr<std::string const> part);
     void write_part(std::shared_ptr<std::string const> part);
+    void read_next_part();
+    void send_part(std::shared_ptr<std::string const> part);
+    void end_response(bool refused);
     void begin_linger();
     void linger(std::size_t read);
     void end();
@@ -112,7 +115,8 @@ private:
     boost::beast::http::response<http_body> m_response;
     /// Of a response without an end.
     std::optional<boost::beast::http::response_serializer<http_body>> m_serializer;
-    bool m_pushing = false;                       ///< a part is being sent
+    http_parts m_parts;     ///< of the response that is being sent; its size is that of the parts to come
+    bool m_pushing = false; ///< a part is being sent
     std::shared_ptr<std::string const> m_waiting; ///< the part that is sent next; null if there is none
     phase m_phase = phase::idle;
 };

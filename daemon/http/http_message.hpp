@@ -29,6 +29,7 @@ struct http_request {
     std::string range;
     std::string if_range;
     std::string if_none_match;
+    std::string if_modified_since;
 };
 
 /// Bytes that several responses share. Immutable.
@@ -43,12 +44,26 @@ struct shared_bytes {
 /// connection still exists.
 using http_push = std::function<bool(std::shared_ptr<std::string const>)>;
 
+/// Receives a part of a body. Null: it cannot be read.
+using http_receive_part = std::function<void(std::shared_ptr<std::string const>)>;
+
+/// The end of a body that is read while it is sent.
+struct http_parts {
+    std::uint64_t size = 0; ///< bytes in all
+    /// Reads the next part, which is not empty, in the background, and then calls the receiver once. Called on the
+    /// thread of the io_context, where the receiver must be called, too; not called again before that, nor after the
+    /// last part. If a part cannot be read or is too long, the connection ends, so that the client sees that the body
+    /// is incomplete.
+    std::function<void(http_receive_part)> read_next = {};
+};
+
 struct http_response {
     int status = 200;
     std::string content_type = "text/plain; charset=utf-8";
     std::string body;
     std::vector<std::pair<std::string, std::string>> fields = {}; ///< more header fields: name and value
     std::vector<shared_bytes> more_body = {};                     ///< sent after the body, and not copied for that
+    http_parts parts = {};                                        ///< sent after the bodies above
     /// If set, the body has no end: this is called when the header has been sent. The bodies are not sent.
     std::function<void(http_push)> on_open = {};
 };
@@ -58,8 +73,9 @@ struct http_limits {
     std::size_t body_bytes = 0;          ///< maximum size of a request's body; otherwise 413
     std::size_t connections = 256;       ///< concurrent, see http_connections::add()
     std::size_t per_address = 32;        ///< concurrent from one address; not limited on a Unix socket
-    std::chrono::milliseconds idle_timeout{30'000}; ///< between two requests, and before the first
-    /// For receiving a request, and for sending its response, plus a second for each 100 kB of the response.
+    std::chrono::milliseconds idle_timeout{30'000}; ///< between requests, before the first, and for each of http_parts
+    /// For receiving a request, and for sending its response, plus a second for each 100 kB of the response; those of
+    /// http_parts do not count.
     std::chrono::milliseconds request_timeout{10'000};
     std::vector<ip_network> allow; ///< clients over TCP; empty: all, see is_allowed()
     bool post = false;             ///< whether the handler accepts POST requests
