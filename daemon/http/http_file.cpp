@@ -19,11 +19,6 @@ namespace http = boost::beast::http;
 
 namespace {
 
-constexpr int http_ok = 200;
-constexpr int http_partial = 206;
-constexpr int http_not_modified = 304;
-constexpr int http_no_such_range = 416;
-
 Bytef const* zlib_bytes(std::string_view bytes) {
     return reinterpret_cast<Bytef const*>(bytes.data());
 }
@@ -100,6 +95,18 @@ std::optional<byte_range> parse_range(std::string_view header, std::uint64_t siz
     }
     auto const end = last ? std::min(*last, size - 1) : size - 1;
     return byte_range{*first, end - *first + 1};
+}
+
+std::pair<std::string, std::string> content_range(byte_range const& sent, std::uint64_t size) {
+    return {"Content-Range", fmt::format("bytes {}-{}/{}", sent.first, sent.first + sent.length - 1, size)};
+}
+
+http_response no_such_range(std::uint64_t size) {
+    http_response response;
+    response.status = file_status::no_such_range;
+    response.body = "the range is beyond the end of the file\n";
+    response.fields = {{"Content-Range", fmt::format("bytes */{}", size)}};
+    return response;
 }
 
 bool accepts_gzip(std::string_view header) {
@@ -192,21 +199,18 @@ http_response http_file::answer(http_request const& request, std::string const& 
     auto used_tag = packed ? packed_tag : plain_tag;
     http_response response;
     if (lists_tag(request.if_none_match, plain_tag) || (m_deflated && lists_tag(request.if_none_match, packed_tag))) {
-        response.status = http_not_modified;
+        response.status = file_status::not_modified;
         used_tag = lists_tag(request.if_none_match, plain_tag) ? plain_tag : packed_tag;
     } else if (range && range->length == 0) {
-        response.status = http_no_such_range;
-        response.body = "the range is beyond the end of the file\n";
-        response.fields = {{"Content-Range", fmt::format("bytes */{}", size)}};
+        response = no_such_range(size);
     } else if (range) {
         response = plain_answer(head, *range);
-        response.status = http_partial;
-        response.fields = {
-            {"Content-Range", fmt::format("bytes {}-{}/{}", range->first, range->first + range->length - 1, size)}};
+        response.status = file_status::partial;
+        response.fields = {content_range(*range, size)};
     } else {
         response = packed ? packed_answer(head) : plain_answer(head, {0, size});
     }
-    if (response.status == http_ok || response.status == http_partial) {
+    if (response.status == file_status::ok || response.status == file_status::partial) {
         response.content_type = content_type;
     }
     response.fields.emplace_back("ETag", used_tag);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "daemon/http/http_message.hpp"
 
@@ -18,9 +19,22 @@ struct byte_range {
     friend bool operator==(byte_range const&, byte_range const&) = default;
 };
 
+/// The statuses of responses to requests for files.
+struct file_status {
+    static constexpr int ok = 200;
+    static constexpr int partial = 206;
+    static constexpr int not_modified = 304;
+    static constexpr int no_such_range = 416;
+};
+
 /// Parses the value of a Range header for a file of \p size bytes. Nothing if the whole file is to be sent: there is no
 /// such header, it is invalid, or it asks for several ranges.
 [[nodiscard]] std::optional<byte_range> parse_range(std::string_view header, std::uint64_t size);
+
+/// The header field of a response with a part of a file of \p size bytes.
+[[nodiscard]] std::pair<std::string, std::string> content_range(byte_range const& sent, std::uint64_t size);
+/// The response if the range is beyond the end of a file of \p size bytes.
+[[nodiscard]] http_response no_such_range(std::uint64_t size);
 
 /// Whether the value of an Accept-Encoding header allows gzip.
 [[nodiscard]] bool accepts_gzip(std::string_view header);
