@@ -106,9 +106,12 @@ void add_interfaces(daemon_key_list& keys) {
 }
 
 void add_boot(daemon_key_list& keys) {
+    key_section order(
+        keys, "boot", [](auto& all) -> auto& { return all.boot.order; });
+    add_order_keys(order, "none");
     key_section table(
         keys, "boot", [](auto& all) -> auto& { return all.boot; });
-    add_order_keys(table, "none");
+    table.add("files", &boot_settings::files, kind::path{}, live, "none");
 }
 
 void add_profile(daemon_key_list& keys, storage_class cls) {

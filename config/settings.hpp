@@ -187,11 +187,18 @@ struct log_settings {
     friend bool operator==(log_settings const&, log_settings const&) = default;
 };
 
+/// For machines that boot over the network.
+struct boot_settings {
+    machine_order order{.after = after_deploy::wait}; ///< for machines without a [[machine]] table
+    std::string files; ///< absolute path of the folder that is served at /boot/ over HTTP; empty: none
+    friend bool operator==(boot_settings const&, boot_settings const&) = default;
+};
+
 /// The whole configuration, validated: plain values without references to the source text.
 struct settings {
     std::vector<image_settings> images;
     std::vector<machine_settings> machines;
-    machine_order boot{.after = after_deploy::wait}; ///< the order for machines without a [[machine]] table
+    boot_settings boot;
     network_settings network;
     tracker_settings tracker;
     memory_settings memory;

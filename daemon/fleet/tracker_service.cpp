@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "daemon/http/query_string.hpp"
@@ -14,6 +15,8 @@ namespace {
 
 using boost::asio::ip::address;
 using boost::asio::ip::tcp;
+
+constexpr std::string_view boot_path = "/boot/";
 
 std::optional<address> parse_address(std::string const& text) {
     boost::system::error_code ec;
@@ -39,6 +42,12 @@ tracker_service::tracker_service(boost::asio::io_context& context, std::string o
     , m_told(std::move(told))
     , m_tracker(tracker_limits{},
                 [this](announcement const& said) { m_told.on_announce(said, m_tracker.patience(said.peer_id)); })
+    , m_boot(context,
+             [this](std::string const& line) {
+                 if (m_boot_complaints.take(tracker::clock::now())) {
+                     log_warning({}, "boot: " + line);
+                 }
+             })
     , m_listeners(context,
                   [this](http_request const& request, http_respond const& respond) { handle(request, respond); }) {
     // All machines of a room may announce at the same moment; each request takes a millisecond.
@@ -73,6 +82,23 @@ void tracker_service::set_images(std::vector<tracker::image> const& images) {
     m_tracker.set_images(images);
 }
 
+void tracker_service::set_boot_folder(std::string const& folder) {
+    if (folder == m_boot.folder()) {
+        return;
+    }
+    if (folder.empty()) {
+        log_info({}, "boot: the files in " + m_boot.folder() + " are no longer served");
+    }
+    m_boot.set_folder(folder, [folder](result<void> const& outcome) {
+        if (outcome) {
+            log_info({}, "boot: the files in " + folder + " are served at " + std::string(boot_path));
+        } else {
+            log_warning({}, "boot: cannot open " + outcome.error().message +
+                                "; its files are served once it can be opened");
+        }
+    });
+}
+
 std::uint16_t tracker_service::port() const {
     std::uint16_t found = 0;
     for (auto const& endpoint : m_listeners.addresses()) {
@@ -89,7 +115,10 @@ void tracker_service::close() {
 }
 
 void tracker_service::handle(http_request const& request, http_respond const& respond) {
-    if (!m_told.on_machine || !request.target.starts_with("/machine/")) {
+    if (!m_boot.folder().empty() && request.target.starts_with(boot_path)) {
+        auto const path = std::string_view(request.target).substr(0, request.target.find('?'));
+        m_boot.answer(request, path.substr(boot_path.size()), respond);
+    } else if (!m_told.on_machine || !request.target.starts_with("/machine/")) {
         respond(answer(request));
     } else if (is_authenticated(request, tracker::clock::now())) {
         m_told.on_machine(request, respond);

@@ -15,6 +15,7 @@
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/image_catalog.hpp"
 #include "daemon/fleet/tracker.hpp"
+#include "daemon/http/http_folder.hpp"
 #include "daemon/http/http_listeners.hpp"
 #include "daemon/http/shared_secret.hpp"
 #include "daemon/log/line_limit.hpp"
@@ -22,7 +23,7 @@
 namespace seedbed {
 
 /// The tracker's HTTP server: /announce and /scrape; for Seedbed targets also /report, and /challenge if there is a
-/// secret; the images by name, see image_catalog.
+/// secret; the images by name, see image_catalog; the files of a folder at /boot/, see http_folder.
 ///
 /// Threads: confined to the main thread.
 class tracker_service {
@@ -49,6 +50,9 @@ public:
     void set_images(std::vector<tracker::image> const& images);
     void set_catalog(std::vector<catalog_image> images) { m_catalog.set_images(std::move(images)); }
 
+    /// The files that machines boot from. Logs where they are served. \param folder empty: none.
+    void set_boot_folder(std::string const& folder);
+
     /// The port of the listener on all addresses, or of any other if there is none; 0 without listeners.
     [[nodiscard]] std::uint16_t port() const;
 
@@ -72,6 +76,8 @@ private:
     std::shared_ptr<shared_secret const> m_secret;
     challenges m_challenges;
     line_limit m_refusals{5, std::chrono::minutes(1)};
+    line_limit m_boot_complaints{5, std::chrono::minutes(1)};
+    http_folder m_boot;
     http_listeners m_listeners;
 };
 

@@ -40,7 +40,7 @@ machine_service::machine_service(boost::asio::io_context& main, worker_pool& wor
 machine_service::~machine_service() = default;
 
 void machine_service::apply(settings const& wanted, std::string const& folder) {
-    m_orders.configure(wanted.machines, wanted.boot);
+    m_orders.configure(wanted.machines, wanted.boot.order);
     auto file = (std::filesystem::path(folder) / "machines.json").string();
     if (file == m_file) {
         return;

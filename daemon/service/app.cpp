@@ -92,6 +92,7 @@ void app::start() {
     }
     m_tracker.set_secret(*m_node.secret());
     m_machines.apply(wanted, state_folder(wanted.resume.folder));
+    m_tracker.set_boot_folder(wanted.boot.files);
     m_control.apply(wanted.control, wanted.metrics, wanted.network.allow);
     m_web.apply(wanted.web, wanted.network.allow);
     m_node.swarm().when_listening([this](result<void> const& outcome) { on_listening(outcome); });

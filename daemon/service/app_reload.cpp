@@ -198,6 +198,7 @@ void app::apply_services(reload_plan const& plan) {
         log_info({}, fmt::format("reload: {} machine{}", in_force.machines.size(),
                                  in_force.machines.size() == 1 ? "" : "s"));
     }
+    m_tracker.set_boot_folder(in_force.boot.files);
     // Always, so that failed listeners are retried.
     m_control.apply(in_force.control, in_force.metrics, in_force.network.allow);
     m_web.apply(in_force.web, in_force.network.allow);

@@ -218,6 +218,7 @@ TEST_CASE("load: the installed file shows the true defaults and valid images") {
     CHECK(loaded.machines[0].order.disk == machine_settings{}.order.disk);
     CHECK(loaded.machines[0].order.after == machine_settings{}.order.after);
     loaded.machines.clear();
-    CHECK(std::exchange(loaded.boot.image, "") == "debian");
+    CHECK(std::exchange(loaded.boot.order.image, "") == "debian");
+    CHECK(std::exchange(loaded.boot.files, "") == "/srv/seedbed-boot");
     check_equal(loaded, settings{});
 }

@@ -45,7 +45,7 @@ TEST_CASE("machines: every key is read, and the MAC address is normalised") {
     CHECK(loaded.machines[1].serial == "XY 1");
     CHECK(loaded.machines[1].order.disk == "auto");
     CHECK(loaded.machines[1].order.after == after_deploy::reboot);
-    CHECK(loaded.boot.image == "win");
+    CHECK(loaded.boot.order.image == "win");
     for (auto const& key : machine_keys()) {
         CAPTURE(key.name);
         CHECK((key.name == "after" || !key.equal(loaded.machines[0], loaded.machines[1])) == (key.name != "image"));
