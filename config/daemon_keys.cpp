@@ -97,6 +97,9 @@ void add_interfaces(daemon_key_list& keys) {
     key_section web(
         keys, "web", [](auto& all) -> auto& { return all.web; });
     web.add("listen", &web_settings::listen, kind::listeners{}, live, "none");
+    key_section history(
+        keys, "history", [](auto& all) -> auto& { return all.history; });
+    history.add("limit", &history_settings::limit, kind::number{{0, 1'000'000}}, live);
     key_section log(
         keys, "log", [](auto& all) -> auto& { return all.log; });
     log.add("level", &log_settings::level,

@@ -52,6 +52,17 @@ void read_table(table_reader& table, std::string_view name, std::filesystem::pat
     table.finish();
 }
 
+/// The tables of daemon_keys(), in their order, except for the profiles.
+std::vector<std::string_view> plain_tables() {
+    std::vector<std::string_view> tables;
+    for (auto const& key : daemon_keys()) {
+        if (!key.table.starts_with("profile.") && std::ranges::find(tables, key.table) == tables.end()) {
+            tables.emplace_back(key.table);
+        }
+    }
+    return tables;
+}
+
 void read_profiles(table_reader& profiles, std::filesystem::path const& folder, settings& into) {
     for (auto const cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
         if (auto table = profiles.table(to_string(cls))) {
@@ -140,8 +151,7 @@ private:
                                                     : "only [[machine]] tables are allowed in this folder's files");
             return;
         }
-        for (auto const* const name :
-             {"network", "tracker", "memory", "hashing", "resume", "control", "metrics", "web", "log", "boot"}) {
+        for (auto const name : plain_tables()) {
             if (auto table = root.table(name)) {
                 read_table(*table, name, folder, m_settings);
             }

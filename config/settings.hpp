@@ -179,6 +179,12 @@ struct web_settings {
     friend bool operator==(web_settings const&, web_settings const&) = default;
 };
 
+/// The history of deployments.
+struct history_settings {
+    int limit = 100'000; ///< the most deployments that are kept; 0: none
+    friend bool operator==(history_settings const&, history_settings const&) = default;
+};
+
 enum class log_level : std::uint8_t { error, warning, info, debug, trace };
 [[nodiscard]] char const* to_string(log_level level) noexcept;
 
@@ -207,6 +213,7 @@ struct settings {
     control_settings control;
     metrics_settings metrics;
     web_settings web;
+    history_settings history;
     log_settings log;
     /// Indexed by storage_class.
     std::array<io_profile, 3> profiles{default_profile(storage_class::hdd), default_profile(storage_class::sata_ssd),

@@ -20,7 +20,7 @@ fail() {
 build=(
   g++ cmake ninja-build ccache pkg-config dpkg-dev
   libtorrent-rasterbar-dev libboost-dev libboost-program-options-dev libspdlog-dev libtomlplusplus-dev
-  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev libfdisk-dev zlib1g-dev libzstd-dev libxxhash-dev
+  nlohmann-json3-dev libexpected-dev libssl-dev libsystemd-dev liburing-dev libblkid-dev libfdisk-dev zlib1g-dev libzstd-dev libxxhash-dev libsqlite3-dev
   catch2 lowdown
   partclone ntfs-3g # run by `seedbed create --capture`
 )
@@ -29,7 +29,7 @@ test=(
   'clang-format-14|clang-format' 'clang-tidy-14|clang-tidy' universal-ctags
   e2fsprogs xfsprogs btrfs-progs f2fs-tools dosfstools mtools fdisk gdisk zstd
   aria2 transmission-daemon transmission-cli '?opentracker' nginx python3 python3-libtorrent
-  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl zstd prometheus tmux man-db mandoc
+  nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl zstd prometheus tmux man-db mandoc sqlite3
   qemu-system-x86 busybox-static cpio kmod
 )
 demo=(e2fsprogs mount util-linux python3)

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOMS = [
     "core/foundation", "core/device", "core/layout", "core/image", "core/cache", "core/backend",
     "config",
-    "daemon/log", "daemon/text", "daemon/http", "daemon/swarm", "daemon/fleet", "daemon/image", "daemon/machine", "daemon/status",
+    "daemon/log", "daemon/text", "daemon/http", "daemon/history", "daemon/swarm", "daemon/fleet", "daemon/image", "daemon/machine", "daemon/status",
     "daemon/web", "daemon/service", "daemon/agent", "daemon/terminal", "daemon/commands", "daemon",
 ]
 # Pairs at the same height: neither may include the other.

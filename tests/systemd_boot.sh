@@ -11,7 +11,7 @@ limit=${1:-300}
 tests=$(dirname "$(readlink -f "$0")")
 SEEDBED=${SEEDBED:-$tests/../build/dev/seedbed}
 cache=${SEEDBED_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seedbed}
-packages=systemd,systemd-sysv,dbus,procps,iproute2,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0,liburing2,libzstd1,libxxhash0
+packages=systemd,systemd-sysv,dbus,procps,iproute2,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0,liburing2,libzstd1,libxxhash0,libsqlite3-0
 tree=$cache/debian-bookworm-$(cksum <<<"$packages" | cut -d ' ' -f 1) # a different list makes a different tree
 
 # Before the library is sourced, which leaves the machine's network.

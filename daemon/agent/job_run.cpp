@@ -46,8 +46,25 @@ job_run::job_run(agent_settings const& settings, server_link const& server, even
     , m_told(std::move(told)) {}
 
 job_report job_run::end(job_state state, std::string reason) const {
-    return {
-        .id = m_job.id, .state = state, .device = m_image.device, .reason = std::move(reason), .disk_class = m_class};
+    return {.id = m_job.id,
+            .state = state,
+            .device = m_image.device,
+            .reason = std::move(reason),
+            .disk_class = m_class,
+            .facts = m_facts};
+}
+
+job_report job_run::end(job_state state, std::string reason, deployment_report const& report) const {
+    auto said = end(state, std::move(reason));
+    auto const& image = report.image;
+    said.facts.image_bytes = image.device_bytes();
+    for (auto const& warning : image.content.warnings) {
+        said.facts.warnings += (said.facts.warnings.empty() ? "" : "; ") + warning;
+    }
+    said.info_hash = image.info_hash ? image.info_hash->to_hex() : "";
+    said.verified = state == job_state::done && image.durable && image.verified;
+    said.fetched = image.fetched;
+    return said;
 }
 
 std::optional<job_report> job_run::run(offered_job const& job) {
@@ -58,18 +75,20 @@ std::optional<job_report> job_run::run(offered_job const& job) {
     }
     deployment_options options{m_image, m_settings.in_force, m_settings.seeding, {}, m_settings.state_folder};
     options.plan = m_plan;
+    options.job = m_job.id;
     deployment running(std::move(options), m_told.show);
     auto const report = running.run();
     switch (report.code) {
     case exit_ok:
-        return end(job_state::done, "");
+        return end(job_state::done, "", report);
     case exit_interrupted:
         return std::nullopt;
     case exit_refused:
-        return end(job_state::refused, report.image.failure);
+        return end(job_state::refused, report.image.failure, report);
     default:
         return end(job_state::failed,
-                   report.image.failure.empty() ? "exit status " + std::to_string(report.code) : report.image.failure);
+                   report.image.failure.empty() ? "exit status " + std::to_string(report.code) : report.image.failure,
+                   report);
     }
 }
 
@@ -120,6 +139,7 @@ result<void, job_report> job_run::prepare() {
     }
     m_image = image_settings{};
     m_class.reset();
+    m_facts = {};
     m_image.name = m_job.order.image;
     m_image.torrent = m_file.string();
     m_image.mode = image_mode::deploy;
@@ -137,6 +157,9 @@ result<void, job_report> job_run::prepare() {
         return refuse(overview.error().message);
     }
     m_class = detect_storage_class(m_image.device).cls;
+    m_facts.model = overview->model;
+    m_facts.serial = overview->serial;
+    m_facts.disk_bytes = overview->size;
     m_told.on_device(*overview, *m_class, *m_torrent);
     if (auto const checked = check_block_device(m_image.device, requirements_of(m_image, *m_torrent)); !checked) {
         return refuse(checked.error().message);

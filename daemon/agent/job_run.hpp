@@ -48,6 +48,8 @@ private:
     [[nodiscard]] result<void, job_report> prepare();
     [[nodiscard]] result<std::string, job_report> load_torrent();
     [[nodiscard]] job_report end(job_state state, std::string reason) const;
+    /// The same after a deployment.
+    [[nodiscard]] job_report end(job_state state, std::string reason, deployment_report const& report) const;
 
     agent_settings const& m_settings;
     server_link const& m_server;
@@ -57,6 +59,7 @@ private:
     std::filesystem::path m_file; ///< the .torrent
     image_settings m_image;
     std::optional<storage_class> m_class; ///< of the disk
+    target_facts m_facts;                 ///< of the disk
     std::optional<image_torrent> m_torrent;
     std::shared_ptr<packed_plan const> m_plan; ///< of a packed image
 };

@@ -15,6 +15,7 @@
 #include "daemon/commands/daemon.hpp"
 #include "daemon/commands/deploy.hpp"
 #include "daemon/commands/deploy_options.hpp"
+#include "daemon/commands/history.hpp"
 #include "daemon/commands/image.hpp"
 #include "daemon/commands/machine.hpp"
 #include "daemon/commands/probe.hpp"
@@ -44,6 +45,7 @@ constexpr std::array commands{
     command{"agent", "ask a server what to deploy to this machine, and do it", agent_command, agent_help},
     command{"status", "show what the daemon is doing", status_command, status_help},
     command{"machine", "import, list and order the machines that get an image", machine_command, machine_help},
+    command{"history", "list and export the deployments that have ended", history_command, history_help},
     command{"verify", "compare a device with a .torrent", verify_command, verify_help},
     command{"create", "make a .torrent of a disk, a partition or an image file", create_command, create_help},
     command{"image", "list, add or remove the images of this server", image_command, image_help},

@@ -24,8 +24,6 @@
 #include "daemon/terminal/terminal_screen.hpp"
 #include "daemon/terminal/text_table.hpp"
 #include "daemon/text/json_members.hpp"
-#include "daemon/text/quantity_text.hpp"
-#include "daemon/text/utc_time.hpp"
 
 namespace seedbed {
 
@@ -35,7 +33,7 @@ namespace po = boost::program_options;
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds machine_answer_timeout{30};
-constexpr int machine_list_format = 1; ///< of the list of machines, and of the history
+constexpr int machine_list_format = 1;
 
 struct machine_options {
     std::vector<std::string> words; ///< "import", FILE
@@ -48,12 +46,11 @@ po::options_description describe(machine_options& options) {
     po::options_description description;
     auto add = description.add_options();
     add("help,h", "show this help");
-    add("json", po::bool_switch(&options.json), "list, history: print a JSON document (format 1)");
+    add("json", po::bool_switch(&options.json), "list: print a JSON document (format 1)");
     add("config", po::value(&options.config)->value_name("FILE"),
         "import: the daemon's configuration file; machines.d is beside it (default: /etc/seedbed/seedbed.toml)");
     add("socket", po::value(&options.socket)->value_name("PATH"),
-        ("list, history, redo: connect to the daemon with this [control] socket (default: " + options.socket + ")")
-            .c_str());
+        ("list, redo: connect to the daemon with this [control] socket (default: " + options.socket + ")").c_str());
     return description;
 }
 
@@ -124,41 +121,20 @@ void print_machines(nlohmann::json const& machines) {
     }
 }
 
-/// "3m20s", or nothing if one of the times is unknown.
-std::string time_taken(nlohmann::json const& job) {
-    auto const started = parse_utc(cell(job, "started_at"));
-    auto const ended = parse_utc(cell(job, "ended_at"));
-    return started && ended ? format_duration(*ended - *started) : std::string();
-}
-
-/// The newest job last, where a terminal shows it.
-void print_history(nlohmann::json const& jobs) {
-    text_table table({{"ENDED"}, {"NAME"}, {"STATE"}, {"TOOK"}, {"IMAGE"}, {"DISK"}, {"REASON"}});
-    for (auto at = jobs.rbegin(); at != jobs.rend(); ++at) {
-        table.add_row({cell(*at, "ended_at"), cell(*at, "machine"), cell(*at, "state"), time_taken(*at),
-                       cell(*at, "image"), cell(*at, "device"), cell(*at, "reason")});
-    }
-    for (auto const& line : table.lines(standard_output_size().value_or(terminal_size{0, 0}).width)) {
-        std::cout << line << '\n';
-    }
-}
-
-/// Prints the list under \p key of the daemon's document at \p path.
-int print_list(machine_options const& options, std::string const& path, char const* key,
-               void (*print)(nlohmann::json const&)) {
-    auto const answer = ask_daemon(options.socket, path, machine_answer_timeout);
+int list_machines(machine_options const& options) {
+    auto const answer = ask_daemon(options.socket, "/machines", machine_answer_timeout);
     if (!answer) {
         return fail("machine", exit_failed, answer.error().message);
     }
     auto const document = nlohmann::ordered_json::parse(*answer, nullptr, false);
     auto const format = document.is_object() ? document.value("format", 0) : 0;
-    if (format != machine_list_format || !document.contains(key) || !document[key].is_array()) {
-        return fail("machine", exit_failed, options.socket + ": the daemon's list of " + key + " has another format");
+    if (format != machine_list_format || !document.contains("machines") || !document["machines"].is_array()) {
+        return fail("machine", exit_failed, options.socket + ": the daemon's list of machines has another format");
     }
     if (options.json) {
         std::cout << document.dump(2) << '\n';
     } else {
-        print(document[key]);
+        print_machines(document["machines"]);
     }
     return end_output("machine", exit_ok);
 }
@@ -183,8 +159,7 @@ command_help machine_help() {
     machine_options options;
     return {
         "machine",
-        {"import FILE.csv [--config FILE]", "list [--json] [--socket PATH]", "history [--json] [--socket PATH]",
-         "redo NAME|all [--socket PATH]"},
+        {"import FILE.csv [--config FILE]", "list [--json] [--socket PATH]", "redo NAME|all [--socket PATH]"},
         {"Manages the machines that run 'seedbed agent' and get an image from this server, once.",
          "import checks the machines of a CSV file, and then writes them to machines.d, into a file of the same name, "
          "which it replaces. The first line names the columns: name, mac or serial, image, and optionally disk, "
@@ -192,9 +167,8 @@ command_help machine_help() {
          "daemon applies the "
          "change at its next reload.",
          "list shows each machine and its job: waiting for the machine to ask, running, done, refused or failed; and "
-         "machines that have asked for a job, but are not configured. history shows the last 1000 jobs that have "
-         "ended, the "
-         "newest last.",
+         "machines that have asked for a job, but are not configured. 'seedbed history' lists the jobs that have "
+         "ended.",
          "redo orders a new job for the machine NAME, or for all machines whose job has ended."},
         to_option_helps(describe(options)),
         {{exit_ok, "done"},
@@ -215,18 +189,20 @@ int machine_command(std::vector<std::string> const& arguments) {
     }
     auto const verb = options.words.empty() ? std::string() : options.words[0];
     auto const wants_one = verb == "import" || verb == "redo";
-    if (!wants_one && verb != "list" && verb != "history") {
-        return fail_usage("machine", verb.empty() ? "import, list, history or redo is missing"
+    if (verb == "history") {
+        return fail_usage("machine", "the command is 'seedbed history'");
+    }
+    if (!wants_one && verb != "list") {
+        return fail_usage("machine", verb.empty() ? "import, list or redo is missing"
                                                   : "unknown action '" + verb + "'" +
-                                                        did_you_mean(verb, {"import", "list", "history", "redo"}));
+                                                        did_you_mean(verb, {"import", "list", "redo"}));
     }
     if (options.words.size() != (wants_one ? 2U : 1U)) {
         return fail_usage("machine", verb + (wants_one ? " takes one argument" : " takes no argument"));
     }
-    return verb == "import"    ? import_machines(options)
-           : verb == "list"    ? print_list(options, "/machines", "machines", print_machines)
-           : verb == "history" ? print_list(options, "/machines/history", "jobs", print_history)
-                               : redo_machine(options);
+    return verb == "import" ? import_machines(options)
+           : verb == "list" ? list_machines(options)
+                            : redo_machine(options);
 }
 
 } // namespace seedbed

@@ -84,13 +84,13 @@ void fleet_watch::on_announce(announcement const& said, fleet::clock::duration p
     }
 }
 
-bool fleet_watch::on_report(info_hash const& hash, host_report const& report) {
+fleet_watch::image const* fleet_watch::on_report(info_hash const& hash, host_report const& report) {
     auto* const which = find_hash(hash);
     if (which != nullptr) {
         which->hosts.on_report(report, fleet::clock::now());
         after_change(*which);
     }
-    return which != nullptr;
+    return which != nullptr ? &which->now : nullptr;
 }
 
 void fleet_watch::wake() {

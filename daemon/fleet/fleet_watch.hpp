@@ -53,8 +53,8 @@ public:
     void set_images(std::vector<image> const& images, std::size_t limit);
 
     void on_announce(announcement const& said, fleet::clock::duration patience);
-    /// \return whether the image exists.
-    [[nodiscard]] bool on_report(info_hash const& hash, host_report const& report);
+    /// \return the image; null if none has this info-hash.
+    [[nodiscard]] image const* on_report(info_hash const& hash, host_report const& report);
     /// Must be called when a peer has connected.
     void wake();
     /// Stops requesting peers and starting programs, and ends running programs.

@@ -15,6 +15,8 @@ namespace seedbed {
 namespace {
 
 constexpr std::size_t longest_reason = 300;
+constexpr std::size_t longest_id = 64;
+constexpr std::size_t random_id_bytes = 8;
 /// A year: longer than any deployment, and short enough that no sum overflows.
 constexpr std::int64_t longest_time = 366LL * 24 * 3600 * 1000;
 constexpr std::optional<std::uint16_t> http_port = 80;
@@ -53,6 +55,14 @@ char const* to_string(host_report::outcome_kind outcome) noexcept {
     return "unknown";
 }
 
+void identify(host_report& report, std::string const& job) {
+    report.is_job = !job.empty();
+    report.id = job;
+    for (auto const byte : report.is_job ? std::string() : random_bytes(random_id_bytes)) {
+        report.id += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    }
+}
+
 std::string to_query(host_report const& report, info_hash const& hash) {
     auto const refused = report.outcome == host_report::outcome_kind::refused;
     auto text = fmt::format("info_hash={}&port={}&state={}{}&age={}&taken={}&bytes={}", percent_encoded(hash.bytes()),
@@ -61,7 +71,10 @@ std::string to_query(host_report const& report, info_hash const& hash) {
     if (!report.reason.empty()) {
         text += "&reason=" + percent_encoded(std::string_view(report.reason).substr(0, longest_reason));
     }
-    return text;
+    if (!report.id.empty()) {
+        text += (report.is_job ? "&job=" : "&id=") + percent_encoded(report.id);
+    }
+    return text + to_query(report.facts);
 }
 
 std::string authenticated(std::string const& query, shared_secret const& secret, std::string const& challenge,
@@ -106,6 +119,10 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
     report.age = std::chrono::milliseconds(std::min(query.number("age").value_or(0), longest_time));
     report.taken = std::chrono::milliseconds(std::min(query.number("taken").value_or(0), longest_time));
     report.bytes = query.number("bytes").value_or(0);
+    auto const job = query.find("job").value_or("");
+    report.is_job = !job.empty();
+    report.id = printable((report.is_job ? job : query.find("id").value_or("")).substr(0, longest_id));
+    report.facts = read_target_facts(query);
     return report;
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
+#include "daemon/fleet/target_facts.hpp"
 #include "daemon/http/query_string.hpp"
 #include "daemon/http/shared_secret.hpp"
 
@@ -19,7 +20,8 @@ namespace seedbed {
 /// every piece was received. The report is sent to the image's trackers, beside their announce URL as scrape is (BEP
 /// 48): "GET /report?info_hash=...&port=...&state=verified&age=...&taken=...&bytes=...", with the 20 bytes of the
 /// info-hash percent-encoded, the port on which the target listens for peers, times in milliseconds, and reason=... for
-/// a failure. Earlier versions do not know "refused", so it is sent as state=failed&refused=1.
+/// a failure. Earlier versions do not know "refused", so it is sent as state=failed&refused=1. id=..., or job=... if
+/// the deployment is a machine's job, and target_facts are for the history.
 struct host_report {
     enum class outcome_kind : std::uint8_t {
         verified, ///< flushed, read back and hashed
@@ -33,10 +35,17 @@ struct host_report {
     std::chrono::milliseconds age{0};   ///< of the outcome, because a report is repeated
     std::chrono::milliseconds taken{0}; ///< from the start of the deployment to its outcome
     std::int64_t bytes = 0;             ///< fetched
+    std::string id = {};                ///< of the deployment, chosen by its target; empty: unknown
+    bool is_job = false;                ///< the id is that of a job, whose end the machine reports, too
+    bool authenticated = false;         ///< the sender has proved that it knows the secret; not sent
+    target_facts facts = {};            ///< of the target
 };
 
 /// For example "verified".
 [[nodiscard]] char const* to_string(host_report::outcome_kind outcome) noexcept;
+
+/// Sets the id: that of \p job if the deployment is a part of one, otherwise a random one.
+void identify(host_report& report, std::string const& job);
 
 /// The query of \p report, from "info_hash=" on.
 [[nodiscard]] std::string to_query(host_report const& report, info_hash const& hash);

@@ -183,10 +183,11 @@ http_response tracker_service::take_report(http_request const& request) {
     if (!is_authenticated(request, now)) {
         return refuse_stranger(request, "refused a report from ");
     }
-    auto const report = read_host_report(*query, *from);
+    auto report = read_host_report(*query, *from);
     if (!report) {
         return {400, plain, report.error().message + "\n"};
     }
+    report->authenticated = m_secret != nullptr;
     auto const hash = info_hash::from_bytes(query->find("info_hash").value_or(""));
     if (!hash || !m_told.on_report(*hash, *report)) {
         return {404, plain, "this tracker does not serve this torrent\n"};

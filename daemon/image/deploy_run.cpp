@@ -559,6 +559,12 @@ void deploy_run::send_report(host_report::outcome_kind outcome, std::string cons
     report.taken =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(m_context.age_seconds()));
     report.bytes = image->bytes_taken();
+    identify(report, m_context.services().job);
+    report.facts = m_context.facts();
+    report.facts.image_bytes = stored_bytes();
+    for (auto const& warning : m_content.warnings) {
+        report.facts.warnings += (report.facts.warnings.empty() ? "" : "; ") + warning;
+    }
     auto urls = announce_urls(image->torrent());
     auto const& trackers = m_context.settings().trackers;
     urls.insert(urls.end(), trackers.begin(), trackers.end());

@@ -9,6 +9,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "core/device/device_guards.hpp"
+#include "core/device/device_overview.hpp"
 #include "core/image/input_file.hpp"
 #include "core/image/packed_restore.hpp"
 #include "core/image/packed_target.hpp"
@@ -59,6 +61,19 @@ result<void, device_refusal> check_packed_source(image_settings const& settings,
 int unpacking_threads(io_profile const& profile) {
     auto const processors = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
     return profile.elevator ? 2 : std::clamp(2 * processors, 2, 32);
+}
+
+/// What is known of a target before the deployment.
+target_facts facts_of(std::string const& path, storage_class cls, std::int64_t size) {
+    target_facts facts{path, cls};
+    facts.disk_bytes = size;
+    struct ::stat st = {};
+    if (::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode)) {
+        facts.model = disk_names_of(st.st_rdev).model;
+        auto const serials = device_serials(st.st_rdev);
+        facts.serial = serials.empty() ? "" : serials.front();
+    }
+    return facts;
 }
 
 report_address address_for_reports(image_torrent const& torrent) {
@@ -182,6 +197,9 @@ result<opened_image, image_failure> image_opener::open() const {
     }
     if (auto const added = add_ends(torrent, *device); !added) {
         return tl::unexpected(added.error());
+    }
+    if (settings.mode == image_mode::deploy) {
+        opened.facts = facts_of(settings.device, opened.decision.cls, (*device)->size());
     }
     if (auto const added = add_target(torrent, profile, *device, opened.plan); !added) {
         return tl::unexpected(added.error());

@@ -15,6 +15,7 @@
 #include "core/foundation/error.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/fleet/image_catalog.hpp"
+#include "daemon/fleet/target_facts.hpp"
 #include "daemon/image/image_failure.hpp"
 #include "daemon/image/image_services.hpp"
 #include "daemon/image/resume_point.hpp"
@@ -58,6 +59,7 @@ struct opened_image {
     device_identity identity; ///< of the device when it was opened; empty if it could not be identified
     resume_point resume;
     wiped_signatures wiped;                  ///< deploy
+    target_facts facts;                      ///< deploy: of the device, without warnings
     std::shared_ptr<packed_plan const> plan; ///< of a packed image that is deployed, otherwise null
 };
 

@@ -94,6 +94,7 @@ void image_runner::on_opened(result<opened_image, image_failure> const& outcome)
     m_stamp = outcome->stamp;
     m_torrent_file = outcome->torrent_file;
     m_detected = outcome->decision.cls;
+    m_facts = outcome->facts;
     m_info_hash = image()->torrent().info_hash;
     if (m_state == image_state::closing) {
         m_device.release();
@@ -120,6 +121,8 @@ void image_runner::report_refusal(image_failure const& why) {
     host_report report;
     report.outcome = host_report::outcome_kind::refused;
     report.reason = why.reason;
+    identify(report, m_services.job);
+    report.facts.device = m_settings.device;
     auto urls = why.report_to->announce_urls;
     urls.insert(urls.end(), m_settings.trackers.begin(), m_settings.trackers.end());
     m_services.reports->send(m_settings.name, why.report_to->info_hash, urls, {}, report);

@@ -105,6 +105,7 @@ private:
     // image_context, for the parts.
     [[nodiscard]] image_services const& services() const override { return m_services; }
     [[nodiscard]] std::shared_ptr<served_image> const& image() const override { return m_device.image(); }
+    [[nodiscard]] target_facts const& facts() const override { return m_facts; }
     [[nodiscard]] double age_seconds() const override;
     [[nodiscard]] double phase_seconds() const override;
     [[nodiscard]] io_profile const& profile() const override;
@@ -129,6 +130,7 @@ private:
     image_services const m_services;
     image_state m_state = image_state::opening;
     image_failure m_failure;
+    target_facts m_facts;
     device_session m_device{m_services};
     swarm_membership m_membership{m_services.swarm};
     std::unique_ptr<image_run> m_run; ///< since the device was opened

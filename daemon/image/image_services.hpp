@@ -43,6 +43,7 @@ struct image_services {
     std::chrono::milliseconds damage_pause{1'000};
     /// Between two looks at the pieces that a deployment has written, to read them back.
     std::chrono::milliseconds read_back_interval{1'000};
+    std::string job = {};                             ///< of which the one deployment is a part; empty: of none
     bool serve_torrents = false;                      ///< keep the .torrent of each image, to be served over HTTP
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
     /// The plan for the one packed image that is deployed; null: it is made when the device is opened.

@@ -84,10 +84,15 @@ result<machine_identity> read_machine_identity(query_string const& query) {
 }
 
 std::string to_query(job_report const& said) {
+    auto facts = said.facts;
+    facts.device = said.device;
+    facts.cls = said.disk_class;
     return "job=" + percent_encoded(said.id) + "&state=" + to_string(said.state) + parameter("phase", said.phase) +
            (said.percent >= 0 ? "&percent=" + std::to_string(said.percent) : std::string()) +
-           parameter("device", said.device) + parameter("class", said.disk_class ? to_string(*said.disk_class) : "") +
-           parameter("reason", std::string_view(said.reason).substr(0, longest_job_text));
+           parameter("reason", std::string_view(said.reason).substr(0, longest_job_text)) +
+           parameter("hash", said.info_hash) +
+           (said.verified ? std::string("&verified=") + (*said.verified ? "1" : "0") : std::string()) +
+           (said.fetched ? "&fetched=" + std::to_string(*said.fetched) : std::string()) + to_query(facts);
 }
 
 result<job_report> read_job_report(query_string const& query) {
@@ -100,9 +105,15 @@ result<job_report> read_job_report(query_string const& query) {
     said.state = *state;
     said.phase = taken(query, "phase");
     said.percent = static_cast<int>(std::min<std::int64_t>(query.number("percent").value_or(-1), 100));
-    said.device = taken(query, "device");
-    said.disk_class = parse_storage_class(query.find("class").value_or(""));
+    said.facts = read_target_facts(query);
+    said.device = said.facts.device;
+    said.disk_class = said.facts.cls;
     said.reason = taken(query, "reason");
+    said.info_hash = taken(query, "hash");
+    if (auto const verified = query.find("verified"); verified == "1" || verified == "0") {
+        said.verified = verified == "1";
+    }
+    said.fetched = query.number("fetched");
     return said;
 }
 

@@ -12,6 +12,7 @@
 
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
+#include "daemon/fleet/target_facts.hpp"
 #include "daemon/machine/job_record.hpp"
 #include "daemon/machine/machine_job.hpp"
 
@@ -34,6 +35,11 @@ struct job_report {
     std::string device = {};
     std::string reason = {};
     std::optional<storage_class> disk_class = {}; ///< of the device
+    // With the end, for the history:
+    target_facts facts = {};                  ///< its device and class are those above
+    std::string info_hash = {};               ///< 40 hex digits
+    std::optional<bool> verified = {};        ///< read back and hashed
+    std::optional<std::int64_t> fetched = {}; ///< bytes received for the image
 };
 
 /// The answer to a machine that asks for its job.

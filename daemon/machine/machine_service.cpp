@@ -13,6 +13,7 @@
 #include "core/foundation/wall_clock.hpp"
 #include "daemon/http/query_string.hpp"
 #include "daemon/log/logging.hpp"
+#include "daemon/machine/ended_records.hpp"
 #include "daemon/machine/machine_messages.hpp"
 
 namespace seedbed {
@@ -30,11 +31,12 @@ http_response plain(int status, std::string text) {
 } // namespace
 
 machine_service::machine_service(boost::asio::io_context& main, worker_pool& workers,
-                                 std::function<std::optional<std::string>(std::string const&)> why_unavailable)
+                                 std::function<std::optional<std::string>(std::string const&)> why_unavailable,
+                                 std::function<void(deployment_record)> on_end)
     : m_main(main)
     , m_workers(workers)
     , m_why_unavailable(std::move(why_unavailable))
-    , m_history(main, workers)
+    , m_on_end(std::move(on_end))
     , m_requests(most_requests_at_once, time_of_request) {}
 
 machine_service::~machine_service() = default;
@@ -46,7 +48,6 @@ void machine_service::apply(settings const& wanted, std::string const& folder) {
         return;
     }
     m_file = std::move(file);
-    m_history.open(folder);
     m_not_ready = "the daemon is reading the record of its jobs";
     m_workers.submit([this, alive = std::weak_ptr(m_alive), &main = m_main, path = m_file] {
         boost::asio::post(main, [this, alive, path, jobs = load_job_record(path)]() mutable {
@@ -125,16 +126,16 @@ http_response machine_service::take_report(http_request const& request) {
     if (auto const taken = m_orders.report(*said, request.peer_address, wall_clock_now()); !taken) {
         return plain(job == nullptr ? 404 : 409, taken.error().message);
     }
-    note_end(machine, before);
+    note_end(machine, before, *said);
     return plain(200, "noted");
 }
 
-void machine_service::note_end(std::string const& machine, job_state before) {
+void machine_service::note_end(std::string const& machine, job_state before, job_report const& said) {
     auto const* const job = m_orders.job_of(machine);
     if (job == nullptr || job->state == before || !is_final(job->state)) {
         return;
     }
-    m_history.add(machine, *job);
+    m_on_end(record_of(machine, *job, said));
     if (job->state == job_state::done) {
         log_info({job->order.image, job->device, {}},
                  fmt::format("machine {}: done: {} on {}{}", machine, job->order.image, job->device,
@@ -151,8 +152,6 @@ bool machine_service::answer_operator(http_request const& request, http_respond 
     auto const path = request.target.substr(0, request.target.find('?'));
     if (path == "/machines") {
         respond({200, "application/json", to_json_text(m_orders.rows())});
-    } else if (path == "/machines/history") {
-        answer_history(respond);
     } else if (path == "/machines/redo") {
         if (m_not_ready.empty()) {
             respond_when_saved(respond, redo(request));
@@ -163,14 +162,6 @@ bool machine_service::answer_operator(http_request const& request, http_respond 
         return false;
     }
     return true;
-}
-
-void machine_service::answer_history(http_respond const& respond) {
-    m_workers.submit([&main = m_main, respond, jobs = m_history.jobs()] {
-        boost::asio::post(main, [respond, text = to_history_document(jobs)] {
-            respond({200, "application/json", text});
-        });
-    });
 }
 
 http_response machine_service::redo(http_request const& request) {

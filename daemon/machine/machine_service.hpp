@@ -12,9 +12,9 @@
 #include "config/settings.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
+#include "daemon/history/deployment_record.hpp"
 #include "daemon/http/http_message.hpp"
 #include "daemon/log/line_limit.hpp"
-#include "daemon/machine/job_history.hpp"
 #include "daemon/machine/machine_orders.hpp"
 
 namespace seedbed {
@@ -22,15 +22,16 @@ namespace seedbed {
 /// The machines' jobs as a service: answers the agents, the operator, and keeps the record of the jobs in the state
 /// folder, in the file machines.json. A job is given out, and its end acknowledged, only after the record is on the
 /// disk: whatever happens to this machine, no job runs twice. If the record exists but cannot be read, no jobs are
-/// given out. It also keeps the history of ended jobs.
+/// given out.
 ///
 /// Threads: confined to the main thread; workers read and write the record. Pending writes may end after this object.
 class machine_service {
 public:
     /// \param main, \p workers must outlive the pending writes. \param why_unavailable why an image cannot be deployed
-    /// at present, or nothing.
+    /// at present, or nothing. \param on_end is called with each job that ends.
     machine_service(boost::asio::io_context& main, worker_pool& workers,
-                    std::function<std::optional<std::string>(std::string const&)> why_unavailable);
+                    std::function<std::optional<std::string>(std::string const&)> why_unavailable,
+                    std::function<void(deployment_record)> on_end);
     machine_service(machine_service const&) = delete;
     machine_service& operator=(machine_service const&) = delete;
     ~machine_service();
@@ -43,14 +44,12 @@ public:
     /// is one.
     void answer_agent(http_request const& request, http_respond const& respond);
 
-    /// Answers /machines, /machines/history and /machines/redo?name=... for the operator. \return whether the request
+    /// Answers /machines and /machines/redo?name=... for the operator. \return whether the request
     /// is one of these.
     bool answer_operator(http_request const& request, http_respond const& respond);
 
     /// The machines, for displays.
     [[nodiscard]] std::vector<machine_row> rows() const { return m_orders.rows(); }
-    /// The jobs that have ended, for displays.
-    [[nodiscard]] ended_jobs const& history() const noexcept { return m_history.jobs(); }
 
 private:
     struct pending_answer {
@@ -66,15 +65,14 @@ private:
     void respond_when_saved(http_respond const& respond, http_response response);
     void save();
     void on_saved(std::uint64_t changes, result<void> const& outcome);
-    /// Logs the end of a job, and adds it to the history. \param before the state of the machine's job before a report.
-    void note_end(std::string const& machine, job_state before);
-    void answer_history(http_respond const& respond);
+    /// Logs the end of a job, and tells on_end. \param before the state of the machine's job before a report.
+    void note_end(std::string const& machine, job_state before, job_report const& said);
 
     boost::asio::io_context& m_main;
     worker_pool& m_workers;
     std::function<std::optional<std::string>(std::string const&)> const m_why_unavailable;
+    std::function<void(deployment_record)> const m_on_end;
     machine_orders m_orders;
-    job_history m_history;
     std::string m_file;
     std::string m_not_ready = "the daemon is starting"; ///< why no jobs are given out; empty: they are
     std::vector<pending_answer> m_pending;

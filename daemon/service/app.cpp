@@ -8,8 +8,10 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/byte_size.hpp"
+#include "daemon/history/history_document.hpp"
 #include "daemon/image/status_line.hpp"
 #include "daemon/log/logging.hpp"
+#include "daemon/machine/ended_records.hpp"
 #include "daemon/swarm/session_settings.hpp"
 #include "daemon/text/version.hpp"
 
@@ -42,20 +44,28 @@ app::app(std::filesystem::path config_file, bool required, settings const& initi
     , m_fleets(
           m_node.main(), [this](auto const& image, auto handler) { request_peers(image, std::move(handler)); },
           &m_fleet_store)
-    , m_machines(m_node.main(), m_node.setup(), [this](auto const& image) { return why_unavailable(image); })
+    , m_history(m_node.main())
+    , m_machines(
+          m_node.main(), m_node.setup(), [this](auto const& image) { return why_unavailable(image); },
+          [this](deployment_record record) {
+              record.authenticated = m_node.secret().value_or(nullptr) != nullptr;
+              m_history.add(std::move(record));
+          })
     , m_tracker(m_node.main(), own_peer_id_prefix(),
                 {[this](auto const& said, auto patience) { m_fleets.on_announce(said, patience); },
-                 [this](auto const& hash, auto const& report) { return m_fleets.on_report(hash, report); },
+                 [this](auto const& hash, auto const& report) { return on_report(hash, report); },
                  [this](auto const& request, auto const& respond) { m_machines.answer_agent(request, respond); }})
     , m_images(m_node.main(), [this] { end_session_when_empty(); })
     , m_collector(m_node.main(), status_sources())
     , m_control(
           m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); },
           [this] { return m_machines.rows(); },
-          [this](auto const& request, auto const& respond) { return m_machines.answer_operator(request, respond); },
+          [this](auto const& request, auto const& respond) { return answer_operator(request, respond); },
           [this](auto receive) { request_reload(std::move(receive)); })
     , m_web(m_node.main(), [this](auto patience, auto call) { m_collector.collect(patience, std::move(call)); },
-            {[this] { return m_machines.rows(); }, [this] { return m_machines.history(); }})
+            {[this] { return m_machines.rows(); },
+             [this](auto receive) { m_history.find(history_filter{}, std::move(receive)); },
+             [this] { return std::to_string(m_history.changes()); }})
     , m_watchdog(
           m_node.main(), m_notify, [this](auto limit) { return find_hang(limit); },
           [this] {
@@ -91,6 +101,7 @@ void app::start() {
         return;
     }
     m_tracker.set_secret(*m_node.secret());
+    m_history.apply(state_folder(wanted.resume.folder), static_cast<std::size_t>(wanted.history.limit));
     m_machines.apply(wanted, state_folder(wanted.resume.folder));
     m_tracker.set_boot_folder(wanted.boot.files);
     m_control.apply(wanted.control, wanted.metrics, wanted.network.allow);
@@ -171,6 +182,36 @@ void app::request_peers(std::string const& image, fleet_watch::peers_handler han
     if (auto* const job = m_images.find(image)) {
         job->request_peers(std::move(handler));
     }
+}
+
+bool app::on_report(info_hash const& hash, host_report const& report) {
+    auto const* const image = m_fleets.on_report(hash, report);
+    if (image == nullptr) {
+        return false;
+    }
+    // The machine reports the end of its job, too.
+    if (!report.is_job && (report.authenticated || m_strangers_records.take(clock::now()))) {
+        m_history.add(record_of(report, image->name, hash, wall_clock_now()));
+    }
+    return true;
+}
+
+bool app::answer_operator(http_request const& request, http_respond const& respond) {
+    if (request.target.substr(0, request.target.find('?')) != "/history") {
+        return m_machines.answer_operator(request, respond);
+    }
+    auto const query = query_string::parse(request.target);
+    auto const filter =
+        query ? read_history_filter(*query) : result<history_filter>(tl::unexpected(error{"invalid percent-encoding"}));
+    if (!filter) {
+        respond({400, "text/plain; charset=utf-8", filter.error().message + "\n"});
+        return true;
+    }
+    m_history.find(*filter, [respond](result<std::string> const& document) {
+        respond(document ? http_response{200, "application/json", *document}
+                         : http_response{503, "text/plain; charset=utf-8", document.error().message + "\n"});
+    });
+    return true;
 }
 
 std::optional<std::string> app::why_unavailable(std::string const& image) {

@@ -15,6 +15,8 @@
 #include "daemon/fleet/fleet_store.hpp"
 #include "daemon/fleet/fleet_watch.hpp"
 #include "daemon/fleet/tracker_service.hpp"
+#include "daemon/history/history_store.hpp"
+#include "daemon/log/line_limit.hpp"
 #include "daemon/machine/machine_service.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/hang_log.hpp"
@@ -57,6 +59,10 @@ private:
     /// Passes the current images to the tracker and the fleets.
     void sync_tracker();
     void request_peers(std::string const& image, fleet_watch::peers_handler handler);
+    /// \return whether the image exists.
+    bool on_report(info_hash const& hash, host_report const& report);
+    /// Answers the requests for machines and the history on the control socket; returns false if it is another.
+    bool answer_operator(http_request const& request, http_respond const& respond);
     /// Why the image cannot be deployed from here at present, or nothing.
     [[nodiscard]] std::optional<std::string> why_unavailable(std::string const& image);
     void on_signal(int signal);
@@ -101,6 +107,8 @@ private:
     service_notify m_notify;
     fleet_store m_fleet_store;
     fleet_watch m_fleets;
+    history_store m_history;
+    allowance m_strangers_records{10'000, std::chrono::seconds(2)}; ///< of hosts that prove nothing
     machine_service m_machines;
     tracker_service m_tracker;
     image_set m_images;

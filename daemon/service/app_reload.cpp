@@ -199,6 +199,7 @@ void app::apply_services(reload_plan const& plan) {
                                  in_force.machines.size() == 1 ? "" : "s"));
     }
     m_tracker.set_boot_folder(in_force.boot.files);
+    m_history.apply(state_folder(in_force.resume.folder), static_cast<std::size_t>(in_force.history.limit));
     // Always, so that failed listeners are retried.
     m_control.apply(in_force.control, in_force.metrics, in_force.network.allow);
     m_web.apply(in_force.web, in_force.network.allow);

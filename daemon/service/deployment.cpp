@@ -59,6 +59,7 @@ deployment_report deployment::run() {
     auto services = m_node.services([this] { on_change(); });
     services.trust_proof = false; // a receipt covers only what was read this time
     services.plan = m_options.plan;
+    services.job = m_options.job;
     m_job = std::make_shared<image_runner>(m_options.image, services);
     m_state_began = clock::now();
     m_job->start();

@@ -28,6 +28,7 @@ struct deployment_options {
     std::string state_folder;                         ///< for checkpoints
     std::chrono::milliseconds peer_patience{30'000};  ///< time without a peer before a warning
     std::shared_ptr<packed_plan const> plan = {};     ///< of a packed image; null: planned when the device is opened
+    std::string job = {};                             ///< of an agent; empty: none
 };
 
 /// The outcome of a deployment.

@@ -58,7 +58,8 @@ reload_plan plan_reload(settings const& running, std::vector<running_image> cons
     plan.tracker = tables.contains("tracker");
     plan.memory = tables.contains("memory");
     plan.hashing = tables.contains("hashing");
-    plan.control = tables.contains("control") || tables.contains("metrics") || tables.contains("web");
+    plan.control = tables.contains("control") || tables.contains("metrics") || tables.contains("web") ||
+                   tables.contains("history");
     plan.profiles = std::ranges::any_of(tables, [](auto const& table) { return table.starts_with("profile."); });
     plan.log_level = tables.contains("log");
     plan.machines = tables.contains("boot") || running.machines != wanted.machines;

@@ -26,7 +26,7 @@ struct reload_plan {
     bool tracker = false;
     bool memory = false;
     bool hashing = false;
-    bool control = false;  ///< control, metrics or web
+    bool control = false;  ///< control, metrics, web or history
     bool profiles = false; ///< one or more profiles
     bool log_level = false;
     bool machines = false;                  ///< the machines, or what others get

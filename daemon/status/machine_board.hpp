@@ -62,7 +62,7 @@ struct machine_board {
     std::size_t not_seen = 0;                              ///< expected by number, without a row; counted as waiting
     double rate = 0;                                       ///< bytes per second of all rows
     std::optional<std::int64_t> left_seconds;              ///< of the slowest running machine; nothing if none is known
-    std::string last_ended = {};                           ///< the job that has ended last; empty: none has
+    std::string last_ended = {};                           ///< changes when a deployment ends
 
     [[nodiscard]] std::size_t count(board_state state) const { return counts.at(static_cast<std::size_t>(state)); }
 };

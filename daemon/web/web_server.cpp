@@ -127,11 +127,12 @@ http_response web_server::open_events() {
 }
 
 void web_server::answer_history(http_respond const& respond) {
-    m_writer.submit([&main = m_main, respond, jobs = m_machines.history()] {
-        http_response response{200, "application/json", to_history_document(jobs)};
+    m_machines.history([respond](result<std::string> const& text) {
+        auto response = text ? http_response{200, "application/json", *text}
+                             : http_response{503, "text/plain; charset=utf-8", text.error().message + "\n"};
         response.fields = {{"Cache-Control", "no-store"}};
         add_headers(response);
-        boost::asio::post(main, [respond, response = std::move(response)]() mutable { respond(std::move(response)); });
+        respond(std::move(response));
     });
 }
 
@@ -174,9 +175,9 @@ void web_server::begin_document() {
         if (alive.expired()) {
             return;
         }
-        m_writer.submit([this, alive, &main = m_main, machines = m_machines.rows(), history = m_machines.history(),
-                         snapshot = std::move(snapshot)] {
-            boost::asio::post(main, [this, alive, made = make_document(machines, history, snapshot)] {
+        m_writer.submit([this, alive, &main = m_main, machines = m_machines.rows(),
+                         last_ended = m_machines.last_ended(), snapshot = std::move(snapshot)] {
+            boost::asio::post(main, [this, alive, made = make_document(machines, last_ended, snapshot)] {
                 if (!alive.expired()) {
                     on_document(made);
                 }
@@ -186,11 +187,11 @@ void web_server::begin_document() {
 }
 
 /// Must not throw: it runs on a worker.
-web_server::document web_server::make_document(std::vector<machine_row> const& machines, ended_jobs const& history,
+web_server::document web_server::make_document(std::vector<machine_row> const& machines, std::string last_ended,
                                                status_snapshot const& snapshot) {
     try {
         auto board = make_board(machines, snapshot);
-        board.last_ended = history.empty() ? "" : history.back()->job.id;
+        board.last_ended = std::move(last_ended);
         document made;
         made.event = std::make_shared<std::string const>("data: " + to_board_document(board, snapshot) + "\n\n");
         made.totals.at =

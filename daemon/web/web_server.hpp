@@ -12,10 +12,10 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "config/settings.hpp"
+#include "core/foundation/error.hpp"
 #include "core/foundation/worker_pool.hpp"
 #include "daemon/http/http_file.hpp"
 #include "daemon/http/http_listeners.hpp"
-#include "daemon/machine/job_history.hpp"
 #include "daemon/machine/machine_orders.hpp"
 #include "daemon/status/status_collector.hpp"
 
@@ -26,7 +26,7 @@ namespace seedbed {
 ///     /         the page
 ///     /events   server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): a document of
 ///               board_document.hpp once a second, while a browser is connected
-///     /history  the jobs that have ended, a document of job_history.hpp
+///     /history  the newest deployments that have ended, a document of history_document.hpp
 ///
 /// Read-only. All browsers share a document. A browser that receives more slowly gets fewer documents, the newest next.
 /// The limits of http_server hold: each address has 16 connections, and if all are in use, the address with the most
@@ -39,7 +39,9 @@ public:
     /// Called on the main thread.
     struct machine_source {
         std::function<std::vector<machine_row>()> rows;
-        std::function<ended_jobs()> history;
+        /// Calls the receiver with the document for /history, or why there is none.
+        std::function<void(std::function<void(result<std::string> const&)>)> history;
+        std::function<std::string()> last_ended; ///< changes when a deployment ends
     };
 
     web_server(boost::asio::io_context& main, collect from, machine_source machines);
@@ -75,7 +77,7 @@ private:
     [[nodiscard]] std::string samples_event() const;
     void arm();
     void begin_document();
-    [[nodiscard]] static document make_document(std::vector<machine_row> const& machines, ended_jobs const& history,
+    [[nodiscard]] static document make_document(std::vector<machine_row> const& machines, std::string last_ended,
                                                 status_snapshot const& snapshot);
     void on_document(document const& made);
 

@@ -154,10 +154,13 @@ await_exit PC-1 200
 cmp "$source" "${disk[PC-1]}"
 
 # --- the history: each end, also from before the daemon was killed
-machine history --json --socket etc/socket >history.json
-jq -e '[.jobs[] | .machine + " " + .state] | [first, (.[1:3] | sort | .[]), last] == ["PC-1 failed", "PC-1 done", "PC-2 done", "PC-3 refused"]' \
+"$seedbed" history --json --socket etc/socket >history.json
+jq -e '[.deployments[] | .machine + " " + .state] | [first, (.[1:-1] | sort | .[]), last] == ["PC-1 failed", "PC-1 done", "PC-2 done", "PC-3 refused"]' \
     history.json >/dev/null || fail "the history: $(<history.json)"
-machine history --socket etc/socket >history.out
+jq -e --arg disk "${disk[PC-2]}" '.deployments[] | select(.machine == "PC-2") | .verified and .job and .device == $disk and
+    .info_hash != null and .disk_bytes == 33554432 and .image_bytes == 33554432 and .fetched_bytes > 0 and .class != null' history.json >/dev/null ||
+    fail "what PC-2 has reported: $(<history.json)"
+"$seedbed" history --socket etc/socket >history.out
 [[ $(tail -n 1 history.out) == *" PC-1 "*" failed "*"no such printer"* ]] || fail "the history does not end with PC-1: $(<history.out)"
 
 # --- a reload takes new machines; the one that waited gets its job

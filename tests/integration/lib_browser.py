@@ -79,7 +79,7 @@ def check_rows(browser):
     check(browser.run("return document.title").startswith("6 failed, 120/202 done"), "the title: " + browser.run("return document.title"))
     images = browser.run("return [...document.querySelectorAll('#images tr')].map(row => [...row.cells].map(cell => cell.textContent))")
     check(len(images) == 1 and images[0][:3] == ["win11", "seeding", "120 complete"], f"the images: {images}")
-    browser.await_true("document.querySelectorAll('#ended tr').length === 1")
+    browser.await_true("document.querySelectorAll('#ended tr').length === 20")
     ended = browser.run("return [...document.querySelectorAll('#ended tr')[0].cells].map(cell => cell.textContent)")
     check(ended[:2] == ["PC-18", "failed"] and ended[6] == "<script>document.title = 1</script>", f"the ended job: {ended}")
 

@@ -69,8 +69,8 @@ document second | jq -e '.machines[0].state == "failed" and ([.machines[] | sele
 document second | jq -e '.machines[] | select(.name == "PC-18") | .reason == "<script>document.title = 1</script>" and
     .phase == "<b>write</b>"' >/dev/null || fail "PC-18: $(document second | jq -c '.machines[] | select(.name == "PC-18")')"
 
-curl -sS "$url/history" | jq -e '[.jobs[] | [.machine, .state, .device]] == [["PC-18", "failed", "<svg onload=alert(1)>"]]' >/dev/null ||
-    fail "the ended jobs: $(curl -sS "$url/history")"
+curl -sS "$url/history" | jq -e '[.deployments[] | select(.job) | [.machine, .state, .device]] == [["PC-18", "failed", "<svg onload=alert(1)>"]]' >/dev/null ||
+    fail "the deployments that have ended: $(curl -sS "$url/history")"
 
 # --- allow: an address outside it gets nothing. Loopback addresses always may, so the machine gets two others.
 if [[ -n ${SEEDBED_OWN_NAMESPACES:-} ]]; then

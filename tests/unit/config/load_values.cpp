@@ -65,6 +65,8 @@ socket = "here/../s.sock"
 listen = ["127.0.0.1:9150", "[::1]:9150"]
 [web]
 listen = "[::]:9151"
+[history]
+limit = 7
 [log]
 level = "trace"
 [profile.hdd]
@@ -97,6 +99,7 @@ io_engine = "auto"
     CHECK(loaded.network.slow_start);
     CHECK_FALSE(loaded.network.read_once);
     CHECK(loaded.network.shards == 16);
+    CHECK(loaded.history.limit == 7);
     CHECK(loaded.resume.interval == std::chrono::seconds(5));
     CHECK(loaded.resume.folder == "/etc/seedbed/state");
     tracker_settings tracker;

@@ -1,5 +1,8 @@
 #include "daemon/fleet/host_report.hpp"
 
+#include <cstdint>
+#include <limits>
+
 #include <catch2/catch.hpp>
 
 using namespace seedbed;
@@ -46,6 +49,38 @@ TEST_CASE("host_report: a written report reads back unchanged", "[host_report]")
         CHECK((outcome != host_report::outcome_kind::failed || got->reason == sent.reason));
         CHECK(query_string::parse("/report?" + text)->find("info_hash") == hash);
     }
+}
+
+TEST_CASE("host_report: the id and the facts for the history", "[host_report]") {
+    host_report sent;
+    sent.facts = {"/dev/sda", storage_class::sata_ssd, "Model & = %", "S1", 1LL << 40, 1LL << 35, "a; b"};
+    identify(sent, "");
+    CHECK(sent.id.size() == 16);
+    auto other = sent;
+    identify(other, "");
+    CHECK(other.id != sent.id);
+    info_hash const hash;
+    auto got = read(to_query(sent, hash));
+    REQUIRE(got);
+    CHECK(got->facts == sent.facts);
+    CHECK(got->id == sent.id);
+    CHECK_FALSE(got->is_job);
+    CHECK_FALSE(got->authenticated);
+    identify(sent, "0123456789abcdef");
+    got = read(to_query(sent, hash));
+    CHECK(got->id == "0123456789abcdef");
+    CHECK(got->is_job);
+    got = read("state=verified&port=1"); // of an earlier version
+    CHECK(got->facts == target_facts{});
+    CHECK(got->id.empty());
+    got = read("state=verified&port=1&id=%1B" + std::string(500, 'x') + "&model=%1B" + std::string(5000, 'y') +
+               "&class=tape&disk_bytes=-1&image_bytes=99999999999999999999&authenticated=1");
+    CHECK(got->id == "?" + std::string(63, 'x'));
+    CHECK(got->facts.model == "?" + std::string(longest_fact - 1, 'y'));
+    CHECK(got->facts.disk_bytes == 0);
+    CHECK(got->facts.image_bytes == std::numeric_limits<std::int64_t>::max()); // the largest number is taken
+    CHECK_FALSE(got->facts.cls);
+    CHECK_FALSE(got->authenticated);
 }
 
 TEST_CASE("host_report: foreign input does no harm", "[host_report]") {

@@ -6,6 +6,8 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -28,7 +30,9 @@ struct service_fixture {
     boost::asio::io_context main{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{main.get_executor()};
     worker_pool workers{"test", 1};
-    machine_service service{main, workers, [](auto const& /*image*/) { return std::nullopt; }};
+    std::vector<deployment_record> ended;
+    machine_service service{main, workers, [](auto const& /*image*/) { return std::nullopt; },
+                            [this](deployment_record record) { ended.push_back(std::move(record)); }};
 
     explicit service_fixture(std::string const& folder) {
         settings wanted;
@@ -150,30 +154,22 @@ TEST_CASE("machines: bad requests are answered, and change nothing") {
     CHECK_FALSE(f.service.answer_operator(other, [](auto const& /*response*/) {}));
 }
 
-TEST_CASE("machines: the history has each end once, and only ends") {
+TEST_CASE("machines: each end is told once, and only ends") {
     temp_dir const folder;
-    {
-        service_fixture f(folder.path());
-        auto const id = f.job_id();
-        CHECK(f.get("/machine/report?job=" + id + "&state=running&phase=write&percent=3").status == 200);
-        CHECK(nlohmann::json::parse(f.get("/machines/history", true).body)["jobs"].empty());
-        for (int i = 0; i < 2; ++i) {
-            CHECK(f.get("/machine/report?job=" + id + "&state=failed&reason=EIO").status == 200);
-        }
-        auto const jobs = nlohmann::json::parse(f.get("/machines/history", true).body)["jobs"];
-        REQUIRE(jobs.size() == 1);
-        CHECK(jobs[0]["machine"] == "PC-1");
-        CHECK(jobs[0]["state"] == "failed");
-        CHECK(jobs[0]["reason"] == "EIO");
-        CHECK(f.get("/machines/redo?name=PC-1", true).status == 200);
-    }
     service_fixture f(folder.path());
     auto const id = f.job_id();
-    CHECK(f.get("/machine/report?job=" + id + "&state=done&device=/dev/sda").status == 200);
-    auto const jobs = nlohmann::json::parse(f.get("/machines/history", true).body)["jobs"];
-    REQUIRE(jobs.size() == 2);
-    CHECK(jobs[0]["state"] == "done");
-    CHECK(jobs[1]["state"] == "failed");
+    CHECK(f.get("/machine/report?job=" + id + "&state=running&phase=write&percent=3").status == 200);
+    CHECK(f.ended.empty());
+    for (int i = 0; i < 2; ++i) {
+        CHECK(f.get("/machine/report?job=" + id + "&state=failed&reason=EIO&disk_serial=X1&verified=0").status == 200);
+    }
+    REQUIRE(f.ended.size() == 1);
+    CHECK(f.ended[0].machine == "PC-1");
+    CHECK(f.ended[0].id == id);
+    CHECK(f.ended[0].end == deployment_end::failed);
+    CHECK(f.ended[0].reason == "EIO");
+    CHECK(f.ended[0].serial == "X1");
+    CHECK(f.ended[0].verified == false);
 }
 
 TEST_CASE("machines: too many requests are refused") {

@@ -64,7 +64,7 @@ strings tables_of(reload_plan const& plan) {
 
 /// The name in tables_of() of a configuration table.
 std::string part_of_daemon(std::string const& table) {
-    return table == "metrics" || table == "web" ? "control" : table.substr(0, table.find('.'));
+    return table == "metrics" || table == "web" || table == "history" ? "control" : table.substr(0, table.find('.'));
 }
 
 } // namespace

@@ -80,7 +80,7 @@ public:
                        ++collected;
                        call(present);
                    },
-                   {[this] { return machines; }, [this] { return history; }}) {
+                   {[this] { return machines; }, [this](auto const& call) { call(history); }, [] { return "17"; }}) {
         m_server.apply({test::endpoints({"127.0.0.1:" + std::to_string(m_port)})}, {});
     }
     running_page(running_page const&) = delete;
@@ -115,7 +115,7 @@ public:
 
     status_snapshot present = sample_snapshot();
     std::vector<machine_row> machines = std::vector<machine_row>(1);
-    ended_jobs history;
+    result<std::string> history = "the document\n";
     int collected = 0;
 
 private:
@@ -208,18 +208,15 @@ TEST_CASE("web: a browser gets a document at once and each second, and the sampl
     CHECK(page.server().viewers() == 2);
 }
 
-TEST_CASE("web: the ended jobs, of which the document names the last") {
+TEST_CASE("web: the deployments that have ended, and in each document whether there are new ones") {
     running_page page;
-    machine_job job;
-    job.id = "0123456789abcdef";
-    job.state = job_state::done;
-    page.history.push_back(std::make_shared<ended_job const>(ended_job{"PC-1", job}));
-    auto const answer = page.get("GET /history");
-    CHECK_THAT(answer, Contains("Content-Type: application/json\r\n") && Contains("Cache-Control: no-store\r\n") &&
-                           Contains(R"({"format":1,"jobs":[{"machine":"PC-1","job":"0123456789abcdef")"));
+    CHECK_THAT(page.get("GET /history"), Contains("Content-Type: application/json\r\n") &&
+                                             Contains("Cache-Control: no-store\r\n") && Contains("\nthe document\n"));
     auto const& one = page.open("GET /events");
     page.run_until([&one] { return count_documents(one.text()) == 1; });
-    CHECK_THAT(one.text(), Contains(R"("last_ended":"0123456789abcdef")"));
+    CHECK_THAT(one.text(), Contains(R"("last_ended":"17")"));
+    page.history = tl::unexpected(error{"damaged"});
+    CHECK_THAT(page.get("GET /history"), Contains("503 Service Unavailable") && Contains("\ndamaged\n"));
 }
 
 TEST_CASE("web: documents are made only while a browser is connected") {

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace seedbed {
+
+/// How a deployment ended.
+enum class deployment_end : std::uint8_t {
+    done,
+    failed,
+    refused ///< before the first write
+};
+/// For example "done".
+[[nodiscard]] char const* to_string(deployment_end end) noexcept;
+/// The reverse; nothing for any other text.
+[[nodiscard]] std::optional<deployment_end> parse_deployment_end(std::string_view text) noexcept;
+
+/// A deployment that has ended, as its machine has reported it: what was written where, when, and how it ended. A text
+/// is empty if it is unknown.
+struct deployment_record {
+    using wall_time = std::chrono::system_clock::time_point;
+
+    std::string id; ///< of the job, or made by the machine; may be empty
+    bool is_job = false;
+    bool authenticated = false; ///< its sender has proved that it knows the secret
+    wall_time ended;
+    std::optional<wall_time> started = {};
+    deployment_end end = deployment_end::failed;
+    std::optional<bool> verified = {}; ///< read back from the disk and hashed
+    std::string machine = {};          ///< its configured name
+    std::string card = {};             ///< MAC address or serial number
+    std::string address = {};
+    std::string image = {};
+    std::string info_hash = {}; ///< 40 hex digits
+    std::string device = {};    ///< path on the machine
+    std::string model = {};
+    std::string serial = {};                      ///< of the disk
+    std::string disk_class = {};                  ///< "hdd", "sata_ssd", "nvme"
+    std::optional<std::int64_t> disk_bytes = {};  ///< size of the device
+    std::optional<std::int64_t> image_bytes = {}; ///< that belong to the image on the device
+    std::optional<std::int64_t> fetched = {};     ///< bytes received for the image
+    std::string reason = {};                      ///< of a failure or a refusal, one line
+    std::string warnings = {};                    ///< separated by "; "
+
+    friend bool operator==(deployment_record const&, deployment_record const&) = default;
+};
+
+/// The longest text of a record, in bytes.
+inline constexpr std::size_t longest_record_text = 300;
+
+/// The record with printable texts of limited length: they come from machines, or from a file that anyone may have
+/// changed.
+[[nodiscard]] deployment_record bounded(deployment_record record);
+
+/// The time that the deployment took, in seconds; nothing if it is unknown.
+[[nodiscard]] std::optional<double> seconds_of(deployment_record const& record) noexcept;
+
+/// Which records to list. All conditions must hold; texts match regardless of case.
+struct history_filter {
+    std::string image = {};   ///< its name, or the beginning of its info-hash; empty: any
+    std::string machine = {}; ///< its name, card or address; empty: any
+    std::optional<deployment_record::wall_time> since = {};
+    bool unsuccessful = false;               ///< only those that have failed or were refused
+    std::optional<std::int64_t> before = {}; ///< only records with a smaller number
+    std::size_t most = 1000;                 ///< the most records
+};
+/// The most records of one answer.
+inline constexpr std::size_t most_listed_records = 5000;
+
+} // namespace seedbed

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/foundation/error.hpp"
+#include "daemon/history/deployment_record.hpp"
+#include "daemon/history/history_database.hpp"
+#include "daemon/http/query_string.hpp"
+
+namespace seedbed {
+
+/// The records as displays and `seedbed history --json` get them, format 1, the newest first: one line of JSON, with a
+/// newline. Its "next" is the number for history_filter::before that continues the list; null if this is its end.
+[[nodiscard]] std::string to_history_document(std::vector<numbered_record> const& records, std::size_t most);
+
+/// One record as an element of such a document, without a newline.
+[[nodiscard]] std::string to_json_text(deployment_record const& record);
+/// The beginning of such a document, up to its first record.
+[[nodiscard]] std::string json_head();
+
+/// A part of the history, as a program receives it.
+struct history_part {
+    std::vector<deployment_record> records; ///< bounded, the newest first
+    std::optional<std::int64_t> next;
+};
+/// The inverse of to_history_document(). The error is one line.
+[[nodiscard]] result<history_part> parse_history_document(std::string_view text);
+
+/// "image=win11&machine=PC-17&since=2026-01-31T12:00:00Z&failed=1&before=17&most=1000".
+[[nodiscard]] std::string to_query(history_filter const& filter);
+/// The inverse. The error is one line.
+[[nodiscard]] result<history_filter> read_history_filter(query_string const& query);
+
+/// A spreadsheet of the records in CSV (RFC 4180, with "\n" after each line): its titles, or a line. A text that a
+/// spreadsheet would take for a formula begins with an apostrophe: machines choose the texts.
+[[nodiscard]] std::string csv_titles();
+[[nodiscard]] std::string csv_line(deployment_record const& record);
+
+/// The jobs in the file in which earlier versions kept them, one JSON object a line, the oldest first. \param skipped
+/// the number of lines that are no ended job.
+[[nodiscard]] std::vector<deployment_record> parse_job_file(std::string_view text, std::size_t& skipped);
+
+} // namespace seedbed
