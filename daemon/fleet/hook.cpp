@@ -58,6 +58,7 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         }
         if (!ec) {
             static_cast<void>(spawned.errors.release());
+            errors.non_blocking(true, ec);
         }
         return ec;
     }
@@ -70,14 +71,21 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         });
     }
 
+    /// Waits before it reads: bytes that a pending operation had read when the process ended would be lost.
     void read_errors() {
-        errors.async_read_some(asio::buffer(buffer),
-                               [self = shared_from_this()](error_code const& ec, std::size_t bytes) {
-                                   if (!ec) {
-                                       self->line.add({self->buffer.data(), bytes});
-                                       self->read_errors();
-                                   }
-                               });
+        errors.async_wait(asio::posix::descriptor_base::wait_read, [self = shared_from_this()](error_code const& ec) {
+            if (!ec && self->read_some()) {
+                self->read_errors();
+            }
+        });
+    }
+
+    /// \return false at the end of the pipe.
+    bool read_some() {
+        error_code ec;
+        auto const bytes = errors.read_some(asio::buffer(buffer), ec);
+        line.add({buffer.data(), bytes});
+        return !ec || ec == asio::error::would_block;
     }
 
     void wait_for_timeout(std::chrono::milliseconds time, int signal_then) {
@@ -122,7 +130,6 @@ struct hook_runner::process : std::enable_shared_from_this<hook_runner::process>
         }
         // Read the rest of the pipe, as far as available: a process that inherited the other end may keep it open.
         error_code ec;
-        errors.non_blocking(true, ec);
         for (std::size_t bytes = 1; !ec && bytes > 0;) {
             bytes = errors.read_some(asio::buffer(buffer), ec);
             line.add({buffer.data(), bytes});
