@@ -135,7 +135,9 @@ for each in command:disk daemon:part command:packed; do
             sleep "$(printf '0.%06d' $((RANDOM << 4)))"
         fi
         end_now
+        before=$whole
         look "$image"
+        ! grep -q ' downloaded ' deploy.log || whole=$before # it was complete when it was killed
         complete "$name" "$image"
     done
     ((whole == 0)) || fail "$image: $whole of $rounds deployments were whole while they downloaded"

@@ -185,7 +185,7 @@ TEST_CASE("checkpoints are saved in the folder that a reload names, and not at a
         std::filesystem::create_directory(daemon.file(name));
     }
     daemon.other = "[resume]\nfolder = \"first\"\n";
-    // Without a peer it stays at downloading: its first piece is wrong, its second one is there.
+    // Without a peer it stays at downloading: its first piece is wrong, the others are there.
     auto const sda1 = daemon.image("sda1", as_target);
     std::ofstream(daemon.file("sda1.img"), std::ios::in) << 'x';
     daemon.images = {sda1};
