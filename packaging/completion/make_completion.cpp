@@ -73,7 +73,7 @@ std::string bash(std::vector<subcommand> const& all) {
             }
         }
         if (auto const found = actions_of(help); !found.empty()) {
-            actions += "        2:" + help.name + ")\n            mapfile -t COMPREPLY < <(compgen -W '" + found +
+            actions += "        2:" + help.name + ":*)\n            mapfile -t COMPREPLY < <(compgen -W '" + found +
                        "' -- \"$current\")\n            return\n            ;;\n";
         }
         words += "        " + help.name + ") words='" + names + "' ;;\n";
@@ -94,7 +94,8 @@ std::string bash(std::vector<subcommand> const& all) {
            "' -- \"$current\")\n"
            "        return\n"
            "    fi\n"
-           "    case $COMP_CWORD:${COMP_WORDS[1]} in\n" +
+           "    case $COMP_CWORD:${COMP_WORDS[1]}:$current in\n"
+           "        2:*:-*) ;; # an option\n" +
            actions +
            "    esac\n"
            "    case ${COMP_WORDS[1]}:${COMP_WORDS[COMP_CWORD - 1]} in\n" +
