@@ -1,5 +1,6 @@
 #include "daemon/commands/command_start.hpp"
 
+#include <algorithm>
 #include <iostream>
 #include <utility>
 
@@ -7,6 +8,7 @@
 
 #include "config/load.hpp"
 #include "core/foundation/closest_match.hpp"
+#include "core/foundation/free_memory.hpp"
 
 namespace seedbed {
 
@@ -52,9 +54,17 @@ result<bool> take_arguments(std::vector<std::string> const& arguments, po::optio
     return take_arguments(arguments, options, po::positional_options_description());
 }
 
+std::int64_t pool_without_config(std::optional<std::int64_t> free) {
+    constexpr auto least = std::int64_t{16} << 20; // the least that a file can set
+    constexpr auto most = memory_settings{}.pool;
+    return free ? std::clamp(*free / 4, least, most) : most;
+}
+
 std::optional<settings> settings_from(std::string const& file, bool required) {
     if (file.empty()) {
-        return settings{};
+        settings usual;
+        usual.memory.pool = pool_without_config(free_memory());
+        return usual;
     }
     auto loaded = load_settings(file, required);
     if (!loaded) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,8 +34,12 @@ inline constexpr char const* default_config = "/etc/seedbed/seedbed.toml";
 [[nodiscard]] result<bool> take_arguments(std::vector<std::string> const& arguments,
                                           boost::program_options::options_description const& options);
 
-/// The settings of a configuration file, or the defaults if \p file is empty. Prints the errors of the file, and then
-/// returns nothing. \param required see load_settings().
+/// The bytes of the pool without a configuration file: a quarter of the free memory, so that a small machine, which may
+/// run from memory and have no swap, keeps enough for all else, but at most the default. \param free see free_memory().
+[[nodiscard]] std::int64_t pool_without_config(std::optional<std::int64_t> free);
+
+/// The settings of a configuration file, or the defaults for this machine if \p file is empty. Prints the errors of the
+/// file, and then returns nothing. \param required see load_settings().
 [[nodiscard]] std::optional<settings> settings_from(std::string const& file, bool required = true);
 
 /// " (did you mean 'deploy'?)", or nothing if \p word resembles none of \p known.

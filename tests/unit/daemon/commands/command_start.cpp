@@ -53,3 +53,12 @@ TEST_CASE("arguments are stored in the variables of their options") {
         CHECK(force);
     }
 }
+
+TEST_CASE("without a configuration file, the pool leaves a small machine three quarters of its free memory") {
+    constexpr std::int64_t mib = 1 << 20;
+    CHECK(pool_without_config(240 * mib) == 60 * mib);
+    CHECK(pool_without_config(8 * mib) == 16 * mib);
+    CHECK(pool_without_config(std::int64_t{4} << 40) == 256 * mib);
+    CHECK(pool_without_config(std::nullopt) == 256 * mib);
+    CHECK(settings_from("")->memory.pool <= 256 * mib);
+}
