@@ -47,7 +47,7 @@ for page in 1/seedbed.1 5/seedbed.toml.5 5/seedbed-image.5 7/seedbed-messages.7 
     [[ -s $tree/usr/share/man/man$page.gz ]] || fail "no page $page"
 done
 inside seedbed-boot-image --help >/dev/null || fail "seedbed-boot-image does not start"
-for file in README.md dnsmasq.conf try.sh initramfs/hook initramfs/seedbed initramfs/udhcpc; do
+for file in README.md dnsmasq.conf try.sh lib_virtual.sh initramfs/hook initramfs/seedbed initramfs/udhcpc; do
     [[ -s $tree/usr/share/seedbed/boot/$file ]] || fail "no /usr/share/seedbed/boot/$file"
 done
 # Every option in --help of every command is completed, and a file after an option that takes one.
