@@ -4,7 +4,6 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -46,13 +45,9 @@ storage_class_decision beneath(std::string const& step, storage_class_decision d
 
 /// A sysfs attribute without its newline; nothing if it cannot be read.
 std::optional<std::string> read_attribute(fs::path const& file) {
-    std::ifstream stream(file, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(stream), {}};
-    if (!stream) {
-        return std::nullopt;
-    }
-    if (text.ends_with('\n')) {
-        text.pop_back();
+    auto text = read_file(file);
+    if (text && text->ends_with('\n')) {
+        text->pop_back();
     }
     return text;
 }

@@ -2,11 +2,12 @@
 
 #include <sys/sysmacros.h>
 
+#include <array>
 #include <charconv>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 namespace seedbed {
 
@@ -27,9 +28,22 @@ std::optional<dev_t> parse_number_pair(std::string const& text) {
     return makedev(first, second);
 }
 
-std::string read_text(fs::path const& path) {
+std::optional<std::string> read_file(fs::path const& path) {
     std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
+    if (!in) {
+        return std::nullopt;
+    }
+    std::string text;
+    std::array<char, 4096> part{};
+    do {
+        in.read(part.data(), part.size()); // unlike an iterator of its buffer, it does not throw if the kernel fails
+        text.append(part.data(), static_cast<std::size_t>(in.gcount()));
+    } while (in);
+    return in.bad() ? std::nullopt : std::optional(std::move(text));
+}
+
+std::string read_text(fs::path const& path) {
+    return read_file(path).value_or("");
 }
 
 std::int64_t read_number(fs::path const& path) {
