@@ -322,6 +322,8 @@ for name in "${machines[@]}"; do
 done
 echo "the disks of the other machines are still empty"
 say "what the firmware and iPXE loaded"
-grep -h -o -E 'sent [^ ]*/[a-z.]+ to' dnsmasq.log | sed 's|[^ ]*/|by TFTP: |; s/ to$//' | sort | uniq -c
-grep -h -o -E 'url:/[a-z.]+' httpd.log | sed 's|url:/|sent by HTTP: |' | sort | uniq -c
+{
+    sed -n 's|.* sent [^ ]*/\([a-z.]*\) to .*|by TFTP: \1|p' dnsmasq.log
+    sed -n 's|.*: url:/\([a-z.]*\)$|by HTTP: \1|p' httpd.log
+} | sort | uniq -c
 say "PASS in $SECONDS s"
