@@ -92,7 +92,7 @@ for number in {1..6}; do
     expect_status "t$number" 0
 done
 expect_status t8 6
-expect_line server.log " warning sda1: ${address[t8]} failed: write .*Input/output error"
+expect_line server.log " warning sda1: ${address[t8]} failed: (write|flush) .*Input/output error"
 
 # --- the killed deployment resumes
 
