@@ -112,10 +112,10 @@ broken=$(start_nbd broken --filter=error file broken.img error=EIO error-pwrite-
 tc -n "$net-switch" qdisc delete dev "$to_straggler" root
 deploy_to straggler "$broken"
 expect_line straggler.log ' sda1: failed: '
-expect_line seed.log " warning sda1: ${address[straggler]} failed: write .*Input/output error"
+expect_line seed.log " warning sda1: ${address[straggler]} failed: (write|flush) .*Input/output error"
 never_line seed.log 'deployment complete|3/3'
-fleet '.complete == 2 and .failed == 1 and (host($straggler) | .state == "failed" and (.failure | test("^write .*Input/output error")))'
-shown "^ +${address[straggler]} +failed: write .*"
+fleet '.complete == 2 and .failed == 1 and (host($straggler) | .state == "failed" and (.failure | test("^(write|flush) .*Input/output error")))'
+shown "^ +${address[straggler]} +failed: (write|flush) .*"
 metric 'seedbed_fleet_hosts{image="sda1",state="failed"} 1' 'seedbed_fleet_complete_hosts{image="sda1"} 2'
 stop_daemon straggler
 
