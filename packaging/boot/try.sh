@@ -27,7 +27,7 @@ read -r -a machines <<<"${MACHINES:-PC-1 PC-2 PC-3 STRANGER SMALL USB-BIOS USB-U
 at_once=${AT_ONCE:-$(nproc)}
 server=http://10.77.0.1:6969
 page=http://10.77.0.1:8081/
-boot_http=http://10.77.0.1:8080
+boot_http=$server/boot
 space=seedbed-try-$$
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 
@@ -287,6 +287,8 @@ folder = "$work/state"
 listen = "10.77.0.1:6881"
 [tracker]
 listen = "10.77.0.1:6969"
+[boot]
+files = "$keep/boot"
 [web]
 listen = "10.77.0.1:8081"
 [[image]]
@@ -304,7 +306,6 @@ SMALL,52:54:00:77:00:04,golden,auto,,reboot
 END
 "$SEEDBED" machine import room.csv --config seedbed.toml
 start_dnsmasq
-start httpd.log busybox httpd -f -vv -p "${boot_http#http://}" -h "$keep/boot"
 # The DHCP server of the network: it only gives addresses.
 start_in "$space-dhcp" dhcp.log dnsmasq --no-daemon --conf-file=/dev/null --port=0 --dhcp-range=10.77.0.100,10.77.0.200,1h --user=root \
     --dhcp-leasefile="$work/leases" --pid-file=
@@ -321,9 +322,6 @@ for name in "${machines[@]}"; do
     [[ $name == PC-* || $(stat -c %b "$name.img") == 0 ]] || fail "the disk of $name was written"
 done
 echo "the disks of the other machines are still empty"
-say "what the firmware and iPXE loaded"
-{
-    sed -n 's|.* sent [^ ]*/\([a-z.]*\) to .*|by TFTP: \1|p' dnsmasq.log
-    sed -n 's|.*: url:/\([a-z.]*\)$|by HTTP: \1|p' httpd.log
-} | sort | uniq -c
+say "what the firmware and iPXE loaded by TFTP; the rest came from the daemon, $boot_http"
+sed -n 's|.* sent [^ ]*/\([a-z.]*\) to .*|\1|p' dnsmasq.log | sort | uniq -c
 say "PASS in $SECONDS s"

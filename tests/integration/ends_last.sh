@@ -61,7 +61,7 @@ is_whole() {
         cmp -s -n 17408 disk.source "$target" && cmp -s -i $((2 << 20)) -n $((40 << 20)) disk.source "$target" &&
             cmp -s -i $(((60 << 20) - 33 * 512)) -n $((33 * 512)) disk.source "$target"
         ;;
-    *) e2fsck -fn "$target" >fsck.out 2>&1 && debugfs -R "dump /data dumped" "$target" >dump.out 2>&1 && cmp -s files/data dumped ;;
+    *) rm -f dumped; e2fsck -fn "$target" >fsck.out 2>&1 && debugfs -R "dump /data dumped" "$target" >dump.out 2>&1 && cmp -s files/data dumped ;;
     esac
 }
 # look IMAGE: fails unless nothing is shown, or the image is whole, or nothing was written; counts in nothing, whole and old.
