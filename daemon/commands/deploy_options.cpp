@@ -222,7 +222,7 @@ command_help deploy_help() {
         {"Writes one image to DEVICE, then exits; needs neither a configuration file nor a service. Shows what will be "
          "overwritten and asks for confirmation; without a terminal, --yes is required. Peers are found by multicast, "
          "through the trackers of the .torrent, and with --peer and --tracker. DEVICE is read first, and only pieces "
-         "that differ are downloaded; after an interruption, the same command resumes.",
+         "that differ are downloaded; after an interruption, the same command resumes. "
          "Interrupted at any moment, even by a power cut, a deployment leaves nothing on DEVICE that a system "
          "recognises, or the whole image: the first write erases the old signatures, and the new ones are written when "
          "everything else is durable. Of a raw image and of a partition these are all bytes of the image in the first "

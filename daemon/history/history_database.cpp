@@ -165,14 +165,14 @@ struct history_database::connection {
     [[nodiscard]] tl::unexpected<error> failure() const {
         return tl::unexpected(error{path + ": " + ::sqlite3_errmsg(database)});
     }
-    [[nodiscard]] result<void> run(char const* text) {
+    [[nodiscard]] result<void> run(char const* text) const {
         if (::sqlite3_exec(database, text, nullptr, nullptr, nullptr) != SQLITE_OK) {
             return failure();
         }
         return {};
     }
     /// The first value of the only row.
-    [[nodiscard]] result<std::string> value(char const* text) {
+    [[nodiscard]] result<std::string> value(char const* text) const {
         statement asked(database, text);
         if (asked.step() != SQLITE_ROW) {
             return failure();
@@ -181,8 +181,8 @@ struct history_database::connection {
     }
     [[nodiscard]] result<void> prepare();
     [[nodiscard]] result<void> insert_new(std::vector<deployment_record> const& records, std::size_t& added);
-    [[nodiscard]] result<bool> is_known(deployment_record const& record);
-    [[nodiscard]] result<void> remove_above(std::size_t limit);
+    [[nodiscard]] result<bool> is_known(deployment_record const& record) const;
+    [[nodiscard]] result<void> remove_above(std::size_t limit) const;
 
     std::string const path;
     sqlite3* database = nullptr;
@@ -210,7 +210,7 @@ result<void> history_database::connection::prepare() {
                        : tl::unexpected(checked.error());
     }
     for (auto const* const text : {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"}) {
-        if (auto const set = run(text); !set) {
+        if (auto set = run(text); !set) {
             return set;
         }
     }
@@ -226,7 +226,7 @@ result<void> history_database::connection::prepare() {
     return made;
 }
 
-result<bool> history_database::connection::is_known(deployment_record const& record) {
+result<bool> history_database::connection::is_known(deployment_record const& record) const {
     auto const ended = milliseconds_of(record.ended);
     statement known(database, record.id.empty() ? known_by_end : known_by_id);
     if (record.id.empty()) {
@@ -273,7 +273,7 @@ result<void> history_database::connection::insert_new(std::vector<deployment_rec
     return {};
 }
 
-result<void> history_database::connection::remove_above(std::size_t limit) {
+result<void> history_database::connection::remove_above(std::size_t limit) const {
     for (auto const& [text, kept] : {std::pair(remove_strangers, (limit + 1) / 2), std::pair(remove_oldest, limit)}) {
         statement removal(database, text);
         removal.bind(static_cast<std::int64_t>(kept));

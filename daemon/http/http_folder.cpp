@@ -230,8 +230,8 @@ void http_folder::answer(http_request const& request, std::string_view path, htt
     file->path = *std::move(name);
     file->counted = m_open;
     ++m_opening;
-    m_workers->submit([this, &main = m_main, alive = std::weak_ptr(m_alive), folder = m_folder, request, respond,
-                       file = std::move(file)]() mutable {
+    m_workers->submit([this, &main = m_main, alive = std::weak_ptr(m_alive), folder = m_folder, request = request,
+                       respond = respond, file = std::move(file)]() mutable {
         file->open(folder);
         // Connections belong to the main thread: the worker must not keep any part of one.
         boost::asio::post(
@@ -300,7 +300,7 @@ http_response http_folder::response_to(http_request const& request, std::shared_
 
 http_parts http_folder::parts_of(std::shared_ptr<opened> const& file, std::string const& client) {
     auto read_next = [this, file, client](http_receive_part receive) {
-        m_workers->submit([this, &main = m_main, alive = std::weak_ptr(m_alive), file, client,
+        m_workers->submit([this, &main = m_main, alive = std::weak_ptr(m_alive), file = file, client = client,
                            receive = std::move(receive)]() mutable {
             auto part = file->read();
             boost::asio::post(main, [this, alive, file = std::move(file), client = std::move(client),

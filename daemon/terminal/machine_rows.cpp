@@ -52,8 +52,10 @@ std::string class_text(board_row const& row) {
     return *row.disk_class == storage_class::sata_ssd ? "SSD" : display_name(*row.disk_class);
 }
 
+/// \param word in lower case.
 bool contains(std::string_view text, std::string const& word) {
-    return std::ranges::search(text, word, {}, lower).begin() != text.end();
+    return std::search(text.begin(), text.end(), word.begin(), word.end(),
+                       [](char a, char b) { return lower(a) == b; }) != text.end();
 }
 
 bool has_word(board_row const& row, std::string const& word) {
@@ -247,7 +249,7 @@ std::vector<std::string> daemon_errors(shown_board const& shown) {
         lines.push_back("hangs: " + printable(shown.complaint));
     }
     for (auto const& [name, failure] : shown.failed_images) {
-        lines.push_back(printable("image " + name + ": failed: " + failure));
+        lines.push_back(printable(fmt::format("image {}: failed: {}", name, failure)));
     }
     return lines;
 }

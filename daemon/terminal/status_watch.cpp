@@ -176,10 +176,10 @@ private:
         m_asking = true;
         auto const next = std::chrono::steady_clock::now() + interval;
         m_client.get(m_view == status_view::machines ? "/board" : "/status", answer_timeout,
-                     [this, next, view = m_view](result<std::string> answer) {
+                     [this, next, view = m_view](result<std::string> const& answer) {
                          m_asking = false;
                          auto const received = std::chrono::steady_clock::now();
-                         on_answer(view, std::move(answer));
+                         on_answer(view, answer);
                          if (view != m_view) {
                              ask();
                              return;

@@ -103,7 +103,7 @@ void terminal_screen::leave() {
     }
 }
 
-bool terminal_screen::draw(std::vector<styled_line> const& lines, terminal_size size) {
+bool terminal_screen::draw(std::vector<styled_line> const& lines, terminal_size size) const {
     std::string frame(home);
     std::size_t row = 0;
     for (auto const& line : lines) {

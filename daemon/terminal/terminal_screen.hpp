@@ -49,7 +49,7 @@ public:
 
     /// Draws these lines, none longer than \p size allows, over the old ones, without flicker. \return whether they
     /// could be written.
-    [[nodiscard]] bool draw(std::vector<styled_line> const& lines, terminal_size size);
+    [[nodiscard]] bool draw(std::vector<styled_line> const& lines, terminal_size size) const;
     /// Clears the screen. Call it after a change of size, when the position of old lines is unknown.
     void clear();
 

@@ -65,10 +65,10 @@ noise_file t8.img $size
 touch t8.trigger
 disk[t8]=$(start_nbd t8 --filter=error file t8.img error=EIO error-pwrite-rate=100% error-pwrite-file="$work/t8.trigger")
 
-# The seventh, on a slow link, is killed half-way.
+# The seventh, on a slow link, is killed when it has a piece that is in neither end of the image.
 half_way() {
     curl -s --unix-socket server.sock http://seedbed/status | jq -e --arg host "${address[t7]}" \
-        'any(.images[0].peers[]?; .address == $host and .progress > 0.2)' >/dev/null
+        'any(.images[0].peers[]?; .address == $host and .progress > 0.7)' >/dev/null
 }
 slow=port${address[t7]##*.}
 tc -n "$net-switch" qdisc add dev "$slow" root tbf rate 80mbit burst 64k latency 200ms
