@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# Disks that boot with BIOS and with UEFI, and virtual machines without KVM. Not a program: source it. The script that does defines
-# `fail REASON` and sets limit, the seconds after its start at which a wait gives up.
+# Disks that boot with BIOS and UEFI, and virtual machines without KVM. A library: the script that sources it defines `fail REASON` and
+# sets limit, the number of seconds after its start at which every wait fails.
 #
-#   missing_packages PROGRAM:PACKAGE...  prints the packages of those programs that are not installed
-#   missing_firmware                     prints the packages of GRUB and of the UEFI firmware that are not installed
-#   make_boot_disk FILE MIB TREE LABEL   makes a disk of MIB with a GPT, GRUB for BIOS and UEFI, and an ext4, called LABEL, with the
-#                                        folder TREE; GRUB reads TREE/boot/grub/grub.cfg. Needs 64 MiB more than TREE for all of it
-#   machine_options NAME FIRMWARE BUS MIB  sets the array machine_options: of qemu-system-x86_64, for a machine with one processor, MIB of
-#                                        memory, FIRMWARE bios or uefi, and its first serial port in NAME.serial; then -drive with
-#                                        id=disk is its disk, on BUS virtio, sata or nvme
-#   machine_pids                         the array of the processes of machines that run, for the script to fill
-#   check_machines                       fails if one of them has ended
+#   missing_packages PROGRAM:PACKAGE...  prints the packages of the programs that are missing
+#   missing_firmware                     prints the packages of GRUB and of the UEFI firmware that are missing
+#   make_boot_disk FILE MIB TREE LABEL   makes a disk of MIB with a GPT, GRUB for BIOS and UEFI, and an ext4 file system LABEL with
+#                                        the files of TREE; GRUB reads TREE/boot/grub/grub.cfg. MIB: at least 64 more than TREE
+#   machine_options NAME FIRMWARE BUS MIB  sets the array machine_options to options of qemu-system-x86_64: one processor, MIB of memory,
+#                                        FIRMWARE (bios or uefi), the first serial port written to NAME.serial. The disk is on BUS
+#                                        (virtio, sata or nvme); add a -drive with id=disk
+#   machine_pids                         array of the process ids of running machines; the script fills it
+#   check_machines                       fails if one of these processes has ended
 #   await FILE PATTERN WHAT              waits until a line of FILE matches, and prints it
 
-# The folders of GRUB and of the firmware: set them to use others than Debian's.
+# The folders of GRUB and of the firmware; Debian's by default.
 GRUB_DIR=${GRUB_DIR:-/usr/lib/grub}
 OVMF=${OVMF:-/usr/share/OVMF}
 
@@ -38,7 +38,7 @@ make_boot_disk() {
     local disk=$1 mib=$2 tree=$3 label=$4 parts
     local modules=(part_gpt ext2 search search_label configfile normal linux)
     parts=$(mktemp -d -p .)
-    # GRUB's two programs, which find the partition by its label.
+    # GRUB for BIOS and for UEFI; both find the partition by its label.
     # shellcheck disable=SC2016 # GRUB expands it
     printf 'search --no-floppy --set=root --label %s\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' "$label" >"$parts/early.cfg"
     grub-mkimage -d "$GRUB_DIR/i386-pc" -O i386-pc -p /boot/grub -c "$parts/early.cfg" -o "$parts/core.img" biosdisk "${modules[@]}"
@@ -51,7 +51,7 @@ start=2048, size=1MiB, type=21686148-6449-6E6F-744E-656564454649
 start=4096, size=40MiB, type=uefi
 start=86016, type=linux
 END
-    # The boot record reads the first sector of core.img from the BIOS boot partition, sector 2048; that reads the rest, from 2049 on.
+    # The boot record loads the first sector of core.img, sector 2048 of the disk; that sector loads the rest, from sector 2049 on.
     dd if="$GRUB_DIR/i386-pc/boot.img" of="$disk" bs=1 count=440 conv=notrunc status=none
     write_number "$disk" 92 2048
     dd if="$parts/core.img" of="$disk" bs=512 seek=2048 conv=notrunc status=none
@@ -67,7 +67,7 @@ END
 
 machine_options() {
     local name=$1 firmware=$2 bus=$3 mib=$4
-    # QEMU runs the instructions for bytes, which Linux uses if the processor has ERMS, one byte at a time.
+    # Without ERMS: with it, Linux uses byte-string instructions, which QEMU executes one byte at a time.
     machine_options=(-accel tcg -machine q35 -cpu "max,erms=off,fsrm=off" -smp 1 -m "$mib" -display none -monitor none
         -chardev "file,id=serial,path=$name.serial,append=on" -serial chardev:serial)
     case $bus in

@@ -6,8 +6,8 @@
 #   PC-2      a SATA disk of 3 GB, BIOS without iPXE: loads undionly.kpxe first; its last partition grows
 #   PC-3      an NVMe disk of 4 GB, UEFI without iPXE: loads snponly.efi first
 #   SMALL     a disk of 512 MB, too small for the image: is refused
-#   STRANGER  no [[machine]] is written for it: waits, and nothing is written. Loads the boot image by TFTP, the others by HTTP
-#   USB-BIOS, USB-UEFI  boot the ISO from a USB drive; no [[machine]] either
+#   STRANGER  has no [[machine]] table: waits, and nothing is written. Loads the boot image by TFTP; the others load it by HTTP
+#   USB-BIOS, USB-UEFI  boot the ISO from a USB drive; have no [[machine]] table either
 #
 # The first three reboot from their disks to a login prompt with their own host names. All of it is in two network namespaces and in one
 # temporary folder, and needs no network but for Debian's packages.
@@ -99,7 +99,7 @@ await_state() {
 }
 machine_list() { "$SEEDBED" machine list --socket "$work/socket"; }
 
-# picture NAME: what a browser shows, in TRY_DIR. The machines may leave it too little time.
+# picture NAME: writes what a browser shows to TRY_DIR. If the machines leave chromium too little time, there is no picture.
 picture() {
     [[ -n ${TRY_DIR:-} ]] && command -v chromium >/dev/null || return 0
     rm -f "$keep/$1.png"
@@ -148,7 +148,7 @@ make_disk() {
     mv golden.sbi golden.torrent "$keep/"
 }
 
-# keep_running QEMU...: a machine that reboots ends, and is started again: after a warm reboot without KVM, a write to memory that held
+# keep_running QEMU...: starts QEMU again when its machine reboots. After a reboot inside QEMU without KVM, each write to memory that held
 # code takes milliseconds.
 keep_running() {
     local qemu=''
@@ -193,9 +193,9 @@ show_console() {
     tr -d '\r\000' <"$1.serial" | sed 's/\x1b\[[0-9;?]*[A-Za-z]//g' | grep -a -E '^seedbed: |machine|job|deploy|verif|refus|hook|host name|login:' |
         grep -a -v '^\[ *[0-9]*\.[0-9]*\]' | cut -c 1-160 | awk '!seen[$0]++' | head -n 24 | sed 's/^/    | /'
 }
-# start_dnsmasq [plain]: with the configuration that seedbed-boot-image has made, for this network. As its comment says, iPXE gets the
-# script, and so the rest, by HTTP; STRANGER gets them by TFTP. QEMU's BIOS machines have iPXE: with "plain", PC-2 is taken for one
-# without, and gets undionly.kpxe.
+# start_dnsmasq [plain]: uses the configuration that seedbed-boot-image made, adapted to this network. As its comments say, iPXE loads the
+# script, and then the rest, by HTTP; STRANGER loads them by TFTP. QEMU's BIOS machines have iPXE; with "plain", PC-2 is treated as one
+# without it and gets undionly.kpxe.
 start_dnsmasq() {
     {
         sed -e 's/^dhcp-range=.*/dhcp-range=10.77.0.1,proxy/' -e 's/^\(dhcp-boot\|pxe-service\)=tag:ipxe,/&tag:tftp,/' "$keep/boot/dnsmasq.conf"
@@ -213,7 +213,7 @@ stop_dnsmasq() {
     wait "$dnsmasq" || true # ended by the signal
     dnsmasq=''
 }
-# boot_undionly: boots PC-2. Its firmware gets undionly.kpxe, whose own request comes some seconds later.
+# boot_undionly: boots PC-2. Its firmware loads undionly.kpxe, which sends a DHCP request of its own some seconds later.
 boot_undionly() {
     stop_dnsmasq
     start_dnsmasq plain
