@@ -79,7 +79,7 @@ struct image_settings {
 /// What a machine does after a successful deployment.
 enum class after_deploy : std::uint8_t { reboot, poweroff, wait };
 [[nodiscard]] char const* to_string(after_deploy action) noexcept;
-/// The reverse; nothing for any other text.
+/// The inverse; nothing for any other text.
 [[nodiscard]] std::optional<after_deploy> parse_after_deploy(std::string_view text) noexcept;
 
 /// What a machine gets.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A deployed disk boots: packs a disk with Debian 12 (GPT; GRUB for BIOS and for UEFI), deploys it from a daemon to a disk of the
-# same size and to a larger one whose last partition grows, and boots each in QEMU without KVM, by BIOS and by UEFI, to a login prompt
-# on the serial port. Not a ctest test: it takes some minutes, and the first run downloads about 150 MB of packages (kept in
-# SEEDBED_CACHE, ~/.cache/seedbed by default).
+# A deployed disk boots: packs a disk with Debian 12 (GPT; GRUB for BIOS and for UEFI), deploys it from a daemon to a disk of the same size
+# and to a larger one whose last partition grows, and boots each in QEMU without KVM, with BIOS and with UEFI, to a login prompt on the
+# serial port. Not a ctest test: it takes some minutes, and the first run downloads about 150 MB of packages (kept in SEEDBED_CACHE,
+# ~/.cache/seedbed by default).
 #
 # Usage: tests/packed_boot.sh [SECONDS]     the time limit without the download, 1800 by default
 #
@@ -53,7 +53,7 @@ echo golden >root/etc/hostname
 printf 'LABEL=golden / ext4 errors=remount-ro 0 1\nLABEL=ESP /boot/efi vfat umask=0077,x-systemd.device-timeout=20min 0 1\n' >root/etc/fstab
 rm -rf root/var/cache/apt/*.bin root/var/lib/apt/lists/*
 mkdir -p root/boot/grub root/boot/efi
-# no_timer_check: if a busy machine runs QEMU too late, the kernel would find that its timer does not work.
+# no_timer_check: if QEMU gets too little processor time, the kernel would conclude that its timer does not work.
 cat >root/boot/grub/grub.cfg <<'END'
 linux /vmlinuz root=LABEL=golden ro no_timer_check console=tty0 console=ttyS0,115200
 initrd /initrd.img

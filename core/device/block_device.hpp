@@ -78,13 +78,13 @@ public:
 
     /// Descriptors for an I/O engine that makes its own system calls; nothing if the device is not a file.
     [[nodiscard]] virtual std::optional<raw_device> raw() const noexcept { return std::nullopt; }
-    /// The first part of a range that is in memory for now: it must be transferred with read() and write(), which do
-    /// not block there, and not through raw(). Its length is 0 if there is none.
+    /// The first part of a range that is in memory for now: transfer it with read() and write(), which do not block
+    /// there, not through raw(). Its length is 0 if there is none.
     [[nodiscard]] virtual device_range part_in_memory(std::int64_t /*offset*/, std::int64_t /*length*/) const noexcept {
         return {};
     }
-    /// Must be called before bytes are written through raw(), so that a failed flush can name them. May block, the
-    /// first time. After an error they must not be written.
+    /// Must be called before bytes are written through raw(), so that a failed flush can name them. May block the first
+    /// time. After an error, the bytes must not be written.
     [[nodiscard]] virtual result<void, io_error> will_write(std::int64_t /*offset*/, std::int64_t /*length*/) {
         return {};
     }

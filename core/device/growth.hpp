@@ -25,7 +25,7 @@ struct growth {
 
 /// Parses "none", "last", or a partition's number.
 [[nodiscard]] result<growth> parse_growth(std::string_view text);
-/// The reverse.
+/// The inverse.
 [[nodiscard]] std::string to_string(growth const& grow);
 
 } // namespace seedbed

@@ -15,7 +15,7 @@ enum class storage_class : std::uint8_t { hdd, sata_ssd, nvme };
 [[nodiscard]] char const* to_string(storage_class cls) noexcept;
 /// As shown to people: "HDD", "SATA SSD", "NVMe".
 [[nodiscard]] char const* display_name(storage_class cls) noexcept;
-/// The reverse of to_string(); nothing for any other text.
+/// The inverse of to_string(); nothing for any other text.
 [[nodiscard]] std::optional<storage_class> parse_storage_class(std::string_view text) noexcept;
 
 /// A decision and its reason.

@@ -36,7 +36,7 @@ std::optional<std::string> read_file(fs::path const& path) {
     std::string text;
     std::array<char, 4096> part{};
     do {
-        in.read(part.data(), part.size()); // unlike an iterator of its buffer, it does not throw if the kernel fails
+        in.read(part.data(), part.size()); // unlike a stream buffer iterator, read() does not throw on an error
         text.append(part.data(), static_cast<std::size_t>(in.gcount()));
     } while (in);
     return in.bad() ? std::nullopt : std::optional(std::move(text));

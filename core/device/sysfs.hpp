@@ -29,8 +29,8 @@ inline constexpr std::int64_t sysfs_sector = 512;
 [[nodiscard]] std::string number_pair(dev_t device);
 [[nodiscard]] std::optional<dev_t> parse_number_pair(std::string const& text);
 
-/// The whole content of a small file, unchanged; nothing if it cannot be opened or read. The kernel lists attributes
-/// that it cannot read: the wwid of a USB drive, for one.
+/// The whole content of a small file, unchanged; nothing if it cannot be opened or read. The kernel lists some
+/// attributes that it cannot read, such as the wwid of a USB drive.
 [[nodiscard]] std::optional<std::string> read_file(std::filesystem::path const& path);
 
 /// The same; empty if it cannot be read.

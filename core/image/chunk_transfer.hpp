@@ -64,7 +64,7 @@ enum class chunk_source : std::uint8_t {
     medium  ///< block_device::read_medium()
 };
 
-/// The reverse, except that chunks of zeros are not read. \param raw room for their bytes.
+/// The inverse, except that chunks of zeros are not read. \param raw room for their bytes.
 [[nodiscard]] result<void, io_error> read_chunks(block_device& device, chunk_placement const& placement,
                                                  std::span<packed_chunk const> chunks, std::span<std::byte> raw,
                                                  chunk_source from, transfer_step const& step);

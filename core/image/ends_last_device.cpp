@@ -23,7 +23,7 @@ namespace {
 constexpr std::int64_t atomic_sector = 512;
 /// Where the last end begins: pages are written either directly or through the cache.
 constexpr std::int64_t end_alignment = 4096;
-/// Bytes that are lost with one that cannot be read.
+/// The ends are read in steps of this many bytes; a step that cannot be read is lost.
 constexpr std::int64_t read_step = 65536;
 
 std::int64_t total_of(std::span<iovec const> memory) {
@@ -34,7 +34,7 @@ std::int64_t total_of(std::span<iovec const> memory) {
     return length;
 }
 
-/// The positions of the signatures on a device, in order; none if it cannot be probed.
+/// The signatures on a device, by position; none if it cannot be probed.
 std::vector<disk_signature> signatures_on(std::string const& path) {
     auto found = find_signatures(path).value_or(std::vector<disk_signature>{});
     std::erase_if(found, [](disk_signature const& each) { return each.length == 0; });
@@ -274,8 +274,8 @@ result<void, io_error> ends_last_device::write_ends() {
 }
 
 ends_last_device::sector_groups ends_last_device::sectors_in_order() const {
-    // libblkid sees the ends alone. What it recognises only with the help of other bytes has its signature in the
-    // first sector, as NTFS has.
+    // libblkid sees only the ends. If it needs other bytes to recognise the content, as for NTFS, the signature is in
+    // the first sector.
     std::set<std::int64_t> recognised;
     unique_fd const copy(::memfd_create("ends", MFD_CLOEXEC));
     auto const put = [&](end_part const& part) {

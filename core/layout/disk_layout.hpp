@@ -97,7 +97,7 @@ inline constexpr std::size_t longest_layout = 2 << 20;
 /// \param layout valid.
 [[nodiscard]] std::string to_bencode(disk_layout const& layout);
 
-/// The reverse. Refuses whatever to_bencode() does not write: unknown and missing keys, another version, another order
+/// The inverse. Refuses whatever to_bencode() does not write: unknown and missing keys, another version, another order
 /// or form of values, and layouts that are not valid. The error starts with "disk layout: ".
 [[nodiscard]] result<disk_layout> parse_disk_layout(std::string_view bencoded);
 

@@ -34,8 +34,9 @@ inline constexpr char const* default_config = "/etc/seedbed/seedbed.toml";
 [[nodiscard]] result<bool> take_arguments(std::vector<std::string> const& arguments,
                                           boost::program_options::options_description const& options);
 
-/// The bytes of the pool without a configuration file: a quarter of the free memory, so that a small machine, which may
-/// run from memory and have no swap, keeps enough for all else, but at most the default. \param free see free_memory().
+/// The size of the pool in bytes without a configuration file: a quarter of the free memory, but at most the default. A
+/// small machine may run from memory without swap; this leaves it enough for everything else. \param free see
+/// free_memory().
 [[nodiscard]] std::int64_t pool_without_config(std::optional<std::int64_t> free);
 
 /// The settings of a configuration file, or the defaults for this machine if \p file is empty. Prints the errors of the

@@ -44,7 +44,7 @@ struct host_report {
 /// For example "verified".
 [[nodiscard]] char const* to_string(host_report::outcome_kind outcome) noexcept;
 
-/// Sets the id: that of \p job if the deployment is a part of one, otherwise a random one.
+/// Sets the id to \p job if the deployment belongs to a job, otherwise to a random one.
 void identify(host_report& report, std::string const& job);
 
 /// The query of \p report, from "info_hash=" on.

@@ -9,15 +9,15 @@
 
 namespace seedbed {
 
-/// What a machine says of the disk to which it has deployed, at the end of the deployment, for the history. Texts are
-/// empty and numbers 0 if they are unknown.
+/// What a machine reports about its disk at the end of a deployment, for the history. Texts are empty and numbers 0 if
+/// they are unknown.
 struct target_facts {
     std::string device; ///< path
     std::optional<storage_class> cls = {};
     std::string model = {};
     std::string serial = {};
     std::int64_t disk_bytes = 0;  ///< size of the device
-    std::int64_t image_bytes = 0; ///< that belong to the image on the device
+    std::int64_t image_bytes = 0; ///< size of the image on the device
     std::string warnings = {};    ///< separated by "; "
 
     friend bool operator==(target_facts const&, target_facts const&) = default;
@@ -29,7 +29,7 @@ inline constexpr std::size_t longest_fact = 300;
 /// "&device=...&class=...&model=...&disk_serial=...&disk_bytes=...&image_bytes=...&warnings=...": the known ones, to be
 /// appended to the query of a report. Servers that do not know a key ignore it.
 [[nodiscard]] std::string to_query(target_facts const& facts);
-/// The reverse; texts are printable and short.
+/// The inverse; texts are printable and short.
 [[nodiscard]] target_facts read_target_facts(query_string const& query);
 
 } // namespace seedbed

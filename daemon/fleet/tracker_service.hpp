@@ -50,7 +50,7 @@ public:
     void set_images(std::vector<tracker::image> const& images);
     void set_catalog(std::vector<catalog_image> images) { m_catalog.set_images(std::move(images)); }
 
-    /// The files that machines boot from. Logs where they are served. \param folder empty: none.
+    /// Serves the files that machines boot from, and logs where. \param folder empty: none.
     void set_boot_folder(std::string const& folder);
 
     /// The port of the listener on all addresses, or of any other if there is none; 0 without listeners.

@@ -17,17 +17,17 @@ enum class deployment_end : std::uint8_t {
 };
 /// For example "done".
 [[nodiscard]] char const* to_string(deployment_end end) noexcept;
-/// The reverse; nothing for any other text.
+/// The inverse; nothing for any other text.
 [[nodiscard]] std::optional<deployment_end> parse_deployment_end(std::string_view text) noexcept;
 
-/// A deployment that has ended, as its machine has reported it: what was written where, when, and how it ended. A text
-/// is empty if it is unknown.
+/// A deployment that has ended, as its machine reported it: what was written where, when, and how it ended. A text is
+/// empty if it is unknown.
 struct deployment_record {
     using wall_time = std::chrono::system_clock::time_point;
 
     std::string id; ///< of the job, or made by the machine; may be empty
     bool is_job = false;
-    bool authenticated = false; ///< its sender has proved that it knows the secret
+    bool authenticated = false; ///< the sender proved that it knows the secret
     wall_time ended;
     std::optional<wall_time> started = {};
     deployment_end end = deployment_end::failed;
@@ -42,7 +42,7 @@ struct deployment_record {
     std::string serial = {};                      ///< of the disk
     std::string disk_class = {};                  ///< "hdd", "sata_ssd", "nvme"
     std::optional<std::int64_t> disk_bytes = {};  ///< size of the device
-    std::optional<std::int64_t> image_bytes = {}; ///< that belong to the image on the device
+    std::optional<std::int64_t> image_bytes = {}; ///< size of the image on the device
     std::optional<std::int64_t> fetched = {};     ///< bytes received for the image
     std::string reason = {};                      ///< of a failure or a refusal, one line
     std::string warnings = {};                    ///< separated by "; "

@@ -21,7 +21,8 @@ namespace {
 constexpr int schema_version = 1;
 /// Another program, for example sqlite3(1), may have locked the database.
 constexpr int lock_patience_ms = 5000;
-/// Two reports without an id are the same deployment if their ends, computed from the age of the outcome, are as close.
+/// Two reports without an id describe the same deployment if their ends, computed from the age of the outcome, are no
+/// further apart.
 constexpr std::int64_t same_end_ms = 30'000;
 
 /// Times are in milliseconds since 1970, sizes in bytes; unknown values are NULL, unknown texts empty.
@@ -65,7 +66,7 @@ std::int64_t milliseconds_of(wall_time time) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
-/// A database can contain any number: this is in the year 2255 at the latest, so that it fits into nanoseconds.
+/// A database can contain any number. It is clamped to the years 1970 to 2255, so that it fits into nanoseconds.
 wall_time time_of(std::int64_t milliseconds) {
     constexpr std::int64_t latest = 9'000'000'000'000;
     return wall_time(std::chrono::milliseconds(std::clamp<std::int64_t>(milliseconds, 0, latest)));
@@ -291,8 +292,8 @@ history_database& history_database::operator=(history_database&&) noexcept = def
 history_database::~history_database() = default;
 
 result<history_database> history_database::open(std::filesystem::path const& path) {
-    // SQLite would make it readable for everyone; its other files get the same mode.
-    // Closed at once: closing it later would release SQLite's locks, which belong to the process.
+    // SQLite would make the file readable by everyone; its other files get the same mode. Closed at once: closing it
+    // later would release SQLite's locks, which belong to the process.
     if (unique_fd const made(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)); !made) {
         return tl::unexpected(errno_error(path.string(), errno));
     }

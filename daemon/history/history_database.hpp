@@ -19,8 +19,8 @@ struct numbered_record {
     deployment_record record;
 };
 
-/// The records of deployments in an SQLite database, whose schema is in history_database.cpp. A record that add() has
-/// taken is on the disk, whatever happens to the machine (write-ahead log, synchronous = FULL).
+/// The records of deployments in an SQLite database, whose schema is in history_database.cpp. Records survive a power
+/// cut once add() has returned (write-ahead log, synchronous = FULL).
 ///
 /// Threads: one at a time; every call blocks. Errors are one line that starts with the path.
 class history_database {
@@ -33,15 +33,15 @@ public:
     history_database& operator=(history_database&&) noexcept;
     ~history_database();
 
-    /// Whether open() has created it, so that it has no record yet.
+    /// Whether open() created the database, which then has no records yet.
     [[nodiscard]] bool is_new() const noexcept;
 
-    /// Adds records in one transaction, except those that are known: the end of a deployment is reported repeatedly.
-    /// Then removes the oldest records above \p limit. Records that anyone may have sent (no job, not authenticated)
-    /// fill at most half of it. \return the number of records that were new.
+    /// Adds records in one transaction, except those that it already has: the end of a deployment is reported
+    /// repeatedly. Then removes the oldest records above \p limit. Records that anyone may have sent (no job, not
+    /// authenticated) fill at most half of it. \return the number of records that were new.
     [[nodiscard]] result<std::size_t> add(std::vector<deployment_record> const& records, std::size_t limit);
 
-    /// The newest records that match, the newest first, at most most_listed_records.
+    /// The matching records, newest first, at most most_listed_records.
     [[nodiscard]] result<std::vector<numbered_record>> find(history_filter const& filter);
 
 private:

@@ -12,8 +12,8 @@
 
 namespace seedbed {
 
-/// The records as displays and `seedbed history --json` get them, format 1, the newest first: one line of JSON, with a
-/// newline. Its "next" is the number for history_filter::before that continues the list; null if this is its end.
+/// The records as JSON, format 1, newest first, for the web page and `seedbed history`: one line, with its newline.
+/// "next" is the value of history_filter::before that continues the list, or null at its end.
 [[nodiscard]] std::string to_history_document(std::vector<numbered_record> const& records, std::size_t most);
 
 /// One record as an element of such a document, without a newline.
@@ -34,13 +34,13 @@ struct history_part {
 /// The inverse. The error is one line.
 [[nodiscard]] result<history_filter> read_history_filter(query_string const& query);
 
-/// A spreadsheet of the records in CSV (RFC 4180, with "\n" after each line): its titles, or a line. A text that a
+/// The records as CSV (RFC 4180, with "\n" after each line): the line of titles, or the line of a record. A text that a
 /// spreadsheet would take for a formula begins with an apostrophe: machines choose the texts.
 [[nodiscard]] std::string csv_titles();
 [[nodiscard]] std::string csv_line(deployment_record const& record);
 
 /// The jobs in the file in which earlier versions kept them, one JSON object a line, the oldest first. \param skipped
-/// the number of lines that are no ended job.
+/// the number of lines that do not describe an ended job.
 [[nodiscard]] std::vector<deployment_record> parse_job_file(std::string_view text, std::size_t& skipped);
 
 } // namespace seedbed

@@ -31,7 +31,7 @@ constexpr std::int64_t largest_job_file = 8LL << 20;
 struct history_store::file {
     // On that thread only:
     std::filesystem::path folder;
-    bool absent = false; ///< there is no database yet: the first record makes it
+    bool absent = false; ///< there is no database yet: the first record creates it
     std::optional<history_database> database;
     std::string reason = "the daemon is opening the history"; ///< why there is no database
     bool failed = false;                                      ///< the last write

@@ -14,15 +14,15 @@
 
 namespace seedbed {
 
-/// The daemon's history of deployments, in the file history.sqlite of the state folder, made for the first record.
-/// Nothing depends on it: if the
-/// database cannot be used, that is logged once and the daemon goes on without it.
+/// The daemon's history of deployments, in the file history.sqlite of the state folder, which is created for the first
+/// record. Nothing depends on it: if the database cannot be used, this is logged once, and the daemon continues without
+/// it.
 ///
-/// Threads: confined to the main thread, which never waits: a thread of its own makes all calls of SQLite. Records that
-/// were added are written before the destructor returns.
+/// Threads: confined to the main thread, which never waits: only the store's own thread calls SQLite. The destructor
+/// returns after all added records are written.
 class history_store {
 public:
-    /// Called on the main thread with a document of history_document.hpp, or why there is none.
+    /// Called on the main thread with a document of history_document.hpp, or with the reason why there is none.
     using receiver = std::function<void(result<std::string> const&)>;
 
     explicit history_store(boost::asio::io_context& main);
@@ -30,13 +30,13 @@ public:
     history_store& operator=(history_store const&) = delete;
     ~history_store();
 
-    /// Uses the database in \p folder, and keeps at most \p limit records in it; 0: none. The first time, a database
-    /// that is new gets the ended jobs that an earlier version has kept in machine-history.jsonl.
+    /// Uses the database in \p folder, and keeps at most \p limit records in it; 0: none. A new database is filled with
+    /// the ended jobs that an earlier version recorded in machine-history.jsonl.
     void apply(std::string const& folder, std::size_t limit);
-    /// Adds a deployment that has ended, unless its end is known. If too many wait to be written, it is left out, and
-    /// their number logged.
+    /// Adds a deployment that has ended, unless it is already recorded. If too many are waiting to be written, it is
+    /// dropped, and the number of dropped ones is logged.
     void add(deployment_record record);
-    /// If too many requests wait, the answer is an error at once.
+    /// Answers later; with an error at once if the limit is 0 or too many requests are waiting.
     void find(history_filter filter, receiver call);
 
     /// Increased after a record was written.
@@ -48,7 +48,7 @@ private:
     boost::asio::io_context& m_main;
     std::string m_folder;
     std::size_t m_limit = 0;
-    std::size_t m_finding = 0; ///< requests that wait
+    std::size_t m_finding = 0; ///< waiting requests
     std::uint64_t m_changes = 0;
     std::shared_ptr<file> m_file;
     std::shared_ptr<char> m_alive = std::make_shared<char>(); ///< for answers that may arrive after this object

@@ -341,7 +341,7 @@ void http_connection::read_next_part() {
 
 void http_connection::send_part(std::shared_ptr<std::string const> part) {
     m_parts.size -= part->size();
-    // The same under load: machines that boot together share a link, and may lose packets and wait for seconds.
+    // The same time under load: machines that boot together share a link, and may lose packets and wait for seconds.
     m_stream.expires_after(m_limits.idle_timeout);
     auto const bytes = asio::buffer(*part);
     asio::async_write(m_stream, bytes,

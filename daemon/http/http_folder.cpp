@@ -50,8 +50,8 @@ bool is_served_name(std::string_view path) {
     }
 }
 
-/// By what UEFI's HTTP boot expects of a boot loader and of a disk image (EDK2, HttpBootSupport.c), which otherwise
-/// judges by the same ends of names.
+/// UEFI HTTP boot expects these types for boot loaders and disk images; without one, it goes by the same extensions
+/// (EDK2, HttpBootSupport.c).
 char const* content_type_of(std::string_view name) {
     constexpr std::array<std::pair<std::string_view, char const*>, 6> types{{{".efi", "application/efi"},
                                                                              {".iso", "application/vnd.efi-iso"},
@@ -89,7 +89,7 @@ int open_below(unique_fd at, std::string_view path, unique_fd& into) {
         }
         path.remove_prefix(end + 1);
     }
-    // Not waiting for the other end of a FIFO.
+    // Does not wait for the other end of a FIFO.
     into.reset(
         ::openat(at.get(), std::string(path).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     return into ? 0 : errno;
@@ -272,7 +272,7 @@ http_response http_folder::response_to(http_request const& request, std::shared_
     auto const date = http_date(found.st_mtim.tv_sec);
     auto const has_it = request.if_none_match.empty() ? !date.empty() && request.if_modified_since == date
                                                       : lists_tag(request.if_none_match, tag);
-    // Not by a date: a file may change twice in a second.
+    // A date does not count here: a file may change twice in a second.
     auto const same = request.if_range.empty() || request.if_range == tag;
     auto const range = same ? parse_range(request.range, size) : std::nullopt;
     http_response response;

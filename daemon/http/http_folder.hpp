@@ -20,9 +20,9 @@ namespace seedbed {
 /// symbolic link, so nothing outside the folder can be reached, and no file that is still being written under a hidden
 /// name.
 ///
-/// Files are opened and read by workers, 64 KiB at a time for each client. A file that changes, shrinks or cannot be
-/// read while it is being sent ends the connection before the length of the response is reached. A file that is
-/// replaced by another one of its name is sent to its end.
+/// Files are opened and read by workers, 64 KiB at a time for each client. If a file changes, shrinks or cannot be read
+/// while it is being sent, the connection is closed before the response is complete. A file that is replaced by another
+/// of the same name is sent to its end.
 ///
 /// Threads: confined to the one that runs the io_context. The destructor waits for the reads that are under way.
 class http_folder {
@@ -32,8 +32,8 @@ public:
     using complaint = std::function<void(std::string const& line)>;
     using checked = std::function<void(result<void> const&)>;
 
-    /// The most files that are open at a time, and of these, the most that are being opened: if a disk hangs, that many
-    /// connections wait for it and no more. Further requests get a 503.
+    /// The most files that are open at a time, and, of these, being opened: if a disk hangs, no more connections wait
+    /// for it. Further requests get status 503.
     static constexpr std::size_t most_files = 1024;
     static constexpr std::size_t most_opening = 256;
 
@@ -43,7 +43,7 @@ public:
     ~http_folder();
 
     /// From now on, serves another folder; files that are being sent are sent to their end. \param folder an absolute
-    /// path; empty: none. \param call gets the error if it cannot be opened; it is opened again at each request.
+    /// path; empty: none. \param call gets the error if the folder cannot be opened; each request opens it again.
     void set_folder(std::string folder, checked call);
     [[nodiscard]] std::string const& folder() const noexcept { return m_folder; }
 

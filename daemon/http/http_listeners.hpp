@@ -25,14 +25,14 @@ public:
         std::vector<ip_endpoint> opened;
         std::vector<error> failed; ///< one for each address that cannot be opened
     };
-    /// Listens on these addresses and closes all others. Unchanged listeners keep their connections, and get the limits
-    /// as by http_server::set_limits(). An address that fails is tried again at the next call.
+    /// Listens on these addresses and closes all others. Unchanged listeners keep their connections, and get the new
+    /// limits, see http_server::set_limits(). An address that fails is tried again at the next call.
     [[nodiscard]] changes apply(std::vector<ip_endpoint> const& addresses, http_limits const& limits);
 
     /// Closes all listeners and connections.
     void close() { m_servers.clear(); }
 
-    /// In their order.
+    /// In ascending order.
     [[nodiscard]] std::vector<ip_endpoint> addresses() const;
 
 private:

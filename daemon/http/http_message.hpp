@@ -47,9 +47,9 @@ using http_push = std::function<bool(std::shared_ptr<std::string const>)>;
 /// Receives a part of a body. Null: it cannot be read.
 using http_receive_part = std::function<void(std::shared_ptr<std::string const>)>;
 
-/// The end of a body that is read while it is sent.
+/// The rest of a body, read while it is being sent.
 struct http_parts {
-    std::uint64_t size = 0; ///< bytes in all
+    std::uint64_t size = 0; ///< total bytes
     /// Reads the next part, which is not empty, in the background, and then calls the receiver once. Called on the
     /// thread of the io_context, where the receiver must be called, too; not called again before that, nor after the
     /// last part. If a part cannot be read or is too long, the connection ends, so that the client sees that the body
@@ -74,8 +74,8 @@ struct http_limits {
     std::size_t connections = 256;       ///< concurrent, see http_connections::add()
     std::size_t per_address = 32;        ///< concurrent from one address; not limited on a Unix socket
     std::chrono::milliseconds idle_timeout{30'000}; ///< between requests, before the first, and for each of http_parts
-    /// For receiving a request, and for sending its response, plus a second for each 100 kB of the response; those of
-    /// http_parts do not count.
+    /// For receiving a request, and for sending its response, plus a second for each 100 kB of the response; the bytes
+    /// of http_parts do not count.
     std::chrono::milliseconds request_timeout{10'000};
     std::vector<ip_network> allow; ///< clients over TCP; empty: all, see is_allowed()
     bool post = false;             ///< whether the handler accepts POST requests

@@ -69,9 +69,9 @@ private:
     [[nodiscard]] bool is_packed() const;
     /// Whether the device becomes a disk with a partition table that is written last.
     [[nodiscard]] bool is_planned_disk() const;
-    /// Joins the swarm. Half an image must not look like a whole one: if pieces are missing, the ends of the image are
-    /// held back before, so that the first write erases the old ones and the new ones are written last; or the old
-    /// table of a disk is erased, and the new one written last.
+    /// Joins the swarm. If pieces are missing, half an image must not look like a whole one: first the ends of the
+    /// image are held back, so that the first write erases the old ends and the new ends are written last; or the old
+    /// table of a disk is erased, and the new one is written last.
     void join();
     void on_wiped(disk_work const& wiped);
     void log_disk_work(disk_work const& work) const;
@@ -80,8 +80,8 @@ private:
     /// Reads back the pieces of an untrusted checkpoint, and joins the swarm after that.
     void read_claims();
     void on_claims_read(image_verifier::outcome const& outcome);
-    /// Compares the device with the image, and joins the swarm after that. If libtorrent did this, it would write to
-    /// the device right after it; and it would have to pack most pieces of a packed image again.
+    /// Compares the device with the image, then joins the swarm. libtorrent's own check would start writing to the
+    /// device right afterwards, and would have to pack most pieces of a packed image again.
     void check_pieces();
     void on_pieces_checked(image_verifier::outcome const& outcome);
     void report_check();

@@ -22,8 +22,8 @@ struct disk_work {
 
 /// packed_plan::wipe(). Threads: any that may block.
 [[nodiscard]] disk_work wipe_disk(packed_plan const& plan, block_device& device);
-/// ends_last_device::hold_back() of an image that has ends. `erased` is what could not be read. Threads: any that may
-/// block.
+/// ends_last_device::hold_back() of an image that has ends. `erased` lists what could not be read. Threads: any that
+/// may block.
 [[nodiscard]] disk_work hold_back_ends(image_device const& image);
 /// packed_plan::finish(). Threads: any that may block.
 [[nodiscard]] disk_work finish_disk(packed_plan const& plan, block_device& device);

@@ -27,7 +27,7 @@ public:
     /// Null while the device is not open.
     [[nodiscard]] virtual std::shared_ptr<served_image> const& image() const = 0;
     [[nodiscard]] virtual image_state state() const = 0;
-    /// Of the device that is deployed to, without warnings; empty while the device is not open.
+    /// About the device that is being deployed to, without warnings; empty while the device is not open.
     [[nodiscard]] virtual target_facts const& facts() const = 0;
     /// Time since the image was started, and since the current state began.
     [[nodiscard]] virtual double age_seconds() const = 0;

@@ -43,12 +43,12 @@ struct image_services {
     std::chrono::milliseconds damage_pause{1'000};
     /// Between two looks at the pieces that a deployment has written, to read them back.
     std::chrono::milliseconds read_back_interval{1'000};
-    std::string job = {};                             ///< of which the one deployment is a part; empty: of none
+    std::string job = {};                             ///< the job that the only deployment belongs to; empty: none
     bool serve_torrents = false;                      ///< keep the .torrent of each image, to be served over HTTP
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret
     /// The plan for the one packed image that is deployed; null: it is made when the device is opened.
     std::shared_ptr<packed_plan const> plan = {};
-    /// Of a raw image, and of a packed image without a layout: what its deployment writes last.
+    /// What a deployment writes last of a raw image, or of a packed image without a layout.
     device_ends ends = {};
 };
 

@@ -10,7 +10,7 @@
 
 namespace seedbed {
 
-// What the history keeps of a deployment. Pure.
+// The records that the history keeps of deployments. Pure.
 
 /// A job that has ended. \param said the report of its end.
 [[nodiscard]] deployment_record record_of(std::string const& machine, machine_job const& job, job_report const& said);

@@ -21,7 +21,7 @@ enum class job_state : std::uint8_t {
 
 /// For example "waiting".
 [[nodiscard]] char const* to_string(job_state state) noexcept;
-/// The reverse; nothing for any other text.
+/// The inverse; nothing for any other text.
 [[nodiscard]] std::optional<job_state> parse_job_state(std::string_view text) noexcept;
 
 /// Whether a job in state \p from may enter \p to. No state may enter itself.

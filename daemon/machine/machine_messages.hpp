@@ -26,7 +26,7 @@ inline constexpr char const* machine_report_path = "/machine/report";
 inline constexpr std::size_t most_macs = 16;
 
 [[nodiscard]] std::string to_query(machine_identity const& who);
-/// The reverse, except the address. Fails without a MAC address and a serial number.
+/// The inverse, except the address. Fails without a MAC address and a serial number.
 [[nodiscard]] result<machine_identity> read_machine_identity(query_string const& query);
 
 [[nodiscard]] std::string to_query(job_report const& said);
@@ -46,7 +46,7 @@ struct job_offer {
     std::chrono::seconds ask_again{60};
 };
 [[nodiscard]] std::string to_json_text(job_answer const& answer);
-/// The reverse; checks everything that the agent uses. Texts are printable. The error is one line.
+/// The inverse; checks everything that the agent uses. Texts are printable. The error is one line.
 [[nodiscard]] result<job_offer> parse_job_offer(std::string_view text);
 
 /// The machines as `seedbed machine list --json` prints them, format 1.

@@ -61,7 +61,7 @@ private:
     void request_peers(std::string const& image, fleet_watch::peers_handler handler);
     /// \return whether the image exists.
     bool on_report(info_hash const& hash, host_report const& report);
-    /// Answers the requests for machines and the history on the control socket; returns false if it is another.
+    /// Answers requests for machines and the history on the control socket; returns false for any other request.
     bool answer_operator(http_request const& request, http_respond const& respond);
     /// Why the image cannot be deployed from here at present, or nothing.
     [[nodiscard]] std::optional<std::string> why_unavailable(std::string const& image);
@@ -108,7 +108,7 @@ private:
     fleet_store m_fleet_store;
     fleet_watch m_fleets;
     history_store m_history;
-    allowance m_strangers_records{10'000, std::chrono::seconds(2)}; ///< of hosts that prove nothing
+    allowance m_strangers_records{10'000, std::chrono::seconds(2)}; ///< of hosts that are not authenticated
     machine_service m_machines;
     tracker_service m_tracker;
     image_set m_images;

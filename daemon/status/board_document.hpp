@@ -22,7 +22,7 @@ inline constexpr std::size_t most_operator_rows = 2 * most_machines;
 [[nodiscard]] std::string to_board_document(machine_board const& board, status_snapshot const& snapshot,
                                             std::size_t most_rows = most_board_rows);
 
-/// What a program learns from the document. Texts are as the daemon has sent them: not printable.
+/// The document as a program reads it. Texts are as the daemon sent them: they may be unprintable.
 struct shown_board {
     std::string version;                         ///< of the daemon
     std::chrono::system_clock::time_point taken; ///< when the document was made

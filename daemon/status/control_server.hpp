@@ -20,7 +20,7 @@ namespace seedbed {
 /// Serves the daemon's status over HTTP:
 ///
 ///     /status    the document of status_document.hpp            Unix socket only
-///     /board     the machines, the document of board_document.hpp Unix socket only
+///     /board     the document of board_document.hpp             Unix socket only
 ///     /metrics   Prometheus' text format                        Unix socket, TCP
 ///     /healthz   200 "ok", or 503 and one line on the hang      Unix socket, TCP
 ///     /reload    POST: reloads, and answers when that has ended Unix socket only

@@ -13,10 +13,10 @@ namespace {
 using key_kind = pressed_key::kind;
 
 constexpr char escape_byte = '\x1b';
-/// Longer sequences are of no key that is recognised; their rest is skipped.
+/// No recognised key has a longer sequence; the rest of a longer one is skipped.
 constexpr std::size_t longest_sequence = 16;
 
-/// Sequences after the escape character: of a terminal in either cursor mode, of xterm, Linux' console, screen.
+/// Sequences after the escape character, in both cursor modes: of xterm, the Linux console and screen.
 constexpr std::array<std::pair<std::string_view, key_kind>, 16> sequences{{{"[A", key_kind::up},
                                                                            {"OA", key_kind::up},
                                                                            {"[B", key_kind::down},

@@ -25,27 +25,28 @@ struct pressed_key {
         end
     };
     kind what = kind::character;
-    char character = '\0'; ///< of a character
+    char character = '\0'; ///< of kind::character
 
     friend bool operator==(pressed_key const&, pressed_key const&) = default;
 };
 
-/// Recognises keys in what a terminal sends: characters, control characters, and the sequences of ECMA-48 and xterm.
-/// Other keys, and bytes that are not ASCII, are left out. Pure.
+/// Recognises keys in the bytes that a terminal sends: characters, control characters, and the sequences of ECMA-48 and
+/// xterm. Other keys, and bytes that are not ASCII, are ignored. Pure.
 class key_decoder {
 public:
     /// \param bytes as read. \return the keys that are complete.
     [[nodiscard]] std::vector<pressed_key> feed(std::string_view bytes);
-    /// Whether the beginning of a sequence, or the key Escape, has been read.
+    /// Whether an escape character has been read, which may be the key Escape or begin a sequence.
     [[nodiscard]] bool is_waiting() const noexcept { return !m_begun.empty(); }
-    /// Nothing follows the escape character: it was the key Escape. Forgets the beginning of any other sequence.
+    /// Ends the sequence, since nothing follows: the escape character alone is the key Escape; any other beginning is
+    /// dropped.
     [[nodiscard]] std::vector<pressed_key> end_sequence();
 
 private:
     /// Adds a byte to the sequence that has begun.
     void continue_sequence(char byte, std::vector<pressed_key>& keys);
 
-    std::string m_begun; ///< of a sequence; limited to the longest that is recognised
+    std::string m_begun; ///< the sequence so far; limited to the longest recognised one
 };
 
 } // namespace seedbed

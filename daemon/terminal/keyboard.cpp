@@ -30,7 +30,8 @@ keyboard::keyboard(boost::asio::io_context& context, receiver call)
 keyboard::~keyboard() = default;
 
 result<void> keyboard::start(int terminal) {
-    // Asio makes its descriptors non-blocking, which would apply to everyone that uses the terminal: it gets the epoll.
+    // Asio makes its descriptors non-blocking, which would affect every program that uses the terminal, so it gets an
+    // epoll instead.
     unique_fd watcher(::epoll_create1(EPOLL_CLOEXEC));
     epoll_event wanted{};
     wanted.events = EPOLLIN;

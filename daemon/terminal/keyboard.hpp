@@ -18,7 +18,7 @@ namespace seedbed {
 /// Threads: confined to the one that runs the io_context.
 class keyboard {
 public:
-    /// Called with at least one key. Keys that arrive together, as pasted text, come in groups of limited size.
+    /// Called with at least one key. Keys that arrive together, as pasted text does, come in groups of limited size.
     using receiver = std::function<void(std::vector<pressed_key> const&)>;
 
     keyboard(boost::asio::io_context& context, receiver call);
@@ -38,7 +38,7 @@ private:
     receiver const m_call;
     int m_terminal = -1;
     boost::asio::posix::stream_descriptor m_ready; ///< an epoll(7) that watches the terminal
-    boost::asio::steady_timer m_escape;            ///< whether a sequence follows the escape character
+    boost::asio::steady_timer m_escape;            ///< waits for a sequence after the escape character
     key_decoder m_decoder;
 };
 

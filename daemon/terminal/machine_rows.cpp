@@ -20,7 +20,7 @@ namespace {
 
 using row_list = std::vector<board_row const*>;
 
-/// Of a name, a path or an address: what a hostile machine sends may be longer.
+/// The longest name, path or address that is shown; a hostile machine may send more.
 constexpr std::size_t longest_cell = 64;
 
 char lower(char c) {

@@ -13,7 +13,7 @@
 
 namespace seedbed {
 
-// The rows of machines in the status: chosen, sorted, and as printable ASCII. Pure.
+// The rows of `seedbed status --machines`: selected, sorted and formatted as printable ASCII. Pure.
 
 /// The order of rows. Rows without a value come last.
 enum class row_order : std::uint8_t {
@@ -28,12 +28,12 @@ inline constexpr std::array row_orders{row_order::worst, row_order::name, row_or
 /// For example "worst first".
 [[nodiscard]] char const* to_string(row_order order) noexcept;
 
-/// The rows that contain each word of \p filter, in any of their texts and in either case. \param reverse the last row
+/// The rows that contain each word of \p filter, in any of their texts, regardless of case. \param reverse the last row
 /// first. \return pointers to the rows of \p board.
 [[nodiscard]] std::vector<board_row const*> choose_rows(machine_board const& board, std::string_view filter,
                                                         row_order order, bool reverse);
 
-/// What the machine does: a state, or the phase of a running one.
+/// What the machine is doing: its state, or its phase while it is running.
 [[nodiscard]] std::string phase_text(board_row const& row);
 [[nodiscard]] line_style style_of(board_row const& row);
 
@@ -44,7 +44,7 @@ inline constexpr std::array row_orders{row_order::worst, row_order::name, row_or
 /// \param width 0: no limit.
 [[nodiscard]] std::string machine_summary(shown_board const& shown, std::size_t width);
 
-/// What is wrong with the daemon and its images, a line each: not broken into lines.
+/// What is wrong with the daemon and its images, one line each, however long.
 [[nodiscard]] std::vector<std::string> daemon_errors(shown_board const& shown);
 
 /// The output of `seedbed status --machines`: a summary, a row for each machine, and the errors. \param width maximum

@@ -14,9 +14,9 @@ namespace seedbed {
 namespace {
 
 constexpr std::size_t longest_filter = 60;
-/// Lines of a selected machine: always as many, so that the table above keeps its height.
+/// Lines for the selected machine: always the same number, so that the table above keeps its height.
 constexpr std::size_t most_details = 3;
-/// A screen of fewer lines has no details, and one of fewer than half of it no last line.
+/// A screen of fewer lines has no details; one of fewer than half as many has no last line either.
 constexpr std::size_t height_for_details = 12;
 /// Before each row: whether it is selected.
 constexpr std::string_view selected_mark = "> ";
@@ -232,7 +232,7 @@ std::vector<std::string> machine_view::details(std::size_t width, std::size_t mo
 
 void machine_view::add_rows(std::vector<styled_line>& lines, std::size_t count, std::size_t width) {
     m_page = std::max<std::size_t>(count, 1);
-    // Scrolls as little as shows the selected row, and leaves no room at the end.
+    // Scrolls no more than needed to show the selected row, and leaves no empty rows at the end.
     m_first = std::min(m_first, m_selected);
     m_first = std::max(m_first, m_selected + 1 - std::min(m_selected + 1, m_page));
     m_first = std::min(m_first, m_rows.size() - std::min(m_rows.size(), m_page));

@@ -23,7 +23,7 @@ public:
 
     /// \return whether the key has a meaning here.
     bool on_key(pressed_key const& key);
-    /// Whether keys are text of the filter.
+    /// Whether typed characters go to the filter.
     [[nodiscard]] bool is_typing() const noexcept { return m_typing; }
 
     /// At most \p height lines of at most \p width characters. \param note text at the end of the first line: the time.

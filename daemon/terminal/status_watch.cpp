@@ -184,7 +184,7 @@ private:
                              ask();
                              return;
                          }
-                         // With very many machines, it works for at most a fourth of the time.
+                         // With very many machines, this limits the work to a quarter of the time.
                          auto const work = std::chrono::steady_clock::now() - received;
                          m_timer.expires_at(std::max(next, received + 4 * work));
                          m_timer.async_wait([this](boost::system::error_code const& ec) {

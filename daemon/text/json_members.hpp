@@ -12,7 +12,7 @@ namespace seedbed {
 
 // Members of JSON objects whose value may be unknown: null.
 
-/// Null without a value.
+/// The value; null if there is none.
 template <class T>
 [[nodiscard]] nlohmann::ordered_json value_or_null(std::optional<T> const& value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
@@ -35,7 +35,7 @@ utc_or_null(std::optional<std::chrono::system_clock::time_point> const& time) {
     return text_or_null(time ? format_utc(*time) : std::string());
 }
 
-/// The text of an object's member; empty if the member is missing or no text.
+/// The text of an object's member; empty if the member is missing or not a string.
 template <class Json>
 [[nodiscard]] std::string member_text(Json const& object, char const* key) {
     auto const at = object.find(key);

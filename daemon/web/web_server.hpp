@@ -28,9 +28,9 @@ namespace seedbed {
 ///               board_document.hpp once a second, while a browser is connected
 ///     /history  the newest deployments that have ended, a document of history_document.hpp
 ///
-/// Read-only. All browsers share a document. A browser that receives more slowly gets fewer documents, the newest next.
-/// The limits of http_server hold: each address has 16 connections, and if all are in use, the address with the most
-/// loses one. A listener that fails is logged and retried at the next apply().
+/// Read-only. All browsers share a document. A slow browser misses documents, and gets the newest one next. The limits
+/// of http_server hold: each address has 16 connections, and if all are in use, the address with the most loses one. A
+/// listener that fails is logged and retried at the next apply().
 ///
 /// Threads: confined to the one that runs the io_context; documents are made on its own worker.
 class web_server {

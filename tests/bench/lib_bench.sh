@@ -12,7 +12,7 @@
 #
 #   make_image NAME MIB [EXTENTS]                makes NAME.img, random, NAME.info and NAME.torrent
 #   blank FILE                                   overwrites it with zeros
-#   fill_with_packages FOLDER BYTES              copies files of Debian's packages that take up to BYTES
+#   fill_with_packages FOLDER BYTES              copies files of Debian's packages, at most BYTES in total
 #   copy_seconds FROM TO write|read              times dd, 1 MiB per request, past the page cache, in $image's extents
 #
 #   add_machine NAME [RATE]                      adds a host (lib_network.sh) whose link has this rate in both directions
@@ -194,7 +194,7 @@ start_target() {
         "peers = [\"${address[server]}:6881\"]"
     start_daemon "$host" "$host.toml" $(on_host "$host")
 }
-# Each waits as a stopped process until all are there.
+# Each process waits, stopped, until all have been created.
 # shellcheck disable=SC2046
 start_together() {
     local host

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What the targets' memory matters for a packed image: one server, and machines that keep the packed bytes of the whole image for each
-# other, or of a tenth of it (a piece that a machine no longer keeps is packed again from its disk). They take turns. Seconds to
+# How much the targets' memory matters for a packed image: one server, and machines that keep the packed bytes of the whole image for each
+# other, or of a tenth of it (a piece that a machine no longer keeps is packed again from its disk). The two cases take turns. Seconds to
 # downloaded and to verified, images that the server sent, CPU. The devices are files in RAM; all machines start at the same moment.
 # Usage: small_pools.sh N RATE_MBIT MIB [ROUNDS]; MIB is the size of an ext4 file system, five eighths of which are files of Debian's
 # packages. SEEDBED is the program; JSON a file for the results; PIECE the size of a piece (1 MiB); PART the part of the image that a

@@ -1,7 +1,7 @@
 #!/bin/bash
-# A deployment that SIGKILL ends at any moment leaves a device on which nothing is recognised, or the whole image, or, before its first
-# write, what was there: a raw disk, a raw partition and a packed partition, with `seedbed deploy` and with a daemon. The same command completes it. A device that is complete
-# already is not written to. SEEDBED is the program.
+# A deployment that is killed at any moment leaves a device on which nothing is recognised, or the whole image, or, before its first write,
+# the old content: a raw disk, a raw partition and a packed partition, with `seedbed deploy` and with a daemon. The same command completes
+# it. A device that is complete already is not written to. SEEDBED is the program.
 # Usage: ends_last.sh [ROUNDS]; 3 rounds for each by default. SEEDBED_TEST_SEED repeats a run.
 # Labels: once
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The history of deployments: hosts deploy, fail and are refused, and the daemon is killed in between; then the history lists and exports
-# all of them, once each, also after it was damaged and repaired. SEEDBED is the program.
+# The history of deployments: hosts deploy, fail and refuse their disks, and the daemon is killed in between; then the history lists and
+# exports each of them once, also after the database was damaged and repaired. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The machines of a real daemon on a terminal: 200 of them at 120, 80 and 60 columns, sorted, filtered and scrolled by keys; the terminal
-# is restored after each end; without a terminal, plain lines; 10000 machines take little time. SEEDBED is the program.
+# The machines of a real daemon on a terminal: 200 of them at 120, 80 and 60 columns, sorted, filtered and scrolled by keys; the terminal is
+# restored however the program ends; without a terminal, plain lines; 10000 machines take little time. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -141,7 +141,7 @@ restored() {
 pid_of_view() {
     pgrep -f "^$seedbed status --watch --machines --socket $socket\$"
 }
-# again ARGUMENT...: starts it once more.
+# again ARGUMENT...: starts the view again.
 again() {
     keys "clear; $* $seedbed status --watch --machines --socket $socket; echo ended \$?" Enter
     await_screen 'worst first  q quit'

@@ -46,7 +46,7 @@ public:
     [[nodiscard]] std::unique_ptr<block_device> open(std::string path);
     /// Ends the life after this number of steps from now, 1 or more, unless it has ended.
     void end_after(int steps);
-    /// The same, but counts from the next write on; its begin is the first step.
+    /// The same, but counts from the next write, whose beginning is the first step.
     void end_after_write(int steps);
     /// Ends the life now, unless it has ended.
     void end_now(loss how);
@@ -86,7 +86,7 @@ private:
     std::uint64_t m_last = 0;     ///< number of the last write
     std::mt19937 m_random;
     int m_steps_left = 0;
-    int m_steps_from_write = 0; ///< m_steps_left at the next write; 0: as it is
+    int m_steps_from_write = 0; ///< becomes m_steps_left at the next write; 0: does not
     loss m_loss = loss::everything;
     std::function<void()> m_on_end;
     bool m_ended = false;

@@ -49,7 +49,7 @@ std::string why_not(std::filesystem::path const& path) {
     return opened.error().message;
 }
 
-/// As another program changes it.
+/// Changes the database as another program would.
 void change(std::filesystem::path const& path, std::string const& statements) {
     sqlite3* database = nullptr;
     REQUIRE(::sqlite3_open(path.c_str(), &database) == SQLITE_OK);

@@ -46,7 +46,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Bytes that differ from place to place.
+/// Bytes that differ from position to position.
 std::string pattern(std::size_t size) {
     std::string bytes(size, ' ');
     std::uint32_t state = 1;
@@ -157,7 +157,7 @@ std::string field_of(std::string const& response, std::string const& name) {
     return matches ? found[1].str() : "";
 }
 
-/// What comes of one request, without a connection.
+/// The result of one request, without a connection.
 struct once {
     int status = 0;
     bool part = false; ///< the first one was read
@@ -320,7 +320,8 @@ TEST_CASE("http folder: a file that may not be read") {
     fs::permissions(folder / "private", fs::perms::none);
     std::string complaint;
     auto const status = std::async(std::launch::async, [&] {
-                            // Root may read everything; this thread and the workers that it starts are another user.
+                            // Root may read everything, so this thread and the workers that it starts become another
+                            // user.
                             ::setfsuid(65534);
                             return ask_once(folder.path(), "private", complaint).status;
                         }).get();

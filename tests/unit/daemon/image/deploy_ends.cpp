@@ -1,4 +1,5 @@
-// A deployment writes the ends of its image last: interrupted before, it leaves nothing that a system recognises.
+// A deployment writes the ends of its image last: if it is interrupted before that, a system recognises nothing on the
+// device.
 
 #include <algorithm>
 #include <cerrno>
@@ -68,7 +69,7 @@ struct ends_deployment : image_fixture {
         swarm.progress.current = torrent_progress::phase::complete;
         swarm.listener().on_complete();
     }
-    /// Nothing of the ends is on the medium.
+    /// Whether the medium holds no byte of the ends.
     [[nodiscard]] bool medium_is_empty() const {
         auto const head = device->medium(0, first_end);
         auto const tail = device->medium(last_end_begin, image_end - last_end_begin);

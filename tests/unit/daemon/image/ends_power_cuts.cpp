@@ -1,5 +1,5 @@
-// Raw images: whenever the power fails, the device shows nothing, or the old content as it was, or the whole image; and
-// the same deployment completes it.
+// Raw images: whenever the power fails, a system recognises nothing on the device, or the unchanged old content, or the
+// whole image; the same deployment then completes it.
 
 #include <algorithm>
 #include <cstdint>
@@ -154,7 +154,7 @@ private:
             CHECK(test::equal_bytes(bytes, m_before));
         }
     }
-    /// What a system recognises.
+    /// What a system recognises on the device.
     [[nodiscard]] std::string shown_by(content_bytes const& bytes) const {
         auto const file = (m_folder / "seen").string();
         write_file(file, bytes);
