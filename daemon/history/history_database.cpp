@@ -181,7 +181,7 @@ struct history_database::connection {
         return asked.text(0);
     }
     [[nodiscard]] result<void> prepare();
-    [[nodiscard]] result<void> insert_new(std::vector<deployment_record> const& records, std::size_t& added);
+    [[nodiscard]] result<void> insert_new(std::vector<deployment_record> const& records, std::size_t& added) const;
     [[nodiscard]] result<bool> is_known(deployment_record const& record) const;
     [[nodiscard]] result<void> remove_above(std::size_t limit) const;
 
@@ -244,7 +244,7 @@ result<bool> history_database::connection::is_known(deployment_record const& rec
 }
 
 result<void> history_database::connection::insert_new(std::vector<deployment_record> const& records,
-                                                      std::size_t& added) {
+                                                      std::size_t& added) const {
     statement insert(database, insert_record);
     for (auto const& unbounded : records) {
         auto const record = bounded(unbounded);

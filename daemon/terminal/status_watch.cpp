@@ -53,6 +53,7 @@ std::string clock_text(std::chrono::system_clock::time_point time) {
 
 std::vector<styled_line> plain_lines(std::vector<std::string> const& texts) {
     std::vector<styled_line> plain;
+    plain.reserve(texts.size());
     for (auto const& text : texts) {
         plain.push_back({text});
     }
