@@ -42,6 +42,15 @@ struct transfer_parts {
     }
 };
 
+/// The bytes of several memory ranges.
+[[nodiscard]] inline std::int64_t length_of(std::span<iovec const> memory) noexcept {
+    std::int64_t length = 0;
+    for (auto const& range : memory) {
+        length += static_cast<std::int64_t>(range.iov_len);
+    }
+    return length;
+}
+
 /// Iterates over several memory ranges as if they were one.
 class memory_cursor {
 public:

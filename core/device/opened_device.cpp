@@ -155,14 +155,6 @@ private:
         return rules;
     }
 
-    [[nodiscard]] static std::int64_t length_of(std::span<iovec const> memory) {
-        std::int64_t length = 0;
-        for (auto const& piece : memory) {
-            length += static_cast<std::int64_t>(piece.iov_len);
-        }
-        return length;
-    }
-
     [[nodiscard]] static memory_cursor from(std::span<iovec const> memory, transfer_part const& part) {
         memory_cursor cursor(memory);
         cursor.skip(part.skip);

@@ -286,10 +286,7 @@ private:
             auto& wanted = peek_request();
             wanted.memory.resize(std::min(memory.size(), most_pieces));
             wanted.memory.resize(cursor.peek(left, wanted.memory));
-            std::int64_t bytes = 0;
-            for (auto const& piece : wanted.memory) {
-                bytes += static_cast<std::int64_t>(piece.iov_len);
-            }
+            auto const bytes = length_of(wanted.memory);
             static_cast<void>(m_free_requests.pop()); // the request peeked above; nothing can fail after this
             wanted.owner = &running;
             wanted.fd = part.direct ? m_raw.direct : m_raw.cached;

@@ -26,14 +26,6 @@ constexpr std::int64_t end_alignment = 4096;
 /// The ends are read in steps of this many bytes; a step that cannot be read is lost.
 constexpr std::int64_t read_step = 65536;
 
-std::int64_t total_of(std::span<iovec const> memory) {
-    std::int64_t length = 0;
-    for (auto const& each : memory) {
-        length += static_cast<std::int64_t>(each.iov_len);
-    }
-    return length;
-}
-
 /// The signatures on a device, by position; none if it cannot be probed.
 std::vector<disk_signature> signatures_on(std::string const& path) {
     auto found = find_signatures(path).value_or(std::vector<disk_signature>{});
@@ -99,7 +91,7 @@ std::span<std::byte> ends_last_device::bytes_locked(device_range const& range) n
 template <class Through, class Copy>
 result<void, io_error> ends_last_device::split(std::int64_t offset, std::span<iovec const> memory,
                                                Through const& through, Copy const& copy) {
-    auto const length = total_of(memory);
+    auto const length = length_of(memory);
     auto next = part_in_memory(offset, length);
     if (next.length == 0) {
         return through(offset, memory);

@@ -18,14 +18,6 @@ namespace {
 /// Pieces that are kept whatever the budget: a peer reads a piece in several parts.
 constexpr std::int64_t least_kept = 4;
 
-std::int64_t length_of(std::span<iovec const> memory) {
-    std::int64_t length = 0;
-    for (auto const& piece : memory) {
-        length += static_cast<std::int64_t>(piece.iov_len);
-    }
-    return length;
-}
-
 /// The greatest number of bytes that a piece unpacks to.
 std::int64_t largest_unpacked(packed_image const& image) {
     std::int64_t largest = 1;
