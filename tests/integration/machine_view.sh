@@ -196,7 +196,7 @@ used() {
 before=$(used)
 sleep 10
 after=$(used)
-echo "10000 machines: $((after - before)) ms of the processor a second"
+echo "10000 machines: $((after - before)) ms of the processor in each second" # hundredths of a second in 10 s
 ((after - before < 500)) || fail "10000 machines take $((after - before)) hundredths of a second in 10 s"
 keys -l '/lab-9997'
 await_screen '^1-1 of 1 |^> lab-9997 '

@@ -172,6 +172,26 @@ TEST_CASE("a checkpoint lists no piece of the ends before they are on the device
         CHECK(image.saved()->pieces == pieces{false, true, false});
         CHECK(image.saved()->at_rest);
     }
+    SECTION("stopped before the ends are written") {
+        auto held = image.device->hold(operation::flush);
+        image.complete();
+        held.wait_until_waiting();
+        bool closed = false;
+        image.job->close([&] { closed = true; });
+        CHECK(image.medium_is_empty());
+        held.release();
+        image.run_until([&] { return closed; });
+        // The ends may have been written between the release and the last checkpoint.
+        auto const saved = image.saved()->pieces;
+        CHECK((saved == pieces{false, true, false} || saved == pieces{true, true, true}));
+    }
+    SECTION("the ends cannot be written") {
+        image.device->fail(operation::write, EIO, 0, first_end);
+        image.complete();
+        image.run_until(failed);
+        image.close();
+        CHECK(image.saved()->pieces == pieces{false, true, false});
+    }
     SECTION("stopped after that") {
         auto held = image.device->hold(operation::read_medium);
         image.complete();
