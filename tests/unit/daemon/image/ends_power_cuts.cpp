@@ -110,13 +110,11 @@ public:
 private:
     content_bytes content_before() override { return m_before; }
     [[nodiscard]] bool trusts_checkpoints() const override { return false; } // begin_life() writes to the file
-    /// A third of the cuts while the old ends are erased, a third while the new ones are written.
+    /// A third of the cuts at the first writes, which erase the old ends, a third while the new ones are written.
     int choose_steps() override {
         m_kind = pick(3);
-        constexpr unsigned check = 18; // reads of pieces, in two parts where they meet the gap
-        return m_kind == 0   ? static_cast<int>(check + pick(30))
-               : m_kind == 1 ? 100'000
-                             : static_cast<int>(1 + pick(400));
+        m_first = true;
+        return m_kind == 2 ? static_cast<int>(1 + pick(400)) : 100'000;
     }
     /// libblkid, which looks for old signatures, reads the file.
     void begin_life(power_cut_disk const& disk) override {
@@ -124,6 +122,9 @@ private:
         m_state = image_state::opening;
     }
     void during_life(power_cut_disk& disk, image_state state) override {
+        if (m_kind == 0 && std::exchange(m_first, false)) {
+            disk.end_after_write(static_cast<int>(1 + pick(24)));
+        }
         if (m_kind == 1 && state == image_state::flushing && std::exchange(m_state, state) != state) {
             disk.end_after(static_cast<int>(1 + pick(30)));
         }
@@ -179,6 +180,7 @@ private:
     std::string const m_shown_after;
     image_state m_state = image_state::opening; ///< the last one in this life
     unsigned m_kind = 0;                        ///< see choose_steps()
+    bool m_first = true;                        ///< turn of this life
 };
 
 void cut_often(content_bytes const& source, content_bytes const& before, std::uint32_t seed) {
