@@ -223,11 +223,11 @@ command_help deploy_help() {
          "overwritten and asks for confirmation; without a terminal, --yes is required. Peers are found by multicast, "
          "through the trackers of the .torrent, and with --peer and --tracker. DEVICE is read first, and only pieces "
          "that differ are downloaded; after an interruption, the same command resumes. "
-         "Interrupted at any moment, even by a power cut, a deployment leaves nothing on DEVICE that a system "
-         "recognises, or the whole image: the first write erases the old signatures, and the new ones are written when "
-         "everything else is durable. Of a raw image and of a partition these are all bytes of the image in the first "
-         "MiB of DEVICE and in the last 768 KiB of the image, which are downloaded again after an interruption; of a "
-         "packed disk, the partition table. A DEVICE that holds the whole image already is not written to.",
+         "If a deployment is interrupted after its first write, even by a power cut, DEVICE holds either the whole "
+         "image or nothing that a system recognises: the first write erases the old signatures, and the new ones are "
+         "written when everything else is durable. Of a packed disk, that is the partition table; of any other image, "
+         "all of its bytes in the first MiB of DEVICE and in its own last 768 KiB, which are downloaded again after an "
+         "interruption. If DEVICE already holds the whole image, nothing is written.",
          "TORRENT is a file, or the URL of one: http://SERVER:6969/images/NAME is that of the image NAME on a Seedbed "
          "server. With --server, the NAME suffices; with -, the .torrent is read from standard input. If the .torrent "
          "names no tracker, the server adds its own, which also counts the machines that are done. Redirects and https "

@@ -44,10 +44,10 @@ po::options_description describe(history_options& options) {
     add("machine", po::value(&options.filter.machine)->value_name("NAME"),
         "only of this machine: its name, address, MAC address or serial number");
     add("since", po::value(&options.since)->value_name("DATE"),
-        "only what has ended since then: 2026-01-31, or 2026-01-31T12:00:00Z; in UTC");
-    add("failed", po::bool_switch(&options.filter.unsuccessful), "only what has failed or was refused");
-    add("csv", po::bool_switch(&options.csv), "print CSV, for a spreadsheet, with all that is known");
-    add("json", po::bool_switch(&options.json), "print a JSON document (format 1) with all that is known");
+        "only deployments that ended at or after this time, in UTC: 2026-01-31 or 2026-01-31T12:00:00Z");
+    add("failed", po::bool_switch(&options.filter.unsuccessful), "only deployments that failed or were refused");
+    add("csv", po::bool_switch(&options.csv), "print CSV, for a spreadsheet, with all fields");
+    add("json", po::bool_switch(&options.json), "print a JSON document (format 1) with all fields");
     add("socket", po::value(&options.socket)->value_name("PATH"),
         ("connect to the daemon with this [control] socket (default: " + options.socket + ")").c_str());
     return description;
@@ -149,7 +149,7 @@ command_help history_help() {
              "whether it was read back and verified, how long it took, and what went wrong.",
              "--csv and --json print the newest first, and everything that is known: also the info-hash, the disk's "
              "model, serial number, class and size, the bytes of the image, and whether the report was authenticated. "
-             "In CSV, a text that a spreadsheet would take for a formula begins with an apostrophe.",
+             "In CSV, text that looks like a formula is prefixed with an apostrophe.",
              "The daemon keeps the last 100000 in its state folder; [history] limit changes that."},
             to_option_helps(describe(options)),
             {{exit_ok, "listed"},
@@ -168,7 +168,7 @@ int history_command(std::vector<std::string> const& arguments) {
         return show_help(history_help());
     }
     if (options.csv && options.json) {
-        return fail_usage("history", "--csv and --json exclude each other");
+        return fail_usage("history", "--csv and --json are mutually exclusive");
     }
     if (!options.since.empty()) {
         options.filter.since = parse_since(options.since);

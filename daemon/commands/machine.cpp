@@ -190,7 +190,7 @@ int machine_command(std::vector<std::string> const& arguments) {
     auto const verb = options.words.empty() ? std::string() : options.words[0];
     auto const wants_one = verb == "import" || verb == "redo";
     if (verb == "history") {
-        return fail_usage("machine", "the command is 'seedbed history'");
+        return fail_usage("machine", "use 'seedbed history'");
     }
     if (!wants_one && verb != "list") {
         return fail_usage("machine", verb.empty() ? "import, list or redo is missing"

@@ -100,23 +100,24 @@ int show(std::string const& socket, bool as_json) {
 
 command_help status_help() {
     status_options options;
-    return {"status",
-            {"[--watch] [--machines] [--json] [--socket PATH]"},
-            {"Shows what the daemon on this machine is doing: the state, progress, rate, peers and time left of each "
-             "image, which hosts have completed it and which have not, and what has failed.",
-             "With --machines: the name, MAC address, phase, progress, rate, time left, disk and its class, and the "
-             "error of each machine: those that have failed or were refused first, then those that have stopped, the "
-             "slowest, those that wait, and those that are done.",
-             "On a terminal, --watch reads keys: q quits, m shows the machines, i the images, Tab the other of both. "
-             "Among the machines, the arrows, Page Up, Page Down, Home and End select one, which is shown in full "
-             "below the table; / filters by the text that follows (in a name, address, image, phase, disk or error; "
-             "Escape shows all), s sorts by another column, r reverses the order. NO_COLOR=1 turns colours off."},
-            to_option_helps(describe(options)),
-            {{exit_ok, "shown"},
-             {exit_failed, "cannot reach the daemon"},
-             {exit_usage, "bad command line"},
-             {exit_image_failed, "shown; an image has failed"}},
-            {"With --watch, the last status shown decides between 0 and 3."}};
+    return {
+        "status",
+        {"[--watch] [--machines] [--json] [--socket PATH]"},
+        {"Shows what the daemon on this machine is doing: the state, progress, rate, peers and time left of each "
+         "image, which hosts have completed it and which have not, and what has failed.",
+         "With --machines: the name, MAC address, phase, progress, rate, time left, disk and its class, and the "
+         "error of each machine: failed and refused machines first, then stopped, running (the slowest first), waiting "
+         "and done.",
+         "On a terminal, --watch reads keys: q quits, m shows the machines, i the images, Tab switches between "
+         "them. Among the machines, the arrows, Page Up, Page Down, Home and End select one; its details appear "
+         "below the table. / filters by the text that follows (in a name, address, image, phase, disk or error; "
+         "Escape shows all), s sorts by another column, r reverses the order. NO_COLOR=1 turns colours off."},
+        to_option_helps(describe(options)),
+        {{exit_ok, "shown"},
+         {exit_failed, "cannot reach the daemon"},
+         {exit_usage, "bad command line"},
+         {exit_image_failed, "shown; an image has failed"}},
+        {"With --watch, the last status shown decides between 0 and 3."}};
 }
 
 int status_command(std::vector<std::string> const& arguments) {

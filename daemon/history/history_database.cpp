@@ -202,8 +202,8 @@ result<void> history_database::connection::prepare() {
     }
     is_new = *version == "0";
     if (!is_new && *version != std::to_string(schema_version)) {
-        return tl::unexpected(error{path + ": a newer version of Seedbed has made it (format " + *version +
-                                    ", this version knows " + std::to_string(schema_version) + ")"});
+        return tl::unexpected(error{path + ": made by a newer version of Seedbed (format " + *version +
+                                    ", this version supports " + std::to_string(schema_version) + ")"});
     }
     auto const checked = value("PRAGMA quick_check(1)");
     if (!checked || *checked != "ok") {

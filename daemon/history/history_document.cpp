@@ -197,7 +197,7 @@ result<history_filter> read_history_filter(query_string const& query) {
     if (auto const since = query.find("since")) {
         filter.since = parse_utc(std::string(*since));
         if (!filter.since) {
-            return tl::unexpected(error{"since is not a time such as 2026-01-31T12:00:00Z"});
+            return tl::unexpected(error{"since: expected a time such as 2026-01-31T12:00:00Z"});
         }
     }
     filter.unsuccessful = query.find("failed") == "1";

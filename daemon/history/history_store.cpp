@@ -33,7 +33,7 @@ struct history_store::file {
     std::filesystem::path folder;
     bool absent = false; ///< there is no database yet: the first record creates it
     std::optional<history_database> database;
-    std::string reason = "the daemon is opening the history"; ///< why there is no database
+    std::string reason = "the history is still being opened"; ///< why there is no database
     bool failed = false;                                      ///< the last write
 
     std::mutex mutex; ///< guards the members below
@@ -84,7 +84,7 @@ void history_store::file::open() {
 void history_store::file::import(std::filesystem::path const& jobs) {
     auto const text = load_state_file(jobs, largest_job_file);
     if (!text) {
-        log_warning({}, "cannot import the jobs that have ended: " + text.error().message);
+        log_warning({}, "cannot import ended jobs: " + text.error().message);
         return;
     }
     std::size_t skipped = 0;
@@ -96,9 +96,9 @@ void history_store::file::import(std::filesystem::path const& jobs) {
     auto const most = limit;
     lock.unlock();
     if (auto const added = database->add(records, most); !added) {
-        log_warning({}, "cannot import the jobs that have ended: " + added.error().message);
+        log_warning({}, "cannot import ended jobs: " + added.error().message);
     } else {
-        log_info({}, "imported " + format_count(*added, "job") + " that have ended from " + jobs.string() +
+        log_info({}, "imported " + format_count(*added, "ended job") + " from " + jobs.string() +
                          (skipped > 0 ? "; left out " + format_count(skipped, "damaged line") : ""));
     }
 }
@@ -110,8 +110,8 @@ std::size_t history_store::file::write() {
     auto const most = limit;
     lock.unlock();
     if (dropped > 0) {
-        log_warning({}, "too many deployments end at once: " + format_count(dropped, "deployment") +
-                            " will be missing from the history");
+        log_warning({}, "too many deployments ended at once: " + format_count(dropped, "deployment") +
+                            " are missing from the history");
     }
     if (absent && !records.empty()) {
         open();
@@ -123,7 +123,7 @@ std::size_t history_store::file::write() {
     if (!added && !failed) {
         log_warning({}, "cannot record deployments: " + added.error().message + "; they are missing from the history");
     } else if (added && failed) {
-        log_info({}, "deployments are recorded again");
+        log_info({}, "recording deployments again");
     }
     failed = !added;
     return added.value_or(0);
@@ -183,7 +183,7 @@ void history_store::add(deployment_record record) {
 
 void history_store::find(history_filter filter, receiver call) {
     if (m_limit == 0) {
-        call(tl::unexpected(error{"no history is kept: [history] limit is 0"}));
+        call(tl::unexpected(error{"the history is off: [history] limit is 0"}));
         return;
     }
     if (m_finding >= most_waiting_requests) {

@@ -170,7 +170,7 @@ result<std::shared_ptr<std::string const>> http_folder::opened::read() try {
         return tl::unexpected(errno_error(name, errno));
     }
     if (count == 0 || !is_same_content(as_opened, now)) {
-        return tl::unexpected(error{name + ": it has changed while it was being sent"});
+        return tl::unexpected(error{name + ": changed while being sent"});
     }
     part->resize(static_cast<std::size_t>(count));
     next += part->size();
@@ -254,7 +254,7 @@ void http_folder::on_opened(http_request const& request, std::shared_ptr<opened>
         respond(response_to(request, file));
         break;
     case 403:
-        respond(refusal(403, "the server may not read this file"));
+        respond(refusal(403, "the server has no permission to read this file"));
         break;
     case 404:
         respond(refusal(404, "no such file"));

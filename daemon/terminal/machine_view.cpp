@@ -260,9 +260,8 @@ std::vector<styled_line> machine_view::screen(std::string const& note, std::stri
     if (m_shown && !m_rows.empty()) {
         add_rows(lines, height > heads ? height - heads : 1, width);
     } else if (m_shown) {
-        lines.push_back({shorten(m_shown->board.rows.empty() ? "no machine is known yet"
-                                                             : "no machine has this text: Escape shows all",
-                                 width)});
+        lines.push_back(
+            {shorten(m_shown->board.rows.empty() ? "no machines yet" : "no match; Escape shows all", width)});
     }
     auto const bottom = wrong.size() + about.size() + keys;
     while (lines.size() + bottom < height) {

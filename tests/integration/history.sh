@@ -24,7 +24,7 @@ printf '%s\n' '{"machine":"PC-0","job":"0123456789abcdef","state":"done","image"
     >server/machine-history.jsonl # of an earlier version
 start_daemon daemon daemon.toml
 expect_line daemon.log ' ready$' 20
-expect_line daemon.log 'imported 1 job that have ended from .*machine-history.jsonl$'
+expect_line daemon.log 'imported 1 ended job from .*machine-history.jsonl$'
 socket=$work/daemon.toml.sock
 
 history() {
@@ -141,7 +141,7 @@ stop_daemon daemon
 sqlite3 server/history.sqlite 'PRAGMA user_version = 7' >/dev/null
 start_daemon daemon daemon.toml
 expect_line daemon.log ' ready$' 20
-expect_line daemon.log 'warning .*cannot use the history of deployments: .*history.sqlite: a newer version of Seedbed has made it \(format 7'
+expect_line daemon.log 'warning .*cannot use the history of deployments: .*history.sqlite: made by a newer version of Seedbed \(format 7'
 ! history >out 2>&1 || fail "a newer database is used: $(<out)"
 grep -q 'a newer version of Seedbed' out || fail "history prints: $(<out)"
 [[ $(curl -sS --max-time 10 "http://127.0.0.1:$tracker/report?info_hash=$escaped&${evil/evil/third}") == noted ]] || fail "without a history, a report is refused"

@@ -100,7 +100,7 @@ keys /
 await_screen '^filter: _$'
 keys -l 'pc-1q'
 await_screen '^filter: pc-1q_$'
-await_screen 'no machine has this text'
+await_screen 'no match; Escape shows all'
 keys BSpace
 await_screen '^> PC-17 .* 42% '
 keys Enter

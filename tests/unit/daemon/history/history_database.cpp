@@ -165,7 +165,7 @@ TEST_CASE("history database: one that is damaged, newer or of another program is
     auto const path = folder / "history.sqlite";
     static_cast<void>(open(path).add(std::vector(200, sample_record("1")), limit));
     change(path, "PRAGMA user_version = 2");
-    CHECK_THAT(why_not(path), Contains("a newer version of Seedbed has made it (format 2, this version knows 1)"));
+    CHECK_THAT(why_not(path), Contains("made by a newer version of Seedbed (format 2, this version supports 1)"));
     change(path, "PRAGMA user_version = 1");
     CHECK(history_database::open(path));
     change(path, "PRAGMA journal_mode = DELETE");

@@ -360,7 +360,7 @@ TEST_CASE("http folder: a file that shrinks or changes ends an incomplete respon
     }
     CHECK(served.rest(client).size() < large_file);
     CHECK(served.complaints == std::vector{"cannot send to 127.0.0.1: " + file.string() +
-                                           ": it has changed while it was being sent; ending the connection"});
+                                           ": changed while being sent; ending the connection"});
     CHECK(served.files.open_files() == 0);
 }
 

@@ -131,7 +131,7 @@ TEST_CASE("machine view: typed text filters, and Escape shows all") {
     view.show(sample_board());
     type(view, "/q"); // no longer the key that quits
     CHECK(view.is_typing());
-    CHECK_THAT(text(view.screen("", "", 80, 24)), Contains("no machine has this text") && Contains("filter: q_"));
+    CHECK_THAT(text(view.screen("", "", 80, 24)), Contains("no match; Escape shows all") && Contains("filter: q_"));
     CHECK(view.on_key({kind::backspace}));
     type(view, "PC-1");
     CHECK_THAT(selected(view).text, StartsWith("> PC-10 "));
@@ -191,5 +191,5 @@ TEST_CASE("machine view: trouble is shown, also before the first answer") {
     CHECK_THAT(text(view.screen("12:00:00", "showing the status of 11:59:00", 80, 24)),
                Contains("PC-3 ") && Contains("\nshowing the status of 11:59:00\n"));
     view.show(board_of({}));
-    CHECK_THAT(text(view.screen("12:00:00", "", 80, 24)), Contains("no machine is known yet"));
+    CHECK_THAT(text(view.screen("12:00:00", "", 80, 24)), Contains("no machines yet"));
 }
