@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: the folder for checkpoints is deleted during the deployment
-# Required: the image is deployed; a checkpoint is written again, or one warning says that it cannot
+# Required: the image is deployed; a checkpoint is written again, or one warning says why not
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"

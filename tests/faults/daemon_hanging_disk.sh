@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fault: the daemon is ended with SIGTERM while a target does not answer
-# Required: it says that it waits for the device, and ends with status 0 once the device answers
+# Fault: the daemon gets SIGTERM while a target does not answer
+# Required: it logs that it waits for the device, and ends with status 0 once the device answers
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"

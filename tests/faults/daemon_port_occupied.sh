@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: another program has the configured port
+# Fault: another program uses the configured port
 # Required: exit status 1 with the address and the errno; nothing is written
 # Labels: quick
 set -euo pipefail

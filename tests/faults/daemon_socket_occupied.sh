@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: another daemon has the control socket
+# Fault: another daemon uses the control socket
 # Required: a warning with the socket's path; both daemons work, and the image is deployed
 set -euo pipefail
 # shellcheck source=lib_faults.sh

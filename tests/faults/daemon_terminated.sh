@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the daemon is ended with SIGTERM during a deployment
+# Fault: the daemon gets SIGTERM during a deployment
 # Required: it flushes and ends with status 0; started again, it resumes and completes the target
 set -euo pipefail
 # shellcheck source=lib_faults.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: the source cannot be read in one place
-# Required: its image fails with the offset and the errno, and no piece with this place is served; another image is served from the same daemon
+# Required: its image fails with the offset and the errno, and no piece that contains this place is served; another image is served from the same daemon
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: the target confirms a write that it does not store
-# Required: its image fails as not verified with the offset, and is never done; another image is deployed
+# Required: its image fails as not verified, with the offset, and is never done; another image is deployed
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"

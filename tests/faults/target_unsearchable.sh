@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fault: the target of 'seedbed restore' cannot be read where old signatures are
-# Required: exit status 6; nothing is written, so that no old partition table survives on a disk with half of an image
+# Required: exit status 6; nothing is written, so that no old partition table survives on a disk with half an image
 set -euo pipefail
 # shellcheck source=lib_faults.sh
 . "$(dirname "$0")/lib_faults.sh"
