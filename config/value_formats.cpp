@@ -27,7 +27,7 @@ constexpr std::array<duration_unit, 4> duration_units{{
     {"s", std::chrono::seconds(1)},
     {"ms", std::chrono::milliseconds(1)},
 }};
-/// A year: in nanoseconds, the unit of clocks, it fits 63 bits many times over.
+/// A year: in nanoseconds, the unit of clocks, it fits in 63 bits many times over.
 constexpr std::chrono::milliseconds longest_duration = std::chrono::hours(24 * 366);
 
 bool is_digit(char c) {

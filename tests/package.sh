@@ -30,7 +30,7 @@ inside() { LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$tree" "$@"; }
 # apt COMMAND...: what it prints is shown only if it fails.
 apt() { inside apt-get -y -q -o Dpkg::Options::=--force-confold "$@" >"$work/apt.log" 2>&1 || fail "apt-get $*: $(tail -n 20 "$work/apt.log")"; }
 owner() { inside stat -c '%U:%G %a' "$1"; }
-# Debian 12's minbase excludes manual pages and documents from nothing; bash completion needs no other package.
+# Debian 12's minbase installs manual pages and documents; bash completion needs no other package.
 apt update
 apt install --no-install-recommends bash-completion adduser
 cp "$deb" "$tree/seedbed.deb"

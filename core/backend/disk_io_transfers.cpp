@@ -27,9 +27,9 @@ bool within_piece(served_image const& image, lt::peer_request const& request) {
            request.length <= image.piece_size(piece) - request.start;
 }
 
-/// The bytes of the stream in the block that \p request writes, padding included; 0 if it is no whole block. libtorrent
-/// writes whole blocks only, and the cache relies on it. But the last block of a v2 torrent's file may come without its
-/// padding.
+/// The bytes of the stream in the block that \p request writes, padding included; 0 if it is not a whole block.
+/// libtorrent writes whole blocks only, and the cache relies on it. But the last block of a v2 torrent's file may come
+/// without its padding.
 std::int32_t whole_block(served_image const& image, lt::peer_request const& request) {
     if (!within_piece(image, request) || request.start % block_size != 0) {
         return 0;

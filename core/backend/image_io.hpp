@@ -99,7 +99,7 @@ public:
 private:
     void start_fill(piece_cache::fill& wanted) noexcept;
     void end_fill(fill_job& done, result<void, io_error> const& outcome) noexcept override;
-    /// The chunk has a bad place: reads each waiter's block alone, since most of them may be good.
+    /// Part of the chunk cannot be read: reads each waiter's block alone, since most of them may be good.
     void read_alone(waiter_list waiters) noexcept;
     void clear_padding(piece_index piece, std::int32_t block, std::span<std::byte> bytes) const noexcept;
     void start_writes(std::span<block_run const> runs) noexcept;

@@ -27,12 +27,12 @@ struct disk_facts {
     std::string transport = {}; ///< "nvme", "sata", "scsi", "virtio", "xen", "mmc", "sd", "pmem", "usb", "firewire", or
                                 ///< one through a network: "nvme over tcp", "iscsi", "fc"
     storage_class cls = storage_class::hdd;
-    bool external = false;  ///< removable, or at a transport that can be unplugged or lies behind a network
+    bool external = false;  ///< removable, or on a transport that can be unplugged or is behind a network
     bool read_only = false; ///< according to the kernel
     std::string used = {};  ///< why it must not be written: "mounted on /", which includes the boot medium
 };
 
-/// Lists the disks of this machine in the order of their paths: neither devices that stand on others (loop, dm, md) nor
+/// Lists the disks of this machine in the order of their paths: neither devices on top of others (loop, dm, md) nor
 /// optical drives nor memory. Reads sysfs, udev's files and the mounts once. Threads: any; blocks.
 [[nodiscard]] std::vector<disk_facts> list_disks(system_paths const& paths = {});
 
@@ -41,14 +41,14 @@ struct disk_rule {
     std::string text; ///< as given
     std::string path; ///< a device or file that is taken as it is; excludes all other members
     bool largest = false;
-    bool nvme = false; ///< at NVMe, whatever its class
+    bool nvme = false; ///< connected by NVMe, whatever its class
     std::optional<storage_class> cls = {};
     bool flash = false; ///< any class but HDD
     std::int64_t least = 0;
     std::int64_t most = std::numeric_limits<std::int64_t>::max(); ///< bytes, included
     std::string serial = {};                                      ///< equal to one of the disk's
-    std::string wwn = {};                                         ///< equal but for case
-    std::string model = {};                                       ///< part of the disk's, but for case
+    std::string wwn = {};                                         ///< equal, ignoring case
+    std::string model = {};                                       ///< part of the disk's, ignoring case
 
     friend bool operator==(disk_rule const&, disk_rule const&) = default;
 };

@@ -8,7 +8,7 @@
 namespace seedbed {
 
 /// The value of \p text, which must consist of hex digits only (either case, any number, leading zeros allowed).
-/// Nothing if it is empty, has another character or does not fit 63 bits.
+/// Nothing if it is empty, has another character or does not fit in 63 bits.
 [[nodiscard]] std::optional<std::int64_t> parse_hex_number(std::string_view text) noexcept;
 
 /// Whether \p text is not empty and consists of hex digits only.

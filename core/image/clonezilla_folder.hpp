@@ -14,13 +14,13 @@ namespace seedbed {
 struct clonezilla_partition {
     int number = 0;
     std::vector<std::filesystem::path> files; ///< in order
-    bool all_bytes = false;                   ///< written by partclone.dd; otherwise an image of partclone
+    bool all_bytes = false;                   ///< written by partclone.dd; otherwise a partclone image
 };
 
 /// One disk in a Clonezilla folder: see seedbed-partclone(7).
 struct clonezilla_folder {
     std::string disk; ///< its name there: "sda"
-    /// With boot code, gap and swap areas. Of other contents, only the whole partition's size.
+    /// With boot code, gap and swap areas. For other content, only the whole partition's size.
     disk_layout layout;
     std::string gap; ///< as many bytes as the layout's gap has
     /// In the order of their positions.

@@ -25,8 +25,9 @@ struct extent {
 /// position in the stream.
 class extent_map {
 public:
-    /// Checks that there is at least one extent, that lengths are positive, that ends fit 63 bits, and that the extents
-    /// ascend and do not overlap on the device (except padding). The error names the first extent that violates a rule.
+    /// Checks that there is at least one extent, that lengths are positive, that ends fit in 63 bits, and that the
+    /// extents ascend and do not overlap on the device (except padding). The error names the first extent that violates
+    /// a rule.
     [[nodiscard]] static result<extent_map> make(std::vector<extent> extents);
 
     /// Bytes in the stream, padding included: the torrent's total size.

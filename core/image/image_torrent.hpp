@@ -41,8 +41,8 @@ struct image_torrent {
 /// Loads a .torrent whose file names are device offsets in hex (the last component of each path).
 ///
 /// v1, hybrid and v2-only torrents are accepted. Refused with one line "PATH: reason": a missing file, a file that is
-/// no torrent, no metadata (as in a magnet link), a torrent without files, a name that is not hex or does not fit 63
-/// bits, extents that overlap or do not ascend, anything above \p limits. Empty files are skipped; attributes other
+/// not a torrent, no metadata (as in a magnet link), a torrent without files, a name that is not hex or does not fit in
+/// 63 bits, extents that overlap or do not ascend, anything above \p limits. Empty files are skipped; attributes other
 /// than padding are ignored. Opens no device.
 ///
 /// Cost for 300,000 extents: a third of a second, 80 MiB while loading and 36 MiB for the lifetime of the image, nearly

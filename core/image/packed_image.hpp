@@ -57,7 +57,7 @@ struct packed_image {
 /// Loads the .torrent of a packed image: a v1 torrent of one file, with a description in its info dictionary and the
 /// index outside it. All extents are known afterwards: sorted, disjoint and within the source.
 ///
-/// Refused with one line "PATH: reason": a file that is no such torrent, a description or an index that violates the
+/// Refused with one line "PATH: reason": a file that is not such a torrent, a description or an index that violates the
 /// format, an index whose SHA-256 is not the description's, anything above \p limits. Opens no device.
 [[nodiscard]] result<packed_image> load_packed_image(std::filesystem::path const& path,
                                                      packed_image_limits const& limits = {});

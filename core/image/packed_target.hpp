@@ -38,7 +38,7 @@ struct packed_target_options {
 ///
 /// A write keeps the packed bytes in memory. The one that completes a piece authenticates it by its SHA-1, compares its
 /// chunk table with the index, unpacks all of it, and only then writes its chunks to the device, where the placement
-/// puts them. So a slow device holds up the writes, and through them the peers. Nothing of a piece with a wrong SHA-1
+/// puts them. So a slow device holds up the writes, and through them the peers. No part of a piece with a wrong SHA-1
 /// is written: the write succeeds, and libtorrent finds the wrong hash itself. A piece that is authentic and violates
 /// the format is an error of the write, piece_refused.
 ///

@@ -14,7 +14,7 @@
 
 namespace seedbed {
 
-/// The head of an image that partclone wrote; see seedbed-partclone(7).
+/// The header of an image that partclone wrote; see seedbed-partclone(7).
 struct partclone_head {
     /// How the blocks are protected.
     enum class checksum : std::uint8_t {
@@ -46,7 +46,7 @@ public:
         std::size_t length = 0;  ///< bytes
     };
 
-    /// Reads head and bitmap. \param source must outlive the image. The error is one line "NAME: reason".
+    /// Reads header and bitmap. \param source must outlive the image. The error is one line "NAME: reason".
     [[nodiscard]] static result<partclone_image> open(byte_source& source);
 
     partclone_image(partclone_image&&) noexcept;
@@ -84,7 +84,7 @@ private:
     byte_source* m_source;
     partclone_head m_head;
     int m_bitmap_mode = 0;
-    std::int64_t m_stated_blocks = -1; ///< used blocks by the head, if its writer counted its bitmap; otherwise -1
+    std::int64_t m_stated_blocks = -1; ///< used blocks by the header, if its writer counted its bitmap; otherwise -1
     std::vector<extent> m_used;
     std::int64_t m_used_bytes = 0;
     std::size_t m_extent = 0;    ///< that next() reads

@@ -293,7 +293,7 @@ result<std::vector<extent>> parse_domain_log(std::string_view text, std::string 
     std::int64_t end = 0;
     std::istringstream lines{std::string(text)};
     std::int64_t number = 0;
-    bool position = false; // the first line that is no comment
+    bool position = false; // the first line that is not a comment
     auto const refuse = [&](std::string const& reason) {
         return tl::unexpected(error{name + ":" + std::to_string(number) + ": " + reason});
     };

@@ -6,7 +6,7 @@ namespace seedbed {
 
 // Codes of an io_error that are about a piece of a packed image, not about a device. No kernel reports them for a disk.
 
-/// Of a read: the piece can no longer be given. The device holds other bytes by now, or another version of zstd has
+/// Of a read: the piece can no longer be supplied. The device holds other bytes by now, or another version of zstd has
 /// packed the image.
 inline constexpr int piece_withdrawn = ENOMSG;
 /// Of a write: the piece is authentic, but violates the format.

@@ -23,7 +23,7 @@ namespace seedbed {
 /// It keeps the few bytes by which libblkid recognises the content. Threads: one at a time.
 class saved_partition {
 public:
-    /// An image of partclone: the used blocks of a file system. Reads its head and its bitmap. \param files as for
+    /// A partclone image: the used blocks of a file system. Reads its header and its bitmap. \param files as for
     /// open_unpacked(). The error is one line that names the first file.
     [[nodiscard]] static result<saved_partition> open_image(std::vector<std::filesystem::path> const& files);
     /// All bytes of a partition, as partclone.dd writes them. \param size of the partition, bytes: other files are

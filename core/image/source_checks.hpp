@@ -36,8 +36,8 @@ constexpr std::size_t source_head = std::size_t{68} * 1024;
 [[nodiscard]] std::vector<std::string> left_out_copies(std::string_view type, std::string_view head, std::int64_t size,
                                                        extent_map const& image);
 
-/// Whether Windows is hibernated on an NTFS: its memory is in hiberfil.sys, and files that it had open are incomplete
-/// on the disk. "Fast startup" leaves the same state after a shutdown.
+/// Whether Windows is hibernated on an NTFS file system: its memory is in hiberfil.sys, and files that it had open are
+/// incomplete on the disk. "Fast startup" leaves the same state after a shutdown.
 enum class hibernation : std::uint8_t {
     none,
     hibernated,

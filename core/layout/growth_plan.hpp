@@ -21,7 +21,7 @@ struct moved_range {
     friend bool operator==(moved_range const&, moved_range const&) = default;
 };
 
-/// How a layout goes to one disk.
+/// How a layout is placed on one disk.
 struct deployment_plan {
     disk_layout target; ///< the layout on that disk; content as in the image
     /// The boot loader's gap and all partitions except an extended one, in the order of their positions in the image.
@@ -44,8 +44,8 @@ struct deployment_plan {
 [[nodiscard]] result<deployment_plan> plan_deployment(disk_layout const& image, std::int64_t disk_size,
                                                       std::int32_t sector_size, growth const& grow);
 
-/// The plan by which the image's layout came to a disk, from the disk's own table: where each partition is, and which
-/// one has grown. It compares numbers, roles, types and sizes; ids, names and attributes may be new.
+/// The plan by which the image's layout was placed on a disk, from the disk's own table: where each partition is, and
+/// which one has grown. It compares numbers, roles, types and sizes; ids, names and attributes may be new.
 ///
 /// \param image valid. \param found read from the disk. The error says which part of the layout the disk lacks.
 [[nodiscard]] result<deployment_plan> find_deployment(disk_layout const& image, disk_layout const& found);

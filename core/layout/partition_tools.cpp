@@ -207,7 +207,7 @@ result<void> finish_partitions(int disk, std::string const& name, deployment_pla
             return tl::unexpected(error{name + ": " + done.error().message});
         }
     }
-    // The loop devices' flushes reached the disk's page cache at least.
+    // The loop devices' flushes have reached at least the disk's page cache.
     return ::fsync(disk) == 0 ? result<void>() : tl::unexpected(errno_error(name, errno));
 }
 

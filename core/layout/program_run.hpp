@@ -13,7 +13,7 @@ namespace seedbed {
 /// How a program ended.
 struct program_end {
     int status = 0;        ///< exit status; 128 plus the signal's number if a signal ended it, as in a shell
-    std::string last_line; ///< of its output and its errors that is not empty, printable; empty if it printed none
+    std::string last_line; ///< the last non-empty line of its output and errors, printable; empty if it printed none
 };
 
 /// Runs a program to its end, without a shell, in the "C" locale, with \p input as its standard input.
@@ -35,7 +35,7 @@ struct program_files {
                                             program_files const& files);
 /// Waits for the end of a program. \param path for the error. \return the exit status as in program_end.
 [[nodiscard]] result<int> await_program(::pid_t pid, std::string const& path);
-/// The last line of a program's output that is not empty, printable.
+/// The last non-empty line of a program's output, printable.
 [[nodiscard]] std::string last_line_of(std::string_view output);
 
 } // namespace seedbed

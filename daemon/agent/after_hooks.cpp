@@ -35,7 +35,7 @@ result<std::vector<fs::path>> list_hooks(fs::path const& folder) {
     std::error_code failed;
     for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
         auto const name = at->path().filename().string();
-        std::error_code ignored; // a file that has vanished is no hook
+        std::error_code ignored; // a file that has vanished is not a hook
         if (!name.starts_with('.') && !name.ends_with('~') && fs::is_regular_file(at->path(), ignored) &&
             ::access(at->path().c_str(), X_OK) == 0) {
             hooks.push_back(at->path());

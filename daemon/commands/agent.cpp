@@ -49,7 +49,7 @@ constexpr unsigned answer_conflict = 409;
 /// Reboots or powers off. \return why it could not.
 result<void> end_machine(after_deploy action, std::string const& program) {
     auto const* const verb = to_string(action);
-    std::error_code ignored; // systemd does not run in this case
+    std::error_code ignored; // systemd is not running in this case
     auto const systemctl = std::filesystem::exists("/run/systemd/system", ignored) ? find_program("systemctl") : "";
     if (auto const& path = program.empty() ? systemctl : program; !path.empty()) {
         auto const ended = run_to_end(path, {verb});

@@ -17,7 +17,7 @@ struct create_options {
     std::string source;
     std::string partclone;                   ///< torrent.info
     std::string bt_dir;                      ///< folder with the data files of torrent.info
-    std::vector<std::string> from_partclone; ///< with pack: the files of an image of partclone
+    std::vector<std::string> from_partclone; ///< with pack: the files of a partclone image
     std::string output;
     std::optional<std::string> piece_size; ///< as given; 16 MiB by default, 4 MiB with pack
     torrent_details torrent;

@@ -157,7 +157,7 @@ result<void, create_failure> describe_layout(create_context const& context, save
 } // namespace
 
 bool is_saved(create_options const& options) {
-    std::error_code ec; // what cannot be examined is no folder
+    std::error_code ec; // what cannot be examined is not a folder
     return !options.from_partclone.empty() || std::filesystem::is_directory(options.source, ec);
 }
 

@@ -25,7 +25,7 @@ struct saved_source {
 /// Whether the options name such files: --from-partclone, or a folder as SOURCE.
 [[nodiscard]] bool is_saved(create_options const& options);
 
-/// Opens the files, reads heads and bitmaps, and prints what is taken from each partition of a folder.
+/// Opens the files, reads headers and bitmaps, and prints what is taken from each partition of a folder.
 [[nodiscard]] result<saved_source, create_failure> open_saved(create_context const& context);
 
 /// Describes the source after all of it was packed: the contents are known then. Fails unless the files end where they

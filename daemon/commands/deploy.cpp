@@ -184,7 +184,7 @@ private:
         return exit_ok;
     }
 
-    /// Plans how a packed image goes to the device, and checks everything that could fail after the first write.
+    /// Plans how a packed image is placed on the device, and checks everything that could fail after the first write.
     exit_code plan() {
         auto const& packed = m_torrent->packed;
         if (!packed) {

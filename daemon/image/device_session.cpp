@@ -11,7 +11,7 @@ namespace {
 
 /// The memory for the packed pieces of one deployment, in bytes.
 std::int64_t packed_memory(settings const& in_force) {
-    constexpr std::int64_t usual = std::int64_t{256} << 20; // if the kernel does not state its free memory
+    constexpr std::int64_t usual = std::int64_t{256} << 20; // if the kernel does not report its free memory
     auto const deployments = std::ranges::count(in_force.images, image_mode::deploy, &image_settings::mode);
     auto const half = free_memory().value_or(2 * usual) / 2;
     return in_force.memory.packed.value_or(half / std::max<std::int64_t>(deployments, 1));

@@ -18,7 +18,7 @@
 
 namespace seedbed {
 
-/// Why a packed image cannot go to a device, or cannot be completed there.
+/// Why a packed image cannot be deployed to a device, or cannot be completed there.
 struct packed_plan_failure {
     enum class cause : std::uint8_t {
         image,  ///< the .torrent contradicts itself
@@ -42,7 +42,7 @@ struct packed_plan_events {
     std::function<void(std::string const&)> warning; ///< what failed, and does not concern the image
 };
 
-/// How a packed image goes to one device: all of it except its chunks.
+/// How a packed image is deployed to one device: everything except its chunks.
 ///
 /// Call make(), open the device, then call wipe(), write and verify the chunks at placement(), and call finish(). A
 /// disk with a layout that loses power, or whose program is killed, anywhere between the end of wipe() and the end of
@@ -69,9 +69,9 @@ public:
     /// Erases the signatures by which a system would take the device for something else, or for complete, while it is
     /// being written. On return this is durable.
     ///
-    /// Of a disk with a layout, all of them: if they cannot be looked for, that is an error, because its old table
-    /// would make half an image look like a whole disk. Otherwise those that the image overwrites, and only if
-    /// \p outside is set those around it, of which a failure is a warning.
+    /// On a disk with a layout, all of them: a failed search is an error, because the old table would make half an
+    /// image look like a whole disk. On any other device, those that the image overwrites and, if \p outside is set,
+    /// those around it, where a failure is only a warning.
     [[nodiscard]] result<void, packed_plan_failure> wipe(block_device& device, bool outside,
                                                          packed_plan_events const& events) const;
 

@@ -18,7 +18,7 @@ namespace seedbed {
 /// verify at the end. Only on a device without a head: on a disk, the reads would slow down the writes.
 ///
 /// A piece that differs or cannot be read ends the reading back. The verification after the download decides what that
-/// means: it reads all pieces that have not been found right here.
+/// means: it reads all pieces that have not been found correct here.
 ///
 /// Threads: confined to the main thread; the work runs on the backend's hash workers.
 class read_back {
@@ -35,9 +35,9 @@ public:
     /// Stops reading and forgets everything, also the call that finish() has promised.
     void reset();
 
-    /// The pieces that have not been found right, one bit each; empty if that is all of them.
+    /// The pieces that have not been found correct, one bit each; empty if that is all of them.
     [[nodiscard]] std::vector<bool> unread() const;
-    /// Bytes of the device in the pieces that have been found right.
+    /// Bytes of the device in the pieces that have been found correct.
     [[nodiscard]] std::int64_t right_bytes() const noexcept { return m_right_bytes; }
 
 private:

@@ -135,7 +135,7 @@ void torrent_session::lift_ban(id which, boost::asio::ip::tcp::endpoint const& p
         return;
     }
     // libtorrent has no call for this, but a torrent forgets the peers that the filter blocks, and so their bans.
-    // clear_peers() is no way: in 2.0.8 it leaves pointers to the peers that it frees.
+    // clear_peers() does not help: in 2.0.8 it leaves pointers to the peers that it frees.
     m_core->apply_filter_to_others(which, false);
     auto const allowed = make_peer_filter(m_core->own.network.allow, own_addresses());
     auto without = allowed;

@@ -18,7 +18,7 @@
 # Environment: SEEDBED, the program (default: the installed one); DEB, its package, from which the boot image takes it (default: the
 # program); MACHINES, the machines to start (default: all); AT_ONCE, how many of them run at the same time (default: one for each
 # processor); TRY_DIR, a folder that keeps the boot image and the packed disk for the next time, the consoles of the machines, and, if
-# chromium is installed, pictures of the web page. Exit status: 0 all as said, 1 not.
+# chromium is installed, pictures of the web page. Exit status: 0 if all of this happens, 1 otherwise.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")

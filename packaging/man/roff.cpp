@@ -164,7 +164,7 @@ std::string key_rows(std::vector<config_key<Whole>> const& keys, std::string con
     return page;
 }
 
-/// The cells of a Markdown table's row; "\|" is no border.
+/// The cells of a Markdown table's row; "\|" is not a border.
 std::vector<std::string> cells_of(std::string_view row) {
     std::vector<std::string> cells(1);
     row = trimmed(row);

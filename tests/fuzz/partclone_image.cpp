@@ -1,4 +1,4 @@
-// An image of partclone: refused with one line, or used blocks that lie in the file system and add up.
+// A partclone image: refused with one line, or used blocks that lie in the file system and add up.
 
 #include <algorithm>
 #include <cstddef>

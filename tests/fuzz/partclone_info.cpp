@@ -1,4 +1,4 @@
-// partclone's torrent.info: refused with one line, or extents whose sum the number of hashes fits.
+// partclone's torrent.info: refused with one line, or extents whose sum fits the number of hashes.
 
 #include <cstddef>
 #include <cstdint>

@@ -21,7 +21,7 @@ public:
     temp_dir(temp_dir const&) = delete;
     temp_dir& operator=(temp_dir const&) = delete;
     ~temp_dir() {
-        std::error_code ignored; // a folder left behind is no reason to end the program
+        std::error_code ignored; // a folder left behind must not end the program
         std::filesystem::remove_all(m_path, ignored);
     }
 

@@ -14,8 +14,8 @@
  *   gather     microseconds for which the head waits for a request that continues where the last one ended, before it
  *              leaves (2000): split requests arrive from the kernel in any order. Part of the seek time.
  *
- * One request is served at a time. Of the waiting ones, the next is the one with the lowest offset at or after the
- * head, or else the lowest of all (C-LOOK). There is no cache: an answered write is in the file, and a flush, or FUA,
+ * One request is served at a time. The next is the waiting one with the lowest offset at or after the head, or else the
+ * lowest of all (C-LOOK). There is no cache: an answered write is in the file, and a flush, or FUA,
  * syncs that. */
 
 #define NBDKIT_API_VERSION 2

@@ -167,7 +167,7 @@ TEST_CASE("a checkpoint of another torrent, device or time does not match") {
     smaller.size -= 1;
     CHECK(unfit(what, smaller) == "it belongs to another device: its size was 32768 bytes and is 32767");
 
-    // The daemon's own writes after a checkpoint of an unfinished download are no reason.
+    // The daemon's own writes after a checkpoint of an unfinished download do not matter.
     auto written = disk();
     written.sectors_written += 1;
     CHECK(unfit(what, written).empty());
