@@ -107,7 +107,7 @@ struct command_line {
                                                                       folder_path const& folder) {
         auto const check = [](std::string const& text) -> std::optional<error> {
             return text.find('\0') == std::string::npos ? std::nullopt
-                                                        : std::optional(error{"no argument may hold a NUL"});
+                                                        : std::optional(error{"an argument cannot contain NUL"});
         };
         auto command = table.texts(key, check, table_reader::single_text::allowed);
         if (!command || command->empty()) {

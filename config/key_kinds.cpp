@@ -26,7 +26,7 @@ std::string range_text(value_range<int> range) {
 /// Why a path cannot be used, or nothing.
 std::optional<std::string> wrong_path(std::string const& text, std::filesystem::path const& path) {
     if (text.find('\0') != std::string::npos || text.find('\n') != std::string::npos) {
-        return "a path may hold neither NUL nor newline";
+        return "a path can contain neither NUL nor newline";
     }
     if (text.empty() || !path.has_filename()) {
         return in_quotes(text) + " is not the path of a file";
@@ -132,7 +132,7 @@ std::optional<std::int64_t> size_or_share::read(table_reader& table, std::string
     }
     auto const memory = total_memory();
     if (!memory) {
-        table.fail(key, "the kernel does not state the size of the memory; expected a size, like \"256 MiB\"");
+        table.fail(key, "the kernel does not report the size of the memory; expected a size, such as \"256 MiB\"");
         return std::nullopt;
     }
     return std::clamp(share_of(*memory, *percent), range.min, range.max);

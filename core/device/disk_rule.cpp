@@ -114,7 +114,7 @@ std::optional<std::string> why_no_match(disk_rule const& rule, disk_facts const&
         return disk.model.empty() ? "reports no model" : "is a " + disk.model;
     }
     if (rule.nvme && !disk.transport.starts_with("nvme")) {
-        return "is not at NVMe but at " + disk.transport;
+        return "is connected not by NVMe but by " + disk.transport;
     }
     if ((rule.flash && disk.cls == storage_class::hdd) || (rule.cls && *rule.cls != disk.cls)) {
         return std::string("is of class ") + display_name(disk.cls);

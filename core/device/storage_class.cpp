@@ -166,7 +166,7 @@ public:
     [[nodiscard]] storage_class_decision classify_path(fs::path const& path, int depth) const {
         struct statx status {};
         if (depth > max_depth) {
-            return unknown(path.string() + " lies on itself");
+            return unknown(path.string() + " is stacked on itself");
         }
         if (::statx(AT_FDCWD, path.c_str(), 0, STATX_TYPE | STATX_MNT_ID, &status) != 0) {
             return unknown(path.string() + ": " + std::generic_category().message(errno));
@@ -209,7 +209,7 @@ private:
     [[nodiscard]] storage_class_decision classify_folder(fs::path const& device, int depth) const {
         auto const name = device.filename().string();
         if (depth > max_depth) {
-            return unknown(name + " lies on itself");
+            return unknown(name + " is stacked on itself");
         }
         std::error_code error;
         if (fs::exists(device / "partition", error)) {

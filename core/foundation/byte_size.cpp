@@ -23,7 +23,7 @@ error bad_size(std::string_view text) {
 }
 
 error too_great(std::string_view text) {
-    return error{"'" + std::string(text) + "' does not fit 63 bits"};
+    return error{"'" + std::string(text) + "' does not fit in 63 bits"};
 }
 
 } // namespace

@@ -65,7 +65,7 @@ std::optional<std::string> windows_sign(disk_layout const& layout) {
     if (ntfs->bootable) {
         return describe(*ntfs) + " is active";
     }
-    return efi ? std::optional(describe(*ntfs) + " stands beside an EFI system partition") : std::nullopt;
+    return efi ? std::optional(describe(*ntfs) + " is on a disk with an EFI system partition") : std::nullopt;
 }
 
 void kernel_random(std::span<unsigned char> bytes) {

@@ -196,10 +196,10 @@ private:
         if (content.type.size() > longest_type || !is_ascii(content.type) || content.uuid.size() > longest_uuid ||
             !is_ascii(content.uuid) || content.label.size() > longest_label ||
             content.label.find('\0') != std::string::npos) {
-            return refuse(partition, "has a content whose type, id or label is too long or not text");
+            return refuse(partition, "has content whose type, id or label is too long or not text");
         }
         if (content.used < 0 || content.used > content.minimal_size || content.minimal_size > partition.size) {
-            return refuse(partition, "has a content larger than itself");
+            return refuse(partition, "has content larger than itself");
         }
         auto const page = content.swap_page;
         if (content.type == "swap" ? page < 4096 || page > largest_swap_page || (page & (page - 1)) != 0 : page != 0) {

@@ -116,7 +116,7 @@ void note_moved_windows(deployment_plan& plan, disk_layout const& image) {
         auto const& partition = image.partitions[i];
         if (partition.content.type == "ntfs" && plan.target.partitions[i].start != partition.start) {
             plan.notes.push_back(describe(partition) +
-                                 " moves: on an MBR disk, Windows finds a partition by its position; a Windows or its "
+                                 " moves: on an MBR disk, Windows finds a partition by its position; Windows or its "
                                  "recovery system in it must be repaired to start");
         }
     }

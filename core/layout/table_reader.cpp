@@ -67,7 +67,8 @@ std::optional<std::int64_t> label_number(::fdisk_context* context, int item) {
     return static_cast<std::int64_t>(value);
 }
 
-/// A regular file has the sector size at which a GPT's header stands; that of an MBR is unknown, and 512 on most disks.
+/// A regular file has the sector size at which a GPT's header is found; that of an MBR is unknown, and 512 on most
+/// disks.
 std::int32_t sector_size_of_file(int fd, std::string const& name) {
     auto const head = read_at(fd, name, 4096, gpt_magic.size());
     auto const small = read_at(fd, name, 512, gpt_magic.size());
@@ -215,7 +216,7 @@ private:
     disk_layout m_layout;
 };
 
-/// A swap area's magic stands at the end of its first page.
+/// A swap area's magic is at the end of its first page.
 std::int32_t swap_page(disk_content const& content) {
     for (auto const& signature : content.signatures) {
         if (signature.type == "swap") {

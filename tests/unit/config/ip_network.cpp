@@ -38,7 +38,7 @@ TEST_CASE("ip_network: all addresses with the prefix are inside, and no others")
     CHECK(to_string(parse_ip_network("10.1.2.128/25").value().last()) == "10.1.2.255");
 }
 
-TEST_CASE("ip_network: text reads back, and what is no network is refused") {
+TEST_CASE("ip_network: text reads back, and other text is refused") {
     for (std::string const text : {"10.1.0.0/16", "0.0.0.0/0", "10.1.2.3", "2001:db8::/32", "::/0", "fe80::1"}) {
         CHECK(to_string(parse_ip_network(text).value()) == text);
     }

@@ -170,7 +170,7 @@ TEST_CASE("load: paths that do not name a file") {
     }
     for (std::string const path : {"/a\\u0000b", "/a\\nb"}) {
         CHECK(bad("[[image]]\nname='a'\ntorrent='/t'\ndevice=\"" + path + "\"\nmode='seed'") ==
-              lines{"4: image.device: a path may hold neither NUL nor newline"});
+              lines{"4: image.device: a path can contain neither NUL nor newline"});
     }
 }
 

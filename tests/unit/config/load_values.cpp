@@ -242,7 +242,7 @@ TEST_CASE("load: the control socket") {
         bad("control.socket = '/" + std::string(96, 's') + "'") ==
         lines{"1: control.socket: '/" + std::string(96, 's') + "' is too long: a socket's path has at most 96 bytes"});
     CHECK(bad("control.socket = '/run/'") == lines{"1: control.socket: '/run/' is not the path of a file"});
-    CHECK(bad("control.socket = \"/a\\nb\"") == lines{"1: control.socket: a path may hold neither NUL nor newline"});
+    CHECK(bad("control.socket = \"/a\\nb\"") == lines{"1: control.socket: a path can contain neither NUL nor newline"});
     CHECK(bad("control.socket = false") == lines{"1: control.socket: expected a string, found a boolean"});
     CHECK(bad("control.sock = ''") == lines{"1: control.sock: unknown key; did you mean socket?"});
 }

@@ -81,7 +81,7 @@ TEST_CASE("the kernel's counter shows writes until the next boot") {
     CHECK(changed_since(then, now) == device_change::unknown);
 }
 
-TEST_CASE("a write by way of the whole disk may have changed a partition") {
+TEST_CASE("a write through the whole disk may have changed a partition") {
     auto const then = disk();
     auto now = then;
     now.disk_sectors_written = 501;

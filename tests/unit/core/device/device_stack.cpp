@@ -117,7 +117,7 @@ TEST_CASE("a loop device is at its range of its file") {
     CHECK(devices_above(stack, here.paths()).empty());
 }
 
-TEST_CASE("logical volumes stand on their partition and its disk, and not on each other") {
+TEST_CASE("logical volumes are on top of their partition and its disk, and not of each other") {
     machine const here;
     using list = std::vector<std::string>;
     CHECK(names(devices_above(here.of(8, 0), here.paths())) == list{"dm-0", "dm-1"});

@@ -321,7 +321,7 @@ TEST_CASE("write-back of 8 MiB needs no flush") {
     CHECK(sectors_written(loop.path()) > before);
 }
 
-TEST_CASE("of concurrent writes only one in 8 MiB starts write-back, and only it fails with it") {
+TEST_CASE("only one of several concurrent writes in 8 MiB starts write-back, and only that one fails with it") {
     SEEDBED_REQUIRE_SECCOMP();
     temp_dir const folder;
     auto const path = new_file(folder / "image", bytes(mib));

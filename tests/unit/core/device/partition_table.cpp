@@ -26,7 +26,7 @@ unique_fd open_exclusively(std::string const& path) {
 
 } // namespace
 
-TEST_CASE("the kernel reads the partition table of a disk again, unless a partition is in use") {
+TEST_CASE("the kernel rereads the partition table of a disk, unless a partition is in use") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device loop({.size = 32 * mib, .partitions = true});
     auto const partition = loop.add_partition(1, mib, 8 * mib);
@@ -41,7 +41,7 @@ TEST_CASE("the kernel reads the partition table of a disk again, unless a partit
     CHECK(::open(partition.c_str(), O_RDONLY | O_CLOEXEC) == -1); // an empty table has none
 }
 
-TEST_CASE("a device without partitions has no table to be read again") {
+TEST_CASE("a device without partitions has no table to reread") {
     temp_dir const folder;
     std::ofstream(folder / "file") << "bytes";
     unique_fd const file(::open((folder / "file").c_str(), O_RDONLY | O_CLOEXEC));

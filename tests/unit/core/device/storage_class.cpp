@@ -242,7 +242,7 @@ TEST_CASE("md of HDDs is an HDD, whatever md says of itself") {
     check(classify_block_device("md0p1", sysfs.root()), storage_class::hdd, "md0/slaves/sda2, sda/queue/rotational=1");
 }
 
-TEST_CASE("of several underlying classes, the slowest decides") {
+TEST_CASE("the slowest of several underlying classes decides") {
     sysfs_tree sysfs;
     add_nvme_disk(sysfs);
     add_sata_disk(sysfs, "sda", "8:0", 0, 0);
@@ -272,7 +272,7 @@ TEST_CASE("a cycle of stacked devices does not loop forever") {
     sysfs.add_holder("dm-1", "dm-0");
     auto const decision = classify_block_device("dm-0", sysfs.root());
     CHECK(decision.cls == storage_class::hdd);
-    CHECK(decision.evidence.find("lies on itself (unknown, treated as HDD)") != std::string::npos);
+    CHECK(decision.evidence.find("is stacked on itself (unknown, treated as HDD)") != std::string::npos);
 }
 
 TEST_CASE("a dm device on nothing is unknown") {

@@ -29,7 +29,7 @@ TEST_CASE("a size is a whole number of bytes or of a binary unit") {
     CHECK(parse_byte_size("5 TiB") == 5 * tib);
 }
 
-TEST_CASE("the greatest size is the last that fits 63 bits, in every unit") {
+TEST_CASE("the greatest size is the last that fits in 63 bits, in every unit") {
     CHECK(parse_byte_size("9223372036854775807") == greatest);
     CHECK(parse_byte_size("9007199254740991 KiB") == 9007199254740991 * kib);
     CHECK(parse_byte_size("8796093022207 MiB") == 8796093022207 * mib);
@@ -40,7 +40,7 @@ TEST_CASE("the greatest size is the last that fits 63 bits, in every unit") {
         auto const size = parse_byte_size(text);
         INFO(text);
         REQUIRE_FALSE(size);
-        CHECK(size.error().message == "'" + text + "' does not fit 63 bits");
+        CHECK(size.error().message == "'" + text + "' does not fit in 63 bits");
     }
 }
 

@@ -64,7 +64,7 @@ TEST_CASE("a disk from which Windows starts keeps its ids") {
     gpt.partitions[1].content.type = "ntfs";
     CHECK(windows_sign(gpt) == std::nullopt); // a data disk
     gpt.partitions[0].type = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
-    CHECK(windows_sign(gpt) == "partition 2 (ntfs) stands beside an EFI system partition");
+    CHECK(windows_sign(gpt) == "partition 2 (ntfs) is on a disk with an EFI system partition");
     mbr.partitions[0].content.type = "ntfs";
     CHECK(windows_sign(mbr) == "partition 1 (ntfs) is active");
     auto const refused = make_new_ids(mbr);

@@ -138,7 +138,7 @@ TEST_CASE("a logical partition grows with the extended one around it") {
     CHECK(p[3].size == 1445 * mib);
     CHECK(p[4].start == 1748 * mib);
     CHECK(made.notes == std::vector<std::string>{
-                            "partition 3 (ntfs) moves: on an MBR disk, Windows finds a partition by its position; a "
+                            "partition 3 (ntfs) moves: on an MBR disk, Windows finds a partition by its position; "
                             "Windows or its recovery system in it must be repaired to start"});
     auto const first = plan(sample_mbr(), 2048 * mib, number(1)).target;
     CHECK(first.partitions[1].start == 1547 * mib);

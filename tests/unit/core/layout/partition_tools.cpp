@@ -161,7 +161,7 @@ TEST_CASE("file systems grow into their partitions, whole and unchanged") {
     }
 }
 
-TEST_CASE("a damaged file system is not grown, and the message holds the program's words") {
+TEST_CASE("a damaged file system is not grown, and the error quotes the program") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     temp_dir const folder;
     auto const disk = folder / "disk";
@@ -196,7 +196,7 @@ TEST_CASE("programs that are missing are named before anything is written") {
     CHECK(missing_programs(plan, [](std::string const& name) { return "/sbin/" + name; }).empty());
 }
 
-TEST_CASE("a program's end: its status, its last words, its input") {
+TEST_CASE("running a program: its input, its exit status, its last line") {
     auto const shell = find_program("sh");
     auto const run_shell = [&](std::string const& script, std::string const& input = {}) {
         auto const end = run_to_end(shell, {"-c", script}, input);
