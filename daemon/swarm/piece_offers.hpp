@@ -163,7 +163,7 @@ private:
     std::vector<member> m_members;
     piece_set m_new;                ///< pieces that no peer has or will get
     std::size_t m_next;             ///< where the search for a new piece starts
-    clock::time_point m_searched{}; ///< last, in vain, for an overdue piece
+    clock::time_point m_searched{}; ///< last, without success, for an overdue piece
     clock::time_point m_measured{};
     bool m_enabled = false;
     std::uint64_t m_turn = 0;

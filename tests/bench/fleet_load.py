@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Announces and reports to a daemon's tracker as many machines do, and measures how it bears that.
+"""Announces and reports to a daemon's tracker as many machines do, and measures how the daemon copes.
 
 fleet_load.py PORT INFO_HASH MACHINES SECONDS CONTROL_SOCKET METRICS_PORT PID SIDE
 

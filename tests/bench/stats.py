@@ -6,7 +6,7 @@ stats.py between LOG FROM TO          prints the seconds between the first lines
 stats.py lines BEGAN TEXT NAME...     prints the seconds from the EPOCHREALTIME BEGAN to the first line with TEXT in each NAME.log,
                                       sorted
 stats.py backend JSON PREFIX          prints what seedbed_bench wrote, as lines for report
-stats.py report FILE TITLE [JSON]     prints medians and ratios of what FILE holds, lines of fields parted by tabs:
+stats.py report FILE TITLE [JSON]     prints medians and ratios of what FILE holds, lines of fields separated by tabs:
                                         run MEASURE SIDE VALUE
                                         limit MEASURE SIDE BASE OP NUMBER     OP is <= or >=
                                         note TEXT

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""lib_browser.py URL FOLDER: opens the web page with the machines of lib_machines.py in headless Chromium, by way of chromedriver, and
+"""lib_browser.py URL FOLDER: opens the web page with the machines of lib_machines.py in headless Chromium, through chromedriver, and
 checks its rows, its controls, its accessible names and its console. Writes screenshots to FOLDER: phone and desktop, light and dark."""
 import base64
 import json

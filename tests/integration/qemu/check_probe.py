@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """check_probe.py OUTPUT: compares `seedbed probe --json` of the guest with the devices that QEMU was given.
 
-Whole disks are told apart by their size, since the order of their names is chance; all else by its path.
+Whole disks are told apart by their size, since the order of their names is arbitrary; all else by its path.
 """
 import json
 import re
