@@ -331,6 +331,8 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
     if (at < m_round_began || later) {
         return; // from an earlier round or run
     }
+    which.device = report.facts.device;
+    which.disk_class = report.facts.cls;
     if (report.outcome == host_report::outcome_kind::failed || report.outcome == host_report::outcome_kind::refused) {
         on_failure(which, report, now);
         return;

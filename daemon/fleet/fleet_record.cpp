@@ -50,7 +50,8 @@ saved_fleet fleet::record(clock::time_point now, wall_clock::time_point wall) co
     for (auto const& each : m_hosts.all()) {
         if (each.phase() == host_phase::failed || each.phase() == host_phase::complete) {
             saved.hosts.push_back({each.addresses, each.port, state_of(each), each.fetched, times.write(each.started),
-                                   times.write(each.ended), each.announced, each.id(), each.key, each.failure});
+                                   times.write(each.ended), each.announced, each.id(), each.key, each.failure,
+                                   each.device, each.disk_class});
         }
     }
     return saved;
@@ -115,6 +116,8 @@ void fleet::restore_host(saved_fleet::host const& saved, time_base const& times)
     host->proof = complete ? saved.state : host_state::pieces;
     host->failure = saved.failure;
     host->refused = saved.state == host_state::refused;
+    host->device = saved.device;
+    host->disk_class = saved.disk_class;
     m_hosts.set_phase(*host, complete ? host_phase::complete : host_phase::failed);
 }
 

@@ -58,6 +58,8 @@ fleet_host fleet::tell(known_host const& which, clock::time_point now,
     told.state = state_of(which);
     told.connected = which.connected;
     told.failure = which.failure;
+    told.device = which.device;
+    told.disk_class = which.disk_class;
     if (which.phase() == host_phase::complete) {
         told.fraction = 1;
         told.completed = at(which.ended);
@@ -208,6 +210,8 @@ std::string fleet::document(std::string const& image, info_hash const& hash, clo
         if (each.state == host_state::failed || each.state == host_state::refused) {
             entry["reason"] = each.failure;
         }
+        entry["device"] = text_or_null(each.device);
+        entry["class"] = each.disk_class ? nlohmann::json(to_string(*each.disk_class)) : nlohmann::json();
         hosts.push_back(std::move(entry));
     }
     // A target's failure message need not be UTF-8.

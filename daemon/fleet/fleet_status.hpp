@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core/device/storage_class.hpp"
+
 namespace seedbed {
 
 /// The progress of a host in the current deployment. It is complete in the states pieces, durable and verified.
@@ -34,9 +36,11 @@ struct fleet_host {
     std::string address;    ///< without port; IPv6 without brackets
     std::uint16_t port = 0; ///< where it listens for peers; 0 if unknown
     host_state state = host_state::fetching;
-    bool expected = true;           ///< false if addresses are expected and its own is not among them
-    bool connected = false;         ///< to this daemon, as a peer
-    std::string failure;            ///< one line; empty unless it failed or refused
+    bool expected = true;   ///< false if addresses are expected and its own is not among them
+    bool connected = false; ///< to this daemon, as a peer
+    std::string failure;    ///< one line; empty unless it failed or refused
+    std::string device;     ///< that it deploys to; empty if it has not reported it
+    std::optional<storage_class> disk_class;
     std::optional<double> fraction; ///< share of the image that it has, 0 to 1; nothing if unknown
     double rate = 0;                ///< bytes per second: from its completed pieces or from here, whichever is more
     std::int64_t fetched = 0;       ///< bytes, as it reports

@@ -15,6 +15,7 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "config/ip_endpoint.hpp"
+#include "core/device/storage_class.hpp"
 #include "daemon/fleet/fleet_status.hpp"
 #include "daemon/log/line_limit.hpp"
 
@@ -39,6 +40,8 @@ struct known_host {
     host_state proof = host_state::pieces; ///< if complete: the evidence
     std::string failure;                   ///< if failed: the reason
     bool refused = false;                  ///< if failed: its disk was refused, so nothing was written
+    std::string device;                    ///< that it deploys to, as it reports; empty if unknown
+    std::optional<storage_class> disk_class;
     bool announced = false;
     bool restored = false; ///< known from an earlier run of the daemon
     bool connected = false;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/foundation/printable.hpp"
+#include "daemon/fleet/target_facts.hpp"
 #include "daemon/http/query_string.hpp"
 #include "daemon/text/json_members.hpp"
 
@@ -77,6 +78,12 @@ json json_of(saved_fleet::host const& host) {
     if (!is_complete(host.state)) {
         made["failure"] = host.failure;
     }
+    if (!host.device.empty()) {
+        made["device"] = host.device;
+    }
+    if (host.disk_class) {
+        made["class"] = to_string(*host.disk_class);
+    }
     return made;
 }
 
@@ -107,6 +114,8 @@ std::optional<saved_fleet::host> host_of(json const& saved) {
     if (!is_complete(*state)) {
         host.failure = printable(member_text(saved, "failure")).substr(0, longest_failure);
     }
+    host.device = printable(member_text(saved, "device")).substr(0, longest_fact);
+    host.disk_class = parse_storage_class(member_text(saved, "class"));
     return host;
 }
 

@@ -25,9 +25,11 @@ struct saved_fleet {
         std::int64_t started = 0;
         std::int64_t ended = 0;
         bool announced = false;
-        std::string id;      ///< 20 bytes, or empty
-        std::string key;     ///< may be empty
-        std::string failure; ///< empty unless it has failed or was refused; printable
+        std::string id;          ///< 20 bytes, or empty
+        std::string key;         ///< may be empty
+        std::string failure;     ///< empty unless it has failed or was refused; printable
+        std::string device = {}; ///< empty if unknown; printable
+        std::optional<storage_class> disk_class = {};
     };
 
     bool deployed = false; ///< all expected hosts were complete, and the consequences have run

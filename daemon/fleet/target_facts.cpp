@@ -1,6 +1,8 @@
 #include "daemon/fleet/target_facts.hpp"
 
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "core/foundation/printable.hpp"
 
@@ -21,6 +23,14 @@ std::string text_of_query(query_string const& query, std::string_view key) {
 }
 
 } // namespace
+
+target_facts facts_of_refused(std::string const& device) {
+    target_facts facts{device};
+    if (std::error_code ec; std::filesystem::exists(device, ec)) {
+        facts.cls = detect_storage_class(device).cls;
+    }
+    return facts;
+}
 
 std::string to_query(target_facts const& facts) {
     return text_parameter("device", facts.device) + text_parameter("class", facts.cls ? to_string(*facts.cls) : "") +

@@ -9,7 +9,7 @@
 
 namespace seedbed {
 
-/// What a machine reports about its disk at the end of a deployment, for the history. Texts are empty and numbers 0 if
+/// What a machine reports about its disk, for the history and the list of machines. Texts are empty and numbers 0 if
 /// they are unknown.
 struct target_facts {
     std::string device; ///< path
@@ -25,6 +25,9 @@ struct target_facts {
 
 /// The longest text of these facts, in bytes.
 inline constexpr std::size_t longest_fact = 300;
+
+/// What is known of a device that was refused: its path, and its class if it exists. Reads a few files of sysfs.
+[[nodiscard]] target_facts facts_of_refused(std::string const& device);
 
 /// "&device=...&class=...&model=...&disk_serial=...&disk_bytes=...&image_bytes=...&warnings=...": the known ones, to be
 /// appended to the query of a report. Servers that do not know a key ignore it.

@@ -9,6 +9,7 @@
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
 #include "core/image/piece_errors.hpp"
+#include "daemon/fleet/target_facts.hpp"
 
 namespace seedbed {
 
@@ -27,10 +28,11 @@ enum class failure_kind : std::uint8_t {
     content   ///< seed: the device differs from the torrent
 };
 
-/// The torrent and the trackers to which the outcome of a deployment is reported.
+/// The torrent and the trackers to which the refusal of a device is reported, and what is known of the device.
 struct report_address {
     seedbed::info_hash info_hash;
     std::vector<std::string> announce_urls; ///< of the torrent
+    target_facts facts;
 };
 
 /// Why an image failed.

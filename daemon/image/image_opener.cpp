@@ -76,8 +76,8 @@ target_facts facts_of(std::string const& path, storage_class cls, std::int64_t s
     return facts;
 }
 
-report_address address_for_reports(image_torrent const& torrent) {
-    return {torrent.info_hash, announce_urls(torrent)};
+report_address address_for_reports(image_torrent const& torrent, std::string const& device) {
+    return {torrent.info_hash, announce_urls(torrent), facts_of_refused(device)};
 }
 
 } // namespace
@@ -132,7 +132,8 @@ result<std::unique_ptr<block_device>, image_failure> image_opener::open_device(i
     auto const checked = device ? check_packed_source(settings, torrent) : tl::unexpected(device.error());
     if (!checked) {
         auto const& [guard, message] = checked.error();
-        return tl::unexpected(image_failure{failure_kind::guard, message, guard, address_for_reports(torrent)});
+        return tl::unexpected(
+            image_failure{failure_kind::guard, message, guard, address_for_reports(torrent, settings.device)});
     }
     return std::move(*device);
 }
@@ -166,7 +167,7 @@ result<void, image_failure> image_opener::add_target(image_torrent const& torren
                 image_failure{cause == packed_plan_failure::cause::image ? failure_kind::torrent : failure_kind::guard,
                               message,
                               {},
-                              address_for_reports(torrent)});
+                              address_for_reports(torrent, settings.device)});
         }
         plan = std::make_shared<packed_plan const>(std::move(*made));
     }

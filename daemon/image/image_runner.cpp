@@ -122,7 +122,7 @@ void image_runner::report_refusal(image_failure const& why) {
     report.outcome = host_report::outcome_kind::refused;
     report.reason = why.reason;
     identify(report, m_services.job);
-    report.facts.device = m_settings.device;
+    report.facts = why.report_to->facts;
     auto urls = why.report_to->announce_urls;
     urls.insert(urls.end(), m_settings.trackers.begin(), m_settings.trackers.end());
     m_services.reports->send(m_settings.name, why.report_to->info_hash, urls, {}, report);

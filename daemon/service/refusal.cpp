@@ -18,7 +18,7 @@ void report_refusal(image_settings const& image, image_torrent const& torrent, n
     host_report report;
     report.outcome = host_report::outcome_kind::refused;
     report.reason = reason;
-    report.facts.device = image.device;
+    report.facts = facts_of_refused(image.device);
     identify(report, "");
     sender.send(image.name, torrent.info_hash, urls, {}, report);
     sender.forget(image.name); // report_timing::last limits each attempt from here on

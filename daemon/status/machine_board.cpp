@@ -104,6 +104,10 @@ void fill_from_host(board_row& row, placed_host const& from) {
     row.phase = phase_of_host(host);
     row.fraction = host.fraction;
     row.reason = host.failure;
+    if (!host.device.empty()) {
+        row.disk = host.device;
+        row.disk_class = host.disk_class;
+    }
 }
 
 void fill_rate(board_row& row, placed_host const& from) {

@@ -46,6 +46,8 @@ json to_json(fleet_host const& host) {
             {"expected", host.expected},
             {"connected", host.connected},
             {"failure", text_or_null(host.failure)},
+            {"device", text_or_null(host.device)},
+            {"class", class_or_null(host.disk_class)},
             {"progress", value_or_null(host.fraction)},
             {"rate", static_cast<std::int64_t>(host.rate)},
             {"fetched_bytes", host.fetched},
@@ -191,6 +193,8 @@ result<fleet_host> to_host(json const& from) {
     take(from, "expected", host.expected);
     take(from, "connected", host.connected);
     take(from, "failure", host.failure);
+    take(from, "device", host.device);
+    host.disk_class = take_class(from, "class");
     take(from, "progress", host.fraction);
     take(from, "rate", host.rate);
     take(from, "fetched_bytes", host.fetched);

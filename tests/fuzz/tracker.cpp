@@ -41,7 +41,9 @@ void try_report(std::string const& target, boost::asio::ip::address const& from)
     fuzz::require(again.has_value());
     auto const same = read_host_report(*again, from);
     fuzz::require(same.has_value() && same->reason == report->reason && same->outcome == report->outcome &&
-                  same->bytes == report->bytes && same->taken == report->taken && same->host == report->host);
+                  same->bytes == report->bytes && same->taken == report->taken && same->host == report->host &&
+                  same->facts == report->facts);
+    fuzz::require(report->facts.device.size() <= longest_fact && report->facts.device.find('\n') == std::string::npos);
 }
 
 } // namespace

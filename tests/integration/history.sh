@@ -75,6 +75,12 @@ kill_daemon daemon
 start_daemon daemon daemon.toml
 expect_line daemon.log ' ready$' 20
 
+# The list of machines has the disks that the hosts have reported, also after a restart.
+"$seedbed" status --machines --json --socket "$socket" >machines.json
+jq -e --arg good "$good" --arg bad "$bad" --arg small "$small" '[.machines[] | select(.class) | [.state, .disk]] ==
+    [["failed", $bad], ["refused", $small], ["done", $good]]' machines.json >/dev/null ||
+    fail "the disk in the list of machines: $(<machines.json)"
+
 hash=$(jq -r '.deployments[0].info_hash' history.json)
 bytes=$(image_bytes win11.info)
 jq -e --arg good "$good" --arg bad "$bad" --arg small "$small" --argjson bytes "$bytes" '.format == 1 and

@@ -52,10 +52,10 @@ def main():
     for number in range(1, 201):
         if number <= 4:
             tracker.report(number, "failed", "&reason=" + urllib.parse.quote(
-                "write /dev/nvme0n1: offset 1048576, length 16384: Input/output error (EIO)"))
+                "write /dev/nvme0n1: offset 1048576, length 16384: Input/output error (EIO)") + "&device=/dev/nvme0n1&class=nvme")
         elif number == 5:
             tracker.report(number, "failed", "&refused=1&reason=" + urllib.parse.quote(
-                "/dev/sda: too small: it has 8 MiB, the image needs 32 MiB"))
+                "/dev/sda: too small: it has 8 MiB, the image needs 32 MiB") + "&device=/dev/sda&class=tape")
         elif number <= 80:
             tracker.announce(number, "", tracker.total - tracker.total * (number - 5) // 76)
         else:

@@ -66,6 +66,8 @@ document second | jq -e '.totals.machines == 202 and .totals."no job" == 1 and .
 document second | jq -e '.machines[0].state == "failed" and ([.machines[] | select(.name == "PC-17")] | length == 1 and
     .[0].address == "127.1.0.61" and .[0].state == "running" and .[0].phase == "download" and .[0].disk == "/dev/sda")' >/dev/null ||
     fail "PC-17 is not one row: $(document second | jq -c '[.machines[] | select(.name == "PC-17" or .address == "127.1.0.61")]')"
+document second | jq -e '[.machines[] | select(.address == "127.1.0.1") | [.disk, .class]] == [["/dev/nvme0n1", "nvme"]]' >/dev/null ||
+    fail "the disk that a host has reported: $(document second | jq -c '.machines[] | select(.address == "127.1.0.1")')"
 document second | jq -e '.machines[] | select(.name == "PC-18") | .reason == "<script>document.title = 1</script>" and
     .phase == "<b>write</b>"' >/dev/null || fail "PC-18: $(document second | jq -c '.machines[] | select(.name == "PC-18")')"
 

@@ -71,6 +71,8 @@ inline std::shared_ptr<fleet_status const> sample_fleet() {
                    sample_host("192.0.2.18", host_state::fetching, 0.61),
                    sample_host("192.0.2.19", host_state::failed, 0.5)};
     fleet.hosts[1].rate = 3.1 * (1 << 20);
+    fleet.hosts[2].device = "/dev/sda";
+    fleet.hosts[2].disk_class = storage_class::hdd;
     fleet.hosts[2].failure = "write /dev/sda: offset 1048576, length 16384: Input/output error (EIO)";
     return std::make_shared<fleet_status const>(std::move(fleet));
 }

@@ -73,7 +73,8 @@ struct fixture {
         said.event = what;
         subject.on_announce(said, 70s, now);
     }
-    void report(int host, outcome what, std::string const& reason = "", std::chrono::seconds age = 0s) {
+    void report(int host, outcome what, std::string const& reason = "", std::chrono::seconds age = 0s,
+                target_facts const& facts = {}) {
         host_report said;
         said.host = {make_address("10.0.0." + std::to_string(host)), 6881};
         said.outcome = what;
@@ -81,6 +82,7 @@ struct fixture {
         said.age = age;
         said.taken = 40s;
         said.bytes = 7;
+        said.facts = facts;
         subject.on_report(said, now);
     }
     static peer_status peer(int host, double fraction, std::string const& id = "-AA0000-") {
@@ -616,6 +618,28 @@ TEST_CASE("fleet: a refused host is named with its reason", "[fleet]") {
     CHECK(f.subject.complete() == 1);
 }
 
+TEST_CASE("fleet: a report names the disk of its host", "[fleet]") {
+    fixture f(expect(2));
+    f.announce(1, 1000, event::started);
+    f.report(1, outcome::verified, "", 0s, {"/dev/nvme0n1", storage_class::nvme});
+    f.report(2, outcome::failed, "write /dev/sda", 0s, {"/dev/sda"});
+    auto const told = f.subject.status(f.now, {});
+    CHECK(told.hosts.at(0).device == "/dev/nvme0n1");
+    CHECK(told.hosts.at(0).disk_class == storage_class::nvme);
+    CHECK(told.hosts.at(1).device == "/dev/sda");
+    CHECK_FALSE(told.hosts.at(1).disk_class);
+    auto const document = nlohmann::json::parse(f.subject.document("sda1", {}, f.now, {}));
+    CHECK(document["hosts"][0]["device"] == "/dev/nvme0n1");
+    CHECK(document["hosts"][0]["class"] == "nvme");
+    CHECK(document["hosts"][1]["class"].is_null());
+    f.report(2, outcome::verified); // of an earlier version, to another disk
+    CHECK(f.subject.status(f.now, {}).hosts.at(1).device.empty());
+    f.now += 60s;
+    f.announce(2, 1000, event::started);
+    f.report(2, outcome::verified, "", 61s, {"/dev/sdz"}); // of the earlier run
+    CHECK(f.subject.status(f.now, {}).hosts.at(1).device.empty());
+}
+
 TEST_CASE("fleet: a record restores the round after a restart", "[fleet]") {
     auto const wall = std::chrono::system_clock::from_time_t(1'800'000'000);
     fixture before(expect(4));
@@ -624,7 +648,7 @@ TEST_CASE("fleet: a record restores the round after a restart", "[fleet]") {
     before.announce(3, 1000, event::started);
     CHECK_FALSE(before.subject.take_changed());
     before.now += 60s;
-    before.report(1, outcome::verified);
+    before.report(1, outcome::verified, "", 0s, {"/dev/sdb", storage_class::hdd});
     CHECK(before.subject.take_changed());
     CHECK_FALSE(before.subject.take_changed());
     before.report(4, outcome::refused, "too small");
@@ -644,6 +668,8 @@ TEST_CASE("fleet: a record restores the round after a restart", "[fleet]") {
     CHECK(told.hosts[0].completed == wall);
     CHECK(told.hosts[0].seconds == 60);
     CHECK(told.hosts[0].fetched == 7);
+    CHECK(told.hosts[0].device == "/dev/sdb");
+    CHECK(told.hosts[0].disk_class == storage_class::hdd);
     CHECK(told.hosts[1].state == host_state::pieces);
     CHECK(told.hosts[2].state == host_state::refused);
     CHECK(told.hosts[3].state == host_state::failed);

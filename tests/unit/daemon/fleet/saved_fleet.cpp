@@ -39,7 +39,9 @@ TEST_CASE("saved fleet: its text is read back without a loss") {
                                        "0123456789",
                                        20),
                            "key &\x01",
-                           ""});
+                           "",
+                           "/dev/nvme0n1",
+                           storage_class::nvme});
     saved.hosts.push_back({{make_address("10.0.0.2")}, 0, host_state::refused, 0, 1, 2, false, "", "", "too small"});
     auto const read = parsed(saved.text());
     REQUIRE(read);
@@ -60,6 +62,10 @@ TEST_CASE("saved fleet: its text is read back without a loss") {
     CHECK(first.announced);
     CHECK(first.id == saved.hosts[0].id);
     CHECK(first.key == saved.hosts[0].key);
+    CHECK(first.device == "/dev/nvme0n1");
+    CHECK(first.disk_class == storage_class::nvme);
+    CHECK(read->hosts[1].device.empty());
+    CHECK_FALSE(read->hosts[1].disk_class);
     CHECK(read->hosts[1].state == host_state::refused);
     CHECK(read->hosts[1].failure == "too small");
     CHECK_FALSE(read->hosts[1].announced);
@@ -92,11 +98,15 @@ TEST_CASE("saved fleet: a damaged host is left out and counted") {
     CHECK(read.hosts[0].port == 0);
 }
 
-TEST_CASE("saved fleet: a failure message is limited and printable") {
+TEST_CASE("saved fleet: a failure message and a device are limited and printable") {
+    auto const text = R"("\u001b[2J)" + std::string(1000, 'x') + "\"";
     auto const read =
-        with_hosts(R"({"addresses":["10.0.0.1"],"port":1,"state":"failed","started":1,"ended":2,"failure":"\u001b[2J)" +
-                   std::string(1000, 'x') + "\"}");
+        with_hosts(R"({"addresses":["10.0.0.1"],"port":1,"state":"failed","started":1,"ended":2,"failure":)" + text +
+                   R"(,"device":)" + text + R"(,"class":"tape"})");
     REQUIRE(read.hosts.size() == 1);
     CHECK(read.hosts[0].failure.size() == 300);
     CHECK(read.hosts[0].failure.find('\x1b') == std::string::npos);
+    CHECK(read.hosts[0].device.size() == 300);
+    CHECK(read.hosts[0].device.find('\x1b') == std::string::npos);
+    CHECK_FALSE(read.hosts[0].disk_class);
 }

@@ -26,6 +26,8 @@ void expect_failed(image_fixture& image, failure_kind kind) {
         REQUIRE(image.reports.sent.size() == 1);
         CHECK(image.reports.sent[0].report.outcome == host_report::outcome_kind::refused);
         CHECK(image.reports.sent[0].report.reason == status.failure);
+        CHECK(image.reports.sent[0].report.facts.device == image.device_path());
+        CHECK(image.reports.sent[0].report.facts.cls.has_value() == std::filesystem::exists(image.device_path()));
     } else {
         CHECK(image.reports.sent.empty()); // trackers are known from the torrent
     }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -43,6 +44,28 @@ TEST_CASE("board: a job and the host at the machine's address are one row") {
     CHECK(board.left_seconds == 10);
     CHECK(board.rate == host.rate);
     CHECK(board.count(board_state::running) == 1);
+}
+
+TEST_CASE("board: the disk that a host reports, unless the machine's job has named one") {
+    auto host = sample_host("192.0.2.18", host_state::verified, 1);
+    host.device = "/dev/sdb";
+    host.disk_class = storage_class::sata_ssd;
+    auto const row = [&host](std::vector<machine_row> const& machines) {
+        auto const board = make_board(machines, with_hosts({host}));
+        REQUIRE(board.rows.size() == 1);
+        return std::pair(board.rows.front().disk, board.rows.front().disk_class);
+    };
+    using disk = std::pair<std::string, std::optional<storage_class>>;
+    CHECK(row({}) == disk("/dev/sdb", storage_class::sata_ssd));
+    CHECK(row({configured("PC-17", "192.0.2.18")}) == disk("/dev/sdb", storage_class::sata_ssd));
+    auto job = a_job(job_state::running);
+    CHECK(row({configured("PC-17", "192.0.2.18", job)}) == disk("auto", std::nullopt));
+    job.device = "/dev/nvme0n1";
+    job.disk_class = storage_class::nvme;
+    CHECK(row({configured("PC-17", "192.0.2.18", job)}) == disk("/dev/nvme0n1", storage_class::nvme));
+    host.device.clear(); // of an earlier version
+    host.disk_class.reset();
+    CHECK(row({configured("PC-17", "192.0.2.18")}) == disk("auto", std::nullopt));
 }
 
 TEST_CASE("board: the state of a machine comes from its job") {

@@ -91,6 +91,10 @@ TEST_CASE("status document: the hosts of an image") {
     CHECK(moving["last_seen"] == "2026-01-31T11:59:50Z");
     CHECK(fleet["hosts"][0]["completed_at"] == "2026-01-31T11:59:50Z");
     CHECK_THAT(fleet["hosts"][2]["failure"].get<std::string>(), Contains("EIO"));
+    CHECK(fleet["hosts"][2]["device"] == "/dev/sda");
+    CHECK(fleet["hosts"][2]["class"] == "hdd");
+    CHECK(moving["device"].is_null());
+    CHECK(moving["class"].is_null());
 }
 
 TEST_CASE("status document: one line, and valid whatever the name of a device") {
@@ -129,6 +133,8 @@ TEST_CASE("status document: it can be read back") {
     for (auto const state : host_states) {
         fleet.hosts.push_back(sample_host("192.0.2.3", state, 0.5));
     }
+    fleet.hosts.back().device = "/dev/nvme0n1";
+    fleet.hosts.back().disk_class = storage_class::nvme;
     fleet.hosts.back().stopped_seconds = 4;
     fleet.hosts.back().away_seconds = 5;
     fleet.hosts.back().expected = false;
