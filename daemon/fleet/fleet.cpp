@@ -323,6 +323,11 @@ void fleet::on_report(host_report const& report, clock::time_point now) {
         return;
     }
     auto& which = *known;
+    if (report.outcome == host_report::outcome_kind::started) {
+        which.device = report.facts.device;
+        which.disk_class = report.facts.cls;
+        return;
+    }
     auto const at = now - report.age;
     which.port = report.host.port();
     which.announced = true;

@@ -51,6 +51,8 @@ char const* to_string(host_report::outcome_kind outcome) noexcept {
         return "failed";
     case host_report::outcome_kind::refused:
         return "refused";
+    case host_report::outcome_kind::started:
+        return "started";
     }
     return "unknown";
 }
@@ -104,8 +106,10 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
         report.outcome = outcome::verified;
     } else if (state == to_string(outcome::durable)) {
         report.outcome = outcome::durable;
+    } else if (state == to_string(outcome::started)) {
+        report.outcome = outcome::started;
     } else if (state != to_string(outcome::failed)) {
-        return refuse("state is not verified, durable or failed");
+        return refuse("state is not started, verified, durable or failed");
     } else if (query.find("refused") == "1") {
         report.outcome = outcome::refused;
     }

@@ -20,14 +20,16 @@ namespace seedbed {
 /// every piece was received. The report is sent to the image's trackers, beside their announce URL as scrape is (BEP
 /// 48): "GET /report?info_hash=...&port=...&state=verified&age=...&taken=...&bytes=...", with the 20 bytes of the
 /// info-hash percent-encoded, the port on which the target listens for peers, times in milliseconds, and reason=... for
-/// a failure. Earlier versions do not know "refused", so it is sent as state=failed&refused=1. id=..., or job=... if
-/// the deployment is a machine's job, and target_facts are for the history.
+/// a failure. Earlier versions do not know "refused", so it is sent as state=failed&refused=1, and answer
+/// state=started with status 400. id=..., or job=... if the deployment is a machine's job, and target_facts are for the
+/// history and the list of machines.
 struct host_report {
     enum class outcome_kind : std::uint8_t {
         verified, ///< flushed, read back and hashed
         durable,  ///< flushed; not read back, as configured on the target
         failed,
-        refused ///< by a guard of the target: nothing was written
+        refused, ///< by a guard of the target: nothing was written
+        started  ///< no outcome yet: names the target's disk, and counts for nothing
     };
     boost::asio::ip::tcp::endpoint host; ///< the target's address, and the port on which it listens for peers
     outcome_kind outcome = outcome_kind::failed;

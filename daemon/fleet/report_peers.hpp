@@ -16,13 +16,18 @@ class report_peers {
 public:
     static constexpr std::size_t most = 64;
 
-    void add(boost::asio::ip::tcp::endpoint const& peer) {
+    /// \return whether its address is new, and kept.
+    bool add(boost::asio::ip::tcp::endpoint const& peer) {
         auto const at = std::ranges::find(m_peers, peer.address(), [](auto const& each) { return each.address(); });
         if (at != m_peers.end()) {
             at->port(peer.port());
-        } else if (m_peers.size() < most) {
-            m_peers.push_back(peer);
+            return false;
         }
+        if (m_peers.size() == most) {
+            return false;
+        }
+        m_peers.push_back(peer);
+        return true;
     }
 
     [[nodiscard]] std::vector<boost::asio::ip::tcp::endpoint> const& all() const noexcept { return m_peers; }

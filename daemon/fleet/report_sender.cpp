@@ -164,8 +164,11 @@ private:
     void on_failure(std::string const& reason) {
         stop_waiting();
         if (!m_delivered && !std::exchange(m_warned, true)) {
-            log_warning({m_image, {}, {}}, "cannot report " + outcome() + " to " + authority(m_to) + ": " + reason +
-                                               (m_ended ? "" : "; retrying"));
+            // Servers of earlier versions refuse a report of a start, which they do not need.
+            log(m_report.outcome == host_report::outcome_kind::started ? log_level::debug : log_level::warning,
+                {m_image, {}, {}},
+                "cannot report " + outcome() + " to " + authority(m_to) + ": " + reason +
+                    (m_ended ? "" : "; retrying"));
         }
         repeat_after(m_pause);
         m_pause = std::min(2 * m_pause, m_timing.repetition);

@@ -137,7 +137,7 @@ void deploy_run::join() {
     auto const complete = spec.pieces && std::ranges::find(*spec.pieces, false) == spec.pieces->end();
     auto const& image = m_context.image();
     if (complete || (!is_planned_disk() && image->ends() == nullptr)) {
-        m_context.join(spec);
+        join(spec);
         return;
     }
     auto wiped = m_calls.posted([this](disk_work const& work) { on_wiped(work); });
@@ -164,7 +164,12 @@ void deploy_run::on_wiped(disk_work const& wiped) {
             (*present)[number] = false;
         }
     }
-    m_context.join(make_spec());
+    join(make_spec());
+}
+
+void deploy_run::join(torrent_spec const& spec) {
+    m_context.join(spec);
+    send_report(host_report::outcome_kind::started, "");
 }
 
 void deploy_run::log_disk_work(disk_work const& work) const {
@@ -178,8 +183,7 @@ void deploy_run::log_disk_work(disk_work const& work) const {
 
 torrent_spec deploy_run::make_spec() {
     auto spec = m_context.make_spec();
-    spec.on_report_port =
-        m_calls.guarded([this](boost::asio::ip::tcp::endpoint const& peer) { m_report_peers.add(peer); });
+    spec.on_report_port = m_calls.guarded([this](boost::asio::ip::tcp::endpoint const& peer) { on_report_peer(peer); });
     switch (m_basis) {
     case basis::check:
         spec.pieces = m_present;
@@ -547,12 +551,20 @@ void deploy_run::on_failed(std::string const& reason) {
     send_report(host_report::outcome_kind::failed, reason);
 }
 
+void deploy_run::on_report_peer(boost::asio::ip::tcp::endpoint const& peer) {
+    auto const has_begun = m_last_report == host_report::outcome_kind::started && !has_ended(m_context.state());
+    if (m_report_peers.add(peer) && has_begun) {
+        send_report(host_report::outcome_kind::started, "");
+    }
+}
+
 void deploy_run::send_report(host_report::outcome_kind outcome, std::string const& reason) {
     auto* const reports = m_context.services().reports;
     auto const& image = m_context.image();
     if (reports == nullptr || !image) {
         return;
     }
+    m_last_report = outcome;
     host_report report;
     report.outcome = outcome;
     report.reason = reason;

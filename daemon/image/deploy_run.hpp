@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,7 +29,8 @@
 namespace seedbed {
 
 /// Deploys an image: determines which data is on the device, downloads the rest, flushes it and reads all of it back;
-/// only then is the image done. Reports the outcome to the image's trackers and to the peers that accept reports.
+/// only then is the image done. Reports the start and the outcome to the image's trackers and to the peers that accept
+/// reports.
 class deploy_run final : public image_run {
 public:
     /// \param plan of a packed image, otherwise null.
@@ -73,6 +75,7 @@ private:
     /// image are held back, so that the first write erases the old ends and the new ends are written last; or the old
     /// table of a disk is erased, and the new one is written last.
     void join();
+    void join(torrent_spec const& spec);
     void on_wiped(disk_work const& wiped);
     void log_disk_work(disk_work const& work) const;
     [[nodiscard]] torrent_spec make_spec();
@@ -98,6 +101,7 @@ private:
     /// The device differs although the image was complete: leaves the swarm and joins it again with a full check.
     /// libtorrent's own recheck would not reconnect to peers that were complete when this torrent was.
     void check_again(std::string const& why);
+    void on_report_peer(boost::asio::ip::tcp::endpoint const& peer);
     void send_report(host_report::outcome_kind outcome, std::string const& reason);
     /// Of the torrent's pieces, and of the device when it is complete. The same unless the image is packed.
     [[nodiscard]] std::int64_t total_bytes() const;
@@ -114,6 +118,7 @@ private:
     bool m_numbers_awaited = false; ///< the check has ended; the next progress has its result
     clock::time_point m_transfer_began{};
     report_peers m_report_peers;
+    std::optional<host_report::outcome_kind> m_last_report;
     checkpoint_keeper m_checkpoints;
     read_back m_read_back;
     verification m_verification;

@@ -189,8 +189,9 @@ bool app::on_report(info_hash const& hash, host_report const& report) {
     if (image == nullptr) {
         return false;
     }
+    auto const has_ended = report.outcome != host_report::outcome_kind::started;
     // The machine reports the end of its job, too.
-    if (!report.is_job && (report.authenticated || m_strangers_records.take(clock::now()))) {
+    if (has_ended && !report.is_job && (report.authenticated || m_strangers_records.take(clock::now()))) {
         m_history.add(record_of(report, image->name, hash, wall_clock_now()));
     }
     return true;

@@ -160,6 +160,7 @@ put(
     f"2/scrape?info_hash={a}&info_hash=%62{b[1:]}\n3/scrape\n",
     f"0/report?info_hash={a}&port=6881&state=verified&age=5&taken=700&bytes=12345\n",
     f"0/report?info_hash={a}&port=6881&state=verified&id=1&device=%2Fdev%2Fsda&class=hdd&model=m&disk_serial=s&disk_bytes=9&image_bytes=8&warnings=w\n",
+    f"1/report?info_hash={a}&port=6881&state=started&job=1&device=%2Fdev%2Fnvme0n1&class=nvme\n",
     f"1/report?info_hash={a}&port=6881&state=failed&refused=1&reason=No%20space%0a&age=0&taken=1&bytes=0\n",
 )
 

@@ -78,7 +78,8 @@ deploy_to() {
 noise_file slow 64
 to_straggler=port${address[straggler]##*.} # its end at the switch
 tc -n "$net-switch" qdisc add dev "$to_straggler" root tbf rate 4mbit burst 64k latency 200ms
-deploy_to straggler "$(attach_loop slow)"
+slow=$(attach_loop slow)
+deploy_to straggler "$slow"
 expect_line straggler.log ' sda1: downloading$'
 noise_file target.img 64
 target=$(attach_loop target.img)
@@ -94,7 +95,9 @@ fleet '.complete == 2 and .verified == 1 and .failed == 0 and .missing == 0 and 
     (host($aria) | .state == "pieces" and .progress == 1 and .fetched_bytes > 0) and
     (host($target) | .state == "verified" and .seconds > 0 and (.completed_at | fromdateiso8601 > 0)) and
     (host($straggler) | .state == "fetching" and .progress < 1 and .rate > 0 and .completed_at == null and .connected and
-        (.last_seen | fromdateiso8601 > 0))'
+        (.last_seen | fromdateiso8601 > 0)) and
+    (host($aria) | .device == null and .class == null) and (host($target) | .device == "'"$target"'" and .class != null) and
+    (host($straggler) | .device == "'"$slow"'" and .class != null)'
 shown '^sda1 +seeding +2/3 complete '
 shown "^ +${address[straggler]} +[0-9]+% at [0-9.]+ [KMG]?i?B/s\$"
 metric 'seedbed_fleet_expected_hosts{image="sda1"} 3' 'seedbed_fleet_complete_hosts{image="sda1"} 2' \

@@ -58,6 +58,7 @@ def main():
                 "/dev/sda: too small: it has 8 MiB, the image needs 32 MiB") + "&device=/dev/sda&class=tape")
         elif number <= 80:
             tracker.announce(number, "", tracker.total - tracker.total * (number - 5) // 76)
+            tracker.report(number, "started", "&device=/dev/sdb&class=sata_ssd")
         else:
             tracker.announce(number, "completed", 0)
             tracker.report(number, "verified")

@@ -33,6 +33,7 @@ hash=$("$seedbed" status --json --socket "$socket" | jq -r '.images[0].info_hash
 awk 'NR > 2 && NR <= 7 && $3 != "failed" { exit 1 } NR == 8 && $3 != "refused" { exit 1 }' plain || fail "the worst do not come first: $(head plain)"
 grep -qE '^PC-17 +52:54:00:00:00:17 +download +42% .* /dev/sda +HDD( |$)' plain || fail "PC-17: $(grep PC-17 plain)"
 [[ $(grep -cE ' failed .* /dev/nvme0n1 +NVMe ' plain) == 4 ]] || fail "the disks that hosts have reported: $(head -n 8 plain)"
+(($(grep -cE ' (downloading|stalled) .* /dev/sdb +SSD( |$)' plain) >= 70)) || fail "the disks of hosts that download: $(sed -n 9,12p plain)"
 grep -qE '^127\.1\.0\.5 .* refused .* /dev/sda +- ' plain || fail "a disk of an unknown class: $(grep refused plain)"
 grep -q 'Input/output error (EIO)$' plain || fail "the errors are shortened: $(head -n 5 plain)"
 ! LC_ALL=C grep -q '[^ -~]' plain || fail "unprintable: $(LC_ALL=C grep '[^ -~]' plain)"

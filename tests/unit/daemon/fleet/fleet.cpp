@@ -619,7 +619,7 @@ TEST_CASE("fleet: a refused host is named with its reason", "[fleet]") {
 }
 
 TEST_CASE("fleet: a report names the disk of its host", "[fleet]") {
-    fixture f(expect(2));
+    fixture f(expect(3));
     f.announce(1, 1000, event::started);
     f.report(1, outcome::verified, "", 0s, {"/dev/nvme0n1", storage_class::nvme});
     f.report(2, outcome::failed, "write /dev/sda", 0s, {"/dev/sda"});
@@ -638,6 +638,26 @@ TEST_CASE("fleet: a report names the disk of its host", "[fleet]") {
     f.announce(2, 1000, event::started);
     f.report(2, outcome::verified, "", 61s, {"/dev/sdz"}); // of the earlier run
     CHECK(f.subject.status(f.now, {}).hosts.at(1).device.empty());
+}
+
+TEST_CASE("fleet: a report of a start names the disk, and changes nothing else", "[fleet]") {
+    fixture f(expect(2));
+    f.report(1, outcome::started, "", 0s, {"/dev/sda", storage_class::hdd}); // before its announce
+    CHECK(f.subject.status(f.now, {}).hosts.empty());
+    f.announce(1, 1000, event::started);
+    auto const host = [&f] { return f.subject.status(f.now, {}).hosts.at(0); };
+    CHECK(host().state == host_state::fetching);
+    CHECK(host().device == "/dev/sda");
+    CHECK(host().disk_class == storage_class::hdd);
+    f.now += 1s;
+    f.announce(1, 500);
+    f.report(1, outcome::started, "", 60s, {"/dev/sdb"}); // repeated
+    CHECK(host().state == host_state::fetching);
+    CHECK(host().device == "/dev/sdb");
+    f.report(1, outcome::verified, "", 0s, {"/dev/sdb"});
+    f.report(1, outcome::started, "", 60s, {"/dev/sdb"}); // overtaken
+    CHECK(host().state == host_state::verified);
+    CHECK(f.said() == lines{"1/2 complete (10.0.0.1 after 1s, verified); remaining: 1 not seen"});
 }
 
 TEST_CASE("fleet: a record restores the round after a restart", "[fleet]") {

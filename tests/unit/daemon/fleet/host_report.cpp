@@ -114,6 +114,17 @@ TEST_CASE("host_report: earlier servers read a refusal as a failure", "[host_rep
     CHECK(got->reason == "too small");
 }
 
+TEST_CASE("host_report: the start of a deployment") {
+    host_report sent;
+    sent.outcome = host_report::outcome_kind::started;
+    sent.facts = {"/dev/sda", storage_class::hdd};
+    auto const got = read(to_query(sent, info_hash{}));
+    REQUIRE(got);
+    CHECK(got->outcome == host_report::outcome_kind::started);
+    CHECK(got->facts == sent.facts);
+    CHECK(read("port=1&state=started&refused=1")->outcome == host_report::outcome_kind::started);
+}
+
 TEST_CASE("host_report: its URL is next to the announce URL", "[host_report]") {
     CHECK(where("http://192.0.2.1:6969/announce") == "192.0.2.1:6969 /report");
     CHECK(where("http://[2001:db8::1]:6969/a/announce?key=1") == "[2001:db8::1]:6969 /a/report");

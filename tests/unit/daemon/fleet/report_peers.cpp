@@ -10,9 +10,10 @@ using boost::asio::ip::tcp;
 
 TEST_CASE("report peers: an address has one port, the last one, however many it names") {
     report_peers peers;
-    peers.add({make_address("10.0.0.1"), 6969});
+    CHECK(peers.add({make_address("10.0.0.1"), 6969}));
     for (int port = 1; port < 65536; ++port) {
-        peers.add({make_address("10.0.0.66"), static_cast<std::uint16_t>(port)});
+        auto const is_new = peers.add({make_address("10.0.0.66"), static_cast<std::uint16_t>(port)});
+        REQUIRE(is_new == (port == 1));
     }
     CHECK(peers.all() ==
           std::vector<tcp::endpoint>{{make_address("10.0.0.1"), 6969}, {make_address("10.0.0.66"), 65535}});
@@ -21,7 +22,8 @@ TEST_CASE("report peers: an address has one port, the last one, however many it 
 TEST_CASE("report peers: many addresses do not push the first ones out") {
     report_peers peers;
     for (int i = 1; i < 200; ++i) {
-        peers.add({make_address("10.0.0." + std::to_string(i)), 6969});
+        auto const is_kept = peers.add({make_address("10.0.0." + std::to_string(i)), 6969});
+        REQUIRE(is_kept == (i <= static_cast<int>(report_peers::most)));
     }
     CHECK(peers.all().size() == report_peers::most);
     CHECK(peers.all().front() == tcp::endpoint(make_address("10.0.0.1"), 6969));

@@ -176,6 +176,22 @@ TEST_CASE("report sender: a failed delivery is retried with growing pauses, and 
                             ": HTTP status 404; retrying"});
 }
 
+TEST_CASE("report sender: a server of an earlier version, which refuses the report of a start, is not a warning") {
+    fixture f;
+    report_server server(f.context, "127.0.0.1");
+    server.status = 400;
+    f.send({announce_url("127.0.0.1", server.port())}, host_report::outcome_kind::started);
+    REQUIRE(f.await([&] { return server.requests.size() == 3; }));
+    CHECK(server.value(0, "state") == "started");
+    server.status = 200;
+    f.send({announce_url("127.0.0.1", server.port())}); // replaces it
+    REQUIRE(f.await([&] { return server.value(server.requests.size() - 1, "state") == "verified"; }));
+    auto const before = server.requests.size();
+    REQUIRE(f.await([&] { return server.requests.size() == before + 3; }));
+    CHECK(server.value(before + 2, "state") == "verified");
+    CHECK(f.logged.empty());
+}
+
 TEST_CASE("report sender: a server that starts later gets the report, with its age") {
     fixture f;
     auto const port = closed_port();

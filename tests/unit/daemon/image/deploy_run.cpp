@@ -89,6 +89,28 @@ TEST_CASE("a deployment is checked, downloaded, flushed and verified before it i
     CHECK(image.reports.forgotten == std::vector<std::string>{"sda1"});
 }
 
+TEST_CASE("a deployment reports its start and its disk, also to peers that it meets until it ends") {
+    image_fixture image(image_mode::deploy);
+    image.start_download();
+    REQUIRE(image.reports.started.size() == 1);
+    auto const& first = image.reports.started[0];
+    CHECK(first.urls == std::vector<std::string>{"http://tracker/announce"});
+    CHECK(first.peers.empty());
+    CHECK(first.report.facts.device == image.device_path());
+    CHECK(first.report.facts.cls);
+    using boost::asio::ip::make_address;
+    image.swarm.spec.on_report_port({make_address("10.0.0.1"), 80});
+    image.swarm.spec.on_report_port({make_address("10.0.0.1"), 81}); // connected again
+    REQUIRE(image.reports.started.size() == 2);
+    CHECK(image.reports.started[1].peers.size() == 1);
+    image.complete_download();
+    image.run_until(seeding);
+    image.swarm.spec.on_report_port({make_address("10.0.0.2"), 80});
+    CHECK(image.reports.started.size() == 2);
+    CHECK(image.reports.sent.size() == 1);
+    image.close();
+}
+
 TEST_CASE("verify = false: a deployment is done when it is durable") {
     image_fixture image(image_mode::deploy);
     auto& device = image.use_fake_device();

@@ -149,11 +149,13 @@ public:
 
     void send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,
               std::vector<boost::asio::ip::tcp::endpoint> const& peers, host_report const& report) override {
-        sent.push_back({image, hash, announce_urls, peers, report});
+        auto const starts = report.outcome == host_report::outcome_kind::started;
+        (starts ? started : sent).push_back({image, hash, announce_urls, peers, report});
     }
     void forget(std::string const& image) override { forgotten.push_back(image); }
 
-    std::vector<sent_report> sent;
+    std::vector<sent_report> sent;    ///< outcomes
+    std::vector<sent_report> started; ///< starts of deployments
     std::vector<std::string> forgotten;
 };
 
