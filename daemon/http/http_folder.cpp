@@ -184,7 +184,9 @@ http_folder::http_folder(boost::asio::io_context& main, complaint complain)
     : m_main(main)
     , m_complain(std::move(complain)) {}
 
-http_folder::~http_folder() = default;
+http_folder::~http_folder() {
+    m_alive.reset(); // the workers skip the waiting jobs
+}
 
 std::size_t http_folder::open_files() const noexcept {
     return static_cast<std::size_t>(m_open.use_count()) - 1;
@@ -199,6 +201,9 @@ void http_folder::set_folder(std::string folder, checked call) {
         m_workers = std::make_unique<worker_pool>("files", 4);
     }
     m_workers->submit([&main = m_main, folder = m_folder, call = std::move(call), alive = std::weak_ptr(m_alive)] {
+        if (alive.expired()) {
+            return;
+        }
         unique_fd const fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
         auto const outcome = fd ? result<void>{} : tl::unexpected(errno_error(printable(folder), errno));
         boost::asio::post(main, [call, alive, outcome] {
@@ -232,7 +237,9 @@ void http_folder::answer(http_request const& request, std::string_view path, htt
     ++m_opening;
     m_workers->submit([this, &main = m_main, alive = std::weak_ptr(m_alive), folder = m_folder, request = request,
                        respond = respond, file = std::move(file)]() mutable {
-        file->open(folder);
+        if (!alive.expired()) {
+            file->open(folder);
+        }
         // Connections belong to the main thread: the worker must not keep any part of one.
         boost::asio::post(
             main, [this, alive, request = std::move(request), respond = std::move(respond), file = std::move(file)] {
@@ -302,7 +309,8 @@ http_parts http_folder::parts_of(std::shared_ptr<opened> const& file, std::strin
     auto read_next = [this, file, client](http_receive_part receive) {
         m_workers->submit([this, &main = m_main, alive = std::weak_ptr(m_alive), file = file, client = client,
                            receive = std::move(receive)]() mutable {
-            auto part = file->read();
+            using bytes = std::shared_ptr<std::string const>;
+            auto part = alive.expired() ? result<bytes>(nullptr) : file->read();
             boost::asio::post(main, [this, alive, file = std::move(file), client = std::move(client),
                                      receive = std::move(receive), part = std::move(part)] {
                 if (!part && !alive.expired()) {

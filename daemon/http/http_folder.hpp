@@ -24,7 +24,8 @@ namespace seedbed {
 /// while it is being sent, the connection is closed before the response is complete. A file that is replaced by another
 /// of the same name is sent to its end.
 ///
-/// Threads: confined to the one that runs the io_context. The destructor waits for the reads that are under way.
+/// Threads: confined to the one that runs the io_context. The destructor waits for the at most four reads that are
+/// under way, not for those that wait for a worker: a disk that hangs delays it once.
 class http_folder {
 public:
     /// Receives one line about a file that exists and cannot be served, or about the folder. Strangers can cause it

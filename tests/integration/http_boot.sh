@@ -50,6 +50,11 @@ open_files() {
 memory() {
     sed -n "s/^$1:[^0-9]*\([0-9]*\) kB/\1/p" "/proc/$pid/status"
 }
+# slow_reads_begun: whether the daemon has the files of all clients open.
+# shellcheck disable=SC2317 # called by await
+slow_reads_begun() {
+    (($(find "/proc/${daemon_pid[slow]}/fd" -lname "$work/nbd-slow/disk" 2>/dev/null | wc -l) == 32))
+}
 # answers WHAT: the tracker must answer at once, and so must a small file.
 answers() {
     local seconds
@@ -236,4 +241,23 @@ sed -i '/^files = /d' etc/seedbed.toml
 reload " boot: the files in $work/later are no longer served"
 [[ $(status_of "$url/vmlinuz") == 404 ]] || fail "files are served without the key"
 stop_daemon seed
+
+# --- a disk that takes 3 s for each read: the daemon stops after the reads that are under way, not after those that wait
+if command -v nbdkit >/dev/null && command -v nbdfuse >/dev/null && [[ -c /dev/fuse ]]; then
+    start_nbd slow --filter=delay memory 64M rdelay=3 >/dev/null
+    sed -i "s|^\[boot\]\$|&\nfiles = \"$work/nbd-slow\"|" etc/seedbed.toml
+    start_daemon slow etc/seedbed.toml
+    expect_line slow.log ' ready$' 20
+    clients=()
+    for i in {0..31}; do
+        curl -sS --max-time 60 -r "$((i << 20))-" -o /dev/null "$url/disk" 2>/dev/null &
+        clients+=($!)
+    done
+    await slow_reads_begun
+    stop_daemon slow
+    echo "stopped in $stop_milliseconds ms with 32 clients of a disk that takes 3 s for each read"
+    wait "${clients[@]}" || true # the daemon has closed their connections
+else
+    echo "without a slow disk: nbdkit, nbdfuse or /dev/fuse is missing"
+fi
 pass
