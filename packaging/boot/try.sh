@@ -7,6 +7,7 @@
 #   PC-3      an NVMe disk of 4 GB, UEFI without iPXE: loads snponly.efi first
 #   SMALL     a disk of 512 MB, too small for the image: is refused
 #   STRANGER  has no [[machine]] table: waits, and nothing is written. Loads the boot image by TFTP; the others load it by HTTP
+#   HTTP      UEFI HTTP boot without PXE: loads snponly.efi from the daemon; has no [[machine]] table either
 #   USB-BIOS, USB-UEFI  boot the ISO from a USB drive; have no [[machine]] table either
 #
 # The first three reboot from their disks to a login prompt with their own host names. All of it is in two network namespaces and in one
@@ -23,7 +24,7 @@ set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
 limit=${1:-7200}
-read -r -a machines <<<"${MACHINES:-PC-1 PC-2 PC-3 STRANGER SMALL USB-BIOS USB-UEFI}"
+read -r -a machines <<<"${MACHINES:-PC-1 PC-2 PC-3 STRANGER SMALL HTTP USB-BIOS USB-UEFI}"
 at_once=${AT_ONCE:-$(nproc)}
 server=http://10.77.0.1:6969
 page=http://10.77.0.1:8081/
@@ -166,6 +167,9 @@ run_machine() {
     truncate -s "$size" "$name.img"
     machine_options "$name" "$firmware" "$bus" 512
     [[ $firmware != uefi ]] || network+=,romfile= # the firmware's PXE, and not QEMU's iPXE
+    # As if PXE were off in the firmware's menu.
+    [[ $name != HTTP ]] || machine_options+=(-fw_cfg "name=opt/org.tianocore/IPv4PXESupport,string=n"
+        -fw_cfg "name=opt/org.tianocore/IPv6PXESupport,string=n")
     [[ $name != USB* ]] || machine_options+=(-device qemu-xhci -drive "if=none,id=usb,format=raw,readonly=on,file=$keep/boot/seedbed.iso"
         -device "usb-storage,drive=usb,bootindex=0")
     ip -n "$space" tuntap add "tap-$name" mode tap
@@ -182,6 +186,7 @@ boot() {
         PC-3) run_machine PC-3 52:54:00:77:00:03 4G nvme uefi ;;
         SMALL) run_machine SMALL 52:54:00:77:00:04 512M virtio ;;
         STRANGER) run_machine STRANGER 52:54:00:77:00:09 2G virtio ;;
+        HTTP) run_machine HTTP 52:54:00:77:00:0c 2G virtio uefi ;;
         USB-BIOS) run_machine USB-BIOS 52:54:00:77:00:0a 2G sata ;;
         USB-UEFI) run_machine USB-UEFI 52:54:00:77:00:0b 2G virtio uefi ;;
         *) fail "MACHINES: '$1' is unknown" ;;
@@ -190,7 +195,7 @@ boot() {
 # show_console NAME: the lines of its console that are Seedbed's, without the tables of progress.
 show_console() {
     printf '    console of %s:\n' "$1"
-    tr -d '\r\000' <"$1.serial" | sed 's/\x1b\[[0-9;?]*[A-Za-z]//g' | grep -a -E '^seedbed: |machine|job|deploy|verif|refus|hook|host name|login:' |
+    tr -d '\r\000' <"$1.serial" | sed 's/\x1b\[[0-9;?]*[A-Za-z]//g' | grep -a -E '^seedbed: |machine|job|deploy|verif|refus|hook|host name|login:|URI: ' |
         grep -a -v '^\[ *[0-9]*\.[0-9]*\]' | cut -c 1-160 | awk '!seen[$0]++' | head -n 24 | sed 's/^/    | /'
 }
 # start_dnsmasq [plain]: uses the configuration that seedbed-boot-image made, adapted to this network. As its comments say, iPXE loads the
@@ -230,6 +235,7 @@ try_machines() {
     for name; do
         [[ $name == PC-2 ]] || boot "$name"
     done
+    [[ " $* " != *" HTTP "* ]] || await HTTP.serial "URI: $boot_http/snponly.efi" "HTTP loads iPXE"
     for name; do
         await "$name.serial" 'seedbed: .*: 10\.77\.0\.' "$name has an address"
     done
