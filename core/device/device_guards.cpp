@@ -1,8 +1,9 @@
 #include "core/device/device_guards.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 #include <string_view>
 
 #include "core/device/sysfs.hpp"
@@ -39,27 +40,26 @@ struct mount_line {
 };
 
 std::optional<mount_line> parse_mount(std::string const& line) {
-    std::istringstream fields(line);
-    std::string id;
-    std::string parent;
-    std::string numbers;
-    std::string root;
-    std::string mount_point;
-    std::string field;
-    fields >> id >> parent >> numbers >> root >> mount_point;
-    while (fields >> field && field != "-") {
+    std::vector<std::string> fields(1);
+    for (char const c : line) {
+        if (c == ' ') {
+            fields.emplace_back(); // a source may be empty
+        } else {
+            fields.back() += c;
+        }
     }
-    std::string type;
-    std::string source;
-    std::string options;
-    if (!(fields >> type >> source >> options)) {
+    constexpr std::ptrdiff_t optional_fields = 6;
+    auto const first = fields.begin() + std::min(optional_fields, std::ssize(fields));
+    auto const dash = std::find(first, fields.end(), "-");
+    if (fields.end() - dash < 4) {
         return std::nullopt;
     }
-    auto const device = parse_number_pair(numbers);
+    auto const device = parse_number_pair(fields[2]);
     if (!device) {
         return std::nullopt;
     }
-    return mount_line{*device, unescape(mount_point), unescape(source), options != "ro" && !options.starts_with("ro,")};
+    auto const& options = dash[3];
+    return mount_line{*device, unescape(fields[4]), unescape(dash[2]), options != "ro" && !options.starts_with("ro,")};
 }
 
 /// Finds a mounted btrfs of which any member shares bytes with \p stack. A mount names only one of its devices as the

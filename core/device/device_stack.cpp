@@ -1,8 +1,15 @@
 #include "core/device/device_stack.hpp"
 
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <system_error>
+
+#include "core/foundation/unique_fd.hpp"
 
 namespace seedbed {
 
@@ -22,6 +29,26 @@ storage_part moved(storage_part const& part, std::int64_t offset, std::int64_t l
     lower.begin = part.begin + offset;
     lower.end = end > no_end - offset ? no_end : end + offset;
     return lower;
+}
+
+/// Asks a loop device for the identity of its file, which the file's name in sysfs may not lead to: the file can have
+/// lost that name, or be visible only in another mount namespace. \return nothing if the device cannot be opened here.
+std::optional<storage_id> loop_file(dev_t device, fs::path const& node) {
+    unique_fd const fd(::open(node.c_str(), O_RDONLY | O_CLOEXEC));
+    struct ::stat status = {};
+    ::loop_info64 info = {};
+    if (!fd || ::fstat(fd.get(), &status) != 0 || id_of(status) != storage_id{true, device, 0} ||
+        ::ioctl(fd.get(), LOOP_GET_STATUS64, &info) != 0) {
+        return std::nullopt;
+    }
+    // The number of a block device; of a regular file, lo_device again or, since Linux 6, zero (drivers/block/loop.c).
+    return info.lo_rdevice != 0 && info.lo_rdevice != info.lo_device ? storage_id{true, info.lo_rdevice, 0}
+                                                                     : storage_id{false, info.lo_device, info.lo_inode};
+}
+
+std::optional<storage_id> named_file(std::string const& path) {
+    struct ::stat status = {};
+    return ::stat(path.c_str(), &status) == 0 ? std::optional(id_of(status)) : std::nullopt;
 }
 
 class stack_builder {
@@ -60,13 +87,18 @@ private:
     /// Adds the file of a loop device (Documentation/ABI/testing/sysfs-block-loop).
     void add_backing_file(storage_part const& part, fs::path const& folder, int depth) {
         auto const file = loop_backing_file(folder);
-        struct ::stat status = {};
-        // A name that leads nowhere: of a deleted file, or a file visible only in another mount namespace.
-        if (file.empty() || ::stat(file.c_str(), &status) != 0) {
+        if (file.empty()) {
+            return;
+        }
+        auto identity = loop_file(part.id.device, m_paths.nodes / folder.filename());
+        if (!identity) {
+            identity = named_file(file);
+        }
+        if (!identity) {
             return;
         }
         auto lower = moved(part, read_number(folder / "loop" / "offset"), read_number(folder / "size") * sysfs_sector);
-        lower.id = id_of(status);
+        lower.id = *identity;
         lower.path = file;
         add(lower, depth + 1);
     }

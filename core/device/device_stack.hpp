@@ -30,7 +30,7 @@ struct storage_part {
     std::int64_t end = std::numeric_limits<std::int64_t>::max();
     /// False below dm and md, which use an unknown part of the range.
     bool exact = true;
-    std::string path = {}; ///< of a loop device's backing file
+    std::string path = {}; ///< of a loop device's backing file, as the kernel names it; may lead elsewhere
 };
 
 /// A device or file, followed by everything below it: the disk of a partition, the backing file of a loop device, the

@@ -18,6 +18,7 @@ struct system_paths {
     std::filesystem::path swaps = "/proc/swaps";
     std::filesystem::path udev_data = "/run/udev/data";
     std::filesystem::path boot_id = "/proc/sys/kernel/random/boot_id";
+    std::filesystem::path nodes = "/dev";
 };
 
 // Small readers of /sys, for code that examines block devices. Threads: any.

@@ -328,6 +328,38 @@ TEST_CASE("guard held: a file or device that a loop device is attached to is not
     CHECK(opened(upper.path(), deploy).empty());
 }
 
+TEST_CASE("guards find the file of a loop device by any of its names") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    loop_device const loop;
+    REQUIRE_FILE_SYSTEM(loop.path());
+    auto const folder = loop.backing_file().parent_path();
+    std::string const other_name = folder / "other name";
+    fs::create_hard_link(loop.backing_file(), other_name);
+    temp_dir const place;
+    SECTION("the first one was removed") {
+        fs::remove(loop.backing_file());
+        CHECK(has(refusal(other_name, deploy, device_guard::held), loop.path().substr(5)));
+        mounted const mount(loop.path(), place.path(), "ext4");
+        refusal(other_name, deploy, device_guard::mounted);
+        CHECK(has(refusal(other_name, seed, device_guard::mounted), "through " + loop.path().substr(5)));
+    }
+    SECTION("the first one leads to another file now") {
+        fs::remove(loop.backing_file());
+        fs::copy_file(other_name, loop.backing_file());
+        refusal(other_name, deploy, device_guard::held);
+        CHECK(opened(loop.backing_file(), deploy).empty());
+    }
+    SECTION("the first one is hidden in this mount namespace") {
+        auto const said = with_own_mounts([&]() -> std::string {
+            mount_or_throw(folder, place.path(), nullptr, MS_BIND);
+            mount_or_throw("none", folder, "tmpfs", 0);
+            auto const device = open_block_device(place / "other name", deploy);
+            return device ? "opened" : to_string(device.error().guard);
+        });
+        CHECK(said == "held");
+    }
+}
+
 TEST_CASE("guard held: the same bytes are opened through one loop device at a time") {
     SEEDBED_REQUIRE_LOOP_DEVICES();
     loop_device const loop;
@@ -599,7 +631,9 @@ TEST_CASE("mounts are found by device number, whatever fields stand between, a w
                               "22 20 8:3 / /mnt/view ro shared:2 master:3 propagate_from:4 - xfs /dev/sda3 rw,attr2\n"
                               "23 20 8:4 / /mnt/first ro - ext4 /dev/sda4 ro\n"
                               "24 20 8:5 / /mnt/second rw - ext4 /dev/sda5 rw\n"
-                              "25 20 8:6 / /mnt/rows rw - ext4 /dev/sda6 roomy\n")};
+                              "25 20 8:6 / /mnt/rows rw - ext4 /dev/sda6 roomy\n"
+                              "26 20 8:7 / /mnt/nameless rw - ext4  ro\n"
+                              "27 20 8:7 / /mnt/- rw - ext4  rw\n")};
     auto const disk = [](unsigned minor) { return storage_part{.id = {true, makedev(8, minor), 0}}; };
     CHECK_FALSE(find_mounted({disk(0)}, paths));
     CHECK_FALSE(find_mounted({}, paths));
@@ -623,6 +657,11 @@ TEST_CASE("mounts are found by device number, whatever fields stand between, a w
     REQUIRE(of_two);
     CHECK(of_two->mount_point == "/mnt/second");
     CHECK(find_mounted({disk(6)}, paths)->writable);
+
+    auto const without_source = find_mounted({disk(7)}, paths);
+    REQUIRE(without_source);
+    CHECK(without_source->mount_point == "/mnt/-");
+    CHECK(without_source->writable);
 }
 
 TEST_CASE("a file system with its own device number is found by its source") {

@@ -55,7 +55,7 @@ struct machine {
         REQUIRE(::stat((folder / "file\n1").c_str(), &status) == 0);
         return stack_of(status, paths());
     }
-    [[nodiscard]] system_paths paths() const { return {.sysfs = sysfs.root()}; }
+    [[nodiscard]] system_paths paths() const { return {.sysfs = sysfs.root(), .nodes = folder / "dev"}; }
 
     sysfs_tree sysfs;
     temp_dir folder;
