@@ -44,8 +44,8 @@ tracker_service::tracker_service(boost::asio::io_context& context, std::string o
                 [this](announcement const& said) { m_told.on_announce(said, m_tracker.patience(said.peer_id)); })
     , m_boot(context,
              [this](std::string const& line) {
-                 if (m_boot_complaints.take(tracker::clock::now())) {
-                     log_warning({}, "boot: " + line);
+                 if (auto const note = m_boot_complaints.take_noting(tracker::clock::now())) {
+                     log_warning({}, "boot: " + line + *note);
                  }
              })
     , m_listeners(context,
@@ -128,9 +128,9 @@ void tracker_service::handle(http_request const& request, http_respond const& re
 }
 
 http_response tracker_service::refuse_stranger(http_request const& request, std::string const& what) {
-    if (m_refusals.take(tracker::clock::now())) {
+    if (auto const note = m_refusals.take_noting(tracker::clock::now())) {
         log_warning({{}, {}, request.peer_address},
-                    what + request.peer_address + ": its sender does not know the secret");
+                    what + request.peer_address + ": its sender does not know the secret" + *note);
     }
     return {403, "text/plain; charset=utf-8", "authentication is required: see secret_file\n"};
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <utility>
 
 namespace seedbed {
@@ -46,6 +48,10 @@ public:
         m_left_out += allowed ? 0 : 1;
         return allowed;
     }
+
+    /// As take(), for a line whose end states how many were omitted before it. \return that end, empty if none was;
+    /// nothing if this line is omitted, too.
+    [[nodiscard]] std::optional<std::string> take_noting(allowance::clock::time_point now);
 
     /// The number of lines omitted since the last call that returned more than 0. Returns 0 while no line is allowed,
     /// because reporting the number takes a line itself.

@@ -107,11 +107,17 @@ http_response machine_service::give_job(http_request const& request) {
     if (answer.job != nullptr && m_orders.changes() != before) {
         log_info({answer.job->order.image, {}, request.peer_address},
                  fmt::format("machine {}: running job {} at {}", answer.machine, answer.job->id, request.peer_address));
-    } else if (answer.machine.empty() && m_strangers.take(allowance::clock::now())) {
-        log_info({{}, {}, request.peer_address}, fmt::format("a machine with no job has asked for one: {} at {}: {}",
-                                                             card, request.peer_address, answer.reason));
+    } else if (answer.machine.empty()) {
+        log_stranger(card, request.peer_address, answer.reason);
     }
     return {200, "application/json", to_json_text(answer)};
+}
+
+void machine_service::log_stranger(std::string const& card, std::string const& address, std::string const& reason) {
+    if (auto const note = m_strangers.take_noting(allowance::clock::now())) {
+        log_info({{}, {}, address},
+                 fmt::format("a machine with no job has asked for one: {} at {}: {}{}", card, address, reason, *note));
+    }
 }
 
 http_response machine_service::take_report(http_request const& request) {

@@ -60,6 +60,8 @@ private:
 
     void on_loaded(std::string const& file, result<machine_jobs> jobs);
     [[nodiscard]] http_response give_job(http_request const& request);
+    /// Logs a request of a machine for which no job exists. \param card its MAC address or serial number.
+    void log_stranger(std::string const& card, std::string const& address, std::string const& reason);
     [[nodiscard]] http_response take_report(http_request const& request);
     [[nodiscard]] http_response redo(http_request const& request);
     void respond_when_saved(http_respond const& respond, http_response response);

@@ -41,7 +41,7 @@ struct secret_state {
     std::shared_ptr<shared_secret const> secret;
     info_hash hash;
     std::chrono::seconds patience{};
-    std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger;
+    std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal, std::string const&)> on_stranger;
     line_limit strangers{5, std::chrono::minutes(1)};
 };
 
@@ -133,8 +133,8 @@ private:
 
     void refuse(secret_refusal why) {
         if (!std::exchange(m_refused, true)) {
-            if (m_state->strangers.take(allowance::clock::now())) {
-                m_state->on_stranger(m_peer.remote(), why);
+            if (auto const note = m_state->strangers.take_noting(allowance::clock::now())) {
+                m_state->on_stranger(m_peer.remote(), why, *note);
             }
             m_peer.disconnect(lt::errors::peer_banned, lt::operation_t::bittorrent);
         }
@@ -164,10 +164,9 @@ private:
 
 } // namespace
 
-std::shared_ptr<lt::torrent_plugin>
-make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash,
-                      std::chrono::seconds proof_time,
-                      std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger) {
+std::shared_ptr<lt::torrent_plugin> make_secret_extension(
+    std::shared_ptr<shared_secret const> secret, info_hash const& hash, std::chrono::seconds proof_time,
+    std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal, std::string const&)> on_stranger) {
     auto state = std::make_shared<secret_state>();
     state->secret = std::move(secret);
     state->hash = hash;

@@ -31,10 +31,9 @@ enum class secret_refusal : std::uint8_t {
 ///
 /// \param proof_time how long a peer has for its proof, at the precision of libtorrent's tick of one second.
 /// \param on_stranger called on libtorrent's network thread with the endpoint of a refused peer, at most five times in
-/// a burst and then once a minute.
-[[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin>
-make_secret_extension(std::shared_ptr<shared_secret const> secret, info_hash const& hash,
-                      std::chrono::seconds proof_time,
-                      std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal)> on_stranger);
+/// a burst and then once a minute; its last argument is the end of a line, which states how many calls were left out.
+[[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin> make_secret_extension(
+    std::shared_ptr<shared_secret const> secret, info_hash const& hash, std::chrono::seconds proof_time,
+    std::function<void(boost::asio::ip::tcp::endpoint const&, secret_refusal, std::string const&)> on_stranger);
 
 } // namespace seedbed

@@ -123,12 +123,14 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
         add_extension(params, make_shard_guest(on_main(which, on_referred)));
     }
     if (spec.secret) {
-        auto const on_stranger = [](session_torrent const& torrent, lt::tcp::endpoint const& peer, secret_refusal why) {
+        auto const on_stranger = [](session_torrent const& torrent, lt::tcp::endpoint const& peer, secret_refusal why,
+                                    std::string const& note) {
             auto const unknown = why == secret_refusal::no_proof;
             log_warning({torrent.name, {}, peer.address().to_string()},
                         "refused peer " + to_text(peer) +
                             (unknown ? ": it does not know the secret"
-                                     : ": its proof is wrong (another secret, or address translation in between)"));
+                                     : ": its proof is wrong (another secret, or address translation in between)") +
+                            note);
         };
         add_extension(params, make_secret_extension(spec.secret, spec.torrent->info_hash, spec.secret_patience,
                                                     on_main(which, on_stranger)));
