@@ -14,7 +14,8 @@ namespace seedbed {
 ///
 /// One address may have half of all places; once half of them are taken, only a sixteenth, but always at least eight. A
 /// new peer that finds no room replaces an idle one: one that has been connected for a while, wants nothing and has
-/// nothing. For known peers there is always room.
+/// nothing. The address of the one that was replaced cannot do the same to others for half a minute, or many addresses
+/// with idle peers would take every place that becomes free. For known peers there is always room.
 ///
 /// Threads: one at a time.
 class peer_room {
@@ -46,10 +47,15 @@ private:
         bool idle = true;
     };
 
+    /// \param from of this address only, if given.
     [[nodiscard]] std::optional<id> take_idle(std::optional<address> const& from, clock::time_point now);
+
+    void exclude(address const& from, clock::time_point now);
+    [[nodiscard]] bool is_excluded(address const& from, clock::time_point now) const;
 
     std::map<id, member> m_peers; ///< in the order of joining
     std::map<address, std::size_t> m_counts;
+    std::map<address, clock::time_point> m_excluded; ///< since then, an address does not replace others' peers
     id m_last = 0;
 };
 

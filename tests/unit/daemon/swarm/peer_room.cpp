@@ -70,6 +70,28 @@ TEST_CASE("peer room: an idle peer makes room for a new one, another does not") 
     CHECK(t.room.size() == 60);
 }
 
+TEST_CASE("peer room: idle peers of many addresses do not take every place that becomes free") {
+    room_test t;
+    for (int host = 1; host <= 60; ++host) {
+        t.join(host);
+    }
+    t.now += peer_room::patience;
+    for (int host = 61; host <= 70; ++host) {
+        auto const next = t.join(host).admitted;
+        REQUIRE(next);
+        t.room.not_idle(*next);
+    }
+    for (int host = 1; host <= 10; ++host) { // the ten that were replaced
+        CHECK_FALSE(t.join(host).admitted);
+    }
+    CHECK(t.join(99).admitted);
+    auto const again = t.join(11); // replaced just now
+    CHECK_FALSE(again.admitted);
+    CHECK(t.join(20).admitted); // an address that still has a place may take an idle one's
+    t.now += 30s;
+    CHECK(t.join(1).admitted);
+}
+
 TEST_CASE("peer room: a new peer of an address with its share takes the place of an idle one of that address") {
     room_test t;
     auto const other = t.join(1).admitted.value();
