@@ -9,26 +9,7 @@ set -euo pipefail
 need_root
 need gcc
 
-cat >shift.c <<'END'
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-
-int clock_gettime(clockid_t clock, struct timespec* now) {
-    static int (*real)(clockid_t, struct timespec*);
-    if (!real) {
-        real = (int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime");
-    }
-    int const status = real(clock, now);
-    if (status == 0 && clock == CLOCK_REALTIME && access(getenv("SHIFT_FILE"), F_OK) == 0) {
-        now->tv_sec -= 600;
-    }
-    return status;
-}
-END
-gcc -shared -fPIC -o shift.so shift.c -ldl || skip "no library can be built here"
+gcc -shared -fPIC -o shift.so "$here/lib_shifted_clock.c" -ldl || skip "no library can be built here"
 
 head -c 8000000 /dev/urandom >source
 "$seedbed" create source --name image -o image.torrent >created

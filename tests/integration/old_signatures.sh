@@ -1,7 +1,7 @@
 #!/bin/bash
 # Remains of an earlier use on a disk, outside the image: an md superblock at its end, which blkid prefers. It is wiped before the first
-# write, and named if it is not; a LUKS header inside the image is overwritten by the image. Then the labels of a ZFS pool at both ends.
-# SEEDBED is the program.
+# write, and named if it is not; a LUKS header inside the image is overwritten by the image. Then the labels of a ZFS pool at both
+# ends, btrfs below NTFS, ISO 9660 below XFS, and md 0.90. SEEDBED is the program.
 # Labels: once
 set -euo pipefail
 # shellcheck source=lib_daemon.sh
@@ -93,4 +93,66 @@ wipefs "$loop" >left || fail "wipefs"
 ! LC_ALL=C grep -aq "tank" "$loop" || fail "a description of the pool is still on the disk"
 ! command -v zdb >/dev/null || ! zdb -l "$loop" >labels 2>&1 || fail "zdb still finds $(<labels)"
 stop_daemon seed
+
+# --- signatures in holes of the image, and the oldest md superblock, 64 KiB to 128 KiB before the end
+
+write_config holes.toml "$port"
+add_image holes.toml golden golden.torrent "$work/source.img" seed
+# make_image NAME FS SIZE: captures a new file system of this size, and adds it to what the daemon serves.
+make_image() {
+    truncate -s "$3" "$1.source"
+    "mkfs.$2" "${@:4}" "$1.source" >mkfs.out 2>&1 || fail "mkfs.$2: $(<mkfs.out)"
+    "$seedbed" create "$1.source" --capture --name "$1" -o "$1.torrent" >created 2>create.err || fail "$(<create.err)"
+    add_image holes.toml "$1" "$1.torrent" "$work/$1.source" seed
+}
+# over NAME TARGET OLD NEW: deploys NAME to TARGET, a file that holds OLD; afterwards, it holds NEW and nothing else.
+over() {
+    local name=$1 old=$3 new=$4 loop
+    loop=$(attach_loop "$2")
+    [[ $(blkid -p -o value -s TYPE "$loop") == "$old" ]] || fail "blkid does not see $old, but $(blkid -p "$loop")"
+    "$seedbed" deploy "$name.torrent" "$loop" --yes --peer "127.0.0.1:$port" --no-local-discovery --state "$work/state-$2" \
+        --receipt over.json >over.out 2>&1 || fail "$new over $old: $(<over.out)"
+    grep -q "wiped the signature of earlier content: $old at byte" over.out || fail "$new over $old: $(<over.out)"
+    [[ $(blkid -p -o value -s TYPE "$loop") == "$new" ]] || fail "$new over $old: blkid finds $(blkid -p "$loop")"
+    wipefs "$loop" >left || fail "wipefs"
+    ! grep -q "$old" left || fail "$new over $old: wipefs still finds $(<left)"
+    jq -e --arg type "$new" '.content.type == $type and .warnings == []' over.json >found || fail "$new over $old: $(<over.json)"
+    detach_loop "$loop"
+}
+overs=()
+if command -v mkfs.ntfs mkfs.btrfs partclone.ntfs >/dev/null; then
+    make_image ntfs ntfs 256M -q -F -f
+    truncate -s 256M btrfs.old
+    mkfs.btrfs -q -f btrfs.old >mkfs.out 2>&1
+    overs+=("ntfs btrfs.old btrfs ntfs")
+else
+    echo "left out: NTFS over btrfs"
+fi
+if command -v mkfs.xfs xorriso partclone.xfs >/dev/null; then
+    make_image xfs xfs 320M -q
+    mkdir files
+    cp "$here"/lib_*.sh files
+    xorriso -as mkisofs -quiet -o iso.old files >xorriso.out 2>&1 || fail "xorriso: $(<xorriso.out)"
+    truncate -s 320M iso.old
+    overs+=("xfs iso.old iso9660 xfs")
+else
+    echo "left out: XFS over ISO 9660"
+fi
+truncate -s 40M md.old
+/usr/bin/python3 - md.old <<'PYTHON'
+import struct, sys
+size = 40 << 20
+with open(sys.argv[1], "r+b") as disk:
+    disk.seek((size // 65536 - 1) * 65536)
+    # md, metadata 0.90: magic, version, number of words, identity, time, level, size, disks, number, identity
+    disk.write(struct.pack("<16I", 0xA92B4EFC, 0, 90, 0, 0, 1, 1600000000, 1, size // 1024 - 64, 2, 2, 0, 0, 2, 3, 4))
+PYTHON
+overs+=("golden md.old linux_raid_member ext4")
+start_daemon holes holes.toml
+expect_line holes.log ' ready$'
+for each in "${overs[@]}"; do
+    # shellcheck disable=SC2086 # several words
+    over $each
+done
+stop_daemon holes
 pass
