@@ -129,6 +129,7 @@ if [[ ! ${presets[*]} =~ ^(unit|fuzz)$ ]]; then
   stage "packages" packaging/setup.sh test
 fi
 core_tests=(test_foundation test_cache test_backend)
+seeds=${SEEDBED_TEST_SEEDS:-} # of the random tests; by default, each test's own number
 has_fuzz_targets=
 tidied=
 for preset in "${presets[@]}"; do
@@ -136,6 +137,8 @@ for preset in "${presets[@]}"; do
   tests=()
   settings=()
   name=$preset
+  export SEEDBED_TEST_SEEDS=$seeds
+  [[ -n $seeds ]] || unset SEEDBED_TEST_SEEDS
   if [[ $preset == tidy ]]; then
     [[ -n $tidied ]] || stage "tidy" tests/tidy.sh
     continue
