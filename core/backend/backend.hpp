@@ -11,10 +11,10 @@
 #include <thread>
 #include <vector>
 
-#include <libtorrent/disk_buffer_holder.hpp>
 #include <libtorrent/fwd.hpp>
 #include <libtorrent/io_context.hpp>
 
+#include "core/backend/libtorrent_disk.hpp"
 #include "core/backend/memory_queue.hpp"
 #include "core/backend/served_image.hpp"
 #include "core/cache/block_pool.hpp"
@@ -42,7 +42,7 @@ struct backend_options {
 /// Outlives the sessions.
 ///
 /// Threads: every member may be called from any thread.
-class backend final : public libtorrent::buffer_allocator_interface {
+class backend final : public block_lender {
 public:
     /// \param pool_bytes size of the block pool. \param hash_threads at least 1.
     backend(std::int64_t pool_bytes, int hash_threads, backend_options options = {});

@@ -11,6 +11,7 @@
 #include <libtorrent/performance_counters.hpp>
 #include <libtorrent/torrent_info.hpp>
 
+#include "core/backend/libtorrent_disk.hpp"
 #include "core/image/libtorrent_hash.hpp"
 
 namespace seedbed {
@@ -189,7 +190,7 @@ void disk_io::call_handler(job& done) {
         } else {
             auto* const data = done.memory.data() + done.offset % block_size;
             static_cast<void>(done.memory.release()); // libtorrent returns it through backend::free_disk_buffer()
-            done.read_handler(lt::disk_buffer_holder(*m_backend, data, done.length), done.error);
+            done.read_handler(lend_block(*m_backend, data, done.length), done.error);
         }
     } else {
         done.handler(done);

@@ -7,6 +7,7 @@
 #include <libtorrent/operations.hpp>
 
 #include "core/backend/disk_io.hpp"
+#include "core/backend/libtorrent_disk.hpp"
 
 namespace seedbed {
 
@@ -18,7 +19,7 @@ void disk_io::async_move_storage(
     auto what = make_job(index, job_kind::fence);
     what->fail(EOPNOTSUPP, lt::operation_t::file_rename);
     what->handler = [path = std::move(path), handler = std::move(handler)](job& done) {
-        handler(lt::status_t::fatal_disk_error, path, done.error);
+        handler(disk_has_failed, path, done.error);
     };
     post_fence(std::move(what));
 }
@@ -47,8 +48,8 @@ void disk_io::async_check_files(lt::storage_index_t index, lt::add_torrent_param
         what->fail(ENODEV, lt::operation_t::file_open);
     }
     what->handler = [trusted, handler = std::move(handler)](job& done) {
-        auto const status = trusted ? lt::status_t::no_error : lt::status_t::need_full_check;
-        handler(done.error ? lt::status_t::fatal_disk_error : status, done.error);
+        auto const status = trusted ? disk_is_good : disk_needs_check;
+        handler(done.error ? disk_has_failed : status, done.error);
     };
     post_fence(std::move(what));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <iterator>
 #include <numeric>
@@ -85,7 +86,10 @@ private:
 
 void fake_block_device::held_operations::wait_until_waiting(int count) const {
     std::unique_lock lock(m_device->m_mutex);
-    m_device->m_changed.wait(lock, [&] { return m_device->gate_of(m_op).waiting >= count; });
+    if (!m_device->m_changed.wait_for(lock, std::chrono::minutes(1),
+                                      [&] { return m_device->gate_of(m_op).waiting >= count; })) {
+        throw std::runtime_error("the held calls do not come");
+    }
 }
 
 void fake_block_device::held_operations::release() {
@@ -142,6 +146,20 @@ std::optional<raw_device> fake_block_device::raw() const noexcept {
     given.size = m_size;
     given.writable = !m_read_only;
     return given;
+}
+
+device_range fake_block_device::part_in_memory(std::int64_t offset, std::int64_t length) const noexcept {
+    std::lock_guard const lock(m_mutex);
+    device_range first;
+    for (auto const& each : m_faults) {
+        auto const begin = std::max(offset, each.offset);
+        auto const end = std::min(offset + length, each.length == everything ? everything : each.offset + each.length);
+        if (m_descriptor && each.times != 0 && each.op != operation::flush && begin < end &&
+            (first.length == 0 || begin < first.offset)) {
+            first = {begin, end - begin};
+        }
+    }
+    return first;
 }
 
 result<void, io_error> fake_block_device::will_write(std::int64_t offset, std::int64_t length) {

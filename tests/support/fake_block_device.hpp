@@ -49,7 +49,7 @@ public:
         held_operations& operator=(held_operations&&) = delete;
         ~held_operations() { release(); }
 
-        /// Returns when at least \p count calls wait here.
+        /// Returns when at least \p count calls wait here; throws if they do not come within a minute.
         void wait_until_waiting(int count = 1) const;
         /// Lets the waiting calls and all later ones continue.
         void release();
@@ -73,9 +73,11 @@ public:
     ~fake_block_device() override;
 
     /// From now on raw() has a descriptor of the bytes that read() sees, for an engine that makes its own system calls.
-    /// Those meet no faults and no holds, and are not recorded. Before the device is in use; not on a device with data.
+    /// Those meet no holds and are not recorded; for ranges with a fault, the engine has to call read() and write().
+    /// Before the device is in use; not on a device with data.
     void give_descriptor();
     [[nodiscard]] std::optional<raw_device> raw() const noexcept override;
+    [[nodiscard]] device_range part_in_memory(std::int64_t offset, std::int64_t length) const noexcept override;
     [[nodiscard]] result<void, io_error> will_write(std::int64_t offset, std::int64_t length) override;
 
     [[nodiscard]] std::string const& path() const noexcept override { return m_path; }

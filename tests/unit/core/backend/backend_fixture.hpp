@@ -60,8 +60,7 @@ struct image_plan {
     std::chrono::milliseconds delay{0};
     std::int64_t read_ahead = block_size;
     bool elevator = false;
-    bool ring =
-        false; ///< io_uring, if the system has it: the device has a descriptor, and meets no faults and no holds
+    bool ring = false; ///< io_uring, if the system has it: the device has a descriptor, and meets no holds
 
     [[nodiscard]] io_profile profile() const;
 };

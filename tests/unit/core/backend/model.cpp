@@ -595,7 +595,7 @@ TEST_CASE("random operations agree with the model") {
     run_all_seeds({});
 }
 
-TEST_CASE("random operations through io_uring agree with the model") {
+TEST_CASE("random operations through io_uring agree with the model, also with failing devices") {
     disk_io_test probe([] {
         auto plan = test_image::awkward();
         plan.ring = true;
@@ -605,7 +605,7 @@ TEST_CASE("random operations through io_uring agree with the model") {
         WARN("SKIPPED: no io_uring here, errno " << probe.image.io().ring_refused());
         return;
     }
-    run_all_seeds({.ring = true});
+    run_all_seeds({.faults = GENERATE(false, true), .ring = true});
 }
 
 TEST_CASE("random writes and fences never overlap on the device") {
