@@ -161,7 +161,7 @@ TEST_CASE("every call is recorded in order, except the test's own") {
     CHECK(device.accesses().empty());
 }
 
-TEST_CASE("a lying disk shows other data than the medium holds") {
+TEST_CASE("a lying disk shows data that the medium does not hold") {
     fake_block_device device(100);
     device.set_contents(0, filled(10, 1));
     CHECK(device.medium(0, 10) == filled(10, 1));

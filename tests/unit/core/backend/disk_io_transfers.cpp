@@ -31,7 +31,7 @@ image_plan plan_of(std::string const& name) {
     if (name == "pieces shorter than a block") {
         plan.piece_length = 4 * kib;
     }
-    if (name == "pieces that are no power of two") {
+    if (name == "piece lengths that are not powers of two") {
         plan.piece_length = 48 * kib;
     }
     return plan;
@@ -80,7 +80,7 @@ TEST_CASE("written data is on the device and is read back") {
     auto const way = GENERATE(from_range(engine_ways()));
     CAPTURE(way);
     disk_io_test t(plan_of(GENERATE(as<std::string>(), "v1", "hybrid", "v2", "pieces shorter than a block",
-                                    "pieces that are no power of two")),
+                                    "piece lengths that are not powers of two")),
                    way);
     bytes expected;
     for (int piece = 0; piece < t.image.pieces(); ++piece) {
@@ -475,7 +475,7 @@ TEST_CASE("after a failed write and a stop, as libtorrent makes before it resume
     CHECK(t.image.storage->flush());
 }
 
-TEST_CASE("what was hashed of lost blocks does not count when writes are tried again") {
+TEST_CASE("hashes of lost blocks do not count when writes are tried again") {
     image_plan plan;
     plan.piece_length = 512 * kib;
     plan.extents = {{4096, 512 * kib}};

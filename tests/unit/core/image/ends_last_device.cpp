@@ -222,7 +222,7 @@ TEST_CASE("a ring copies what is held back, and transfers the rest") {
     CHECK((found == expected));
 }
 
-TEST_CASE("bytes of the ends that cannot be read are named, and zeros from then on") {
+TEST_CASE("bytes of the ends that cannot be read are named, and read as zeros from then on") {
     ends_sample sample;
     sample.below->fail(operation::read, EIO, 185'000, 1);
     CHECK((sample.device->hold_back() == std::vector<extent>{{180'000, 10'000}}));
@@ -280,7 +280,7 @@ TEST_CASE("ends that cannot be written stay held back, and can be written later"
     CHECK((sample.medium() == sample.before));
 }
 
-TEST_CASE("nothing of the ends is written before the rest is durable") {
+TEST_CASE("no part of the ends is written before the rest is durable") {
     ends_sample sample;
     REQUIRE(sample.device->hold_back().empty());
     REQUIRE(sample.device->write(60'000, test::pattern(100, 1)));
@@ -292,7 +292,7 @@ TEST_CASE("nothing of the ends is written before the rest is durable") {
     CHECK(sample.below->accesses(operation::write).empty());
 }
 
-TEST_CASE("of a partition table, the first sector is erased first and written last") {
+TEST_CASE("the first sector of a partition table is erased first and written last") {
     auto layout = test::sample_gpt();
     layout.disk_size = 4 * mib;
     layout.partitions = {test::gpt_partition(1, mib, mib)};
@@ -336,7 +336,7 @@ TEST_CASE("of a partition table, the first sector is erased first and written la
     CHECK((below.medium(0, 4 * mib) == content));
 }
 
-TEST_CASE("of a superblock behind the first sector, its own sector is written last") {
+TEST_CASE("if the superblock is not in the first sector, its own sector is written last") {
     bytes content(4 * mib);
     std::ranges::copy(std::as_bytes(std::span("SWAPSPACE2", 10)), content.begin() + 4086);
     content[1024] = std::byte{1};   // its version
@@ -352,7 +352,7 @@ TEST_CASE("of a superblock behind the first sector, its own sector is written la
     CHECK((sample.medium() == content));
 }
 
-TEST_CASE("of content that libblkid does not recognise by its ends alone, the first sector is written last") {
+TEST_CASE("if libblkid does not recognise content by its ends alone, the first sector is written last") {
     ends_sample sample(false, *extent_map::make({{0, size}}));
     REQUIRE(sample.device->hold_back().empty());
     REQUIRE(sample.device->write(1'000, sample.part(sample.before, 1'000, 1)));

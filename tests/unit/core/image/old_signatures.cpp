@@ -63,7 +63,7 @@ TEST_CASE("a signature with an area is wiped if any part of the area is outside 
     CHECK(wiped({mark(96, 4), mark(96, 5), mark(300, 10)}) == offsets{96}); // without an area, as outside_image()
 }
 
-TEST_CASE("wiping overwrites the marks and the areas, and nothing of the image") {
+TEST_CASE("wiping overwrites the marks and the areas, and no byte of the image") {
     test::temp_dir const folder;
     auto const path = (folder / "device").string();
     std::ofstream(path) << std::string(10'000, 'x');

@@ -177,7 +177,7 @@ TEST_CASE("a disk's description holds its layout") {
     CHECK_THAT(refused(), Catch::StartsWith("disk layout: "));
 }
 
-TEST_CASE("a piece whose table is not that of the index is refused") {
+TEST_CASE("a piece whose table differs from the index is refused") {
     auto const made = small_sample();
     auto const image = made.image();
     auto const good = made.piece(image, 1);
@@ -188,7 +188,7 @@ TEST_CASE("a piece whose table is not that of the index is refused") {
     CHECK(checked.error().message == "piece 1: its chunk table differs from the index");
 }
 
-TEST_CASE("what cannot be a packed image's torrent is not made") {
+TEST_CASE("no invalid torrent of a packed image is made") {
     auto const made = small_sample();
     auto const image = made.image();
     std::vector<sha1_digest> hashes(static_cast<std::size_t>(image.piece_count()), sha1_digest{'h'});

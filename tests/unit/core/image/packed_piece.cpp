@@ -187,7 +187,7 @@ TEST_CASE("payloads that do not match their entries are refused") {
         made.piece[payload + 5] ^= std::byte{1};
         CHECK_THAT(refusal(), Catch::Contains(": its bytes do not match its XXH3"));
     }
-    SECTION("a frame is none") {
+    SECTION("a payload is not a frame") {
         auto const [payload, at] = find_chunk(made, chunk_method::zstd);
         made.piece[payload] ^= std::byte{1};
         CHECK_THAT(refusal(), Catch::Contains(": its payload is not one zstd frame of 262144 bytes"));

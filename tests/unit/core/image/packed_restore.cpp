@@ -79,7 +79,7 @@ TEST_CASE("the first piece is written last, after everything else is durable") {
     CHECK(made.device.accesses().back().op == fake_block_device::operation::flush);
 }
 
-TEST_CASE("nothing of a damaged piece is written") {
+TEST_CASE("no part of a damaged piece is written") {
     fixture made;
     made.options.threads = 1;
     auto const piece = made.image.piece_count() - 1;

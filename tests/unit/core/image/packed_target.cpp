@@ -156,7 +156,7 @@ TEST_CASE("several blocks may be written at once, across pieces and from several
     CHECK(bytes == made.sample.file);
 }
 
-TEST_CASE("nothing of a piece whose SHA-1 is wrong is written, and it can arrive again") {
+TEST_CASE("no part of a piece with a wrong SHA-1 is written, and it can arrive again") {
     fixture made;
     auto const good = made.sample.file;
     made.sample.file[2 * mib + 5000] ^= std::byte{1};
@@ -174,7 +174,7 @@ TEST_CASE("nothing of a piece whose SHA-1 is wrong is written, and it can arrive
     CHECK(made.gives(2));
 }
 
-TEST_CASE("a piece that is authentic but invalid is an error, and nothing of it is written") {
+TEST_CASE("a piece that is authentic but invalid is an error, and no part of it is written") {
     auto sample = partition_sample();
     std::string reason;
     SECTION("its table") {
@@ -267,7 +267,7 @@ TEST_CASE("an image that does not state its level is rebuilt with level 1, and w
     CHECK(made.target.withdrawn() == given_up);
 }
 
-TEST_CASE("a piece of which the device has other bytes by now is withdrawn until it is written again") {
+TEST_CASE("a piece whose bytes on the device have changed is withdrawn until it is written again") {
     fixture made(little_memory());
     made.write_all(made.blocks());
     auto const offset = made.image->index.chunks_of(piece_index{1}).front().offset.value();

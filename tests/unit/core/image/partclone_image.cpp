@@ -126,7 +126,7 @@ bool succeeds(std::string const& program, std::vector<std::string> const& argume
 
 } // namespace
 
-TEST_CASE("an image of partclone: used blocks at their offsets") {
+TEST_CASE("a partclone image: used blocks at their offsets") {
     sample s;
     text_source source(s.whole());
     auto const image = partclone_image::open(source);
@@ -369,7 +369,7 @@ TEST_CASE("files are unpacked by the program that their first bytes call for") {
     CHECK(unpacked > 0);
 }
 
-TEST_CASE("packed files that are damaged or missing are refused with the program's words") {
+TEST_CASE("packed files that are damaged or missing are refused with the program's message") {
     test::temp_dir const folder;
     auto const path = folder / "image.zst";
     auto const missing = open_unpacked({path});

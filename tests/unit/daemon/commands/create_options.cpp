@@ -30,7 +30,7 @@ TEST_CASE("create: the name and the piece size have defaults") {
     CHECK_FALSE(parsed->force);
 }
 
-TEST_CASE("create: a folder of partclone implies its torrent.info") {
+TEST_CASE("create: a partclone folder implies its torrent.info") {
     auto const parsed = parse_create_options({"--bt-dir", "captured", "--name", "sda1", "-o", "x.torrent"});
     REQUIRE(parsed);
     CHECK(parsed->partclone == "captured/torrent.info");
@@ -116,7 +116,7 @@ TEST_CASE("create: refuses options that a packed image excludes or needs") {
     }
 }
 
-TEST_CASE("create: the files of an image of partclone") {
+TEST_CASE("create: the files of a partclone image") {
     auto const parsed = parse_create_options({"--from-partclone", "a.aa", "a.ab", "--pack", "-o", "x.sbi"});
     REQUIRE(parsed);
     CHECK(parsed->from_partclone == std::vector<std::string>{"a.aa", "a.ab"});

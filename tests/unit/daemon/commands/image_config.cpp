@@ -80,7 +80,7 @@ TEST_CASE("image add: a refused image leaves nothing behind") {
     CHECK_FALSE(at.has("one"));
 }
 
-TEST_CASE("image add: neither a name, a device nor a torrent is added twice") {
+TEST_CASE("image add: no name, device or torrent is added twice") {
     server_folder const at;
     at.make_image("b");
     REQUIRE(at.add("one").code == exit_ok);
@@ -173,7 +173,7 @@ TEST_CASE("image table: a device has its name with the serial number") {
     CHECK(stable_device_name(device, folder / "missing") == device);
 }
 
-TEST_CASE("image table: a path that is no device, and a link, stay as they are") {
+TEST_CASE("image table: a link, and a path that is not a device, stay as they are") {
     temp_dir const folder;
     std::ofstream(folder / "file") << "x";
     std::filesystem::create_symlink("file", folder / "link");

@@ -436,7 +436,7 @@ TEST_CASE("fleet: a host that changes its state constantly is not logged each ti
     CHECK(f.subject.complete() == 1);
 }
 
-TEST_CASE("fleet: the number of lines that strangers cause is limited, and of those left out it is logged", "[fleet]") {
+TEST_CASE("fleet: the lines that strangers cause are limited, and the number left out is logged", "[fleet]") {
     fixture f({}, 5000);
     for (int i = 0; i < 1000; ++i) {
         f.now += 1ms;

@@ -124,7 +124,7 @@ TEST_CASE("hook: it inherits no signals, descriptors or service manager's variab
     CHECK_THAT(said, Contains("notify= test=kept"));
 }
 
-TEST_CASE("hook: it cannot open disks, by no name, while the daemon can", "[hook]") {
+TEST_CASE("hook: it cannot open disks by any name, although the daemon can", "[hook]") {
     if (auto const missing = seedbed::test::loop_devices_missing()) {
         WARN("SKIPPED: " + *missing);
         return;

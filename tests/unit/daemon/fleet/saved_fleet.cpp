@@ -21,7 +21,7 @@ saved_fleet with_hosts(std::string const& hosts) {
 
 } // namespace
 
-TEST_CASE("saved fleet: its text is read back without a loss") {
+TEST_CASE("saved fleet: its text is read back without loss") {
     saved_fleet saved;
     saved.deployed = true;
     saved.round_began = 5;
@@ -71,7 +71,7 @@ TEST_CASE("saved fleet: its text is read back without a loss") {
     CHECK_FALSE(read->hosts[1].announced);
 }
 
-TEST_CASE("saved fleet: a text that is no record is refused") {
+TEST_CASE("saved fleet: a text that is not a record is refused") {
     CHECK(with_hosts(good).hosts.size() == 1);
     for (std::string const text : {"", "[]", "{", "{}", R"({"format":2,"hosts":[]})", R"({"format":1,"hosts":{}})"}) {
         auto const read = parsed(text);

@@ -33,7 +33,7 @@ TEST_CASE("the only source of damaged pieces is tried again after growing pauses
     CHECK(last.pieces == damage_policy::most);
 }
 
-TEST_CASE("a deployment that gets good pieces gives no source up") {
+TEST_CASE("a deployment that gets good pieces gives up no source") {
     damage_policy policy(1s);
     for (int good = 1; good <= 3 * damage_policy::most; ++good) {
         auto const decided = policy.on_banned(peer(1), 0, good);
@@ -44,7 +44,7 @@ TEST_CASE("a deployment that gets good pieces gives no source up") {
     }
 }
 
-TEST_CASE("a peer that others replace is tried again less often") {
+TEST_CASE("a peer that other sources can replace is tried again less often") {
     damage_policy policy(1s);
     auto pause = 0ms;
     for (int good = 1; good <= 20; ++good) {

@@ -245,7 +245,7 @@ TEST_CASE("a seed serves the packed file of a packed image") {
     made.close();
 }
 
-TEST_CASE("a seed of a packed image whose device is no such file is refused") {
+TEST_CASE("a seed of a packed image whose device is not its packed file is refused") {
     packed_fixture made(image_mode::seed);
     auto const size = made.sample.file.size();
     auto const other = GENERATE_COPY(size - 1, size + 1, std::size_t{0});

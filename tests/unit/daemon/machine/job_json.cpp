@@ -38,7 +38,7 @@ TEST_CASE("job json: an order survives a round trip, its rule for the disk exact
     CHECK(read->after == order.after);
 }
 
-TEST_CASE("job json: an order that is not understood is none") {
+TEST_CASE("job json: an order that is not understood is refused") {
     json const good{{"image", "win11"}, {"disk", "auto"}, {"after", "reboot"}};
     REQUIRE(read_order(good));
     for (auto const* const key : {"image", "disk", "after"}) {

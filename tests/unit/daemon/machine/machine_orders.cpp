@@ -130,7 +130,7 @@ TEST_CASE("a running job keeps what it started with, and belongs to one machine"
     CHECK(f.report(id, job_state::done).empty());
 }
 
-TEST_CASE("a machine that is two configured ones gets nothing") {
+TEST_CASE("a machine that matches two configured ones gets nothing") {
     orders_fixture f;
     auto const answer = f.ask(who({first_mac}, "S2"));
     CHECK(answer.job == nullptr);

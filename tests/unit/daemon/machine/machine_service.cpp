@@ -154,7 +154,7 @@ TEST_CASE("machines: bad requests are answered, and change nothing") {
     CHECK_FALSE(f.service.answer_operator(other, [](auto const& /*response*/) {}));
 }
 
-TEST_CASE("machines: each end is told once, and only ends") {
+TEST_CASE("machines: each end of a job is reported once, and nothing else is") {
     temp_dir const folder;
     service_fixture f(folder.path());
     auto const id = f.job_id();

@@ -169,7 +169,7 @@ TEST_CASE("board: no time left is shown for a host that hardly moves") {
     CHECK_FALSE(board.left_seconds);
 }
 
-TEST_CASE("board: of running machines, the slowest come first, in powers of two, then those that do not download") {
+TEST_CASE("board: the slowest running machines come first, in powers of two, then those that do not download") {
     auto const downloads = [](std::string address, double rate) {
         auto host = sample_host(std::move(address), host_state::fetching, 0.5);
         host.rate = rate;

@@ -98,7 +98,7 @@ TEST_CASE("keyboard: it ends with its terminal") {
     CHECK(running.got.empty());
 }
 
-TEST_CASE("keyboard: a file is no terminal") {
+TEST_CASE("keyboard: a file is not a terminal") {
     running_keyboard running;
     unique_fd const file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     auto const started = running.board.start(file.get());

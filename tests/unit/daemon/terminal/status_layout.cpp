@@ -283,7 +283,7 @@ TEST_CASE("status layout: an image's row counts its complete hosts, incomplete o
     CHECK(count(status_table(snapshot, 80), " 43% ") == 1);
 }
 
-TEST_CASE("status layout: of many incomplete hosts the worst are named") {
+TEST_CASE("status layout: the worst of many incomplete hosts are named") {
     auto snapshot = sample_snapshot();
     fleet_status fleet;
     fleet.expected = 40;
