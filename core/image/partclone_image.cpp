@@ -15,12 +15,12 @@ namespace seedbed {
 
 namespace {
 
-using check = partclone_head::checksum;
+using check = partclone_header::checksum;
 
 constexpr std::string_view image_magic = "partclone-image";
 constexpr std::string_view bitmap_magic = "BiTmAgIc";
-constexpr std::size_t v2_head_size = 110;
-constexpr std::size_t v1_head_size = 4160;
+constexpr std::size_t v2_header_size = 110;
+constexpr std::size_t v1_header_size = 4160;
 constexpr std::uint16_t little_endian_mark = 0xc0de;
 constexpr std::uint32_t v2_features_size = 18;
 constexpr std::int64_t largest_block = 64 << 20; ///< partclone's own limit
@@ -168,13 +168,13 @@ tl::unexpected<error> partclone_image::refuse(std::string const& reason) const {
 
 result<partclone_image> partclone_image::open(byte_source& source) {
     partclone_image image(source);
-    if (auto const head = image.read_head(); !head) {
-        return tl::unexpected(head.error());
+    if (auto const header = image.read_header(); !header) {
+        return tl::unexpected(header.error());
     }
     if (auto const bitmap = image.read_bitmap(); !bitmap) {
         return tl::unexpected(bitmap.error());
     }
-    image.m_checksum = std::make_unique<strip_checksum>(image.m_head.protection);
+    image.m_checksum = std::make_unique<strip_checksum>(image.m_header.protection);
     if (!image.m_checksum->usable()) {
         return image.refuse("not enough memory");
     }
@@ -197,8 +197,8 @@ result<void> partclone_image::read_exactly(std::span<std::byte> buffer, char con
     return {};
 }
 
-result<void> partclone_image::read_head() {
-    std::array<std::byte, v2_head_size> start{};
+result<void> partclone_image::read_header() {
+    std::array<std::byte, v2_header_size> start{};
     if (auto read = read_exactly(start, "its head"); !read) {
         return read;
     }
@@ -207,40 +207,41 @@ result<void> partclone_image::read_head() {
         return refuse("not an image of partclone");
     }
     auto const version = text.substr(30, 4);
-    auto head = version == "0002"   ? read_head_v2(start)
-                : version == "0001" ? read_head_v1(start)
-                                    : refuse("an image of partclone in a version other than 1 and 2");
-    if (!head) {
-        return head;
+    auto header = version == "0002"   ? read_header_v2(start)
+                  : version == "0001" ? read_header_v1(start)
+                                      : refuse("an image of partclone in a version other than 1 and 2");
+    if (!header) {
+        return header;
     }
-    if (m_head.block_size < 512 || m_head.block_size > largest_block || m_head.block_size % 512 != 0) {
-        return refuse("a block size of " + std::to_string(m_head.block_size));
+    if (m_header.block_size < 512 || m_header.block_size > largest_block || m_header.block_size % 512 != 0) {
+        return refuse("a block size of " + std::to_string(m_header.block_size));
     }
-    if (m_head.blocks < 1 || m_head.blocks > most_blocks || m_head.blocks > largest_file_system / m_head.block_size) {
-        return refuse("a file system of " + std::to_string(m_head.blocks) + " blocks");
+    if (m_header.blocks < 1 || m_header.blocks > most_blocks ||
+        m_header.blocks > largest_file_system / m_header.block_size) {
+        return refuse("a file system of " + std::to_string(m_header.blocks) + " blocks");
     }
     return {};
 }
 
-result<void> partclone_image::read_head_v1(std::span<std::byte const> start) {
+result<void> partclone_image::read_header_v1(std::span<std::byte const> start) {
     auto const file_system = text_field(start.subspan(15, 15));
     if (!file_system) {
         return refuse("the name of its file system is not text");
     }
-    m_head.version = 1;
-    m_head.file_system = *file_system;
-    m_head.block_size = little_endian_at<std::uint32_t>(start, 36);
-    m_head.blocks = static_cast<std::int64_t>(little_endian_at<std::uint64_t>(start, 48));
-    m_head.protection = check::crc32_v1;
-    m_head.strip = 1;
-    m_head.fresh_strips = false;
+    m_header.version = 1;
+    m_header.file_system = *file_system;
+    m_header.block_size = little_endian_at<std::uint32_t>(start, 36);
+    m_header.blocks = static_cast<std::int64_t>(little_endian_at<std::uint64_t>(start, 48));
+    m_header.protection = check::crc32_v1;
+    m_header.strip = 1;
+    m_header.fresh_strips = false;
     m_bitmap_mode = bitmap_bytes;
-    std::array<std::byte, v1_head_size - v2_head_size> rest{};
+    std::array<std::byte, v1_header_size - v2_header_size> rest{};
     return read_exactly(rest, "its head");
 }
 
-result<void> partclone_image::read_head_v2(std::span<std::byte const> start) {
-    if (partclone_crc(start.first(v2_head_size - 4)) != little_endian_at<std::uint32_t>(start, v2_head_size - 4)) {
+result<void> partclone_image::read_header_v2(std::span<std::byte const> start) {
+    if (partclone_crc(start.first(v2_header_size - 4)) != little_endian_at<std::uint32_t>(start, v2_header_size - 4)) {
         return refuse("the checksum of its head is wrong");
     }
     if (little_endian_at<std::uint16_t>(start, 34) != little_endian_mark) {
@@ -259,31 +260,31 @@ result<void> partclone_image::read_head_v2(std::span<std::byte const> start) {
     if (kind == checksum_codes.end() || little_endian_at<std::uint16_t>(start, 98) != kind->size) {
         return refuse("an unknown kind of checksums, " + std::to_string(code));
     }
-    m_head.version = 2;
-    m_head.file_system = *file_system;
-    m_head.blocks = static_cast<std::int64_t>(little_endian_at<std::uint64_t>(start, 60));
+    m_header.version = 2;
+    m_header.file_system = *file_system;
+    m_header.blocks = static_cast<std::int64_t>(little_endian_at<std::uint64_t>(start, 60));
     m_stated_blocks = static_cast<std::int64_t>(little_endian_at<std::uint64_t>(start, 76));
-    m_head.block_size = little_endian_at<std::uint32_t>(start, 84);
-    m_head.protection = kind->kind;
-    m_head.strip = kind->kind == check::none ? 0 : little_endian_at<std::uint32_t>(start, 100);
+    m_header.block_size = little_endian_at<std::uint32_t>(start, 84);
+    m_header.protection = kind->kind;
+    m_header.strip = kind->kind == check::none ? 0 : little_endian_at<std::uint32_t>(start, 100);
     auto const reseed = std::to_integer<int>(start[104]);
     m_bitmap_mode = std::to_integer<int>(start[105]);
-    if (kind->kind != check::none && m_head.strip == 0) {
+    if (kind->kind != check::none && m_header.strip == 0) {
         return refuse("checksums of no blocks");
     }
     if (reseed > 1 || (m_bitmap_mode != bitmap_none && m_bitmap_mode != bitmap_bits && m_bitmap_mode != bitmap_bytes)) {
         return refuse("an unknown kind of bitmap");
     }
-    if (m_stated_blocks < 0 || m_stated_blocks > m_head.blocks) {
+    if (m_stated_blocks < 0 || m_stated_blocks > m_header.blocks) {
         return refuse("more blocks in use than the file system has");
     }
-    m_head.fresh_strips = reseed == 1;
+    m_header.fresh_strips = reseed == 1;
     return {};
 }
 
 result<void> partclone_image::add_used(std::int64_t first_block, std::int64_t count) {
-    auto const offset = first_block * m_head.block_size;
-    auto const length = count * m_head.block_size;
+    auto const offset = first_block * m_header.block_size;
+    auto const length = count * m_header.block_size;
     m_used_bytes += length;
     if (!m_used.empty() && m_used.back().device_offset + m_used.back().length == offset) {
         m_used.back().length += length;
@@ -298,12 +299,12 @@ result<void> partclone_image::add_used(std::int64_t first_block, std::int64_t co
 
 result<void> partclone_image::read_bitmap() {
     if (m_bitmap_mode == bitmap_none) {
-        if (auto added = add_used(0, m_head.blocks); !added) {
+        if (auto added = add_used(0, m_header.blocks); !added) {
             return added;
         }
     }
     bool const bits = m_bitmap_mode == bitmap_bits;
-    auto const total = m_bitmap_mode == bitmap_none ? 0 : bits ? (m_head.blocks + 7) / 8 : m_head.blocks;
+    auto const total = m_bitmap_mode == bitmap_none ? 0 : bits ? (m_header.blocks + 7) / 8 : m_header.blocks;
     std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::int64_t>(bitmap_buffer, total)));
     ::uLong crc = 0;
     for (std::int64_t at = 0; at < total; at += static_cast<std::int64_t>(buffer.size())) {
@@ -317,7 +318,7 @@ result<void> partclone_image::read_bitmap() {
             auto const block = at + static_cast<std::int64_t>(i);
             for (int bit = 0; bits && value != 0 && bit < 8; ++bit) {
                 // Bits after the last block have no meaning.
-                if ((value >> bit & 1U) != 0 && block * 8 + bit < m_head.blocks) {
+                if ((value >> bit & 1U) != 0 && block * 8 + bit < m_header.blocks) {
                     if (auto added = add_used(block * 8 + bit, 1); !added) {
                         return added;
                     }
@@ -341,9 +342,9 @@ result<void> partclone_image::read_bitmap() {
     if (m_bitmap_mode == bitmap_bytes && std::memcmp(end.data(), bitmap_magic.data(), bitmap_magic.size()) != 0) {
         return refuse("its bitmap does not end where it should");
     }
-    if (m_stated_blocks >= 0 && m_stated_blocks != m_used_bytes / m_head.block_size) {
+    if (m_stated_blocks >= 0 && m_stated_blocks != m_used_bytes / m_header.block_size) {
         return refuse("its head counts " + std::to_string(m_stated_blocks) + " used blocks, its bitmap " +
-                      std::to_string(m_used_bytes / m_head.block_size));
+                      std::to_string(m_used_bytes / m_header.block_size));
     }
     return {};
 }
@@ -362,14 +363,14 @@ result<void> partclone_image::end_strip() {
                       " of the file system");
     }
     m_in_strip = 0;
-    if (m_head.fresh_strips) {
+    if (m_header.fresh_strips) {
         m_checksum->restart();
     }
     return {};
 }
 
 result<void> partclone_image::end_image() {
-    if (m_in_strip > 0 && m_head.strip > 0) {
+    if (m_in_strip > 0 && m_header.strip > 0) {
         if (auto ended = end_strip(); !ended) {
             return ended;
         }
@@ -395,7 +396,7 @@ result<std::optional<partclone_image::run>> partclone_image::next(std::span<std:
     auto const& part = m_used[m_extent];
     auto const offset = part.device_offset + m_done;
     auto const length = std::min(static_cast<std::int64_t>(buffer.size()), part.length - m_done);
-    auto const strip = m_head.strip * m_head.block_size;
+    auto const strip = m_header.strip * m_header.block_size;
     for (std::int64_t at = 0; at < length;) {
         // Up to the next checksum; version 1 needs to know where blocks start.
         auto const piece = strip > 0 ? std::min(length - at, strip - m_in_strip) : length - at;
@@ -403,7 +404,7 @@ result<std::optional<partclone_image::run>> partclone_image::next(std::span<std:
         if (auto const read = read_exactly(bytes, "its blocks"); !read) {
             return tl::unexpected(read.error());
         }
-        m_checksum->add(bytes, m_in_strip, m_head.block_size);
+        m_checksum->add(bytes, m_in_strip, m_header.block_size);
         m_in_strip += piece;
         at += piece;
         m_done += piece;

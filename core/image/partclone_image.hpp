@@ -15,7 +15,7 @@
 namespace seedbed {
 
 /// The header of an image that partclone wrote; see seedbed-partclone(7).
-struct partclone_head {
+struct partclone_header {
     /// How the blocks are protected.
     enum class checksum : std::uint8_t {
         none,
@@ -53,13 +53,13 @@ public:
     partclone_image& operator=(partclone_image&&) noexcept;
     ~partclone_image();
 
-    [[nodiscard]] partclone_head const& head() const noexcept { return m_head; }
+    [[nodiscard]] partclone_header const& header() const noexcept { return m_header; }
     /// The used blocks, adjacent ones joined, ascending.
     [[nodiscard]] std::vector<extent> const& used() const noexcept { return m_used; }
     /// Their sum, in bytes.
     [[nodiscard]] std::int64_t used_bytes() const noexcept { return m_used_bytes; }
     /// The file system's size in bytes; the device may be larger.
-    [[nodiscard]] std::int64_t size() const noexcept { return m_head.block_size * m_head.blocks; }
+    [[nodiscard]] std::int64_t size() const noexcept { return m_header.block_size * m_header.blocks; }
 
     /// Fills \p buffer from its start with the next used bytes, of one extent; nothing at the end. A checksum follows
     /// the bytes that it covers, so the bytes of a run are known to be right only when the end has been reached. After
@@ -71,9 +71,9 @@ private:
 
     explicit partclone_image(byte_source& source);
 
-    result<void> read_head();
-    result<void> read_head_v1(std::span<std::byte const> start);
-    result<void> read_head_v2(std::span<std::byte const> start);
+    result<void> read_header();
+    result<void> read_header_v1(std::span<std::byte const> start);
+    result<void> read_header_v2(std::span<std::byte const> start);
     result<void> read_bitmap();
     result<void> read_exactly(std::span<std::byte> buffer, char const* what);
     result<void> add_used(std::int64_t first_block, std::int64_t count);
@@ -82,7 +82,7 @@ private:
     [[nodiscard]] tl::unexpected<error> refuse(std::string const& reason) const;
 
     byte_source* m_source;
-    partclone_head m_head;
+    partclone_header m_header;
     int m_bitmap_mode = 0;
     std::int64_t m_stated_blocks = -1; ///< used blocks by the header, if its writer counted its bitmap; otherwise -1
     std::vector<extent> m_used;

@@ -38,7 +38,7 @@ public:
     /// Bytes from the start of the partition: ascending, adjacent ones joined.
     [[nodiscard]] std::vector<extent> const& used() const noexcept { return m_image ? m_image->used() : m_all; }
     /// The unit of used(); 0 if it is all bytes.
-    [[nodiscard]] std::int64_t block_size() const noexcept { return m_image ? m_image->head().block_size : 0; }
+    [[nodiscard]] std::int64_t block_size() const noexcept { return m_image ? m_image->header().block_size : 0; }
 
     /// Reads used bytes: they follow those of the last call, without a gap in used(). After an error, do not call it
     /// again.

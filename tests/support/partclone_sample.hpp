@@ -50,7 +50,7 @@ struct partclone_sample {
     int fresh = 1;
     int bitmap_mode = 1;
 
-    [[nodiscard]] std::string head() const {
+    [[nodiscard]] std::string header() const {
         auto const text = padded("partclone-image", 16) + padded("0.3.23", 14) + "0002" + number(endian, 2) +
                           padded(file_system, 16) + number(blocks * block_size, 8) + number(blocks, 8) +
                           number(stated, 8) + number(stated, 8) + number(block_size, 4) + number(features, 4) +
@@ -113,7 +113,7 @@ struct partclone_sample {
         return bytes;
     }
 
-    [[nodiscard]] std::string whole() const { return head() + bitmap() + data(); }
+    [[nodiscard]] std::string whole() const { return header() + bitmap() + data(); }
 };
 
 } // namespace seedbed::test

@@ -131,7 +131,7 @@ TEST_CASE("a partclone image: used blocks at their offsets") {
     text_source source(s.whole());
     auto const image = partclone_image::open(source);
     REQUIRE(image);
-    CHECK(image->head().file_system == "EXTFS");
+    CHECK(image->header().file_system == "EXTFS");
     CHECK(image->size() == 18 * block);
     CHECK(image->used() == std::vector<extent>{{0, 2 * block}, {3 * block, 7 * block}, {17 * block, block}});
     for (std::size_t const buffer : {1U, 511U, 512U, 1000U, 1U << 20}) {
@@ -164,7 +164,7 @@ TEST_CASE("images with other checksums and bitmaps") {
     all.used = std::string(18, '1');
     all.stated = 18;
     all.bitmap_mode = 0;
-    text_source source(all.head() + all.data());
+    text_source source(all.header() + all.data());
     CHECK(unpack(source) == all.file_system_bytes());
 }
 
@@ -298,7 +298,7 @@ TEST_CASE("images that partclone writes equal the file system's used blocks") {
             auto image = partclone_image::open(**source);
             INFO((image ? "" : image.error().message));
             REQUIRE(image);
-            CHECK(image->head().file_system == k.name);
+            CHECK(image->header().file_system == k.name);
             std::vector<std::byte> buffer(1 << 20);
             std::int64_t sum = 0;
             for (;;) {
