@@ -74,7 +74,7 @@ int read_geometry(looked_at const& device, device_geometry& geometry) {
 
 char const* type_name(mode_t mode) {
     if (S_ISDIR(mode)) {
-        return "a directory";
+        return "a folder";
     }
     if (S_ISCHR(mode)) {
         return "a character device";

@@ -126,7 +126,7 @@ result<extent_map> find_raw_extents(block_device const& source, bool holes) {
             return tl::unexpected(errno_error(source.path() + ": its holes cannot be found", data.error()));
         }
         if (data->empty()) {
-            return failure(source, "holds nothing but holes");
+            return failure(source, "contains nothing but holes");
         }
         auto unit = least_unit;
         ranges = rounded(*data, unit, size);

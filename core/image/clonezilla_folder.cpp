@@ -82,7 +82,7 @@ private:
             m_found.disk = disk;
         }
         if (m_found.disk.empty()) {
-            return refuse("not a folder that Clonezilla has saved: it has no DISK" + std::string(table_suffix));
+            return refuse("not a Clonezilla folder: it has no DISK" + std::string(table_suffix));
         }
         auto const name = m_found.disk + std::string(table_suffix);
         auto const text = read(name);
@@ -230,7 +230,7 @@ private:
         }
         if (found.files.empty()) {
             if (std::ranges::find(m_saved, name) != m_saved.end()) {
-                return refuse("has no image of partclone of " + name + ", though its file \"parts\" lists it");
+                return refuse("has no partclone image of " + name + ", though its file \"parts\" lists it");
             }
             m_found.missing.push_back(partition.number);
             return {};

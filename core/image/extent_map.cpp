@@ -43,7 +43,7 @@ result<extent_map> extent_map::make(std::vector<extent> extents) {
             return refuse(i, e, "ends beyond 63 bits");
         }
         if (on_device && e.device_offset < last_offset) {
-            return refuse(i, e, "lies before the one before it, which starts at " + std::to_string(last_offset));
+            return refuse(i, e, "is out of order: the one before it starts at " + std::to_string(last_offset));
         }
         if (e.device_offset < map.m_device_end) {
             return refuse(i, e, "overlaps the one before it, which ends at " + std::to_string(map.m_device_end));

@@ -47,7 +47,7 @@ result<std::int64_t> offset_of_name(std::string_view name) {
     }
     auto const offset = parse_hex_number(name);
     if (!offset) {
-        return tl::unexpected(error{"file name " + quoted(name) + " does not fit 63 bits"});
+        return tl::unexpected(error{"file name " + quoted(name) + " does not fit in 63 bits"});
     }
     return *offset;
 }

@@ -302,7 +302,7 @@ void packed_target::forget(held_piece& held, piece_part const& part) {
 result<void, io_error> packed_target::unpack(piece_index piece, std::span<std::byte const> bytes) {
     auto const lies = [&](error const& why) {
         auto failed = failure(io_operation::write, piece, piece_refused);
-        failed.detail = why.message + "; nothing of this piece was written";
+        failed.detail = why.message + "; no part of this piece was written";
         return tl::make_unexpected(std::move(failed));
     };
     auto const chunks = check_piece(*m_image, piece, bytes);

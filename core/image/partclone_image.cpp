@@ -199,17 +199,17 @@ result<void> partclone_image::read_exactly(std::span<std::byte> buffer, char con
 
 result<void> partclone_image::read_header() {
     std::array<std::byte, v2_header_size> start{};
-    if (auto read = read_exactly(start, "its head"); !read) {
+    if (auto read = read_exactly(start, "its header"); !read) {
         return read;
     }
     std::string_view const text(reinterpret_cast<char const*>(start.data()), start.size());
     if (!text.starts_with(image_magic)) {
-        return refuse("not an image of partclone");
+        return refuse("not a partclone image");
     }
     auto const version = text.substr(30, 4);
     auto header = version == "0002"   ? read_header_v2(start)
                   : version == "0001" ? read_header_v1(start)
-                                      : refuse("an image of partclone in a version other than 1 and 2");
+                                      : refuse("a partclone image of a version other than 1 and 2");
     if (!header) {
         return header;
     }
@@ -237,19 +237,19 @@ result<void> partclone_image::read_header_v1(std::span<std::byte const> start) {
     m_header.fresh_strips = false;
     m_bitmap_mode = bitmap_bytes;
     std::array<std::byte, v1_header_size - v2_header_size> rest{};
-    return read_exactly(rest, "its head");
+    return read_exactly(rest, "its header");
 }
 
 result<void> partclone_image::read_header_v2(std::span<std::byte const> start) {
     if (partclone_crc(start.first(v2_header_size - 4)) != little_endian_at<std::uint32_t>(start, v2_header_size - 4)) {
-        return refuse("the checksum of its head is wrong");
+        return refuse("the checksum of its header is wrong");
     }
     if (little_endian_at<std::uint16_t>(start, 34) != little_endian_mark) {
         return refuse("written on a machine with another byte order");
     }
     if (little_endian_at<std::uint32_t>(start, 88) != v2_features_size ||
         little_endian_at<std::uint16_t>(start, 92) != 2) {
-        return refuse("its head has features of a later version");
+        return refuse("its header has features of a later version");
     }
     auto const file_system = text_field(start.subspan(36, 16));
     if (!file_system) {
@@ -343,7 +343,7 @@ result<void> partclone_image::read_bitmap() {
         return refuse("its bitmap does not end where it should");
     }
     if (m_stated_blocks >= 0 && m_stated_blocks != m_used_bytes / m_header.block_size) {
-        return refuse("its head counts " + std::to_string(m_stated_blocks) + " used blocks, its bitmap " +
+        return refuse("its header counts " + std::to_string(m_stated_blocks) + " used blocks, its bitmap " +
                       std::to_string(m_used_bytes / m_header.block_size));
     }
     return {};

@@ -63,7 +63,7 @@ public:
         }
         if (m_block_size && m_blocks_total) {
             if (*m_blocks_total > std::numeric_limits<std::int64_t>::max() / *m_block_size) {
-                return refuse_whole("block_size times blocks_total does not fit 63 bits");
+                return refuse_whole("block_size times blocks_total does not fit in 63 bits");
             }
             auto const size = *m_block_size * *m_blocks_total;
             if (m_end > size) {
@@ -101,7 +101,7 @@ private:
         }
         auto const number = parse_hex_number(value);
         if (!number) {
-            return refuse(std::string(key) + " does not fit 63 bits");
+            return refuse(std::string(key) + " does not fit in 63 bits");
         }
         return *number;
     }

@@ -43,7 +43,7 @@ constexpr std::array formats{
     known_format{"vhdxfile"sv, "a VHDX disk image"},
     known_format{"conectix"sv, "a VHD disk image"},
     known_format{"MSWIM\0\0\0"sv, "a WIM archive"},
-    known_format{"partclone-image"sv, "an image of partclone"},
+    known_format{"partclone-image"sv, "a partclone image"},
     known_format{"d8:announce"sv, "a .torrent"},
 };
 

@@ -39,10 +39,10 @@ result<void> check_image_name(std::string_view name) {
     }
     for (char const c : name) {
         if (c < 0x20 || c > 0x7e) {
-            return tl::unexpected(error{"the image name holds a character that is not printable ASCII"});
+            return tl::unexpected(error{"the image name contains a character that is not printable ASCII"});
         }
         if (c == '\\') {
-            return refuse("holds a backslash");
+            return refuse("contains a backslash");
         }
     }
     if (name.front() == '/') {
@@ -52,10 +52,10 @@ result<void> check_image_name(std::string_view name) {
         auto const end = std::min(name.find('/', begin), name.size());
         auto const component = name.substr(begin, end - begin);
         if (component.empty() || component == "." || component == "..") {
-            return refuse("holds an empty component, '.' or '..'");
+            return refuse("contains an empty component, '.' or '..'");
         }
         if (component.size() > max_component_length) {
-            return refuse("holds a component of more than 239 bytes");
+            return refuse("contains a component of more than 239 bytes");
         }
         begin = end + 1;
     }

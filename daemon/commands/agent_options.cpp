@@ -47,7 +47,7 @@ po::options_description describe(agent_options& options, raw_agent_options& raw)
         "identify this machine by this serial number (default: see --mac)");
     add("power", po::value(&options.power)->value_name("FILE"),
         "to reboot or power off, run the program FILE with the argument reboot or poweroff (default: systemctl, or the "
-        "kernel's own call if systemd does not run)");
+        "kernel's own call if systemd is not running)");
     add("seed-until-idle", po::value(&raw.seed_until_idle)->value_name("TIME"),
         "when the image is on the disk, seed until no peer has downloaded anything for TIME (default: 15s)");
     describe_peer_options(description, options, raw.peer);

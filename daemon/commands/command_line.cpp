@@ -44,7 +44,7 @@ constexpr std::array commands{
     command{"deploy", "write one image to a device, then exit", deploy_command, deploy_help},
     command{"agent", "ask a server what to deploy to this machine, and do it", agent_command, agent_help},
     command{"status", "show what the daemon is doing", status_command, status_help},
-    command{"machine", "import, list and order the machines that get an image", machine_command, machine_help},
+    command{"machine", "import and list machines, and order their deployment", machine_command, machine_help},
     command{"history", "list and export the deployments that have ended", history_command, history_help},
     command{"verify", "compare a device with a .torrent", verify_command, verify_help},
     command{"create", "make a .torrent of a disk, a partition or an image file", create_command, create_help},

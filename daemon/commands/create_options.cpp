@@ -58,15 +58,17 @@ po::options_description describe(create_options& options) {
     add("raw-if-needed", po::bool_switch(&options.raw_if_needed),
         "with --capture or --pack: if partclone cannot capture SOURCE, take all its bytes, with a warning");
     add("allow-hibernated", po::bool_switch(&options.allow_hibernated),
-        "with --capture or --pack: capture an NTFS although Windows is hibernated on it, or was shut down with fast "
+        "with --capture or --pack: capture an NTFS file system even if Windows is hibernated on it, or was shut down "
+        "with fast "
         "startup");
     add("raw", po::bool_switch(&options.raw),
         "take the bytes of SOURCE even if it is a compressed file or a disk image of another format; with --pack, all "
         "of them, used or not");
     add("partclone", po::value(&options.partclone)->value_name("FILE"),
-        "instead of SOURCE, read this torrent.info of partclone (partclone.FS -c -t)");
+        "instead of SOURCE, read this torrent.info that partclone wrote (partclone.FS -c -t)");
     add("bt-dir", po::value(&options.bt_dir)->value_name("DIR"),
-        "instead of SOURCE, read this folder of partclone (partclone.FS -c -T), and check the data in it against its "
+        "instead of SOURCE, read this folder that partclone wrote (partclone.FS -c -T), and check the data in it "
+        "against its "
         "torrent.info");
     add("from-partclone", po::value(&options.from_partclone)->multitoken()->value_name("FILE..."),
         "with --pack, instead of SOURCE: read these files, in this order, as one image that partclone wrote "
@@ -112,7 +114,7 @@ result<void> check_mode(create_options const& options) {
         return bad_option("--raw-if-needed and --allow-hibernated need --capture or --pack");
     }
     if (options.piece_size && (from_partclone || (options.capture && !options.pack))) {
-        return bad_option("--piece-size does not apply to the output of partclone, whose pieces are 16 MiB");
+        return bad_option("--piece-size does not apply to partclone's output, whose pieces are 16 MiB");
     }
     if (options.output.empty()) {
         return bad_option("--output is missing");
@@ -121,7 +123,7 @@ result<void> check_mode(create_options const& options) {
         return bad_option("--config needs --serve");
     }
     if (options.serve && options.source.empty() && !options.pack) {
-        return bad_option("--serve needs a SOURCE or --pack: the output of partclone names no device");
+        return bad_option("--serve needs a SOURCE or --pack: partclone's output names no device");
     }
     return {};
 }
@@ -255,7 +257,7 @@ command_help create_help() {
          "partition table. create prints what it takes from each partition, and why. seedbed-image(5) describes the "
          "format. SOURCE may also be a folder that Clonezilla's savedisk made of one disk: its partitions, partition "
          "table and boot code become the image of that disk. Files packed with gzip, zstd, xz, bzip2 or lz4 are "
-         "unpacked by these programs. In such a folder, create does not check whether a Windows was hibernated. "
+         "unpacked by these programs. In such a folder, create does not check whether Windows was hibernated. "
          "seedbed-partclone(7) describes the files.",
          "Neither SOURCE nor a loop device or volume on it may be mounted read-write."},
         to_option_helps(describe(options)),
@@ -263,8 +265,8 @@ command_help create_help() {
          {exit_failed, "SOURCE could not be read or changed meanwhile, partclone failed, or FILE could not be "
                        "written"},
          {exit_usage, "bad command line"},
-         {exit_refused, "SOURCE or the output of partclone was refused"}},
-        {"A run that is ended by a signal leaves no files behind."}};
+         {exit_refused, "SOURCE or partclone's output was refused"}},
+        {"A run that is interrupted by a signal leaves no files behind."}};
 }
 
 result<create_options> parse_create_options(std::vector<std::string> const& arguments) {

@@ -165,7 +165,7 @@ result<saved_source, create_failure> open_saved(create_context const& context) {
     auto const& options = context.options;
     if (options.raw || options.raw_if_needed || options.allow_hibernated || options.allow_mounted) {
         return create_failed(exit_usage, "--raw, --raw-if-needed, --allow-hibernated and --allow-mounted do not apply "
-                                         "to files of partclone");
+                                         "to partclone's files");
     }
     auto source = options.from_partclone.empty() ? open_folder(context) : open_files(options);
     if (source) {

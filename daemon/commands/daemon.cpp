@@ -92,8 +92,8 @@ command_help daemon_help() {
     return {
         "daemon",
         {"[--config FILE] [--check-config | --check-syntax]"},
-        {"Seeds and deploys the images listed in FILE and in images.d/*.toml beside it, until SIGTERM. SIGHUP reads "
-         "them again and applies the differences."},
+        {"Seeds and deploys the images listed in FILE and in images.d/*.toml beside it, until SIGTERM. On SIGHUP, it "
+         "rereads them and applies the differences."},
         to_option_helps(describe(options)),
         {{exit_ok, "stopped by a signal; --check-config, --check-syntax: the configuration is valid"},
          {exit_failed, "cannot listen on an address, or an internal failure"},

@@ -109,7 +109,7 @@ command_help restore_help() {
         {"Writes a packed image to DEVICE without a network. Shows what will be overwritten and asks for "
          "confirmation; without a terminal, --yes is required. Each piece of X.sbi is compared with the .torrent "
          "before any of it is written, and everything is flushed, read back and compared at the end. The beginning "
-         "of the image, or a disk's partition table, is written last, so that a DEVICE that was interrupted does not "
+         "of the image, or a disk's partition table, is written last, so that an interrupted restoration does not "
          "look complete."},
         to_option_helps(describe(options, raw)),
         {{exit_ok, "done: every byte is on the device, and verified unless --no-verify was given"},

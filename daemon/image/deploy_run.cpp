@@ -264,10 +264,10 @@ void deploy_run::resume_complete() {
     auto const& found = *m_resume.found;
     auto const proven = found.verified || !m_context.settings().verify;
     if (m_context.services().trust_proof && m_resume.trusted() && proven) {
-        log_info(
-            m_context.fields(),
-            fmt::format("done: {}, durable and {} at {}; the device was not written to since, not reading it again",
-                        total, verified_text(found.verified), local_time(found.time)));
+        log_info(m_context.fields(),
+                 fmt::format(
+                     "done: {}, durable and {} at {}; the device has not been written to since; not reading it again",
+                     total, verified_text(found.verified), local_time(found.time)));
         m_checkpoints.keep_done();
         m_proof = found.verified ? image_proof::verified : image_proof::durable;
         log_info(m_context.fields(), "seeding");

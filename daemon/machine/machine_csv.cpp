@@ -100,7 +100,7 @@ public:
         }
         auto const row = has_control(line) ? std::nullopt : split_fields(line, m_separator);
         if (!row) {
-            fail("a quoted field does not end in this line, or the line holds a control character");
+            fail("a quoted field does not end in this line, or the line contains a control character");
         } else if (row->size() != m_columns.size()) {
             fail(format_count(row->size(), "field") + ", but the first line names " +
                  format_count(m_columns.size(), "column"));

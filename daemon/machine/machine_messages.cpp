@@ -136,7 +136,7 @@ result<job_offer> parse_job_offer(std::string_view text) {
     auto const bad = [](char const* why) { return tl::unexpected(error{std::string("not a job: ") + why}); };
     auto const document = nlohmann::json::parse(text, nullptr, false);
     if (!document.is_object()) {
-        return bad("no JSON object");
+        return bad("not a JSON object");
     }
     job_offer offer;
     offer.machine = job_text(document, "machine");
@@ -151,7 +151,7 @@ result<job_offer> parse_job_offer(std::string_view text) {
         return offer;
     }
     if (!job->is_object()) {
-        return bad("\"job\" is no object");
+        return bad("\"job\" is not an object");
     }
     auto order = read_order(*job);
     auto id = job_text(*job, "id");

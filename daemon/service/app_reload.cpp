@@ -167,8 +167,9 @@ void app::apply_memory(reload_plan const& plan) {
     if (plan.memory) {
         m_node.apply_memory();
         auto const& [pool, cache] = std::pair(in_force.memory.pool, in_force.memory.cache);
-        log_info({}, fmt::format("reload: {} of memory for blocks, {}", format_byte_size(pool),
-                                 cache ? format_byte_size(*cache) + " of them to keep" : "any of it to keep"));
+        log_info(
+            {}, fmt::format("reload: {} of memory for blocks, {}", format_byte_size(pool),
+                            cache ? format_byte_size(*cache) + " of which may be cache" : "all of which may be cache"));
     }
     if (plan.hashing) {
         m_node.apply_hashing();

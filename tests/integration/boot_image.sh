@@ -42,7 +42,7 @@ refuses 1 'cannot be read' --server "$url" --deb none.deb
 mkdir -p other/DEBIAN
 printf 'Package: other\nVersion: 1\nArchitecture: all\nMaintainer: a\nDescription: b\n' >other/DEBIAN/control
 dpkg-deb -b other other.deb >/dev/null
-refuses 1 'is not a package of seedbed' --server "$url" --deb other.deb --output output
+refuses 1 'is not a Seedbed package' --server "$url" --deb other.deb --output output
 printf '#!/bin/sh\nexit 2\n' >old
 chmod +x old
 SEEDBED=$work/old refuses 1 "has no command 'agent'" --server "$url" --output output

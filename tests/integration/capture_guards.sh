@@ -74,8 +74,8 @@ gzip -k ext4.img
 refuse 'ext4.img.gz: gzip-compressed data, not a raw image; unpack or convert it first' ext4.img.gz
 accept ext4.img.gz --raw
 partclone.ext4 -c -s ext4.img -o ext4.partclone -L partclone.log >partclone.out 2>&1
-refuse 'ext4.partclone: an image of partclone, not a raw image' ext4.partclone
-refuse 'ext4.partclone: an image of partclone, not a raw image' ext4.partclone --capture
+refuse 'ext4.partclone: a partclone image, not a raw image' ext4.partclone
+refuse 'ext4.partclone: a partclone image, not a raw image' ext4.partclone --capture
 printf '<!DOCTYPE html>\n<title>404</title>' >page.img
 refuse 'page.img: an HTML page, not a raw image' page.img
 

@@ -152,12 +152,12 @@ unmount ro
 truncate -s 5M hollow.img
 mkfifo pipe
 refuse 3 'empty.img: is empty' empty.img -o out/x.torrent
-refuse 3 'hollow.img: holds nothing but holes' hollow.img -o out/x.torrent
+refuse 3 'hollow.img: contains nothing but holes' hollow.img -o out/x.torrent
 refuse 3 'missing.img: No such file' missing.img -o out/x.torrent
 refuse 3 'pipe: a named pipe, neither' pipe -o out/x.torrent
 refuse 2 'expected a power of two from 16 KiB to 64 MiB' device.img -o out/x.torrent --piece-size 17KiB
 refuse 2 'not a size' device.img -o out/x.torrent --piece-size large
-refuse 2 "piece-size does not apply to the output of partclone" device.img --capture -o out/x.torrent --piece-size "1 MiB"
+refuse 2 "piece-size does not apply to partclone's output" device.img --capture -o out/x.torrent --piece-size "1 MiB"
 refuse 2 'need a SOURCE' --partclone ext4.info --name x -o out/x.torrent --no-sparse
 refuse 2 'SOURCE cannot be combined' device.img --bt-dir bt --name x -o out/x.torrent
 refuse 2 'SOURCE or --partclone is missing' -o out/x.torrent

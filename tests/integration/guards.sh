@@ -107,7 +107,7 @@ refused serial "$loop" 'no known serial number; expected "ABC"' serial.img 'seri
 
 refused full /dev/full "a character device, neither a block device nor a regular file"
 mkdir folder
-refused folder "$work/folder" "a directory, neither a block device nor a regular file"
+refused folder "$work/folder" "a folder, neither a block device nor a regular file"
 refused missing "$work/missing" "No such file or directory"
 mkfifo pipe
 refused pipe "$work/pipe" "a named pipe, neither a block device nor a regular file"

@@ -140,15 +140,15 @@ cp kept "$last"
 flip saved/sda4.ext4-ptcl-img.uncomp.ac 5000
 expect 1 'sda4.ext4-ptcl-img.uncomp.aa: a checksum of its blocks is wrong' create saved "${pack[@]}"
 flip saved/sda4.ext4-ptcl-img.uncomp.aa 60
-expect 3 'sda4.ext4-ptcl-img.uncomp.aa: the checksum of its head is wrong' create saved "${pack[@]}"
+expect 3 'sda4.ext4-ptcl-img.uncomp.aa: the checksum of its header is wrong' create saved "${pack[@]}"
 rm saved/sda4.*
-expect 3 'saved: has no image of partclone of sda4, though its file "parts" lists it' create saved "${pack[@]}"
+expect 3 'saved: has no partclone image of sda4, though its file "parts" lists it' create saved "${pack[@]}"
 sed -i 's/ sda4//' saved/parts
 mv saved/sda3.ntfs-ptcl-img.zst.aa kept
 head -c 500 kept >saved/sda3.ntfs-ptcl-img.zst.aa
 expect 3 'sda3.ntfs-ptcl-img.zst.aa: ' create saved "${pack[@]}"
 expect 2 'need.* --pack' create --from-partclone kept -o out/bad.torrent
-expect 2 'do not apply to files of partclone' create saved "${pack[@]}" --raw
-expect 3 'not a folder that Clonezilla has saved: it has no DISK-pt.sf' create files "${pack[@]}"
-expect 3 'not an image of partclone' create --from-partclone files/data "${pack[@]}"
+expect 2 "do not apply to partclone's files" create saved "${pack[@]}" --raw
+expect 3 'not a Clonezilla folder: it has no DISK-pt.sf' create files "${pack[@]}"
+expect 3 'not a partclone image' create --from-partclone files/data "${pack[@]}"
 pass

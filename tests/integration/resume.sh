@@ -125,7 +125,7 @@ stop_daemon seed
 
 # A completed deployment is done immediately, without a seeder or a read.
 start_daemon done deploy.toml
-expect_line done.log ' sda1: done: .*durable and verified at .*; the device was not written to since' 5
+expect_line done.log ' sda1: done: .*durable and verified at .*; the device has not been written to since' 5
 read=$(read_bytes done)
 ((read < piece)) || fail "it has read $read bytes of an image that is done"
 stop_daemon done

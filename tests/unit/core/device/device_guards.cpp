@@ -189,10 +189,10 @@ TEST_CASE("guard missing: no such path") {
     CHECK_FALSE(fs::exists(folder / "gone"));
 }
 
-TEST_CASE("guard wrong type: a directory, a pipe and character devices") {
+TEST_CASE("guard wrong type: a folder, a pipe and character devices") {
     auto const& requirements = GENERATE(true, false) ? deploy : seed;
     temp_dir const folder;
-    CHECK(has(refusal(folder.path(), requirements, device_guard::wrong_type), "a directory"));
+    CHECK(has(refusal(folder.path(), requirements, device_guard::wrong_type), "a folder"));
     std::string const pipe = folder / "pipe";
     REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
     CHECK(has(refusal(pipe, requirements, device_guard::wrong_type), "a named pipe")); // without waiting for a writer

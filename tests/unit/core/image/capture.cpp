@@ -109,7 +109,7 @@ TEST_CASE("an empty source makes no image") {
     CHECK(none.error().refused);
     auto const hollow = capture_raw(*holes.open(), small_pieces());
     REQUIRE_FALSE(hollow);
-    CHECK(hollow.error().message == holes.path() + ": holds nothing but holes");
+    CHECK(hollow.error().message == holes.path() + ": contains nothing but holes");
     CHECK(extents_of(*holes.open(), true) == std::vector<extent>{{0, 5 * mib}});
 }
 

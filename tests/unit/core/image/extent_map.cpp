@@ -104,7 +104,7 @@ TEST_CASE("an extent map refuses invalid extents") {
     CHECK(refusal({{0, 512}, {0, 512}}) ==
           "extent 2 (offset 0, length 512) overlaps the one before it, which ends at 512");
     CHECK(refusal({{0, 512}, {4096, 512}, {1024, 512}, {0, 1}}) ==
-          "extent 3 (offset 1024, length 512) lies before the one before it, which starts at 4096");
+          "extent 3 (offset 1024, length 512) is out of order: the one before it starts at 4096");
     CHECK(refusal({{4096, 512}, {pad, 100}, {4600, 512}}) ==
           "extent 3 (offset 4600, length 512) overlaps the one before it, which ends at 4608");
     CHECK(refusal({{max_offset - 10, 11}}) == "extent 1 (offset 9223372036854775797, length 11) ends beyond 63 bits");

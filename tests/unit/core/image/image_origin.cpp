@@ -61,7 +61,7 @@ TEST_CASE("a name can say what an image is") {
 TEST_CASE("the sectors of a source are those of its file system or partition table") {
     CHECK(sector_of("ntfs", 0x0b, std::string("\0\2", 2)) == 512);
     CHECK(sector_of("vfat", 0x0b, std::string("\0\x10", 2)) == 4096);
-    CHECK(sector_of("vfat", 0x0b, std::string("\1\x10", 2)) == 0); // no power of two
+    CHECK(sector_of("vfat", 0x0b, std::string("\1\x10", 2)) == 0); // not a power of two
     CHECK(sector_of("exfat", 0x6c, "\x0c") == 4096);
     CHECK(sector_of("xfs", 102, std::string("\2\0", 2)) == 512);
     CHECK(sector_of("ext4", 1024 + 0x18, "\2") == 4096);

@@ -299,9 +299,9 @@ TEST_CASE("file names that are not offsets") {
     CHECK(refusal(" 1000") == "file name ' 1000' is not a device offset in hex");
     CHECK(refusal("1000.1") == "file name '1000.1' is not a device offset in hex");
     CHECK(refusal("") == "file name '_' is not a device offset in hex");
-    CHECK(refusal("8000000000000000") == "file name '8000000000000000' does not fit 63 bits");
+    CHECK(refusal("8000000000000000") == "file name '8000000000000000' does not fit in 63 bits");
     CHECK(refusal("ffffffffffffffffffffffffffffffff") ==
-          "file name 'ffffffffffffffffffffffffffffffff' does not fit 63 bits");
+          "file name 'ffffffffffffffffffffffffffffffff' does not fit in 63 bits");
     CHECK(refusal("7fffffffffffffff") == "extent 2 (offset 9223372036854775807, length 512) ends beyond 63 bits");
     // libtorrent would keep the first 240 digits: another offset.
     CHECK(refusal(std::string(250, '0') + "1000") ==
@@ -318,8 +318,7 @@ TEST_CASE("extents that do not make an image") {
     };
     CHECK(refusal("1000", "11ff") ==
           "extent 2 (offset 4607, length 512) overlaps the one before it, which ends at 4608");
-    CHECK(refusal("1000", "0") ==
-          "extent 2 (offset 0, length 512) lies before the one before it, which starts at 4096");
+    CHECK(refusal("1000", "0") == "extent 2 (offset 0, length 512) is out of order: the one before it starts at 4096");
     SECTION("names that libtorrent renames for being the same") {
         CHECK(refusal("1000", "1000") ==
               "extent 2 (offset 4096, length 512) overlaps the one before it, which ends at 4608");

@@ -194,7 +194,7 @@ TEST_CASE("a piece that is authentic but invalid is an error, and no part of it 
     auto const written = made.write(last);
     REQUIRE_FALSE(written);
     CHECK_THAT(written.error().message(), Catch::StartsWith(reason));
-    CHECK_THAT(written.error().message(), Catch::EndsWith("; nothing of this piece was written"));
+    CHECK_THAT(written.error().message(), Catch::EndsWith("; no part of this piece was written"));
     CHECK(written.error().code == piece_refused);
     CHECK(made.is_untouched(1));
     CHECK_FALSE(made.write(last)); // again

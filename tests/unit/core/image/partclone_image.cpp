@@ -186,8 +186,8 @@ TEST_CASE("an image of version 1") {
 TEST_CASE("every field of an image is checked") {
     std::vector<std::pair<std::function<void(sample&)>, std::string>> const cases{
         {[](auto& s) { s.endian = 0xdec0; }, "written on a machine with another byte order"},
-        {[](auto& s) { s.features = 19; }, "its head has features of a later version"},
-        {[](auto& s) { s.version = 3; }, "its head has features of a later version"},
+        {[](auto& s) { s.features = 19; }, "its header has features of a later version"},
+        {[](auto& s) { s.version = 3; }, "its header has features of a later version"},
         {[](auto& s) { s.file_system = "a\nb"; }, "the name of its file system is not text"},
         {[](auto& s) { s.kind = 0x21; }, "an unknown kind of checksums, 33"},
         {[](auto& s) { s.checksum_size = 8; }, "an unknown kind of checksums, 32"},
@@ -195,7 +195,7 @@ TEST_CASE("every field of an image is checked") {
         {[](auto& s) { s.fresh = 2; }, "an unknown kind of bitmap"},
         {[](auto& s) { s.bitmap_mode = 2; }, "an unknown kind of bitmap"},
         {[](auto& s) { s.stated = 19; }, "more blocks in use than the file system has"},
-        {[](auto& s) { s.stated = 9; }, "its head counts 9 used blocks, its bitmap 10"},
+        {[](auto& s) { s.stated = 9; }, "its header counts 9 used blocks, its bitmap 10"},
         {[](auto& s) { s.block_size = 0; }, "a block size of 0"},
         {[](auto& s) { s.block_size = 513; }, "a block size of 513"},
         {[](auto& s) { s.block_size = (64 << 20) + 512; }, "a block size of 67109376"},
@@ -208,10 +208,10 @@ TEST_CASE("every field of an image is checked") {
         change(s);
         CHECK(refusal(s.whole()) == "image: " + message);
     }
-    CHECK(refusal("x" + sample().whole()) == "image: not an image of partclone");
+    CHECK(refusal("x" + sample().whole()) == "image: not a partclone image");
     auto other = sample().whole();
     other[33] = '3';
-    CHECK(refusal(other) == "image: an image of partclone in a version other than 1 and 2");
+    CHECK(refusal(other) == "image: a partclone image of a version other than 1 and 2");
 }
 
 TEST_CASE("a changed byte anywhere in an image is noticed, and so is every early end") {

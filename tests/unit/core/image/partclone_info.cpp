@@ -113,7 +113,7 @@ TEST_CASE("extents must lie within the file system") {
     CHECK(refusal(header("512", "4") + extent_lines(0, 512) + extent_lines(1024, 1025) + hash_line()) ==
           "6: the last extent ends at 2049, beyond the file system's 2048 bytes");
     CHECK(refusal(header("4294967296", "2147483648") + extent_lines(0, 512) + hash_line()) ==
-          " block_size times blocks_total does not fit 63 bits");
+          " block_size times blocks_total does not fit in 63 bits");
     CHECK(parse(header("4294967296", "2147483647") + extent_lines(0, 512) + hash_line()).hashes.size() == 1);
     CHECK(parse("block_size: 512\n" + extent_lines(0, 1024) + hash_line()).hashes.size() == 1);
 }
@@ -156,8 +156,8 @@ TEST_CASE("numbers that are not 63 bits in 32 digits") {
         CHECK(refusal("offset: " + bad + end) == "1: offset is not 32 lowercase hex digits");
         CHECK(refusal("offset: " + hex(0) + "\nlength: " + bad + "\n") == "2: length is not 32 lowercase hex digits");
     }
-    CHECK(refusal("offset: " + hex(1ULL << 63) + end) == "1: offset does not fit 63 bits");
-    CHECK(refusal("offset: " + std::string(32, 'f') + end) == "1: offset does not fit 63 bits");
+    CHECK(refusal("offset: " + hex(1ULL << 63) + end) == "1: offset does not fit in 63 bits");
+    CHECK(refusal("offset: " + std::string(32, 'f') + end) == "1: offset does not fit in 63 bits");
     CHECK(refusal("offset: " + hex(0x7fffffffffffffff) + end) == "2: the extent ends beyond 63 bits");
     CHECK(parse("offset: " + hex(0x7ffffffffffffffe) + end).extents.device_end() == 0x7fffffffffffffff);
 }

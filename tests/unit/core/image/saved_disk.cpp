@@ -243,7 +243,7 @@ TEST_CASE("folders that cannot become a disk are refused with the reason") {
     auto const path = sample.folder.path().string();
     SECTION("no table") {
         sample.remove("sda-pt.sf");
-        CHECK(sample.refusal() == path + ": not a folder that Clonezilla has saved: it has no DISK-pt.sf");
+        CHECK(sample.refusal() == path + ": not a Clonezilla folder: it has no DISK-pt.sf");
     }
     SECTION("two disks") {
         sample.put("sdb-pt.sf", mbr_dump);
@@ -260,7 +260,7 @@ TEST_CASE("folders that cannot become a disk are refused with the reason") {
     }
     SECTION("a partition of another program") {
         sample.put("parts", "sda1 sda3");
-        CHECK(sample.refusal() == path + ": has no image of partclone of sda3, though its file \"parts\" lists it");
+        CHECK(sample.refusal() == path + ": has no partclone image of sda3, though its file \"parts\" lists it");
     }
     SECTION("a partition twice") {
         sample.put("sda1.dd-ptcl-img.gz", "x");

@@ -26,7 +26,7 @@ TEST_CASE("a file that holds an image in another form is recognised by its first
     CHECK(packed_format("QFI\xfb") == "a qcow2 disk image");
     CHECK(packed_format("<!DOCTYPE HTML PUBLIC>") == "an HTML page");
     CHECK(packed_format("\xef\xbb\xbf\n <Html lang=en>") == "an HTML page");
-    CHECK(packed_format("partclone-image0002") == "an image of partclone");
+    CHECK(packed_format("partclone-image0002") == "a partclone image");
     CHECK(packed_format(with(257, "ustar")) == "a tar archive");
     CHECK_FALSE(packed_format(""));
     CHECK_FALSE(packed_format("\x1f"));

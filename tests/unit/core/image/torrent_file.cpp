@@ -127,15 +127,15 @@ TEST_CASE("a name that a client would change") {
     };
     CHECK(refusal("") == "the image name is empty");
     CHECK(refusal("/dev/sda1") == "image name '/dev/sda1' starts with a slash");
-    CHECK(refusal("vg/") == "image name 'vg/' holds an empty component, '.' or '..'");
-    CHECK(refusal("vg//root") == "image name 'vg//root' holds an empty component, '.' or '..'");
-    CHECK(refusal("./root") == "image name './root' holds an empty component, '.' or '..'");
-    CHECK(refusal("vg/..") == "image name 'vg/..' holds an empty component, '.' or '..'");
-    CHECK(refusal("a\\b") == "image name 'a\\b' holds a backslash");
-    CHECK(refusal("a\nb") == "the image name holds a character that is not printable ASCII");
-    CHECK(refusal("B\xc3\xbcro") == "the image name holds a character that is not printable ASCII");
+    CHECK(refusal("vg/") == "image name 'vg/' contains an empty component, '.' or '..'");
+    CHECK(refusal("vg//root") == "image name 'vg//root' contains an empty component, '.' or '..'");
+    CHECK(refusal("./root") == "image name './root' contains an empty component, '.' or '..'");
+    CHECK(refusal("vg/..") == "image name 'vg/..' contains an empty component, '.' or '..'");
+    CHECK(refusal("a\\b") == "image name 'a\\b' contains a backslash");
+    CHECK(refusal("a\nb") == "the image name contains a character that is not printable ASCII");
+    CHECK(refusal("B\xc3\xbcro") == "the image name contains a character that is not printable ASCII");
     CHECK(refusal("a/" + std::string(240, 'x')) ==
-          "image name 'a/" + std::string(240, 'x') + "' holds a component of more than 239 bytes");
+          "image name 'a/" + std::string(240, 'x') + "' contains a component of more than 239 bytes");
 }
 
 TEST_CASE("hashes and piece lengths that do not make a torrent") {

@@ -39,10 +39,9 @@ TEST_CASE("create: a partclone folder implies its torrent.info") {
 
 TEST_CASE("create: a source whose name cannot be an image's needs --name") {
     strings const link{"/dev/disk/by-partlabel/Basic\\x20data\\x20partition"};
-    CHECK(
-        refusal(link) ==
-        "cannot name the image after SOURCE: image name 'Basic\\x20data\\x20partition' holds a backslash; pass --name "
-        "with a name in printable ASCII without backslashes");
+    CHECK(refusal(link) == "cannot name the image after SOURCE: image name 'Basic\\x20data\\x20partition' contains a "
+                           "backslash; pass --name "
+                           "with a name in printable ASCII without backslashes");
     CHECK(refusal({link.front(), "--name", "data"}) == "accepted");
     CHECK_THAT(refusal({"B\xc3\xbcro.img"}), Catch::EndsWith("pass --name with a name in printable ASCII without "
                                                              "backslashes"));
@@ -110,7 +109,7 @@ TEST_CASE("create: refuses options that a packed image excludes or needs") {
     CHECK(refused({"a", "--piece-size", "512 KiB"}) ==
           "--piece-size 512 KiB: expected a power of two from 1 MiB to 64 MiB");
     CHECK(refused({"a"}, "B\xc3\xbcro.sbi") ==
-          "--output: the image name holds a character that is not printable ASCII");
+          "--output: the image name contains a character that is not printable ASCII");
     for (auto const& [option, value] : {std::pair{"--level", "3"}, {"--jobs", "3"}, {"--web-seed", "http://h/a.sbi"}}) {
         CHECK(refusal({"a", option, value}) == "--level, --jobs and --web-seed need --pack");
     }

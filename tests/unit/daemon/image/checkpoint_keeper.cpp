@@ -306,7 +306,7 @@ TEST_CASE("a verified deployment on a device that was not written to since is do
     CHECK(image.swarm.spec.hash_before_serving);
     CHECK(image.job->status().durable);
     CHECK(image.job->status().verified);
-    CHECK(image.logged("the device was not written to since"));
+    CHECK(image.logged("the device has not been written to since"));
     CHECK(image.reports.sent.empty());
     auto const before = *image.saved();
     image.close();

@@ -165,7 +165,7 @@ TEST_CASE("a complete image wipes nothing when it is opened again") {
     image.wanted.wipe_signatures = true;
     image.start();
     image.run_until(image_state::seeding);
-    CHECK(image.logged("the device was not written to since, not reading it again"));
+    CHECK(image.logged("the device has not been written to since; not reading it again"));
     CHECK(has_old_signature(image));
     image.close();
 }

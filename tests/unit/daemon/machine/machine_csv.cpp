@@ -55,8 +55,8 @@ TEST_CASE("CSV: every error is reported with its line") {
     CHECK(errors_of("name,image\na\nb,\"win\nc,win\x01\nd,win,\n") ==
           std::vector<std::string>{
               "room.csv:2: 1 field, but the first line names 2 columns",
-              "room.csv:3: a quoted field does not end in this line, or the line holds a control character",
-              "room.csv:4: a quoted field does not end in this line, or the line holds a control character",
+              "room.csv:3: a quoted field does not end in this line, or the line contains a control character",
+              "room.csv:4: a quoted field does not end in this line, or the line contains a control character",
               "room.csv:5: 3 fields, but the first line names 2 columns"});
     CHECK(errors_of("").size() == 1);
 }

@@ -145,7 +145,7 @@ TEST_CASE("a reload changes memory, hash threads and the numbers of a profile in
 
     daemon.memory = "pool = \"64 MiB\"\ncache = \"8 MiB\"\n";
     daemon.other = "[hashing]\nthreads = 5\n" + profile(7);
-    CHECK_THAT(daemon.reload(), EndsWith("reload: 64 MiB of memory for blocks, 8 MiB of them to keep"));
+    CHECK_THAT(daemon.reload(), EndsWith("reload: 64 MiB of memory for blocks, 8 MiB of which may be cache"));
     CHECK_THAT(daemon.await("reload: "), EndsWith("reload: 5 hash threads"));
     CHECK_THAT(daemon.await("reload: "), EndsWith("reload: 0 images closed, 0 opened, 0 changed in use"));
     CHECK(daemon.status().pool.capacity == 64 << 20);
