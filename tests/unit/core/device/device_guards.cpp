@@ -621,7 +621,7 @@ TEST_CASE("a disk shares its bytes with its partitions, a partition with its dis
     CHECK(devices_sharing_bytes(makedev(9, 9), paths) == std::vector{makedev(9, 9)}); // unknown to sysfs
 }
 
-TEST_CASE("mounts are found by device number, whatever fields stand between, a writable one first") {
+TEST_CASE("mounts are found by device number, whatever optional fields they have, a writable one first") {
     temp_dir const folder;
     system_paths const paths{
         .mountinfo = new_file(folder / "mountinfo",
