@@ -155,7 +155,7 @@ struct tracker_settings {
     int peers_per_image = 4096;                     ///< kept for each image
     int peers = 16384;                              ///< kept for all images together
     int peers_per_address = 64;                     ///< kept for each image at one address
-    int numwant = 200;                              ///< maximum number of peers in an answer
+    int numwant = 8;                                ///< maximum number of peers in an answer
     std::int64_t max_request = 8 << 10;             ///< maximum length of a request, in bytes
     [[nodiscard]] static std::vector<ip_endpoint> default_listen() { return any_address(6969); }
     friend bool operator==(tracker_settings const&, tracker_settings const&) = default;

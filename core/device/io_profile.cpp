@@ -66,7 +66,7 @@ io_profile default_profile(storage_class cls) noexcept {
     case storage_class::nvme:
         return {.threads = 32,
                 .coalesce = 1LL << 20,
-                .delay = milliseconds(10),
+                .delay = milliseconds(100),
                 .read_ahead = 1LL << 20,
                 .queue_depth = 64};
     }

@@ -83,6 +83,7 @@ void session_core::on(lt::add_torrent_alert const& alert) {
             listener->on_torrent_error(alert.error.message());
         }
         torrents.erase(which);
+        choose_connection_speed();
         listener->on_removed();
         return;
     }
@@ -103,6 +104,7 @@ void session_core::on(lt::torrent_removed_alert const& alert) {
     by_handle.erase(at);
     auto* const listener = torrents.at(which).listener;
     torrents.erase(which);
+    choose_connection_speed();
     listener->on_removed();
 }
 

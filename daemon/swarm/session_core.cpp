@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "daemon/log/logging.hpp"
 #include "daemon/swarm/ban_extension.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
+#include "daemon/swarm/neighbour_extension.hpp"
 #include "daemon/swarm/network_clock.hpp"
 #include "daemon/swarm/prompt_extension.hpp"
 #include "daemon/swarm/read_once_extension.hpp"
@@ -139,6 +141,13 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
     // After these: a refused peer must not keep a place or reserve pieces.
     add_extension(params, make_room_extension(room));
     add_extension(params, make_prompt_extension());
+    if (spec.mode == image_mode::deploy) {
+        auto const on_neighbours = [this](session_torrent& torrent, int missing) {
+            torrent.missing_peers = missing;
+            choose_connection_speed();
+        };
+        add_extension(params, make_neighbour_extension(enough_peers, on_main(which, on_neighbours)));
+    }
     if (spec.mode == image_mode::seed) {
         auto const pieces = spec.torrent->piece_count;
         // Each shard starts with a part of its own: its peers get the other parts from those of the other shards.
@@ -169,6 +178,18 @@ void session_core::apply_filter_to_others(id which, bool apply) {
 
 std::int64_t session_core::pool_bytes() const {
     return static_cast<std::int64_t>(shared->pool().capacity()) * block_size;
+}
+
+void session_core::choose_connection_speed() {
+    auto speed = 0;
+    for (auto const& [which, torrent] : torrents) {
+        speed = std::max(speed, torrent.mode == image_mode::seed ? usual_connection_speed : torrent.missing_peers);
+    }
+    if (session && std::exchange(connection_speed, speed) != speed) {
+        lt::settings_pack pack;
+        set_connection_speed_setting(pack, speed);
+        session->apply_settings(std::move(pack));
+    }
 }
 
 void session_core::apply_read_once() {

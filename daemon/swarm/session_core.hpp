@@ -25,6 +25,7 @@
 #include "daemon/swarm/listener_watch.hpp"
 #include "daemon/swarm/room_extension.hpp"
 #include "daemon/swarm/session_options.hpp"
+#include "daemon/swarm/session_settings.hpp"
 #include "daemon/swarm/session_torrent.hpp"
 #include "daemon/swarm/torrent_spec.hpp"
 
@@ -50,6 +51,8 @@ struct session_core : std::enable_shared_from_this<session_core> {
     void add_extensions(libtorrent::add_torrent_params& params, id which, torrent_spec const& spec,
                         torrent_sharding shards);
     void apply_read_once();
+    /// How fast the session connects to peers: not at all once each image that is deployed has enough of them.
+    void choose_connection_speed();
     [[nodiscard]] std::int64_t pool_bytes() const;
 
     /// Wraps \p call in a function for the network thread that runs call(torrent, arguments...) on the main thread,
@@ -126,10 +129,11 @@ struct session_core : std::enable_shared_from_this<session_core> {
     boost::asio::steady_timer accept_timer{main};
     std::shared_ptr<session_room> const room; ///< shared with the network thread
 
-    int send_buffer = 0;            ///< bytes per peer, as last set; 0: not set yet
-    bool stats_asked = false;       ///< since the last peer connected
-    bool fast_reconnect = true;     ///< as in the session's initial settings
-    bool even_failure_limit = true; ///< as in the session's initial settings
+    int send_buffer = 0;                           ///< bytes per peer, as last set; 0: not set yet
+    bool stats_asked = false;                      ///< since the last peer connected
+    bool fast_reconnect = true;                    ///< as in the session's initial settings
+    bool even_failure_limit = true;                ///< as in the session's initial settings
+    int connection_speed = usual_connection_speed; ///< attempts a second, as last set
 
     std::unique_ptr<libtorrent::session> session; ///< null after shut_down()
     std::vector<libtorrent::alert*> alerts;       ///< reused memory

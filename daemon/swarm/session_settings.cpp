@@ -141,6 +141,10 @@ void set_reconnect_setting(lt::settings_pack& pack, bool fast) {
     pack.set_int(lt::settings_pack::min_reconnect_time, fast ? 1 : 10);
 }
 
+void set_connection_speed_setting(lt::settings_pack& pack, int attempts) {
+    pack.set_int(lt::settings_pack::connection_speed, attempts);
+}
+
 void set_send_buffer_settings(lt::settings_pack& pack, std::int64_t pool_bytes, std::int64_t peers) {
     // libtorrent buffers one and a half seconds of a peer's rate, within these limits, as blocks of the pool.
     auto const share = std::clamp<std::int64_t>(pool_bytes / 2 / std::max<std::int64_t>(peers, 1), 64 << 10, 4 << 20);
@@ -174,7 +178,8 @@ lt::settings_pack make_session_settings(network_settings const& network, std::in
     // half a minute apart (libtorrent counts failures up to 31).
     set_failure_limit_setting(pack, true);
     set_reconnect_setting(pack, true);
-    pack.set_int(sp::connection_speed, 200);
+    set_connection_speed_setting(pack, usual_connection_speed);
+    pack.set_int(sp::torrent_connect_boost, enough_peers); // at once, when a tracker answers
     pack.set_int(sp::local_service_announce_interval, 30);
     pack.set_int(sp::min_announce_interval, 30);
     pack.set_int(sp::tracker_backoff, 50);

@@ -39,6 +39,14 @@ void set_queued_bytes_setting(libtorrent::settings_pack& pack, std::int64_t queu
 /// (peer_list::set_max_failcount). Change \p even for each new list.
 void set_failure_limit_setting(libtorrent::settings_pack& pack, bool even);
 
+/// How many peers of an image that is being deployed are enough: more than a piece needs to reach any number of
+/// machines in a few steps.
+constexpr int enough_peers = 12;
+
+/// \param attempts to connect to peers, per second; 0: none.
+void set_connection_speed_setting(libtorrent::settings_pack& pack, int attempts);
+constexpr int usual_connection_speed = 200;
+
 /// The first delay before a lost peer is retried: one second if \p fast, otherwise ten.
 void set_reconnect_setting(libtorrent::settings_pack& pack, bool fast);
 

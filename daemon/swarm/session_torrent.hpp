@@ -14,6 +14,7 @@
 
 #include "daemon/swarm/ban_extension.hpp"
 #include "daemon/swarm/rate_meter.hpp"
+#include "daemon/swarm/session_settings.hpp"
 #include "daemon/swarm/torrent_listener.hpp"
 #include "daemon/swarm/torrent_spec.hpp"
 
@@ -56,7 +57,8 @@ struct session_torrent {
     bool hash_before_serving;
     bool complete; ///< libtorrent has been told, or has reported, that every piece is present
     bool checked = false;
-    bool had_peer = false; ///< libtorrent has a list of the torrent's peers
+    bool had_peer = false;            ///< libtorrent has a list of the torrent's peers
+    int missing_peers = enough_peers; ///< see neighbour_extension.hpp
     bool super_seeding;
     std::int64_t upload_limit;
     int connected = 0;        ///< number of peers, as of the last state_update_alert

@@ -65,6 +65,7 @@ void torrent_session::add(id which, torrent_spec const& spec, torrent_listener& 
     auto& added = m_core->torrents.try_emplace(which, spec, listener).first->second;
     added.apply_read_once(m_core->own.network.read_once);
     m_core->keep_room_for_configured_peers();
+    m_core->choose_connection_speed();
     auto params = m_core->make_params(which, spec);
     m_core->add_extensions(params, which, spec, std::move(shards));
     m_core->session->async_add_torrent(std::move(params));

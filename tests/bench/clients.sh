@@ -3,7 +3,8 @@
 # first and the last machine have downloaded it, and how many images the server has sent. The ideal is image / link: the time that the
 # server needs to send every byte once, in full frames. Devices are files in RAM; machines find each other through the server's tracker.
 # Usage: clients.sh N RATE_MBIT MIB [ROUNDS]. SEEDBED is the program; SEEDBED_BASELINE an older one, run in turn with it; JSON a file for
-# the results; PIECE the size of a piece (256 KiB); SERVER_LINE and TARGET_LINE a line for [network] of the server and of the machines.
+# the results; PIECE the size of a piece (256 KiB); SERVER_LINE and TARGET_LINE a line for [network] of the server and of the
+# machines; TRACKER_LINE one for [tracker].
 set -euo pipefail
 # The limits of the kernel's neighbour table belong to the machine's own network namespace, which lib_bench.sh leaves.
 if [[ -z ${MACHINE_NET:-} ]]; then
@@ -49,13 +50,21 @@ done
 # The link counts Ethernet frames: of 1514 bytes, 1448 are TCP's payload.
 ideal=$(awk -v size="$image_size" -v rate="$rate" 'BEGIN { printf "%.2f", size * 8 / rate / 1e6 * 1514 / 1448 }')
 
+# packets_sent: prints the sum over all machines.
+packets_sent() {
+    local host
+    for host in "${hosts[@]}"; do
+        on "$host" cat /sys/class/net/eth0/statistics/tx_packets
+    done | awk '{ sum += $1 } END { print sum }'
+}
+
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 run() {
-    local side=$1 host sent times=() differing=0 peak=0 cpu=0 rss
+    local side=$1 host sent packets times=() differing=0 peak=0 cpu=0 rss
     seedbed=$2
     rm -rf "${STATE_DIRECTORY:?}"
     host_config server.toml server 'local_discovery = false' ${SERVER_LINE:+"$SERVER_LINE"} '[tracker]' \
-        "listen = \"${address[server]}:6969\""
+        "listen = \"${address[server]}:6969\"" ${TRACKER_LINE:+"$TRACKER_LINE"}
     add_image server.toml image "$work/image.torrent" "$work/image.img" seed
     start_daemon server server.toml $(on_host server)
     expect_line server.log ' ready$'
@@ -67,6 +76,7 @@ run() {
             'profile = "nvme"'
     done
     sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)
+    packets=$(packets_sent)
     start_together "${hosts[@]}"
     for host in "${hosts[@]}"; do
         expect_line "$host.log" " image: downloaded" 900
@@ -74,6 +84,7 @@ run() {
     record "images that the server sent" "$side" \
         "$(awk -v sent="$(($(on server cat /sys/class/net/eth0/statistics/tx_bytes) - sent))" -v size="$image_size" \
             'BEGIN { printf "%.3f", sent / size }')"
+    record "packets that a machine sent" "$side" "$((($(packets_sent) - packets) / count))"
     mapfile -t times < <(line_seconds "$began" " image: downloaded" "${hosts[@]}")
     record "seconds of the first machine" "$side" "${times[0]}"
     record "seconds of the last machine" "$side" "${times[-1]}"

@@ -14,7 +14,7 @@ TEST_CASE("each class has its own number of threads") {
 TEST_CASE("the defaults are as documented and valid") {
     CHECK(default_profile(storage_class::hdd) == io_profile{.backlog_runs = 4, .elevator = true});
     CHECK(default_profile(storage_class::sata_ssd) == io_profile{8, 1 << 20, 1, milliseconds(100), 512 << 10, 16});
-    CHECK(default_profile(storage_class::nvme) == io_profile{32, 1 << 20, 1, milliseconds(10), 1 << 20, 64});
+    CHECK(default_profile(storage_class::nvme) == io_profile{32, 1 << 20, 1, milliseconds(100), 1 << 20, 64});
     CHECK(io_profile{} == io_profile{2, 4 << 20, 1, milliseconds(50), 16 << 20, 2});
     for (auto cls : {storage_class::hdd, storage_class::sata_ssd, storage_class::nvme}) {
         CHECK(out_of_limits(default_profile(cls)).empty());
