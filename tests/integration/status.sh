@@ -192,7 +192,7 @@ whole() {
         /^lost +failed +- +- +0( |$)/ { lost = NR }
         /^sda1 +seeding +(100%|0 complete) +[-0-9.KMiB\/s ]+ +1( |$)/ { done = NR }
         /^ +127\.0\.0\.1:[0-9]+ .* [0-9]+%/ { peer = NR }
-        /^lost: failed: / { why = NR }
+        /^lost: failed:/ { why = NR }
         END { exit !(head == 2 && lost == 3 && done == 4 && peer == 5 && why == 6 && last <= height) }
     ' screen || fail "the table does not fit $1x$2: $(<screen)"
 }
