@@ -10,27 +10,15 @@ set -euo pipefail
 limit=${1:-300}
 tests=$(dirname "$(readlink -f "$0")")
 SEEDBED=${SEEDBED:-$tests/../build/dev/seedbed}
-cache=${SEEDBED_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seedbed}
-packages=systemd,systemd-sysv,dbus,procps,iproute2,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0,liburing2,libzstd1,libxxhash0,libsqlite3-0
-tree=$cache/debian-bookworm-$(cksum <<<"$packages" | cut -d ' ' -f 1) # a different list makes a different tree
-
-# Before the library is sourced, which leaves the machine's network.
-if [[ ! -d $tree && -z ${SEEDBED_OWN_NAMESPACES:-} ]] && ((EUID == 0)) && command -v debootstrap >/dev/null; then
-    echo "making $tree"
-    mkdir -p "$cache"
-    rm -rf --one-file-system "$tree.new"
-    if ! debootstrap --variant=minbase --include="$packages" bookworm "$tree.new" >"$tree.log" 2>&1; then
-        echo "SKIP: debootstrap: $(tail -n 1 "$tree.log")"
-        exit 77
-    fi
-    mv "$tree.new" "$tree"
-fi
+# shellcheck source-path=SCRIPTDIR source=lib_booted.sh
+. "$tests/lib_booted.sh"
+debian_tree systemd,systemd-sysv,dbus,procps,iproute2,libtorrent-rasterbar2.0,libtomlplusplus3,libspdlog1.10,libboost-program-options1.74.0,liburing2,libzstd1,libxxhash0,libsqlite3-0
 # shellcheck source-path=SCRIPTDIR source=integration/lib_daemon.sh
 . "$tests/integration/lib_daemon.sh"
 
 need_loop
-need partclone.ext4 mkfs.ext4 debootstrap systemd-nspawn nsenter unshare jq
-[[ -d $tree ]] || fail "$tree is missing"
+need partclone.ext4 mkfs.ext4 jq
+need_container
 perl -e 'my ($seconds, $script) = @ARGV; sleep $seconds; print STDERR "FAIL: not done within $seconds s\n"; kill "TERM", $script' \
     "$limit" $$ &
 defer watcher end_process "$!"
@@ -50,64 +38,16 @@ target2=$(attach_loop target2)
 
 # --- the container: the tree below a layer that is removed at the end, and its own cgroups
 
-mount_at layer -t tmpfs tmpfs
-mkdir layer/upper layer/work root
-mount -t overlay -o "lowerdir=$tree,upperdir=$work/layer/upper,workdir=$work/layer/work" overlay root
-defer "$work/root" umount "$work/root"
+make_root
 DESTDIR=$work/root cmake --install "$(dirname "$seedbed")" >install.log 2>&1 || fail "cmake --install"
-# Not a first boot, which would enable every unit, and no wait for the network, which is only lo.
-tr -d - </proc/sys/kernel/random/uuid >root/etc/machine-id
-ln -sf /dev/null root/etc/systemd/system/systemd-networkd-wait-online.service
 unit=$(cd root && find usr etc -name seedbed.service)
 [[ -n $unit ]] || fail "no unit was installed"
 mkdir -p root/srv
 cp sda1.torrent sda2.torrent root/srv
 cp sda2.torrent root/srv/broken.torrent
 
-cat >boot <<'BOOT'
-mount --make-rprivate /
-umount -l /sys/fs/cgroup 2>/dev/null
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-mkdir "/sys/fs/cgroup/$1" && echo $$ >"/sys/fs/cgroup/$1/cgroup.procs" || exit 1
-shift
-exec systemd-nspawn "$@"
-BOOT
-cat >remove_cgroup <<'REMOVE'
-mount --make-rprivate /
-mkdir -p cgroup && mount -t cgroup2 cgroup2 cgroup && cd cgroup || exit 1
-for i in 1 2 3 4 5 6 7 8 9 10; do
-    find "$1" -depth -type d -exec rmdir {} + && break
-    sleep 0.2
-done
-REMOVE
-name=seedbed-$$
-defer cgroup unshare -m bash -c "cd $work && . ./remove_cgroup $name"
-SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 unshare -m bash boot "$name" --boot --directory="$work/root" --machine="$name" \
-    --register=no --keep-unit --private-network --capability=all --system-call-filter=bpf --console=pipe </dev/null >console.log 2>&1 &
-nspawn=$!
-defer nspawn end_process "$nspawn"
-for ((i = 0; i < 100; i++)); do
-    init=$(pgrep -P "$nspawn" -x systemd || pgrep -P "$nspawn" -x init) && break
-    kill -0 "$nspawn" || fail "systemd-nspawn has ended"
-    sleep 0.1
-done
-[[ -n ${init:-} ]] || fail "nothing boots"
-# shellcheck disable=SC2317 # called at the end
-power_off() {
-    kill -s RTMIN+4 "$init"
-    timeout 15 tail --pid="$nspawn" -f /dev/null || kill -KILL "$init"
-}
-defer power_off power_off
-inside() {
-    nsenter -t "$init" -a env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin SYSTEMD_PAGER=cat "$@"
-}
-booting=$SECONDS
-until inside systemctl is-system-running --wait >state.log 2>&1 || grep -q degraded state.log; do
-    ((SECONDS < limit)) || fail "it does not boot"
-    sleep 0.2
-done
-echo "systemd is up after $((SECONDS - booting)) s: $(tail -n 1 state.log), $(inside systemctl --version | head -n 1)"
-inside systemctl --failed --no-legend --plain
+boot_root
+await_boot "$limit"
 # root:disk 0660, as udev would make them. The machine's own nodes do not change.
 node() {
     inside mknod -m 660 "/dev/$1" b $((16#$(stat -c %t "$2"))) $((16#$(stat -c %T "$2")))
@@ -118,13 +58,10 @@ node source-again "$source_again"
 node target1 "$target1"
 node target2 "$target2"
 
-show() {
-    inside systemctl show seedbed --value -p "$1"
-}
 # await PROPERTY VALUE SECONDS: waits until the service's property has VALUE; fails after SECONDS.
 await() {
     for ((i = 0; i < $3 * 5; i++)); do
-        [[ $(show "$1") != "$2" ]] || return 0
+        [[ $(show_unit "$1") != "$2" ]] || return 0
         sleep 0.2
     done
     return 1
@@ -153,7 +90,7 @@ inside systemctl stop seedbed
 echo 'nonsense = 1' >"$config"
 ! inside systemctl start seedbed >start.log 2>&1 || fail "active with a bad configuration"
 sleep 6 # more than RestartSec
-[[ $(show ActiveState) == failed ]] || fail "after a bad configuration, it is $(show ActiveState): was it restarted?"
+[[ $(show_unit ActiveState) == failed ]] || fail "after a bad configuration, it is $(show_unit ActiveState): was it restarted?"
 inside systemctl reset-failed seedbed
 
 # --- start and status
@@ -171,18 +108,18 @@ drop_in() {
 program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "root/$unit")
 drop_in ExecStart= "ExecStart=/bin/sh -c 'sleep 1; exec $program daemon --config /etc/seedbed/seedbed.toml'"
 inside systemctl start seedbed || fail "the service does not start"
-[[ $(show ActiveState) == active ]] || fail "started, but $(show ActiveState)"
-took=$(($(show ActiveEnterTimestampMonotonic) - $(show ExecMainStartTimestampMonotonic)))
+[[ $(show_unit ActiveState) == active ]] || fail "started, but $(show_unit ActiveState)"
+took=$(($(show_unit ActiveEnterTimestampMonotonic) - $(show_unit ExecMainStartTimestampMonotonic)))
 ((took >= 1000000)) || fail "active $took us after its start, a second before it was ready"
 rm root/etc/systemd/system/seedbed.service.d/test.conf
 inside systemctl daemon-reload
 inside systemctl status seedbed >status.log || true
 grep -q 'Status: ".*sda1: seeding' status.log || fail "systemctl status shows no status"
-[[ $(inside stat -c %U "/proc/$(show MainPID)") == seedbed ]] || fail "it does not run as the user seedbed"
+[[ $(inside stat -c %U "/proc/$(show_unit MainPID)") == seedbed ]] || fail "it does not run as the user seedbed"
 [[ -n $(journal '.SEEDBED_IMAGE == "sda1" and .PRIORITY == "6" and .SYSLOG_IDENTIFIER == "seedbed"') ]] ||
     fail "no entry of sda1 with its fields: $(tail -n 3 journal.json)"
 [[ -n $(journal '.SEEDBED_IMAGE == "broken" and .PRIORITY == "3"') ]] || fail "an error has another priority in the journal"
-plain=$(journal "._TRANSPORT == \"stdout\" and ._PID == \"$(show MainPID)\"")
+plain=$(journal "._TRANSPORT == \"stdout\" and ._PID == \"$(show_unit MainPID)\"")
 [[ -z $plain ]] || fail "lines on standard error instead of entries: $plain"
 [[ $(inside stat -c '%U %G %a' /run/seedbed/seedbed.sock) == 'seedbed seedbed 660' ]] ||
     fail "the control socket is $(inside stat -c '%U %G %a' /run/seedbed/seedbed.sock)"
@@ -199,7 +136,7 @@ cp "$config" good.toml
 echo '[nonsense]' >>"$config"
 ! inside systemctl reload seedbed || fail "the reload of a broken file succeeds"
 await_journal '.MESSAGE | test("seedbed.toml:[0-9]+: nonsense")' 10
-[[ $(show ActiveState) == active ]] || fail "after a refused reload, it is $(show ActiveState)"
+[[ $(show_unit ActiveState) == active ]] || fail "after a refused reload, it is $(show_unit ActiveState)"
 [[ -z $(journal '.MESSAGE | test("^reloading ")') ]] || fail "the daemon was told to reload a broken file"
 cp good.toml "$config"
 
@@ -239,15 +176,15 @@ began=${EPOCHREALTIME/[.,]/}
 inside systemctl stop seedbed
 took=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
 ((took < 5000)) || fail "a stop took $took ms"
-[[ $(show Result) == success ]] || fail "after a stop, its result is $(show Result)"
+[[ $(show_unit Result) == success ]] || fail "after a stop, its result is $(show_unit Result)"
 drop_in WatchdogSec=2 RestartSec=1
 inside systemctl start seedbed
-[[ $(show WatchdogUSec) == 2s ]] || fail "WatchdogUSec is $(show WatchdogUSec)"
+[[ $(show_unit WatchdogUSec) == 2s ]] || fail "WatchdogUSec is $(show_unit WatchdogUSec)"
 sleep 5 # more than twice the timeout: the daemon must feed the watchdog
-[[ $(show NRestarts) -eq 0 ]] || fail "the watchdog killed a working daemon"
+[[ $(show_unit NRestarts) -eq 0 ]] || fail "the watchdog killed a working daemon"
 inside systemctl kill --kill-whom=main --signal=STOP seedbed
 await NRestarts 1 30 || fail "a hanging daemon was not restarted"
-await ActiveState active 10 || fail "after the restart, it is $(show ActiveState)"
+await ActiveState active 10 || fail "after the restart, it is $(show_unit ActiveState)"
 inside journalctl -u seedbed --no-pager >journal.txt
 grep -q 'Watchdog timeout' journal.txt || fail "the watchdog was not the reason for the restart"
 inside systemctl stop seedbed
