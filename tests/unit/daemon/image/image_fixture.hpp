@@ -54,7 +54,7 @@ public:
     [[nodiscard]] image_services services();
     /// Makes the image and starts it.
     void start();
-    /// Runs the main thread until \p condition holds; fails the test after 20 s.
+    /// Runs the main thread until \p condition holds; fails the test after a minute.
     void run_until(std::function<bool()> const& condition);
     void run_until(image_state state);
     /// Runs the main thread until the image is in the swarm; its device has been checked by then.
