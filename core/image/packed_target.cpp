@@ -7,7 +7,6 @@
 #include "core/foundation/block_size.hpp"
 #include "core/foundation/lazy_array.hpp"
 #include "core/image/packed_piece.hpp"
-#include "core/image/packed_rebuild.hpp"
 #include "core/image/packed_writer.hpp"
 #include "core/image/sha1.hpp"
 
@@ -146,7 +145,8 @@ packed_target::packed_target(std::shared_ptr<packed_image const> image, std::uni
     , m_scratches(std::make_unique<scratch_pool>(
           static_cast<int>(std::clamp<std::int64_t>(m_options.scratch / largest_unpacked(*m_image), 1,
                                                     std::max(m_options.threads, 1))),
-          packing_level(*m_image))) {}
+          packing_level(*m_image)))
+    , m_withdrawn(std::make_shared<withdrawn_pieces>(m_image->piece_count())) {}
 
 packed_target::~packed_target() = default;
 
@@ -156,6 +156,10 @@ io_error packed_target::failure(io_operation what, piece_index piece, int code, 
     auto failed = make_io_error(what, m_device->path(), device_offset{}, 0, code);
     failed.detail = "piece " + std::to_string(piece.value()) + ": " + std::move(detail);
     return failed;
+}
+
+io_error packed_target::withdrawn_failure(piece_index piece) const {
+    return failure(io_operation::read, piece, piece_withdrawn, "cannot be rebuilt from the device");
 }
 
 result<void, io_error> packed_target::check_range(io_operation what, std::int64_t offset, std::int64_t length) const {
@@ -325,7 +329,7 @@ void packed_target::keep(piece_index piece, held_ptr const& held) {
     std::scoped_lock const lock(m_mutex);
     held->now = held_piece::stage::complete;
     m_wrong.erase(piece.value());
-    m_is_withdrawn.erase(piece.value());
+    m_withdrawn->remove(piece);
     if (auto const at = m_held.find(piece.value()); at != m_held.end() && at->second == held) {
         m_complete.push_back(held);
         let_go_oldest();
@@ -349,6 +353,23 @@ void packed_target::let_go_oldest() {
         m_complete.pop_front();
         m_held_bytes -= static_cast<std::int64_t>(oldest->size);
         m_held.erase(oldest->number.value());
+        if (!m_can_rebuild) {
+            m_withdrawn->add(oldest->number);
+        }
+    }
+}
+
+/// No piece can be rebuilt: withdraws those that are not complete in memory.
+void packed_target::withdraw_evicted() {
+    m_can_rebuild = false;
+    std::set<std::int32_t> complete;
+    for (auto const& held : m_complete) {
+        complete.insert(held->number.value());
+    }
+    for (piece_index piece{0}; piece.value() < m_image->piece_count(); ++piece) {
+        if (!complete.contains(piece.value())) {
+            m_withdrawn->add(piece);
+        }
     }
 }
 
@@ -396,13 +417,12 @@ result<void, io_error> packed_target::read_medium(std::int64_t offset, std::span
     return for_each_part(offset, length, [&](piece_part const& part) -> result<void, io_error> {
         raw_buffer memory;
         auto const piece = memory.of_size(m_layout.piece_size(part.piece).value());
-        auto const equal = rebuild_to(part.piece, chunk_source::medium, piece);
-        if (!equal) {
-            return tl::unexpected(equal.error());
+        auto const rebuilt = rebuild_to(part.piece, chunk_source::medium, piece);
+        if (!rebuilt) {
+            return tl::unexpected(rebuilt.error());
         }
-        if (!*equal) {
-            return tl::make_unexpected(
-                failure(io_operation::read, part.piece, piece_withdrawn, "cannot be rebuilt from the device"));
+        if (*rebuilt != rebuilt_piece::equal) {
+            return tl::make_unexpected(withdrawn_failure(part.piece));
         }
         std::ranges::copy(piece.subspan(part.begin, part.length), buffer.begin());
         buffer = buffer.subspan(part.length);
@@ -428,9 +448,8 @@ result<packed_target::held_ptr, io_error> packed_target::find(piece_index piece)
         if (m_wrong.contains(piece.value())) {
             return held_ptr();
         }
-        if (m_is_withdrawn.contains(piece.value())) {
-            return tl::make_unexpected(
-                failure(io_operation::read, piece, piece_withdrawn, "cannot be rebuilt from the device"));
+        if (m_withdrawn->contains(piece)) {
+            return tl::make_unexpected(withdrawn_failure(piece));
         }
         rebuilding = make_held(piece);
         rebuilding->now = held_piece::stage::rebuilding;
@@ -439,8 +458,9 @@ result<packed_target::held_ptr, io_error> packed_target::find(piece_index piece)
 }
 
 result<packed_target::held_ptr, io_error> packed_target::rebuild(piece_index piece, held_ptr const& into) {
-    auto const ended = [&](bool equal, bool differs) {
+    auto const ended = [&](std::optional<rebuilt_piece> rebuilt) { // nothing: it is not known
         std::scoped_lock const lock(m_mutex);
+        auto const equal = rebuilt == rebuilt_piece::equal;
         into->now = equal ? held_piece::stage::complete : held_piece::stage::arriving;
         if (equal) {
             m_complete.push_back(into);
@@ -449,35 +469,37 @@ result<packed_target::held_ptr, io_error> packed_target::rebuild(piece_index pie
             m_held_bytes -= static_cast<std::int64_t>(into->size);
             m_held.erase(piece.value());
         }
-        if (differs && m_is_withdrawn.insert(piece.value()).second) {
-            m_withdrawn.push_back(piece);
+        if (rebuilt == rebuilt_piece::other_bytes) {
+            m_withdrawn->add(piece);
+        } else if (rebuilt == rebuilt_piece::other_frames) {
+            withdraw_evicted();
         }
         m_rebuilt.notify_all();
     };
     try {
-        auto const equal = rebuild_to(piece, chunk_source::device, into->bytes());
-        ended(equal && *equal, equal && !*equal);
-        if (!equal) {
-            return tl::unexpected(equal.error());
+        auto const rebuilt = rebuild_to(piece, chunk_source::device, into->bytes());
+        ended(rebuilt ? std::optional(*rebuilt) : std::nullopt);
+        if (!rebuilt) {
+            return tl::unexpected(rebuilt.error());
         }
-        if (!*equal) {
-            return tl::make_unexpected(
-                failure(io_operation::read, piece, piece_withdrawn, "cannot be rebuilt from the device"));
+        if (*rebuilt != rebuilt_piece::equal) {
+            return tl::make_unexpected(withdrawn_failure(piece));
         }
         return into;
     } catch (...) {
-        ended(false, false);
+        ended(std::nullopt);
         throw;
     }
 }
 
-result<bool, io_error> packed_target::rebuild_to(piece_index piece, chunk_source from, std::span<std::byte> bytes) {
+result<rebuilt_piece, io_error> packed_target::rebuild_to(piece_index piece, chunk_source from,
+                                                          std::span<std::byte> bytes) {
     scratch_pool::loan const mine(*m_scratches);
-    auto equal = rebuild_piece(*m_image, piece, *m_device, m_options.placement, from, mine->packer, mine->raw, bytes);
-    if (equal) {
+    auto rebuilt = rebuild_piece(*m_image, piece, *m_device, m_options.placement, from, mine->packer, mine->raw, bytes);
+    if (rebuilt) {
         m_bytes_read.fetch_add(unpacked_size(m_image->index.chunks_of(piece)), std::memory_order_relaxed);
     }
-    return equal;
+    return rebuilt;
 }
 
 void packed_target::copy_out(held_piece const& held, piece_part const& part, std::span<std::byte> to) {
@@ -534,12 +556,6 @@ std::vector<extent> packed_target::extents_of(piece_index piece) const {
 
 result<extent_map> packed_target::extents() const {
     return extent_map::make(joined_extents(m_image->index.chunks(), m_options.placement));
-}
-
-std::vector<piece_index> packed_target::withdrawn(std::size_t seen) const {
-    std::scoped_lock const lock(m_mutex);
-    auto const from = std::min(seen, m_withdrawn.size());
-    return {m_withdrawn.begin() + static_cast<std::ptrdiff_t>(from), m_withdrawn.end()};
 }
 
 std::int64_t packed_target::held_bytes() const {

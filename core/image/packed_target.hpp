@@ -22,7 +22,9 @@
 #include "core/image/chunk_transfer.hpp"
 #include "core/image/extent_map.hpp"
 #include "core/image/packed_image.hpp"
+#include "core/image/packed_rebuild.hpp"
 #include "core/image/piece_errors.hpp"
+#include "core/image/withdrawn_pieces.hpp"
 
 namespace seedbed {
 
@@ -43,7 +45,9 @@ struct packed_target_options {
 /// the format is an error of the write, piece_refused.
 ///
 /// Complete pieces remain in memory while the budget lasts; then the oldest one is evicted. A read of such a piece
-/// rebuilds it from the device (see rebuild_piece()); if that is not possible, the read fails with piece_withdrawn.
+/// rebuilds it from the device (see rebuild_piece()); if that is not possible, the piece is withdrawn, and the read
+/// fails with piece_withdrawn. If the device has the right bytes, but zstd does not make the right frames of them, no
+/// piece can be rebuilt: all that are not in memory are withdrawn, and from then on each one that is evicted.
 ///
 /// Writes must consist of whole blocks of block_size, or end with the piece. Each block of a piece is written once; a
 /// block that differs from that of a complete piece starts the piece again. Reads of bytes that have not arrived give
@@ -83,9 +87,9 @@ public:
     /// Those of all pieces.
     [[nodiscard]] result<extent_map> extents() const;
 
-    /// The pieces that can no longer be given to peers, in the order in which that was discovered. \param seen how many
-    /// of them are known already.
-    [[nodiscard]] std::vector<piece_index> withdrawn(std::size_t seen = 0) const;
+    /// The pieces that can no longer be given to peers; also pieces that have never arrived. They are until they are
+    /// written again.
+    [[nodiscard]] std::shared_ptr<withdrawn_pieces const> withdrawn() const noexcept { return m_withdrawn; }
     /// Bytes of packed pieces in memory.
     [[nodiscard]] std::int64_t held_bytes() const;
     /// Bytes of the device, in total.
@@ -123,12 +127,15 @@ private:
     // Reading.
     [[nodiscard]] result<held_ptr, io_error> find(piece_index piece);
     [[nodiscard]] result<held_ptr, io_error> rebuild(piece_index piece, held_ptr const& into);
-    [[nodiscard]] result<bool, io_error> rebuild_to(piece_index piece, chunk_source from, std::span<std::byte> bytes);
+    [[nodiscard]] result<rebuilt_piece, io_error> rebuild_to(piece_index piece, chunk_source from,
+                                                             std::span<std::byte> bytes);
+    [[nodiscard]] io_error withdrawn_failure(piece_index piece) const;
     void copy_out(held_piece const& held, piece_part const& part, std::span<std::byte> to);
 
     // With m_mutex held.
     [[nodiscard]] held_ptr make_held(piece_index piece);
     void let_go_oldest();
+    void withdraw_evicted();
 
     std::shared_ptr<packed_image const> const m_image;
     std::unique_ptr<block_device> const m_device;
@@ -145,8 +152,8 @@ private:
     std::deque<held_ptr> m_complete;                   ///< the complete ones, oldest first
     std::int64_t m_held_bytes = 0;                     ///< of all of them
     std::set<std::int32_t> m_wrong;                    ///< pieces that arrived with a wrong SHA-1
-    std::vector<piece_index> m_withdrawn;
-    std::set<std::int32_t> m_is_withdrawn; ///< the same, except for those that have been written since
+    bool m_can_rebuild = true;                         ///< zstd makes the right frames, as far as known
+    std::shared_ptr<withdrawn_pieces> const m_withdrawn; ///< changed only under the mutex
 };
 
 } // namespace seedbed

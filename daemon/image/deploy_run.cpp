@@ -183,6 +183,9 @@ void deploy_run::log_disk_work(disk_work const& work) const {
 
 torrent_spec deploy_run::make_spec() {
     auto spec = m_context.make_spec();
+    if (auto const* const packed = m_context.image()->packed(); packed != nullptr) {
+        spec.withdrawn = packed->withdrawn();
+    }
     spec.on_report_port = m_calls.guarded([this](boost::asio::ip::tcp::endpoint const& peer) { on_report_peer(peer); });
     switch (m_basis) {
     case basis::check:
@@ -290,6 +293,12 @@ void deploy_run::on_progress() {
     auto const downloading = m_context.progress().current == torrent_progress::phase::downloading;
     if (m_context.state() == image_state::checking && downloading && m_numbers_awaited) {
         report_check();
+    }
+    auto const* const packed = m_context.image() ? m_context.image()->packed() : nullptr;
+    if (packed != nullptr && packed->withdrawn()->any() && !std::exchange(m_withdrawal_logged, true)) {
+        log_info(m_context.fields(),
+                 "some pieces can no longer be given to other machines: they have left the memory, and " +
+                     m_context.settings().device + " holds other bytes by now, or another version of zstd packed them");
     }
 }
 

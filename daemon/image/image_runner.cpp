@@ -359,6 +359,7 @@ image_status image_runner::status() const {
         status.download_rate = m_progress.download_rate;
         status.upload_rate = m_progress.upload_rate;
         status.peers = m_progress.peers;
+        status.obtainable = m_progress.obtainable;
     }
     if (image()) {
         status.total_bytes = image()->torrent().extents.total_size();

@@ -40,6 +40,7 @@ struct image_status {
     std::int64_t download_rate = 0; ///< payload bytes per second
     std::int64_t upload_rate = 0;   ///< payload bytes per second
     int peers = 0;                  ///< connected
+    bool obtainable = true;         ///< each missing piece is at a connected peer
     std::int64_t device_read = 0;   ///< bytes read from the device since it was opened
     std::int64_t device_written = 0;
     std::int64_t fetched = 0;               ///< bytes of the image received for writing; at least device_written

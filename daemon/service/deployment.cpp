@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "core/foundation/format_count.hpp"
 #include "daemon/log/logging.hpp"
 #include "daemon/service/termination.hpp"
 
@@ -104,6 +105,7 @@ void deployment::on_timer() {
     if (status.state == image_state::downloading) {
         look_at_peers();
         check_timeout(status);
+        look_for_pieces(status);
     }
     if (m_seed_until && m_seed_until->reached(clock::now(), status.uploaded, status.total_bytes)) {
         end(exit_ok);
@@ -150,6 +152,23 @@ void deployment::check_timeout(image_status const& status) {
     }
 }
 
+void deployment::look_for_pieces(image_status const& status) {
+    auto const now = clock::now();
+    if (std::exchange(m_received, status.downloaded) != status.downloaded) {
+        m_received_last = now;
+        m_pieces_missed = false;
+    }
+    if (status.peers == 0 || status.obtainable || m_pieces_missed || now - m_received_last < m_options.peer_patience) {
+        return;
+    }
+    m_pieces_missed = true;
+    log_warning({}, fmt::format("nothing received for {} s: {} {} connected, but without some of the missing pieces; "
+                                "waiting for a peer that has them",
+                                std::chrono::duration<double>(m_options.peer_patience).count(),
+                                format_count(static_cast<std::size_t>(status.peers), "peer"),
+                                status.peers == 1 ? "is" : "are"));
+}
+
 // --- the image
 
 void deployment::take_status() {
@@ -177,6 +196,7 @@ void deployment::on_change() {
         m_report.to_fetch = status.bytes_left;
         m_download_began = clock::now();
         m_peers_seen = clock::now();
+        m_received_last = clock::now();
         break;
     case image_state::flushing:
         m_report.to_fetch = m_report.to_fetch.value_or(0); // no check was needed: nothing was missing

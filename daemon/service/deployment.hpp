@@ -26,7 +26,8 @@ struct deployment_options {
     seed_limits seeding;
     std::optional<std::chrono::milliseconds> timeout; ///< for the download, after the check
     std::string state_folder;                         ///< for checkpoints
-    std::chrono::milliseconds peer_patience{30'000};  ///< time without a peer before a warning
+    /// Time without a peer, or with peers that lack missing pieces, before a warning.
+    std::chrono::milliseconds peer_patience{30'000};
     std::shared_ptr<packed_plan const> plan = {};     ///< of a packed image; null: planned when the device is opened
     std::string job = {};                             ///< of an agent; empty: none
 };
@@ -70,6 +71,7 @@ private:
     void look_at_peers();
     void look_for_hang();
     void check_timeout(image_status const& status);
+    void look_for_pieces(image_status const& status);
     /// Adds the time spent in the current state.
     void count_seconds();
     /// Closes the image, then the session. The first \p code is kept, unless the flush then fails.
@@ -89,6 +91,9 @@ private:
     clock::time_point m_peers_seen{}; ///< when there last was a peer, or when the download began
     hang_log m_hangs;
     bool m_peers_missed = false;
+    std::int64_t m_received = 0;         ///< payload bytes
+    clock::time_point m_received_last{}; ///< when that last changed, or the download began
+    bool m_pieces_missed = false;        ///< a warning that it does not change
     bool m_peers_asked = false;
     std::optional<seed_until> m_seed_until;
     bool m_ending = false;

@@ -57,6 +57,7 @@ torrent_progress to_progress(lt::torrent_status const& status) {
     progress.peers = status.num_peers;
     progress.sources = status.num_seeds;
     progress.good_pieces = status.num_pieces;
+    progress.obtainable = status.distributed_full_copies != 0; // counts this side; -1 if it is not known
     return progress;
 }
 

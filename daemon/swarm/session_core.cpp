@@ -26,6 +26,7 @@
 #include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/secret_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
+#include "daemon/swarm/withdrawal_extension.hpp"
 
 namespace seedbed {
 
@@ -147,6 +148,9 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
             choose_connection_speed();
         };
         add_extension(params, make_neighbour_extension(enough_peers, on_main(which, on_neighbours)));
+    }
+    if (spec.withdrawn) {
+        add_extension(params, make_withdrawal_extension(spec.withdrawn));
     }
     if (spec.mode == image_mode::seed) {
         auto const pieces = spec.torrent->piece_count;

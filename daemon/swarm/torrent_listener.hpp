@@ -21,6 +21,7 @@ struct torrent_progress {
     int peers = 0;                  ///< connected
     int sources = 0;                ///< connected peers with the whole image
     int good_pieces = 0;            ///< present, with the right hash
+    bool obtainable = true;         ///< each missing piece is at a connected peer
 };
 
 /// Receives the events of one torrent.

@@ -184,7 +184,8 @@ void torrent_session::set_queued_bytes(std::int64_t bytes) {
 
 void torrent_session::request_progress() {
     m_core->thread.check();
-    m_core->session->post_torrent_updates(lt::torrent_handle::query_accurate_download_counters);
+    m_core->session->post_torrent_updates(lt::torrent_handle::query_accurate_download_counters |
+                                          lt::torrent_handle::query_distributed_copies);
 }
 
 int torrent_session::peers() const {

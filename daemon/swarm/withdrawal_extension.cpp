@@ -1,0 +1,203 @@
+#include "daemon/swarm/withdrawal_extension.hpp"
+
+#include <cstdint>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <libtorrent/bdecode.hpp>
+#include <libtorrent/error_code.hpp>
+#include <libtorrent/extensions.hpp>
+#include <libtorrent/operations.hpp>
+#include <libtorrent/peer_connection_handle.hpp>
+#include <libtorrent/peer_connection_interface.hpp>
+#include <libtorrent/peer_request.hpp>
+#include <libtorrent/span.hpp>
+
+#include "daemon/swarm/offer_messages.hpp"
+
+namespace seedbed {
+
+namespace lt = libtorrent;
+
+namespace {
+
+constexpr char msg_choke = 0;         // BEP 3
+constexpr char msg_reject = 16;       // BEP 6
+constexpr char msg_of_extension = 20; // BEP 10
+
+/// Appends a 4-byte big-endian number.
+void append_number(std::vector<char>& message, std::int32_t number) {
+    auto const bits = static_cast<std::uint32_t>(number);
+    for (auto const shift : {24, 16, 8, 0}) {
+        message.push_back(static_cast<char>(bits >> shift & 0xff));
+    }
+}
+
+class withdrawal_peer;
+
+/// What all connections of a torrent share.
+struct withdrawal_state {
+    explicit withdrawal_state(std::shared_ptr<withdrawn_pieces const> of)
+        : pieces(std::move(of))
+        , told(static_cast<std::size_t>(pieces->pieces())) {}
+
+    std::shared_ptr<withdrawn_pieces const> const pieces;
+    std::uint64_t seen = 0;          ///< changes of all pieces, at the last look
+    std::vector<std::uint32_t> told; ///< changes of each piece that the peers have been told of
+    std::set<withdrawal_peer*> peers;
+};
+
+class withdrawal_peer final : public lt::peer_plugin {
+public:
+    withdrawal_peer(std::shared_ptr<withdrawal_state> all, lt::peer_connection_handle peer)
+        : m_all(std::move(all))
+        , m_peer(std::move(peer)) {
+        m_all->peers.insert(this);
+    }
+    withdrawal_peer(withdrawal_peer const&) = delete;
+    withdrawal_peer& operator=(withdrawal_peer const&) = delete;
+    ~withdrawal_peer() override { m_all->peers.erase(this); }
+
+    [[nodiscard]] lt::string_view type() const override { return "sb_withdrawal"; }
+
+    bool on_handshake(lt::span<char const> reserved) override {
+        m_has_fast = (reserved[7] & 0x04) != 0;
+        m_awaits_messages = (reserved[5] & 0x10) != 0;
+        return true;
+    }
+    bool on_extension_handshake(lt::bdecode_node const& handshake) override {
+        m_awaits_messages = false;
+        static_cast<void>(m_messages.take(handshake));
+        if (understands() && !std::exchange(m_told_all, true)) {
+            tell_all();
+        }
+        if (!m_peer.is_choked()) {
+            choke_if_ignorant();
+        }
+        return true;
+    }
+    void sent_unchoke() override { choke_if_ignorant(); }
+    bool on_request(lt::peer_request const& request) override {
+        auto const number = static_cast<std::int32_t>(request.piece);
+        if (number < 0 || number >= m_all->pieces->pieces() || !m_all->pieces->contains(piece_index{number})) {
+            return false;
+        }
+        reject(request);
+        return true;
+    }
+    void on_disconnect(lt::error_code const&) override { m_all->peers.erase(this); }
+
+    void tell(std::span<std::int32_t const> withdrawn) {
+        if (!m_told_all) {
+            return; // told of all pieces later, or never
+        }
+        m_message.clear();
+        for (auto const piece : withdrawn) {
+            add_dont_have(piece);
+        }
+        send();
+    }
+
+private:
+    [[nodiscard]] bool understands() const noexcept { return m_messages.dont_have != 0; }
+
+    /// libtorrent, which unchokes a new peer before it knows anything of it, does not learn of this.
+    void choke_if_ignorant() {
+        if (m_all->pieces->any() && !understands() && !m_awaits_messages) {
+            m_message = {0, 0, 0, 1, msg_choke};
+            send();
+        }
+    }
+
+    void tell_all() {
+        m_message.clear();
+        for (piece_index piece{0}; m_all->pieces->any() && piece.value() < m_all->pieces->pieces(); ++piece) {
+            if (m_all->pieces->contains(piece)) {
+                add_dont_have(piece.value());
+            }
+        }
+        send();
+    }
+
+    void reject(lt::peer_request const& request) {
+        m_message.clear();
+        if (understands()) {
+            add_dont_have(static_cast<std::int32_t>(request.piece));
+        }
+        if (m_has_fast) {
+            m_message.insert(m_message.end(), {0, 0, 0, 13, msg_reject});
+            for (auto const number : {static_cast<std::int32_t>(request.piece), request.start, request.length}) {
+                append_number(m_message, number);
+            }
+        }
+        send();
+        if (!understands() || !m_has_fast) {
+            m_peer.disconnect(lt::errors::uninteresting_upload_peer, lt::operation_t::bittorrent,
+                              lt::peer_connection_interface::normal);
+        }
+    }
+
+    void add_dont_have(std::int32_t piece) {
+        m_message.insert(m_message.end(), {0, 0, 0, 6, msg_of_extension, m_messages.dont_have});
+        append_number(m_message, piece);
+        if (m_messages.upload_only != 0 && !std::exchange(m_is_no_seed, true)) {
+            // libtorrent disconnects a seed that has no useful piece, and tries it again after a while.
+            m_message.insert(m_message.end(), {0, 0, 0, 3, msg_of_extension, m_messages.upload_only, 0});
+        }
+    }
+    void send() {
+        if (!m_message.empty()) {
+            m_peer.send_buffer(m_message.data(), static_cast<int>(m_message.size()));
+        }
+    }
+
+    std::shared_ptr<withdrawal_state> m_all;
+    lt::peer_connection_handle m_peer;
+    bool m_has_fast = false;        ///< BEP 6
+    bool m_awaits_messages = false; ///< an extension handshake is still to come
+    bool m_told_all = false;        ///< of all that were withdrawn at that time
+    bool m_is_no_seed = false;      ///< the peer has been told that this side is not a seed
+    offer_messages m_messages;
+    std::vector<char> m_message; ///< reused memory
+};
+
+class withdrawal_torrent final : public lt::torrent_plugin {
+public:
+    explicit withdrawal_torrent(std::shared_ptr<withdrawn_pieces const> pieces)
+        : m_all(std::make_shared<withdrawal_state>(std::move(pieces))) {}
+
+    std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
+        return std::make_shared<withdrawal_peer>(m_all, peer);
+    }
+    /// A piece that arrives again is announced by libtorrent.
+    void tick() override {
+        auto const changes = m_all->pieces->changes();
+        if (std::exchange(m_all->seen, changes) == changes) {
+            return;
+        }
+        std::vector<std::int32_t> withdrawn;
+        for (std::int32_t piece = 0; piece < m_all->pieces->pieces(); ++piece) {
+            auto const now = m_all->pieces->changes_of(piece_index{piece});
+            auto const before = std::exchange(m_all->told[static_cast<std::size_t>(piece)], now);
+            if (now != before && withdrawn_pieces::is_withdrawn(now)) {
+                withdrawn.push_back(piece);
+            }
+        }
+        for (auto* const peer : m_all->peers) {
+            peer->tell(withdrawn);
+        }
+    }
+
+private:
+    std::shared_ptr<withdrawal_state> m_all;
+};
+
+} // namespace
+
+std::shared_ptr<lt::torrent_plugin> make_withdrawal_extension(std::shared_ptr<withdrawn_pieces const> pieces) {
+    return std::make_shared<withdrawal_torrent>(std::move(pieces));
+}
+
+} // namespace seedbed
