@@ -71,11 +71,6 @@ public:
     [[nodiscard]] result<bool, restore_failure> run() {
         run_on_threads(m_options, m_done, [this] { write_pieces(); });
         flush();
-        if (!stopping()) {
-            scratch mine;
-            write_piece(piece_index{0}, mine);
-            flush();
-        }
         if (m_failed) {
             return tl::unexpected(*m_failed);
         }
@@ -174,7 +169,7 @@ private:
     opened_packed_file const& m_file;
     block_device& m_device;
     restore_options const& m_options;
-    std::atomic<std::int32_t> m_next{1}; ///< piece
+    std::atomic<std::int32_t> m_next{0}; ///< piece
     std::atomic<std::int64_t> m_done{0}; ///< bytes of the device
     std::atomic<bool> m_has_failed{false};
     std::mutex m_mutex;

@@ -48,8 +48,8 @@ struct restore_failure {
 };
 
 /// Writes a packed image to a device and flushes it. Each piece is authenticated by its SHA-1, compared with the index
-/// and unpacked as a whole before any of it is written. Chunks of zeros are written, too. The first piece is written
-/// last, after a flush, so that a device with half an image does not look complete.
+/// and unpacked as a whole before any of it is written. Chunks of zeros are written, too. Half an image can look like a
+/// whole one, unless the device prevents it, as an ends_last_device does.
 ///
 /// \param device holds all chunks where the placement puts them. \return false if it was cancelled.
 /// Threads: any that may block. It has threads of its own, which end before it returns. Throws std::bad_alloc and

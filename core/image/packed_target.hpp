@@ -148,11 +148,11 @@ private:
 
     mutable std::mutex m_mutex; ///< guards the members below, and the pieces except for their bytes
     std::condition_variable m_rebuilt;
-    std::unordered_map<std::int32_t, held_ptr> m_held; ///< by number
-    std::deque<held_ptr> m_complete;                   ///< the complete ones, oldest first
-    std::int64_t m_held_bytes = 0;                     ///< of all of them
-    std::set<std::int32_t> m_wrong;                    ///< pieces that arrived with a wrong SHA-1
-    bool m_can_rebuild = true;                         ///< zstd makes the right frames, as far as known
+    std::unordered_map<std::int32_t, held_ptr> m_held;   ///< by number
+    std::deque<held_ptr> m_complete;                     ///< the complete ones, oldest first
+    std::int64_t m_held_bytes = 0;                       ///< of all of them
+    std::set<std::int32_t> m_wrong;                      ///< pieces that arrived with a wrong SHA-1
+    bool m_can_rebuild = true;                           ///< zstd makes the right frames, as far as known
     std::shared_ptr<withdrawn_pieces> const m_withdrawn; ///< changed only under the mutex
 };
 

@@ -23,6 +23,7 @@
 #include "daemon/commands/confirm_overwrite.hpp"
 #include "daemon/commands/deploy_options.hpp"
 #include "daemon/commands/packed_report.hpp"
+#include "daemon/commands/written_receipt.hpp"
 #include "daemon/image/packed_plan.hpp"
 #include "daemon/image/written_content.hpp"
 #include "daemon/service/deployment.hpp"
@@ -58,7 +59,7 @@ public:
             m_receipt.result.code = refuse(exit_failed, std::string("internal failure: ") + e.what());
         }
         m_console.clear();
-        return write_receipt();
+        return write_receipt("deploy", m_options.receipt, m_receipt, m_console);
     }
 
 private:
@@ -232,19 +233,6 @@ private:
         }
         auto const confirmed = confirm_overwrite(m_options.image.device, m_shown);
         return confirmed ? exit_ok : refuse_target(confirmed.error().code, confirmed.error().message);
-    }
-
-    int write_receipt() {
-        auto const code = m_receipt.result.code;
-        if (m_options.receipt.empty()) {
-            return code;
-        }
-        m_receipt.ended = wall_clock_now();
-        m_receipt.errors = m_console.errors();
-        if (auto const saved = save_receipt(m_options.receipt, m_receipt); !saved) {
-            return refuse(code == exit_ok ? exit_failed : code, saved.error().message);
-        }
-        return code;
     }
 
     deploy_options m_options;

@@ -28,7 +28,9 @@
 #include "daemon/commands/confirm_overwrite.hpp"
 #include "daemon/commands/packed_report.hpp"
 #include "daemon/commands/restore_options.hpp"
+#include "daemon/commands/written_receipt.hpp"
 #include "daemon/image/packed_plan.hpp"
+#include "daemon/image/packed_restoration.hpp"
 #include "daemon/image/written_content.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/receipt.hpp"
@@ -65,24 +67,11 @@ public:
             code = refuse(exit_failed, std::string("internal failure: ") + e.what());
         }
         m_console.clear();
-        auto const saved = write_receipt();
+        auto const saved = write_receipt("restore", m_options.receipt, m_receipt, m_console);
         return saved == exit_ok ? end_output("restore", report()) : saved;
     }
 
 private:
-    int write_receipt() {
-        auto const code = m_receipt.result.code;
-        if (m_options.receipt.empty()) {
-            return code;
-        }
-        m_receipt.ended = wall_clock_now();
-        m_receipt.errors = m_console.errors();
-        if (auto const saved = save_receipt(m_options.receipt, m_receipt); !saved) {
-            return refuse(code == exit_ok ? exit_failed : code, saved.error().message);
-        }
-        return code;
-    }
-
     exit_code refuse(exit_code code, std::string const& reason) {
         m_console.print_error("seedbed restore: " + printable(reason));
         return code;
@@ -91,7 +80,7 @@ private:
     exit_code run_steps() {
         for (auto const step :
              {&restore_run::load, &restore_run::look, &restore_run::plan, &restore_run::ask, &restore_run::open,
-              &restore_run::wipe, &restore_run::write, &restore_run::verify, &restore_run::finish}) {
+              &restore_run::prepare, &restore_run::write, &restore_run::verify, &restore_run::finish}) {
             if (auto const code = (this->*step)(); code != exit_ok) {
                 return code;
             }
@@ -186,7 +175,7 @@ private:
             m_receipt.result.image.guard = device.error().guard;
             return refuse(exit_refused, device.error().message);
         }
-        m_device = std::move(*device);
+        m_restoration.emplace(*m_image, *m_plan, std::move(*device));
         return exit_ok;
     }
 
@@ -196,12 +185,12 @@ private:
             [this](std::string const& line) { m_console.print_error("seedbed restore: warning: " + printable(line)); }};
     }
 
-    exit_code wipe() {
-        auto const wiped = m_plan->wipe(*m_device, m_options.wipe_signatures, events());
-        if (wiped) {
+    exit_code prepare() {
+        auto const prepared = m_restoration->prepare(m_options.wipe_signatures, events());
+        if (prepared) {
             return exit_ok;
         }
-        auto const& [cause, reason] = wiped.error();
+        auto const& [cause, reason] = prepared.error();
         return refuse(cause == plan_cause::target ? exit_refused : exit_device_failed, reason);
     }
 
@@ -225,7 +214,7 @@ private:
 
     exit_code write() {
         m_began = clock::now();
-        auto const written = write_packed(*m_image, *m_file, *m_device, options_for("writing", threads()));
+        auto const written = m_restoration->write(*m_file, options_for("writing", threads()));
         if (!written) {
             auto const code =
                 written.error().what == restore_failure::cause::image ? exit_damaged_source : exit_device_failed;
@@ -246,7 +235,7 @@ private:
         if (!m_options.verify) {
             return exit_ok;
         }
-        auto const found = compare_packed(*m_image, *m_device, options_for("verifying", threads()));
+        auto const found = m_restoration->verify(options_for("verifying", threads()));
         if (found.read_failed) {
             return refuse(exit_not_verified, "cannot read back: " + found.read_failed->message());
         }
@@ -271,7 +260,7 @@ private:
         if (m_plan->layout() != nullptr && m_termination.requested()) {
             return interrupted();
         }
-        auto const finished = m_plan->finish(*m_device, events());
+        auto const finished = m_restoration->finish(events());
         if (finished) {
             examine();
             return exit_ok;
@@ -291,7 +280,7 @@ private:
         if (m_plan->layout() != nullptr) {
             m_receipt.layout = *m_plan->layout();
         }
-        if (auto found = probe_content(open_path(*m_device))) { // what cannot be probed is unknown
+        if (auto found = probe_content(open_path(m_restoration->device()))) { // what cannot be probed is unknown
             m_receipt.result.image.content.found = std::move(*found);
         }
     }
@@ -316,7 +305,7 @@ private:
     std::optional<device_identity> m_shown; ///< empty if the device cannot be identified
     io_profile m_profile;
     std::optional<packed_plan> m_plan;
-    std::unique_ptr<block_device> m_device;
+    std::optional<packed_restoration> m_restoration; ///< once the device is open
     clock::time_point m_began{};
     double m_written = 0;  ///< seconds until everything was flushed
     double m_verified = 0; ///< seconds of reading back

@@ -114,7 +114,7 @@ private:
     basis m_basis = basis::check;
     image_proof m_proof = image_proof::none;
     written_content m_content;
-    unsigned m_examination = 0;     ///< number of the last one; another check makes it obsolete
+    unsigned m_examination = 0; ///< number of the last one; another check makes it obsolete
     bool m_withdrawal_logged = false;
     bool m_numbers_awaited = false; ///< the check has ended; the next progress has its result
     clock::time_point m_transfer_began{};

@@ -112,15 +112,15 @@ result<void, packed_plan_failure> packed_plan::wipe(block_device& device, bool o
         emit_line(events.warning, why + "; ignoring");
         return {};
     }
-    for (auto const& signature : *all) {
-        // A disk's table is outside its image, and is replaced.
-        auto const replaced = m_disk || overlaps(m_extents, signature.offset, signature.length);
-        if (signature.length == 0 || (!replaced && !outside)) {
+    // A disk's table is outside its image, and is replaced.
+    auto const unwanted = m_disk ? *all : outside ? to_wipe(*all, m_extents) : std::vector<disk_signature>{};
+    for (auto const& signature : unwanted) {
+        if (signature.length == 0) {
             continue;
         }
         emit_line(events.step, "erasing the signature of earlier content: " + describe(signature));
-        auto const wiped = wipe_signature(device, signature, nullptr);
-        if (!wiped && replaced) {
+        auto const wiped = wipe_signature(device, signature, m_disk ? nullptr : &m_extents);
+        if (!wiped && m_disk) {
             return plan_failed(plan_cause::device, wiped.error().message());
         }
         if (!wiped) { // the image does not depend on it

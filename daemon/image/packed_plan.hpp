@@ -46,8 +46,8 @@ struct packed_plan_events {
 ///
 /// Call make(), open the device, then call wipe(), write and verify the chunks at placement(), and call finish(). A
 /// disk with a layout that loses power, or whose program is killed, anywhere between the end of wipe() and the end of
-/// finish() shows no partition table; deployed again from make() on, it becomes whole. A partition's image is complete
-/// with its chunks: write its first piece last.
+/// finish() shows no partition table; deployed again from make() on, it becomes whole. Other images are complete with
+/// their chunks: write them through an ends_last_device.
 ///
 /// Immutable after make(). Threads: any that may block; wipe() and finish() while nothing else writes to the device.
 class packed_plan {
@@ -59,6 +59,8 @@ public:
     [[nodiscard]] static result<packed_plan, packed_plan_failure>
     make(packed_image const& image, std::string const& path, packed_plan_options const& options);
 
+    /// The image's, on its source.
+    [[nodiscard]] extent_map const& extents() const noexcept { return m_extents; }
     /// Where the chunks go.
     [[nodiscard]] chunk_placement const& placement() const noexcept { return m_placement; }
     /// The layout that the disk gets; nullptr if the image has none.
@@ -70,8 +72,8 @@ public:
     /// being written. On return this is durable.
     ///
     /// On a disk with a layout, all of them: a failed search is an error, because the old table would make half an
-    /// image look like a whole disk. On any other device, those that the image overwrites and, if \p outside is set,
-    /// those around it, where a failure is only a warning.
+    /// image look like a whole disk. On any other device, only if \p outside is set, those around the image, where a
+    /// failure is only a warning.
     [[nodiscard]] result<void, packed_plan_failure> wipe(block_device& device, bool outside,
                                                          packed_plan_events const& events) const;
 

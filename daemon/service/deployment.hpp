@@ -28,8 +28,8 @@ struct deployment_options {
     std::string state_folder;                         ///< for checkpoints
     /// Time without a peer, or with peers that lack missing pieces, before a warning.
     std::chrono::milliseconds peer_patience{30'000};
-    std::shared_ptr<packed_plan const> plan = {};     ///< of a packed image; null: planned when the device is opened
-    std::string job = {};                             ///< of an agent; empty: none
+    std::shared_ptr<packed_plan const> plan = {}; ///< of a packed image; null: planned when the device is opened
+    std::string job = {};                         ///< of an agent; empty: none
 };
 
 /// The outcome of a deployment.

@@ -114,6 +114,11 @@ bool power_cut_disk::ended() const {
     return m_ended;
 }
 
+int power_cut_disk::steps_left() const {
+    std::scoped_lock const lock(m_mutex);
+    return m_steps_left;
+}
+
 std::vector<std::byte> power_cut_disk::contents() const {
     std::scoped_lock const lock(m_mutex);
     return m_contents;

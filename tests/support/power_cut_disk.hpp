@@ -51,6 +51,8 @@ public:
     /// Ends the life now, unless it has ended.
     void end_now(loss how);
     [[nodiscard]] bool ended() const;
+    /// Steps to the end of this life; those taken so far can be told from it.
+    [[nodiscard]] int steps_left() const;
 
     /// The bytes that a program sees, without a step.
     [[nodiscard]] std::vector<std::byte> contents() const;

@@ -225,7 +225,7 @@ TEST_CASE("a device that cannot be searched for signatures gets no image of a di
     CHECK(unsearchable.accesses().empty());
 }
 
-TEST_CASE("the image of a partition erases what it overwrites, and the rest only if asked") {
+TEST_CASE("the image of a partition erases the signatures around it if asked, and never those that it overwrites") {
     auto const outside = GENERATE(false, true);
     fixture made;
     made.image = make_packed_sample(mixed_bytes(4 * mib), {{mib, mib}}).image();
@@ -235,6 +235,14 @@ TEST_CASE("the image of a partition erases what it overwrites, and the rest only
     REQUIRE(plan.wipe(*device, outside, made.events()));
     CHECK(has_table(made.target.string()) != outside);
     CHECK(made.steps.size() == (outside ? 1U : 0U));
+
+    fixture over;
+    over.image = make_packed_sample(mixed_bytes(4 * mib), {{0, 2 * mib}}).image();
+    auto const device_over = fixture::open(over.target.string());
+    REQUIRE(over.plan(over.target.string()).wipe(*device_over, outside, over.events()));
+    CHECK(has_table(over.target.string()));
+    CHECK(over.steps.empty());
+
     CHECK(failure_of(packed_plan::make(made.image, made.target.string(), {growth{growth::choice::last, 0}})).what ==
           cause::target);
 }

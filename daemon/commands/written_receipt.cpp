@@ -1,0 +1,23 @@
+#include "daemon/commands/written_receipt.hpp"
+
+#include "core/foundation/printable.hpp"
+#include "core/foundation/wall_clock.hpp"
+
+namespace seedbed {
+
+int write_receipt(std::string const& command, std::string const& path, receipt& made, console& output) {
+    auto const code = made.result.code;
+    if (path.empty()) {
+        return code;
+    }
+    made.ended = wall_clock_now();
+    made.errors = output.errors();
+    auto const saved = save_receipt(path, made);
+    if (saved) {
+        return code;
+    }
+    output.print_error("seedbed " + command + ": " + printable(saved.error().message));
+    return code == exit_ok ? exit_failed : code;
+}
+
+} // namespace seedbed
