@@ -125,6 +125,7 @@ private:
     void start_write(job_ptr what);
     void start_stop(job_ptr what);
     void start_hash(job_ptr what);
+    void hash_after_target(job_ptr what);
     void start_hash2(job_ptr what);
     void finish_at_once(job_ptr what);
 

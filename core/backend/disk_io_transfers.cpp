@@ -1,9 +1,11 @@
 // disk_io: reads, writes and hashes.
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -43,8 +45,19 @@ std::int32_t whole_block(served_image const& image, lt::peer_request const& requ
     return request.length == whole || short_of_padding ? whole : 0;
 }
 
-/// Hashes a piece, unless it has already been verified for another session.
+/// Whether a packed target has computed this when the piece arrived.
+bool is_hash_of_arrival(served_image const& image, bool v1, bool keep, bool v2) {
+    return image.packed() != nullptr && v1 && keep && !v2;
+}
+
+/// Hashes a piece, unless its target has done so, or it has already been verified for another session.
 result<void, io_error> hash_of(served_image& image, piece_hash_request const& request, lt::sha1_hash& sha1) {
+    if (is_hash_of_arrival(image, request.v1, request.keep, !request.block_hashes.empty())) {
+        if (auto const known = image.packed()->take_sha1(request.piece)) {
+            sha1 = lt::sha1_hash(known->data());
+            return {};
+        }
+    }
     // A full check reads the device each time.
     if (!image.device().read_only() || !request.v1 || !request.keep || !request.block_hashes.empty()) {
         return image.hasher().hash(request, sha1);
@@ -320,6 +333,9 @@ void disk_io::start_write(job_ptr what) {
     auto const length = what->length;
     auto memory = std::move(what->memory);
     what->flight = m_in_flight.begin();
+    if (image.packed() != nullptr) {
+        image.packed()->expect_sha1(piece);
+    }
     image.io().write_block(piece, block, std::move(memory), length, *what.release());
     image.hasher().ahead().block_written(piece, block);
     if (m_aborted.load(std::memory_order_relaxed)) {
@@ -349,7 +365,36 @@ void disk_io::async_hash(
 }
 
 void disk_io::start_hash(job_ptr what) {
-    hand_over(std::move(what), &disk_io::run_hash);
+    if (is_hash_of_arrival(what->image(), what->v1, !what->volatile_read, !what->block_hashes.empty())) {
+        hash_after_target(std::move(what));
+    } else {
+        hand_over(std::move(what), &disk_io::run_hash);
+    }
+}
+
+/// Waits until the target has hashed the piece, or cannot do so any more because all writes so far have ended.
+void disk_io::hash_after_target(job_ptr what) {
+    std::shared_ptr<std::atomic<bool>> taken;
+    try {
+        taken = std::make_shared<std::atomic<bool>>(false);
+    } catch (std::bad_alloc const&) {
+        hand_over(std::move(what), &disk_io::run_hash);
+        return;
+    }
+    auto const keep = what->target; // the job belongs to others below
+    auto const piece = what->piece;
+    what->flight = m_in_flight.begin();
+    auto const run = [this, taken, waits = what.release()] {
+        if (!taken->exchange(true)) {
+            hand_over(job_ptr(waits), &disk_io::run_hash);
+        }
+    };
+    try {
+        keep->image->packed()->when_sha1(piece, run);
+        keep->image->io().when_written(run);
+    } catch (std::bad_alloc const&) {
+        run();
+    }
 }
 
 void disk_io::run_hash(job_ptr what) {

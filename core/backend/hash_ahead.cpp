@@ -98,7 +98,7 @@ private:
 hash_ahead::hash_ahead(image_io& io, worker_pool& workers, hasher_options options)
     : m_io(io)
     , m_workers(workers)
-    , m_options{options.ahead && io.image().torrent().v1, options.longest_wait} {}
+    , m_options{options.ahead && io.image().torrent().v1 && io.image().packed() == nullptr, options.longest_wait} {}
 
 hash_ahead::~hash_ahead() {
     m_gate->close();

@@ -32,6 +32,8 @@ struct hasher_options {
 /// are hashed together. If pieces arrive fast, one after another, every second one waits to be hashed together with the
 /// next: its hash is available some hundredths of a second later, but costs less processor time.
 ///
+/// The pieces of a packed target are not hashed ahead: it hashes them itself.
+///
 /// Threads: every member may be called from any thread; finish() blocks, on a hash worker. The destructor waits for
 /// workers that are hashing for this object, but not for queued work.
 class hash_ahead {

@@ -16,6 +16,9 @@ served_image::served_image(image_torrent torrent, std::unique_ptr<block_device> 
 void served_image::retry_writes() {
     if (forget_write_failure()) {
         m_hasher.ahead().forget_all(); // blocks that were hashed may never have reached the device
+        if (packed() != nullptr) {
+            packed()->forget_sha1s();
+        }
     }
 }
 

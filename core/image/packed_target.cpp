@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "core/foundation/block_size.hpp"
@@ -39,10 +40,10 @@ std::vector<extent> joined_extents(std::span<packed_chunk const> chunks, chunk_p
     return extents;
 }
 
-bool has_sha1(std::span<std::byte const> bytes, sha1_digest const& wanted) {
+sha1_digest sha1_of(std::span<std::byte const> bytes) {
     sha1_sum sum;
     sum.update(bytes);
-    return sum.final() == wanted;
+    return sum.final();
 }
 
 } // namespace
@@ -227,11 +228,16 @@ result<void, io_error> packed_target::write_part(piece_part const& part, std::sp
     if (!note_arrived(*held, part)) {
         return {};
     }
-    if (!has_sha1(held->bytes(), m_image->hash_of(part.piece))) {
+    auto const sha1 = sha1_of(held->bytes());
+    auto const right = sha1 == m_image->hash_of(part.piece);
+    if (!right) {
         drop(part.piece, held);
-        return {};
     }
     try {
+        note_sha1(part.piece, sha1);
+        if (!right) {
+            return {};
+        }
         auto written = unpack(part.piece, held->bytes());
         if (written) {
             keep(part.piece, held);
@@ -323,6 +329,57 @@ result<void, io_error> packed_target::unpack(piece_index piece, std::span<std::b
         return true;
     });
 }
+
+// --- the SHA-1 of pieces
+
+void packed_target::note_sha1(piece_index piece, sha1_digest const& sha1) {
+    std::vector<std::function<void()>> calls;
+    {
+        std::scoped_lock const lock(m_mutex);
+        m_sha1s.insert_or_assign(piece.value(), sha1);
+        m_known.store(m_sha1s.size());
+        auto const [begin, end] = m_when_sha1.equal_range(piece.value());
+        std::transform(begin, end, std::back_inserter(calls), [](auto& each) { return std::move(each.second); });
+        m_when_sha1.erase(begin, end);
+    }
+    for (auto const& call : calls) {
+        call();
+    }
+}
+
+void packed_target::expect_sha1(piece_index piece) noexcept {
+    if (m_known.load() > 0) {
+        std::scoped_lock const lock(m_mutex);
+        m_sha1s.erase(piece.value());
+        m_known.store(m_sha1s.size());
+    }
+}
+
+void packed_target::when_sha1(piece_index piece, std::function<void()> call) {
+    {
+        std::scoped_lock const lock(m_mutex);
+        if (!m_sha1s.contains(piece.value())) {
+            m_when_sha1.emplace(piece.value(), std::move(call));
+            return;
+        }
+    }
+    call();
+}
+
+std::optional<sha1_digest> packed_target::take_sha1(piece_index piece) {
+    std::scoped_lock const lock(m_mutex);
+    auto const taken = m_sha1s.extract(piece.value());
+    m_known.store(m_sha1s.size());
+    return taken ? std::optional(taken.mapped()) : std::nullopt;
+}
+
+void packed_target::forget_sha1s() noexcept {
+    std::scoped_lock const lock(m_mutex);
+    m_sha1s.clear();
+    m_known.store(0);
+}
+
+// --- complete pieces
 
 /// The piece is complete, and on the device.
 void packed_target::keep(piece_index piece, held_ptr const& held) {

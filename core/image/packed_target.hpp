@@ -87,6 +87,18 @@ public:
     /// Those of all pieces.
     [[nodiscard]] result<extent_map> extents() const;
 
+    // The write that completes a piece computes its SHA-1. Who needs it then takes it, so that it is computed once.
+
+    /// A block of the piece will be written: a SHA-1 that was computed before is no longer that of the piece.
+    void expect_sha1(piece_index piece) noexcept;
+    /// Calls \p call once when the SHA-1 of the piece is there, on the thread that has computed it, before the piece is
+    /// unpacked; or at once. It is never called if no write completes the piece.
+    void when_sha1(piece_index piece, std::function<void()> call);
+    /// The SHA-1 of the piece, once; nothing if no write has completed the piece since.
+    [[nodiscard]] std::optional<sha1_digest> take_sha1(piece_index piece);
+    /// Writes have failed: drops the SHA-1 of all pieces.
+    void forget_sha1s() noexcept;
+
     /// The pieces that can no longer be given to peers; also pieces that have never arrived. They are until they are
     /// written again.
     [[nodiscard]] std::shared_ptr<withdrawn_pieces const> withdrawn() const noexcept { return m_withdrawn; }
@@ -119,6 +131,7 @@ private:
     [[nodiscard]] held_ptr hold_for_write(piece_part const& part, std::span<std::byte const> bytes);
     [[nodiscard]] result<void, io_error> write_part(piece_part const& part, std::span<std::byte const> bytes);
     [[nodiscard]] bool note_arrived(held_piece& held, piece_part const& part);
+    void note_sha1(piece_index piece, sha1_digest const& sha1);
     [[nodiscard]] result<void, io_error> unpack(piece_index piece, std::span<std::byte const> bytes);
     void forget(held_piece& held, piece_part const& part);
     void keep(piece_index piece, held_ptr const& held);
@@ -146,12 +159,16 @@ private:
     std::atomic<std::int64_t> m_bytes_read{0};
     std::atomic<std::int64_t> m_bytes_written{0};
 
+    std::atomic<std::size_t> m_known{0}; ///< size of m_sha1s
+
     mutable std::mutex m_mutex; ///< guards the members below, and the pieces except for their bytes
     std::condition_variable m_rebuilt;
-    std::unordered_map<std::int32_t, held_ptr> m_held;   ///< by number
-    std::deque<held_ptr> m_complete;                     ///< the complete ones, oldest first
-    std::int64_t m_held_bytes = 0;                       ///< of all of them
-    std::set<std::int32_t> m_wrong;                      ///< pieces that arrived with a wrong SHA-1
+    std::unordered_map<std::int32_t, held_ptr> m_held;     ///< by number
+    std::deque<held_ptr> m_complete;                       ///< the complete ones, oldest first
+    std::int64_t m_held_bytes = 0;                         ///< of all of them
+    std::set<std::int32_t> m_wrong;                        ///< pieces that arrived with a wrong SHA-1
+    std::unordered_map<std::int32_t, sha1_digest> m_sha1s; ///< that nobody has taken yet
+    std::unordered_multimap<std::int32_t, std::function<void()>> m_when_sha1;
     bool m_can_rebuild = true;                           ///< zstd makes the right frames, as far as known
     std::shared_ptr<withdrawn_pieces> const m_withdrawn; ///< changed only under the mutex
 };

@@ -249,6 +249,51 @@ TEST_CASE("the oldest pieces are evicted, and rebuilt from the device") {
     CHECK(made.withdrawn().empty());
 }
 
+TEST_CASE("the SHA-1 of a piece is there once when its last block has arrived, before anything is written") {
+    fixture made;
+    auto const piece = piece_index{1};
+    auto blocks = made.blocks_of(1);
+    auto const last = blocks.back();
+    blocks.pop_back();
+    int calls = 0;
+    made.target.when_sha1(piece, [&] {
+        ++calls;
+        CHECK(made.is_untouched(1));
+    });
+    made.target.when_sha1(piece_index{2}, [] { FAIL("not of this piece"); });
+    made.write_all(blocks);
+    CHECK(calls == 0);
+    CHECK_FALSE(made.target.take_sha1(piece));
+    made.write_all({last});
+    CHECK(calls == 1);
+    CHECK_FALSE(made.is_untouched(1));
+    made.target.when_sha1(piece, [&] { ++calls; }); // at once
+    CHECK(calls == 2);
+    CHECK(made.target.take_sha1(piece) == made.image->hash_of(piece));
+    CHECK_FALSE(made.target.take_sha1(piece));
+
+    SECTION("a wrong one, too") {
+        made.sample.file[2 * mib + 5000] ^= std::byte{1};
+        made.target.expect_sha1(piece_index{3});
+        fixture other({}, made.sample);
+        other.write_all(other.blocks_of(2));
+        auto const wrong = other.target.take_sha1(piece_index{2});
+        REQUIRE(wrong);
+        CHECK(*wrong != made.image->hash_of(piece_index{2}));
+    }
+    SECTION("until the piece is written again") {
+        made.write_all(made.blocks_of(3));
+        made.target.expect_sha1(piece);
+        made.target.expect_sha1(piece_index{3});
+        CHECK_FALSE(made.target.take_sha1(piece_index{3}));
+    }
+    SECTION("until writes have failed") {
+        made.write_all(made.blocks_of(3));
+        made.target.forget_sha1s();
+        CHECK_FALSE(made.target.take_sha1(piece_index{3}));
+    }
+}
+
 TEST_CASE("if zstd makes other frames than those of the image, all pieces that leave the memory are withdrawn") {
     auto sample = partition_sample(12);
     auto about = sample.image().description;
