@@ -58,13 +58,13 @@ complete() {
 mapfile -t commands < <(inside seedbed --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
 ((${#commands[@]} >= 7)) || fail "commands: ${commands[*]}"
 for command in "${commands[@]}"; do
-    complete seedbed "${command:0:3}" | grep -qx "$command" || fail "bash does not complete $command"
+    complete seedbed "${command:0:3}" | grep -x "$command" >/dev/null || fail "bash does not complete $command"
     offered=$(complete seedbed "$command" --)
     while read -r option; do
         grep -qx -e "$option" <<<"$offered" || fail "bash does not complete $command $option"
     done < <(inside seedbed "$command" --help | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p')
 done
-complete seedbed daemon --config /etc/seedbed/ | grep -q seedbed.toml || fail "bash does not complete a file"
+complete seedbed daemon --config /etc/seedbed/ | grep seedbed.toml >/dev/null || fail "bash does not complete a file"
 apt install --no-install-recommends zsh
 inside zsh -n /usr/share/zsh/vendor-completions/_seedbed || fail "zsh's completion has an error"
 
