@@ -383,7 +383,7 @@ public:
             if (m_plan.writes_only) {
                 CHECK(each->image.device->overlaps() == 0);
             } else if (m_plan.end == run_plan::ending::drain) {
-                CHECK(each->checked_hashes > 20); // the model knows enough to check something
+                CHECK(each->checked_hashes > 0); // how many it can check depends on when devices fail
             }
         }
         CHECK(m_shared.all_given_back());
