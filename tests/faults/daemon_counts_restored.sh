@@ -22,10 +22,11 @@ start_daemon seed seed.toml
 expect_line seed.log ' ready$'
 report 127.0.0.2
 expect_line seed.log ' sda1: 1/2 complete \(127.0.0.2 '
-for ((i = 0; i < 100; ++i)); do # until the record is on the disk
-    ! grep -rq 127.0.0.2 "$STATE_DIRECTORY" || break
+for ((i = 0; i < 600; ++i)); do # until the record is on the disk, and has its name
+    ! grep -rq 127.0.0.2 "$STATE_DIRECTORY" --exclude='.seedbed-*.new' || break
     sleep 0.05
 done
+((i < 600)) || fail "the record is not on the disk: $(find "$STATE_DIRECTORY")"
 kill_daemon seed
 start_daemon seed seed.toml
 expect_line seed.log ' sda1: 1 host complete before the restart'

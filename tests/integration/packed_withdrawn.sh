@@ -102,7 +102,7 @@ chmod 755 conf/finished
 start_process transmission $(on_host transmission) transmission-cli -g conf -w got-transmission -p 6881 -M -U -D \
     -f "$work/conf/finished" disk.torrent
 for client in aria transmission; do
-    expect_line holder.log "peer ${address[$client]}:.* disconnected"
+    expect_line holder.log "peer ${address[$client]}:.* connected"
 done
 before=$(ticks holder)
 sleep 5

@@ -237,7 +237,8 @@ TEST_CASE("a deployment whose ends cannot be written fails, and the device shows
     image.run_until(failed);
     CHECK(image.job->status().failed_at == failure_kind::write);
     CHECK_FALSE(image.job->status().durable);
-    CHECK_FALSE(image.saved());
+    // A checkpoint that was due may claim what is between the ends.
+    CHECK((!image.saved() || image.saved()->pieces == pieces{false, true, false}));
     CHECK_FALSE(image.logged("done:"));
     image.device->crash();
     CHECK(image.medium_is_empty());
