@@ -265,7 +265,7 @@ TEST_CASE("signals during a reload cause one more reload") {
     daemon.images = {daemon.image("old")};
     daemon.start();
     daemon.images = {daemon.image("new")};
-    daemon.raise_at("reload: 1 image closed", {SIGHUP, SIGHUP}); // the image is not closed yet
+    daemon.raise_at("reloading ", {SIGHUP, SIGHUP}); // the configuration has not been read yet
     CHECK_THAT(daemon.reload(), EndsWith("reload: 1 image closed, 1 opened, 0 changed in use"));
     CHECK_THAT(daemon.await("reload: "), EndsWith("nothing differs"));
     daemon.await("ready");

@@ -99,7 +99,7 @@ TEST_CASE("neighbours: a complete torrent needs peers, but no source") {
     CHECK(peers.size() == 3);
 }
 
-TEST_CASE("neighbours: a target with enough peers connects to no other until one leaves") {
+TEST_CASE("neighbours: a target with enough peers connects to no other until one leaves", "[waits]") {
     test_loop loop;
     test_image const image(4);
     test_store store(image, image_mode::deploy, image.empty_file());

@@ -52,7 +52,7 @@ TEST_CASE("secret: a target that knows it gets the image") {
     t.target.run_until("complete");
 }
 
-TEST_CASE("secret: a target with another one, or with none, gets no piece") {
+TEST_CASE("secret: a target with another one, or with none, gets no piece", "[waits]") {
     for (auto const& other : {secret_of('o'), std::shared_ptr<shared_secret const>()}) {
         secret_test t(other);
         t.target.run_until("checked");
@@ -69,7 +69,7 @@ TEST_CASE("secret: a target with another one, or with none, gets no piece") {
     }
 }
 
-TEST_CASE("secret: nothing is requested from a peer that does not know it") {
+TEST_CASE("secret: nothing is requested from a peer that does not know it", "[waits]") {
     for (auto const offer : {wire_peer::unchoke, wire_peer::allowed_fast}) {
         test_loop loop;
         test_image const image{5};

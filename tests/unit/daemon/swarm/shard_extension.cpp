@@ -113,7 +113,7 @@ TEST_CASE("shard gate: a peer of another shard is sent that shard's port, and di
     CHECK_FALSE(t.places->has(endpoint(from).address()));
 }
 
-TEST_CASE("shard gate: a silent peer of another shard is disconnected") {
+TEST_CASE("shard gate: a silent peer of another shard is disconnected", "[waits]") {
     gate_test t;
     auto const peer = t.connect(address_at(1));
     t.loop.run_until([&] { return peer->closed; }, std::chrono::seconds(20));

@@ -220,7 +220,7 @@ TEST_CASE("sharded session: a peer that is connected to both shards is listed on
     CHECK(t.seed.activities >= 3);
 }
 
-TEST_CASE("sharded session: a torrent's upload limit is divided between the shards") {
+TEST_CASE("sharded session: a torrent's upload limit is divided between the shards", "[waits]") {
     two_shard_test t(8);
     t.add(128 << 10);
     auto const first = t.connect(address_at(0), 0, one_id);

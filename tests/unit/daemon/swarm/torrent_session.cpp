@@ -251,7 +251,7 @@ TEST_CASE("session: new trackers of the configuration are announced to") {
     t.loop.run_until([&] { return !late.sockets.empty(); });
 }
 
-TEST_CASE("session: the upload limit of a torrent holds until it is changed") {
+TEST_CASE("session: the upload limit of a torrent holds until it is changed", "[waits]") {
     seed_test t(32);
     auto spec = t.store.checked_spec();
     spec.upload_limit = 64 << 10;
