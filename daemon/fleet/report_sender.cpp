@@ -35,19 +35,21 @@ constexpr char const* challenge_letters = "0123456789abcdefghijklmnopqrstuvwxyz"
 class report_sender::delivery : public std::enable_shared_from_this<delivery> {
 public:
     delivery(asio::io_context& context, report_timing const& timing, std::string image, report_target to,
-             info_hash const& hash, host_report report, std::vector<tcp::endpoint> listeners,
-             std::shared_ptr<shared_secret const> secret)
+             dispatch const& what, std::vector<tcp::endpoint> listeners, std::shared_ptr<shared_secret const> secret)
         : m_timing(timing)
         , m_image(std::move(image))
         , m_to(std::move(to))
-        , m_info_hash(hash)
-        , m_report(std::move(report))
+        , m_info_hash(what.hash)
+        , m_report(what.report)
+        , m_since(what.since)
         , m_listeners(std::move(listeners))
         , m_secret(std::move(secret))
         , m_resolver(context)
         , m_client(context)
         , m_timer(context)
         , m_pause(timing.first_pause) {}
+
+    [[nodiscard]] report_target const& to() const noexcept { return m_to; }
 
     void attempt() {
         m_under_way = true;
@@ -198,7 +200,7 @@ private:
     report_target const m_to;
     info_hash const m_info_hash;
     host_report m_report;
-    clock::time_point const m_since = clock::now();
+    clock::time_point const m_since;
     std::vector<tcp::endpoint> const m_listeners;
     std::shared_ptr<shared_secret const> const m_secret;
     host_resolver m_resolver;
@@ -220,8 +222,8 @@ report_sender::report_sender(asio::io_context& context, std::function<std::vecto
     , m_secret(std::move(secret)) {}
 
 report_sender::~report_sender() {
-    for (auto const& [image, all] : m_deliveries) {
-        for (auto const& each : all) {
+    for (auto const& [image, what] : m_reports) {
+        for (auto const& each : what.deliveries) {
             each->end();
         }
     }
@@ -230,37 +232,42 @@ report_sender::~report_sender() {
 void report_sender::send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,
                          std::vector<tcp::endpoint> const& peers, host_report const& report) {
     forget(image);
-    std::vector<report_target> targets;
-    auto const add = [&targets](report_target target) {
-        if (std::ranges::find(targets, target) == targets.end()) {
-            targets.push_back(std::move(target));
-        }
-    };
+    auto& what = m_reports.emplace(image, dispatch{hash, report, clock::now(), {}}).first->second;
     for (auto const& url : announce_urls) {
         if (auto target = report_target_of(url)) {
-            add(std::move(*target));
+            deliver(image, what, std::move(*target));
         }
     }
     for (auto const& peer : peers) {
-        add(report_target_of(peer));
-    }
-    for (auto const& target : targets) {
-        auto const made = std::make_shared<delivery>(m_context, m_timing, image, target, hash, report,
-                                                     to_tcp_endpoints(m_listeners()), m_secret);
-        m_deliveries[image].push_back(made);
-        made->attempt();
+        deliver(image, what, report_target_of(peer));
     }
 }
 
-void report_sender::forget(std::string const& image) {
-    auto const at = m_deliveries.find(image);
-    if (at == m_deliveries.end()) {
+void report_sender::add_peer(std::string const& image, tcp::endpoint const& peer) {
+    if (auto const at = m_reports.find(image); at != m_reports.end()) {
+        deliver(image, at->second, report_target_of(peer));
+    }
+}
+
+void report_sender::deliver(std::string const& image, dispatch& what, report_target to) {
+    if (std::ranges::any_of(what.deliveries, [&to](auto const& each) { return each->to() == to; })) {
         return;
     }
-    for (auto const& each : at->second) {
+    auto const made = std::make_shared<delivery>(m_context, m_timing, image, std::move(to), what,
+                                                 to_tcp_endpoints(m_listeners()), m_secret);
+    what.deliveries.push_back(made);
+    made->attempt();
+}
+
+void report_sender::forget(std::string const& image) {
+    auto const at = m_reports.find(image);
+    if (at == m_reports.end()) {
+        return;
+    }
+    for (auto const& each : at->second.deliveries) {
         each->end();
     }
-    m_deliveries.erase(at);
+    m_reports.erase(at);
 }
 
 } // namespace seedbed

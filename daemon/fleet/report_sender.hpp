@@ -42,16 +42,26 @@ public:
 
     void send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,
               std::vector<boost::asio::ip::tcp::endpoint> const& peers, host_report const& report) override;
+    void add_peer(std::string const& image, boost::asio::ip::tcp::endpoint const& peer) override;
     /// A pending attempt may take report_timing::last.
     void forget(std::string const& image) override;
 
 private:
     class delivery;
+    /// The report of an image, and where it goes.
+    struct dispatch {
+        info_hash hash;
+        host_report report;
+        std::chrono::steady_clock::time_point since; ///< of the report's age
+        std::vector<std::shared_ptr<delivery>> deliveries;
+    };
+    void deliver(std::string const& image, dispatch& what, report_target to);
+
     boost::asio::io_context& m_context;
     std::function<std::vector<ip_endpoint>()> m_listeners;
     report_timing const m_timing;
     std::shared_ptr<shared_secret const> const m_secret;
-    std::map<std::string, std::vector<std::shared_ptr<delivery>>> m_deliveries; ///< by image
+    std::map<std::string, dispatch> m_reports; ///< by image
 };
 
 } // namespace seedbed

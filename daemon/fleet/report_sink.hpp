@@ -20,6 +20,8 @@ public:
     /// \param peers the HTTP endpoints of peers that take reports.
     virtual void send(std::string const& image, info_hash const& hash, std::vector<std::string> const& announce_urls,
                       std::vector<boost::asio::ip::tcp::endpoint> const& peers, host_report const& report) = 0;
+    /// Sends the image's report to one more peer; does nothing if there is none, or if that peer gets it already.
+    virtual void add_peer(std::string const& image, boost::asio::ip::tcp::endpoint const& peer) = 0;
     /// Stops repeating the report of this image.
     virtual void forget(std::string const& image) = 0;
 

@@ -561,9 +561,9 @@ void deploy_run::on_failed(std::string const& reason) {
 }
 
 void deploy_run::on_report_peer(boost::asio::ip::tcp::endpoint const& peer) {
-    auto const has_begun = m_last_report == host_report::outcome_kind::started && !has_ended(m_context.state());
-    if (m_report_peers.add(peer) && has_begun) {
-        send_report(host_report::outcome_kind::started, "");
+    auto* const reports = m_context.services().reports;
+    if (m_report_peers.add(peer) && m_last_report == host_report::outcome_kind::started && reports != nullptr) {
+        reports->add_peer(m_context.settings().name, peer);
     }
 }
 

@@ -192,6 +192,26 @@ TEST_CASE("report sender: a server of an earlier version, which refuses the repo
     CHECK(f.logged.empty());
 }
 
+TEST_CASE("report sender: a peer that is added gets the report, and the others do not get it again") {
+    fixture f(report_timing{});
+    report_server tracker(f.context, "127.0.0.1");
+    report_server peer(f.context, "127.0.0.1");
+    tcp::endpoint const at(boost::asio::ip::make_address("127.0.0.1"), peer.port());
+    f.sender->add_peer("sda1", at); // there is no report
+    f.send({announce_url("127.0.0.1", tracker.port())}, host_report::outcome_kind::started);
+    REQUIRE(f.await([&] { return tracker.requests.size() == 1; }));
+    CHECK(peer.requests.empty());
+    f.sender->add_peer("sda1", at);
+    f.sender->add_peer("sda1", at); // again
+    f.sender->add_peer("sdb1", at); // no image of this name
+    REQUIRE(f.await([&] { return !peer.requests.empty(); }));
+    CHECK(peer.value(0, "state") == "started");
+    f.send({announce_url("127.0.0.1", tracker.port())}, host_report::outcome_kind::verified, {at});
+    REQUIRE(f.await([&] { return tracker.requests.size() == 2 && peer.requests.size() == 2; }));
+    CHECK(tracker.value(1, "state") == "verified");
+    CHECK(peer.value(1, "state") == "verified");
+}
+
 TEST_CASE("report sender: a server that starts later gets the report, with its age") {
     fixture f;
     auto const port = closed_port();

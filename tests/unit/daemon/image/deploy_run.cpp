@@ -101,12 +101,13 @@ TEST_CASE("a deployment reports its start and its disk, also to peers that it me
     using boost::asio::ip::make_address;
     image.swarm.spec.on_report_port({make_address("10.0.0.1"), 80});
     image.swarm.spec.on_report_port({make_address("10.0.0.1"), 81}); // connected again
-    REQUIRE(image.reports.started.size() == 2);
-    CHECK(image.reports.started[1].peers.size() == 1);
+    boost::asio::ip::tcp::endpoint const peer(make_address("10.0.0.1"), 80);
+    CHECK(image.reports.added == std::vector{std::pair(std::string("sda1"), peer)});
     image.complete_download();
     image.run_until(seeding);
     image.swarm.spec.on_report_port({make_address("10.0.0.2"), 80});
-    CHECK(image.reports.started.size() == 2);
+    CHECK(image.reports.added.size() == 1);
+    CHECK(image.reports.started.size() == 1);
     CHECK(image.reports.sent.size() == 1);
     image.close();
 }

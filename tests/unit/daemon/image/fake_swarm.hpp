@@ -152,8 +152,12 @@ public:
         auto const starts = report.outcome == host_report::outcome_kind::started;
         (starts ? started : sent).push_back({image, hash, announce_urls, peers, report});
     }
+    void add_peer(std::string const& image, boost::asio::ip::tcp::endpoint const& peer) override {
+        added.emplace_back(image, peer);
+    }
     void forget(std::string const& image) override { forgotten.push_back(image); }
 
+    std::vector<std::pair<std::string, boost::asio::ip::tcp::endpoint>> added;
     std::vector<sent_report> sent;    ///< outcomes
     std::vector<sent_report> started; ///< starts of deployments
     std::vector<std::string> forgotten;
