@@ -24,9 +24,8 @@ namespace {
 
 using clock = piece_offers::clock;
 
-constexpr char msg_unchoke = 1;   // BEP 3
-constexpr char msg_have = 4;      // BEP 3
-constexpr char msg_extended = 20; // BEP 10
+constexpr char msg_unchoke = 1; // BEP 3
+constexpr char msg_have = 4;    // BEP 3
 
 class read_once_peer;
 
@@ -129,18 +128,12 @@ public:
         m_message.clear();
         auto any_offered = false;
         for (auto const& [piece, offered] : changes) {
-            auto const number = static_cast<std::uint32_t>(piece);
-            auto const byte = [number](int shift) { return static_cast<char>(number >> shift & 0xff); };
             if (offered) {
                 any_offered = true;
-                m_message.insert(m_message.end(), {0, 0, 0, 5, msg_have, byte(24), byte(16), byte(8), byte(0)});
+                m_message.insert(m_message.end(), {0, 0, 0, 5, msg_have});
+                append_number(m_message, piece);
             } else if (m_messages.dont_have != 0) {
-                m_message.insert(m_message.end(), {0, 0, 0, 6, msg_extended, m_messages.dont_have, byte(24), byte(16),
-                                                   byte(8), byte(0)});
-                if (!std::exchange(m_is_no_seed, true)) {
-                    // libtorrent disconnects a seed that has no useful piece, and tries it again after a minute.
-                    m_message.insert(m_message.end(), {0, 0, 0, 3, msg_extended, m_messages.upload_only, 0});
-                }
+                m_messages.append_dont_have(m_message, piece);
             }
         }
         if (any_offered && !m_peer.is_choked() && m_peer.is_peer_interested()) {
@@ -171,7 +164,6 @@ private:
     std::shared_ptr<connections> m_all;
     lt::peer_connection_handle m_peer;
     offer_messages m_messages;
-    bool m_is_no_seed = false;                  ///< the peer has been told that this side is not a seed
     std::vector<char> m_message;                ///< reused memory
     std::optional<piece_offers::peer> m_number; ///< nothing once the connection has ended
 };

@@ -23,17 +23,8 @@ namespace lt = libtorrent;
 
 namespace {
 
-constexpr char msg_choke = 0;         // BEP 3
-constexpr char msg_reject = 16;       // BEP 6
-constexpr char msg_of_extension = 20; // BEP 10
-
-/// Appends a 4-byte big-endian number.
-void append_number(std::vector<char>& message, std::int32_t number) {
-    auto const bits = static_cast<std::uint32_t>(number);
-    for (auto const shift : {24, 16, 8, 0}) {
-        message.push_back(static_cast<char>(bits >> shift & 0xff));
-    }
-}
+constexpr char msg_choke = 0;   // BEP 3
+constexpr char msg_reject = 16; // BEP 6
 
 class withdrawal_peer;
 
@@ -95,7 +86,7 @@ public:
         }
         m_message.clear();
         for (auto const piece : withdrawn) {
-            add_dont_have(piece);
+            m_messages.append_dont_have(m_message, piece);
         }
         send();
     }
@@ -115,7 +106,7 @@ private:
         m_message.clear();
         for (piece_index piece{0}; m_all->pieces->any() && piece.value() < m_all->pieces->pieces(); ++piece) {
             if (m_all->pieces->contains(piece)) {
-                add_dont_have(piece.value());
+                m_messages.append_dont_have(m_message, piece.value());
             }
         }
         send();
@@ -124,7 +115,7 @@ private:
     void reject(lt::peer_request const& request) {
         m_message.clear();
         if (understands()) {
-            add_dont_have(static_cast<std::int32_t>(request.piece));
+            m_messages.append_dont_have(m_message, static_cast<std::int32_t>(request.piece));
         }
         if (m_has_fast) {
             m_message.insert(m_message.end(), {0, 0, 0, 13, msg_reject});
@@ -139,14 +130,6 @@ private:
         }
     }
 
-    void add_dont_have(std::int32_t piece) {
-        m_message.insert(m_message.end(), {0, 0, 0, 6, msg_of_extension, m_messages.dont_have});
-        append_number(m_message, piece);
-        if (m_messages.upload_only != 0 && !std::exchange(m_is_no_seed, true)) {
-            // libtorrent disconnects a seed that has no useful piece, and tries it again after a while.
-            m_message.insert(m_message.end(), {0, 0, 0, 3, msg_of_extension, m_messages.upload_only, 0});
-        }
-    }
     void send() {
         if (!m_message.empty()) {
             m_peer.send_buffer(m_message.data(), static_cast<int>(m_message.size()));
@@ -158,7 +141,6 @@ private:
     bool m_has_fast = false;        ///< BEP 6
     bool m_awaits_messages = false; ///< an extension handshake is still to come
     bool m_told_all = false;        ///< of all that were withdrawn at that time
-    bool m_is_no_seed = false;      ///< the peer has been told that this side is not a seed
     offer_messages m_messages;
     std::vector<char> m_message; ///< reused memory
 };

@@ -128,7 +128,7 @@ TEST_CASE("withdrawal: a client that does not understand is disconnected when it
     CHECK(other->count(choke) == 0);
 }
 
-TEST_CASE("withdrawal: nobody notices anything while no piece is withdrawn") {
+TEST_CASE("withdrawal: peers see no difference while no piece is withdrawn") {
     withdrawal_test t;
     auto const peer = t.connect(3, true);
     auto const old_client = t.connect(4, false);
