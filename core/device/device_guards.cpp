@@ -6,6 +6,8 @@
 #include <iterator>
 #include <string_view>
 
+#include <boost/algorithm/string/split.hpp>
+
 #include "core/device/sysfs.hpp"
 
 namespace seedbed {
@@ -40,14 +42,8 @@ struct mount_line {
 };
 
 std::optional<mount_line> parse_mount(std::string const& line) {
-    std::vector<std::string> fields(1);
-    for (char const c : line) {
-        if (c == ' ') {
-            fields.emplace_back(); // a source may be empty
-        } else {
-            fields.back() += c;
-        }
-    }
+    std::vector<std::string> fields; // a source may be empty
+    boost::split(fields, line, [](char c) { return c == ' '; });
     constexpr std::ptrdiff_t optional_fields = 6;
     auto const first = fields.begin() + std::min(optional_fields, std::ssize(fields));
     auto const dash = std::find(first, fields.end(), "-");
