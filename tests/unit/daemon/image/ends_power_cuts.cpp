@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <span>
 #include <string>
@@ -14,19 +12,17 @@
 #include <catch2/catch.hpp>
 #include <malloc.h>
 
-#include "core/device/disk_content.hpp"
 #include "core/image/extent_map.hpp"
 #include "core/image/torrent_file.hpp"
-#include "core/layout/table_reader.hpp"
-#include "core/layout/table_writer.hpp"
 #include "power_cut_rig.hpp"
+#include "seen_content.hpp"
 #include "support/device_bytes.hpp"
 #include "support/sample_layouts.hpp"
 
 using namespace seedbed;
+using test::device_content;
 using test::mib;
 using test::power_cut_disk;
-using content_bytes = std::vector<std::byte>;
 
 namespace {
 
@@ -35,32 +31,18 @@ constexpr std::int64_t ends_device_size = 4 * mib;
 constexpr std::int32_t ends_piece_length = 256 << 10;
 
 /// A disk of random bytes with a partition table.
-content_bytes disk_with(std::vector<partition_entry> partitions, std::uint64_t seed) {
-    auto layout = test::sample_gpt();
-    layout.disk_size = ends_device_size;
-    layout.partitions = std::move(partitions);
-    auto const table = make_table(layout);
-    REQUIRE(table);
-    auto bytes = test::pattern(static_cast<std::size_t>(ends_device_size), seed);
-    for (auto const& run : table->runs) {
-        std::ranges::copy(run.bytes, bytes.begin() + run.offset);
-    }
-    return bytes;
+device_content disk_with(std::vector<partition_entry> partitions, std::uint64_t seed) {
+    return test::with_table(test::pattern(static_cast<std::size_t>(ends_device_size), seed),
+                            test::gpt_layout(ends_device_size, std::move(partitions)));
 }
 
-/// A partition of random bytes that is recognised by one sector, which is not the first.
-content_bytes swap_with(char label, std::uint64_t seed) {
-    auto bytes = test::pattern(static_cast<std::size_t>(ends_device_size), seed);
-    std::ranges::fill(std::span(bytes).first(8192), std::byte{});
-    std::ranges::copy(std::as_bytes(std::span("SWAPSPACE2", 10)), bytes.begin() + 4086);
-    bytes[1024] = std::byte{1};   // its version
-    bytes[1028] = std::byte{100}; // its last page
-    bytes[1052] = static_cast<std::byte>(label);
-    return bytes;
+/// A partition of random bytes.
+device_content swap_with(char label, std::uint64_t seed) {
+    return test::with_swap_signature(test::pattern(static_cast<std::size_t>(ends_device_size), seed), label);
 }
 
 /// The image of \p source, without a gap in its middle.
-test::cut_image raw_image_of(content_bytes const& source) {
+test::cut_image raw_image_of(device_content const& source) {
     auto const extents = *extent_map::make({{0, 2 * mib}, {2 * mib + 100'352, 2 * mib - 100'352}});
     test::cut_image image;
     image.name = "sda";
@@ -90,11 +72,11 @@ test::cut_image raw_image_of(content_bytes const& source) {
 /// Deployments to a device that holds something else of the same kind.
 class ends_rig final : public test::cut_rig {
 public:
-    ends_rig(content_bytes const& source, content_bytes before, std::uint32_t seed)
+    ends_rig(device_content const& source, device_content before, std::uint32_t seed)
         : cut_rig(raw_image_of(source), seed)
         , m_before(std::move(before))
-        , m_shown_before(shown_by(m_before))
-        , m_shown_after(shown_by(source)) {
+        , m_shown_before(m_viewer.shown_by(m_before))
+        , m_shown_after(m_viewer.shown_by(source)) {
         // Copies of the disk reuse memory, which the kernel would clear each time.
         ::mallopt(M_MMAP_THRESHOLD, 8 * mib);
         ::mallopt(M_TRIM_THRESHOLD, 512 * mib);
@@ -108,7 +90,7 @@ public:
     int erased = 0; ///< lives that ended with nothing recognisable
 
 private:
-    content_bytes content_before() override { return m_before; }
+    device_content content_before() override { return m_before; }
     [[nodiscard]] bool trusts_checkpoints() const override { return false; } // begin_life() writes to the file
     /// A third of the cuts at the first writes, which erase the old ends, a third while the new ones are written.
     int choose_steps() override {
@@ -118,7 +100,7 @@ private:
     }
     /// libblkid, which looks for old signatures, reads the file.
     void begin_life(power_cut_disk const& disk) override {
-        write_file(device_path(), disk.contents());
+        test::overwrite_file(device_path(), disk.contents());
         m_state = image_state::opening;
     }
     void during_life(power_cut_disk& disk, image_state state) override {
@@ -139,8 +121,8 @@ private:
         }
     }
 
-    void check_shown(content_bytes const& bytes, image_state last) {
-        auto const shown = shown_by(bytes);
+    void check_shown(device_content const& bytes, image_state last) {
+        auto const shown = m_viewer.shown_by(bytes);
         INFO("shown: " << shown << log());
         if (shown == m_shown_after) {
             whole += last == image_state::seeding ? 0 : 1;
@@ -155,27 +137,8 @@ private:
             CHECK(test::equal_bytes(bytes, m_before));
         }
     }
-    /// What a system recognises on the device.
-    [[nodiscard]] std::string shown_by(content_bytes const& bytes) const {
-        auto const file = (m_folder / "seen").string();
-        write_file(file, bytes);
-        auto const found = probe_content(file).value();
-        auto shown = found.partition_table + found.type + found.label;
-        if (auto const layout = read_disk_layout(file)) {
-            shown += ", " + std::to_string(layout->partitions.size()) + " partitions";
-        }
-        return shown;
-    }
-    static void write_file(std::string const& path, content_bytes const& bytes) {
-        // Without truncating it, which would make the kernel give back all its memory.
-        auto const kept = std::filesystem::exists(path) ? std::ios::in : std::ios::trunc;
-        std::ofstream out(path, std::ios::binary | std::ios::out | kept);
-        REQUIRE(out.write(reinterpret_cast<char const*>(bytes.data()), std::ssize(bytes)));
-    }
-
-    test::temp_dir const m_folder{std::filesystem::is_directory("/dev/shm") ? "/dev/shm"
-                                                                            : std::filesystem::temp_directory_path()};
-    content_bytes const m_before;
+    test::content_viewer const m_viewer;
+    device_content const m_before;
     std::string const m_shown_before;
     std::string const m_shown_after;
     image_state m_state = image_state::opening; ///< the last one in this life
@@ -183,7 +146,7 @@ private:
     bool m_first = true;                        ///< turn of this life
 };
 
-void cut_often(content_bytes const& source, content_bytes const& before, std::uint32_t seed) {
+void cut_often(device_content const& source, device_content const& before, std::uint32_t seed) {
     ends_rig rig(source, before, seed);
     while (rig.cuts < ends_cuts_per_seed) {
         rig.deploy();

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <span>
 #include <string>
@@ -18,34 +16,28 @@
 #include "core/layout/table_reader.hpp"
 #include "core/layout/table_writer.hpp"
 #include "power_cut_rig.hpp"
+#include "seen_content.hpp"
 #include "support/packed_sample.hpp"
 #include "support/sample_layouts.hpp"
 
 using namespace seedbed;
+using test::device_content;
 using test::mib;
 using test::power_cut_disk;
-using bytes_on_disk = std::vector<std::byte>;
 
 namespace {
 
 constexpr int cuts_per_seed = 200;
 constexpr std::int64_t disk_size = 4 * mib;
 
-disk_layout layout_of(std::vector<partition_entry> partitions) {
-    auto layout = test::sample_gpt();
-    layout.disk_size = disk_size;
-    layout.partitions = std::move(partitions);
-    return layout;
-}
-
 /// Two partitions.
 disk_layout new_layout() {
-    return layout_of({test::gpt_partition(1, mib, mib), test::gpt_partition(2, 2 * mib, mib)});
+    return test::gpt_layout(disk_size, {test::gpt_partition(1, mib, mib), test::gpt_partition(2, 2 * mib, mib)});
 }
 
 /// Of the disk that is overwritten: one partition.
 disk_layout old_layout() {
-    return layout_of({test::gpt_partition(1, mib, 2 * mib)});
+    return test::gpt_layout(disk_size, {test::gpt_partition(1, mib, 2 * mib)});
 }
 
 table_bytes table_of(disk_layout const& layout) {
@@ -90,11 +82,8 @@ public:
     int whole = 0; ///< lives that ended with the whole disk, although the deployment was not done
 
 private:
-    bytes_on_disk content_before() override {
-        m_before = cut_rig::content_before();
-        for (auto const& run : table_of(old_layout()).runs) {
-            std::ranges::copy(run.bytes, m_before.begin() + run.offset);
-        }
+    device_content content_before() override {
+        m_before = test::with_table(cut_rig::content_before(), old_layout());
         return m_before;
     }
     [[nodiscard]] bool trusts_checkpoints() const override { return false; } // begin_life() writes to the file
@@ -104,7 +93,7 @@ private:
     }
     /// libblkid, which looks for old signatures, reads the file.
     void begin_life(power_cut_disk const& disk) override {
-        write_file(device_path(), disk.contents());
+        test::overwrite_file(device_path(), disk.contents());
         m_state = image_state::opening;
     }
     void during_life(power_cut_disk& disk, image_state state) override {
@@ -127,48 +116,39 @@ private:
             check_table(contents, erases);
         }
     }
-    void check_done(bytes_on_disk const&, bytes_on_disk const& medium) override { CHECK(shows_whole_disk(medium)); }
+    void check_done(device_content const&, device_content const& medium) override { CHECK(shows_whole_disk(medium)); }
 
-    [[nodiscard]] bool shows_whole_disk(bytes_on_disk const& bytes) const {
+    [[nodiscard]] bool shows_whole_disk(device_content const& bytes) const {
         return is_source(bytes) && std::ranges::all_of(m_table.runs, [&](table_bytes::run const& run) {
                    return test::equal_bytes(
                        run.bytes, std::span(bytes).subspan(static_cast<std::size_t>(run.offset), run.bytes.size()));
                });
     }
     /// Whether the image's bytes are those of \p wanted.
-    [[nodiscard]] bool has_bytes_of(bytes_on_disk const& wanted, bytes_on_disk const& bytes) const {
+    [[nodiscard]] bool has_bytes_of(device_content const& wanted, device_content const& bytes) const {
         return std::ranges::all_of(m_sample.extents, [&](extent const& each) {
             auto const at = static_cast<std::size_t>(each.device_offset);
             auto const length = static_cast<std::size_t>(each.length);
             return test::equal_bytes(std::span(wanted).subspan(at, length), std::span(bytes).subspan(at, length));
         });
     }
-    [[nodiscard]] bool is_source(bytes_on_disk const& bytes) const { return has_bytes_of(m_sample.source, bytes); }
+    [[nodiscard]] bool is_source(device_content const& bytes) const { return has_bytes_of(m_sample.source, bytes); }
 
     /// What a system sees: no table, the whole disk, or the old disk, of which nothing is overwritten. \param erases
     /// whether one of the table's two copies may be gone.
-    void check_table(bytes_on_disk const& bytes, bool erases) {
-        auto const file = m_folder / "seen";
-        write_file(file.string(), bytes);
+    void check_table(device_content const& bytes, bool erases) {
+        auto const file = m_viewer.file_of(bytes);
         INFO(log());
-        if (auto const seen = read_disk_layout(file.string()); seen && seen->partitions.size() == 2) {
+        if (auto const seen = read_disk_layout(file); seen && seen->partitions.size() == 2) {
             CHECK((erases ? is_source(bytes) : shows_whole_disk(bytes)));
-        } else if (seen || !probe_content(file.string()).value().partition_table.empty()) {
+        } else if (seen || !probe_content(file).value().partition_table.empty()) {
             CHECK(has_bytes_of(m_before, bytes));
         }
     }
-    static void write_file(std::string const& path, bytes_on_disk const& bytes) {
-        // Without truncating it, which would make the kernel give back all its memory.
-        auto const kept = std::filesystem::exists(path) ? std::ios::in : std::ios::trunc;
-        std::ofstream out(path, std::ios::binary | std::ios::out | kept);
-        REQUIRE(out.write(reinterpret_cast<char const*>(bytes.data()), static_cast<std::streamsize>(bytes.size())));
-    }
-
     packed_sample const m_sample;
     table_bytes const m_table = table_of(new_layout());
-    test::temp_dir const m_folder{std::filesystem::is_directory("/dev/shm") ? "/dev/shm"
-                                                                            : std::filesystem::temp_directory_path()};
-    bytes_on_disk m_before;
+    test::content_viewer const m_viewer;
+    device_content m_before;
     image_state m_state = image_state::opening; ///< the last one in this life
     bool m_cut_late = false;                    ///< while the table is written
 };

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
@@ -16,52 +15,23 @@
 
 #include <catch2/catch.hpp>
 
-#include "core/device/disk_content.hpp"
-#include "core/layout/table_reader.hpp"
-#include "core/layout/table_writer.hpp"
 #include "power_cut_rig.hpp"
+#include "seen_content.hpp"
 #include "support/packed_sample.hpp"
 #include "support/power_cut_disk.hpp"
 #include "support/sample_layouts.hpp"
-#include "support/temp_dir.hpp"
 
 using namespace seedbed;
+using test::device_content;
 using test::mib;
+using test::overwrite_file;
 using test::power_cut_disk;
-using device_content = std::vector<std::byte>;
 
 namespace {
 
 constexpr int restore_cuts_per_seed = 200;
 constexpr std::int64_t restored_size = 4 * mib;
 constexpr int no_end = 1'000'000; ///< steps
-
-disk_layout restored_layout(std::vector<partition_entry> partitions) {
-    auto layout = test::sample_gpt();
-    layout.disk_size = restored_size;
-    layout.partitions = std::move(partitions);
-    return layout;
-}
-
-/// A disk with a partition table.
-device_content with_table(device_content bytes, disk_layout const& layout) {
-    auto const table = make_table(layout);
-    REQUIRE(table);
-    for (auto const& run : table->runs) {
-        std::ranges::copy(run.bytes, bytes.begin() + run.offset);
-    }
-    return bytes;
-}
-
-/// A partition that is recognised by one sector.
-device_content with_swap_signature(device_content bytes, char label) {
-    std::ranges::fill(std::span(bytes).first(8192), std::byte{});
-    std::ranges::copy(std::as_bytes(std::span("SWAPSPACE2", 10)), bytes.begin() + 4086);
-    bytes[1024] = std::byte{1};   // its version
-    bytes[1028] = std::byte{100}; // its last page
-    bytes[1052] = static_cast<std::byte>(label);
-    return bytes;
-}
 
 /// Restorations to a device that holds something else of the same kind.
 class restore_rig {
@@ -73,14 +43,14 @@ public:
         , m_disk(m_before, seed) {
         std::ofstream(m_packed, std::ios::binary)
             .write(reinterpret_cast<char const*>(m_sample.file.data()), std::ssize(m_sample.file));
-        m_shown_before = shown_by(m_before);
+        m_shown_before = m_viewer.shown_by(m_before);
         REQUIRE_FALSE(m_shown_before.empty());
         // A life without an end shows the number of steps, and what is to be seen at the end.
         REQUIRE(live(no_end, power_cut_disk::loss::by_kill));
         m_steps = no_end - m_disk.steps_left();
         m_disk.end_now(power_cut_disk::loss::everything);
         REQUIRE(has_image(m_disk.medium()));
-        m_shown_after = shown_by(m_disk.medium());
+        m_shown_after = m_viewer.shown_by(m_disk.medium());
         REQUIRE_FALSE(m_shown_after.empty());
         REQUIRE(m_shown_after != m_shown_before);
     }
@@ -125,7 +95,7 @@ private:
 
     /// Runs the command until it ends, or until the disk does. \return whether it has succeeded.
     [[nodiscard]] bool live(int steps, power_cut_disk::loss how) {
-        write_file(m_target, m_disk.contents()); // libblkid, which looks for old signatures, reads the file
+        overwrite_file(m_target, m_disk.contents()); // libblkid, which looks for old signatures, reads the file
         m_disk.power_on(steps, how, [] {});
         auto const plan = packed_plan::make(m_image, m_target, {});
         auto const file = open_packed_file(m_packed, m_image);
@@ -151,7 +121,7 @@ private:
     }
 
     void check(device_content const& bytes, bool done) {
-        auto const shown = shown_by(bytes);
+        auto const shown = m_viewer.shown_by(bytes);
         INFO("shown: " << shown);
         if (done) {
             CHECK(shown == m_shown_after);
@@ -180,27 +150,9 @@ private:
         return has(m_before, bytes) || has_image(bytes);
     }
 
-    /// What a system recognises on the device.
-    [[nodiscard]] std::string shown_by(device_content const& bytes) const {
-        auto const file = (m_folder / "seen").string();
-        write_file(file, bytes);
-        auto const found = probe_content(file).value();
-        auto shown = found.partition_table + found.type + found.label;
-        if (auto const layout = read_disk_layout(file)) {
-            shown += ", " + std::to_string(layout->partitions.size()) + " partitions";
-        }
-        return shown;
-    }
-    static void write_file(std::string const& path, device_content const& bytes) {
-        auto const kept = std::filesystem::exists(path) ? std::ios::in : std::ios::trunc;
-        std::ofstream out(path, std::ios::binary | std::ios::out | kept);
-        REQUIRE(out.write(reinterpret_cast<char const*>(bytes.data()), std::ssize(bytes)));
-    }
-
-    test::temp_dir const m_folder{std::filesystem::is_directory("/dev/shm") ? "/dev/shm"
-                                                                            : std::filesystem::temp_directory_path()};
-    std::string const m_packed = (m_folder / "image.sbi").string();
-    std::string const m_target = (m_folder / "target").string();
+    test::content_viewer const m_viewer;
+    std::string const m_packed = (m_viewer.folder() / "image.sbi").string();
+    std::string const m_target = (m_viewer.folder() / "target").string();
     packed_sample const m_sample;
     packed_image const m_image = m_sample.image();
     device_content const m_before;
@@ -224,21 +176,22 @@ void cut_restorations(packed_sample const& sample, device_content const& before,
 } // namespace
 
 TEST_CASE("a disk that is restored shows a table only if it is whole, whenever the power fails") {
-    auto const layout = restored_layout({test::gpt_partition(1, mib, mib), test::gpt_partition(2, 2 * mib, mib)});
-    auto const old = restored_layout({test::gpt_partition(1, mib, 2 * mib)});
+    auto const layout =
+        test::gpt_layout(restored_size, {test::gpt_partition(1, mib, mib), test::gpt_partition(2, 2 * mib, mib)});
+    auto const old = test::gpt_layout(restored_size, {test::gpt_partition(1, mib, 2 * mib)});
     auto const sample =
         make_packed_sample(mixed_bytes(restored_size), {{mib, mib}, {2 * mib, mib / 2}}, 64 << 10, "disk.sbi", layout);
     for (auto const seed : test::seeds(1)) {
         CAPTURE(seed);
-        cut_restorations(sample, with_table(mixed_bytes(restored_size, 2), old), seed);
+        cut_restorations(sample, test::with_table(mixed_bytes(restored_size, 2), old), seed);
     }
 }
 
 TEST_CASE("a partition that is restored shows its content only if it is whole, whenever the power fails") {
-    auto const source = with_swap_signature(mixed_bytes(restored_size), 'b');
+    auto const source = test::with_swap_signature(mixed_bytes(restored_size), 'b');
     auto const sample = make_packed_sample(source, {{0, 2 * mib}, {2 * mib + 100'352, 2 * mib - 100'352}}, 64 << 10);
     for (auto const seed : test::seeds(1)) {
         CAPTURE(seed);
-        cut_restorations(sample, with_swap_signature(mixed_bytes(restored_size, 2), 'a'), seed);
+        cut_restorations(sample, test::with_swap_signature(mixed_bytes(restored_size, 2), 'a'), seed);
     }
 }
