@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Debian 12 under its own systemd, in a container of systemd-nspawn. A library: source it first, call debian_tree, then source
-# integration/lib_daemon.sh, which leaves the machine's network.
+# Folders with Debian 12, and containers (systemd-nspawn) that run one under its own systemd. A library: source it first, call
+# debian_tree, then source integration/lib_daemon.sh, which leaves the machine's network.
 #
 #   debian_tree PACKAGES [COMMAND...]  sets tree to a folder with Debian 12 and these packages (separated by commas), and makes it first if
 #                                      it is missing: downloads it to SEEDBED_CACHE, ~/.cache/seedbed by default, and runs `COMMAND... TREE`

@@ -12,21 +12,10 @@ set -euo pipefail
 limit=${1:-1800}
 tests=$(dirname "$(readlink -f "$0")")
 SEEDBED=${SEEDBED:-$tests/../build/dev/seedbed}
-cache=${SEEDBED_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seedbed}
-packages=linux-image-cloud-amd64,initramfs-tools,zstd,systemd-sysv,udev,e2fsprogs
-tree=$cache/debian-bookworm-$(cksum <<<"$packages" | cut -d ' ' -f 1) # a different list makes a different tree
-
-# Before the library is sourced, which leaves the machine's network.
-if [[ ! -d $tree && -z ${SEEDBED_OWN_NAMESPACES:-} ]] && ((EUID == 0)) && command -v debootstrap >/dev/null; then
-    echo "making $tree"
-    mkdir -p "$cache"
-    rm -rf --one-file-system "$tree.new"
-    if ! debootstrap --variant=minbase --include="$packages" bookworm "$tree.new" "${MIRROR:-http://deb.debian.org/debian}" >"$tree.log" 2>&1; then
-        echo "SKIP: debootstrap: $(tail -n 1 "$tree.log")"
-        exit 77
-    fi
-    mv "$tree.new" "$tree"
-fi
+# Before lib_daemon.sh, which leaves the machine's network.
+# shellcheck source-path=SCRIPTDIR source=lib_booted.sh
+. "$tests/lib_booted.sh"
+debian_tree linux-image-cloud-amd64,initramfs-tools,zstd,systemd-sysv,udev,e2fsprogs
 # shellcheck source-path=SCRIPTDIR source=integration/lib_daemon.sh
 . "$tests/integration/lib_daemon.sh"
 # shellcheck source-path=SCRIPTDIR source=../packaging/boot/lib_virtual.sh

@@ -26,6 +26,8 @@
 #   deployed IMAGE [FILE]               fails unless the target (IMAGE.img) is as expected in every byte
 #   partly_deployed IMAGE               fails if a byte of the target is neither noise nor the image's, nor zero in the image's
 #                                       ends, which are written last
+#   raid_rest                           makes the file "rest": 8 MiB of noise that, after an image's 24 MiB, end with the superblock of
+#                                       a RAID member (md, version 1.0)
 #   flip FILE OFFSET                    changes the byte there
 #   faulty_disk NAME FILE METHOD=SCRIPT...   prints a loop device on FILE which works except for these methods of nbdkit's eval
 #                                       plugin. In a SCRIPT, "$read" and "$write" do what a good disk does, $eio fails, and $3
@@ -176,6 +178,19 @@ for at in range(0, len(target), 512):
     erased = not part.strip(b"\0\xa5") and (at < 1 << 20 or last_end <= at < image_end)
     if part != expected[at:at + 512] and part.strip(b"\xa5") and not erased:
         sys.exit(f"neither old nor new data at offset {at}")' "$1.img" "$1.expected" "$image_end" || fail "$1.img holds foreign bytes"
+}
+raid_rest() {
+    noise_file rest 8
+    /usr/bin/python3 - <<'PYTHON'
+import struct
+block = bytearray(4096)
+block[0:8] = struct.pack("<II", 0xA92B4EFC, 1)
+block[16:32] = bytes(range(16))
+block[144:152] = struct.pack("<Q", ((32 << 20) - 8192) // 512)
+with open("rest", "r+b") as disk:
+    disk.seek((8 << 20) - 8192)
+    disk.write(block)
+PYTHON
 }
 flip() {
     local byte

@@ -9,17 +9,7 @@ set -euo pipefail
 need_loop
 need blkid
 make_image sda1
-noise_file rest 8
-/usr/bin/python3 - <<'PYTHON' # the superblock of an md member, version 1.0
-import struct
-block = bytearray(4096)
-block[0:8] = struct.pack("<II", 0xA92B4EFC, 1)
-block[16:32] = bytes(range(16))
-block[144:152] = struct.pack("<Q", ((32 << 20) - 8192) // 512)
-with open("rest", "r+b") as disk:
-    disk.seek((8 << 20) - 8192)
-    disk.write(block)
-PYTHON
+raid_rest
 cat rest >>sda1.img
 head -c 4 /dev/zero | dd of=rest oflag=seek_bytes seek=$((8 * mib - 8192)) conv=notrunc status=none
 cat rest >>sda1.expected
