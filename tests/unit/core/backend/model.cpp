@@ -383,7 +383,8 @@ public:
             if (m_plan.writes_only) {
                 CHECK(each->image.device->overlaps() == 0);
             } else if (m_plan.end == run_plan::ending::drain) {
-                CHECK(each->checked_hashes > 0); // how many it can check depends on when devices fail
+                // The model knows enough to check something; how much it does depends on when devices fail.
+                CHECK(each->checked_hashes > (m_plan.faults ? 0 : 20));
             }
         }
         CHECK(m_shared.all_given_back());

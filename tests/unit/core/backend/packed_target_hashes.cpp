@@ -116,6 +116,17 @@ TEST_CASE("the hash of a packed piece is that of its last arrival", "[disk_io]")
     CHECK(t.session.all_ended_well());
 }
 
+TEST_CASE("a packed piece is hashed by its target alone", "[disk_io]") {
+    packed_test t;
+    t.write_piece(1);
+    t.session.run_all();
+    CHECK(t.served->hasher().ahead().finish(piece_index{1}).blocks == 0);
+    auto const hashed = t.session.hash(t.storage, 1);
+    t.session.run_until(hashed);
+    CHECK(hashed->sha1 == t.right(1));
+    CHECK_FALSE(t.served->packed()->take_sha1(piece_index{1})); // it has been used
+}
+
 TEST_CASE("the hash of a packed piece does not wait for writes that do not reach its target", "[disk_io]") {
     packed_test t;
     t.device->fail(fake_block_device::operation::write, EIO);

@@ -312,7 +312,7 @@ TEST_CASE("if zstd makes other frames than those of the image, all pieces that l
     sample.torrent = *torrent;
     fixture made(little_memory(), sample);
     made.write_all(made.blocks());
-    CHECK(made.withdrawn().empty()); // nobody has asked for one that is gone
+    CHECK(made.withdrawn().empty()); // no evicted piece has been requested
     CHECK_FALSE(made.gives(0));
     // In memory: the last four, without the one that gave way to the attempt to rebuild piece 0.
     auto const oldest = image.piece_count() - 3;
