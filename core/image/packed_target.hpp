@@ -167,7 +167,7 @@ private:
     std::deque<held_ptr> m_complete;                       ///< the complete ones, oldest first
     std::int64_t m_held_bytes = 0;                         ///< of all of them
     std::set<std::int32_t> m_wrong;                        ///< pieces that arrived with a wrong SHA-1
-    std::unordered_map<std::int32_t, sha1_digest> m_sha1s; ///< that nobody has taken yet
+    std::unordered_map<std::int32_t, sha1_digest> m_sha1s; ///< not taken yet
     std::unordered_multimap<std::int32_t, std::function<void()>> m_when_sha1;
     bool m_can_rebuild = true;                           ///< zstd makes the right frames, as far as known
     std::shared_ptr<withdrawn_pieces> const m_withdrawn; ///< changed only under the mutex

@@ -59,8 +59,7 @@ po::options_description describe(create_options& options) {
         "with --capture or --pack: if partclone cannot capture SOURCE, take all its bytes, with a warning");
     add("allow-hibernated", po::bool_switch(&options.allow_hibernated),
         "with --capture or --pack: capture an NTFS file system even if Windows is hibernated on it, or was shut down "
-        "with fast "
-        "startup");
+        "with fast startup");
     add("raw", po::bool_switch(&options.raw),
         "take the bytes of SOURCE even if it is a compressed file or a disk image of another format; with --pack, all "
         "of them, used or not");
@@ -68,8 +67,7 @@ po::options_description describe(create_options& options) {
         "instead of SOURCE, read this torrent.info that partclone wrote (partclone.FS -c -t)");
     add("bt-dir", po::value(&options.bt_dir)->value_name("DIR"),
         "instead of SOURCE, read this folder that partclone wrote (partclone.FS -c -T), and check the data in it "
-        "against its "
-        "torrent.info");
+        "against its torrent.info");
     add("from-partclone", po::value(&options.from_partclone)->multitoken()->value_name("FILE..."),
         "with --pack, instead of SOURCE: read these files, in this order, as one image that partclone wrote "
         "(partclone.FS -c), such as Clonezilla's sda1.ext4-ptcl-img.zst.aa and .ab; they may be packed");

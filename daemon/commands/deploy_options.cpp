@@ -226,9 +226,8 @@ command_help deploy_help() {
          "If a deployment is interrupted after its first write, even by a power cut, DEVICE holds either the whole "
          "image or nothing that a system recognises: the first write erases the old signatures, and the new ones are "
          "written when everything else is durable. For a packed disk, that is the partition table; for any other "
-         "image, "
-         "all of its bytes in the first MiB of DEVICE and in its own last 768 KiB, which are downloaded again after an "
-         "interruption. If DEVICE already holds the whole image, nothing is written.",
+         "image, all of its bytes in the first MiB of DEVICE and in its own last 768 KiB, which are downloaded again "
+         "after an interruption. If DEVICE already holds the whole image, nothing is written.",
          "TORRENT is a file, or the URL of one: http://SERVER:6969/images/NAME is that of the image NAME on a Seedbed "
          "server. With --server, the NAME suffices; with -, the .torrent is read from standard input. If the .torrent "
          "names no tracker, the server adds its own, which also counts the machines that are done. Redirects and https "
