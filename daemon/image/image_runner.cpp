@@ -137,6 +137,7 @@ torrent_spec image_runner::make_spec() const {
     spec.trackers = m_settings.trackers;
     spec.upload_limit = m_settings.upload_limit;
     spec.secret = m_services.secret;
+    spec.record = m_services.record;
     if (m_settings.has_fleet() && m_services.report_port) {
         spec.report_port = m_services.report_port();
     }

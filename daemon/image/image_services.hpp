@@ -43,6 +43,7 @@ struct image_services {
     std::chrono::milliseconds damage_pause{1'000};
     /// Between two looks at the pieces that a deployment has written, to read them back.
     std::chrono::milliseconds read_back_interval{1'000};
+    std::shared_ptr<peer_record> record = {};         ///< see torrent_spec::record
     std::string job = {};                             ///< the job that the only deployment belongs to; empty: none
     bool serve_torrents = false;                      ///< keep the .torrent of each image, to be served over HTTP
     std::shared_ptr<shared_secret const> secret = {}; ///< see torrent_spec::secret

@@ -61,11 +61,14 @@ deployment_report deployment::run() {
     services.trust_proof = false; // a receipt covers only what was read this time
     services.plan = m_options.plan;
     services.job = m_options.job;
+    auto const record = std::make_shared<peer_record>();
+    services.record = record;
     m_job = std::make_shared<image_runner>(m_options.image, services);
     m_state_began = clock::now();
     m_job->start();
     arm_timer();
     m_node.run();
+    m_report.peers = record->peers(); // all connections have ended
     return m_report;
 }
 
@@ -123,9 +126,6 @@ void deployment::look_at_peers() {
         m_peers_asked = false;
         if (!peers.empty()) {
             m_peers_seen = clock::now();
-        }
-        for (auto const& peer : peers) {
-            m_report.peers[peer.id] = peer;
         }
     });
 }

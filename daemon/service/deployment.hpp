@@ -38,7 +38,7 @@ struct deployment_report {
     image_status image;                       ///< its last status
     std::map<image_state, double> seconds;    ///< in each state
     std::optional<std::int64_t> to_fetch;     ///< bytes missing on the device at the start; nothing until known
-    std::map<std::string, peer_status> peers; ///< as last seen (every 100 ms), by id
+    std::map<std::string, peer_status> peers; ///< with which payload was exchanged, by id
 };
 
 /// The exit status for a failure.

@@ -23,6 +23,7 @@
 #include "daemon/swarm/network_clock.hpp"
 #include "daemon/swarm/prompt_extension.hpp"
 #include "daemon/swarm/read_once_extension.hpp"
+#include "daemon/swarm/record_extension.hpp"
 #include "daemon/swarm/report_extension.hpp"
 #include "daemon/swarm/secret_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
@@ -148,6 +149,9 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
             choose_connection_speed();
         };
         add_extension(params, make_neighbour_extension(enough_peers, on_main(which, on_neighbours)));
+    }
+    if (spec.record) {
+        add_extension(params, make_record_extension(spec.record));
     }
     if (spec.withdrawn) {
         add_extension(params, make_withdrawal_extension(spec.withdrawn));
