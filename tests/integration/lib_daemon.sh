@@ -2,7 +2,8 @@
 # Functions for the integration tests of the daemon. Not a test: source it right after `set -euo pipefail`.
 #
 # It makes a temporary folder, $work, and changes into it. When the script ends, for whatever reason, everything that these
-# functions have set up (daemons, loop devices, mounts, nbd stacks) is taken down in reverse order, and the folder is removed.
+# functions have set up (daemons, loop devices, mounts, nbd stacks) is taken down in reverse order, whatever else the script has
+# started is killed, and the folder is removed.
 # SEEDBED is the program. A test ends with `pass`, `fail REASON` or `skip REASON`.
 #
 #   skip REASON / fail REASON / pass       ends the test: exit status 77, 1 (after it prints the end of each *.log) or 0
@@ -66,6 +67,14 @@ declare -A daemon_pid=()
 exit_status=0
 stop_milliseconds=0
 
+# What runs in the background after the test would keep its output open, and ctest waits for its end.
+descendants() {
+    local child
+    for child in $(pgrep -P "$1"); do
+        echo "$child"
+        descendants "$child"
+    done
+}
 cleanup() {
     local line
     trap '' HUP INT TERM # a second signal must not interrupt the clean-up
@@ -74,6 +83,8 @@ cleanup() {
         sed -i '$d' "$deferred"
         eval "${line#*$'\t'}" >/dev/null 2>&1 || true
     done
+    # shellcheck disable=SC2046 # a list
+    kill -KILL $(descendants $$) 2>/dev/null || true
     rm -rf --one-file-system "$work"
 }
 # In this process only: a signal to a child that has not yet dropped its parent's traps would run them.
