@@ -8,6 +8,9 @@ namespace {
 
 /// A machine that does not want anything now may return for a place after this time.
 constexpr std::chrono::seconds exclusion{30};
+/// The same for one that said that it does. Longer than its next peer needs to become idle, or that place, too, would
+/// go to one of its kind.
+constexpr std::chrono::seconds long_exclusion = 3 * peer_room::long_patience;
 constexpr std::size_t most_excluded = 4096; ///< addresses
 
 } // namespace
@@ -18,52 +21,61 @@ peer_room::verdict peer_room::join(address const& from, bool known, std::size_t 
     auto const share = std::max<std::size_t>(scarce ? most / 16 : most / 2, 8);
     auto const at = m_counts.find(from);
     auto const own_share_used = at != m_counts.end() && at->second >= share;
+    auto active = now;
     if (!known && (own_share_used || m_peers.size() >= most)) {
         auto const own_only = own_share_used || is_excluded(from, now);
-        decision.leaves = take_idle(own_only ? std::optional(from) : std::nullopt, now);
-        if (!decision.leaves) {
+        auto const idle = find_idle(own_only ? std::optional(from) : std::nullopt, now);
+        if (idle == m_peers.end()) {
             return decision;
         }
+        if (idle->second.from == from) {
+            active = idle->second.active;
+        } else {
+            exclude(idle->second, now);
+        }
+        decision.leaves = idle->first;
+        leave(idle->first);
     }
     decision.admitted = ++m_last;
-    m_peers[m_last] = {from, now};
+    m_peers[m_last] = {from, active};
     ++m_counts[from];
     return decision;
 }
 
-std::optional<peer_room::id> peer_room::take_idle(std::optional<address> const& from, clock::time_point now) {
-    auto const idle = std::ranges::find_if(m_peers, [&](auto const& each) {
-        auto const& [number, peer] = each;
-        return peer.idle && now - peer.since >= patience && (!from || peer.from == *from);
-    });
-    if (idle == m_peers.end()) {
-        return std::nullopt;
-    }
-    auto const number = idle->first;
-    if (!from) {
-        exclude(idle->second.from, now);
-    }
-    leave(number);
-    return number;
+peer_room::members::iterator peer_room::find_idle(std::optional<address> const& from, clock::time_point now) {
+    auto const find = [&](bool with_reason, clock::duration wait) {
+        return std::ranges::find_if(m_peers, [&](auto const& each) {
+            auto const& [number, peer] = each;
+            return peer.has_reason == with_reason && now - peer.active >= wait && (!from || peer.from == *from);
+        });
+    };
+    auto const silent = find(false, patience);
+    return silent != m_peers.end() ? silent : find(true, long_patience);
 }
 
-void peer_room::exclude(address const& from, clock::time_point now) {
+void peer_room::exclude(member const& idle, clock::time_point now) {
     if (m_excluded.size() >= most_excluded) {
-        std::erase_if(m_excluded, [now](auto const& each) { return now - each.second >= exclusion; });
+        std::erase_if(m_excluded, [now](auto const& each) { return now >= each.second; });
     }
     if (m_excluded.size() < most_excluded) {
-        m_excluded[from] = now;
+        m_excluded[idle.from] = now + (idle.has_reason ? long_exclusion : exclusion);
     }
 }
 
 bool peer_room::is_excluded(address const& from, clock::time_point now) const {
     auto const at = m_excluded.find(from);
-    return at != m_excluded.end() && now - at->second < exclusion;
+    return at != m_excluded.end() && now < at->second;
 }
 
-void peer_room::not_idle(id which) {
+void peer_room::has_reason(id which) {
     if (auto const at = m_peers.find(which); at != m_peers.end()) {
-        at->second.idle = false;
+        at->second.has_reason = true;
+    }
+}
+
+void peer_room::is_active(id which, clock::time_point now) {
+    if (auto const at = m_peers.find(which); at != m_peers.end()) {
+        at->second.active = now;
     }
 }
 

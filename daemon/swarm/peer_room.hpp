@@ -13,9 +13,10 @@ namespace seedbed {
 /// Decides which peers of a session may stay, so that many idle connections cannot keep others out.
 ///
 /// One address may have half of all places; once half of them are taken, only a sixteenth, but always at least eight. A
-/// new peer that finds no room replaces an idle one: one that has been connected for a while, wants nothing and has
-/// nothing. The address of the one that was replaced cannot do the same to others for half a minute, or many addresses
-/// with idle peers would take every place that becomes free. For known peers there is always room.
+/// new peer that finds no room replaces an idle one: one that has not been active for a while. The address of the one
+/// that was replaced cannot do the same to others for some time, and what it puts in the place of a peer of its own is
+/// as idle as that was: otherwise many addresses with idle peers would take every place that becomes free. For known
+/// peers there is always room.
 ///
 /// Threads: one at a time.
 class peer_room {
@@ -24,8 +25,10 @@ public:
     using address = boost::asio::ip::address;
     using id = std::uint64_t;
 
-    /// How long a peer may be idle if there is no room.
+    /// How long a peer may be inactive if there is no room.
     static constexpr std::chrono::seconds patience{5};
+    /// The same for one that says that it wants or has something. Saying so costs nothing.
+    static constexpr std::chrono::seconds long_patience{30};
 
     struct verdict {
         std::optional<id> admitted; ///< nothing if there is no room
@@ -33,8 +36,10 @@ public:
     };
 
     [[nodiscard]] verdict join(address const& from, bool known, std::size_t most, clock::time_point now);
-    /// The peer wants or has something. Does nothing if it has left.
-    void not_idle(id which);
+    /// The peer says that it wants or has something. Does nothing if it has left.
+    void has_reason(id which);
+    /// The peer requests, receives or sends payload, or waits for its turn. Does nothing if it has left.
+    void is_active(id which, clock::time_point now);
     /// Does nothing if the peer has left.
     void leave(id which);
 
@@ -43,19 +48,20 @@ public:
 private:
     struct member {
         address from;
-        clock::time_point since;
-        bool idle = true;
+        clock::time_point active; ///< since then, it has not been active
+        bool has_reason = false;
     };
 
-    /// \param from of this address only, if given.
-    [[nodiscard]] std::optional<id> take_idle(std::optional<address> const& from, clock::time_point now);
+    using members = std::map<id, member>;
 
-    void exclude(address const& from, clock::time_point now);
+    /// \param from of this address only, if given. \return the end if there is none.
+    [[nodiscard]] members::iterator find_idle(std::optional<address> const& from, clock::time_point now);
+    void exclude(member const& idle, clock::time_point now);
     [[nodiscard]] bool is_excluded(address const& from, clock::time_point now) const;
 
-    std::map<id, member> m_peers; ///< in the order of joining
+    members m_peers; ///< in the order of joining
     std::map<address, std::size_t> m_counts;
-    std::map<address, clock::time_point> m_excluded; ///< since then, an address does not replace others' peers
+    std::map<address, clock::time_point> m_excluded; ///< until then, an address does not replace others' peers
     id m_last = 0;
 };
 

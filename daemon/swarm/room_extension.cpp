@@ -14,6 +14,7 @@
 #include <libtorrent/operations.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
 #include <libtorrent/peer_connection_interface.hpp>
+#include <libtorrent/peer_request.hpp>
 #include <libtorrent/span.hpp>
 
 #include "daemon/swarm/peer_room.hpp"
@@ -67,10 +68,29 @@ public:
         }
         return true;
     }
-    bool on_interested() override { return not_idle(); }
-    bool on_have(lt::piece_index_t) override { return not_idle(); }
-    bool on_have_all() override { return not_idle(); }
-    bool on_bitfield(lt::bitfield const& pieces) override { return pieces.none_set() ? false : not_idle(); }
+    bool on_interested() override { return has_reason(); }
+    bool on_have(lt::piece_index_t) override {
+        m_moved = true; // it downloads, if not from here
+        return has_reason();
+    }
+    bool on_have_all() override { return has_reason(); }
+    bool on_bitfield(lt::bitfield const& pieces) override { return pieces.none_set() ? false : has_reason(); }
+    bool on_request(lt::peer_request const&) override {
+        m_moved = true;
+        return false;
+    }
+    void sent_piece(lt::peer_request const&) override { m_moved = true; }
+    bool on_piece(lt::peer_request const&, lt::span<char const>) override {
+        m_moved = true;
+        return false;
+    }
+    /// Called once a second.
+    void tick() override {
+        auto const waits = m_peer.is_choked() && m_peer.is_peer_interested();
+        if (std::exchange(m_moved, false) || waits) {
+            m_room->peers.is_active(m_id.value_or(0), peer_room::clock::now());
+        }
+    }
     void on_disconnect(lt::error_code const&) override { leave(); }
 
 private:
@@ -78,10 +98,8 @@ private:
         std::scoped_lock const lock(m_room->mutex);
         return m_room->known.contains(from);
     }
-    bool not_idle() {
-        if (m_id) {
-            m_room->peers.not_idle(*m_id);
-        }
+    bool has_reason() {
+        m_room->peers.has_reason(m_id.value_or(0));
         return false;
     }
     void leave() {
@@ -93,7 +111,8 @@ private:
 
     std::shared_ptr<session_room> m_room;
     lt::peer_connection_handle m_peer;
-    std::optional<peer_room::id> m_id; ///< set while the peer has a place
+    std::optional<peer_room::id> m_id; ///< set while the peer has a place; 0 is nobody's
+    bool m_moved = false;              ///< since the last tick
 };
 
 class room_torrent final : public lt::torrent_plugin {

@@ -26,6 +26,8 @@
 #   deployed IMAGE [FILE]               fails unless the target (IMAGE.img) is as expected in every byte
 #   partly_deployed IMAGE               fails if a byte of the target is neither noise nor the image's, nor zero in the image's
 #                                       ends, which are written last
+#   idle_peers [MESSAGE]                connects 150 peers from 50 addresses to the daemon "seed", for sda1; each sends MESSAGE (in hexadecimal)
+#                                       and then nothing, and connects again when it is disconnected
 #   raid_rest                           makes the file "rest": 8 MiB of noise that, after an image's 24 MiB, end with the superblock of
 #                                       a RAID member (md, version 1.0)
 #   flip FILE OFFSET                    changes the byte there
@@ -214,4 +216,35 @@ faulty_disk() {
         arguments+=("$method=cd '$work'; read=\"$read\"; write=\"$write\"; eio='echo EIO bad sector >&2; exit 1'; ${script[$method]}")
     done
     start_nbd "$name" --pidfile="$work/$name.nbdkit" eval "${arguments[@]}"
+}
+idle_peers() {
+    cat >idle.py <<'END'
+import os, select, socket, sys, time
+port, info_hash, message = int(sys.argv[1]), bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3])
+def connect(number):
+    try:
+        peer = socket.socket()
+        peer.bind((f"127.0.0.{100 + number % 50}", 0))
+        peer.connect(("127.0.0.1", port))
+        peer.sendall(b"\x13BitTorrent protocol" + bytes(8) + info_hash + b"-XX0000-" + os.urandom(12) + message)
+        return peer
+    except OSError:
+        return None
+peers = [connect(number) for number in range(150)]
+print("connected", flush=True)
+while True:
+    for number, peer in enumerate(peers):
+        gone = peer is None
+        if not gone and select.select([peer], [], [], 0)[0]:
+            try:
+                gone = not peer.recv(65536)
+            except OSError:
+                gone = True
+        if gone:
+            peers[number] = connect(number)
+    time.sleep(0.2)
+END
+    /usr/bin/python3 idle.py "$seed_port" "$(grep -oE '[0-9a-f]{40}' sda1.created)" "${1:-}" >idle.out 2>&1 &
+    defer idle end_process "$!"
+    expect_line idle.out connected
 }

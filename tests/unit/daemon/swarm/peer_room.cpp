@@ -55,19 +55,40 @@ TEST_CASE("peer room: an idle peer makes room for a new one, another does not") 
     }
     CHECK_FALSE(t.join(99).admitted); // all have just come
     t.now += peer_room::patience;
-    t.room.not_idle(members[0]);
+    t.room.has_reason(members[0]);
     auto const next = t.join(99);
     CHECK(next.admitted);
     CHECK(next.leaves == members[1]);
     CHECK(t.room.size() == 60);
     for (auto const each : members) {
-        t.room.not_idle(each);
+        t.room.has_reason(each);
     }
     CHECK_FALSE(t.join(100).admitted);
     t.room.leave(members[5]);
     t.room.leave(members[5]);
     CHECK(t.join(100).admitted);
     CHECK(t.room.size() == 60);
+}
+
+TEST_CASE("peer room: a peer that only says that it wants something is idle, too, later") {
+    room_test t;
+    std::vector<peer_room::id> members;
+    for (int host = 1; host <= 60; ++host) {
+        members.push_back(t.join(host).admitted.value());
+        t.room.has_reason(members.back());
+    }
+    t.now += peer_room::long_patience - 1s;
+    t.room.is_active(members[0], t.now);
+    CHECK_FALSE(t.join(98).admitted);
+    t.now += 1s;
+    CHECK(t.join(99).leaves == members[1]);
+    // One without a reason goes first.
+    t.now += peer_room::patience;
+    t.room.leave(members[59]);
+    auto const silent = t.join(100).admitted;
+    CHECK_FALSE(t.join(101).leaves == silent);
+    t.now += peer_room::patience;
+    CHECK(t.join(102).leaves == silent);
 }
 
 TEST_CASE("peer room: idle peers of many addresses do not take every place that becomes free") {
@@ -79,7 +100,7 @@ TEST_CASE("peer room: idle peers of many addresses do not take every place that 
     for (int host = 61; host <= 70; ++host) {
         auto const next = t.join(host).admitted;
         REQUIRE(next);
-        t.room.not_idle(*next);
+        t.room.has_reason(*next);
     }
     for (int host = 1; host <= 10; ++host) { // the ten that were replaced
         CHECK_FALSE(t.join(host).admitted);
@@ -101,6 +122,32 @@ TEST_CASE("peer room: a new peer of an address with its share takes the place of
     CHECK(next.admitted);
     CHECK(next.leaves);
     CHECK(next.leaves != other);
+}
+
+TEST_CASE("peer room: what an address puts in the place of its own idle peer is as idle as that was") {
+    room_test t;
+    std::vector<peer_room::id> members;
+    for (int host = 1; host <= 60; ++host) {
+        members.push_back(t.join(host).admitted.value());
+        t.room.has_reason(members.back());
+    }
+    t.now += peer_room::long_patience;
+    auto const next = t.join(1);
+    CHECK(next.leaves == members[0]);
+    CHECK(t.join(61).leaves == next.admitted);
+}
+
+TEST_CASE("peer room: an address whose peer only said that it wanted something replaces no others for longer") {
+    room_test t;
+    for (int host = 1; host <= 60; ++host) {
+        t.room.has_reason(t.join(host).admitted.value());
+    }
+    t.now += peer_room::long_patience;
+    REQUIRE(t.join(61).leaves);
+    t.now += 89s;
+    CHECK_FALSE(t.join(1).admitted);
+    t.now += 1s;
+    CHECK(t.join(1).admitted);
 }
 
 TEST_CASE("peer room: there is always room for a known peer") {
