@@ -15,7 +15,8 @@ void peer_record::add(peer_status const& peer) {
         return;
     }
     if (m_peers.size() >= limit) {
-        auto const useless = std::ranges::find_if(m_peers, [](auto const& each) { return each.second.downloaded == 0; });
+        auto const useless =
+            std::ranges::find_if(m_peers, [](auto const& each) { return each.second.downloaded == 0; });
         if (peer.downloaded == 0 || useless == m_peers.end()) {
             return;
         }
