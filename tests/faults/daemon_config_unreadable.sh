@@ -10,7 +10,7 @@ make_image sda1
 mkdir folder
 for config in missing.toml folder; do
     start_daemon deploy "$work/$config"
-    await_exit deploy 20
+    await_exit deploy 60
     ((exit_status == 2)) || fail "$config: exit status $exit_status instead of 2"
     says deploy "$work/$config: .*((ENOENT)|not a regular file)"
 done

@@ -41,7 +41,7 @@
 #                                          prints the line; status 1 at the timeout or if the daemon of that log has ended
 #   expect_line FILE PATTERN [SECONDS]     the same, but prints nothing and fails the test instead
 #   never_line FILE PATTERN                fails if FILE has such a line
-#   stop_daemon NAME [SECONDS]             sends SIGTERM, waits at most 10 s; fails unless the exit status is 0; sets
+#   stop_daemon NAME [SECONDS]             sends SIGTERM, waits at most 30 s; fails unless the exit status is 0; sets
 #                                          stop_milliseconds
 #   kill_daemon NAME                       sends SIGKILL, and waits
 #   await_exit NAME SECONDS                waits for a daemon that was signalled; sets exit_status and stop_milliseconds
@@ -168,11 +168,24 @@ attach_loop() {
     local file=$1 device
     shift
     device=$(losetup -f --show "$@" "$file") || fail "losetup $* $file"
-    defer "$device" losetup -d "$device"
+    defer "$device" remove_loop "$device" "$(backing_file "$device")"
     echo "$device"
 }
 detach_loop() {
     undo "$1"
+}
+backing_file() {
+    cat "/sys/block/${1#/dev/}/loop/backing_file" 2>/dev/null
+}
+# While another program, such as udev, looks at the device, losetup only marks it: the last one that closes it detaches it. Until then
+# the file is in use. Another script may attach the device to a file of its own at once.
+remove_loop() {
+    local device=$1 file=$2 i
+    losetup -d "$device" || return
+    for ((i = 0; i < 300; i++)); do
+        [[ $(backing_file "$device") == "$file" ]] || return 0
+        sleep 0.02
+    done
 }
 mount_at() {
     local folder=$work/$1
@@ -199,7 +212,7 @@ start_nbd() {
         </dev/null >"$folder.out" 2>&1 &
     pid=$!
     defer "nbd-$name" stop_nbdfuse "$folder" "$pid"
-    timeout 20 cat "$folder.pid" >/dev/null || true
+    timeout 60 cat "$folder.pid" >/dev/null || true
     [[ -e $folder/disk ]] || {
         cat "$folder.out" >&2
         fail "nbdfuse $* does not start"
@@ -359,7 +372,7 @@ start_status() {
     : >"$name.status"
     /usr/bin/python3 "$here/lib_notify.py" "$work/$name.notify" </dev/null >"$name.status" 2>&1 &
     defer "status-$name" end_process "$!" TERM
-    expect_line "$name.status" '^bound' 20
+    expect_line "$name.status" '^bound'
     start_daemon "$name" "$config" "$@" env NOTIFY_SOCKET="$work/$name.notify"
 }
 
@@ -407,7 +420,7 @@ await_exit() {
     undo "status-$name" 2>/dev/null || true
 }
 stop_daemon() {
-    local name=$1 seconds=${2:-10}
+    local name=$1 seconds=${2:-30}
     kill -TERM "${daemon_pid[$name]}" || fail "the daemon $name has ended by itself"
     await_exit "$name" "$seconds"
     ((exit_status != 137)) || fail "the daemon $name did not stop within $seconds s"
@@ -415,5 +428,5 @@ stop_daemon() {
 }
 kill_daemon() {
     kill -KILL "${daemon_pid[$1]}" || fail "the daemon $1 has ended by itself"
-    await_exit "$1" 10
+    await_exit "$1" 30
 }

@@ -64,7 +64,7 @@ stop_daemon seed
 # --- no other source
 
 start_deployment neighbour --peer "${address[holder]}:6881"
-expect_line neighbour.log 'nothing received for 30 s: 1 peer is connected, but without some of the missing pieces; waiting for a peer'
+expect_line neighbour.log 'nothing received for 30 s: 1 peer is connected, but without some of the missing pieces; waiting for a peer' 180
 expect_line holder.log 'some pieces can no longer be given to other machines: .* holds other bytes by now, or another version of zstd'
 before=$(($(ticks holder) + $(ticks neighbour)))
 sleep 3
@@ -76,7 +76,7 @@ expect_no_table neighbour.img
 # --- a server, too
 
 start_seed
-timeout 60 tail --pid="${process_pid[neighbour]}" -f /dev/null || fail "the neighbour does not end"
+timeout 180 tail --pid="${process_pid[neighbour]}" -f /dev/null || fail "the neighbour does not end"
 wait "${process_pid[neighbour]}" || fail "the neighbour fails"
 never_line neighbour.log 'failed its hash check|failed the hash check'
 jq -e .verified neighbour.json >found || fail "the receipt is: $(<neighbour.json)"
@@ -102,7 +102,7 @@ chmod 755 conf/finished
 start_process transmission $(on_host transmission) transmission-cli -g conf -w got-transmission -p 6881 -M -U -D \
     -f "$work/conf/finished" disk.torrent
 for client in aria transmission; do
-    expect_line holder.log "peer ${address[$client]}:.* connected"
+    expect_line holder.log "peer ${address[$client]}:.* connected" 180
 done
 before=$(ticks holder)
 sleep 5
@@ -113,8 +113,8 @@ for client in aria transmission; do
 done
 sed -i '/^upload_limit/d' seed.toml
 kill -HUP "${daemon_pid[seed]}"
-timeout 90 tail --pid="${process_pid[aria]}" -f /dev/null || fail "aria2 has not finished"
-wait_for_line conf/complete complete 90 >/dev/null || fail "Transmission has not finished"
+timeout 180 tail --pid="${process_pid[aria]}" -f /dev/null || fail "aria2 has not finished"
+wait_for_line conf/complete complete 180 >/dev/null || fail "Transmission has not finished"
 cmp got-aria/disk.sbi disk.sbi || fail "aria2: the file differs"
 cmp got-transmission/disk.sbi disk.sbi || fail "Transmission: the file differs"
 stop_process transmission

@@ -58,7 +58,7 @@ import libtorrent as lt
 session = lt.session({"listen_interfaces": "0.0.0.0:6881,[::]:6881", "enable_dht": False, "enable_lsd": False,
                       "enable_upnp": False, "enable_natpmp": False})
 handle = session.add_torrent({"ti": lt.torrent_info("v6.torrent"), "save_path": "got-ezio"})
-end = time.time() + 60
+end = time.time() + 300
 while not handle.status().is_seeding and time.time() < end:
     session.wait_for_alert(200)
     session.pop_alerts()
@@ -74,25 +74,25 @@ start_daemon deploy deploy.toml $(on_host target)
 # --- each client gets the whole image, only from the server and from each other
 
 expect_line deploy.log ' sda1: done: '
-timeout 60 tail --pid="${process_pid[aria]}" -s 0.1 -f /dev/null || fail "aria2 has not finished within 60 s"
-wait_for_line complete complete 60 >/dev/null || fail "Transmission has not finished within 60 s"
-timeout 60 tail --pid="${process_pid[ezio]}" -s 0.1 -f /dev/null || fail "libtorrent has not finished within 60 s"
+timeout 180 tail --pid="${process_pid[aria]}" -s 0.1 -f /dev/null || fail "aria2 has not finished within 180 s"
+wait_for_line complete complete 180 >/dev/null || fail "Transmission has not finished within 180 s"
+timeout 180 tail --pid="${process_pid[ezio]}" -s 0.1 -f /dev/null || fail "libtorrent has not finished within 180 s"
 for client in aria transmission ezio; do
     diff -rq files/sda1 "got-$client/sda1" || fail "$client: the files differ from partclone's"
 done
 compare_extents image.info "$source" "$target"
 # Each client has announced itself, no matter where it got its pieces.
 for client in "${address[aria]}" "${address[transmission]}" "${address[target]}" 'fd77::4'; do
-    expect_line seed.log " sda1: [0-9]+ complete \\($client after " 5
+    expect_line seed.log " sda1: [0-9]+ complete \\($client after "
 done
 # Peers send the server its own addresses (PEX): it tries each at increasing intervals, not every second.
 own=$(grep -cE "peer (${address[server]}|\[fd77::1\]|127\.0\.0\.1):[0-9]+ connected" seed.log || true)
 ((own <= 12)) || fail "the server has connected to itself $own times"
 never_line seed.log 'warning sda1: tracker|failed:'
-expect_line seed.log " complete \(${address[target]} after [0-9.ms]+, verified\)" 20
-expect_line seed.log " complete \(${address[aria]} after [0-9.ms]+, has all pieces\)" 20
+expect_line seed.log " complete \(${address[target]} after [0-9.ms]+, verified\)"
+expect_line seed.log " complete \(${address[aria]} after [0-9.ms]+, has all pieces\)"
 
-expect_line seed.log ' 4 complete \(' 20
+expect_line seed.log ' 4 complete \('
 never_line seed.log ' remaining: | 5 complete'
 
 # --- the tracker's responses
@@ -134,7 +134,7 @@ expect_line second.log ' warning tracker: listen on 0.0.0.0:6969: Address alread
 stop_daemon second
 printf '%s\n' '[tracker]' 'listen = "0.0.0.0:6969"' >>second.toml
 start_daemon second second.toml $(on_host server)
-await_exit second 10
+await_exit second 30
 ((exit_status == 1)) || fail "a configured address that is in use: exit status $exit_status"
 grep -q ' error tracker: listen on 0.0.0.0:6969: Address already in use$' second.log || fail "$(<second.log)"
 
