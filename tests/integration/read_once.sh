@@ -53,7 +53,10 @@ has='any(.images[0].peers[]; .address == $server and .progress == 1)'
 
 # --- a slow machine owns pieces but does not delay the rest: it needs minutes, and uploads almost nothing
 
-tc -n "$net-switch" qdisc add dev "port${address[slow]##*.}" root tbf rate 4mbit burst 64k latency 200ms
+# The others need ten seconds, in which the server's status is sampled.
+for link in slow:4 fast:32 other:32; do
+    tc -n "$net-switch" qdisc add dev "port${address[${link%:*}]##*.}" root tbf rate "${link#*:}mbit" burst 64k latency 200ms
+done
 deploy_to slow 'upload_limit = "1 KiB"'
 expect_status server '.images[0].uploaded_bytes > 0'
 deploy_to fast
