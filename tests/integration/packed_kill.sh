@@ -1,6 +1,7 @@
 #!/bin/bash
-# A deployment of a packed disk that SIGKILL ends at random moments of its last phases, in which a file system grows, a swap area is
-# made and the partition table written: the disk shows no table or is whole, and the same command completes it. SEEDBED is the program.
+# A deployment of a packed disk that SIGKILL ends before its file system grows, then at random moments of its last phases, in which a
+# file system grows, a swap area is made and the partition table written: the disk shows no table or is whole, and the same command
+# completes it. SEEDBED is the program.
 # Usage: packed_kill.sh [ROUNDS]; 3 rounds by default. SEEDBED_TEST_SEED repeats a run.
 # Labels: once
 set -euo pipefail
@@ -42,6 +43,7 @@ deploy() {
 # new_disk: another disk than the last one, with a table.
 new_disk() {
     rm -rf state
+    : >deploy.log # whose lines are awaited before the next deployment has opened it
     noise_file target.img 200
     sfdisk -q target.img <<<'label: gpt
 size=10M'
@@ -65,17 +67,26 @@ wait "$deployment" || fail "the deployment fails"
 length=$((${EPOCHREALTIME/[.,]/} - began))
 check
 
+mkdir wrappers
+printf '#!/bin/bash\nkill -KILL $PPID\n' >wrappers/resize2fs
+chmod +x wrappers/resize2fs
 without=0 whole=0
 for ((round = 0; round < rounds; round++)); do
     new_disk
-    (deploy) &
-    deployment=$!
-    expect_line deploy.log ' verified | verifying: '
-    # At once the first time: that is before the table.
-    ((round == 0)) || sleep "$(printf '0.%06d' $(((RANDOM << 15 | RANDOM) % (length < 999999 ? length : 999999))))"
-    kill -KILL "$deployment" 2>/dev/null || true
+    # The first time, what would let the file system grow kills it: that is before the table.
+    if ((round == 0)); then
+        (PATH=$work/wrappers:$PATH deploy) &
+        deployment=$!
+    else
+        (deploy) &
+        deployment=$!
+        expect_line deploy.log ' verified | verifying: '
+        sleep "$(printf '0.%06d' $(((RANDOM << 15 | RANDOM) % (length < 999999 ? length : 999999))))"
+        kill -KILL "$deployment" 2>/dev/null || true
+    fi
     wait "$deployment" 2>/dev/null || true
     if sfdisk -d target.img >sfdisk.out 2>&1; then
+        ((round > 0)) || fail "the table is written before the file system grows"
         check
         whole=$((whole + 1))
     else
