@@ -47,7 +47,7 @@ start_daemon lazy seed.toml
 expect_line lazy.log ' ready$'
 new_target
 start_daemon fed_lazily deploy.toml
-expect_line lazy.log ' error sda1: failed: .*/damaged.img: does not match the torrent; seeding stopped' 20
+expect_line lazy.log ' error sda1: failed: .*/damaged.img: does not match the torrent; seeding stopped'
 stop_daemon lazy
 stop_daemon fed_lazily
 never_line fed_lazily.log 'failed its hash check|done:'
@@ -56,16 +56,16 @@ never_line fed_lazily.log 'failed its hash check|done:'
 
 server "$work/damaged.img" 'verify = "full"'
 start_daemon full seed.toml
-expect_line full.log " error sda1: failed: .*/damaged.img: does not match the torrent: 1 of [0-9]+ pieces differ, the first one at offset [0-9]+" 20
+expect_line full.log " error sda1: failed: .*/damaged.img: does not match the torrent: 1 of [0-9]+ pieces differ, the first one at offset [0-9]+"
 stop_daemon full
 never_line full.log ' sda1: seeding'
 server "$source" 'verify = "full"'
 start_daemon whole seed.toml
-expect_line whole.log ' sda1: verified ' 20
-expect_line whole.log ' sda1: seeding' 5
+expect_line whole.log ' sda1: verified '
+expect_line whole.log ' sda1: seeding'
 new_target
 start_daemon fed_from_whole deploy.toml
-expect_line fed_from_whole.log ' sda1: done: ' 20
+expect_line fed_from_whole.log ' sda1: done: '
 stop_daemon fed_from_whole
 stop_daemon whole
 compare_extents sda1.info source.img target.img
@@ -74,10 +74,10 @@ compare_extents sda1.info source.img target.img
 
 server "$work/damaged.img" 'verify = "none"'
 start_daemon unlooked seed.toml
-expect_line unlooked.log ' sda1: seeding' 5
+expect_line unlooked.log ' sda1: seeding'
 new_target
 start_daemon fed_damage deploy.toml
-expect_line fed_damage.log " warning sda1: piece $damaged failed its hash check" 20
+expect_line fed_damage.log " warning sda1: piece $damaged failed its hash check"
 stop_daemon fed_damage
 stop_daemon unlooked
 never_line unlooked.log ' (warning|error) '
@@ -85,19 +85,19 @@ never_line fed_damage.log 'done:'
 
 # --- limits hold; a reload changes and removes them, and the peer stays connected
 
-network=('upload_limit = "4 MiB"' 'connections = 50' 'upload_slots = 2')
+network=('upload_limit = "512 KiB"' 'connections = 50' 'upload_slots = 2')
 server "$source"
 start_daemon limited seed.toml
 expect_line limited.log ' ready$'
 new_target
 start_daemon fed_slowly deploy.toml
-# rate [SECONDS]: prints the MB/s that arrive on the peer's connection, over one second by default.
+# rate SECONDS: prints the kB/s that arrive on the peer's connection. Over several seconds: a busy machine delays some bytes.
 rate() {
     local from=() to=()
     from=("$(received)" "${EPOCHREALTIME/[.,]/}")
-    sleep "${1:-1}"
+    sleep "$1"
     to=("$(received)" "${EPOCHREALTIME/[.,]/}")
-    echo $(((to[0] - from[0]) / (to[1] - from[1])))
+    echo $(((to[0] - from[0]) * 1000 / (to[1] - from[1])))
 }
 received() {
     ss -Htnpi state established "dport = :$server_port" |
@@ -105,33 +105,33 @@ received() {
             mine && match($0, /bytes_received:[0-9]+/) { bytes = substr($0, RSTART + 15, RLENGTH - 15) } { mine = 0 }
             END { print bytes + 0 }'
 }
-for ((i = 0; i < 100; i++)); do
-    (($(received) < 3000000)) || break
+for ((i = 0; i < 600; i++)); do
+    (($(received) < 1000000)) || break
     sleep 0.1
 done
-slow=$(rate)
-((slow >= 2 && slow <= 6)) || fail "$slow MB/s with a limit of 4 MiB/s"
+slow=$(rate 6)
+((slow >= 250 && slow <= 800)) || fail "$slow kB/s with a limit of 512 KiB/s"
 peer() {
     ss -Htnp state established "dport = :$server_port" | awk -v pid="pid=${daemon_pid[fed_slowly]}," 'index($0, pid) { print $3, $4 }'
 }
 before=$(peer)
 [[ $(wc -w <<<"$before") -eq 2 ]] || fail "expected one connection: '$before'"
 network=('slow_start = true')
-server "$source" 'upload_limit = "12 MiB"'
+server "$source" 'upload_limit = "2 MiB"'
 kill -HUP "${daemon_pid[limited]}"
-expect_line limited.log ' reload: 0 images closed, 0 opened, 1 changed in use$' 5
+expect_line limited.log ' reload: 0 images closed, 0 opened, 1 changed in use$'
 for ((i = 0; i < 5; i++)); do # the rate rises to the new limit
-    faster=$(rate)
-    ((faster < 9)) || break
+    faster=$(rate 1)
+    ((faster < 1500)) || break
 done
 # The limiter accumulates the bytes that were not sent while the rate rose, and sends them in one burst: measure after that.
-faster=$(rate 2)
-((faster >= 9 && faster <= 15)) || fail "$faster MB/s with a limit of 12 MiB/s"
+faster=$(rate 6)
+((faster >= 1300 && faster <= 2900)) || fail "$faster kB/s with a limit of 2 MiB/s"
 [[ $(peer) == "$before" ]] || fail "the connection was '$before' and is now '$(peer)'"
 network=()
 server "$source"
 kill -HUP "${daemon_pid[limited]}"
-expect_line fed_slowly.log ' sda1: done: ' 20
+expect_line fed_slowly.log ' sda1: done: '
 stop_daemon fed_slowly
 stop_daemon limited
 [[ $(grep -c 'peer .* connected' limited.log) -eq 1 ]] || fail "the peer was connected more than once"
@@ -156,10 +156,10 @@ touch touched.img
 rm gone.img
 truncate -s +1 shorter.img
 printf '\xa5' | dd of="$source" conv=notrunc,fsync status=none
-expect_line changing.log ' error touched: failed: .*/touched.img: the source has changed; seeding stopped' 15
-expect_line changing.log ' error gone: failed: the source is gone: .*/gone.img: No such file' 15
-expect_line changing.log ' error shorter: failed: .*: the source has changed: its size was' 15
-expect_line changing.log ' error written: failed: .*: another program writes to the source; seeding stopped' 15
+expect_line changing.log ' error touched: failed: .*/touched.img: the source has changed; seeding stopped'
+expect_line changing.log ' error gone: failed: the source is gone: .*/gone.img: No such file'
+expect_line changing.log ' error shorter: failed: .*: the source has changed: its size was'
+expect_line changing.log ' error written: failed: .*: another program writes to the source; seeding stopped'
 never_line changing.log ' steady: failed'
 stop_daemon changing
 pass

@@ -24,11 +24,19 @@ write_config daemon.toml "$(free_port)" '[metrics]' "listen = \"127.0.0.1:$metri
 add_image daemon.toml sda1 sda1.torrent "$target" deploy
 /usr/bin/python3 "$here/lib_notify.py" "$work/notify" >notify.log &
 defer notify end_process "$!"
-expect_line notify.log '^bound$' 10
+expect_line notify.log '^bound$'
 
 # fed: prints how often the watchdog was fed so far.
 fed() {
     grep -c ' WATCHDOG=1$' notify.log || true
+}
+# seen: returns when notify.log has everything that was sent so far.
+marks=0
+seen() {
+    marks=$((marks + 1))
+    /usr/bin/python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(sys.argv[2].encode(), sys.argv[1])' "$work/notify" "MARK=$marks"
+    expect_line notify.log " MARK=$marks\$"
 }
 # await_fed NUMBER SECONDS: waits until the watchdog was fed NUMBER times; fails after SECONDS.
 await_fed() {
@@ -56,9 +64,9 @@ kill -STOP "$nbdkit"
 start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=2000000 \
     sh -c 'WATCHDOG_PID=$$ exec "$@"' sh
 defer nbdkit kill -CONT "$nbdkit" # undone first: everything that waits for nbdkit can end only then
-expect_line daemon.log ' ready$' 10
-expect_line daemon.log " error sda1: no operation on $target has completed for 2 s; the watchdog is not fed\$" 10
-expect_line daemon.log " warning sda1: $target hangs: no operation has completed since [0-9:]{8} \\([0-9.]+s\\); waiting\$" 5
+expect_line daemon.log ' ready$'
+expect_line daemon.log " error sda1: no operation on $target has completed for 2 s; the watchdog is not fed\$"
+expect_line daemon.log " warning sda1: $target hangs: no operation has completed since [0-9:]{8} \\([0-9.]+s\\); waiting\$"
 hang="sda1: no operation on $target has completed for 2 s"
 health 503 "$hang"
 curl -sS --max-time 10 "http://127.0.0.1:$metrics/metrics" >metrics.txt
@@ -68,27 +76,30 @@ curl -sS --max-time 10 --unix-socket "$work/daemon.toml.sock" http://localhost/s
 jq -e --arg hang "$hang" '.complaint == $hang' status.json >/dev/null || fail "the status does not report the hang: $(<status.json)"
 "$seedbed" status --socket "$work/daemon.toml.sock" >shown
 grep -qxF "hangs: $hang" shown || fail "seedbed status does not show the hang: $(<shown)"
+seen
 before=$(fed)
 ((before > 0)) || fail "the watchdog was not fed before the device had hung for the whole timeout"
 ! await_fed $((before + 1)) 4 || fail "the watchdog is fed while the device hangs"
 kill -0 "${daemon_pid[daemon]}" || fail "the daemon has ended"
 undo nbdkit
-await_fed $((before + 1)) 5 || fail "the watchdog is not fed again although the device has resumed"
-expect_line daemon.log ' sda1: checked ' 20
+await_fed $((before + 1)) 60 || fail "the watchdog is not fed again although the device has resumed"
+expect_line daemon.log ' sda1: checked '
 health 200 ok
 
-# At work and idle: every second, so that a late one does no harm.
-await_fed $((before + 4)) 6 || fail "the watchdog is not fed every second"
+# At work and idle: every second, so that a late one does no harm. Of three times, a busy machine may lengthen one.
+await_fed $((before + 5)) 60 || fail "the watchdog is not fed"
+awk '/ WATCHDOG=1$/ { at[++n] = $1 } END { for (i = n - 3; i < n; i++) short += at[i + 1] - at[i] < 1500000; exit short < 2 }' notify.log ||
+    fail "the watchdog is not fed every second: $(tail -n 4 notify.log)"
 [[ $(grep -c 'the watchdog is not fed' daemon.log) -eq 1 ]] || fail "one hang was reported more than once"
-expect_line daemon.log " info  sda1: $target answers again after " 5
+expect_line daemon.log " info  sda1: $target answers again after "
 [[ $(grep -c ' hangs: ' daemon.log) -eq 1 ]] || fail "one hang has more than one line"
 stop_daemon daemon
-expect_line notify.log ' STOPPING=1' 5
+expect_line notify.log ' STOPPING=1'
 
 # The daemon feeds only its own watchdog: WATCHDOG_PID is another process.
 before=$(fed)
 start_daemon daemon daemon.toml env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=200000 WATCHDOG_PID=1
-expect_line daemon.log ' sda1: checked ' 20
+expect_line daemon.log ' sda1: checked '
 ! await_fed $((before + 1)) 1 || fail "the watchdog of another process is fed"
 stop_daemon daemon
 pass

@@ -23,13 +23,15 @@ for number in 17 18; do
     printf '%s\n' '[[machine]]' "name = \"PC-$number\"" "mac = \"52:54:00:00:00:$number\"" 'image = "win11"' 'disk = "auto"' >>etc/seedbed.toml
 done
 start_daemon web etc/seedbed.toml
-expect_line web.log " the web page is served at http://127\\.0\\.0\\.1:$web/$" 20
-expect_line web.log ' ready$' 20
+expect_line web.log " the web page is served at http://127\\.0\\.0\\.1:$web/$"
+expect_line web.log ' ready$'
 url=http://127.0.0.1:$web
 
-# events SECONDS FILE: what the daemon sends in that time.
+# events NUMBER FILE: that many documents that the daemon sends, in at most 60 s.
 events() {
-    curl -sS -N --max-time "$1" "$url/events" >"$2" 2>events.err || (($? == 28)) || fail "no events: $(<events.err)"
+    { curl -sS -N --max-time 60 "$url/events" 2>events.err || true; } |
+        awk -v wanted="$1" '{ print } /^data: [{]/ && ++n == wanted { exit }' >"$2"
+    (($(grep -c '^data: {' "$2") == $1)) || fail "fewer than $1 documents: $(<events.err)"
 }
 # document: the last one of FILE.
 document() {
@@ -50,9 +52,10 @@ for path in /status /machines /metrics; do
     [[ $(curl -sS -o /dev/null -w '%{http_code}' "$url$path") == 404 ]] || fail "$path is served"
 done
 
-# --- machines without a host: two documents in three seconds
-events 3 first
-(($(grep -c '^data: {' first) >= 2)) || fail "fewer than two documents in three seconds: $(<first)"
+# --- machines without a host: a document every second; a busy machine may delay some
+events 4 first
+sed -n 's/^data: {/{/p' first | jq -se 'map(.time | fromdate) | [.[1:], .[:-1]] | transpose | map(.[0] - .[1]) | min <= 2' >/dev/null ||
+    fail "no two documents within two seconds: $(<first)"
 document first | jq -e '.totals.machines == 2 and .totals.waiting == 2 and ([.machines[].name] == ["PC-17", "PC-18"])' >/dev/null ||
     fail "not the two machines: $(document first)"
 
@@ -60,9 +63,13 @@ document first | jq -e '.totals.machines == 2 and .totals.waiting == 2 and ([.ma
 "$seedbed" status --json --socket etc/socket >status.json
 hash=$(jq -r '.images[0].info_hash | [scan("..")] | map("%" + .) | add' status.json)
 /usr/bin/python3 "$here/lib_machines.py" "$tracker" "$hash" "$(jq '.images[0].total_bytes' status.json)"
-events 2 second
-document second | jq -e '.totals.machines == 202 and .totals."no job" == 1 and .totals.done == 120 and .totals.failed == 5 and .totals.refused == 1 and
-    .totals.running == 75 and .totals.waiting == 0' >/dev/null || fail "the totals of 200 machines: $(document second | jq -c .totals)"
+for ((i = 0; i < 30; i++)); do # the first document may be older
+    events 1 second
+    ! document second | jq -e '.totals.machines == 202 and .totals."no job" == 1 and .totals.done == 120 and .totals.failed == 5 and
+        .totals.refused == 1 and .totals.running == 75 and .totals.waiting == 0' >/dev/null || break
+    sleep 0.2
+done
+((i < 30)) || fail "the totals of 200 machines: $(document second | jq -c .totals)"
 document second | jq -e '.machines[0].state == "failed" and ([.machines[] | select(.name == "PC-17")] | length == 1 and
     .[0].address == "127.1.0.61" and .[0].state == "running" and .[0].phase == "download" and .[0].disk == "/dev/sda")' >/dev/null ||
     fail "PC-17 is not one row: $(document second | jq -c '[.machines[] | select(.name == "PC-17" or .address == "127.1.0.61")]')"
@@ -99,7 +106,7 @@ fi
 # --- a reload closes the listener
 sed -i '/^\[web\]$/,+1d' etc/seedbed.toml
 kill -HUP "${daemon_pid[web]}"
-expect_line web.log " the web page is no longer served at 127\\.0\\.0\\.1:$web$" 20
+expect_line web.log " the web page is no longer served at 127\\.0\\.0\\.1:$web$"
 ! curl -sS --max-time 5 "$url/" >/dev/null 2>&1 || fail "the page is served after the reload"
 stop_daemon web
 pass
