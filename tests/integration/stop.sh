@@ -49,7 +49,7 @@ stop empty "without images"
 start_daemon empty empty.toml
 expect_line empty.log ' ready$'
 kill -INT "${daemon_pid[empty]}"
-await_exit empty 10
+await_exit empty 30
 ((exit_status == 0)) || fail "SIGINT: exit status $exit_status"
 expect_line empty.log ' stopping on SIGINT$'
 
@@ -59,10 +59,10 @@ if have_strace; then
         start_daemon "first$signal" empty.toml "${strace[@]}" -o "first$signal.trace" -P "$work/empty.toml" -P empty.toml \
             -e "inject=openat:signal=$signal:when=1"
         if [[ $signal == HUP ]]; then
-            expect_line firstHUP.log ' reload: .*nothing differs$' 20
+            expect_line firstHUP.log ' reload: .*nothing differs$'
             kill -TERM "${daemon_pid[firstHUP]}"
         fi
-        await_exit "first$signal" 20
+        await_exit "first$signal" 60
         grep -q "SIG$signal" "first$signal.trace" || fail "SIG$signal was not sent: $(<"first$signal.trace")"
         ((exit_status == 0)) || fail "SIG$signal at the start: exit status $exit_status"
         expect_line "first$signal.log" ' stopping on SIGTERM$'
@@ -99,7 +99,7 @@ for traced in no yes; do
     detach_loop "$target"
     noise_file target.img $size
     target=$(attach_loop target.img)
-    deploy_to "$target" "${lines[@]}"
+    deploy_to "$target" 'download_limit = "8 MiB"' "${lines[@]}" # it is stopped long before its end
     start_status downloading deploy.toml "${wrapper[@]}"
     expect_line downloading.status 'sda1: downloading [3-8][0-9]%'
     stop downloading "while downloading (strace: $traced)"
@@ -108,7 +108,7 @@ for traced in no yes; do
     ((kept > 0 && kept < total)) || fail "it was not stopped half-way: the device has $kept of $total bytes"
     if [[ $traced == yes ]]; then
         # The tracer is not our child: it ends after the daemon, and its file is complete only then.
-        expect_line trace "^[0-9]+ +\+\+\+ exited with 0 \+\+\+" 20
+        expect_line trace "^[0-9]+ +\+\+\+ exited with 0 \+\+\+"
         /usr/bin/python3 "$here/lib_flushed.py" trace "$target" || fail "written data is not flushed"
     fi
     expect_line seed.log ' sda1: seeding'
@@ -153,20 +153,22 @@ disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exi
 rm -f slow_reads # losetup flushes, too
 deploy_to "$disk"
 start_status verifying deploy.toml
-expect_line verifying.log ' sda1: verifying'
+expect_line verifying.log ' sda1: verifying' 150
 expect_line verifying.status 'sda1: verifying [1-9][0-9]?%' 150
 stop verifying "while verifying"
 never_line verifying.log ' verified |not verified|done:'
 stop_nbd disk
 
-# A flush that takes 3 s, and a second SIGTERM during it: the daemon waits for the flush.
+# A flush that takes until the file "go" exists, and a second SIGTERM during it: the daemon waits for the flush.
 noise_file disk.img $size
+touch go # losetup flushes, too
 disk=$(start_nbd disk eval get_size="stat -c %s '$work/disk.img'" can_write="exit 0" can_flush="exit 0" \
-    flush="echo begin >>'$work/flushes'; sleep 3; sync '$work/disk.img'; echo end >>'$work/flushes'" \
+    flush="echo begin >>'$work/flushes'; timeout 60 sh -c 'until [ -e $work/go ]; do sleep 0.05; done'; sync '$work/disk.img'; echo end >>'$work/flushes'" \
     pread="dd if='$work/disk.img' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=1M status=none" \
     pwrite="dd of='$work/disk.img' oflag=seek_bytes conv=notrunc seek=\$4 iflag=fullblock bs=1M status=none")
+rm go
 : >flushes
-deploy_to "$disk"
+deploy_to "$disk" 'download_limit = "8 MiB"'
 # The slow seeder, without its page cache, which would serve the image at full speed.
 stop_daemon fast
 blockdev --flushbufs "$slow"
@@ -179,7 +181,8 @@ expect_line flushes '^begin'
 kill -TERM "${daemon_pid[twice]}"
 expect_line twice.log ' warning still stopping'
 [[ $(tail -n 1 flushes) == begin ]] || fail "the second SIGTERM arrived after the flush"
-await_exit twice 20
+touch go
+await_exit twice 60
 ((exit_status == 0)) || fail "two signals: exit status $exit_status"
 [[ $(tail -n 1 flushes) == end && $(tail -n 1 twice.log) == *" info  stopped" ]] || fail "two signals: the daemon ended before its flush"
 echo "two signals: stopped"
