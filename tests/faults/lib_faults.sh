@@ -10,7 +10,7 @@
 #                                       seed_lines=(LINE...) go into its [network], such as 'upload_limit = "4 MiB"'
 #   full_speed                          removes the limit from the daemon "seed"
 #   deploy STATUS IMAGE DEVICE [OPTION...]   runs `seedbed deploy`; fails unless it exits with STATUS, says so in its receipt,
-#                                       IMAGE.json, and ends within 60 s; its output is in IMAGE.log
+#                                       IMAGE.json, and ends within 120 s; its output is in IMAGE.log
 #   says IMAGE PATTERN                  fails unless IMAGE.log matches the extended regular expression
 #   receipt IMAGE FILTER...             fails unless each filter of jq is true for IMAGE.json
 #   deploy_config                       writes deploy.toml again, without images, with usual_lines=(LINE...)
@@ -83,7 +83,7 @@ deploy() {
     local expected=$1 name=$2 device=$3 status=0
     shift 3
     [[ -e small.toml ]] || printf '%s\n' '[memory]' 'pool = "32 MiB"' >small.toml
-    timeout -s KILL 60 "$seedbed" deploy "$name.torrent" "$device" --yes --no-local-discovery --state "$STATE_DIRECTORY" \
+    timeout -s KILL 120 "$seedbed" deploy "$name.torrent" "$device" --yes --no-local-discovery --state "$STATE_DIRECTORY" \
         --config small.toml --peer "127.0.0.1:$seed_port" --listen "127.0.0.1:$(free_port)" --receipt "$name.json" "$@" \
         </dev/null >"$name.log" 2>&1 || status=$?
     ((status == expected)) || fail "deploy: exit status $status instead of $expected"
