@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <libtorrent/torrent_info.hpp>
 
 #include "backend_fixture.hpp"
 #include "core/image/packed_target.hpp"
