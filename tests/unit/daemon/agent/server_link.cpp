@@ -74,7 +74,7 @@ TEST_CASE("with a secret, only a machine that knows it is answered") {
         auto const port = unused_port();
         running_tracker tracker(server, port);
         server_link const link({"127.0.0.1", port}, machine);
-        auto const answer = link.ask("/machine/job", "mac=1", 5s);
+        auto const answer = link.ask("/machine/job", "mac=1", 1min);
         REQUIRE(answer);
         CHECK(answer->status == (accepted ? 200 : 403));
         CHECK(tracker.machines == (accepted ? 1 : 0));

@@ -132,8 +132,10 @@ TEST_CASE("fleet watch: the lines of a fleet are logged under the name of its im
     fixture f;
     f.follow({image_of(expect(1))});
     f.deploy(1);
-    CHECK(f.logged ==
-          lines{"sda1: 1/1 complete (10.0.0.1 after 0s, has all pieces)", "sda1: deployment complete: 1/1 in 0s"});
+    REQUIRE(f.logged.size() == 2); // "after 0s", unless this thread was stopped in between
+    CHECK_THAT(f.logged[0],
+               Catch::StartsWith("sda1: 1/1 complete (10.0.0.1 after ") && Catch::EndsWith("s, has all pieces)"));
+    CHECK_THAT(f.logged[1], Catch::StartsWith("sda1: deployment complete: 1/1 in "));
 }
 
 TEST_CASE("fleet watch: an announce counts for the image of its info-hash, whichever of its hashes that is") {
@@ -214,7 +216,8 @@ TEST_CASE("fleet watch: expected addresses, and no others, complete a deployment
     f.deploy(1);
     f.deploy(3);
     CHECK(f.count("deployment complete") == 0);
-    CHECK(f.count("1/2 complete (10.0.0.3 after 0s, has all pieces; not expected)") == 1);
+    CHECK(f.count("1/2 complete (10.0.0.3 after ") == 1);
+    CHECK(f.count("s, has all pieces; not expected)") == 1);
     f.deploy(2);
     CHECK(f.count("deployment complete: 2/2") == 1);
     CHECK(f.await([&] { return hook.runs() == 1; }));

@@ -32,7 +32,8 @@ struct fixture {
                                  reports.emplace_back(hash, report);
                                  return known;
                              }}};
-    report_sender sender{context, [] { return test::endpoints({"127.0.0.9:7000"}); }, {.first_pause = 20ms}};
+    report_sender sender{
+        context, [] { return test::endpoints({"127.0.0.9:7000"}); }, {.attempt = 1min, .first_pause = 20ms}};
 
     std::string listen(std::string const& text) {
         tracker_settings wanted;
@@ -110,7 +111,8 @@ TEST_CASE("report: with a secret, only a report whose sender knows it counts", "
         std::vector<std::string> logged;
         start_logging(log_level::debug, [&](log_level, std::string_view line) { logged.emplace_back(line); });
         report_sender sender(
-            f.context, [] { return test::endpoints({"127.0.0.9:7000"}); }, {.first_pause = 1h}, target);
+            f.context, [] { return test::endpoints({"127.0.0.9:7000"}); }, {.attempt = 1min, .first_pause = 1h},
+            target);
         host_report report;
         report.outcome = host_report::outcome_kind::verified;
         sender.send("sda1", served, {"http://127.0.0.1:" + port + "/announce"}, {}, report);
