@@ -57,6 +57,7 @@ TEST_CASE("peer record: a session records those that left and those that were co
     test_image const image(4, piece_length);
     test_store store(image, image_mode::seed, image.full_file());
     auto const record = std::make_shared<peer_record>();
+    std::shared_ptr<wire_peer> stays; // longer than the session
     {
         session_with_torrent seed(loop, store, 1);
         auto spec = store.checked_spec();
@@ -68,7 +69,7 @@ TEST_CASE("peer record: a session records those that left and those that were co
         loop.run_until([&] { return leaves->count(wire_peer::piece) > 0; });
         leaves->close();
         loop.run_until([&] { return !record->peers().empty(); });
-        auto const stays = seed.connect(3, 1);
+        stays = seed.connect(3, 1);
         stays->request_piece(1, piece_length);
         loop.run_until([&] { return stays->count(wire_peer::piece) > 0; });
         auto const idle = seed.connect(4, 1);
