@@ -41,7 +41,7 @@
 #                                          prints the line; status 1 at the timeout or if the daemon of that log has ended
 #   expect_line FILE PATTERN [SECONDS]     the same, but prints nothing and fails the test instead
 #   never_line FILE PATTERN                fails if FILE has such a line
-#   stop_daemon NAME [SECONDS]             sends SIGTERM, waits at most 30 s; fails unless the exit status is 0; sets
+#   stop_daemon NAME [SECONDS]             sends SIGTERM, waits at most 60 s; fails unless the exit status is 0; sets
 #                                          stop_milliseconds
 #   kill_daemon NAME                       sends SIGKILL, and waits
 #   await_exit NAME SECONDS                waits for a daemon that was signalled; sets exit_status and stop_milliseconds
@@ -76,15 +76,19 @@ descendants() {
     done
 }
 cleanup() {
-    local line
+    local line left
     trap '' HUP INT TERM # a second signal must not interrupt the clean-up
     cd /
     while line=$(tail -n 1 "$deferred") && [[ -n $line ]]; do
         sed -i '$d' "$deferred"
         eval "${line#*$'\t'}" >/dev/null 2>&1 || true
     done
-    # shellcheck disable=SC2046 # a list
-    kill -KILL $(descendants $$) 2>/dev/null || true
+    left=$(descendants $$) || true
+    # shellcheck disable=SC2086 # a list
+    kill -KILL $left 2>/dev/null || true
+    # They may still be creating files. A zombie is not, and not each of them is a child of this process.
+    # shellcheck disable=SC2016 # the other shell expands it
+    timeout 60 bash -c 'while ps -o stat= -p "$1" | grep -qv "^Z"; do sleep 0.1; done' - "${left//$'\n'/,}" 2>/dev/null || true
     rm -rf --one-file-system "$work"
 }
 # In this process only: a signal to a child that has not yet dropped its parent's traps would run them.
@@ -220,9 +224,14 @@ start_nbd() {
     attach_loop "$folder/disk" --direct-io=on
 }
 stop_nbdfuse() {
-    local loop
+    local loop i
     for loop in $(losetup -nO NAME -j "$1/disk"); do
         undo "$loop"
+    done
+    # What has the loop device open, such as udev after a write, delays its removal.
+    for ((i = 0; i < 600; i++)); do
+        [[ -n $(losetup -nO NAME -j "$1/disk") ]] || break
+        sleep 0.1
     done
     fusermount3 -u "$1"
     # nbdfuse ends with nbdkit, which has the backing file open, or is killed.
@@ -420,7 +429,7 @@ await_exit() {
     undo "status-$name" 2>/dev/null || true
 }
 stop_daemon() {
-    local name=$1 seconds=${2:-30}
+    local name=$1 seconds=${2:-60}
     kill -TERM "${daemon_pid[$name]}" || fail "the daemon $name has ended by itself"
     await_exit "$name" "$seconds"
     ((exit_status != 137)) || fail "the daemon $name did not stop within $seconds s"
