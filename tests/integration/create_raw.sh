@@ -193,7 +193,7 @@ if ! command -v nbdkit nbdfuse fusermount3 >found || [[ ! -c /dev/fuse ]]; then
     echo "SKIP interruption and disk errors: nbdkit, nbdfuse or /dev/fuse is missing"
     pass
 fi
-slow=$(start_nbd slow --filter=rate file ext4.img rate=60M)
+slow=$(start_nbd slow --filter=rate file ext4.img rate=8M) # the disk takes 30 s, so that create is still reading when the signal arrives
 # interrupt SIGNAL STATUS ARGUMENT...: sends SIGNAL while create reads the disk.
 interrupt() {
     local signal=$1 want=$2 pid status=0 fields before

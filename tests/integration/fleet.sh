@@ -36,11 +36,11 @@ add_image seed.toml sda1 sda1.torrent "$source" seed 'expect = 3' "on_complete =
 start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
 
-# fleet FILTER: waits at most 20 s until FILTER is true for the image's fleet in the server's status.
+# fleet FILTER: waits at most 60 s until FILTER is true for the image's fleet in the server's status.
 fleet() {
     local i
-    for ((i = 0; i < 200; i++)); do
-        curl -sS --max-time 10 --unix-socket "$work/server.sock" http://localhost/status | jq .images[0].fleet >fleet.json
+    for ((i = 0; i < 600; i++)); do
+        curl -sS --max-time 60 --unix-socket "$work/server.sock" http://localhost/status | jq .images[0].fleet >fleet.json
         ! jq -e --arg aria "${address[aria]}" --arg target "${address[target]}" --arg straggler "${address[straggler]}" \
             "def host(\$a): .hosts[] | select(.address == \$a); $1" fleet.json >/dev/null || return 0
         sleep 0.1
@@ -50,7 +50,7 @@ fleet() {
 # metric LINE...: fails unless the server's metrics contain each line, and promtool accepts them.
 metric() {
     local line
-    curl -sS --max-time 10 --unix-socket "$work/server.sock" http://localhost/metrics >metrics.txt
+    curl -sS --max-time 60 --unix-socket "$work/server.sock" http://localhost/metrics >metrics.txt
     promtool check metrics <metrics.txt >promtool.txt 2>&1 || fail "promtool: $(<promtool.txt)"
     [[ ! -s promtool.txt ]] || fail "promtool complains: $(<promtool.txt)"
     for line in "$@"; do
@@ -77,7 +77,7 @@ deploy_to() {
 
 noise_file slow 64
 to_straggler=port${address[straggler]##*.} # its end at the switch
-tc -n "$net-switch" qdisc add dev "$to_straggler" root tbf rate 4mbit burst 64k latency 200ms
+tc -n "$net-switch" qdisc add dev "$to_straggler" root tbf rate 1mbit burst 64k latency 200ms
 slow=$(attach_loop slow)
 deploy_to straggler "$slow"
 expect_line straggler.log ' sda1: downloading$'
