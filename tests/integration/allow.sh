@@ -29,7 +29,7 @@ expect_line seed.log ' ready$'
 
 # get HOST URL: whether HOST gets an answer.
 get() {
-    on "$1" curl -sS --max-time 10 -o answer "$2" 2>curl.err
+    on "$1" curl -sS --max-time 60 -o answer "$2" 2>curl.err
 }
 metrics=http://${address[server]}:9150/metrics
 announce="http://${address[server]}:6969/announce"

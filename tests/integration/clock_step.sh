@@ -22,9 +22,9 @@ add_image deploy.toml image image.torrent "$work/target" deploy "peers = [\"127.
 
 shifted=(env LD_PRELOAD="$work/shift.so" SHIFT_FILE="$work/shift")
 start_daemon seed seed.toml "${shifted[@]}"
-expect_line seed.log ' ready$' 20
+expect_line seed.log ' ready$'
 start_daemon deploy deploy.toml "${shifted[@]}"
-expect_line deploy.log ' image: downloading$' 20
+expect_line deploy.log ' image: downloading$'
 sleep 2 # into the transfer, which takes eight seconds
 touch shift
 expect_line deploy.log ' image: done: ' 60

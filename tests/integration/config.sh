@@ -9,11 +9,11 @@ set -euo pipefail
 
 need ss
 
-# run STATUS ARGUMENT...: runs seedbed daemon, with its output in stdout and stderr, for at most 20 s: every run here ends by itself.
+# run STATUS ARGUMENT...: runs seedbed daemon, with its output in stdout and stderr, for at most 120 s: every run here ends by itself.
 run() {
     local want=$1 status=0
     shift
-    timeout -k 5 20 "$seedbed" daemon "$@" >stdout 2>stderr </dev/null || status=$?
+    timeout -k 5 120 "$seedbed" daemon "$@" >stdout 2>stderr </dev/null || status=$?
     ((status == want)) || fail "seedbed daemon $*: exit status $status instead of $want: $(cat stdout stderr)"
 }
 # said FILE PATTERN: fails unless the extended regular expression matches a whole line of FILE.
@@ -213,7 +213,7 @@ s.listen()
 print("listens", flush=True)
 signal.pause()' "$port")
 defer taken kill "$!"
-read -r -t 20 -u "$taken" answer && [[ $answer == listens ]]
+read -r -t 60 -u "$taken" answer && [[ $answer == listens ]]
 run 1 -c none.toml
 (($(grep -c ' error ' stderr) == 1)) || fail "a port in use is not reported in one line: $(<stderr)"
 grep -q " error listen on 127.0.0.1:$port: " stderr || fail "a port in use is not reported: $(<stderr)"

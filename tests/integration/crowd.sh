@@ -70,9 +70,9 @@ for each in slow_tracker slow_metrics slow_control; do
     expect_line "$each.log" crowded
 done
 for ((i = 0; i < 5; i++)); do
-    on target curl -sS --max-time 5 -o answer "http://${address[server]}:6969/scrape" || fail "the tracker does not answer"
-    on target curl -sS --max-time 5 -o answer "http://${address[server]}:9150/healthz" || fail "the metrics are not served"
-    curl -sS --max-time 5 --unix-socket server.sock -o answer http://localhost/status || fail "the control socket does not answer"
+    on target curl -sS --max-time 9 -o answer "http://${address[server]}:6969/scrape" || fail "the tracker does not answer"
+    on target curl -sS --max-time 9 -o answer "http://${address[server]}:9150/healthz" || fail "the metrics are not served"
+    curl -sS --max-time 9 --unix-socket server.sock -o answer http://localhost/status || fail "the control socket does not answer"
     jq -e '.images[0].name == "sda1"' answer >/dev/null || fail "the control socket answers: $(<answer)"
 done
 for each in slow_tracker slow_metrics slow_control; do
@@ -87,7 +87,7 @@ expect_line idle_peers.log crowded
 expect_line silent.log crowded
 noise_file target.img 32
 target=$(attach_loop target.img)
-on target timeout 60 "$seedbed" deploy sda1.torrent "$target" --yes --no-local-discovery --listen "${address[target]}:6881" \
+on target timeout 240 "$seedbed" deploy sda1.torrent "$target" --yes --no-local-discovery --listen "${address[target]}:6881" \
     --peer "${address[server]}:6881" --state "$work/target.state" >target.log 2>&1 ||
     fail "idle peers keep a target out: $(tail -n 5 target.log)"
 compare_extents sda1.info "$source" "$target"

@@ -18,7 +18,7 @@ deploy() {
     port=$(free_port)
     /usr/bin/python3 "$here/lib_damaging_peer.py" source 65536 "$info_hash" "$port" "$2" >"$name.log" &
     defer "$name" end_process "$!"
-    expect_line "$name.log" '^listening$' 10
+    expect_line "$name.log" '^listening$'
     rm -f target
     truncate -s 3000000 target
     status=0

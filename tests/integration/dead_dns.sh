@@ -44,7 +44,7 @@ status=0
 timeout 100 "$seedbed" deploy golden.torrent target.img --yes --no-local-discovery --listen 127.0.0.1:6882 --peer 192.0.2.5:6881 \
     --state "$work/state" >out 2>&1 &
 deployment=$!
-for ((i = 0; i < 300; i++)); do
+for ((i = 0; i < 600; i++)); do
     ! cmp -s source.img target.img || break
     sleep 0.1
 done

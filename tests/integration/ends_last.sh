@@ -130,7 +130,7 @@ for each in command:disk daemon:part command:packed; do
         expect_line deploy.log ' downloading$'
         # The first time after the first write, then at any time.
         if ((round == 0)); then
-            for ((i = 0; i < 600; i++)); do [[ -n $(shown) ]] || break; sleep 0.05; done
+            for ((i = 0; i < 600; i++)); do [[ -n $(shown) ]] && ! grep -q ' downloaded ' deploy.log || break; sleep 0.05; done
         else
             sleep "$(printf '0.%06d' $((RANDOM << 4)))"
         fi

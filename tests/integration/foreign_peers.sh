@@ -65,7 +65,7 @@ same_files() {
 }
 
 start_process tracker $(on_host server) opentracker -i "${address[server]}" -p 6969 -P 6969 -d tracker -w hashes
-for ((i = 0; i < 100; i++)); do
+for ((i = 0; i < 600; i++)); do
     [[ -z $(on server ss -Hltn "sport = :6969") ]] || break
     sleep 0.1
 done
@@ -93,9 +93,9 @@ start_process aria $(on_host aria) "${aria[@]}" --seed-time=0 --dir=got sda1.tor
 transmission conf-get
 start_process transmission $(on_host transmission) transmission-cli -g conf-get -w got -p 6881 -M -U -D -f "$work/conf-get/finished" \
     sda2-tracked.torrent
-timeout 60 tail --pid="${process_pid[aria]}" -f /dev/null || fail "aria2 has not finished within 60 s"
+timeout 240 tail --pid="${process_pid[aria]}" -f /dev/null || fail "aria2 has not finished within 240 s"
 same_files sda1 aria2
-wait_for_line conf-get/complete complete 60 >/dev/null || fail "Transmission has not finished within 60 s"
+wait_for_line conf-get/complete complete 240 >/dev/null || fail "Transmission has not finished within 240 s"
 same_files sda2 Transmission
 stop_process transmission
 never_line seed.log 'warning sda[12]: tracker|failed:|failed its hash check'
@@ -105,8 +105,8 @@ stop_daemon seed
 stop_process tracker
 echo "aria2 and Transmission fetched $extents files each"
 
-expect_line deploy.log ' sda1: done: ' 60
-expect_line deploy.log ' sda2: done: ' 60
+expect_line deploy.log ' sda1: done: ' 240
+expect_line deploy.log ' sda2: done: ' 240
 never_line deploy.log 'failed:|failed its hash check|nothing was missing'
 stop_daemon deploy
 for target in "$target1" "$target2"; do

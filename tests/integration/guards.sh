@@ -90,8 +90,9 @@ import os, signal, sys
 os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)
 print("held", flush=True)
 signal.pause()' "$loop")
-defer holder kill "$!"
-read -r -t 20 -u "$holder" answer || fail "nothing holds $loop"
+holder_pid=$!
+defer holder kill "$holder_pid"
+read -r -t 60 -u "$holder" answer || fail "nothing holds $loop"
 [[ $answer == held ]]
 refused held "$loop" "held by another program or device" held.img
 
@@ -187,7 +188,7 @@ never_line seed.log 'allowed_source: failed'
 start_daemon deploy deploy.toml
 expect_line deploy.log ' ready$'
 for name in "${!device[@]}"; do
-    expect_line deploy.log " $name: failed: " 20
+    expect_line deploy.log " $name: failed: "
 done
 expect_line deploy.log ' good: done: ' 60
 for name in "${!device[@]}"; do
@@ -222,6 +223,7 @@ done
 # Devices that were refused because they were in use are accepted once they are free.
 exec {holder}<&- {lock}<&-
 undo holder
+timeout 60 tail --pid="$holder_pid" -s 0.1 -f /dev/null || fail "what held a device does not end"
 unmount "at mounted_ro"
 write_config free.toml "$(free_port)"
 for name in held locked mounted mounted_ro; do

@@ -24,8 +24,8 @@ head -c 200M /dev/urandom >etc/boot/large.iso
 printf '%s\n' '[control]' 'socket = "control"' '[tracker]' "listen = \"$http\"" '[network]' "listen = \"127.0.0.1:$(free_port)\"" \
     'local_discovery = false' 'allow = ["192.0.2.128/25"]' '[boot]' 'files = "boot"' >etc/seedbed.toml
 start_daemon seed etc/seedbed.toml
-expect_line seed.log " boot: the files in $work/etc/boot are served at /boot/\$" 20
-expect_line seed.log ' ready$' 20
+expect_line seed.log " boot: the files in $work/etc/boot are served at /boot/\$"
+expect_line seed.log ' ready$'
 pid=${daemon_pid[seed]}
 
 get() {
@@ -33,7 +33,7 @@ get() {
     sed -i 's/\r$//' header
 }
 status_of() {
-    curl -sS --max-time 20 -o body -w '%{http_code}' --path-as-is "$@" || fail "curl $*"
+    curl -sS --max-time 60 -o body -w '%{http_code}' --path-as-is "$@" || fail "curl $*"
 }
 # await CONDITION...: until it is true, at most 60 s.
 await() {
@@ -55,12 +55,16 @@ memory() {
 slow_reads_begun() {
     (($(find "/proc/${daemon_pid[slow]}/fd" -lname "$work/nbd-slow/disk" 2>/dev/null | wc -l) == 32))
 }
-# answers WHAT: the tracker must answer at once, and so must a small file.
+# answers WHAT: the tracker must answer at once, and so must a small file. Of five answers, all but one may be late because the machine
+# has other work.
 answers() {
-    local seconds
-    seconds=$(curl -sS --max-time 5 -o body -w '%{time_total}' "http://$http/scrape") || fail "the tracker does not answer $1"
-    ((${seconds%%.*} < 2)) || fail "the tracker answers in $seconds s $1"
-    [[ $(curl -sS --max-time 5 "$url/boot.ipxe") == '#!ipxe' ]] || fail "a small file is not sent $1"
+    local seconds i
+    for ((i = 0; i < 5; i++)); do
+        seconds=$(curl -sS --max-time 20 -o body -w '%{time_total}' "http://$http/scrape") || fail "the tracker does not answer $1"
+        ((${seconds%%.*} >= 2)) || break
+    done
+    ((i < 5)) || fail "the tracker answers in $seconds s $1"
+    [[ $(curl -sS --max-time 20 "$url/boot.ipxe") == '#!ipxe' ]] || fail "a small file is not sent $1"
 }
 
 # --- files
@@ -106,7 +110,7 @@ echo 5 >"/proc/$pid/clear_refs"
 sum=$(sha256sum <etc/boot/large.iso)
 downloads=()
 for i in 1 2 3 4; do
-    { [[ $(curl -sS --max-time 120 "$url/large.iso" | sha256sum) == "$sum" ]] || touch "differs-$i"; } &
+    { [[ $(curl -sS --max-time 300 "$url/large.iso" | sha256sum) == "$sum" ]] || touch "differs-$i"; } &
     downloads+=("$!")
 done
 wait "${downloads[@]}"
@@ -135,7 +139,7 @@ await open_files 0
 
 # --- clients that stop receiving, ask for much at once, leave, or take all connections
 cat >hostile.py <<'END'
-import socket, struct, sys, time
+import os, socket, struct, sys, time
 kind, count, port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 request = b'GET /boot/large.iso HTTP/1.1\r\nHost: a\r\n\r\n'
 def connect(source=None):
@@ -159,7 +163,8 @@ elif kind == 'flood': # requests without an end, most of which find no file
     sockets = [connect() for _ in range(count)]
     end = time.monotonic() + 3
     received = 0
-    while time.monotonic() < end:
+    print('flooding', flush=True)
+    while time.monotonic() < end or not os.path.exists('flood.end'):
         for s in sockets:
             s.sendall(b'GET /boot/sub/none HTTP/1.1\r\nHost: a\r\n\r\n' * 5 + b'HEAD /boot/vmlinuz HTTP/1.1\r\nHost: a\r\n\r\n')
         for s in sockets:
@@ -183,8 +188,9 @@ await open_files 0
 lines=$(wc -l <seed.log)
 /usr/bin/python3 hostile.py flood 50 "$port" >flood.log 2>&1 &
 flood=$!
-sleep 0.5
+expect_line flood.log flooding
 answers "during a flood of requests"
+touch flood.end
 wait "$flood" || fail "the flood: $(<flood.log)"
 (($(wc -l <seed.log) == lines)) || fail "clients can fill the log: $(tail -n 3 seed.log)"
 
@@ -194,7 +200,7 @@ cut_while_sent() {
     local status=0
     rm -f cut
     cp etc/boot/large.iso etc/boot/cut.iso
-    curl -sS --limit-rate 20M --max-time 60 -o cut "$url/cut.iso" 2>cut.err &
+    curl -sS --limit-rate 5M --max-time 60 -o cut "$url/cut.iso" 2>cut.err &
     local client=$!
     await test -s cut
     "$@"
@@ -225,7 +231,7 @@ fi
 # --- reloads
 reload() {
     kill -HUP "$pid"
-    expect_line seed.log "$1" 20
+    expect_line seed.log "$1"
 }
 echo another >other/vmlinuz
 sed -i "s|^files = .*|files = \"$work/other\"|" etc/seedbed.toml
@@ -247,14 +253,14 @@ if command -v nbdkit >/dev/null && command -v nbdfuse >/dev/null && [[ -c /dev/f
     start_nbd slow --filter=delay memory 64M rdelay=3 >/dev/null
     sed -i "s|^\[boot\]\$|&\nfiles = \"$work/nbd-slow\"|" etc/seedbed.toml
     start_daemon slow etc/seedbed.toml
-    expect_line slow.log ' ready$' 20
+    expect_line slow.log ' ready$'
     clients=()
     for i in {0..31}; do
         curl -sS --max-time 60 -r "$((i << 20))-" -o /dev/null "$url/disk" 2>/dev/null &
         clients+=($!)
     done
     await slow_reads_begun
-    stop_daemon slow
+    stop_daemon slow 18 # 28 reads that wait for 4 threads would take 21 s
     echo "stopped in $stop_milliseconds ms with 32 clients of a disk that takes 3 s for each read"
     wait "${clients[@]}" || true # the daemon has closed their connections
 else

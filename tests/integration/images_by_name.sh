@@ -71,7 +71,7 @@ images list --json | jq -e '.images | length == 2' >found || fail "the list is $
 # --- the HTTP port
 
 get() {
-    curl -sS --max-time 20 -o body -D header "$@" || fail "curl $*"
+    curl -sS --max-time 60 -o body -D header "$@" || fail "curl $*"
     sed -i 's/\r$//' header
 }
 get "http://$http/images"
@@ -116,7 +116,7 @@ deploy() {
     local expected=$1 status=0
     shift
     "$seedbed" deploy "$@" --yes --no-local-discovery --listen "127.0.0.1:$(free_port)" --state "$work/target-state" \
-        --timeout 60s >deploy.log 2>&1 || status=$?
+        --timeout 240s >deploy.log 2>&1 || status=$?
     ((status == expected)) || fail "deploy $*: status $status: $(<deploy.log)"
 }
 wipe() {
@@ -155,7 +155,7 @@ deploy 2 "https://$http/images/plain" "$target"
 one_line 'is not supported'
 redirect_port=$(free_port)
 { printf 'HTTP/1.1 302 Found\r\nLocation: http://elsewhere/x\r\nContent-Length: 0\r\n\r\n' |
-    timeout 20 /usr/bin/python3 -c '
+    timeout 240 /usr/bin/python3 -c '
 import socket, sys
 with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
     client, _ = server.accept()

@@ -21,7 +21,7 @@ for number in 17 18; do
     printf '%s\n' '[[machine]]' "name = \"PC-$number\"" "mac = \"52:54:00:00:00:$number\"" 'image = "win11"' 'disk = "auto"' >>daemon.toml
 done
 start_daemon daemon daemon.toml
-expect_line daemon.log ' ready$' 20
+expect_line daemon.log ' ready$'
 socket=$work/daemon.toml.sock
 hash=$("$seedbed" status --json --socket "$socket" | jq -r '.images[0].info_hash | [scan("..")] | map("%" + .) | add')
 /usr/bin/python3 "$here/lib_machines.py" "$tracker" "$hash" "$(image_bytes win11.info)"
@@ -41,7 +41,7 @@ grep -q 'Input/output error (EIO)$' plain || fail "the errors are shortened: $(h
     fail "the document: $("$seedbed" status --machines --json --socket "$socket")"
 
 # Watched without a terminal: table after table.
-{ timeout 10 "$seedbed" status --watch --machines --socket "$socket" || true; } | head -n 210 >tables
+{ timeout 60 "$seedbed" status --watch --machines --socket "$socket" || true; } | head -n 210 >tables
 [[ $(grep -c '^202 machines: ' tables) == 2 ]] || fail "not two tables: $(grep -c '^202 machines: ' tables)"
 ! grep -q $'\x1b' tables || fail "a sequence for terminals, without a terminal"
 
@@ -56,7 +56,7 @@ screen() {
 # await_screen PATTERN: waits until a line of the terminal matches.
 await_screen() {
     local i
-    for ((i = 0; i < 150; i++)); do
+    for ((i = 0; i < 600; i++)); do
         screen
         ! grep -qE -e "$1" screen || return 0
         sleep 0.1
@@ -121,13 +121,13 @@ kill_daemon daemon
 await_screen '^showing the status of '
 grep -q '^> ' screen || fail "the machines are gone: $(<screen)"
 start_daemon daemon daemon.toml
-expect_line daemon.log ' ready$' 20
-for ((i = 0; i < 150; i++)); do
+expect_line daemon.log ' ready$'
+for ((i = 0; i < 600; i++)); do
     screen
     grep -q '^showing the status of ' screen || break
     sleep 0.1
 done
-((i < 150)) || fail "the daemon is back, but the table is not updated: $(<screen)"
+((i < 600)) || fail "the daemon is back, but the table is not updated: $(<screen)"
 
 # restored REASON: fails unless the terminal is as the shell left it.
 restored() {
@@ -170,7 +170,7 @@ restored "a start without a daemon" 1
 
 # --- colours, unless NO_COLOR is set
 start_daemon daemon daemon.toml
-expect_line daemon.log ' ready$' 20
+expect_line daemon.log ' ready$'
 again
 terminal capture-pane -e -p -t watch >coloured
 grep -q $'\x1b\\[.*m' coloured || fail "no style at all: $(<coloured)"
@@ -189,18 +189,19 @@ for number in range(9998):
     print(f'[[machine]]\nname = "lab-{number}"\nmac = "52:54:01:00:{number // 256:02x}:{number % 256:02x}"\nimage = "win11"\ndisk = "auto"')
 EOF
 start_daemon daemon daemon.toml
-expect_line daemon.log ' ready$' 60
+expect_line daemon.log ' ready$'
 again
 await_screen '^1-18 of 10[0-9]{3} '
 pid=$(pid_of_view)
 used() {
     awk '{ print $14 + $15 }' "/proc/$pid/stat" # in hundredths of a second
 }
-before=$(used)
+before=$(used) began=${EPOCHREALTIME/[.,]/}
 sleep 10
-after=$(used)
-echo "10000 machines: $((after - before)) ms of the processor in each second" # hundredths of a second in 10 s
-((after - before < 500)) || fail "10000 machines take $((after - before)) hundredths of a second in 10 s"
+after=$(used) ended=${EPOCHREALTIME/[.,]/}
+each_second=$(((after - before) * 10000000 / (ended - began)))
+echo "10000 machines: $each_second ms of the processor in each second"
+((each_second < 500)) || fail "10000 machines take $each_second ms of the processor in each second"
 keys -l '/lab-9997'
 await_screen '^1-1 of 1 |^> lab-9997 '
 keys Enter q

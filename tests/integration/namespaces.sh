@@ -77,7 +77,7 @@ deploy_room() {
 }
 
 discovery='local_discovery = false'
-deploy_room peers 40 "peers = [\"${address[server]}:6881\"]"
+deploy_room peers 240 "peers = [\"${address[server]}:6881\"]"
 discovery='local_discovery = true'
-deploy_room discovery 60
+deploy_room discovery 240
 pass
