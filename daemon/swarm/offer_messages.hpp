@@ -18,7 +18,7 @@ inline void append_number(std::vector<char>& message, std::int32_t number) {
     }
 }
 
-/// The numbers of the extended messages that offers need, as a peer chose them (BEP 10); 0: not supported.
+/// The extended messages that offers need: their numbers, as a peer chose them (BEP 10; 0: not supported).
 struct offer_messages {
     char dont_have = 0;      ///< BEP 54
     char upload_only = 0;    ///< of libtorrent

@@ -17,8 +17,8 @@ public:
     /// A stranger can connect with a new id each time.
     static constexpr std::size_t limit = 1'000;
 
-    /// Adds a connection that has ended. The bytes of all connections with one id are added up. If there are more peers
-    /// than the limit, those that sent payload are kept first.
+    /// Adds a connection that has ended. The bytes of all connections with one id are added up. Beyond the limit,
+    /// peers that sent payload take the places of peers that did not.
     void add(peer_status const& peer);
     /// \return the peers by id.
     [[nodiscard]] std::map<std::string, peer_status> peers() const;

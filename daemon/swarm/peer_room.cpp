@@ -8,9 +8,9 @@ namespace {
 
 /// A machine that does not want anything now may return for a place after this time.
 constexpr std::chrono::seconds exclusion{30};
-/// The same for one that said that it does. Longer than its next peer needs to become idle, or that place, too, would
-/// go to one of its kind.
-constexpr std::chrono::seconds long_exclusion = 3 * peer_room::long_patience;
+/// The same for one that said that it does, in times of its patience. Its next peer becomes idle earlier: otherwise
+/// that place, too, would go to one of its kind.
+constexpr int long_exclusion = 3;
 constexpr std::size_t most_excluded = 4096; ///< addresses
 
 } // namespace
@@ -49,16 +49,17 @@ peer_room::members::iterator peer_room::find_idle(std::optional<address> const& 
             return peer.has_reason == with_reason && now - peer.active >= wait && (!from || peer.from == *from);
         });
     };
-    auto const silent = find(false, patience);
-    return silent != m_peers.end() ? silent : find(true, long_patience);
+    auto const silent = find(false, m_patience.silent);
+    return silent != m_peers.end() ? silent : find(true, m_patience.with_reason);
 }
 
 void peer_room::exclude(member const& idle, clock::time_point now) {
     if (m_excluded.size() >= most_excluded) {
         std::erase_if(m_excluded, [now](auto const& each) { return now >= each.second; });
     }
-    if (m_excluded.size() < most_excluded) {
-        m_excluded[idle.from] = now + (idle.has_reason ? long_exclusion : exclusion);
+    if (m_excluded.size() < most_excluded || m_excluded.contains(idle.from)) {
+        auto& until = m_excluded[idle.from];
+        until = std::max(until, now + (idle.has_reason ? long_exclusion * m_patience.with_reason : exclusion));
     }
 }
 

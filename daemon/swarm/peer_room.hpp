@@ -26,19 +26,25 @@ public:
     using id = std::uint64_t;
 
     /// How long a peer may be inactive if there is no room.
-    static constexpr std::chrono::seconds patience{5};
-    /// The same for one that says that it wants or has something. Saying so costs nothing.
-    static constexpr std::chrono::seconds long_patience{30};
+    struct patience {
+        std::chrono::seconds silent{5};
+        /// For one that says that it wants or has something. Saying so costs nothing.
+        std::chrono::seconds with_reason{30};
+    };
 
     struct verdict {
         std::optional<id> admitted; ///< nothing if there is no room
         std::optional<id> leaves;   ///< the peer to disconnect in its favour; already removed here
     };
 
+    peer_room() = default;
+    explicit peer_room(patience limits)
+        : m_patience(limits) {}
+
     [[nodiscard]] verdict join(address const& from, bool known, std::size_t most, clock::time_point now);
     /// The peer says that it wants or has something. Does nothing if it has left.
     void has_reason(id which);
-    /// The peer requests, receives or sends payload, or waits for its turn. Does nothing if it has left.
+    /// The peer receives or sends payload, or waits until it may. Does nothing if it has left.
     void is_active(id which, clock::time_point now);
     /// Does nothing if the peer has left.
     void leave(id which);
@@ -59,6 +65,7 @@ private:
     void exclude(member const& idle, clock::time_point now);
     [[nodiscard]] bool is_excluded(address const& from, clock::time_point now) const;
 
+    patience m_patience;
     members m_peers; ///< in the order of joining
     std::map<address, std::size_t> m_counts;
     std::map<address, clock::time_point> m_excluded; ///< until then, an address does not replace others' peers

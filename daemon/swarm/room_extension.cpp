@@ -17,13 +17,14 @@
 #include <libtorrent/peer_request.hpp>
 #include <libtorrent/span.hpp>
 
-#include "daemon/swarm/peer_room.hpp"
-
 namespace seedbed {
 
 namespace lt = libtorrent;
 
 struct session_room {
+    explicit session_room(peer_room::patience patience)
+        : peers(patience) {}
+
     std::atomic<int> most{0};
     std::mutex mutex;                   ///< guards `known`
     std::set<peer_room::address> known; ///< of configured peers
@@ -41,9 +42,10 @@ void disconnect(lt::peer_connection_handle& peer) {
 
 class room_peer final : public lt::peer_plugin {
 public:
-    room_peer(std::shared_ptr<session_room> room, lt::peer_connection_handle peer)
+    room_peer(std::shared_ptr<session_room> room, lt::peer_connection_handle peer, int pieces)
         : m_room(std::move(room))
-        , m_peer(std::move(peer)) {}
+        , m_peer(std::move(peer))
+        , m_pieces(pieces) {}
     room_peer(room_peer const&) = delete;
     room_peer& operator=(room_peer const&) = delete;
     ~room_peer() override { leave(); }
@@ -69,21 +71,19 @@ public:
         return true;
     }
     bool on_interested() override { return has_reason(); }
-    bool on_have(lt::piece_index_t) override {
-        m_moved = true; // it downloads, if not from here
+    // libtorrent checks these messages afterwards.
+    bool on_have(lt::piece_index_t piece) override {
+        auto const index = static_cast<int>(piece);
+        m_moved = m_moved || (index >= 0 && index < m_pieces && !m_peer.has_piece(piece));
         return has_reason();
+    }
+    bool on_piece(lt::peer_request const&, lt::span<char const>) override {
+        m_moved = m_moved || m_peer.is_interesting();
+        return false;
     }
     bool on_have_all() override { return has_reason(); }
     bool on_bitfield(lt::bitfield const& pieces) override { return pieces.none_set() ? false : has_reason(); }
-    bool on_request(lt::peer_request const&) override {
-        m_moved = true;
-        return false;
-    }
     void sent_piece(lt::peer_request const&) override { m_moved = true; }
-    bool on_piece(lt::peer_request const&, lt::span<char const>) override {
-        m_moved = true;
-        return false;
-    }
     /// Called once a second.
     void tick() override {
         auto const waits = m_peer.is_choked() && m_peer.is_peer_interested();
@@ -111,27 +111,30 @@ private:
 
     std::shared_ptr<session_room> m_room;
     lt::peer_connection_handle m_peer;
+    int const m_pieces;
     std::optional<peer_room::id> m_id; ///< set while the peer has a place; 0 is nobody's
     bool m_moved = false;              ///< since the last tick
 };
 
 class room_torrent final : public lt::torrent_plugin {
 public:
-    explicit room_torrent(std::shared_ptr<session_room> room)
-        : m_room(std::move(room)) {}
+    room_torrent(std::shared_ptr<session_room> room, int pieces)
+        : m_room(std::move(room))
+        , m_pieces(pieces) {}
 
     std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
-        return std::make_shared<room_peer>(m_room, peer);
+        return std::make_shared<room_peer>(m_room, peer, m_pieces);
     }
 
 private:
     std::shared_ptr<session_room> m_room;
+    int const m_pieces;
 };
 
 } // namespace
 
-std::shared_ptr<session_room> make_session_room(int most) {
-    auto room = std::make_shared<session_room>();
+std::shared_ptr<session_room> make_session_room(int most, peer_room::patience patience) {
+    auto room = std::make_shared<session_room>(patience);
     set_most_peers(*room, most);
     return room;
 }
@@ -145,8 +148,8 @@ void set_known_peers(session_room& room, std::set<boost::asio::ip::address> know
     room.known = std::move(known);
 }
 
-std::shared_ptr<lt::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room) {
-    return std::make_shared<room_torrent>(std::move(room));
+std::shared_ptr<lt::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room, int pieces) {
+    return std::make_shared<room_torrent>(std::move(room), pieces);
 }
 
 } // namespace seedbed

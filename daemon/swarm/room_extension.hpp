@@ -6,19 +6,25 @@
 #include <boost/asio/ip/address.hpp>
 #include <libtorrent/fwd.hpp>
 
+#include "daemon/swarm/peer_room.hpp"
+
 namespace seedbed {
 
 /// The peers of all torrents of a session, see peer_room. Threads: libtorrent's network thread; the functions here,
 /// any.
 struct session_room;
 /// \param most the maximum number of connected peers.
-[[nodiscard]] std::shared_ptr<session_room> make_session_room(int most);
+[[nodiscard]] std::shared_ptr<session_room> make_session_room(int most, peer_room::patience patience);
 void set_most_peers(session_room& room, int most);
 /// \param known the addresses of configured peers, for which there is always room.
 void set_known_peers(session_room& room, std::set<boost::asio::ip::address> known);
 
-/// Disconnects the peers of a torrent for which there is no room. libtorrent's own limit is higher, so that connections
+/// Disconnects the peers of a torrent for which there is no room. A peer is active if it gets a block, has one more of
+/// the \p pieces, or sends one that this side may have requested; also while it is interested and choked. So with few
+/// upload slots, idle peers are recognised only as they are unchoked.
+/// libtorrent's own limit is higher, so that connections
 /// that have not requested a torrent yet do not count towards this one.
-[[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room);
+[[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room,
+                                                                              int pieces);
 
 } // namespace seedbed

@@ -60,7 +60,7 @@ session_core::session_core(boost::asio::io_context& main_context, std::shared_pt
     : main(main_context)
     , shared(std::move(shared_backend))
     , own(std::move(wanted))
-    , room(make_session_room(own.network.connections)) {}
+    , room(make_session_room(own.network.connections, own.patience)) {}
 
 void session_core::open() {
     use_steady_network_clock();
@@ -141,7 +141,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
     }
     add_extension(params, make_ban_extension(torrents.at(which).banned));
     // After these: a refused peer must not keep a place or reserve pieces.
-    add_extension(params, make_room_extension(room));
+    add_extension(params, make_room_extension(room, spec.torrent->piece_count));
     add_extension(params, make_prompt_extension());
     if (spec.mode == image_mode::deploy) {
         auto const on_neighbours = [this](session_torrent& torrent, int missing) {

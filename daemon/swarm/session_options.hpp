@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/settings.hpp"
+#include "daemon/swarm/peer_room.hpp"
 #include "daemon/swarm/shard_extension.hpp"
 
 namespace seedbed {
@@ -17,6 +18,7 @@ struct session_options {
     int shard = 0;                        ///< number of this network shard, from 0
     network_settings network;             ///< this shard's part, see divide_network()
     std::vector<std::uint16_t> own_ports; ///< of all shards
+    peer_room::patience patience;         ///< with idle peers, if there is no room
     std::int64_t queued_bytes = 0;        ///< that may wait to be written before peers are paused
     std::function<void()> on_activity;    ///< called when a peer connects
     std::function<void()> on_peers;       ///< called when peers() may have changed

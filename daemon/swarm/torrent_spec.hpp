@@ -33,7 +33,7 @@ struct torrent_spec {
     bool super_seeding = false;
     /// The pieces that peers are no longer given, although they are present; null: every piece is given.
     std::shared_ptr<withdrawn_pieces const> withdrawn = {};
-    std::shared_ptr<peer_record> record = {};         ///< of the peers whose connections have ended; null: none is kept
+    std::shared_ptr<peer_record> record = {};         ///< of peers whose connections have ended; null: none
     std::shared_ptr<shared_secret const> secret = {}; ///< only peers that know it get pieces; null: all do
     std::chrono::seconds secret_patience{10};         ///< for a peer to prove that it knows the secret
     std::uint16_t report_port = 0; ///< where this daemon accepts reports, announced to peers; 0: nowhere

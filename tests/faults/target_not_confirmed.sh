@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fault: the user does not confirm that a target is overwritten, and the image has a tracker of Seedbed's
+# Fault: a deployment needs a confirmation and has no terminal to ask on, and the image has a tracker of Seedbed's
 # Required: exit status 9; nothing is written; the server names the machine and the reason
 # Labels: quick
 set -euo pipefail

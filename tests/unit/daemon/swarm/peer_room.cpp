@@ -54,7 +54,7 @@ TEST_CASE("peer room: an idle peer makes room for a new one, another does not") 
         members.push_back(t.join(host).admitted.value());
     }
     CHECK_FALSE(t.join(99).admitted); // all have just come
-    t.now += peer_room::patience;
+    t.now += peer_room::patience().silent;
     t.room.has_reason(members[0]);
     auto const next = t.join(99);
     CHECK(next.admitted);
@@ -70,24 +70,24 @@ TEST_CASE("peer room: an idle peer makes room for a new one, another does not") 
     CHECK(t.room.size() == 60);
 }
 
-TEST_CASE("peer room: a peer that only says that it wants something is idle, too, later") {
+TEST_CASE("peer room: a peer that only says that it wants something is idle after a longer time") {
     room_test t;
     std::vector<peer_room::id> members;
     for (int host = 1; host <= 60; ++host) {
         members.push_back(t.join(host).admitted.value());
         t.room.has_reason(members.back());
     }
-    t.now += peer_room::long_patience - 1s;
+    t.now += peer_room::patience().with_reason - 1s;
     t.room.is_active(members[0], t.now);
     CHECK_FALSE(t.join(98).admitted);
     t.now += 1s;
     CHECK(t.join(99).leaves == members[1]);
     // One without a reason goes first.
-    t.now += peer_room::patience;
+    t.now += peer_room::patience().silent;
     t.room.leave(members[59]);
     auto const silent = t.join(100).admitted;
     CHECK_FALSE(t.join(101).leaves == silent);
-    t.now += peer_room::patience;
+    t.now += peer_room::patience().silent;
     CHECK(t.join(102).leaves == silent);
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("peer room: idle peers of many addresses do not take every place that 
     for (int host = 1; host <= 60; ++host) {
         t.join(host);
     }
-    t.now += peer_room::patience;
+    t.now += peer_room::patience().silent;
     for (int host = 61; host <= 70; ++host) {
         auto const next = t.join(host).admitted;
         REQUIRE(next);
@@ -117,7 +117,7 @@ TEST_CASE("peer room: a new peer of an address with its share takes the place of
     room_test t;
     auto const other = t.join(1).admitted.value();
     t.crowd(66, 150);
-    t.now += peer_room::patience;
+    t.now += peer_room::patience().silent;
     auto const next = t.join(66);
     CHECK(next.admitted);
     CHECK(next.leaves);
@@ -131,7 +131,7 @@ TEST_CASE("peer room: what an address puts in the place of its own idle peer is 
         members.push_back(t.join(host).admitted.value());
         t.room.has_reason(members.back());
     }
-    t.now += peer_room::long_patience;
+    t.now += peer_room::patience().with_reason;
     auto const next = t.join(1);
     CHECK(next.leaves == members[0]);
     CHECK(t.join(61).leaves == next.admitted);
@@ -139,12 +139,21 @@ TEST_CASE("peer room: what an address puts in the place of its own idle peer is 
 
 TEST_CASE("peer room: an address whose peer only said that it wanted something replaces no others for longer") {
     room_test t;
+    std::vector<peer_room::id> members;
     for (int host = 1; host <= 60; ++host) {
-        t.room.has_reason(t.join(host).admitted.value());
+        members.push_back(t.join(host).admitted.value());
+        t.room.has_reason(members.back());
     }
-    t.now += peer_room::long_patience;
-    REQUIRE(t.join(61).leaves);
-    t.now += 89s;
+    t.now += peer_room::patience().with_reason;
+    auto const first = t.join(61);
+    REQUIRE(first.leaves == members[0]);
+    t.room.has_reason(first.admitted.value());
+    // Another peer of that address, which says nothing and is replaced in its turn, does not shorten the time.
+    t.room.leave(members[59]);
+    auto const silent = t.join(1).admitted;
+    t.now += peer_room::patience().silent;
+    CHECK(t.join(62).leaves == silent);
+    t.now += 84s;
     CHECK_FALSE(t.join(1).admitted);
     t.now += 1s;
     CHECK(t.join(1).admitted);

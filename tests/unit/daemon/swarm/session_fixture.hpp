@@ -21,10 +21,10 @@ namespace seedbed::test {
 struct session_with_torrent {
     static constexpr torrent_session::id number = 1;
 
-    session_with_torrent(test_loop& main, test_store& of, network_settings network)
+    session_with_torrent(test_loop& main, test_store& of, network_settings network, peer_room::patience patience = {})
         : loop(main)
         , store(of)
-        , session(main.context, of.shared, options_of(std::move(network))) {
+        , session(main.context, of.shared, options_of(std::move(network), patience)) {
         session.when_listening([this](result<void> const& outcome) { listening = outcome; });
     }
     session_with_torrent(test_loop& main, test_store& of, int address)
@@ -63,10 +63,11 @@ struct session_with_torrent {
     torrent_session session; ///< last: its handlers use the others
 
 private:
-    [[nodiscard]] torrent_session::options options_of(network_settings network) {
+    [[nodiscard]] torrent_session::options options_of(network_settings network, peer_room::patience patience) {
         torrent_session::options wanted;
         wanted.thread = "network";
         wanted.network = std::move(network);
+        wanted.patience = patience;
         wanted.queued_bytes = 16 << 20;
         wanted.on_activity = [this] { ++activities; };
         wanted.on_peers = [] {};

@@ -1,0 +1,40 @@
+#include "daemon/swarm/room_extension.hpp"
+
+#include <chrono>
+#include <memory>
+
+#include <catch2/catch.hpp>
+
+#include "session_fixture.hpp"
+
+using namespace seedbed;
+using namespace seedbed::test;
+using namespace std::chrono_literals;
+
+TEST_CASE("room: a peer that is served keeps its place, one that only says that it is interested loses it", "[waits]") {
+    constexpr int blocks = 4;
+    constexpr int piece_length = blocks << 14;
+    test_loop loop;
+    test_image const image(4, piece_length);
+    test_store store(image, image_mode::seed, image.full_file());
+    auto network = network_on(1);
+    network.connections = 2;
+    session_with_torrent seed(loop, store, network, {.silent = 1s, .with_reason = 3s});
+    seed.add(store.checked_spec());
+    seed.run_until("checked");
+    auto const served = seed.connect(2, 1); // it came first
+    auto const idle = seed.connect(3, 1);
+    int requested = 0;
+    while (!idle->closed) {
+        REQUIRE_FALSE(served->closed);
+        if (served->count(wire_peer::piece) == requested) {
+            served->request_piece(0, piece_length);
+            requested += blocks;
+        }
+        auto const other = wire_peer::create(loop.context, image.torrent());
+        other->connect(endpoint(4).address(), endpoint(1));
+        loop.run_until([&] { return other->closed || idle->closed; });
+        other->close();
+    }
+    CHECK_FALSE(served->closed);
+}
