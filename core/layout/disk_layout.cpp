@@ -109,7 +109,7 @@ private:
 
     [[nodiscard]] result<void> check_disk() const {
         auto const& disk = m_layout;
-        if (disk.sector_size < 512 || disk.sector_size > 4096 || (disk.sector_size & (disk.sector_size - 1)) != 0) {
+        if (!is_disk_sector(disk.sector_size)) {
             return refuse("sector size " + std::to_string(disk.sector_size) + " is not 512, 1024, 2048 or 4096");
         }
         if (disk.disk_size <= 0 || disk.disk_size > largest_disk || !whole_sectors(disk.disk_size)) {
@@ -295,6 +295,10 @@ bool is_extended_type(std::string_view type) noexcept {
 
 bool is_bios_boot(partition_entry const& partition) noexcept {
     return partition.type == "21686148-6449-6E6F-744E-656564454649";
+}
+
+bool is_disk_sector(std::int64_t bytes) noexcept {
+    return bytes >= 512 && bytes <= 4096 && (bytes & (bytes - 1)) == 0;
 }
 
 std::int64_t backup_table_size(std::int32_t entries, std::int32_t sector_size) noexcept {

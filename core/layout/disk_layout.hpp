@@ -79,6 +79,9 @@ inline constexpr std::size_t longest_layout = 2 << 20;
 /// A BIOS boot partition of a GPT, which holds a boot loader's code and no file system.
 [[nodiscard]] bool is_bios_boot(partition_entry const& partition) noexcept;
 
+/// Whether \p bytes is a size that disks' logical sectors have: 512, 1024, 2048 or 4096.
+[[nodiscard]] bool is_disk_sector(std::int64_t bytes) noexcept;
+
 /// Bytes that a GPT with \p entries takes at the end of a disk: the entries and the backup header, in whole sectors.
 [[nodiscard]] std::int64_t backup_table_size(std::int32_t entries, std::int32_t sector_size) noexcept;
 /// The end of the range that partitions may use on a disk of \p disk_size bytes.

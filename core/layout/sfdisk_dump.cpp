@@ -169,6 +169,9 @@ private:
                                    : in_case(std::string_view(id).substr(id.starts_with("0x") ? 2 : 0), false);
         layout.sector_size = static_cast<std::int32_t>(std::min<std::int64_t>(
             m_headers.contains("sector-size") ? header_number("sector-size").value_or(1) : 512, 1 << 16));
+        if (!is_disk_sector(layout.sector_size)) {
+            return tl::unexpected(error{m_name + ": its sector-size is not 512, 1024, 2048 or 4096"});
+        }
         if (layout.table == table_type::gpt) {
             layout.entries = static_cast<std::int32_t>(std::min<std::int64_t>(
                 m_headers.contains("table-length") ? header_number("table-length").value_or(0) : 128, 1 << 16));

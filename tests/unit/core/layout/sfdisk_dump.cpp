@@ -67,4 +67,8 @@ TEST_CASE("malformed dumps are refused") {
           "pt.sf:10: an unknown or malformed field");
     CHECK(refusal(mbr_dump + "/dev/sda2 : start=500, size=100, type=83\n") == "pt.sf: partition 2 overlaps another");
     CHECK(refusal(mbr_dump + "/dev/sda2 : start=0, size=0, type=0\n") == ""); // an unused entry
+    for (std::string const size : {"0", "1", "513", "65536", "x"}) {
+        CHECK(refusal("label: gpt\nunit: sectors\nsector-size: " + size + "\n") ==
+              "pt.sf: its sector-size is not 512, 1024, 2048 or 4096");
+    }
 }
