@@ -131,9 +131,8 @@ public:
 
 private:
     void wake() {
-        std::uint64_t const one = 1;
         // EAGAIN: the counter is full, so the ring's thread wakes anyway.
-        static_cast<void>(::write(m_event.get(), &one, sizeof one));
+        static_cast<void>(::eventfd_write(m_event.get(), 1));
     }
 
     /// Pins the pool's memory, so that the kernel need not look up its pages for each transfer. If the limit on locked
@@ -505,8 +504,8 @@ private:
     }
 
     void drain_event() {
-        std::uint64_t count = 0;
-        static_cast<void>(::read(m_event.get(), &count, sizeof count)); // EAGAIN: already drained
+        ::eventfd_t count = 0;
+        static_cast<void>(::eventfd_read(m_event.get(), &count)); // EAGAIN: already drained
     }
 
     /// A free request, which remains free until it is popped.
