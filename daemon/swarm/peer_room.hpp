@@ -23,7 +23,7 @@ class peer_room {
 public:
     using clock = std::chrono::steady_clock;
     using address = boost::asio::ip::address;
-    using id = std::uint64_t;
+    using id = std::uint64_t; ///< of a peer with a place; from 1
 
     /// How long a peer may be inactive if there is no room.
     struct patience {

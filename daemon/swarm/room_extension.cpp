@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <set>
 #include <utility>
 
@@ -63,8 +62,8 @@ public:
             disconnect(handle);
         }
         if (decision.admitted) {
-            m_id = decision.admitted;
-            m_room->handles.emplace(*m_id, m_peer);
+            m_id = *decision.admitted;
+            m_room->handles.emplace(m_id, m_peer);
         } else {
             disconnect(m_peer);
         }
@@ -88,7 +87,7 @@ public:
     void tick() override {
         auto const waits = m_peer.is_choked() && m_peer.is_peer_interested();
         if (std::exchange(m_moved, false) || waits) {
-            m_room->peers.is_active(m_id.value_or(0), peer_room::clock::now());
+            m_room->peers.is_active(m_id, peer_room::clock::now());
         }
     }
     void on_disconnect(lt::error_code const&) override { leave(); }
@@ -99,21 +98,20 @@ private:
         return m_room->known.contains(from);
     }
     bool has_reason() {
-        m_room->peers.has_reason(m_id.value_or(0));
+        m_room->peers.has_reason(m_id);
         return false;
     }
     void leave() {
-        if (auto const number = std::exchange(m_id, std::nullopt)) {
-            m_room->peers.leave(*number);
-            m_room->handles.erase(*number);
-        }
+        auto const place = std::exchange(m_id, 0);
+        m_room->peers.leave(place);
+        m_room->handles.erase(place);
     }
 
     std::shared_ptr<session_room> m_room;
     lt::peer_connection_handle m_peer;
     int const m_pieces;
-    std::optional<peer_room::id> m_id; ///< set while the peer has a place; 0 is nobody's
-    bool m_moved = false;              ///< since the last tick
+    peer_room::id m_id = 0; ///< 0: it has no place
+    bool m_moved = false;   ///< since the last tick
 };
 
 class room_torrent final : public lt::torrent_plugin {

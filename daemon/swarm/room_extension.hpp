@@ -19,11 +19,10 @@ void set_most_peers(session_room& room, int most);
 /// \param known the addresses of configured peers, for which there is always room.
 void set_known_peers(session_room& room, std::set<boost::asio::ip::address> known);
 
-/// Disconnects the peers of a torrent for which there is no room. A peer is active if it gets a block, has one more of
-/// the \p pieces, or sends one that this side may have requested; also while it is interested and choked. So with few
-/// upload slots, idle peers are recognised only as they are unchoked.
-/// libtorrent's own limit is higher, so that connections
-/// that have not requested a torrent yet do not count towards this one.
+/// Disconnects the peers of a torrent for which there is no room. A peer is active if it gets a block, reports one more
+/// of the \p pieces, or sends a block while this side wants something from it; also while it is interested and choked.
+/// So with few upload slots, idle peers are recognised only as they are unchoked. libtorrent's own limit of connections
+/// is higher: those that have not requested a torrent yet do not count towards this one.
 [[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room,
                                                                               int pieces);
 

@@ -8,6 +8,8 @@
 #   make_image IMAGE...                 makes IMAGE.source, IMAGE.torrent, IMAGE.img (the target) and IMAGE.expected
 #   seed IMAGE...                       starts the daemon "seed", which serves these images on port $seed_port;
 #                                       seed_lines=(LINE...) go into its [network], such as 'upload_limit = "4 MiB"'
+#   seed_and_count IMAGE                the same for one image, of which it expects one machine; sets announce, the URL of its tracker
+#   refused_at_seed IMAGE PATTERN       fails unless the daemon "seed" says that this machine has refused IMAGE, and why
 #   full_speed                          removes the limit from the daemon "seed"
 #   deploy STATUS IMAGE DEVICE [OPTION...]   runs `seedbed deploy`; fails unless it exits with STATUS, says so in its receipt,
 #                                       IMAGE.json, and ends within 120 s; its output is in IMAGE.log
@@ -74,6 +76,22 @@ seed() {
     expect_line seed.log ' ready$'
 }
 
+seed_and_count() {
+    local tracker
+    tracker=$(free_port)
+    announce=http://127.0.0.1:$tracker/announce
+    write_config seed.toml "$seed_port"
+    sed -i "s/^enabled = false/listen = \"127.0.0.1:$tracker\"/" seed.toml
+    add_image seed.toml "$1" "$1.torrent" "$work/$1.source" seed 'expect = 1'
+    start_daemon seed seed.toml
+    expect_line seed.log ' ready$'
+}
+refused_at_seed() {
+    expect_line seed.log " $1: 127.0.0.1 refused: .*$2"
+    "$seedbed" status --json --socket seed.toml.sock >status.json
+    jq -e '.images[0].fleet.hosts == [.images[0].fleet.hosts[] | select(.address == "127.0.0.1" and .state == "refused")] and
+        (.images[0].fleet.hosts | length) == 1 and .images[0].fleet.complete == 0' status.json >found || fail "$(<status.json)"
+}
 full_speed() {
     sed -i '/^upload_limit/d' seed.toml
     kill -HUP "${daemon_pid[seed]}"

@@ -20,6 +20,17 @@ struct room_test {
     peer_room::verdict join(int host) {
         return room.join(boost::asio::ip::make_address("10.0.0." + std::to_string(host)), false, most, now);
     }
+    /// Takes every place, from different addresses, 1 to 60. \param with_reason all say that they want something.
+    std::vector<peer_room::id> fill(bool with_reason) {
+        std::vector<peer_room::id> members;
+        for (int host = 1; host <= 60; ++host) {
+            members.push_back(join(host).admitted.value());
+            if (with_reason) {
+                room.has_reason(members.back());
+            }
+        }
+        return members;
+    }
     int crowd(int host, int count) {
         int admitted = 0;
         for (int i = 0; i < count; ++i) {
@@ -49,10 +60,7 @@ TEST_CASE("peer room: when half of the places are in use, an address has few") {
 
 TEST_CASE("peer room: an idle peer makes room for a new one, another does not") {
     room_test t;
-    std::vector<peer_room::id> members;
-    for (int host = 1; host <= 60; ++host) {
-        members.push_back(t.join(host).admitted.value());
-    }
+    auto const members = t.fill(false);
     CHECK_FALSE(t.join(99).admitted); // all have just come
     t.now += peer_room::patience().silent;
     t.room.has_reason(members[0]);
@@ -72,11 +80,7 @@ TEST_CASE("peer room: an idle peer makes room for a new one, another does not") 
 
 TEST_CASE("peer room: a peer that only says that it wants something is idle after a longer time") {
     room_test t;
-    std::vector<peer_room::id> members;
-    for (int host = 1; host <= 60; ++host) {
-        members.push_back(t.join(host).admitted.value());
-        t.room.has_reason(members.back());
-    }
+    auto const members = t.fill(true);
     t.now += peer_room::patience().with_reason - 1s;
     t.room.is_active(members[0], t.now);
     CHECK_FALSE(t.join(98).admitted);
@@ -93,9 +97,7 @@ TEST_CASE("peer room: a peer that only says that it wants something is idle afte
 
 TEST_CASE("peer room: idle peers of many addresses do not take every place that becomes free") {
     room_test t;
-    for (int host = 1; host <= 60; ++host) {
-        t.join(host);
-    }
+    t.fill(false);
     t.now += peer_room::patience().silent;
     for (int host = 61; host <= 70; ++host) {
         auto const next = t.join(host).admitted;
@@ -126,11 +128,7 @@ TEST_CASE("peer room: a new peer of an address with its share takes the place of
 
 TEST_CASE("peer room: what an address puts in the place of its own idle peer is as idle as that was") {
     room_test t;
-    std::vector<peer_room::id> members;
-    for (int host = 1; host <= 60; ++host) {
-        members.push_back(t.join(host).admitted.value());
-        t.room.has_reason(members.back());
-    }
+    auto const members = t.fill(true);
     t.now += peer_room::patience().with_reason;
     auto const next = t.join(1);
     CHECK(next.leaves == members[0]);
@@ -139,11 +137,7 @@ TEST_CASE("peer room: what an address puts in the place of its own idle peer is 
 
 TEST_CASE("peer room: an address whose peer only said that it wanted something replaces no others for longer") {
     room_test t;
-    std::vector<peer_room::id> members;
-    for (int host = 1; host <= 60; ++host) {
-        members.push_back(t.join(host).admitted.value());
-        t.room.has_reason(members.back());
-    }
+    auto const members = t.fill(true);
     t.now += peer_room::patience().with_reason;
     auto const first = t.join(61);
     REQUIRE(first.leaves == members[0]);
