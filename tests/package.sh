@@ -43,12 +43,18 @@ inside seedbed --version >/dev/null || fail "the program does not start"
 [[ $(owner /etc/seedbed/images.d) == "root:root 755" ]] || fail "/etc/seedbed/images.d: $(owner /etc/seedbed/images.d)"
 [[ ! -e $tree/etc/systemd/system/multi-user.target.wants/seedbed.service ]] || fail "the service was enabled"
 inside seedbed daemon --config /etc/seedbed/seedbed.toml --check-syntax || fail "the configuration is refused"
-for page in 1/seedbed.1 5/seedbed.toml.5 5/seedbed-image.5 7/seedbed-messages.7 8/seedbed-boot-image.8; do
+for page in 1/seedbed.1 5/seedbed.toml.5 5/seedbed-image.5 7/seedbed-{faults,messages,migration,partclone}.7 8/seedbed-boot-image.8; do
     [[ -s $tree/usr/share/man/man$page.gz ]] || fail "no page $page"
 done
 inside seedbed-boot-image --help >/dev/null || fail "seedbed-boot-image does not start"
 for file in README.md dnsmasq.conf try.sh lib_virtual.sh initramfs/hook initramfs/seedbed initramfs/udhcpc; do
     [[ -s $tree/usr/share/seedbed/boot/$file ]] || fail "no /usr/share/seedbed/boot/$file"
+done
+for program in hooks/{10-renew-ids,20-host-name,30-boot-entry} examples/{deployed-mail,deployed-webhook,wake-machines}; do
+    [[ -x $tree/usr/share/seedbed/$program ]] || fail "no program /usr/share/seedbed/$program"
+done
+for file in deploy.conf examples/README.md examples/seedbed-wake.{service,timer} examples/seedbed.rules.yml examples/seedbed-dashboard.json; do
+    [[ -s $tree/usr/share/seedbed/$file ]] || fail "no /usr/share/seedbed/$file"
 done
 # Every option in --help of every command is completed, and a file after an option that takes one.
 complete() {
