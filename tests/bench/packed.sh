@@ -3,7 +3,7 @@
 # server to some machines whose links are limited in both directions; they take turns. Seconds to downloaded and to verified (udpcast
 # verifies nothing), bytes that a machine receives, CPU of a machine by the file system's used bytes.
 # Usage: packed.sh N RATE_MBIT MIB [ROUNDS]; MIB is the size of an ext4 file system, five eighths of which are files of Debian's
-# packages. SEEDBED is the program; JSON a file for the results. Needs udpcast.
+# packages. SEEDBED is the program; JSON a file for the results; PLOT a file for a plot (SVG), which needs gnuplot. Needs udpcast.
 set -euo pipefail
 # shellcheck source=lib_bench.sh disable=SC2154
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
@@ -14,6 +14,7 @@ mib=${3:?size of the file system in MiB}
 rounds=${4:-3}
 need_hosts
 need_loop
+[[ -z ${PLOT:-} ]] || need gnuplot
 need udp-sender udp-receiver partclone.ext4 zstd mkfs.ext4 e2fsck
 
 add_machine server "${rate}mbit"
@@ -126,6 +127,12 @@ for ((round = 0; round < rounds; round++)); do
     udpcast_side
     check_machines udpcast
 done
+if [[ -n ${PLOT:-} ]]; then
+    "${stats[@]}" ratios results >plot.data
+    gnuplot -e "set terminal svg size 720,420 background 'white'; set output '$PLOT'; set style data histogram; set style fill solid 0.8;
+        set key top left; set yrange [0:*]; set ylabel 'raw image = 1'; set grid y; set datafile missing '-'; set xtics rotate by -12;
+        set title '$count machine(s), $rate Mbit/s'; plot for [side = 2:4] 'plot.data' using side:xtic(1) title columnheader"
+fi
 limit "seconds to verified" packed raw "<=" 0.45
 limit "CPU seconds of a machine a GiB used" packed raw "<=" 1
 limit "bytes that a machine receives, of those used" packed raw "<=" 0.40

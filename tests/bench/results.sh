@@ -2,7 +2,7 @@
 # Runs the benchmarks and writes RESULTS.md next to this script: tables, machine, versions, commands.
 # Usage: results.sh BUILD_FOLDER [MEASURE...]. BUILD_FOLDER is a release build with the targets seedbed, seedbed_bench and swarm_curve. All
 # measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards, read-back,
-# packed, small-pools, fleet, clients, curve, boot. A measure that is left out keeps its last table; "tables" runs nothing and writes
+# pack, packed, small-pools, fleet, clients, curve, boot. A measure that is left out keeps its last table; "tables" runs nothing and writes
 # RESULTS.md from the last tables.
 # Takes three quarters of an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
 # seedbed, which BASELINE describes.
@@ -11,7 +11,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back packed small-pools fleet clients curve boot)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back pack packed small-pools fleet clients curve boot)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
@@ -92,10 +92,12 @@ for measure in "${measures[@]}"; do
     super) run 91-super-seeding "$here/super_seeding.sh" 3 ;;
     shards) run 92-shards "$here/shards.sh" 5 ;;
     read-back) run 93-read-back "$here/read_back.sh" 3 ;;
+    pack) run 985-pack "$here/pack.sh" 1024 3 ;;
     packed)
-        run 95-packed-1 "$here/packed.sh" 1 100 384 3
-        run 96-packed-8 "$here/packed.sh" 8 100 256 3
-        run 97-packed-gigabit "$here/packed.sh" 1 1000 1024 3
+        PLOT=$tables/95-packed-1.svg run 95-packed-1 "$here/packed.sh" 1 100 384 3
+        PLOT=$tables/96-packed-8.svg run 96-packed-8 "$here/packed.sh" 8 100 256 3
+        PLOT=$tables/97-packed-gigabit.svg run 97-packed-gigabit "$here/packed.sh" 1 1000 1024 3
+        PLOT=$tables/986-packed-8-gigabit.svg run 986-packed-8-gigabit "$here/packed.sh" 8 1000 512 3
         ;;
     small-pools) PIECE='4 MiB' run 989-small-pools "$here/small_pools.sh" 8 100 1024 3 ;;
     fleet) PLOT=$tables/98-fleet.svg run 98-fleet "$here/fleet_load.sh" 75 ;;

@@ -1,10 +1,10 @@
 #!/bin/bash
 # How much the targets' memory matters for a packed image: one server, and machines that keep the packed bytes of the whole image for each
-# other, or of a tenth of it (a piece that a machine no longer keeps is packed again from its disk). The two cases take turns. Seconds to
-# downloaded and to verified, images that the server sent, CPU. The devices are files in RAM; all machines start at the same moment.
+# other, or of a tenth of it (a piece that a machine no longer keeps is packed again from its disk). The two cases take turns; only the
+# key `packed` of [memory] differs. Seconds to downloaded and to verified, images that the server sent, CPU. The devices are files in RAM; all machines start at the same moment.
 # Usage: small_pools.sh N RATE_MBIT MIB [ROUNDS]; MIB is the size of an ext4 file system, five eighths of which are files of Debian's
 # packages. SEEDBED is the program; JSON a file for the results; PIECE the size of a piece (1 MiB); PART the part of the image that a
-# small pool holds (10: a tenth).
+# machine with little memory keeps (10: a tenth).
 set -euo pipefail
 # shellcheck source=lib_bench.sh disable=SC2154
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
@@ -38,10 +38,10 @@ packed=$(stat -c %s packed.sbi)
 ideal=$(awk -v size="$packed" -v rate="$rate" 'BEGIN { printf "%.2f", size * 8 / rate / 1e6 * 1514 / 1448 }')
 note "$((packed >> 20)) MiB packed; ideal $ideal s"
 
-# run SIDE POOL_BYTES
+# run SIDE KEPT_BYTES
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 run() {
-    local side=$1 pool=$2 host sent cpu=0 began
+    local side=$1 kept=$2 host sent cpu=0 began
     rm -rf "${STATE_DIRECTORY:?}"
     host_config server.toml server 'local_discovery = false' '[tracker]' "listen = \"${address[server]}:6969\""
     add_image server.toml image "$work/packed.torrent" "$work/packed.sbi" seed
@@ -50,7 +50,7 @@ run() {
     for host in "${hosts[@]}"; do
         rm -f "$host.img"
         truncate -s "${mib}M" "$host.img"
-        host_config "$host.toml" "$host" 'local_discovery = false' '[memory]' "pool = \"$((pool >> 10)) KiB\""
+        host_config "$host.toml" "$host" 'local_discovery = false' '[memory]' 'pool = "32 MiB"' "packed = \"$((kept >> 10)) KiB\""
         add_image "$host.toml" image "$work/packed.torrent" "$work/$host.img" deploy 'check = "none"' 'profile = "nvme"'
     done
     sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)

@@ -10,7 +10,9 @@ stats.py report FILE TITLE [JSON]     prints medians and ratios of what FILE hol
                                         run MEASURE SIDE VALUE
                                         limit MEASURE SIDE BASE OP NUMBER     OP is <= or >=
                                         note TEXT
-                                      and writes them to the file JSON. Exit status 1 if a limit is not met."""
+                                      and writes them to the file JSON. Exit status 1 if a limit is not met.
+stats.py ratios FILE                  prints, for each measure of FILE, its name in quotes, and for each side the ratio of its median to
+                                      the first side's, or "-": rows for a plot, under a row with the names of the sides"""
 import datetime
 import json
 import re
@@ -104,4 +106,20 @@ def report(path, title, json_path=None):
     sys.exit(0 if met_all else 1)
 
 
-{"since": since, "between": between, "lines": lines_since, "backend": backend, "report": report}[sys.argv[1]](*sys.argv[2:])
+def ratios(path):
+    measures = {}
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            kind, *fields = line.rstrip("\n").split("\t")
+            if kind == "run":
+                measures.setdefault(fields[0], {}).setdefault(fields[1], []).append(float(fields[2]))
+    names = list(dict.fromkeys(side for sides in measures.values() for side in sides))
+    print("measure", *(f'"{name}"' for name in names))
+    for measure, sides in measures.items():
+        base = statistics.median(sides[names[0]])
+        row = (f"{statistics.median(sides[name]) / base:.3f}" if name in sides else "-" for name in names)
+        print(f'"{measure}"', *row)
+
+
+{"since": since, "between": between, "lines": lines_since, "backend": backend, "report": report,
+ "ratios": ratios}[sys.argv[1]](*sys.argv[2:])
