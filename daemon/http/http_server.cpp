@@ -1,6 +1,8 @@
 #include "daemon/http/http_server.hpp"
 
 #include <cerrno>
+#include <chrono>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,8 @@ using namespace std::chrono_literals;
 
 /// Delay before the next attempt to accept, for example while no descriptor is free.
 constexpr auto accept_pause = 200ms;
+/// A failure to accept after this much time without one is a new event. Clients can let descriptors come and go.
+constexpr auto accept_quiet = 60s;
 
 std::string join(std::string const& address, std::uint16_t port) {
     auto const host = address.find(':') == std::string::npos ? address : "[" + address + "]";
@@ -93,7 +97,6 @@ public:
                 self->pause(ec);
                 return;
             }
-            self->m_failure = {};
             http_request from;
             set_addresses(socket, from);
             all->add(std::move(socket), std::move(from));
@@ -113,7 +116,8 @@ private:
             accept();
             return;
         }
-        if (ec != std::exchange(m_failure, ec)) {
+        auto const now = std::chrono::steady_clock::now();
+        if (auto const last = std::exchange(m_failed, now); !last || now - *last > accept_quiet) {
             log_warning({}, "cannot accept connections on " + m_name + ": " + ec.message() + "; retrying");
         }
         m_pause.expires_after(accept_pause);
@@ -128,7 +132,7 @@ private:
     acceptor m_acceptor;
     asio::steady_timer m_pause;
     std::string m_name;
-    error_code m_failure; ///< the last one logged
+    std::optional<std::chrono::steady_clock::time_point> m_failed; ///< the last time that it could not accept
 };
 
 http_server::http_server(asio::io_context& context, request_handler handler, http_limits const& limits)

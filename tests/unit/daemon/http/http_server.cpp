@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -21,6 +22,7 @@
 #include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -31,6 +33,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/foundation/unique_fd.hpp"
+#include "daemon/log/logging.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -124,17 +127,21 @@ void set_timeout(int fd) {
     REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0);
 }
 
+bool connect_to(unique_fd const& fd, std::uint16_t port) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return ::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0;
+}
+
 unique_fd connect_tcp(std::uint16_t port, char const* from = "127.0.0.1") {
     unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in own{};
     own.sin_family = AF_INET;
     REQUIRE(::inet_pton(AF_INET, from, &own.sin_addr) == 1);
     REQUIRE(::bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof(own)) == 0);
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+    REQUIRE(connect_to(fd, port));
     set_timeout(fd.get());
     return fd;
 }
@@ -371,6 +378,37 @@ TEST_CASE("idle clients are disconnected sooner while most connections are in us
     }
     CHECK(receive(idle[2]).empty());
     CHECK(server.reaches_connections(2)); // it came last: with the same timeout, the others would have ended before
+}
+
+TEST_CASE("descriptors that come and go are logged once", "[http_server]") {
+    std::mutex mutex;
+    std::vector<std::string> lines;
+    start_logging(log_level::info, [&](log_level, std::string_view line) {
+        std::scoped_lock const lock(mutex);
+        lines.emplace_back(line);
+    });
+    running_server server;
+    auto const port = server.listen();
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    for (std::size_t i = 1; i <= 3; ++i) {
+        unique_fd const client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        auto const none = rlimit{3, before.rlim_max};
+        auto const limited = ::setrlimit(RLIMIT_NOFILE, &none);
+        auto const connected = connect_to(client, port);
+        for (int looks = 0; looks < 10; ++looks) {
+            server.connections(); // each call lets the loop look at the sockets
+        }
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+        REQUIRE(limited == 0);
+        REQUIRE(connected);
+        set_timeout(client.get());
+        CHECK_THAT(ask(client, get("/"), "known"), Contains("200"));
+    }
+    start_logging(log_level::info, [](log_level, std::string_view) {});
+    std::scoped_lock const lock(mutex);
+    REQUIRE(lines.size() == 1);
+    CHECK_THAT(lines[0], Contains("cannot accept connections on 127.0.0.1:") && Contains("Too many open files"));
 }
 
 TEST_CASE("an address that is in use or invalid gives one line", "[http_server]") {
