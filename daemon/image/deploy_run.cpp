@@ -66,6 +66,7 @@ deploy_run::deploy_run(image_context& image, resume_point resume, std::shared_pt
     , m_checkpoints(image)
     , m_read_back(image)
     , m_verification(image)
+    , m_damaged_pieces(image)
     , m_damage(image.services().damage_pause)
     , m_calls(image.services().main) {}
 
@@ -353,20 +354,7 @@ void deploy_run::on_complete() {
 }
 
 void deploy_run::on_piece_damaged(int piece) {
-    auto const& image = m_context.image();
-    if (!image) {
-        return;
-    }
-    // Either a peer sent wrong data, or this disk lost it: the kernel drops pages that it could not write, which only a
-    // flush reports.
-    auto flushed = m_calls.posted([this, piece](result<void, io_error> const& outcome) {
-        if (!outcome) {
-            m_context.fail(to_failure(outcome.error()));
-        } else {
-            log_warning(m_context.fields(), fmt::format("piece {} failed its hash check; downloading it again", piece));
-        }
-    });
-    image->calls().submit([image, flushed = std::move(flushed)] { flushed(image->flush()); });
+    m_damaged_pieces.add(piece);
 }
 
 void deploy_run::on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int other_sources) {
@@ -378,9 +366,11 @@ void deploy_run::on_peer_banned(boost::asio::ip::tcp::endpoint const& peer, int 
     case damage_policy::action::none:
         break;
     case damage_policy::action::retry:
-        log_warning({m_context.settings().name, m_context.settings().device, name},
-                    fmt::format("{}; connecting to it again in {}", sent,
-                                format_duration(std::chrono::duration<double>(decided.pause).count())));
+        if (auto const note = m_ban_lines.take_noting(clock::now())) {
+            log_warning({m_context.settings().name, m_context.settings().device, name},
+                        fmt::format("{}; connecting to it again in {}{}", sent,
+                                    format_duration(std::chrono::duration<double>(decided.pause).count()), *note));
+        }
         retry_after(decided.pause, peer);
         break;
     case damage_policy::action::give_up:

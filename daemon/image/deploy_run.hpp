@@ -18,6 +18,7 @@
 #include "daemon/fleet/report_peers.hpp"
 #include "daemon/image/checkpoint_keeper.hpp"
 #include "daemon/image/damage_policy.hpp"
+#include "daemon/image/damaged_pieces.hpp"
 #include "daemon/image/disk_work.hpp"
 #include "daemon/image/image_context.hpp"
 #include "daemon/image/image_run.hpp"
@@ -25,6 +26,7 @@
 #include "daemon/image/read_back.hpp"
 #include "daemon/image/resume_point.hpp"
 #include "daemon/image/verification.hpp"
+#include "daemon/log/line_limit.hpp"
 
 namespace seedbed {
 
@@ -123,7 +125,9 @@ private:
     checkpoint_keeper m_checkpoints;
     read_back m_read_back;
     verification m_verification;
+    damaged_pieces m_damaged_pieces;
     damage_policy m_damage;
+    line_limit m_ban_lines{8, std::chrono::minutes(1)};
     /// Until the ban of a peer is lifted, by its address.
     std::map<boost::asio::ip::address, boost::asio::steady_timer> m_retry_timers;
     main_calls m_calls;

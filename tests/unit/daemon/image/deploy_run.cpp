@@ -211,6 +211,23 @@ TEST_CASE("a damaged piece is the peer's fault if a flush succeeds, and the disk
     }
 }
 
+TEST_CASE("many damaged pieces and peers that sent them cost few flushes and lines") {
+    image_fixture image(image_mode::deploy);
+    auto& device = image.use_fake_device();
+    image.start_download();
+    auto& listener = image.swarm.listener();
+    for (unsigned i = 0; i < 100; ++i) {
+        listener.on_piece_damaged(1);
+        listener.on_peer_banned({boost::asio::ip::address_v4(0x0a000000U + i), 6881}, 1);
+    }
+    image.run_until([&] { return image.count_lines("piece 1 failed its hash check") >= 8; });
+    CHECK(image.count_lines("piece 1 failed its hash check") == 8);
+    CHECK(image.count_lines("sent 1 piece that failed the hash check") == 8);
+    CHECK(device.accesses(operation::flush).size() == 2); // after the first piece, and after the last one
+    CHECK(image.job->status().damage.size() == 100);
+    image.close();
+}
+
 TEST_CASE("the source of a damaged piece is named and tried again after a pause") {
     image_fixture image(image_mode::deploy);
     image.start_download();
