@@ -11,7 +11,8 @@ set -euo pipefail
 . "$here/lib_packed.sh"
 
 need_loop
-need partclone.ext4 partclone.ntfs partclone.vfat mkfs.ext4 mkfs.ntfs mkfs.vfat mkswap sfdisk sgdisk e2fsck resize2fs ntfsresize jq
+need partclone.ext4 partclone.ntfs partclone.vfat mkfs.ext4 mkfs.ntfs mkfs.vfat mkswap sfdisk sgdisk e2fsck resize2fs ntfsresize \
+    ntfscp ntfscat fsck.vfat mcopy jq
 export TMPDIR=$work/tmp
 mkdir tmp
 
@@ -24,11 +25,21 @@ restore() {
     detach_loop "$device"
     return "$status"
 }
-# check_partitions DISK: the table, the checkers of ext4 (4) and NTFS (3, 6), the contents, and the file.
+# to_fat DEVICE, from_fat DEVICE, to_ntfs DEVICE, from_ntfs DEVICE: copy files/data to a file system, and back to ./dumped.
+to_fat() { mcopy -i "$1" files/data ::/data; }
+from_fat() { mcopy -n -o -i "$1" ::/data dumped; }
+to_ntfs() { ntfscp -q -f "$1" files/data data; }
+from_ntfs() { ntfscat -f "$1" data >dumped; }
+# check_partitions DISK: the table, the checkers of vfat (1), ext4 (4) and NTFS (3, 6), the contents, and the files.
 check_partitions() {
     check_ext4 "$1" 4
+    on_partition "$1" 1 fsck.vfat -n >fsck.out 2>&1 || fail "$1: partition 1: $(<fsck.out)"
+    on_partition "$1" 1 from_fat >fsck.out 2>&1 || fail "$1: partition 1: $(<fsck.out)"
+    cmp dumped files/data || fail "$1: the file of partition 1 differs"
     for number in 3 6; do
         on_partition "$1" "$number" ntfsresize -i -f >fsck.out 2>&1 || fail "$1: partition $number: $(<fsck.out)"
+        on_partition "$1" "$number" from_ntfs 2>fsck.out || fail "$1: partition $number: $(<fsck.out)"
+        cmp dumped files/data || fail "$1: the file of partition $number differs"
     done
     for number in 1 3 4 5 6; do
         [[ $(content "$1" "$number") == "${contents[number]}" ]] || fail "$1: partition $number is $(content "$1" "$number")"
@@ -55,6 +66,8 @@ on_partition disk.img 3 mkfs.ntfs -q -f >mkfs.out 2>&1
 on_partition disk.img 4 mkfs.ext4 -q -L root -d files >mkfs.out 2>&1
 on_partition disk.img 5 mkswap -L swap >mkfs.out 2>&1
 on_partition disk.img 6 mkfs.ntfs -q -f >mkfs.out 2>&1
+on_partition disk.img 1 to_fat
+for number in 3 6; do on_partition disk.img "$number" to_ntfs >ntfscp.out 2>&1 || fail "ntfscp: $(<ntfscp.out)"; done
 contents=()
 for number in 1 3 4 5 6; do contents[number]=$(content disk.img "$number"); done
 
@@ -68,7 +81,7 @@ for line in 'partition 1 \(vfat\): .* of 16 MiB: used blocks' \
     'partition 5 \(swap\): 8 MiB: none; the target gets a new swap area with its UUID and label'; do
     grep -qxE "$line" progress || fail "create does not print '$line': $(<progress)"
 done
-(($(stat -c %s disk.sbi) < 16 << 20)) || fail "the packed file has $(stat -c %s disk.sbi) bytes"
+(($(stat -c %s disk.sbi) < 48 << 20)) || fail "the packed file has $(stat -c %s disk.sbi) bytes"
 "$seedbed" probe disk.sbi | grep -q '^disk.sbi: disk of 170 MiB in sectors of 512 bytes, gpt$' || fail "probe fails"
 
 # The same size, onto the remains of another disk; then a larger one, with its ext4 grown before two other partitions.
@@ -89,6 +102,20 @@ grown=$(($(field large.img 4 size) - $(field disk.img 4 size)))
 ((270 * 2048 - $(field large.img 6 start) - $(field large.img 6 size) < 2 * 2048)) || fail "the disk's end: $(table large.img)"
 on_partition large.img 4 dumpe2fs -h 2>/dev/null | awk -F: '/^Block count/ {n = $2} /^Block size/ {exit !(n * $2 > 168 * 1048576)}' ||
     fail "the file system has not grown"
+
+# The NTFS grows, and the recovery partition moves with what is between them.
+truncate -s 270M windows.img
+restore disk.sbi windows.img --grow 3 || fail "restore --grow 3: $(<stderr)"
+grep -qx 'grow partition 3 (ntfs)' stderr || fail "restore does not name the growth: $(<stderr)"
+check_partitions windows.img
+grown=$(($(field windows.img 3 size) - $(field disk.img 3 size)))
+((grown >= 99 * 2048)) || fail "partition 3: $(table windows.img)"
+for number in 4 5 6; do
+    (($(field windows.img "$number" start) == $(field disk.img "$number" start) + grown)) || fail "partition $number: $(table windows.img)"
+done
+on_partition windows.img 3 ntfsresize -i -f | awk '/^Current volume size/ {n = $4} END {exit !(n > 130 * 1000000)}' || fail "the NTFS has not grown"
+"$seedbed" verify disk.torrent windows.img >stdout || fail "verify of the disk with a grown NTFS: $(<stdout)"
+rm windows.img
 
 # verify finds the partitions by the disk's own table; what growing has changed is not counted, but everything else is.
 "$seedbed" verify disk.torrent same.img >stdout || fail "verify: $(<stdout)"
@@ -192,8 +219,55 @@ noise_file mbr_target.img 100
 [[ $(head -c 9 mbr_target.img) == 'boot code' ]] || fail "the boot code is lost"
 check_ext4 mbr_target.img 3
 [[ $(content mbr_target.img 3) == "$(content mbr.img 3)" ]] || fail "the logical partition: $(content mbr_target.img 3)"
+sfdisk --verify mbr_target.img >sfdisk.out 2>&1 || fail "sfdisk: $(<sfdisk.out)"
+# Larger: the logical partition grows, with the extended one around it, and the last one moves.
+truncate -s 200M mbr_large.img
+restore mbr.sbi mbr_large.img --grow 5 || fail "restore --grow 5: $(<stderr)"
+sfdisk --verify mbr_large.img >sfdisk.out 2>&1 || fail "sfdisk: $(<sfdisk.out)"
+check_ext4 mbr_large.img 1
+check_ext4 mbr_large.img 3
+[[ $(content mbr_large.img 3) == "$(content mbr.img 3)" ]] || fail "the grown logical partition: $(content mbr_large.img 3)"
+grown=$(($(field mbr_large.img 3 size) - $(field mbr.img 3 size)))
+((grown >= 99 * 2048 && $(field mbr_large.img 2 size) == $(field mbr.img 2 size) + grown &&
+    $(field mbr_large.img 4 start) == $(field mbr.img 4 start) + grown)) || fail "the partitions: $(table mbr_large.img)"
+on_partition mbr_large.img 3 dumpe2fs -h 2>/dev/null | awk -F: '/^Block count/ {n = $2} /^Block size/ {n *= $2} END {exit !(n > 110 * 1048576)}' ||
+    fail "the file system in the logical partition has not grown"
+"$seedbed" verify mbr.torrent mbr_large.img >stdout || fail "verify of the larger MBR disk: $(<stdout)"
+noise_file mbr_small.img 60
+cp mbr_small.img expected.img
+status=0
+restore mbr.sbi mbr_small.img || status=$?
+((status == 3)) || fail "a smaller MBR disk: exit status $status: $(<stderr)"
+cmp mbr_small.img expected.img || fail "a refused restoration has written"
+
 "$seedbed" restore mbr.sbi mbr_target.img --yes --new-ids --receipt new.json >stdout 2>stderr || fail "restore --new-ids: $(<stderr)"
 id=$(sfdisk -J mbr_target.img | jq -r .partitiontable.id)
 [[ $id != 0x1234abcd && $id == 0x$(jq -r .layout.id new.json) ]] || fail "the new id is $id: $(<new.json)"
 "$seedbed" verify mbr.torrent mbr_target.img >stdout || fail "verify of the MBR disk with a new id: $(<stdout)"
+
+# --- a GPT without a Windows gets new ids
+
+truncate -s 60M linux.img
+sfdisk -q linux.img <<'TABLE'
+label: gpt
+size=40M, type=L, name=root
+size=10M, type=S
+TABLE
+on_partition linux.img 1 mkfs.ext4 -q -L root -d files >mkfs.out 2>&1
+on_partition linux.img 2 mkswap -L swap >mkfs.out 2>&1
+"$seedbed" create linux.img --pack -o linux.sbi >line 2>progress || fail "create: $(<progress)"
+noise_file linux_target.img 60
+restore linux.sbi linux_target.img --new-ids --receipt ids.json || fail "restore --new-ids: $(<stderr)"
+# ids DISK: of the disk, and of its partitions.
+ids() { sfdisk -J "$1" | jq -r '.partitiontable | .id, .partitions[].uuid'; }
+[[ $(ids linux.img | sort -u | wc -l) == 3 && -z $(comm -12 <(ids linux.img | sort) <(ids linux_target.img | sort)) ]] ||
+    fail "the ids are: $(ids linux_target.img)"
+[[ $(ids linux_target.img) == "$(jq -r '.layout | .id, .partitions[].uuid' ids.json)" ]] || fail "the receipt is: $(<ids.json)"
+without_ids() { table "$1" | sed -e '/^label-id:/d' -e 's/, uuid=[^,]*//'; }
+[[ $(without_ids linux_target.img) == "$(without_ids linux.img)" ]] || fail "the table differs: $(table linux_target.img)"
+check_table linux_target.img
+check_ext4 linux_target.img 1
+[[ $(content linux_target.img 1) == "$(content linux.img 1)" ]] || fail "partition 1 is $(content linux_target.img 1)"
+[[ $(content linux_target.img 2) == "$(content linux.img 2)" ]] || fail "partition 2 is $(content linux_target.img 2)"
+"$seedbed" verify linux.torrent linux_target.img >stdout || fail "verify of the disk with new ids: $(<stdout)"
 pass
