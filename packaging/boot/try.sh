@@ -269,6 +269,8 @@ if [[ ! -e $keep/boot/boot.ipxe ]]; then
 else
     ls -s --block-size=K "$keep/boot"
 fi
+mib=$(($(du -cb "$keep"/boot/* | tail -n 1 | cut -f 1) >> 20))
+((mib < 150)) || fail "the files of the boot image take $mib MiB: expected less than 150"
 say "the golden disk, packed"
 [[ -e $keep/golden.sbi ]] || make_disk
 "$SEEDBED" probe "$keep/golden.sbi"

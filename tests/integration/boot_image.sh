@@ -95,10 +95,48 @@ exit 2
 END
 printf '#!/bin/sh\n' >bin/sleep
 chmod +x bin/seedbed bin/sleep
-# shellcheck disable=SC2016 # the other shell expands it
 status=0
+# shellcheck disable=SC2016 # the other shell expands it
 PATH=$work/bin:$PATH dash -c '. "$1"; read_kernel_line "$2"; run_agent' - "$boot/initramfs/seedbed" "seedbed.server=$url seedbed.after=wait" >out || status=$?
 ((status == 1)) || fail "run_agent ends with $status"
 [[ $(uniq -c runs | sed 's/^ *//') == "2 agent --server $url --after-deploy /usr/share/seedbed/hooks --after wait" ]] || fail "the agent ran as: $(<runs)"
 grep -q 'ended with status 3; starting it again' out || fail "run_agent says: $(<out)"
+
+# --- an image that the kernel line names is deployed without an order: again while the server is away (4) or the download stalls (5), and
+# not after another failure. The machine goes down once its data is flushed, or waits. No program but these can be found.
+mkdir only
+for program in sync busybox sleep seedbed; do
+    printf '#!/bin/sh\necho "%s $*" >>"%s/runs"\n' "$program" "$work" >"only/$program"
+done
+echo "[ \"\$1\" = 10 ] || kill \$PPID" >>only/sleep # the last sleep has no end
+cat >>only/seedbed <<END
+read -r status rest <"$work/statuses"
+echo "\$rest" >"$work/statuses"
+exit "\$status"
+END
+chmod +x only/*
+# deploys STATUSES WORDS: runs deploy_image with these words of the kernel line, while seedbed ends with these statuses.
+deploys() {
+    rm runs
+    echo "$1" >statuses
+    status=0
+    # shellcheck disable=SC2016 # the other shell expands it
+    timeout 60 env PATH="$work/only" "$(command -v dash)" -c '. "$1"; read_kernel_line "$2"; deploy_image' - "$boot/initramfs/seedbed" \
+        "seedbed.server=$url $2" >out || status=$?
+}
+# ran LINE...: fails unless exactly these programs ran.
+ran() {
+    diff runs <(printf '%s\n' "$@") || fail "deploy_image, which ended with status $status, ran other programs"
+}
+end="--server 192.0.2.10:6969 --yes --seed-until-idle 15s"
+deploys '4 5 0' 'seedbed.image=win11 seedbed.disk=nvme,200G..600G seedbed.after=poweroff'
+run="seedbed deploy win11 nvme,200G..600G $end"
+ran "$run" 'sleep 10' "$run" 'sleep 10' "$run" 'sync ' 'busybox poweroff -f' 'sleep 3600'
+deploys 0 'seedbed.image=win11'
+ran "seedbed deploy win11 auto $end" 'sync ' 'busybox reboot -f' 'sleep 3600'
+deploys 0 'seedbed.image=win11 seedbed.after=wait'
+ran "seedbed deploy win11 auto $end" 'sync ' 'sleep 3600'
+deploys 3 'seedbed.image=win11'
+ran "seedbed deploy win11 auto $end"
+((status == 1)) || fail "a refused disk: status $status"
 pass
