@@ -18,7 +18,7 @@ web=$(free_port)
 mkdir etc
 printf '%s\n' '[control]' 'socket = "socket"' '[tracker]' "listen = \"127.0.0.1:$tracker\"" '[network]' \
     "listen = \"127.0.0.1:$(free_port)\"" 'local_discovery = false' 'allow = ["192.0.2.128/25"]' '[web]' "listen = \"127.0.0.1:$web\"" >etc/seedbed.toml
-add_image etc/seedbed.toml win11 "$work/win11.torrent" "$source" seed
+add_image etc/seedbed.toml win11 "$work/win11.torrent" "$source" seed 'upload_limit = "128 KiB"' # a download lasts longer than the browser needs
 for number in 17 18; do
     printf '%s\n' '[[machine]]' "name = \"PC-$number\"" "mac = \"52:54:00:00:00:$number\"" 'image = "win11"' 'disk = "auto"' >>etc/seedbed.toml
 done
@@ -98,6 +98,12 @@ fi
 # --- the browser
 if command -v chromedriver >/dev/null && command -v chromium >/dev/null; then
     /usr/bin/python3 "$here/lib_browser.py" "$url/" "$work/screens" || fail "the page in Chromium"
+    noise_file target.img 32
+    target=$(attach_loop target.img)
+    "$seedbed" deploy win11 --server "127.0.0.1:$tracker" "$target" --yes --no-local-discovery --listen "127.0.0.1:$(free_port)" \
+        --state "$work/target-state" >deploy.log 2>&1 &
+    defer deploy end_process "$!"
+    /usr/bin/python3 "$here/lib_browser.py" "$url/" "$work/screens" 127.0.0.1 || fail "the throughput in Chromium"
     [[ -z ${SEEDBED_SCREENS:-} ]] || cp -r screens/. "$SEEDBED_SCREENS"
 else
     echo "without the browser: chromium or chromium-driver is not installed"
