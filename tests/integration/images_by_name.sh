@@ -100,6 +100,7 @@ seq 100000 >text # its holes make long lists of files
 "$seedbed" create source.img --piece-size 16KiB -o sparse.torrent >created
 images add sparse sparse.torrent source.img >added || fail "the sparse image is not added: $(<added)"
 get --compressed "http://$http/images/sparse"
+grep -qx 'Content-Encoding: gzip' header || fail "the .torrent is not compressed: $(<header)"
 cp body whole
 get "http://$http/images/sparse"
 cmp body whole || fail "gzip yields another .torrent"
@@ -129,6 +130,9 @@ jq -e --arg url "http://$http/images/plain.torrent" '.outcome == "done" and .ima
     fail "the receipt is $(<receipt.json)"
 expect_line seed.log ' plain: .*127.0.0.1.*verified'
 wipe
+deploy 0 "http://$http/images/packed" "$target"
+cmp source.img <(head -c 32M "$target") || fail "the device differs after a deployment by URL without .torrent"
+wipe
 deploy 0 packed --server "$http" "$target"
 cmp source.img <(head -c 32M "$target") || fail "the device differs after a deployment by name"
 wipe
@@ -139,6 +143,9 @@ cmp -n 6000000 plain.img "$target" || fail "the device differs after a deploymen
 one_line() {
     [[ $(wc -l <deploy.log) == 1 ]] && grep -Eq -e "$1" deploy.log || fail "expected '$1': $(<deploy.log)"
 }
+rule="serial=$(head -c 16 /dev/urandom | sha256sum | cut -c 1-32)" # a rule, which no disk matches
+deploy 3 packed --server "$http" "$rule"
+one_line "no disk matches \"$rule\": "
 deploy 4 plane --server "$http" "$target"
 one_line "$http serves no image 'plane' \(did you mean 'plain'\?\); it serves packed, plain, sparse\$"
 deploy 4 "http://$http/image/plain" "$target"
