@@ -82,7 +82,7 @@ target1=$(attach_loop target.1)
 target2=$(attach_loop target.2)
 start_process aria-seed $(on_host aria-seed) "${aria[@]}" --seed-ratio=0 --check-integrity=true --dir=files sda1-plain.torrent
 transmission conf-seed
-start_process transmission-seed $(on_host transmission-seed) transmission-cli -g conf-seed -w files -p 6881 -M -U -D -v sda2.torrent
+start_process transmission-seed $(on_host transmission-seed) transmission-cli -g conf-seed -w files -p 6881 -M -U -D sda2.torrent
 host_config deploy.toml target 'local_discovery = false' '[log]' 'level = "debug"'
 add_image deploy.toml sda1 sda1-plain.torrent "$target1" deploy "peers = [\"${address[aria-seed]}:6881\"]"
 add_image deploy.toml sda2 sda2.torrent "$target2" deploy "peers = [\"${address[transmission-seed]}:6881\"]"
