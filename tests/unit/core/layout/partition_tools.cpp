@@ -1,11 +1,14 @@
 #include "core/layout/partition_tools.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -236,4 +239,27 @@ TEST_CASE("a loop view shows a range of a disk and vanishes with its last user")
     REQUIRE(::pread(fd.get(), byte.data(), 1, 4096) == 1);
     CHECK(byte == "x");
     CHECK(run_program("losetup", {path}) == 1); // not attached any more
+}
+
+TEST_CASE("a loop view that another program has open for a moment is detached when it ends") {
+    SEEDBED_REQUIRE_LOOP_DEVICES();
+    temp_dir const folder;
+    auto const disk = folder / "disk";
+    std::ofstream(disk) << std::string(8192, 'a');
+    unique_fd const fd(::open(disk.c_str(), O_RDWR | O_CLOEXEC));
+    std::thread user;
+    std::string path;
+    {
+        auto const view = loop_view::make(fd.get(), 0, 8192, 512);
+        REQUIRE(view);
+        path = view->path();
+        unique_fd opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); // as udev does
+        REQUIRE(opened);
+        user = std::thread([opened = std::move(opened)]() mutable {
+            std::this_thread::sleep_for(std::chrono::milliseconds(300)); // the view ends meanwhile
+            opened.reset();
+        });
+    }
+    CHECK(run_program("losetup", {path}) == 1); // not attached any more
+    user.join();
 }
