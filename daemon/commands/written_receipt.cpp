@@ -1,5 +1,7 @@
 #include "daemon/commands/written_receipt.hpp"
 
+#include <chrono>
+
 #include "core/foundation/printable.hpp"
 #include "core/foundation/wall_clock.hpp"
 
@@ -11,6 +13,7 @@ int write_receipt(std::string const& command, std::string const& path, receipt& 
         return code;
     }
     made.ended = wall_clock_now();
+    made.taken = std::chrono::steady_clock::now() - made.began;
     made.errors = output.errors();
     auto const saved = save_receipt(path, made);
     if (saved) {

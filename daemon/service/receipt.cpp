@@ -95,7 +95,7 @@ json seconds_json(receipt const& what) {
         auto const found = what.result.seconds.find(state);
         list[to_string(state)] = found != what.result.seconds.end() ? json(rounded(found->second)) : json();
     }
-    list["total"] = rounded(std::chrono::duration<double>(what.ended - what.started).count());
+    list["total"] = rounded(std::chrono::duration<double>(what.taken).count());
     return list;
 }
 

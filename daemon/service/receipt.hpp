@@ -18,6 +18,9 @@ struct receipt {
 
     clock::time_point started;
     clock::time_point ended;
+    /// The duration does not depend on the system clock, which may be set meanwhile.
+    std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::duration taken{};
     std::string torrent;                     ///< path of the .torrent
     std::string device;                      ///< the path
     std::optional<device_overview> overview; ///< nothing if the device could not be examined

@@ -19,7 +19,8 @@ namespace {
 receipt of_a_done_deployment() {
     receipt what;
     what.started = receipt::clock::from_time_t(1764101700); // date -u -d @1764101700
-    what.ended = what.started + std::chrono::milliseconds(2500);
+    what.ended = what.started + std::chrono::seconds(2);
+    what.taken = std::chrono::milliseconds(2500);
     what.torrent = "/tmp/sda1.torrent";
     what.device = "/dev/sda1";
     what.image_name = "sda1";
