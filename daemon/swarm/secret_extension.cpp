@@ -18,6 +18,7 @@
 #include <libtorrent/span.hpp>
 
 #include "daemon/log/line_limit.hpp"
+#include "daemon/swarm/offer_messages.hpp"
 
 namespace seedbed {
 
@@ -35,7 +36,6 @@ constexpr std::size_t nonce_bytes = 16;
 constexpr std::size_t code_digits = 2 * shared_secret::code_bytes;
 
 constexpr char bt_interested = 2; // BEP 3
-constexpr char bt_extended = 20;  // BEP 10
 
 struct secret_state {
     std::shared_ptr<shared_secret const> secret;
@@ -123,7 +123,7 @@ private:
     void send_code(char number) {
         auto const code = m_state->secret->code(text_of(m_peer.is_outgoing(), m_peer.local_endpoint().address(),
                                                         m_peer.remote().address(), m_their_nonce, m_nonce));
-        std::vector<char> message{0, 0, 0, static_cast<char>(2 + code_digits), bt_extended, number};
+        std::vector<char> message{0, 0, 0, static_cast<char>(2 + code_digits), msg_extended, number};
         message.insert(message.end(), code.begin(), code.end());
         if (m_peer.is_interesting()) { // sent earlier, and dropped by the other side
             message.insert(message.end(), {0, 0, 0, 1, bt_interested});
