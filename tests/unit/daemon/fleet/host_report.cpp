@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "support/cpu_limit.hpp"
+
 using namespace seedbed;
 using namespace std::chrono_literals;
 
@@ -170,4 +172,25 @@ TEST_CASE("host_report: a proof holds for one query, one challenge, one server a
     CHECK_FALSE(proven_challenge(query, secret, "192.0.2.1"));
     CHECK_FALSE(proven_challenge("", secret, "192.0.2.1"));
     CHECK(proven_challenge(authenticated(query, secret, "1", "fe80::1%eth0"), secret, "fe80::1%2") == "1");
+}
+
+TEST_CASE("host_report: a report and its proof are read at little cost", "[host_report]") {
+    shared_secret const secret(std::string(16, 's'));
+    challenges const own;
+    host_report report;
+    report.outcome = host_report::outcome_kind::failed;
+    report.reason = std::string(300, '%');
+    report.facts = {"/dev/sda", storage_class::sata_ssd, "Model & = %", "S1", 1LL << 40, 1LL << 35, "a; b"};
+    auto const now = challenges::clock::now();
+    auto const target =
+        "/report?" + authenticated(to_query(report, info_hash::from_bytes(std::string(20, 'h')).value()), secret,
+                                   own.make("192.0.2.7", now), "192.0.2.1");
+    int valid = 0;
+    auto const cost = test::cpu_seconds_of(5000, [&](int) {
+        auto const query = query_string::parse(target);
+        auto const challenge = proven_challenge(target.substr(target.find('?') + 1), secret, "192.0.2.1");
+        valid += challenge && own.is_valid(*challenge, "192.0.2.7", now) && read_host_report(*query, from) ? 1 : 0;
+    });
+    CHECK(valid == 5000);
+    CHECK(cost < 25e-6); // fleet's test has the other half of what a report costs
 }
