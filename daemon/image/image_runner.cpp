@@ -135,6 +135,7 @@ torrent_spec image_runner::make_spec() const {
     spec.name = m_settings.name;
     spec.peers = m_settings.peers;
     spec.trackers = m_settings.trackers;
+    spec.expected = m_settings.fleet.expect_hosts;
     spec.upload_limit = m_settings.upload_limit;
     spec.secret = m_services.secret;
     spec.record = m_services.record;

@@ -55,6 +55,7 @@ public:
     void update(image_settings const& settings) {
         if (inside()) {
             m_swarm.update(m_id, settings.peers, settings.trackers);
+            m_swarm.set_expected(m_id, settings.fleet.expect_hosts);
             m_swarm.set_upload_limit(m_id, settings.upload_limit);
         }
     }

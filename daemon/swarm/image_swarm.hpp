@@ -30,6 +30,8 @@ public:
     virtual void update(id torrent, std::vector<ip_endpoint> const& peers,
                         std::vector<std::string> const& trackers) = 0;
 
+    /// Replaces the addresses of hosts for which there is always room, see peer_room.
+    virtual void set_expected(id torrent, std::vector<ip_address> const& hosts) = 0;
     /// \param bytes_a_second 0: no limit.
     virtual void set_upload_limit(id torrent, std::int64_t bytes_a_second) = 0;
     virtual void set_super_seeding(id torrent, bool on) = 0;

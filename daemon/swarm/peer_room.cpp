@@ -22,7 +22,7 @@ peer_room::verdict peer_room::join(address const& from, bool known, std::size_t 
     auto const at = m_counts.find(from);
     auto const own_share_used = at != m_counts.end() && at->second >= share;
     auto active = now;
-    if (!known && (own_share_used || m_peers.size() >= most)) {
+    if (own_share_used || (!known && m_peers.size() >= most)) {
         auto const own_only = own_share_used || is_excluded(from, now);
         auto const idle = find_idle(own_only ? std::optional(from) : std::nullopt, now);
         if (idle == m_peers.end()) {

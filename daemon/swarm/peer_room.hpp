@@ -16,7 +16,7 @@ namespace seedbed {
 /// new peer that finds no room replaces an idle one: one that has not been active for a while. The address of the one
 /// that was replaced cannot do the same to others for some time, and what it puts in the place of a peer of its own is
 /// as idle as that was: otherwise many addresses with idle peers would take every place that becomes free. For known
-/// peers there is always room.
+/// addresses there is always room, up to their share.
 ///
 /// Threads: one at a time.
 class peer_room {

@@ -26,7 +26,7 @@ struct session_room {
 
     std::atomic<int> most{0};
     std::mutex mutex;                   ///< guards `known`
-    std::set<peer_room::address> known; ///< of configured peers
+    std::set<peer_room::address> known; ///< see set_known_peers()
     peer_room peers;
     std::map<peer_room::id, lt::peer_connection_handle> handles;
 };

@@ -16,7 +16,7 @@ struct session_room;
 /// \param most the maximum number of connected peers.
 [[nodiscard]] std::shared_ptr<session_room> make_session_room(int most, peer_room::patience patience);
 void set_most_peers(session_room& room, int most);
-/// \param known the addresses of configured peers, for which there is always room.
+/// \param known the addresses of configured peers and of expected hosts, for which there is always room.
 void set_known_peers(session_room& room, std::set<boost::asio::ip::address> known);
 
 /// Disconnects the peers of a torrent for which there is no room. A peer is active if it gets a block, reports one more

@@ -165,11 +165,14 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
     }
 }
 
-void session_core::keep_room_for_configured_peers() {
+void session_core::keep_room_for_known_peers() {
     std::set<boost::asio::ip::address> known;
     for (auto const& [which, torrent] : torrents) {
         for (auto const& peer : torrent.peers) {
             known.insert(to_tcp_endpoint(peer).address());
+        }
+        for (auto const& host : torrent.expected) {
+            known.insert(to_tcp_endpoint({host, 0}).address());
         }
     }
     set_known_peers(*room, std::move(known));

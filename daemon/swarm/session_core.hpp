@@ -70,8 +70,8 @@ struct session_core : std::enable_shared_from_this<session_core> {
         };
     }
 
-    /// Those of all torrents; after a change of them.
-    void keep_room_for_configured_peers();
+    /// The configured peers and the expected hosts of all torrents; after a change of them.
+    void keep_room_for_known_peers();
 
     /// Whether the filter of addresses holds for the torrents other than \p which.
     void apply_filter_to_others(id which, bool apply);

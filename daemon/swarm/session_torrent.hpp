@@ -48,6 +48,7 @@ struct session_torrent {
     std::string name;
     image_mode mode;
     std::vector<ip_endpoint> peers;
+    std::vector<ip_address> expected;                     ///< hosts
     std::vector<std::string> trackers;                    ///< from the configuration
     std::vector<libtorrent::announce_entry> own_trackers; ///< from the .torrent
     libtorrent::torrent_handle handle;                    ///< valid once added

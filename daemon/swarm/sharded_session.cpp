@@ -332,6 +332,12 @@ void sharded_session::update(id torrent, std::vector<ip_endpoint> const& peers,
     });
 }
 
+void sharded_session::set_expected(id torrent, std::vector<ip_address> const& hosts) {
+    m_impl->thread.check();
+    m_impl->for_each_session(
+        torrent, [torrent, &hosts](torrent_session& session, std::size_t) { session.set_expected(torrent, hosts); });
+}
+
 void sharded_session::set_upload_limit(id torrent, std::int64_t bytes_per_second) {
     m_impl->thread.check();
     auto& limited = *m_impl->torrents.at(torrent);

@@ -46,6 +46,7 @@ public:
     id add(torrent_spec const& spec, torrent_listener& listener) override;
     void remove(id torrent) override;
     void update(id torrent, std::vector<ip_endpoint> const& peers, std::vector<std::string> const& trackers) override;
+    void set_expected(id torrent, std::vector<ip_address> const& hosts) override;
     void set_upload_limit(id torrent, std::int64_t bytes_per_second) override;
     void set_super_seeding(id torrent, bool on) override;
     void lift_ban(id torrent, boost::asio::ip::tcp::endpoint const& peer) override;

@@ -64,7 +64,7 @@ void torrent_session::add(id which, torrent_spec const& spec, torrent_listener& 
     m_core->thread.check();
     auto& added = m_core->torrents.try_emplace(which, spec, listener).first->second;
     added.apply_read_once(m_core->own.network.read_once);
-    m_core->keep_room_for_configured_peers();
+    m_core->keep_room_for_known_peers();
     m_core->choose_connection_speed();
     auto params = m_core->make_params(which, spec);
     m_core->add_extensions(params, which, spec, std::move(shards));
@@ -90,7 +90,7 @@ void torrent_session::update(id which, std::vector<ip_endpoint> const& peers,
     auto const new_trackers = updated.trackers != trackers;
     updated.peers = peers;
     updated.trackers = trackers;
-    m_core->keep_room_for_configured_peers();
+    m_core->keep_room_for_known_peers();
     if (!updated.added) {
         updated.trackers_changed = updated.trackers_changed || new_trackers;
         return;
@@ -99,6 +99,12 @@ void torrent_session::update(id which, std::vector<ip_endpoint> const& peers,
     if (new_trackers) {
         updated.replace_trackers();
     }
+}
+
+void torrent_session::set_expected(id which, std::vector<ip_address> const& hosts) {
+    m_core->thread.check();
+    m_core->torrents.at(which).expected = hosts;
+    m_core->keep_room_for_known_peers();
 }
 
 void torrent_session::connect(id which, boost::asio::ip::tcp::endpoint const& peer) {

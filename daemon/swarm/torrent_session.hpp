@@ -46,6 +46,7 @@ public:
     void add(id which, torrent_spec const& spec, torrent_listener& listener, sharding shards);
     void remove(id which);
     void update(id which, std::vector<ip_endpoint> const& peers, std::vector<std::string> const& trackers);
+    void set_expected(id which, std::vector<ip_address> const& hosts);
     /// Connects to a peer. Ignored before the torrent is added and while it is removed.
     void connect(id which, boost::asio::ip::tcp::endpoint const& peer);
     void set_upload_limit(id which, std::int64_t bytes_per_second);

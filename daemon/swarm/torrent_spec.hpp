@@ -29,7 +29,8 @@ struct torrent_spec {
     std::optional<std::vector<bool>> pieces = {};
     /// Assume that all pieces are present, whatever `pieces` contains, and hash each one before it is first served.
     bool hash_before_serving = false;
-    std::int64_t upload_limit = 0; ///< bytes per second; 0: no limit
+    std::vector<ip_address> expected = {}; ///< addresses of hosts for which there is always room, see peer_room
+    std::int64_t upload_limit = 0;         ///< bytes per second; 0: no limit
     bool super_seeding = false;
     /// The pieces that peers are no longer given, although they are present; null: every piece is given.
     std::shared_ptr<withdrawn_pieces const> withdrawn = {};

@@ -45,6 +45,10 @@ public:
         spec.peers = peers;
         spec.trackers = trackers;
     }
+    void set_expected(id torrent, std::vector<ip_address> const& hosts) override {
+        calls_for("expect", torrent);
+        spec.expected = hosts;
+    }
     void set_upload_limit(id torrent, std::int64_t bytes_a_second) override {
         calls_for("limit", torrent);
         spec.upload_limit = bytes_a_second;

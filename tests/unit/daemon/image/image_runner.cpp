@@ -111,11 +111,13 @@ TEST_CASE("a reload changes peers, trackers, upload limit and profile of an imag
     changed.peers = test::endpoints({"10.0.0.1:6881"});
     changed.trackers = {"http://other/announce"};
     changed.upload_limit = 1 << 20;
+    changed.fleet.expect_hosts = {parse_ip_address("10.0.0.2").value()};
     changed.profile = storage_class::hdd;
     image.job->update(changed);
     CHECK(image.swarm.spec.peers == changed.peers);
     CHECK(image.swarm.spec.trackers == changed.trackers);
     CHECK(image.swarm.spec.upload_limit == changed.upload_limit);
+    CHECK(image.swarm.spec.expected == changed.fleet.expect_hosts);
     CHECK(image.job->settings() == changed);
     CHECK(image.job->status().profile == storage_class::hdd);
     CHECK(image.swarm.count("remove") == 0);

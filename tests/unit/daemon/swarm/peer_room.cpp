@@ -153,15 +153,19 @@ TEST_CASE("peer room: an address whose peer only said that it wanted something r
     CHECK(t.join(1).admitted);
 }
 
-TEST_CASE("peer room: there is always room for a known peer") {
+TEST_CASE("peer room: there is always room for a known peer, up to its address's share") {
     room_test t;
     t.crowd(66, 150);
     t.crowd(67, 150);
-    auto const known = boost::asio::ip::make_address("10.0.0.66");
-    for (int i = 0; i < 60; ++i) {
+    for (int host = 1; t.room.size() < t.most; ++host) {
+        t.join(host);
+    }
+    auto const known = boost::asio::ip::make_address("10.0.0.99");
+    for (int i = 0; i < 8; ++i) {
         auto const decision = t.room.join(known, true, t.most, t.now);
         CHECK(decision.admitted);
         CHECK_FALSE(decision.leaves);
     }
-    CHECK_FALSE(t.join(99).admitted); // known ones count
+    CHECK_FALSE(t.room.join(known, true, t.most, t.now).admitted);
+    CHECK_FALSE(t.join(98).admitted); // known ones count
 }
