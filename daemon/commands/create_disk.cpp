@@ -51,10 +51,10 @@ parts_result used_parts(create_context const& context, create_source const& sour
         return create_failed(exit_failed, view.error().message);
     }
     auto const name = source.device->path() + ": " + describe(partition);
-    if (partition.content.type == "ntfs" && !context.options.allow_hibernated &&
-        find_hibernation(view->path()) == hibernation::hibernated) {
-        return create_failed(exit_refused, name + ": Windows is hibernated on it, or was shut down with fast startup; "
-                                                  "shut it down fully (shutdown /s /t 0), or pass --allow-hibernated");
+    if (partition.content.type == "ntfs") {
+        if (auto const checked = check_hibernation(context, name, view->path()); !checked) {
+            return tl::unexpected(checked.error());
+        }
     }
     partclone_run run;
     run.program = program;
@@ -64,7 +64,13 @@ parts_result used_parts(create_context const& context, create_source const& sour
     run.cancelled = &context.cancelled;
     auto used = find_used_blocks(run);
     if (!used) {
-        return create_failed(exit_failed, name + ": " + used.error().message);
+        auto message = used.error().message;
+        if (auto const at = message.find(run.source); at != std::string::npos) { // a loop device of this program's
+            message.replace(at, run.source.size(), "it");
+        }
+        auto const allowed = take_all_instead(context, name + ": " + message);
+        return allowed ? parts_result(all_of(partition, "all bytes, because partclone cannot capture it"))
+                       : tl::unexpected(allowed.error());
     }
     if (!*used) {
         return std::nullopt;

@@ -59,7 +59,19 @@ capture_result capture(create_context const& context, create_source source) {
     context.progress.update(0, 0);
     auto info = run_partclone(run);
     if (!info) {
-        return create_failed(exit_failed, info.error().message);
+        context.progress.finish();
+        auto const allowed = take_all_instead(context, info.error().message);
+        if (!allowed) {
+            return tl::unexpected(allowed.error());
+        }
+        if (!source.device) {
+            auto again = open_source(context);
+            if (!again) {
+                return tl::unexpected(std::move(again.error()));
+            }
+            source = std::move(*again);
+        }
+        return take_raw_image(context, *source.device);
     }
     if (!*info) {
         return std::nullopt;

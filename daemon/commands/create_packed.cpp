@@ -26,6 +26,11 @@ constexpr std::int32_t usual_sector = 512; ///< of a file
 template <class Value>
 using maybe = result<std::optional<Value>, create_failure>;
 
+maybe<std::vector<packed_range>> all_ranges(block_device const& source) {
+    auto all = whole_source(source);
+    return all ? maybe<std::vector<packed_range>>(std::move(*all)) : create_failed(exit_failed, all.error().message);
+}
+
 /// The ranges of the source to pack. Nothing if it was cancelled. With f2fs, closes the device and opens it again.
 maybe<std::vector<packed_range>> find_ranges(create_context const& context, create_source& source,
                                              std::int32_t sector_size) {
@@ -35,11 +40,7 @@ maybe<std::vector<packed_range>> find_ranges(create_context const& context, crea
         return tl::unexpected(plan.error());
     }
     if (plan->program.empty()) {
-        auto all = whole_source(*source.device);
-        if (!all) {
-            return create_failed(exit_failed, all.error().message);
-        }
-        return std::move(*all);
+        return all_ranges(*source.device);
     }
     auto const run = partclone_of(context, *plan, *source.device);
     auto const size = source.device->size();
@@ -49,10 +50,7 @@ maybe<std::vector<packed_range>> find_ranges(create_context const& context, crea
     context.progress.begin("finding used blocks");
     auto used = find_used_blocks(run);
     context.progress.finish();
-    if (!used) {
-        return create_failed(exit_failed, used.error().message);
-    }
-    if (!*used) {
+    if (used && !*used) {
         return std::nullopt;
     }
     if (!source.device) {
@@ -62,6 +60,10 @@ maybe<std::vector<packed_range>> find_ranges(create_context const& context, crea
         }
         source = std::move(*again);
         source.sector_size = sector_size;
+    }
+    if (!used) {
+        auto const allowed = take_all_instead(context, used.error().message);
+        return allowed ? all_ranges(*source.device) : tl::unexpected(allowed.error());
     }
     auto const copies = metadata_copies(plan->file_system, source.head, size);
     (*used)->insert((*used)->end(), copies.begin(), copies.end());

@@ -50,16 +50,8 @@ result<void, create_failure> check_file_system(create_context const& context, bl
                                  (context.options.pack ? "Pack all of them, with --raw"
                                                        : "Take raw images of all of them, without --capture"));
     }
-    auto const suspended = file_system == "ntfs" ? find_hibernation(source.path()) : hibernation::none;
-    if (suspended == hibernation::hibernated && !context.options.allow_hibernated) {
-        return create_failed(exit_refused, source.path() +
-                                               ": Windows is hibernated on it, or was shut down with fast startup; "
-                                               "shut it down fully (shutdown /s /t 0), or pass --allow-hibernated");
-    }
-    if (suspended == hibernation::unknown) {
-        warn(context, source.path(), "cannot check for a hibernated Windows: ntfscat (ntfs-3g) is not installed");
-    }
-    return {};
+    return file_system == "ntfs" ? check_hibernation(context, source.path(), source.path())
+                                 : result<void, create_failure>();
 }
 
 /// The source may be mounted: read-only, or with --allow-mounted.
@@ -107,6 +99,29 @@ result<create_source, create_failure> open_source(create_context const& context)
     source.content = probe_content(path).value_or(disk_content{});
     source.traits = traits_of(source.content, source.head, source.sector_size);
     return source;
+}
+
+result<void, create_failure> check_hibernation(create_context const& context, std::string const& name,
+                                               std::string const& path) {
+    auto const suspended = find_hibernation(path);
+    if (suspended == hibernation::hibernated && !context.options.allow_hibernated) {
+        return create_failed(exit_refused, name + ": Windows is hibernated on it, or was shut down with fast startup; "
+                                                  "shut it down fully (shutdown /s /t 0), or pass --allow-hibernated");
+    }
+    if (suspended == hibernation::unknown) {
+        warn(context, name, "cannot check for a hibernated Windows: ntfscat (ntfs-3g) is not installed");
+    }
+    return {};
+}
+
+result<void, create_failure> take_all_instead(create_context const& context, std::string const& message) {
+    auto const pack = context.options.pack;
+    if (!context.options.raw_if_needed) {
+        return create_failed(exit_failed, message + "; pass --raw-if-needed to " +
+                                              (pack ? "pack all its bytes" : "take a raw image of all its bytes"));
+    }
+    context.progress.print("seedbed create: " + message + (pack ? "; packing all its bytes" : "; taking a raw image"));
+    return {};
 }
 
 result<capture_plan, create_failure> plan_capture(create_context const& context, block_device& source,

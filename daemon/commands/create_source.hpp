@@ -57,6 +57,11 @@ struct create_source {
 /// partclone opens it exclusively itself. Refuses a compressed file, except with --raw.
 [[nodiscard]] result<create_source, create_failure> open_source(create_context const& context);
 
+/// Refuses an NTFS file system on which Windows is hibernated, unless the user allowed that. Warns if ntfscat(8), which
+/// the check needs, is missing. \param name for messages. \param path to read.
+[[nodiscard]] result<void, create_failure> check_hibernation(create_context const& context, std::string const& name,
+                                                             std::string const& path);
+
 /// How to capture the file system on a source.
 struct capture_plan {
     std::string file_system; ///< blkid's name
@@ -67,6 +72,10 @@ struct capture_plan {
 /// of which this device is only a part, and a hibernated Windows.
 [[nodiscard]] result<capture_plan, create_failure> plan_capture(create_context const& context, block_device& source,
                                                                 std::string const& head);
+
+/// partclone has failed: warns that all bytes are taken instead, if the user allowed that; otherwise a failure.
+/// \param message names the source, and what partclone said.
+[[nodiscard]] result<void, create_failure> take_all_instead(create_context const& context, std::string const& message);
 
 /// A run of the planned program on the source.
 [[nodiscard]] partclone_run partclone_of(create_context const& context, capture_plan const& plan,
