@@ -23,6 +23,7 @@
 #include "daemon/agent/deployed_disk.hpp"
 #include "daemon/agent/job_run.hpp"
 #include "daemon/agent/machine_facts.hpp"
+#include "daemon/agent/report_repeater.hpp"
 #include "daemon/agent/retry_pause.hpp"
 #include "daemon/commands/agent_options.hpp"
 #include "daemon/commands/command_start.hpp"
@@ -41,6 +42,7 @@ using namespace std::chrono_literals;
 
 constexpr auto agent_request_timeout = 10s;
 constexpr auto progress_every = 2s;
+constexpr auto program_report_every = 10s; ///< while a program of --after-deploy runs
 constexpr unsigned answer_ok = 200;
 constexpr unsigned answer_forbidden = 403;
 constexpr unsigned answer_not_found = 404;
@@ -244,10 +246,14 @@ private:
         auto const environment = hook_environment(
             {end.device, offer.machine, offer.job->order.image, offer.job->id, m_server.url()}, *overview);
         auto const limit = std::chrono::ceil<std::chrono::seconds>(m_options.hook_limit);
-        auto const ran = run_hooks(*hooks, environment, limit, [this, &end](std::string const& name) {
+        report_repeater reports(
+            [this](job_report const& said) { // one that is lost is followed by the next
+                static_cast<void>(m_server.ask(machine_report_path, to_query(said), progress_every));
+            },
+            program_report_every);
+        auto const ran = run_hooks(*hooks, environment, limit, [&](std::string const& name) {
             print("running " + name);
-            m_next_progress = {};
-            report_progress({.id = end.id, .phase = name, .device = end.device, .disk_class = end.disk_class});
+            reports.set({.id = end.id, .phase = name, .device = end.device, .disk_class = end.disk_class});
         });
         if (!ran) {
             end.state = job_state::failed;

@@ -77,7 +77,7 @@ echo "$1" >>"$SEEDBED_NOTES/powered"
 END
 chmod +x hooks/10-note power
 touch hooks/README # not a program
-export SEEDBED_NOTES=$work
+export SEEDBED_NOTES=$work SEEDBED=$seedbed
 
 # start_agent NAME OPTION...: an agent in the background, with its output in NAME.log.
 start_agent() {
@@ -125,6 +125,8 @@ for name in PC-1 PC-2; do
     [[ $(value "$name" state) == done ]] || fail "$name is $(value "$name" state): $(value "$name" reason)"
     [[ $(value "$name" job) == "${job[$name]}" ]] || fail "$name has another job after the restart"
     cmp "$source" "${disk[$name]}"
+    expect_line "$name.log" '^downloading: [0-9]+%, .*MiB'
+    expect_line "$name.log" "^win: done: .* durable and verified"
     grep -qx "SEEDBED_DEVICE=${disk[$name]}" "$name.env" || fail "the program after the deployment of $name got: $(<"$name.env")"
     grep -qx "SEEDBED_ROOT_PARTITION=${disk[$name]}" "$name.env" || fail "no root partition: $(<"$name.env")"
     grep -qx 'SEEDBED_ROOT_TYPE=ext4' "$name.env" || fail "no root type: $(<"$name.env")"
@@ -144,7 +146,22 @@ machine redo PC-9 --socket etc/socket 2>redo.out && fail "an order for a machine
 grep -q 'no machine has the name' redo.out || fail "redo says: $(<redo.out)"
 machine redo PC-1 --socket etc/socket >redo.out || fail "redo: $(<redo.out)"
 [[ $(value PC-1 state) == waiting ]] || fail "after redo, PC-1 is $(value PC-1 state)"
-printf '#!/bin/sh\necho no such printer >&2\nexit 3\n' >hooks/20-fails
+# It fails after the server has shown it as the machine's phase, and has heard from the machine again.
+cat >hooks/20-fails <<'END'
+#!/bin/sh
+first='' left=300
+while [ "$left" -gt 0 ]; do
+    left=$((left - 1))
+    seen=$("$SEEDBED" machine list --json --socket "$SEEDBED_NOTES/etc/socket" | jq -r '.machines[] | select(.phase == "20-fails").seen_at')
+    [ -n "$first" ] || first=$seen
+    if [ "$seen" != "$first" ]; then
+        echo no such printer >&2
+        exit 3
+    fi
+    sleep 0.1
+done
+exit 4
+END
 chmod +x hooks/20-fails
 start_agent PC-1 --mac 52:54:00:00:00:01 --once
 await_exit PC-1 200
