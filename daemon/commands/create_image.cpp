@@ -128,6 +128,12 @@ capture_result check_bt_folder(create_context const& context, captured_image ima
     return image;
 }
 
+/// partclone.dd takes all bytes, also of a whole disk; the programs for file systems leave out unused blocks.
+std::optional<image_traits> traits_of_partclone(extent_map const& extents) {
+    auto const is_file_system = extents.total_size() < extents.device_end();
+    return is_file_system ? std::optional(image_traits{.kind = image_kind::partition}) : std::nullopt;
+}
+
 capture_result from_partclone(create_context const& context) {
     auto info = load_partclone_info(context.options.partclone);
     if (!info) {
@@ -149,7 +155,11 @@ create_result create_image(create_options const& options, progress_display& prog
     if (!image) {
         return tl::unexpected(std::move(image.error()));
     }
-    return *image ? std::optional(created_image{std::move(**image), {}}) : std::nullopt;
+    if (!*image) {
+        return std::nullopt;
+    }
+    auto const traits = traits_of_partclone((*image)->extents);
+    return created_image{std::move(**image), traits};
 }
 
 } // namespace seedbed

@@ -14,7 +14,7 @@ namespace seedbed {
 /// An image, and the known properties of its source.
 struct created_image {
     captured_image image;
-    std::optional<image_traits> traits; ///< nothing if the source was partclone's output
+    std::optional<image_traits> traits; ///< nothing if partclone's output does not show any
 };
 
 /// Contains nothing if it was cancelled.

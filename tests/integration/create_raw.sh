@@ -98,6 +98,7 @@ wait "$by_hand"
 import libtorrent, sys
 captured, by_hand = (libtorrent.bdecode(open(name, "rb").read()) for name in sys.argv[1:])
 assert captured.pop(b"comment") == b"seedbed kind=partition content=ext4 sector=1024", captured
+assert by_hand.pop(b"comment") == b"seedbed kind=partition", by_hand
 assert captured == by_hand' captured.torrent ext4.torrent || fail "--capture makes a different torrent than partclone.ext4 and --partclone"
 grep -qE '^partclone\.ext4 captured ' progress || fail "--capture prints $(<progress)"
 status=0

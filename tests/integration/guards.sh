@@ -152,6 +152,9 @@ for case in "$disk: a disk with partitions, but the image is of a single partiti
     "$seedbed" deploy kind.torrent "${case%%:*}" --yes --no-local-discovery >kind.out 2>&1 && fail "written: $case" || status=$?
     ((status == 3)) && grep -qF "$case" kind.out || fail "exit status $status: $(<kind.out)"
 done
+# The torrent of partclone's own output shows that, too.
+"$seedbed" deploy good.torrent "$disk" --yes --no-local-discovery --timeout 5s >kind.out 2>&1 && fail "written: $disk" || status=$?
+((status == 3)) && grep -qF "$disk: a disk with partitions, but the image is of a single partition" kind.out || fail "exit status $status: $(<kind.out)"
 sha1sum -c --quiet kind.before
 write_config kind.toml "$(free_port)"
 add_image kind.toml kind kind.torrent "$disk" deploy 'allow_mismatch = true'
