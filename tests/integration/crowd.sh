@@ -1,5 +1,5 @@
 #!/bin/bash
-# Connections that came first keep no target out: 150 idle peers and 500 connections without a handshake at connections = 60, and
+# Connections that came first keep no target out: 150 idle peers and 2,500 connections without a handshake at connections = 60, and
 # slow requests on the tracker, the metrics and the control socket. SEEDBED is the program.
 # shellcheck disable=SC2046 # $(on_host NAME) is several words
 # Labels: once
@@ -13,6 +13,8 @@ need_loop
 need_hosts
 need partclone.ext4 mkfs.ext4 curl jq python3
 
+ulimit -n "$(ulimit -H -n)"
+(($(ulimit -n) >= 4096)) || skip "too few descriptors"
 for host in server target crowd; do
     add_host "$host"
 done
@@ -51,7 +53,10 @@ print('crowded', flush=True)
 while True:
     for i, s in enumerate(sockets):
         gone = s is None
-        if not gone and select.select([s], [], [], 0)[0]:
+        arrived = select.poll() # select() knows no more than 1,024 descriptors
+        if not gone:
+            arrived.register(s, select.POLLIN)
+        if not gone and arrived.poll(0):
             try:
                 gone = not s.recv(65536)
             except OSError:
@@ -82,7 +87,7 @@ done
 # --- idle peers, and connections that do not even say what they want
 
 start_process idle_peers $(on_host crowd) /usr/bin/python3 crowd.py peer 150 "${address[server]}" 6881 "$hash"
-start_process silent $(on_host crowd) /usr/bin/python3 crowd.py silent 500 "${address[server]}" 6881 "$hash"
+start_process silent $(on_host crowd) /usr/bin/python3 crowd.py silent 2500 "${address[server]}" 6881 "$hash"
 expect_line idle_peers.log crowded
 expect_line silent.log crowded
 noise_file target.img 32
