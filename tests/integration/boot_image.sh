@@ -60,6 +60,18 @@ PATH=$work/bin:$PATH "$boot/seedbed-boot-image" --server "$url/" --output output
 grep -q 'cannot make the boot image' err || fail "exit status $status after mmdebstrap failed: $(<err)"
 [[ -z $(ls -A output) ]] || fail "it left files: $(ls -A output)"
 
+# --- dnsmasq accepts its configuration, also as README and its comments say to change it
+if command -v dnsmasq >/dev/null; then
+    sed "s|@DIR@|$work|g; s|@SERVER@|$url|g" "$boot/dnsmasq.conf" >dnsmasq.conf
+    sed "/tag:ipxe/s|boot.ipxe|$url/boot/boot.ipxe|" dnsmasq.conf >http.conf
+    sed '/^dhcp-range=/d; /^#dhcp-[a-z]*=/s/#//' dnsmasq.conf >only_server.conf
+    for file in dnsmasq http only_server; do
+        dnsmasq --test --conf-file="$file.conf" >out 2>&1 || fail "$file.conf: $(<out)"
+        ! grep -q '@' "$file.conf" || fail "$file.conf: a placeholder was not replaced"
+    done
+    (($(grep -c "^[^#].*$url/boot/boot.ipxe" http.conf) == 4 && $(grep -c '^dhcp-range=' only_server.conf) == 1)) || fail "dnsmasq.conf has other lines to change"
+fi
+
 # --- the kernel line, read by the shell of the initramfs and by Debian's
 # parse SHELL LINE: prints what read_kernel_line sets, or its error.
 parse() {
