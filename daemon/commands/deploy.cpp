@@ -189,12 +189,14 @@ private:
     exit_code plan() {
         auto const& packed = m_torrent->packed;
         if (!packed) {
-            return m_options.grow || m_options.new_ids
-                       ? refuse_target(exit_refused, m_torrent->name + " is a raw image: --grow and --new-ids are for "
-                                                                       "packed images of disks")
+            return m_options.grow || m_options.new_ids || m_options.discard
+                       ? refuse_target(exit_refused,
+                                       m_torrent->name +
+                                           " is a raw image: --grow, --new-ids and --discard are for packed images")
                        : exit_ok;
         }
-        auto planned = packed_plan::make(*packed, m_options.image.device, {m_options.grow, m_options.new_ids});
+        auto planned =
+            packed_plan::make(*packed, m_options.image.device, {m_options.grow, m_options.new_ids, m_options.discard});
         if (!planned) {
             auto const& [cause, reason] = planned.error();
             return refuse_target(cause == packed_plan_failure::cause::image ? exit_bad_torrent : exit_refused, reason);

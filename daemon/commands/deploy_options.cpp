@@ -66,6 +66,9 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("new-ids", po::bool_switch(&options.new_ids),
         "for the packed image of a disk: give the disk and, on a GPT, its partitions new random ids; file systems keep "
         "theirs. Refused if Windows may start from the image");
+    add("discard", po::bool_switch(&options.discard),
+        "for a packed image: before the first write, have DEVICE discard (trim) the bytes that the image does not use; "
+        "if it cannot, warn and continue");
     add("peer", po::value(&raw.peers)->value_name("ADDRESS:PORT"), "download from this machine; may be repeated");
     add("tracker", po::value(&options.image.trackers)->value_name("URL"),
         "ask this tracker for peers, in addition to those of the .torrent; may be repeated");
@@ -177,6 +180,9 @@ result<void> complete(raw_options const& raw, deploy_options& options) {
     }
     if (raw.verify && raw.no_verify) {
         return bad_option("--verify and --no-verify are mutually exclusive");
+    }
+    if (options.discard && raw.no_wipe_signatures) {
+        return bad_option("--discard and --no-wipe-signatures are mutually exclusive");
     }
     options.image.mode = image_mode::deploy;
     options.image.verify = !raw.no_verify;

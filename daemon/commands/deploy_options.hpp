@@ -26,6 +26,7 @@ struct deploy_options : peer_options {
     seed_limits seeding;
     growth grow;          ///< only for the packed image of a disk
     bool new_ids = false; ///< likewise
+    bool discard = false; ///< only for a packed image
     std::optional<std::chrono::milliseconds> timeout;
     std::string receipt; ///< file to write the receipt to; empty: none
     bool yes = false;    ///< do not ask

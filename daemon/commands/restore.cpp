@@ -146,7 +146,8 @@ private:
 
     /// Plans where the partitions of a disk go, and checks everything that could fail after the first write.
     exit_code plan() {
-        auto planned = packed_plan::make(*m_image, m_options.device, {m_options.grow, m_options.new_ids});
+        auto planned =
+            packed_plan::make(*m_image, m_options.device, {m_options.grow, m_options.new_ids, m_options.discard});
         if (!planned) {
             auto const& [cause, reason] = planned.error();
             return refuse(cause == plan_cause::image ? exit_bad_torrent : exit_refused, reason);

@@ -48,6 +48,9 @@ po::options_description describe(restore_command_options& options, given_options
     add("new-ids", po::bool_switch(&options.new_ids),
         "for the image of a disk: give the disk and, on a GPT, its partitions new random ids, so that source and copy "
         "can be in one machine; file systems keep theirs. Refused if Windows may start from the image");
+    add("discard", po::bool_switch(&options.discard),
+        "before the first write, have DEVICE discard (trim) the bytes that the image does not use; if it cannot, "
+        "warn and continue");
     add("verify", po::bool_switch(&raw.verify), "read everything back and compare it with the image (default)");
     add("no-verify", po::bool_switch(&raw.no_verify), "do not read back and compare");
     add("receipt", po::value(&options.receipt)->value_name("FILE"),
@@ -63,6 +66,9 @@ result<void> complete(given_options const& raw, restore_command_options& options
     }
     if (raw.verify && raw.no_verify) {
         return bad_option("--verify and --no-verify are mutually exclusive");
+    }
+    if (options.discard && raw.no_wipe_signatures) {
+        return bad_option("--discard and --no-wipe-signatures are mutually exclusive");
     }
     if (std::error_code ec; std::filesystem::equivalent(options.packed, options.device, ec)) {
         return bad_option("DEVICE is the packed image itself");

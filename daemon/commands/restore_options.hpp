@@ -23,6 +23,7 @@ struct restore_command_options {
     std::optional<storage_class> profile;
     growth grow;          ///< only for the image of a disk
     bool new_ids = false; ///< likewise
+    bool discard = false;
     bool allow_mismatch = false;
     bool wipe_signatures = true;
     bool verify = true;

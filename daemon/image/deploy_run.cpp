@@ -142,8 +142,8 @@ void deploy_run::join() {
         return;
     }
     auto wiped = m_calls.posted([this](disk_work const& work) { on_wiped(work); });
-    image->calls().submit([image, plan = is_planned_disk() ? m_plan : nullptr, wiped = std::move(wiped)] {
-        wiped(plan ? wipe_disk(*plan, image->storage()) : hold_back_ends(*image));
+    image->calls().submit([image, plan = m_plan, is_disk = is_planned_disk(), wiped = std::move(wiped)] {
+        wiped(is_disk ? wipe_disk(*plan, image->storage()) : hold_back_ends(*image, plan.get()));
     });
 }
 

@@ -43,13 +43,18 @@ disk_work wipe_disk(packed_plan const& plan, block_device& device) {
     }
     if (auto const wiped = plan.wipe(device, true, events_of(work)); !wiped) {
         work.failure = {kind_of(wiped.error().what), wiped.error().message};
+    } else {
+        plan.discard(device, events_of(work));
     }
     return work;
 }
 
-disk_work hold_back_ends(image_device const& image) {
+disk_work hold_back_ends(image_device const& image, packed_plan const* plan) {
     disk_work work;
     work.erased = image.ends()->hold_back();
+    if (plan != nullptr) {
+        plan->discard(image.storage(), events_of(work));
+    }
     return work;
 }
 

@@ -20,11 +20,11 @@ struct disk_work {
     std::vector<extent> erased;           ///< bytes of the disk that may have been lost
 };
 
-/// packed_plan::wipe(). Threads: any that may block.
+/// packed_plan::wipe() and discard(). Threads: any that may block.
 [[nodiscard]] disk_work wipe_disk(packed_plan const& plan, block_device& device);
-/// ends_last_device::hold_back() of an image that has ends. `erased` lists what could not be read. Threads: any that
-/// may block.
-[[nodiscard]] disk_work hold_back_ends(image_device const& image);
+/// ends_last_device::hold_back() of an image that has ends, and packed_plan::discard() if it has a plan. `erased` lists
+/// what could not be read. Threads: any that may block.
+[[nodiscard]] disk_work hold_back_ends(image_device const& image, packed_plan const* plan);
 /// packed_plan::finish(). Threads: any that may block.
 [[nodiscard]] disk_work finish_disk(packed_plan const& plan, block_device& device);
 

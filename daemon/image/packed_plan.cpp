@@ -1,6 +1,8 @@
 #include "daemon/image/packed_plan.hpp"
 
 #include <cerrno>
+#include <cstdint>
+#include <numeric>
 #include <utility>
 
 #include <fcntl.h>
@@ -10,8 +12,10 @@
 #include "core/device/image_fit.hpp"
 #include "core/device/open_path.hpp"
 #include "core/device/partition_table.hpp"
+#include "core/foundation/byte_size.hpp"
 #include "core/foundation/unique_fd.hpp"
 #include "core/image/old_signatures.hpp"
+#include "core/image/unused_parts.hpp"
 #include "core/layout/boot_sectors.hpp"
 #include "core/layout/disk_ids.hpp"
 #include "core/layout/partition_tools.hpp"
@@ -49,6 +53,13 @@ result<packed_plan, packed_plan_failure> packed_plan::make(packed_image const& i
     } else if (options.grow || options.new_ids) {
         return plan_failed(plan_cause::target, image.name + " is not the image of a disk with its layout: no " +
                                                    (options.grow ? "partition can grow" : "ids can be changed"));
+    }
+    if (options.discard) {
+        auto const geometry = query_device_geometry(path);
+        if (!geometry) {
+            return plan_failed(plan_cause::target, geometry.error().message);
+        }
+        plan.m_unused = unused_parts(image.index.chunks(), plan.m_placement, geometry->size);
     }
     return plan;
 }
@@ -128,6 +139,22 @@ result<void, packed_plan_failure> packed_plan::wipe(block_device& device, bool o
         }
     }
     return {};
+}
+
+void packed_plan::discard(block_device& device, packed_plan_events const& events) const {
+    if (!m_unused) {
+        return;
+    }
+    auto const bytes = std::accumulate(m_unused->begin(), m_unused->end(), std::int64_t{0},
+                                       [](std::int64_t sum, extent const& each) { return sum + each.length; });
+    emit_line(events.step, "discarding the " + format_byte_size(bytes) + " that the image does not use");
+    for (auto const& each : *m_unused) {
+        if (auto const done = discard_range(device, each.device_offset, each.length); !done) {
+            emit_line(events.warning, "cannot discard what the image does not use, ignoring: " +
+                                          errno_error(device.path(), done.error()).message);
+            return;
+        }
+    }
 }
 
 result<void, packed_plan_failure> packed_plan::make_disk(block_device& device, packed_plan_events const& events) const {

@@ -34,6 +34,7 @@ struct packed_plan_options {
     growth grow; ///< the partition that gets the space that a larger disk has
     /// The disk and its partitions get new random ids. Refused if Windows' boot loader may need the old ones.
     bool new_ids = false;
+    bool discard = false; ///< have the device discard what the image does not use
 };
 
 /// What a plan does, one line each. Called on the thread that called the plan; either may be empty.
@@ -44,10 +45,10 @@ struct packed_plan_events {
 
 /// How a packed image is deployed to one device: everything except its chunks.
 ///
-/// Call make(), open the device, then call wipe(), write and verify the chunks at placement(), and call finish(). A
-/// disk with a layout that loses power, or whose program is killed, anywhere between the end of wipe() and the end of
-/// finish() shows no partition table; deployed again from make() on, it becomes whole. Other images are complete with
-/// their chunks: write them through an ends_last_device.
+/// Call make(), open the device, then call wipe() and discard(), write and verify the chunks at placement(), and call
+/// finish(). A disk with a layout that loses power, or whose program is killed, anywhere between the end of wipe() and
+/// the end of finish() shows no partition table; deployed again from make() on, it becomes whole. Other images are
+/// complete with their chunks: write them through an ends_last_device.
 ///
 /// Immutable after make(). Threads: any that may block; wipe() and finish() while nothing else writes to the device.
 class packed_plan {
@@ -77,6 +78,10 @@ public:
     [[nodiscard]] result<void, packed_plan_failure> wipe(block_device& device, bool outside,
                                                          packed_plan_events const& events) const;
 
+    /// If the options say so, has the device discard the bytes that the image does not use, as unused_parts() lists
+    /// them. After wipe(), and before the first chunk. A failure is only a warning.
+    void discard(block_device& device, packed_plan_events const& events) const;
+
     /// Makes a whole disk of its partitions, after all chunks are durable and verified: corrects the boot sectors of
     /// moved file systems, makes swap areas, grows a file system, writes the partition table as the last act, and has
     /// the kernel reread it. On a device without a layout, only the last of these. Needs root for swap areas and
@@ -101,8 +106,9 @@ private:
     std::optional<deployment_plan> m_disk; ///< of a disk with a layout
     table_bytes m_table;                   ///< if so
     chunk_placement m_placement;
-    extent_map m_extents; ///< of the image, on its source
-    bool m_is_disk;       ///< with or without a layout
+    extent_map m_extents;                        ///< of the image, on its source
+    std::optional<std::vector<extent>> m_unused; ///< parts of the target, if they are to be discarded
+    bool m_is_disk;                              ///< with or without a layout
 };
 
 } // namespace seedbed

@@ -22,6 +22,9 @@ result<void, packed_plan_failure> packed_restoration::prepare(bool outside, pack
         // Every byte of the ends is written, so those that cannot be read are not missed.
         static_cast<void>(m_ends->hold_back());
     }
+    if (wiped) {
+        m_plan.discard(*m_device, events);
+    }
     return wiped;
 }
 

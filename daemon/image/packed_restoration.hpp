@@ -24,7 +24,7 @@ public:
     packed_restoration(packed_image const& image, packed_plan const& plan, std::unique_ptr<block_device> device,
                        device_ends const& ends = {});
 
-    /// packed_plan::wipe(), and takes the ends into memory.
+    /// packed_plan::wipe(), takes the ends into memory, and packed_plan::discard().
     [[nodiscard]] result<void, packed_plan_failure> prepare(bool outside, packed_plan_events const& events);
     /// write_packed(), and writes the ends. \return false if it was cancelled.
     [[nodiscard]] result<bool, restore_failure> write(opened_packed_file const& file, restore_options const& options);

@@ -140,8 +140,11 @@ defer seeder kill "$seeder"
 expect_line seeder.log ' seeding$'
 stop_daemon seed
 third=$(new_target third)
-config=forgetful.toml deploy third "$third" 0 --peer "127.0.0.1:$deploy_port"
+before=$(stat -c %b third.img)
+config=forgetful.toml deploy third "$third" 0 --peer "127.0.0.1:$deploy_port" --discard
 check third "$third"
+expect_line third.log 'discarding the [0-9.]+ MiB that the image does not use'
+(($(stat -c %b third.img) < before - 20 * 2048)) || fail "nothing is discarded: $before, $(stat -c %b third.img) blocks"
 receipt third '.verified and (.peers | length) == 1'
 undo seeder
 wait "$seeder" || true

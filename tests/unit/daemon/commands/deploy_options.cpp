@@ -143,6 +143,8 @@ TEST_CASE("deploy: an error names its option") {
     CHECK_THAT(refusal({"--check", "maybe"}), Catch::StartsWith("--check maybe"));
     CHECK_THAT(refusal({"--profile", "floppy"}), Catch::StartsWith("--profile floppy"));
     CHECK_THAT(refusal({"--verify", "--no-verify"}), Catch::Contains("mutually exclusive"));
+    CHECK(refusal({"--discard", "--no-wipe-signatures"}) ==
+          "--discard and --no-wipe-signatures are mutually exclusive");
     CHECK_THAT(refusal({"--peers", "10.0.0.1:1"}), Catch::Contains("--peers")); // no guessing
 }
 

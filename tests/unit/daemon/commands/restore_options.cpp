@@ -52,6 +52,9 @@ TEST_CASE("restore: refuses wrong command lines") {
     CHECK(refusal({"a.sbi"}) == "DEVICE is missing");
     CHECK(refusal({"a.sbi", "b", "c"}) == "too many arguments");
     CHECK(refusal({"a.sbi", "b", "--verify", "--no-verify"}) == "--verify and --no-verify are mutually exclusive");
+    CHECK(refusal({"a.sbi", "b", "--discard", "--no-wipe-signatures"}) ==
+          "--discard and --no-wipe-signatures are mutually exclusive");
+    CHECK(parse_restore_options({"a.sbi", "b", "--discard"})->discard);
     CHECK_THAT(refusal({"a.sbi", "b", "--size", "big"}), Catch::StartsWith("--size "));
     CHECK(refusal({"a.sbi", "b", "--profile", "tape"}) == "--profile tape: expected hdd, sata_ssd or nvme");
     test::temp_dir const folder;

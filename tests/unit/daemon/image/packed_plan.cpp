@@ -2,6 +2,8 @@
 
 #include "daemon/image/packed_plan.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -245,6 +247,34 @@ TEST_CASE("the image of a partition erases the signatures around it if asked, an
 
     CHECK(failure_of(packed_plan::make(made.image, made.target.string(), {growth{growth::choice::last, 0}})).what ==
           cause::target);
+}
+
+TEST_CASE("what the image does not use is discarded if asked, and a device that cannot do that gets the image anyway") {
+    fixture made;
+    auto const path = made.target.string();
+    auto const holds = [&](std::int64_t offset, std::byte wanted) {
+        return bytes_of(path, offset, mib) == std::vector<std::byte>(mib, wanted);
+    };
+    auto const device = fixture::open(path);
+    made.plan(path).discard(*device, made.events());
+    CHECK(made.steps.empty());
+    CHECK(holds(5 * mib, std::byte{0xee}));
+    auto const plan = made.plan(path, {{}, false, true});
+    plan.discard(*device, made.events());
+    CHECK(made.steps == strings{"discarding the 5 MiB that the image does not use"});
+    CHECK(made.warnings.empty());
+    for (auto const offset : {4, 5, 6, 7, 10}) {
+        CHECK(holds(offset * mib, std::byte{}));
+    }
+    for (auto const offset : {1, 3, 8, 9, 11}) {
+        CHECK(holds(offset * mib, std::byte{0xee}));
+    }
+
+    fake_block_device unable(12 * mib);
+    plan.discard(unable, made.events());
+    REQUIRE(made.warnings.size() == 1);
+    CHECK_THAT(made.warnings.front(), Catch::StartsWith("cannot discard what the image does not use, ignoring: "));
+    CHECK(unable.accesses().empty());
 }
 
 TEST_CASE("new ids are those of the plan's layout, unless Windows needs the old ones") {
