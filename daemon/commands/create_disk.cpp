@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "core/device/disk_content.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "core/foundation/find_program.hpp"
 #include "core/foundation/printable.hpp"
@@ -86,7 +87,11 @@ parts_result parts_of(create_context const& context, create_source const& source
         return partition_parts{{}, "none; the target gets a new swap area with its UUID and label"};
     }
     if (type.empty()) {
-        return all_of(partition, "all bytes, because nothing is recognised in it");
+        auto const found = probe_content(context.options.source, {partition.start, partition.size});
+        return all_of(partition, found && found->ambiguous
+                                     ? "all bytes, because it has several signatures (" +
+                                           signature_types(found->signatures) + "), of which only one can be valid"
+                                     : "all bytes, because nothing is recognised in it");
     }
     auto const program = partclone_program(type);
     if (!program) {

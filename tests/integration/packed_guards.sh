@@ -120,6 +120,15 @@ grep -q 'not cleanly unmounted; pass --raw-if-needed to pack all its bytes$' std
 grep -q 'not cleanly unmounted; taking a raw image$' stderr || fail "create part.img --capture: $(<stderr)"
 on_partition disk.img 1 debugfs -w -R 'ssv state 1' >debugfs.out 2>&1
 
+# --- several signatures: which of them is valid is unknown
+
+place disk.img 1
+dd if=disk.img of=start bs=8 skip=$((start / 8)) count=1 status=none
+printf -- '-rom1fs-' | dd of=disk.img bs=8 seek=$((start / 8)) conv=notrunc status=none
+accept
+prints 'partition 1: 40 MiB of 40 MiB: all bytes, because it has several signatures \((ext4, romfs|romfs, ext4)\), of which only one can be valid'
+dd if=start of=disk.img bs=8 seek=$((start / 8)) conv=notrunc status=none
+
 # --- a hibernated Windows
 
 { printf 'hibr' && head -c 64K /dev/zero; } >hiberfil.sys
