@@ -12,7 +12,7 @@ set -euo pipefail
 
 need_loop
 need partclone.ext4 partclone.ntfs partclone.vfat mkfs.ext4 mkfs.ntfs mkfs.vfat mkswap sfdisk sgdisk e2fsck resize2fs ntfsresize \
-    ntfscp ntfscat fsck.vfat mcopy jq
+    ntfscp ntfscat fsck.vfat mcopy zstd jq
 export TMPDIR=$work/tmp
 mkdir tmp
 
@@ -83,6 +83,14 @@ for line in 'partition 1 \(vfat\): .* of 16 MiB: used blocks' \
 done
 (($(stat -c %s disk.sbi) < 48 << 20)) || fail "the packed file has $(stat -c %s disk.sbi) bytes"
 "$seedbed" probe disk.sbi | grep -q '^disk.sbi: disk of 170 MiB in sectors of 512 bytes, gpt$' || fail "probe fails"
+
+# Another reader, which knows seedbed-image(5) only: what it unpacks is equal on the disk.
+/usr/bin/python3 "$(dirname "$here")/support/unpack_image.py" disk.torrent disk.sbi unpacked >extents || fail "another reader refuses the image"
+while read -r offset length; do
+    cmp -s -i "$offset" -n "$length" unpacked disk.img || fail "another reader's disk differs at $offset, length $length"
+done <extents
+(($(awk '{ sum += $2 } END { print sum }' extents) > 40 << 20)) || fail "another reader finds: $(<extents)"
+rm unpacked
 
 # The same size, onto the remains of another disk; then a larger one, with its ext4 grown before two other partitions.
 noise_file same.img 170
