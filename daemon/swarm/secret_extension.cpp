@@ -19,6 +19,7 @@
 
 #include "daemon/log/line_limit.hpp"
 #include "daemon/swarm/offer_messages.hpp"
+#include "daemon/swarm/secret_offer.hpp"
 
 namespace seedbed {
 
@@ -28,11 +29,8 @@ namespace lt = libtorrent;
 
 namespace {
 
-constexpr char const* message_name = "sb_auth";
-constexpr char const* nonce_key = "sb_nonce";
 /// This side's number for the message; libtorrent's own numbers are smaller.
 constexpr char own_message = 61;
-constexpr std::size_t nonce_bytes = 16;
 constexpr std::size_t code_digits = 2 * shared_secret::code_bytes;
 
 constexpr char bt_interested = 2; // BEP 3
@@ -55,25 +53,22 @@ public:
     authenticated_peer(std::shared_ptr<secret_state> state, lt::peer_connection_handle peer)
         : m_state(std::move(state))
         , m_peer(std::move(peer))
-        , m_nonce(random_bytes(nonce_bytes)) {}
+        , m_nonce(random_bytes(secret_offer::nonce_bytes)) {}
 
-    [[nodiscard]] lt::string_view type() const override { return message_name; }
+    [[nodiscard]] lt::string_view type() const override { return secret_offer::message_name; }
 
     void add_handshake(lt::entry& handshake) override {
-        handshake["m"][message_name] = static_cast<int>(own_message);
-        handshake[nonce_key] = m_nonce;
+        handshake["m"][secret_offer::message_name] = static_cast<int>(own_message);
+        handshake[secret_offer::nonce_key] = m_nonce;
     }
 
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
-        auto const dict = handshake.type() == lt::bdecode_node::dict_t;
-        auto const messages = dict ? handshake.dict_find_dict("m") : lt::bdecode_node();
-        auto const number = messages ? messages.dict_find_int_value(message_name, 0) : 0;
-        auto const nonce = dict ? handshake.dict_find_string_value(nonce_key) : lt::string_view();
-        if (!m_their_nonce.empty() || number <= 0 || number > 255 || nonce.size() != nonce_bytes) {
-            return true; // another client, or a repetition; tick() refuses a peer without proof
+        auto const offer = read_secret_offer(handshake);
+        if (!m_their_nonce.empty() || !offer) {
+            return true; // a repetition, or another client; tick() refuses a peer without proof
         }
-        m_their_nonce.assign(nonce.begin(), nonce.end());
-        send_code(static_cast<char>(number));
+        m_their_nonce = offer->nonce;
+        send_code(offer->message);
         return true;
     }
 

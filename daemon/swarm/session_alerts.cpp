@@ -253,7 +253,10 @@ void session_core::on(lt::listen_succeeded_alert const& alert) {
 }
 
 void session_core::on(lt::alerts_dropped_alert const&) {
-    log_warning({}, "libtorrent dropped alerts because the main thread is too busy; displays may be out of date");
+    if (auto const note = dropped_alerts.take_noting(allowance::clock::now())) {
+        log_warning({}, "libtorrent dropped alerts because the main thread is too busy; displays may be out of date" +
+                            *note);
+    }
 }
 
 // --- peers and trackers

@@ -21,6 +21,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/foundation/thread_confinement.hpp"
+#include "daemon/log/line_limit.hpp"
 #include "daemon/swarm/accept_pause.hpp"
 #include "daemon/swarm/listener_watch.hpp"
 #include "daemon/swarm/room_extension.hpp"
@@ -127,6 +128,7 @@ struct session_core : std::enable_shared_from_this<session_core> {
     listener_watch listeners;
     accept_pause accepts;
     boost::asio::steady_timer accept_timer{main};
+    line_limit dropped_alerts{1, std::chrono::minutes(1)};
     std::shared_ptr<session_room> const room; ///< shared with the network thread
 
     int send_buffer = 0;                           ///< bytes per peer, as last set; 0: not set yet

@@ -185,6 +185,7 @@ put(
     messages({"m": {"lt_donthave": 7, "upload_only": 3}, "p": 6881}),
     messages({"sb_report": 6969, "sb_shard": 6882}, {"m": {"lt_donthave": 0}, "upload_only": 1}),
     messages({"m": {"lt_donthave": 300, "upload_only": -1}, "p": 70000}),
+    messages({"m": {"sb_auth": 61}, "sb_nonce": "0123456789abcdef"}, {"m": {"sb_auth": 256}, "sb_nonce": ""}),
 )
 
 # Events, as piece_offers.cpp reads them: two peers join, both understand, one asks for a piece, and time passes.
