@@ -19,15 +19,17 @@ constexpr auto most_idle = 4s;
 /// given and does not announce it.
 constexpr auto stalled_after = 3s;
 constexpr auto silent_after = 12s;
-/// How often rates are measured. A peer that was given a piece more recently is not yet slow.
+/// How often rates are measured.
 constexpr auto measuring_interval = 250ms;
+/// The link counts as full from this part of its highest rate on.
+constexpr double full_link = 0.8;
 /// A peer that waits for this long is given a piece even if the link seems full: that shows whether it is.
 constexpr auto probe_after = 1s;
 /// Overdue pieces are searched for at most this often if none is found.
 constexpr auto search_interval = 50ms;
 /// How much is in flight to all peers, and at most to one of them, at low rates: the link stays full while the next
 /// piece is given.
-constexpr std::int64_t pieces_in_flight = 2;
+constexpr std::int64_t pieces_in_flight = 3;
 constexpr std::int64_t pieces_per_peer = 1;
 constexpr std::int64_t bytes_in_flight = 512 << 10;
 constexpr std::int64_t bytes_per_peer = 256 << 10;
@@ -39,8 +41,9 @@ void add_sample(piece_offers::clock::duration& average, piece_offers::clock::dur
     average = average == piece_offers::clock::duration::zero() ? sample : (7 * average + sample) / 8;
 }
 
+/// Adds to a moving average that starts from 0: the averages of parts add up to that of the whole.
 void add_sample(double& average, double sample) {
-    average = average == 0 ? sample : (3 * average + sample) / 4;
+    average = (3 * average + sample) / 4;
 }
 
 std::size_t bit(int piece) {
@@ -211,7 +214,6 @@ void piece_offers::second_passed(clock::time_point now) {
 
 // --- how fast the peers are
 
-/// A peer fills the link with at most its share of what is sent: more would wait for that peer.
 void piece_offers::measure(clock::time_point now) {
     m_measured = m_measured == clock::time_point{} ? now : m_measured;
     auto const elapsed = now - m_measured;
@@ -226,13 +228,21 @@ void piece_offers::measure(clock::time_point now) {
         m_rate += each.rate;
     }
     m_peak = std::max(m_rate, 0.98 * m_peak);
+    find_late_peers(now);
+}
+
+/// A peer is late, until it has received what it was given, if the link is not full, but could have sent all that is to
+/// be in flight since. While the link is full, each peer has to wait for its part of it.
+void piece_offers::find_late_peers(clock::time_point now) {
+    if (m_rate >= full_link * m_peak) {
+        return;
+    }
+    auto const limit = std::chrono::duration<double>(static_cast<double>(goal()) / m_peak);
     for (auto& each : m_members) {
-        if (each.owed == 0) {
-            each.share = unlimited;
-        } else if (m_rate > 0 && now - each.given > measuring_interval) {
-            each.share = static_cast<std::int64_t>(static_cast<double>(goal()) * each.rate / m_rate);
+        if (each.owed > 0 && now - each.given > limit) {
+            each.late = true;
+            set_owed(each, each.owed);
         }
-        set_owed(each, each.owed);
     }
 }
 
@@ -491,7 +501,8 @@ void piece_offers::set_owed(member& who, std::int64_t bytes) noexcept {
     bytes = std::max<std::int64_t>(bytes, 0);
     m_owed += bytes - who.owed;
     who.owed = bytes;
-    auto const stuck = std::max<std::int64_t>(bytes - who.share, 0);
+    who.late = who.late && bytes > 0;
+    auto const stuck = who.late ? bytes : 0;
     m_stuck += stuck - std::exchange(who.stuck, stuck);
 }
 

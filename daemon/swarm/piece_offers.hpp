@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -18,7 +17,7 @@ namespace seedbed {
 ///
 /// At first, every piece is withheld from every peer. The seed keeps its link full with new pieces: it gives each one
 /// to one peer, its owner: the peer with the fewest pieces that no other peer has yet. Few pieces are in flight at a
-/// time, so that each is soon complete and passed on; pieces in flight to slow peers do not count. A piece whose owner
+/// time, so that each is soon complete and passed on; pieces in flight to late peers do not count. A piece whose owner
 /// leaves, is choked or stalls before it has the piece is new again if no other peer has it.
 ///
 /// When no new piece is left and the link is not full, pieces are given again:
@@ -70,7 +69,6 @@ public:
 
 private:
     static constexpr peer no_peer = static_cast<peer>(-1);
-    static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
 
     using piece_set = boost::dynamic_bitset<>;
 
@@ -80,26 +78,26 @@ private:
         bool seed = false;
         bool interested = false;
         bool choked = true;
-        bool stalled = false;           ///< given nothing until it receives or requests something
-        bool has_news = false;          ///< `withheld` and `told` may differ
-        int unspread = 0;               ///< pieces of its own that no other peer has got since they were given to it
-        double slowness = 1;            ///< more than 1 for a peer that needs longer than others to pass pieces on
-        clock::duration spread_time{};  ///< average, as m_spread_time
-        clock::duration pace{};         ///< average time from one piece to the next, from any peer; 0: unknown
-        std::uint64_t turn = 0;         ///< of the piece that it was given last
-        std::int64_t owed = 0;          ///< bytes of `awaited` that have not been sent yet, about
-        std::int64_t stuck = 0;         ///< of them, those that do not count as in flight because the peer is slow
-        std::int64_t share = unlimited; ///< of the bytes in flight to all, if it receives less than it was given
-        std::int64_t sent = 0;          ///< bytes since the last measure()
-        double rate = 0;                ///< average, bytes per second
-        clock::time_point active{};     ///< it was last given a piece, or received some of it
-        clock::time_point given{};      ///< it was last given a piece
-        clock::time_point got{};        ///< it last got a piece, from any peer
-        clock::time_point fed{};        ///< it last got a piece from another peer, or began to wait for one
-        piece_set pieces;               ///< that the peer has
-        piece_set awaited;              ///< given to it, or requested by it, that it does not have
-        piece_set withheld;             ///< from this peer
-        piece_set told;                 ///< withheld pieces that the peer knows about
+        bool stalled = false;          ///< given nothing until it receives or requests something
+        bool has_news = false;         ///< `withheld` and `told` may differ
+        int unspread = 0;              ///< pieces of its own that no other peer has got since they were given to it
+        double slowness = 1;           ///< more than 1 for a peer that needs longer than others to pass pieces on
+        clock::duration spread_time{}; ///< average, as m_spread_time
+        clock::duration pace{};        ///< average time from one piece to the next, from any peer; 0: unknown
+        std::uint64_t turn = 0;        ///< of the piece that it was given last
+        std::int64_t owed = 0;         ///< bytes of `awaited` that have not been sent yet, about
+        std::int64_t stuck = 0;        ///< of them, those that do not count as in flight because the peer is late
+        bool late = false;             ///< see find_late_peers()
+        std::int64_t sent = 0;         ///< bytes since the last measure()
+        double rate = 0;               ///< average, bytes per second
+        clock::time_point active{};    ///< it was last given a piece, or received some of it
+        clock::time_point given{};     ///< it was last given a piece
+        clock::time_point got{};       ///< it last got a piece, from any peer
+        clock::time_point fed{};       ///< it last got a piece from another peer, or began to wait for one
+        piece_set pieces;              ///< that the peer has
+        piece_set awaited;             ///< given to it, or requested by it, that it does not have
+        piece_set withheld;            ///< from this peer
+        piece_set told;                ///< withheld pieces that the peer knows about
     };
     struct piece_state {
         int holders = 0;     ///< peers that have the piece, without seeds
@@ -149,6 +147,7 @@ private:
 
     // --- how fast the peers are
     void measure(clock::time_point now);
+    void find_late_peers(clock::time_point now);
     void find_slow_peers(clock::time_point now);
     void try_idle_peer(clock::time_point now);
 

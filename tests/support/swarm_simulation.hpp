@@ -21,8 +21,8 @@ namespace seedbed::test {
 
 /// A seed whose pieces are offered by piece_offers, one for each network shard, and machines that download the image
 /// from it and from each other: discrete events, links with rates in both directions, no latency. A machine fetches the
-/// rarest pieces first, few at a time, from random neighbours; a link is shared evenly by its transfers. The same
-/// random seed gives the same result.
+/// rarest pieces first, few at a time, from random neighbours; a link is shared evenly by its transfers, except the
+/// seed's if share_unevenly() is called. The same random seed gives the same result.
 class swarm_simulation {
 public:
     struct machine {
@@ -34,8 +34,9 @@ public:
         bool reachable = true;   ///< by the other machines
     };
     struct outcome {
-        std::vector<double> complete; ///< seconds, for each machine; infinity: never
-        double sent = 0;              ///< images that the seed has sent
+        std::vector<double> complete;   ///< seconds, for each machine; infinity: never
+        double sent = 0;                ///< images that the seed has sent
+        std::size_t most_from_seed = 0; ///< transfers at a time
         /// For each machine, the longest time in seconds during which it lacked a piece and received nothing, and the
         /// seed's link was not full.
         std::vector<double> idle;
@@ -69,6 +70,10 @@ public:
         push({1, kind::second, 0, 0});
         push({look_interval, kind::look, 0, 0});
     }
+
+    /// Parts of the seed's link differ by a factor of 2.7 on average (the standard deviation of their logarithm is 1),
+    /// and change several times a second.
+    void share_unevenly() { m_uneven = true; }
 
     /// Runs until every machine has the image or has left, at most until \p limit seconds.
     outcome run(double limit) {
@@ -109,9 +114,10 @@ private:
         double rate = 0;
         double since = 0;
         std::uint64_t version = 0;
-        double seen = 0; ///< of the piece, by the seed, as sent
-        double up = 0;   ///< share of the source's link
-        double down = 0; ///< share of the target's link
+        double seen = 0;   ///< of the piece, by the seed, as sent
+        double up = 0;     ///< share of the source's link
+        double down = 0;   ///< share of the target's link
+        double weight = 1; ///< its shares are in proportion to this
     };
     struct shard {
         std::optional<piece_offers> offers;
@@ -199,6 +205,12 @@ private:
 
     /// The seed sees what it has sent since the last time, and the simulation which machines are idle.
     void look() {
+        if (++m_looks % 6 == 0 && m_uneven && !m_seed_out.empty()) {
+            for (auto const number : m_seed_out) {
+                m_transfers[number].weight = draw_weight();
+            }
+            share(seed, m_transfers[m_seed_out.front()].to);
+        }
         auto const rate = rate_of(m_seed_out);
         for (auto const number : std::vector(m_seed_out)) {
             auto& each = m_transfers[number];
@@ -213,6 +225,7 @@ private:
             m_outcome.idle[who] = std::max(m_outcome.idle[who], each.idle);
         }
     }
+    [[nodiscard]] double draw_weight() { return m_uneven ? std::lognormal_distribution<double>(0, 1)(m_random) : 1; }
     void report_sent(node& to, double sent) {
         m_seed_sent += sent;
         to.of.offers->sent(*to.peer, static_cast<std::int64_t>(sent * static_cast<double>(piece_length)), at(m_now));
@@ -361,6 +374,10 @@ private:
         m_nodes[to].fetches.set(piece);
         m_nodes[to].in.push_back(number);
         out_of(from).push_back(number);
+        if (from == seed) {
+            m_transfers[number].weight = draw_weight();
+            m_outcome.most_from_seed = std::max(m_outcome.most_from_seed, m_seed_out.size());
+        }
         share(from, to);
     }
 
@@ -435,16 +452,19 @@ private:
     template <class Limit>
     void divide(double link, std::vector<std::size_t> const& among, double transfer::*share, Limit limit) {
         m_limits.clear();
+        double weights = 0;
         for (auto const number : among) {
-            m_limits.emplace_back(limit(m_transfers[number]), number);
+            auto const& each = m_transfers[number];
+            m_limits.emplace_back(limit(each) / each.weight, number);
+            weights += each.weight;
         }
         std::ranges::sort(m_limits);
-        auto users = static_cast<double>(m_limits.size());
         for (auto const& [most, number] : m_limits) {
-            auto const part = std::min(most, link / users);
-            m_transfers[number].*share = part;
+            auto& each = m_transfers[number];
+            auto const part = each.weight * std::min(most, link / weights);
+            each.*share = part;
             link -= part;
-            --users;
+            weights -= each.weight;
         }
     }
 
@@ -462,6 +482,8 @@ private:
     std::priority_queue<event> m_events;
     double m_now = 0;
     double m_seed_sent = 0;
+    bool m_uneven = false;
+    std::uint64_t m_looks = 0;
     std::size_t m_done = 0;
     outcome m_outcome;
     std::vector<std::unique_ptr<shard>> m_shards;

@@ -40,6 +40,30 @@ TEST_CASE("simulated swarm: all machines have the image about when the seed has 
     CHECK_FALSE(any_idle(result));
 }
 
+TEST_CASE("simulated swarm: few pieces are in flight, however unevenly their transfers share the seed's link") {
+    constexpr double slow = rate / 4;
+    swarm_simulation swarm(pieces, slow, std::vector(50, machine{.up = slow, .down = slow}), 1);
+    swarm.share_unevenly();
+    auto const result = swarm.run(1000 * ideal);
+    auto const time = last(result) / 4;
+    CAPTURE(time, result.sent, result.most_from_seed);
+    CHECK(result.most_from_seed <= 16);
+    CHECK(time <= 1.25);
+    CHECK(result.sent <= 1.10);
+}
+
+TEST_CASE("simulated swarm: slow machines do not keep the link from fast ones, however unevenly they share it") {
+    std::vector machines(50, ordinary);
+    for (std::size_t i = 0; i < 25; ++i) {
+        machines[i] = {.up = rate / 10, .down = rate / 10};
+    }
+    swarm_simulation swarm(pieces, rate, machines, 1);
+    swarm.share_unevenly();
+    auto const result = swarm.run(100 * ideal);
+    CAPTURE(last(result, 25), result.sent);
+    CHECK(last(result, 25) <= 2);
+}
+
 TEST_CASE("simulated swarm: a thousand machines") {
     constexpr int few = 16; // so that it does not take long
     auto const result = swarm_simulation(few, rate, std::vector(1000, ordinary), 1).run(100 * ideal);
