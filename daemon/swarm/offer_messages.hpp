@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <libtorrent/bdecode.hpp>
+#include <libtorrent/peer_request.hpp>
 
 namespace seedbed {
 
@@ -15,6 +16,15 @@ inline void append_number(std::vector<char>& message, std::int32_t number) {
     auto const bits = static_cast<std::uint32_t>(number);
     for (auto const shift : {24, 16, 8, 0}) {
         message.push_back(static_cast<char>(bits >> shift & 0xff));
+    }
+}
+
+/// Appends that a request is refused (BEP 6), for a peer that supports the Fast Extension.
+inline void append_reject(std::vector<char>& message, libtorrent::peer_request const& request) {
+    constexpr char msg_reject = 16;
+    message.insert(message.end(), {0, 0, 0, 13, msg_reject});
+    for (auto const number : {static_cast<std::int32_t>(request.piece), request.start, request.length}) {
+        append_number(message, number);
     }
 }
 

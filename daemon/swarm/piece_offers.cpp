@@ -160,6 +160,15 @@ void piece_offers::set_choked(peer who, bool choked, clock::time_point now) {
     fill(now);
 }
 
+bool piece_offers::refuses(peer who, int piece) {
+    auto& asks = m_members[who];
+    if (!known(piece) || !asks.withheld.test(bit(piece)) || (m_new.test(bit(piece)) && room() > 0)) {
+        return false;
+    }
+    send(who);
+    return true;
+}
+
 void piece_offers::requested(peer who, int piece, clock::time_point now) {
     auto& asks = m_members[who];
     asks.stalled = false;

@@ -60,6 +60,10 @@ public:
     /// A new peer is choked and not interested.
     void set_interested(peer who, bool interested, clock::time_point now);
     void set_choked(peer who, bool choked, clock::time_point now);
+    /// Whether a request is to be refused: the piece is withheld from the peer, which did not know it yet, and is given
+    /// to another one, or enough is in flight. The peer has been told.
+    [[nodiscard]] bool refuses(peer who, int piece);
+    /// A request is served.
     void requested(peer who, int piece, clock::time_point now);
     /// Bytes of pieces have been sent to the peer.
     void sent(peer who, std::int64_t bytes, clock::time_point now);

@@ -13,6 +13,7 @@
 #include <libtorrent/extensions.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
 #include <libtorrent/peer_request.hpp>
+#include <libtorrent/span.hpp>
 
 #include "daemon/swarm/offer_messages.hpp"
 
@@ -77,6 +78,10 @@ public:
 
     [[nodiscard]] lt::string_view type() const override { return "sb_offers"; }
 
+    bool on_handshake(lt::span<char const> reserved) override {
+        m_has_fast = (reserved[7] & 0x04) != 0;
+        return true;
+    }
     bool on_extension_handshake(lt::bdecode_node const& handshake) override {
         if (m_messages.take(handshake) && m_number) {
             m_all->offers().understands(*m_number, clock::now());
@@ -112,9 +117,17 @@ public:
         return false;
     }
     bool on_request(lt::peer_request const& request) override {
-        if (m_number) {
-            m_all->offers().requested(*m_number, static_cast<int>(request.piece), clock::now());
+        if (!m_number) {
+            return false;
         }
+        auto const piece = static_cast<int>(request.piece);
+        if (m_has_fast && m_all->offers().refuses(*m_number, piece)) {
+            m_message.clear();
+            append_reject(m_message, request);
+            m_peer.send_buffer(m_message.data(), static_cast<int>(m_message.size()));
+            return true;
+        }
+        m_all->offers().requested(*m_number, piece, clock::now());
         return false;
     }
     void sent_payload(int bytes) override {
@@ -163,6 +176,7 @@ private:
 
     std::shared_ptr<connections> m_all;
     lt::peer_connection_handle m_peer;
+    bool m_has_fast = false; ///< BEP 6
     offer_messages m_messages;
     std::vector<char> m_message;                ///< reused memory
     std::optional<piece_offers::peer> m_number; ///< nothing once the connection has ended

@@ -23,8 +23,7 @@ namespace lt = libtorrent;
 
 namespace {
 
-constexpr char msg_choke = 0;   // BEP 3
-constexpr char msg_reject = 16; // BEP 6
+constexpr char msg_choke = 0; // BEP 3
 
 class withdrawal_peer;
 
@@ -118,10 +117,7 @@ private:
             m_messages.append_dont_have(m_message, static_cast<std::int32_t>(request.piece));
         }
         if (m_has_fast) {
-            m_message.insert(m_message.end(), {0, 0, 0, 13, msg_reject});
-            for (auto const number : {static_cast<std::int32_t>(request.piece), request.start, request.length}) {
-                append_number(m_message, number);
-            }
+            append_reject(m_message, request);
         }
         send();
         if (!understands() || !m_has_fast) {

@@ -77,7 +77,9 @@ struct world {
             offers.set_choked(who, piece % 2 == 0, now);
             break;
         case 5:
-            offers.requested(who, piece, now);
+            if (!offers.refuses(who, piece)) {
+                offers.requested(who, piece, now);
+            }
             break;
         default:
             peers.erase(who);

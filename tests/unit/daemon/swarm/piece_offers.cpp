@@ -326,12 +326,33 @@ TEST_CASE("piece offers: a piece that a peer requested before it knew that it is
     swarm t(16);
     auto const a = t.join();
     auto const b = t.join();
+    CHECK_FALSE(t.offers.refuses(b, 9));
     t.offers.requested(b, 9, t.now);
     CHECK(t.offered(b).contains(9));
+    CHECK(t.offers.refuses(b, 0));
     t.offers.requested(b, 0, t.now);
     CHECK_FALSE(t.offered(b).contains(0));
     t.serve(a, 0);
     CHECK_FALSE(t.offered(a).contains(9));
+}
+
+TEST_CASE("piece offers: while enough is in flight, a request for a withheld piece is refused") {
+    swarm t(16);
+    auto const a = t.join();
+    auto const b = t.join();
+    CHECK_FALSE(t.offers.refuses(a, 9));
+    auto const c = t.join();
+    CHECK(t.offers.refuses(a, 9));
+    CHECK_FALSE(t.offers.refuses(c, 2));
+    CHECK_FALSE(t.offers.refuses(c, 16));
+    auto const deaf = t.join(false);
+    CHECK_FALSE(t.offers.refuses(deaf, 9));
+    t.serve(a, 0);
+    t.serve(b, 1);
+    t.serve(c, 2);
+    t.offers.left(deaf, t.now);
+    t.serve(a, *t.offered(a).begin());
+    CHECK(t.offers.refuses(c, 1)); // not new
 }
 
 TEST_CASE("piece offers: a seed is told nothing, whenever it turns out to be one") {

@@ -92,6 +92,25 @@ TEST_CASE("read_once: a client that does not understand is told of no piece, and
     CHECK(peer->withheld.contains(0));
 }
 
+TEST_CASE("read_once: a request for a piece that was withheld meanwhile is refused") {
+    read_once_test t;
+    auto const first = t.connect(3);
+    auto const second = t.connect(4);
+    t.until_withheld(*first, t.pieces() - to_one);
+    t.until_withheld(*second, t.pieces() - to_one); // enough is in flight
+    auto const third = wire_peer::create(t.loop.context, t.image.torrent());
+    third->support_fast();
+    third->connect(endpoint(5).address(), endpoint(1));
+    t.loop.run_until([&] { return third->connected; });
+    third->send_extension_handshake(understanding_handshake());
+    third->request_piece(0, piece_length);
+    constexpr int in_the_end = 479;
+    third->request_piece(in_the_end, piece_length);
+    t.loop.run_until([&] { return third->count(wire_peer::reject) == 2; });
+    CHECK(third->count(wire_peer::piece) == 0);
+    CHECK(third->withheld.size() == t.pieces());
+}
+
 TEST_CASE("read_once: switched off by a reload, every piece is offered again") {
     read_once_test t;
     auto const peer = t.connect(3);

@@ -26,12 +26,14 @@ class wire_peer : public std::enable_shared_from_this<wire_peer> {
 public:
     using tcp = boost::asio::ip::tcp;
     // Message types of BEP 3, 6 and 10.
+    static constexpr int choke = 0;
     static constexpr int unchoke = 1;
     static constexpr int interested = 2;
     static constexpr int have = 4;
     static constexpr int bitfield = 5;
     static constexpr int request = 6;
     static constexpr int piece = 7;
+    static constexpr int reject = 16;
     static constexpr int allowed_fast = 17;
     static constexpr int extended = 20;
     // The numbers of extended messages (BEP 10) that this peer chooses.
