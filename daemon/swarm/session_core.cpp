@@ -17,6 +17,7 @@
 
 #include "daemon/http/tcp_endpoint.hpp"
 #include "daemon/log/logging.hpp"
+#include "daemon/swarm/ahead_extension.hpp"
 #include "daemon/swarm/ban_extension.hpp"
 #include "daemon/swarm/libtorrent_types.hpp"
 #include "daemon/swarm/neighbour_extension.hpp"
@@ -149,6 +150,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
             choose_connection_speed();
         };
         add_extension(params, make_neighbour_extension(enough_peers, on_main(which, on_neighbours)));
+        add_extension(params, make_ahead_extension(spec.torrent->info));
     }
     if (spec.record) {
         add_extension(params, make_record_extension(spec.record));
