@@ -4,7 +4,7 @@
 # measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards, read-back,
 # pack, packed, small-pools, fleet, clients, curve, boot. A measure that is left out keeps its last table; "tables" runs nothing and writes
 # RESULTS.md from the last tables.
-# Takes three quarters of an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
+# Takes an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
 # seedbed, which BASELINE describes.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -104,8 +104,9 @@ for measure in "${measures[@]}"; do
     clients)
         run 990-clients-8 "$here/clients.sh" 8 100 512 3
         run 991-clients-10 "$here/clients.sh" 10 20 64 3
+        run 994-clients-50 "$here/clients.sh" 50 20 64 3
         ;;
-    curve) CURVE=$build/tests/bench/swarm_curve PLOT=$tables/992-curve.svg run 992-curve "$here/swarm_curve.sh" 5 16 ;;
+    curve) CURVE=$build/tests/bench/swarm_curve PLOT=$tables/992-curve.svg run 992-curve "$here/swarm_curve.sh" 5 64 ;;
     boot) run 993-packed-boot "$(dirname "$here")/packed_boot.sh" ;;
     tables) ;;
     *)
