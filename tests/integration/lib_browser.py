@@ -207,8 +207,9 @@ def check_throughput(browser, address):
     # Each line of the plot leaves its ground; a short peak at the beginning may set the top.
     for line in ("rate", "sent"):
         browser.await_true(f"Math.min(...document.querySelector('#plot .{line}').getAttribute('d').match(/ [0-9.]+/g).map(Number)) < 90")
-    name = browser.run("return document.getElementById('plot').getAttribute('aria-label')")
-    check(re.search(r"received by machines [1-9].*/s, sent by this server [1-9].*/s$", name), f"the plot's accessible name is {name!r}")
+    # Rates are uneven: each may be 0 for a second.
+    browser.await_true("/received by machines [1-9].*[/]s, sent by this server [1-9].*[/]s$/.test("
+                       "document.getElementById('plot').getAttribute('aria-label'))")
 
 
 def main():

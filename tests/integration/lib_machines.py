@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""lib_machines.py PORT INFO_HASH BYTES: announces and reports to the tracker at 127.0.0.1:PORT as 200 machines do that get an image of
-BYTES, each from an address of its own in 127.1.0.0/16. INFO_HASH is percent-encoded.
+"""lib_machines.py PORT INFO_HASH BYTES [stay]: announces and reports to the tracker at 127.0.0.1:PORT as 200 machines do that get an
+image of BYTES, each from an address of its own in 127.1.0.0/16. INFO_HASH is percent-encoded.
 
 Of the machines 1 to 200, 1 to 4 fail, 5 is refused, 6 to 80 download, the others are verified. The agent of PC-17 asks and reports
 from the address of machine 61. That of PC-18 has an address of its own, and its job fails; all that it says is HTML. A machine that is
-not configured has HTML as its serial number."""
+not configured has HTML as its serial number. With "stay", prints a line then, and goes on to report for PC-17 until it is killed: an
+agent that is silent for a minute counts as stopped."""
 import json
 import sys
 import time
@@ -44,8 +45,12 @@ class Tracker:
         self.get(number, "/machine/report?" + urllib.parse.urlencode({"job": job["id"], "state": state, **said}, quote_via=urllib.parse.quote))
 
 
+def report_running(tracker):
+    tracker.agent(61, "52:54:00:00:00:17", "running", phase="download", percent="42", device="/dev/sda", **{"class": "hdd"})
+
+
 def main():
-    tracker = Tracker(*sys.argv[1:])
+    tracker = Tracker(*sys.argv[1:4])
     for number in range(1, 201):
         tracker.announce(number, "started", tracker.total)
     time.sleep(1)  # a rate is measured over time
@@ -62,10 +67,15 @@ def main():
         else:
             tracker.announce(number, "completed", 0)
             tracker.report(number, "verified")
-    tracker.agent(61, "52:54:00:00:00:17", "running", phase="download", percent="42", device="/dev/sda", **{"class": "hdd"})
+    report_running(tracker)
     tracker.agent(300, "52:54:00:00:00:18", "failed", phase="<b>write</b>", device="<svg onload=alert(1)>",
                   reason="<script>document.title = 1</script>")
     tracker.get(301, "/machine/job?serial=" + urllib.parse.quote("<img src=x onerror='document.title = 2'>"))
+    if sys.argv[4:] == ["stay"]:
+        print("all have reported", flush=True)
+        while True:
+            time.sleep(5)
+            report_running(tracker)
 
 
 main()

@@ -62,7 +62,9 @@ document first | jq -e '.totals.machines == 2 and .totals.waiting == 2 and ([.ma
 # --- 200 machines. PC-17 has one's address; PC-18's job fails for a reason with HTML in it.
 "$seedbed" status --json --socket etc/socket >status.json
 hash=$(jq -r '.images[0].info_hash | [scan("..")] | map("%" + .) | add' status.json)
-/usr/bin/python3 "$here/lib_machines.py" "$tracker" "$hash" "$(jq '.images[0].total_bytes' status.json)"
+/usr/bin/python3 "$here/lib_machines.py" "$tracker" "$hash" "$(jq '.images[0].total_bytes' status.json)" stay >machines.log 2>&1 &
+defer machines end_process "$!"
+expect_line machines.log '^all have reported$'
 for ((i = 0; i < 30; i++)); do # the first document may be older
     events 1 second
     ! document second | jq -e '.totals.machines == 202 and .totals."no job" == 1 and .totals.done == 120 and .totals.failed == 5 and
