@@ -2,6 +2,7 @@
 // device.
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -60,9 +61,9 @@ struct ends_deployment : image_fixture {
     /// The engine writes a piece, and the swarm has it.
     void write_piece(int piece) {
         take_block(piece);
-        bool written = false;
+        std::atomic<bool> written{false}; // set by a disk thread
         shared->find_image(job->info_hash().value())->io().when_written([&written] { written = true; });
-        run_until([&written] { return written; });
+        run_until([&written] { return written.load(); });
         swarm.pieces[static_cast<std::size_t>(piece)] = true;
     }
     void complete() {
