@@ -53,6 +53,12 @@ public:
         m_end = 0; // it drops all requests
         return false;
     }
+    bool on_reject(lt::peer_request const& block) override {
+        if (block.piece == m_piece) {
+            m_end = std::min(m_end, block.start); // libtorrent sends the rest itself
+        }
+        return false;
+    }
     /// \return whether libtorrent must not send the request itself.
     bool write_request(lt::peer_request const& block) override {
         if (is_given(block.piece) && block.start == 0) {

@@ -1,5 +1,6 @@
 #include "daemon/swarm/ahead_extension.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,13 +20,26 @@ constexpr int piece_length = 512 << 10;
 constexpr int blocks = 32; ///< of a piece
 constexpr int ahead = 16;  ///< blocks
 
-/// A target of two pieces, and a seed under the test's control that has unchoked it.
+/// A target of two pieces, and a seed under the test's control.
 struct ahead_test {
-    ahead_test() {
+    /// \param fast whether the seed supports the Fast Extension.
+    explicit ahead_test(bool fast = false)
+        : seed(wire_peer::create(loop.context, image.torrent())) {
         target.add(store.checked_spec());
-        seed = connect_peer(loop, image.torrent(), 3, endpoint(2));
+        target.run_until("checked");
+        if (fast) {
+            seed->support_fast();
+        }
+        seed->connect(endpoint(3).address(), endpoint(2));
         loop.run_until([this] { return seed->extension_handshake.has_value(); });
         seed->send(wire_peer::bitfield, "\xc0");
+    }
+    /// It gives piece 1, and the first requests for it arrive.
+    void give_piece() {
+        withhold_all();
+        seed->send(wire_peer::unchoke);
+        seed->send(wire_peer::have, big_endian(1));
+        loop.run_until([this] { return requests().size() > ahead; });
     }
     void withhold_all() {
         auto const number = (*seed->extension_handshake)["m"]["lt_donthave"].integer();
@@ -70,10 +84,7 @@ struct ahead_test {
 
 TEST_CASE("ahead: the blocks of a piece that a seed gives are requested in order, many at a time, and once") {
     ahead_test t;
-    t.withhold_all();
-    t.seed->send(wire_peer::unchoke);
-    t.seed->send(wire_peer::have, big_endian(1));
-    t.loop.run_until([&] { return t.requests().size() > ahead; });
+    t.give_piece();
     t.target.round_trip();
     CHECK(t.requests().size() < blocks);
     std::size_t answered = 0;
@@ -100,15 +111,23 @@ TEST_CASE("ahead: the blocks of a piece that a seed gives are requested in order
 
 TEST_CASE("ahead: a seed that chokes the target is sent all requests again") {
     ahead_test t;
-    t.withhold_all();
-    t.seed->send(wire_peer::unchoke);
-    t.seed->send(wire_peer::have, big_endian(1));
-    t.loop.run_until([&] { return t.requests().size() > ahead; });
+    t.give_piece();
     auto const before = t.requests().size();
     t.seed->send(wire_peer::choke);
     t.seed->send(wire_peer::unchoke);
     t.loop.run_until([&] { return t.requests().size() > before + ahead; });
     CHECK(t.requests()[before] == ahead_test::request_of(1, 0));
+}
+
+TEST_CASE("ahead: a block that a seed rejects before it is needed is requested again when it is") {
+    ahead_test t(true);
+    t.give_piece();
+    constexpr std::size_t rejected = 8;
+    t.seed->send(wire_peer::reject, t.requests()[rejected]);
+    for (std::size_t block = 0; block < rejected; ++block) {
+        t.answer(block);
+    }
+    t.loop.run_until([&] { return std::ranges::count(t.requests(), ahead_test::request_of(1, rejected)) == 2; });
 }
 
 TEST_CASE("ahead: a piece that a seed gives to all is requested as libtorrent sees fit") {
