@@ -7,8 +7,8 @@
 #include <utility>
 
 #include <linux/fs.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
+
+#include "core/image/kernel_range.hpp"
 
 namespace seedbed {
 
@@ -20,25 +20,11 @@ constexpr std::int64_t zero_step = 64 * medium_step;
 
 /// \return 0 if the kernel has zeroed the range, otherwise an errno; EOPNOTSUPP if it cannot.
 int zero_by_kernel(block_device& device, std::int64_t offset, std::int64_t length) {
-    auto const raw = device.raw();
-    struct ::stat status = {};
-    if (!raw || ::fstat(raw->cached, &status) != 0 || !S_ISBLK(status.st_mode) ||
-        device.part_in_memory(offset, length).length > 0) {
-        return EOPNOTSUPP;
+    auto const range = prepare_kernel_range(device, offset, length);
+    if (!range) {
+        return range.error();
     }
-    if (auto const code = raw->refuse(true, offset, length); code != 0) {
-        return code;
-    }
-    if (auto const allowed = device.will_write(offset, length); !allowed) {
-        return allowed.error().code;
-    }
-    std::array<std::uint64_t, 2> range{static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length)};
-    while (::ioctl(raw->cached, BLKZEROOUT, range.data()) != 0) {
-        if (errno != EINTR) {
-            return errno;
-        }
-    }
-    return 0;
+    return range->is_block_device ? range->control(BLKZEROOUT) : EOPNOTSUPP;
 }
 
 /// The range that begins at or before an offset; nothing if none does.
