@@ -22,7 +22,7 @@ void report_repeater::set(job_report said) {
     {
         std::lock_guard const lock(m_mutex);
         m_said = std::move(said);
-        m_is_new = m_has_any = true;
+        m_is_new = true;
     }
     m_changed.notify_one();
 }
@@ -30,8 +30,8 @@ void report_repeater::set(job_report said) {
 void report_repeater::run() {
     std::unique_lock lock(m_mutex);
     while (!m_stopping) {
-        if (m_has_any) {
-            auto const said = m_said;
+        if (m_said) {
+            auto const said = *m_said;
             m_is_new = false;
             lock.unlock();
             m_send(said);

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "daemon/machine/machine_orders.hpp"
@@ -34,9 +35,8 @@ private:
     std::chrono::milliseconds const m_pause;
     std::mutex m_mutex;
     std::condition_variable m_changed;
-    job_report m_said;
-    bool m_is_new = false; ///< m_said was not sent yet
-    bool m_has_any = false;
+    std::optional<job_report> m_said; ///< nothing before the first set()
+    bool m_is_new = false;            ///< m_said was not sent yet
     bool m_stopping = false;
     std::thread m_thread; ///< last; uses the members above
 };
