@@ -12,6 +12,7 @@
 #   check_ext4 DISK N                 fails unless the file system is clean
 #   file_of DISK N NAME               copies a file of an ext4 to ./dumped
 #   check_table DISK                  fails if sgdisk (GPT) or sfdisk finds a fault in the table
+#   linux_disk DISK FOLDER            makes a GPT disk of 60 MiB with FOLDER in an ext4, and a swap area
 #   expect_no_table DISK              fails if blkid or sfdisk finds anything on the disk
 
 packed_files() {
@@ -64,4 +65,14 @@ check_table() {
 expect_no_table() {
     [[ -z $(blkid -p "$1") ]] || fail "$1 shows: $(blkid -p "$1")"
     ! sfdisk -d "$1" >sfdisk.out 2>&1 || fail "$1 has a table: $(<sfdisk.out)"
+}
+linux_disk() {
+    truncate -s 60M "$1"
+    sfdisk -q "$1" <<'TABLE'
+label: gpt
+size=40M, type=L, name=root
+size=10M, type=S
+TABLE
+    on_partition "$1" 1 mkfs.ext4 -q -L root -d "$2" >mkfs.out 2>&1
+    on_partition "$1" 2 mkswap -L swap >mkfs.out 2>&1
 }

@@ -268,14 +268,7 @@ id=$(sfdisk -J mbr_target.img | jq -r .partitiontable.id)
 
 # --- a GPT without a Windows gets new ids
 
-truncate -s 60M linux.img
-sfdisk -q linux.img <<'TABLE'
-label: gpt
-size=40M, type=L, name=root
-size=10M, type=S
-TABLE
-on_partition linux.img 1 mkfs.ext4 -q -L root -d files >mkfs.out 2>&1
-on_partition linux.img 2 mkswap -L swap >mkfs.out 2>&1
+linux_disk linux.img files
 "$seedbed" create linux.img --pack -o linux.sbi >line 2>progress || fail "create: $(<progress)"
 noise_file linux_target.img 60
 restore linux.sbi linux_target.img --new-ids --receipt ids.json || fail "restore --new-ids: $(<stderr)"

@@ -18,15 +18,8 @@ rounds=${1:-3}
 RANDOM=${SEEDBED_TEST_SEED:-$$}
 echo "SEEDBED_TEST_SEED=${SEEDBED_TEST_SEED:-$$}"
 
-truncate -s 60M disk.img
-sfdisk -q disk.img <<'TABLE'
-label: gpt
-size=40M, type=L, name=root
-size=10M, type=S
-TABLE
 packed_files files 4
-on_partition disk.img 1 mkfs.ext4 -q -L root -d files >mkfs.out 2>&1
-on_partition disk.img 2 mkswap -L swap >mkfs.out 2>&1
+linux_disk disk.img files
 "$seedbed" create disk.img --pack --piece-size "1 MiB" -o disk.sbi >line 2>progress || fail "create: $(<progress)"
 write_config seed.toml "$(free_port)"
 add_image seed.toml disk disk.torrent "$work/disk.sbi" seed 'verify = "none"'

@@ -4,10 +4,11 @@
 
 namespace seedbed::test {
 
+/// How much slower sanitizers, or the lack of optimisation, make a program.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
 inline constexpr double slowdown = 8;
 #else
-inline constexpr double slowdown = 1; ///< by sanitizers, or for lack of optimisation
+inline constexpr double slowdown = 1;
 #endif
 
 /// Calls \p work with 0 to \p times - 1. \return seconds of the processor for each call, as of a build with

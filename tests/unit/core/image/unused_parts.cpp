@@ -13,10 +13,10 @@
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
 
-#include "core/device/file_block_device.hpp"
 #include "support/device_bytes.hpp"
 #include "support/fake_block_device.hpp"
 #include "support/loop_device.hpp"
+#include "support/open_to_write.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -30,15 +30,6 @@ void fill(std::filesystem::path const& path, std::int64_t size) {
     std::ofstream out(path, std::ios::binary);
     out << std::string(static_cast<std::size_t>(size), 'x');
     REQUIRE(out.flush());
-}
-
-std::unique_ptr<block_device> open_to_write(std::string const& path) {
-    device_requirements requirements;
-    requirements.writable = true;
-    auto device = open_block_device(path, requirements);
-    INFO((device ? "" : device.error().message));
-    REQUIRE(device);
-    return *std::move(device);
 }
 
 /// Bytes that a file occupies on its file system.
@@ -84,7 +75,7 @@ TEST_CASE("a range of a file becomes a hole, and the bytes around it stay") {
     auto const path = folder / "file";
     fill(path, 4 * mib);
     auto const before = occupied(path);
-    auto const device = open_to_write(path.string());
+    auto const device = test::open_to_write(path.string());
     REQUIRE(discard_range(*device, mib, 2 * mib));
     CHECK(occupied(path) <= before - 2 * mib);
     CHECK(std::filesystem::file_size(path) == 4 * mib);
@@ -101,7 +92,7 @@ TEST_CASE("a range of a block device is discarded") {
     test::loop_device::options wanted;
     wanted.file = file;
     test::loop_device const loop(wanted);
-    auto const device = open_to_write(loop.path());
+    auto const device = test::open_to_write(loop.path());
     auto const before = occupied(file);
     REQUIRE(discard_range(*device, mib, 2 * mib));
     CHECK(occupied(file) <= before - 2 * mib);
@@ -117,7 +108,7 @@ TEST_CASE("a range that cannot be discarded is an error, and nothing is changed"
 
     test::temp_dir const folder;
     fill(folder / "file", 2 * mib);
-    auto const device = open_to_write((folder / "file").string());
+    auto const device = test::open_to_write((folder / "file").string());
     CHECK(discard_range(*device, mib, 2 * mib).error() == ENOSPC);
     CHECK(has_only((folder / "file").string(), 0, 2 * mib, 'x'));
 }

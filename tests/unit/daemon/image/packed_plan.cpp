@@ -20,6 +20,7 @@
 #include "core/layout/table_reader.hpp"
 #include "support/fake_block_device.hpp"
 #include "support/loop_device.hpp"
+#include "support/open_to_write.hpp"
 #include "support/packed_sample.hpp"
 #include "support/sample_layouts.hpp"
 #include "support/temp_dir.hpp"
@@ -84,14 +85,6 @@ struct fixture {
         REQUIRE(made);
         return *std::move(made);
     }
-    [[nodiscard]] static std::unique_ptr<block_device> open(std::string const& path) {
-        device_requirements requirements;
-        requirements.writable = true;
-        auto device = open_block_device(path, requirements);
-        INFO((device ? "" : device.error().message));
-        REQUIRE(device);
-        return *std::move(device);
-    }
     [[nodiscard]] packed_plan_events events() {
         return {[this](std::string const& line) { steps.push_back(line); },
                 [this](std::string const& line) { warnings.push_back(line); }};
@@ -133,7 +126,7 @@ TEST_CASE("a disk has no table from its wiping to the end") {
     REQUIRE(has_table(path));
     auto const plan = made.plan(path);
     REQUIRE(plan.layout() != nullptr);
-    auto const device = fixture::open(path);
+    auto const device = open_to_write(path);
     REQUIRE(plan.wipe(*device, false, made.events()));
     CHECK(made.steps == strings{"erasing the signature of earlier content: dos at byte 510"});
     CHECK_FALSE(has_table(path));
@@ -160,7 +153,7 @@ TEST_CASE("chunks and boot sectors move with a partition after a grown one, also
     auto const path = made.target.string();
     auto const plan = made.plan(path, {growth{growth::choice::numbered, 2}});
     for (int i = 0; i < 2; ++i) {
-        auto const device = fixture::open(path);
+        auto const device = open_to_write(path);
         REQUIRE(plan.wipe(*device, false, made.events()));
         made.write_chunks(*device, plan);
         REQUIRE(plan.finish(*device, made.events()));
@@ -205,7 +198,7 @@ TEST_CASE("a disk of another size than planned is not written") {
     fixture made;
     auto const plan = made.plan(made.target.string());
     fs::resize_file(made.target, 13 * mib);
-    auto const device = fixture::open(made.target.string());
+    auto const device = open_to_write(made.target.string());
     auto const wiped = plan.wipe(*device, true, made.events());
     REQUIRE_FALSE(wiped);
     CHECK(wiped.error().what == cause::target);
@@ -233,14 +226,14 @@ TEST_CASE("the image of a partition erases the signatures around it if asked, an
     made.image = make_packed_sample(mixed_bytes(4 * mib), {{mib, mib}}).image();
     auto const plan = made.plan(made.target.string());
     CHECK(plan.layout() == nullptr);
-    auto const device = fixture::open(made.target.string());
+    auto const device = open_to_write(made.target.string());
     REQUIRE(plan.wipe(*device, outside, made.events()));
     CHECK(has_table(made.target.string()) != outside);
     CHECK(made.steps.size() == (outside ? 1U : 0U));
 
     fixture over;
     over.image = make_packed_sample(mixed_bytes(4 * mib), {{0, 2 * mib}}).image();
-    auto const device_over = fixture::open(over.target.string());
+    auto const device_over = open_to_write(over.target.string());
     REQUIRE(over.plan(over.target.string()).wipe(*device_over, outside, over.events()));
     CHECK(has_table(over.target.string()));
     CHECK(over.steps.empty());
@@ -255,7 +248,7 @@ TEST_CASE("what the image does not use is discarded if asked, and a device that 
     auto const holds = [&](std::int64_t offset, std::byte wanted) {
         return bytes_of(path, offset, mib) == std::vector<std::byte>(mib, wanted);
     };
-    auto const device = fixture::open(path);
+    auto const device = open_to_write(path);
     made.plan(path).discard(*device, made.events());
     CHECK(made.steps.empty());
     CHECK(holds(5 * mib, std::byte{0xee}));
