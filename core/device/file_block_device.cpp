@@ -222,10 +222,10 @@ result<void, device_refusal> check_capability(std::string const& path, device_ge
 /// Checks that the device is of the kind for which the image was made.
 result<void, device_refusal> check_kind(std::string const& path, looked_at const& device,
                                         device_requirements const& requirements) {
-    if (!requirements.writable || requirements.allow_mismatch) {
+    if (!requirements.writable || !requirements.image || requirements.allow_mismatch) {
         return {};
     }
-    auto const& image = requirements.image;
+    auto const& image = *requirements.image;
     target_traits target;
     if (device.geometry.is_block_device) {
         target.sector_size = device.geometry.logical_block_size;
@@ -233,12 +233,13 @@ result<void, device_refusal> check_kind(std::string const& path, looked_at const
         target.is_partition = is_partition(folder);
         target.has_partitions = !target.is_partition && std::ranges::any_of(subfolders(folder), is_partition);
     }
-    if (image.kind == image_kind::partition && !target.is_partition && !target.has_partitions) {
+    if (image.kind != image_kind::disk && !target.is_partition && !target.has_partitions) {
         auto const content = probe_content(path);
         target.has_partitions = content && content->type.empty() && !content->partition_table.empty();
     }
     constexpr auto hint = ", or allow this (allow_mismatch = true, --allow-mismatch)";
-    if (auto const why = why_other_kind(image, target)) {
+    if (auto const why = why_other_kind(image, target);
+        why && (image.kind != image_kind::unknown || !requirements.begins_with_image())) {
         return refuse(device_guard::wrong_kind, path, *why + hint);
     }
     if (auto const why = why_other_sectors(image, target)) {

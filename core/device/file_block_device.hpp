@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,7 +23,7 @@ enum class device_guard {
     too_small,     ///< ends before the image's last extent
     sector_size,   ///< its sectors do not suit the image's content, or, with direct I/O required, do not
                    ///< divide the image's extents
-    wrong_kind,    ///< a disk with partitions for a partition's image, or a partition for a disk's
+    wrong_kind,    ///< a disk with partitions for an image that may be of one, or a partition for a disk's image
     wrong_identity ///< serial or size is not what the configuration names
 };
 
@@ -44,8 +45,11 @@ struct device_requirements {
     bool shared = false;
     std::optional<std::string> serial = {};
     std::optional<std::int64_t> size = {};
-    image_traits image = {};     ///< deploy: refuse a target of another kind or with other sectors
-    bool allow_mismatch = false; ///< accept such a target
+    std::optional<image_traits> image = {}; ///< deploy: refuse a target of another kind or with other sectors
+    bool allow_mismatch = false;            ///< accept such a target
+    /// Whether the device begins with the image, whose partition table it then is. Asked only about a disk with
+    /// partitions, for an image of which neither kind nor content is known.
+    std::function<bool()> begins_with_image = [] { return false; };
     /// Transfers of whole pages bypass the page cache if the device allows it.
     bool direct_io = false;
     /// The greatest power of two that divides every extent's offset and length, if direct I/O is required; 0 = not

@@ -21,6 +21,10 @@ std::optional<std::string> why_other_kind(image_traits const& image, target_trai
     if (image.kind == image_kind::disk && target.is_partition) {
         return "a partition, but the image is of a whole disk; deploy to a disk";
     }
+    if (image.kind == image_kind::unknown && image.content.empty() && target.has_partitions && !target.is_partition) {
+        return "a disk with partitions, but the .torrent does not say that the image is of a whole disk; deploy to a "
+               "partition";
+    }
     return std::nullopt;
 }
 

@@ -31,8 +31,9 @@ struct target_traits {
     std::int64_t sector_size = 0; ///< bytes: its logical block size; 0 for a regular file
 };
 
-/// Why an image must not be written to a target of another kind, and what to do about it; nothing if it fits or too
-/// little is known.
+/// Why an image must not be written to a target of another kind, and what to do about it; nothing if it fits. An image
+/// of which neither kind nor content is known must not overwrite partitions: it may be of one of them. Known content of
+/// unknown kind, such as a hybrid ISO 9660 image, suits disks and partitions.
 [[nodiscard]] std::optional<std::string> why_other_kind(image_traits const& image, target_traits const& target);
 
 /// Why a kernel could not use the image on the target: the sector sizes differ. Nothing if it could or too little is

@@ -55,8 +55,8 @@ po::options_description describe(deploy_options& options, raw_options& raw) {
     add("serial", po::value(&raw.serial)->value_name("SERIAL"), "refuse a disk with another serial number");
     add("size", po::value(&raw.size)->value_name("SIZE"), "refuse a device of another size, for example \"20 GiB\"");
     add("allow-mismatch", po::bool_switch(&options.image.allow_mismatch),
-        "accept a DEVICE of another kind than the image's source: a disk with partitions for a partition's image, a "
-        "partition for a disk's, or another sector size");
+        "accept a DEVICE of another kind than the image's source: a disk with partitions for the image of a "
+        "partition, or one of unknown kind; a partition for a disk's image; or another sector size");
     add("no-wipe-signatures", po::bool_switch(&raw.no_wipe_signatures),
         "keep the signatures of earlier file systems, volumes and partition tables that the image does not overwrite; "
         "by default they are erased, since a system may find them instead of the image");

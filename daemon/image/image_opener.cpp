@@ -11,6 +11,7 @@
 
 #include "core/device/device_guards.hpp"
 #include "core/device/device_overview.hpp"
+#include "core/image/first_piece.hpp"
 #include "core/image/input_file.hpp"
 #include "core/image/packed_restore.hpp"
 #include "core/image/packed_target.hpp"
@@ -112,6 +113,10 @@ device_requirements requirements_of(image_settings const& settings, image_torren
     requirements.serial = settings.serial;
     requirements.size = settings.size;
     requirements.image = torrent.traits;
+    // Without this, the first deployment to an empty disk would prevent the next one.
+    requirements.begins_with_image = [&settings, &torrent] {
+        return begins_with_first_piece(settings.device, torrent);
+    };
     requirements.allow_mismatch = settings.allow_mismatch;
     return requirements;
 }

@@ -43,7 +43,7 @@ struct loaded_torrent {
 [[nodiscard]] result<loaded_torrent> load_served_torrent(std::string const& path, torrent_limits const& limits,
                                                          bool want_file);
 
-/// The requirements for an image's device.
+/// The requirements for an image's device; valid as long as both parameters exist.
 [[nodiscard]] device_requirements requirements_of(image_settings const& settings, image_torrent const& torrent);
 /// Checks every guard of an image's device that can be checked without opening it: check_block_device(), and that the
 /// source of a packed image is its packed file.

@@ -34,5 +34,17 @@ partitions() {
 cmp source.img target.img
 [[ $(partitions) == "4096 4096" || -z $(partitions) ]] || fail "the kernel shows partitions of $(partitions) sectors: $(<deploy.out)"
 jq -e '.warnings == [] and .content.partition_table == "gpt"' receipt.json >found || fail "$(<receipt.json)"
+
+# A .torrent of the same image that does not say that it is of a whole disk: only for a disk that already begins with it.
+/usr/bin/python3 "$here/../faults/bencode.py" disk.torrent unknown.torrent \
+    'assert torrent.pop(b"comment").startswith(b"seedbed kind=disk ")'
+deploy_again() {
+    "$seedbed" deploy unknown.torrent "$target" --yes --no-local-discovery --peer "127.0.0.1:$port" --listen "127.0.0.1:$(free_port)" \
+        --state "$work/state" >deploy.out 2>&1
+}
+deploy_again || fail "$(<deploy.out)"
+printf x | dd of="$target" bs=1 conv=notrunc status=none # in the boot code
+deploy_again && fail "written: $(<deploy.out)" || status=$?
+((status == 3)) && grep -q "$target: a disk with partitions, but the .torrent does not say" deploy.out || fail "exit status $status: $(<deploy.out)"
 stop_daemon seed
 pass

@@ -537,8 +537,15 @@ TEST_CASE("guard wrong kind: a partition table that the kernel does not show") {
     table.replace(446 + 8, 8, std::string("\1\0\0\0\xff\0\0\0", 8));
     table.replace(510, 2, "\x55\xaa");
     auto const path = new_file(folder / "disk", table);
-    refusal(path, {.writable = true, .image = {.kind = image_kind::partition}}, device_guard::wrong_kind);
+    refusal(path, {.writable = true, .image = image_traits{.kind = image_kind::partition}}, device_guard::wrong_kind);
     CHECK(opened(path, {.writable = true}).empty());
+    device_requirements unknown{.writable = true, .image = image_traits{}};
+    CHECK(has(refusal(path, unknown, device_guard::wrong_kind), "does not say that the image is of a whole disk"));
+    CHECK(opened(new_file(folder / "empty", std::string(mib, '\0')), unknown).empty());
+    unknown.begins_with_image = [] { return true; };
+    CHECK(opened(path, unknown).empty());
+    unknown.image->kind = image_kind::partition;
+    refusal(path, unknown, device_guard::wrong_kind);
 }
 
 TEST_CASE("guard sector size: an image of sectors of 512 bytes and a disk of 4096") {

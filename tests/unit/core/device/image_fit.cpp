@@ -33,9 +33,17 @@ TEST_CASE("a partition's image does not go over a disk with partitions, nor a di
     CHECK_FALSE(fits(image_kind::disk, partition));
     CHECK(fits(image_kind::disk, partitioned));
     CHECK(fits(image_kind::disk, empty));
-    for (auto const& target : {partition, partitioned, empty}) {
+    for (auto const& target : {partition, empty}) {
         CHECK(fits(image_kind::unknown, target));
     }
+}
+
+TEST_CASE("an image that may be of a partition does not go over a disk with partitions") {
+    CHECK(why_other_kind({}, partitioned) ==
+          "a disk with partitions, but the .torrent does not say that the image is of "
+          "a whole disk; deploy to a partition");
+    CHECK_FALSE(why_other_kind({}, {.is_partition = true, .has_partitions = true}));
+    CHECK_FALSE(why_other_kind({.content = "iso9660"}, partitioned)); // hybrid: starts from a disk, too
 }
 
 TEST_CASE("a partition table counts in the sectors of its disk") {
