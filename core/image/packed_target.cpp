@@ -143,11 +143,14 @@ packed_target::packed_target(std::shared_ptr<packed_image const> image, std::uni
     , m_options(std::move(options))
     , m_layout(m_image->layout())
     , m_budget(std::max(m_options.memory, least_kept * m_layout.piece_length().value()))
+    , m_most_bytes(m_budget + std::max(m_budget / 4, least_kept * m_layout.piece_length().value()))
     , m_scratches(std::make_unique<scratch_pool>(
           static_cast<int>(std::clamp<std::int64_t>(m_options.scratch / largest_unpacked(*m_image), 1,
                                                     std::max(m_options.threads, 1))),
           packing_level(*m_image)))
-    , m_withdrawn(std::make_shared<withdrawn_pieces>(m_image->piece_count())) {}
+    , m_rebuildable(static_cast<std::size_t>(m_image->piece_count()))
+    , m_withdrawn(std::make_shared<withdrawn_pieces>(m_image->piece_count()))
+    , m_supply(std::make_shared<piece_supply>(m_image->piece_count())) {}
 
 packed_target::~packed_target() = default;
 
@@ -276,6 +279,7 @@ packed_target::held_ptr packed_target::make_held(piece_index piece) {
     if (place) {
         std::erase(m_complete, place);
         m_held_bytes -= static_cast<std::int64_t>(place->size);
+        m_supply->set_at_hand(piece, false);
     }
     place = held;
     m_held_bytes += static_cast<std::int64_t>(size);
@@ -389,6 +393,7 @@ void packed_target::keep(piece_index piece, held_ptr const& held) {
     m_withdrawn->remove(piece);
     if (auto const at = m_held.find(piece.value()); at != m_held.end() && at->second == held) {
         m_complete.push_back(held);
+        m_supply->set_at_hand(piece, true);
         let_go_oldest();
     }
 }
@@ -404,15 +409,47 @@ void packed_target::drop(piece_index piece, held_ptr const& held) {
     }
 }
 
+/// Pieces that peers have requested leave last: if they cannot be rebuilt, all reads of them would fail.
 void packed_target::let_go_oldest() {
-    while (m_held_bytes > m_budget && !m_complete.empty()) {
-        auto const oldest = std::move(m_complete.front());
-        m_complete.pop_front();
-        m_held_bytes -= static_cast<std::int64_t>(oldest->size);
-        m_held.erase(oldest->number.value());
-        if (!m_can_rebuild) {
-            m_withdrawn->add(oldest->number);
+    for (auto at = m_complete.begin(); m_held_bytes > m_budget && at != m_complete.end();) {
+        at = m_supply->requested((*at)->number) ? std::next(at) : let_go(at);
+    }
+    while (m_held_bytes > m_most_bytes && !m_complete.empty()) {
+        let_go(m_complete.begin());
+    }
+    if (!m_can_rebuild) { // no new requests for those that will leave next
+        auto bytes = m_held_bytes;
+        for (auto at = m_complete.begin(); bytes > m_budget && at != m_complete.end(); ++at) {
+            bytes -= static_cast<std::int64_t>((*at)->size);
+            m_withdrawn->add((*at)->number);
         }
+    }
+}
+
+/// \return the next complete piece.
+std::deque<packed_target::held_ptr>::iterator packed_target::let_go(std::deque<held_ptr>::iterator which) {
+    auto const held = *which;
+    m_held_bytes -= static_cast<std::int64_t>(held->size);
+    m_held.erase(held->number.value());
+    m_supply->set_at_hand(held->number, m_rebuildable[static_cast<std::size_t>(held->number.value())]);
+    if (!m_can_rebuild) {
+        m_withdrawn->add(held->number);
+    }
+    return m_complete.erase(which);
+}
+
+/// \param rebuildable what an attempt has shown.
+void packed_target::set_rebuildable(piece_index piece, bool rebuildable) {
+    m_rebuildable[static_cast<std::size_t>(piece.value())] = rebuildable;
+    m_supply->set_at_hand(piece, rebuildable);
+}
+
+void packed_target::device_may_have_changed() {
+    std::scoped_lock const lock(m_mutex);
+    m_rebuildable.assign(m_rebuildable.size(), false);
+    for (piece_index piece{0}; piece.value() < m_image->piece_count(); ++piece) {
+        auto const at = m_held.find(piece.value());
+        m_supply->set_at_hand(piece, at != m_held.end() && at->second->now == held_piece::stage::complete);
     }
 }
 
@@ -521,10 +558,12 @@ result<packed_target::held_ptr, io_error> packed_target::rebuild(piece_index pie
         into->now = equal ? held_piece::stage::complete : held_piece::stage::arriving;
         if (equal) {
             m_complete.push_back(into);
+            set_rebuildable(piece, true);
             let_go_oldest();
         } else {
             m_held_bytes -= static_cast<std::int64_t>(into->size);
             m_held.erase(piece.value());
+            set_rebuildable(piece, false);
         }
         if (rebuilt == rebuilt_piece::other_bytes) {
             m_withdrawn->add(piece);

@@ -24,13 +24,15 @@
 #include "core/image/packed_image.hpp"
 #include "core/image/packed_rebuild.hpp"
 #include "core/image/piece_errors.hpp"
+#include "core/image/piece_supply.hpp"
 #include "core/image/withdrawn_pieces.hpp"
 
 namespace seedbed {
 
 struct packed_target_options {
     chunk_placement placement = {};
-    /// Bytes of packed pieces to keep for other peers. Pieces that are arriving are kept in any case.
+    /// Bytes of packed pieces to keep for other peers. Pieces that are arriving are kept in any case, and pieces that
+    /// peers have requested may take a quarter more.
     std::int64_t memory = std::int64_t{256} << 20;
     int threads = 4;                                ///< pieces that are unpacked or rebuilt at a time, at most
     std::int64_t scratch = std::int64_t{256} << 20; ///< bytes for that; at least one piece is
@@ -44,7 +46,8 @@ struct packed_target_options {
 /// is written: the write succeeds, and libtorrent finds the wrong hash itself. A piece that is authentic and violates
 /// the format is an error of the write, piece_refused.
 ///
-/// Complete pieces remain in memory while the budget lasts; then the oldest one is evicted. A read of such a piece
+/// Complete pieces remain in memory while the budget lasts; then the oldest one is evicted, but one that no peer has
+/// requested goes first. A read of an evicted piece
 /// rebuilds it from the device (see rebuild_piece()); if that is not possible, the piece is withdrawn, and the read
 /// fails with piece_withdrawn. If the device has the right bytes, but zstd does not make the right frames of them, no
 /// piece can be rebuilt: all that are not in memory are withdrawn, and from then on each one that is evicted.
@@ -102,6 +105,10 @@ public:
     /// The pieces that can no longer be given to peers; also pieces that have never arrived. They are until they are
     /// written again.
     [[nodiscard]] std::shared_ptr<withdrawn_pieces const> withdrawn() const noexcept { return m_withdrawn; }
+    /// At hand are the pieces in memory, and those that have been rebuilt since the device may have changed.
+    [[nodiscard]] std::shared_ptr<piece_supply> supply() const noexcept { return m_supply; }
+    /// Something else than this target has written to the device.
+    void device_may_have_changed();
     /// Bytes of packed pieces in memory.
     [[nodiscard]] std::int64_t held_bytes() const;
     /// Bytes of the device, in total.
@@ -148,13 +155,16 @@ private:
     // With m_mutex held.
     [[nodiscard]] held_ptr make_held(piece_index piece);
     void let_go_oldest();
+    std::deque<held_ptr>::iterator let_go(std::deque<held_ptr>::iterator which);
+    void set_rebuildable(piece_index piece, bool rebuildable);
     void withdraw_evicted();
 
     std::shared_ptr<packed_image const> const m_image;
     std::unique_ptr<block_device> const m_device;
     packed_target_options const m_options;
     block_layout const m_layout;
-    std::int64_t const m_budget;
+    std::int64_t const m_budget;     ///< bytes
+    std::int64_t const m_most_bytes; ///< with pieces that peers have requested
     std::unique_ptr<scratch_pool> const m_scratches;
     std::atomic<std::int64_t> m_bytes_read{0};
     std::atomic<std::int64_t> m_bytes_written{0};
@@ -169,8 +179,10 @@ private:
     std::set<std::int32_t> m_wrong;                        ///< pieces that arrived with a wrong SHA-1
     std::unordered_map<std::int32_t, sha1_digest> m_sha1s; ///< not taken yet
     std::unordered_multimap<std::int32_t, std::function<void()>> m_when_sha1;
-    bool m_can_rebuild = true;                           ///< zstd makes the right frames, as far as known
+    bool m_can_rebuild = true;       ///< zstd makes the right frames, as far as known
+    std::vector<bool> m_rebuildable; ///< of each piece: has been rebuilt since the device may have changed
     std::shared_ptr<withdrawn_pieces> const m_withdrawn; ///< changed only under the mutex
+    std::shared_ptr<piece_supply> const m_supply;        ///< what is at hand is changed only under the mutex
 };
 
 } // namespace seedbed

@@ -186,6 +186,7 @@ torrent_spec deploy_run::make_spec() {
     auto spec = m_context.make_spec();
     if (auto const* const packed = m_context.image()->packed(); packed != nullptr) {
         spec.withdrawn = packed->withdrawn();
+        spec.supply = packed->supply();
     }
     spec.on_report_port = m_calls.guarded([this](boost::asio::ip::tcp::endpoint const& peer) { on_report_peer(peer); });
     switch (m_basis) {
@@ -512,7 +513,7 @@ void deploy_run::examine() {
         });
     auto const& image = m_context.image();
     image->calls().submit([image, plan = is_planned_disk() ? m_plan : nullptr, examined = std::move(examined)] {
-        auto const finished = plan ? finish_disk(*plan, image->storage()) : disk_work{};
+        auto const finished = plan ? finish_disk(*plan, *image) : disk_work{};
         examined(finished, finished.failure ? written_content{} : examine_content(*image));
     });
 }

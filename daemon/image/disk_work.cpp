@@ -58,9 +58,13 @@ disk_work hold_back_ends(image_device const& image, packed_plan const* plan) {
     return work;
 }
 
-disk_work finish_disk(packed_plan const& plan, block_device& device) {
+disk_work finish_disk(packed_plan const& plan, image_device const& image) {
     disk_work work;
-    if (auto const finished = plan.finish(device, events_of(work)); !finished) {
+    auto& device = image.storage();
+    image.packed()->device_may_have_changed(); // programs write to it; peers must not rely on any piece meanwhile
+    auto const finished = plan.finish(device, events_of(work));
+    image.packed()->device_may_have_changed();
+    if (!finished) {
         auto const& [cause, reason] = finished.error();
         auto const text =
             reason + "; " + device.path() + " has no partition table: remove the cause, and deploy it again";

@@ -26,6 +26,6 @@ struct disk_work {
 /// what could not be read. Threads: any that may block.
 [[nodiscard]] disk_work hold_back_ends(image_device const& image, packed_plan const* plan);
 /// packed_plan::finish(). Threads: any that may block.
-[[nodiscard]] disk_work finish_disk(packed_plan const& plan, block_device& device);
+[[nodiscard]] disk_work finish_disk(packed_plan const& plan, image_device const& image);
 
 } // namespace seedbed

@@ -156,7 +156,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
         add_extension(params, make_record_extension(spec.record));
     }
     if (spec.withdrawn) {
-        add_extension(params, make_withdrawal_extension(spec.withdrawn));
+        add_extension(params, make_withdrawal_extension(spec.withdrawn, spec.supply));
     }
     if (spec.mode == image_mode::seed) {
         auto const pieces = spec.torrent->piece_count;

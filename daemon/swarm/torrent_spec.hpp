@@ -12,6 +12,7 @@
 
 #include "config/settings.hpp"
 #include "core/image/image_torrent.hpp"
+#include "core/image/piece_supply.hpp"
 #include "core/image/withdrawn_pieces.hpp"
 #include "daemon/http/shared_secret.hpp"
 #include "daemon/swarm/peer_record.hpp"
@@ -34,6 +35,7 @@ struct torrent_spec {
     bool super_seeding = false;
     /// The pieces that peers are no longer given, although they are present; null: every piece is given.
     std::shared_ptr<withdrawn_pieces const> withdrawn = {};
+    std::shared_ptr<piece_supply> supply = {};        ///< of the target of a packed image; null with `withdrawn`
     std::shared_ptr<peer_record> record = {};         ///< of peers whose connections have ended; null: none
     std::shared_ptr<shared_secret const> secret = {}; ///< only peers that know it get pieces; null: all do
     std::chrono::seconds secret_patience{10};         ///< for a peer to prove that it knows the secret

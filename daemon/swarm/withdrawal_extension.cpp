@@ -1,6 +1,8 @@
 #include "daemon/swarm/withdrawal_extension.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <span>
 #include <utility>
@@ -25,15 +27,20 @@ namespace {
 
 constexpr char msg_choke = 0; // BEP 3
 
+/// Requests for a piece that may wait; further ones are rejected.
+constexpr std::size_t most_waiting = 2048;
+
 class withdrawal_peer;
 
 /// What all connections of a torrent share.
 struct withdrawal_state {
-    explicit withdrawal_state(std::shared_ptr<withdrawn_pieces const> of)
+    withdrawal_state(std::shared_ptr<withdrawn_pieces const> of, std::shared_ptr<piece_supply> from)
         : pieces(std::move(of))
+        , supply(std::move(from))
         , told(static_cast<std::size_t>(pieces->pieces())) {}
 
     std::shared_ptr<withdrawn_pieces const> const pieces;
+    std::shared_ptr<piece_supply> const supply;
     std::uint64_t seen = 0;          ///< changes of all pieces, at the last look
     std::vector<std::uint32_t> told; ///< changes of each piece that the peers have been told of
     std::set<withdrawal_peer*> peers;
@@ -48,7 +55,7 @@ public:
     }
     withdrawal_peer(withdrawal_peer const&) = delete;
     withdrawal_peer& operator=(withdrawal_peer const&) = delete;
-    ~withdrawal_peer() override { m_all->peers.erase(this); }
+    ~withdrawal_peer() override { leave(); }
 
     [[nodiscard]] lt::string_view type() const override { return "sb_withdrawal"; }
 
@@ -71,13 +78,45 @@ public:
     void sent_unchoke() override { choke_if_ignorant(); }
     bool on_request(lt::peer_request const& request) override {
         auto const number = static_cast<std::int32_t>(request.piece);
-        if (number < 0 || number >= m_all->pieces->pieces() || !m_all->pieces->contains(piece_index{number})) {
+        if (number < 0 || number >= m_all->pieces->pieces()) {
             return false;
         }
-        reject(request);
+        piece_index const piece{number};
+        if (m_all->pieces->contains(piece)) {
+            reject({request});
+            return true;
+        }
+        if (auto const waiting = m_waiting.find(number); waiting != m_waiting.end()) {
+            if (waiting->second.size() < most_waiting) {
+                waiting->second.push_back(request);
+            } else {
+                reject({request});
+            }
+            return true;
+        }
+        if (m_has_fast && !m_all->supply->at_hand(piece)) {
+            m_waiting.try_emplace(number);
+        }
+        m_all->supply->begin_request(piece);
+        ++m_requests[number];
+        return false;
+    }
+    bool on_cancel(lt::peer_request const& request) override {
+        auto const waiting = m_waiting.find(static_cast<std::int32_t>(request.piece));
+        if (waiting == m_waiting.end() || std::erase(waiting->second, request) == 0) {
+            return false;
+        }
+        reject({request});
         return true;
     }
-    void on_disconnect(lt::error_code const&) override { m_all->peers.erase(this); }
+    void sent_piece(lt::peer_request const& block) override { on_answered(block); }
+    void sent_reject_request(lt::peer_request const& block) override { on_answered(block); }
+    void sent_choke() override {
+        if (!m_has_fast) {
+            end_requests(); // libtorrent drops them
+        }
+    }
+    void on_disconnect(lt::error_code const&) override { leave(); }
 
     void tell(std::span<std::int32_t const> withdrawn) {
         if (!m_told_all) {
@@ -92,6 +131,31 @@ public:
 
 private:
     [[nodiscard]] bool understands() const noexcept { return m_messages.dont_have != 0; }
+
+    void leave() {
+        m_all->peers.erase(this);
+        end_requests();
+    }
+    void end_requests() {
+        for (auto const& [number, count] : m_requests) {
+            m_all->supply->end_requests(piece_index{number}, count);
+        }
+        m_requests.clear();
+        m_waiting.clear();
+    }
+    /// libtorrent has answered a request.
+    void on_answered(lt::peer_request const& block) {
+        auto const number = static_cast<std::int32_t>(block.piece);
+        if (auto const at = m_requests.find(number); at != m_requests.end()) {
+            m_all->supply->end_requests(piece_index{number}, 1);
+            if (--at->second == 0) {
+                m_requests.erase(at);
+            }
+        }
+        if (auto const waited = m_waiting.extract(number)) {
+            reject(waited.mapped());
+        }
+    }
 
     /// libtorrent, which unchokes a new peer before it knows anything of it, does not learn of this.
     void choke_if_ignorant() {
@@ -111,16 +175,24 @@ private:
         send();
     }
 
-    void reject(lt::peer_request const& request) {
-        m_message.clear();
-        if (understands()) {
-            m_messages.append_dont_have(m_message, static_cast<std::int32_t>(request.piece));
+    /// \param requests for the same piece.
+    void reject(std::vector<lt::peer_request> const& requests) {
+        if (requests.empty()) {
+            return;
         }
-        if (m_has_fast) {
-            append_reject(m_message, request);
+        auto const number = static_cast<std::int32_t>(requests.front().piece);
+        auto const withdrawn = m_all->pieces->contains(piece_index{number});
+        m_message.clear();
+        if (withdrawn && understands()) {
+            m_messages.append_dont_have(m_message, number);
+        }
+        for (auto const& request : requests) {
+            if (m_has_fast) {
+                append_reject(m_message, request);
+            }
         }
         send();
-        if (!understands() || !m_has_fast) {
+        if (withdrawn && (!understands() || !m_has_fast)) {
             m_peer.disconnect(lt::errors::uninteresting_upload_peer, lt::operation_t::bittorrent,
                               lt::peer_connection_interface::normal);
         }
@@ -137,14 +209,18 @@ private:
     bool m_has_fast = false;        ///< BEP 6
     bool m_awaits_messages = false; ///< an extension handshake is still to come
     bool m_told_all = false;        ///< of all that were withdrawn at that time
+    /// Libtorrent has not answered so many requests for a piece; by the piece's number.
+    std::map<std::int32_t, std::uint32_t> m_requests;
+    /// Requests that wait for the answer to the first one for a piece that was not at hand; by the piece's number.
+    std::map<std::int32_t, std::vector<lt::peer_request>> m_waiting;
     offer_messages m_messages;
     std::vector<char> m_message; ///< reused memory
 };
 
 class withdrawal_torrent final : public lt::torrent_plugin {
 public:
-    explicit withdrawal_torrent(std::shared_ptr<withdrawn_pieces const> pieces)
-        : m_all(std::make_shared<withdrawal_state>(std::move(pieces))) {}
+    withdrawal_torrent(std::shared_ptr<withdrawn_pieces const> pieces, std::shared_ptr<piece_supply> supply)
+        : m_all(std::make_shared<withdrawal_state>(std::move(pieces), std::move(supply))) {}
 
     std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
         return std::make_shared<withdrawal_peer>(m_all, peer);
@@ -174,8 +250,9 @@ private:
 
 } // namespace
 
-std::shared_ptr<lt::torrent_plugin> make_withdrawal_extension(std::shared_ptr<withdrawn_pieces const> pieces) {
-    return std::make_shared<withdrawal_torrent>(std::move(pieces));
+std::shared_ptr<lt::torrent_plugin> make_withdrawal_extension(std::shared_ptr<withdrawn_pieces const> pieces,
+                                                              std::shared_ptr<piece_supply> supply) {
+    return std::make_shared<withdrawal_torrent>(std::move(pieces), std::move(supply));
 }
 
 } // namespace seedbed

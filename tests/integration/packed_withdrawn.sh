@@ -24,10 +24,11 @@ sfdisk -q disk.img <<'TABLE'
 label: gpt
 size=110M, type=L, name=root
 TABLE
-packed_files files 24
+packed_files files 48
 on_partition disk.img 1 mkfs.ext4 -q -L root -d files >mkfs.out 2>&1
 tracker=${address[server]}:6969
-"$seedbed" create disk.img --pack --piece-size "1 MiB" --tracker "http://$tracker/announce" -o disk.sbi >line 2>progress ||
+# With pieces of the default size, whose 256 blocks peers request at once.
+"$seedbed" create disk.img --pack --tracker "http://$tracker/announce" -o disk.sbi >line 2>progress ||
     fail "create: $(<progress)"
 
 # start_seed [LINE...]: the server; LINEs are added to [network].
@@ -70,7 +71,7 @@ before=$(($(ticks holder) + $(ticks neighbour)))
 sleep 3
 after=$(($(ticks holder) + $(ticks neighbour)))
 ((after - before < 100)) || fail "two machines that wait used $((after - before)) hundredths of a second of processor time in 3 s"
-(($(connections holder neighbour) < 20)) || fail "the neighbour has connected $(connections holder neighbour) times"
+never_line holder.log "peer ${address[neighbour]}:.* disconnected"
 expect_no_table neighbour.img
 
 # --- a server, too

@@ -249,6 +249,64 @@ TEST_CASE("the oldest pieces are evicted, and rebuilt from the device") {
     CHECK(made.withdrawn().empty());
 }
 
+TEST_CASE("pieces that peers have requested leave the memory last, and may take some more of it") {
+    fixture made(little_memory());
+    auto const& supply = *made.target.supply();
+    auto const in_memory = [&] {
+        std::vector<std::int32_t> pieces;
+        for (std::int32_t piece = 0; piece < made.image->piece_count(); ++piece) {
+            if (supply.at_hand(piece_index{piece})) {
+                pieces.push_back(piece);
+            }
+        }
+        return pieces;
+    };
+    auto const write_pieces = [&](std::int32_t begin, std::int32_t end) {
+        for (auto piece = begin; piece < end; ++piece) {
+            made.write_all(made.blocks_of(piece));
+        }
+    };
+    REQUIRE(made.image->piece_count() >= 12);
+    write_pieces(0, 4);
+    CHECK(in_memory() == std::vector{0, 1, 2, 3});
+    made.target.supply()->begin_request(piece_index{0});
+    made.target.supply()->begin_request(piece_index{2});
+    write_pieces(4, 6);
+    CHECK(in_memory() == std::vector{0, 2, 4, 5});
+    for (auto const piece : {4, 5, 6, 7, 8, 9, 10}) {
+        made.target.supply()->begin_request(piece_index{piece});
+        if (piece > 5) {
+            write_pieces(piece, piece + 1);
+        }
+    }
+    CHECK(in_memory() == std::vector{2, 4, 5, 6, 7, 8, 9, 10}); // twice the least that is kept
+    CHECK(made.target.held_bytes() <= 8 * mib);
+    for (auto const piece : {2, 4, 5, 6, 7}) {
+        made.target.supply()->end_requests(piece_index{piece}, 1);
+    }
+    write_pieces(11, 12);
+    CHECK(in_memory() == std::vector{8, 9, 10, 11});
+}
+
+TEST_CASE("a rebuilt piece is at hand until something else has written to the device") {
+    fixture made(little_memory());
+    auto const& supply = *made.target.supply();
+    made.write_all(made.blocks());
+    auto const last = made.image->piece_count() - 1;
+    CHECK(supply.at_hand(piece_index{last}));
+    CHECK_FALSE(supply.at_hand(piece_index{0}));
+    CHECK(made.gives(0));
+    made.write_all(made.blocks()); // until it is evicted
+    CHECK(supply.at_hand(piece_index{0}));
+    made.target.device_may_have_changed();
+    CHECK_FALSE(supply.at_hand(piece_index{0}));
+    CHECK(supply.at_hand(piece_index{last}));
+    made.device->set_contents(made.image->index.chunks_of(piece_index{0}).front().offset.value(),
+                              std::vector<std::byte>(512, std::byte{1}));
+    CHECK_FALSE(made.gives(0));
+    CHECK_FALSE(supply.at_hand(piece_index{0}));
+}
+
 TEST_CASE("the SHA-1 of a piece is there once when its last block has arrived, before anything is written") {
     fixture made;
     auto const piece = piece_index{1};
@@ -331,6 +389,17 @@ TEST_CASE("if zstd makes other frames than those of the image, all pieces that l
     CHECK(made.withdrawn() == gone);
     CHECK(made.gives(0));
     CHECK(made.gives(1));
+    // One that peers have requested is withdrawn, but stays until they have been sent it.
+    made.target.supply()->begin_request(piece_index{oldest + 1});
+    made.target.supply()->begin_request(piece_index{oldest + 2});
+    made.target.supply()->begin_request(piece_index{0});
+    made.target.supply()->begin_request(piece_index{1});
+    made.write_all(made.blocks_of(2));
+    CHECK(made.target.withdrawn()->contains(piece_index{oldest + 1}));
+    CHECK(made.gives(oldest + 1));
+    made.target.supply()->end_requests(piece_index{oldest + 1}, 1);
+    made.write_all(made.blocks_of(3));
+    CHECK_FALSE(made.gives(oldest + 1));
 }
 
 TEST_CASE("who looks at the pieces that are withdrawn sees one that was written meanwhile and has left again") {

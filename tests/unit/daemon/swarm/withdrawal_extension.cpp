@@ -21,9 +21,13 @@ constexpr int reject = 16; // BEP 6
 /// A target that is complete, and peers of it.
 struct withdrawal_test {
     withdrawal_test() {
+        for (piece_index piece{0}; piece.value() < image.pieces(); ++piece) {
+            supply->set_at_hand(piece, true);
+        }
         auto spec = store.checked_spec();
         spec.pieces = std::vector<bool>(static_cast<std::size_t>(image.pieces()), true);
         spec.withdrawn = withdrawn;
+        spec.supply = supply;
         target.add(spec);
         target.run_until("checked");
     }
@@ -56,6 +60,7 @@ struct withdrawal_test {
     test_loop loop;
     test_image image{6, blocks << 14};
     std::shared_ptr<withdrawn_pieces> withdrawn = std::make_shared<withdrawn_pieces>(image.pieces());
+    std::shared_ptr<piece_supply> supply = std::make_shared<piece_supply>(image.pieces());
     test_store store{image, image_mode::deploy, image.full_file()};
     session_with_torrent target{loop, store, 1};
 };
@@ -126,6 +131,45 @@ TEST_CASE("withdrawal: a client that does not understand is disconnected when it
     auto const other = t.connect(4, true);
     t.until_unchoked(*other);
     CHECK(other->count(choke) == 0);
+}
+
+TEST_CASE("withdrawal: one request for a piece that is not at hand is answered; the others must be sent again") {
+    withdrawal_test t;
+    t.supply->set_at_hand(piece_index{2}, false);
+    auto const peer = t.connect(3, true);
+    t.until_unchoked(*peer);
+    peer->request_piece(2, withdrawal_test::blocks << 14);
+    t.loop.run_until([&] { return peer->count(reject) == withdrawal_test::blocks - 1; });
+    CHECK(peer->count(wire_peer::piece) == 1);
+    CHECK(peer->extended_payloads(wire_peer::dont_have).empty());
+    CHECK_FALSE(t.supply->requested(piece_index{2}));
+    t.supply->set_at_hand(piece_index{2}, true); // the read has rebuilt it
+    peer->request_piece(2, withdrawal_test::blocks << 14);
+    t.loop.run_until([&] { return peer->count(wire_peer::piece) == 1 + withdrawal_test::blocks; });
+    CHECK(peer->count(reject) == withdrawal_test::blocks - 1);
+    CHECK_FALSE(t.supply->requested(piece_index{2}));
+}
+
+TEST_CASE("withdrawal: a client without the Fast Extension gets all blocks of a piece that is not at hand") {
+    withdrawal_test t;
+    t.supply->set_at_hand(piece_index{2}, false);
+    auto const peer = t.connect(3, true, false);
+    t.until_unchoked(*peer);
+    peer->request_piece(2, withdrawal_test::blocks << 14);
+    t.loop.run_until([&] { return peer->count(wire_peer::piece) == withdrawal_test::blocks; });
+    CHECK_FALSE(t.supply->requested(piece_index{2}));
+}
+
+TEST_CASE("withdrawal: a piece is requested until it was sent or the peer has gone") {
+    withdrawal_test t;
+    auto const peer = t.connect(3, true);
+    t.until_unchoked(*peer);
+    t.supply->begin_request(piece_index{1}); // of another peer
+    peer->request_piece(1, withdrawal_test::blocks << 14);
+    t.loop.run_until([&] { return peer->count(wire_peer::piece) == withdrawal_test::blocks; });
+    CHECK(t.supply->requested(piece_index{1}));
+    t.supply->end_requests(piece_index{1}, 1);
+    CHECK_FALSE(t.supply->requested(piece_index{1}));
 }
 
 TEST_CASE("withdrawal: peers see no difference while no piece is withdrawn") {
