@@ -86,7 +86,7 @@ public:
         , m_unit_count(static_cast<std::size_t>(2 * m_threads + std::min(options.profile.queue_depth, 32) + 2))
         , m_memory(m_unit_count * static_cast<std::size_t>(m_unit_size))
         , m_writer(options.geometry, chunk_packer(options.level),
-                   [this](piece_index number, std::vector<std::byte> piece) { take(number, std::move(piece)); })
+                   [this](piece_index number, made_piece piece) { return take(number, std::move(piece)); })
         , m_workers("pack", m_threads)
         , m_queue(make_reading_queue(source, options.profile)) {
         for (std::size_t i = 0; i < m_unit_count; ++i) {
@@ -233,36 +233,50 @@ private:
         });
     }
 
-    /// Takes a complete piece from the writer, on the thread of run().
-    void take(piece_index number, std::vector<std::byte> piece) {
+    /// Takes a complete piece from the writer, on the thread of run(). \return a buffer for the next one.
+    [[nodiscard]] std::vector<std::byte> take(piece_index number, made_piece piece) {
         wait_for_pieces(2 * m_threads);
-        auto const shared = std::make_shared<std::vector<std::byte>>(std::move(piece));
+        auto const shared = std::make_shared<made_piece>(std::move(piece));
+        std::vector<std::byte> buffer;
         {
             std::scoped_lock const lock(m_mutex);
             m_hashes.emplace_back();
             ++m_pieces;
+            if (!m_buffers.empty()) {
+                buffer = std::move(m_buffers.back());
+                m_buffers.pop_back();
+            }
         }
         m_workers.submit([this, number, shared] { save(number, *shared); });
+        return buffer;
     }
 
     /// Hashes and writes a piece, on a worker.
-    void save(piece_index number, std::span<std::byte const> piece) {
+    void save(piece_index number, made_piece& piece) {
+        auto const head = std::as_bytes(std::span(piece.head));
+        std::span<std::byte const> const body(piece.body);
         sha1_sum sum;
-        sum.update(piece);
+        sum.update(head);
+        sum.update(body);
         auto const digest = sum.final();
-        auto const offset = std::int64_t{number.value()} * m_options.geometry.piece_length;
-        auto const call = [this](std::byte const* bytes, std::size_t count, std::int64_t at) {
-            return ::pwrite(m_to.fd, bytes, count, at);
-        };
-        auto const code = stopping() ? 0 : transfer_fully(call, offset, piece);
-        if (code != 0) {
-            fail(make_io_error(io_operation::write, m_to.path, device_offset{offset},
-                               static_cast<std::int64_t>(piece.size()), code));
-        }
+        auto const begin = std::int64_t{number.value()} * m_options.geometry.piece_length;
+        write(begin, head);
+        write(begin + static_cast<std::int64_t>(head.size()), body);
         std::scoped_lock const lock(m_mutex);
+        m_buffers.push_back(std::move(piece.body));
         m_hashes[static_cast<std::size_t>(number.value())] = digest;
         --m_pieces;
         m_changed.notify_one();
+    }
+    void write(std::int64_t offset, std::span<std::byte const> bytes) {
+        auto const call = [this](std::byte const* from, std::size_t count, std::int64_t at) {
+            return ::pwrite(m_to.fd, from, count, at);
+        };
+        auto const code = stopping() ? 0 : transfer_fully(call, offset, bytes);
+        if (code != 0) {
+            fail(make_io_error(io_operation::write, m_to.path, device_offset{offset},
+                               static_cast<std::int64_t>(bytes.size()), code));
+        }
     }
 
     [[nodiscard]] chunk_packer take_packer() {
@@ -336,7 +350,8 @@ private:
     std::atomic<bool> m_has_failed{false}; ///< m_failed is set
     std::mutex m_mutex;                    ///< guards the members below, except the writer, and unit::m_packed
     std::condition_variable m_changed;
-    std::vector<chunk_packer> m_packers; ///< that no worker uses
+    std::vector<chunk_packer> m_packers;           ///< that no worker uses
+    std::vector<std::vector<std::byte>> m_buffers; ///< of pieces that are written
     std::vector<sha1_digest> m_hashes;
     int m_pieces = 0; ///< that are being hashed or written
     std::optional<io_error> m_failed;

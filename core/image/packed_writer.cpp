@@ -156,18 +156,18 @@ void packed_writer::place(made_chunk const& made, std::span<std::byte const> raw
 
 void packed_writer::complete(bool last) {
     piece_index const number{m_index.piece_count()};
-    auto const head = encode_piece_head(number, m_chunks);
-    auto const used = head.size() + m_payloads.size();
-    std::vector<std::byte> piece(last ? used : static_cast<std::size_t>(m_geometry.piece_length));
-    std::memcpy(piece.data(), head.data(), head.size());
-    std::ranges::copy(m_payloads, piece.begin() + static_cast<std::ptrdiff_t>(head.size()));
+    made_piece piece{encode_piece_head(number, m_chunks), std::move(m_payloads)};
+    auto const used = piece.head.size() + piece.body.size();
+    auto const size = last ? used : static_cast<std::size_t>(m_geometry.piece_length);
+    piece.body.resize(size - piece.head.size());
     m_index.add_piece(m_chunks);
-    m_packed_size += static_cast<std::int64_t>(piece.size());
-    m_padding += static_cast<std::int64_t>(piece.size() - used);
+    m_packed_size += static_cast<std::int64_t>(size);
+    m_padding += static_cast<std::int64_t>(size - used);
     m_chunks.clear();
-    m_payloads.clear();
     m_unpacked = 0;
-    m_sink(number, std::move(piece));
+    m_payloads = m_sink(number, std::move(piece));
+    m_payloads.clear();
+    m_payloads.reserve(static_cast<std::size_t>(m_geometry.piece_length));
 }
 
 } // namespace seedbed

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/foundation/strong.hpp"
@@ -19,6 +20,12 @@ struct made_chunk {
     std::vector<std::byte> frame = {}; ///< the payload, if the method is zstd
     /// It begins something of its own, such as a partition, which may move: it is not joined with the one before it.
     bool apart = false;
+};
+
+/// A complete piece: its bytes are those of \c head, then those of \c body.
+struct made_piece {
+    std::string head;            ///< the piece's header and chunk table
+    std::vector<std::byte> body; ///< the payloads and the padding
 };
 
 /// Compresses chunks. It allocates its memory once, so reuse it.
@@ -49,7 +56,8 @@ private:
 /// Threads: confined to one.
 class packed_writer {
 public:
-    using piece_sink = std::function<void(piece_index, std::vector<std::byte>)>;
+    /// Takes a piece. \return an empty buffer for the next one: new, or the memory of an earlier piece's body.
+    using piece_sink = std::function<std::vector<std::byte>(piece_index, made_piece)>;
 
     /// The raw length of chunks that compresses well and leaves little padding, in bytes; a multiple of 4 KiB.
     [[nodiscard]] static std::int32_t chunk_length(std::int32_t piece_length) noexcept;

@@ -175,7 +175,7 @@ result<bool> run_to_end(partclone_run const& run, std::vector<std::string> const
     auto arguments = mode;
     arguments.insert(arguments.end(), {"-s", run.source});
     arguments.insert(arguments.end(), options.begin(), options.end());
-    arguments.insert(arguments.end(), {"-L", (folder / "log").string(), "-B", "-f", "1"});
+    arguments.insert(arguments.end(), {"-L", (folder / "log").string(), "-B"});
     if (run.mounted) {
         arguments.emplace_back("-F");
     }
@@ -245,8 +245,8 @@ result<std::optional<partclone_info>> run_partclone(partclone_run const& run) {
         return no_folder(ec ? ec.value() : errno);
     }
     auto const output = folder.path() / "output";
-    auto const ran =
-        run_to_end(run, {"-c", "-t"}, {"-O", image.string(), "--buffer_size", "16777216"}, folder.path(), output);
+    std::vector<std::string> const options{"-O", image.string(), "--buffer_size", "16777216", "-f", "1"};
+    auto const ran = run_to_end(run, {"-c", "-t"}, options, folder.path(), output);
     if (!ran) {
         return tl::unexpected(ran.error());
     }
@@ -270,7 +270,10 @@ result<std::optional<std::vector<extent>>> find_used_blocks(partclone_run const&
         return no_folder(errno);
     }
     auto const log = folder.path() / "domain";
-    auto const ran = run_to_end(run, {"-D"}, {"-O", log.string()}, folder.path(), folder.path() / "output");
+    // Before it ends, partclone waits for its progress thread, which sleeps for the interval that -f sets (partclone
+    // 0.3.23, main.c, thread_update_pui()). That thread runs only while the log is written, which takes moments.
+    std::vector<std::string> const options{"-O", log.string(), "-f", "0"};
+    auto const ran = run_to_end(run, {"-D"}, options, folder.path(), folder.path() / "output");
     if (!ran) {
         return tl::unexpected(ran.error());
     }

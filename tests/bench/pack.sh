@@ -27,7 +27,7 @@ unmount tree
 # zstd_rate LEVEL: prints the rate of one processor in MiB/s, from zstd's own benchmark: "1#contents : 1000 -> 400 (2.5), 300.0 MB/s".
 zstd_rate() {
     local line
-    line=$(zstd -b"$1" -e"$1" -i2 -B1024K --single-thread contents 2>&1 | tr '\r' '\n' | grep -E '[0-9] MB/s' | tail -n 1)
+    line=$(zstd -b"$1" -e"$1" -i2 -B256K --single-thread contents 2>&1 | tr '\r' '\n' | grep -E '[0-9] MB/s' | tail -n 1)
     [[ $line =~ \),[[:space:]]*([0-9.]+)[[:space:]]MB/s ]] || fail "zstd -b$1: $line"
     awk -v rate="${BASH_REMATCH[1]}" 'BEGIN { printf "%.1f", rate * 1e6 / 2 ^ 20 }'
 }

@@ -64,11 +64,14 @@ inline packed_sample make_packed_sample(std::vector<std::byte> source, std::vect
     packed_sample made{std::move(source), std::move(extents), {}, {}};
     packed_geometry const geometry{byte_count{static_cast<std::int64_t>(made.source.size())}, 512, piece_length};
     std::vector<sha1_digest> hashes;
-    packed_writer writer(geometry, chunk_packer(level), [&](piece_index, std::vector<std::byte> piece) {
+    packed_writer writer(geometry, chunk_packer(level), [&](piece_index, made_piece piece) {
         sha1_sum sum;
-        sum.update(piece);
+        for (auto const part : {std::as_bytes(std::span(piece.head)), std::span<std::byte const>(piece.body)}) {
+            sum.update(part);
+            made.file.insert(made.file.end(), part.begin(), part.end());
+        }
         hashes.push_back(sum.final());
-        made.file.insert(made.file.end(), piece.begin(), piece.end());
+        return std::move(piece.body);
     });
     chunk_packer packer(level);
     auto const longest = std::int64_t{packed_writer::chunk_length(piece_length)};

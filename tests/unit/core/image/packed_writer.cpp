@@ -116,7 +116,8 @@ TEST_CASE("real files leave less than 2 % of padding, in pieces of 4 MiB") {
 
 TEST_CASE("adjacent zeros become one chunk") {
     packed_geometry const geometry{byte_count{std::int64_t{4} << 30}, 512, 1 << 20};
-    packed_writer writer(geometry, chunk_packer(1), [](piece_index, std::vector<std::byte> const&) {});
+    packed_writer writer(geometry, chunk_packer(1),
+                         [](piece_index, made_piece const&) { return std::vector<std::byte>(); });
     std::vector<std::byte> const zeros(256 << 10);
     chunk_packer packer(1);
     auto const add = [&](std::int64_t begin, std::int64_t end) {
