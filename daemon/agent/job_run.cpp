@@ -8,6 +8,7 @@
 #include "core/device/disk_rule.hpp"
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/save_file.hpp"
+#include "core/foundation/wall_clock.hpp"
 #include "daemon/agent/retry_pause.hpp"
 #include "daemon/image/image_opener.hpp"
 #include "daemon/service/disk_choice.hpp"
@@ -45,17 +46,26 @@ job_run::job_run(agent_settings const& settings, server_link const& server, even
     , m_server(server)
     , m_told(std::move(told)) {}
 
-job_report job_run::end(job_state state, std::string reason) const {
+job_report job_run::end(job_state state, exit_code code, std::string reason) {
+    m_receipt.result.code = code;
+    m_receipt.device = m_image.device;
+    m_receipt.ended = wall_clock_now();
+    m_receipt.taken = std::chrono::steady_clock::now() - m_receipt.began;
+    if (!reason.empty()) {
+        m_receipt.errors = {reason};
+    }
     return {.id = m_job.id,
             .state = state,
             .device = m_image.device,
             .reason = std::move(reason),
             .disk_class = m_class,
-            .facts = m_facts};
+            .facts = m_facts,
+            .receipt = short_receipt(m_receipt)};
 }
 
-job_report job_run::end(job_state state, std::string reason, deployment_report const& report) const {
-    auto said = end(state, std::move(reason));
+job_report job_run::end(job_state state, std::string reason, deployment_report const& report) {
+    take_outcome(m_receipt, report, m_plan ? m_plan->layout() : nullptr);
+    auto said = end(state, report.code, std::move(reason));
     auto const& image = report.image;
     said.facts.image_bytes = image.device_bytes();
     for (auto const& warning : image.content.warnings) {
@@ -69,6 +79,10 @@ job_report job_run::end(job_state state, std::string reason, deployment_report c
 
 std::optional<job_report> job_run::run(offered_job const& job) {
     m_job = job;
+    m_receipt = receipt{};
+    m_receipt.started = wall_clock_now();
+    m_receipt.torrent = m_server.url() + "/images/" + job.order.image + ".torrent";
+    m_receipt.image_name = job.order.image;
     file_remover const remover(m_file);
     if (auto const prepared = prepare(); !prepared) {
         return prepared.error();
@@ -110,12 +124,12 @@ result<std::string, job_report> job_run::load_torrent() {
         }
         reason = answer ? "HTTP status " + std::to_string(answer->status) : answer.error().message;
     }
-    return tl::unexpected(end(job_state::failed, m_server.url() + target + ": " + reason));
+    return tl::unexpected(end(job_state::failed, exit_failed, m_server.url() + target + ": " + reason));
 }
 
 result<void, job_report> job_run::prepare() {
     auto const refuse = [this](std::string reason) {
-        return tl::unexpected(end(job_state::refused, std::move(reason)));
+        return tl::unexpected(end(job_state::refused, exit_refused, std::move(reason)));
     };
     auto const bytes = load_torrent();
     if (!bytes) {
@@ -125,7 +139,7 @@ result<void, job_report> job_run::prepare() {
     std::filesystem::create_directories(m_settings.state_folder, failed);
     m_file = std::filesystem::path(m_settings.state_folder) / ("agent-" + m_job.id + ".torrent");
     if (auto const saved = save_file(m_file, *bytes, true, 0600); !saved) {
-        return tl::unexpected(end(job_state::failed, saved.error().message));
+        return tl::unexpected(end(job_state::failed, exit_failed, saved.error().message));
     }
     torrent_limits limits;
     limits.file_size = m_settings.in_force.memory.max_torrent;
@@ -134,6 +148,7 @@ result<void, job_report> job_run::prepare() {
         return refuse(loaded.error().message);
     }
     m_torrent = std::move(*loaded);
+    take_torrent(m_receipt, *m_torrent);
     if (!m_torrent->packed && (m_job.order.grow || m_job.order.new_ids)) {
         return refuse(m_torrent->name + " is a raw image: grow and new_ids are for packed images of disks");
     }
@@ -160,6 +175,7 @@ result<void, job_report> job_run::prepare() {
     m_facts.model = overview->model;
     m_facts.serial = overview->serial;
     m_facts.disk_bytes = overview->size;
+    m_receipt.overview = *overview;
     m_told.on_device(*overview, *m_class, *m_torrent);
     if (auto const checked = check_block_device(m_image.device, requirements_of(m_image, *m_torrent)); !checked) {
         return refuse(checked.error().message);

@@ -16,6 +16,7 @@
 #include "daemon/image/packed_plan.hpp"
 #include "daemon/machine/machine_messages.hpp"
 #include "daemon/service/deployment.hpp"
+#include "daemon/service/receipt.hpp"
 
 namespace seedbed {
 
@@ -47,9 +48,10 @@ private:
     /// The steps before the first write. The error is the report of the end.
     [[nodiscard]] result<void, job_report> prepare();
     [[nodiscard]] result<std::string, job_report> load_torrent();
-    [[nodiscard]] job_report end(job_state state, std::string reason) const;
+    /// \param code for the receipt, which gets the reason as its error.
+    [[nodiscard]] job_report end(job_state state, exit_code code, std::string reason);
     /// The same after a deployment.
-    [[nodiscard]] job_report end(job_state state, std::string reason, deployment_report const& report) const;
+    [[nodiscard]] job_report end(job_state state, std::string reason, deployment_report const& report);
 
     agent_settings const& m_settings;
     server_link const& m_server;
@@ -62,6 +64,7 @@ private:
     target_facts m_facts;                 ///< of the disk
     std::optional<image_torrent> m_torrent;
     std::shared_ptr<packed_plan const> m_plan; ///< of a packed image
+    receipt m_receipt;
 };
 
 } // namespace seedbed

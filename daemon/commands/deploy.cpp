@@ -71,7 +71,10 @@ private:
     /// The same, and reports the reason to the server.
     exit_code refuse_target(exit_code code, std::string const& reason) {
         refuse(code, reason);
-        report_refusal(m_options.image, *m_torrent, m_settings.network, reason);
+        auto refused = m_receipt;
+        refused.result.code = code;
+        complete_receipt(refused, m_console);
+        report_refusal(m_options.image, *m_torrent, m_settings.network, reason, short_receipt(refused));
         return code;
     }
 
@@ -86,24 +89,24 @@ private:
         deployment_options options{m_options.image, m_settings, m_options.seeding, m_options.timeout,
                                    state_folder_of(m_options, m_settings)};
         options.plan = m_plan;
+        options.describe = [this](deployment_report const& report) { return receipt_for_server(report); };
         deployment running(std::move(options), [this](image_status const& status) { m_console.show(status); });
-        auto const known = m_receipt.result.image;
-        m_receipt.result = running.run();
-        if (m_plan && m_plan->layout() != nullptr && m_receipt.result.code == exit_ok) {
-            m_receipt.layout = *m_plan->layout();
-        }
-        if (auto& image = m_receipt.result.image; image.total_bytes == 0) { // the image could not be opened
-            image.info_hash = known.info_hash;
-            image.total_bytes = known.total_bytes;
-            image.unpacked_bytes = known.unpacked_bytes;
-            image.piece_length = known.piece_length;
-            image.piece_count = known.piece_count;
-        }
+        take_outcome(m_receipt, running.run(), layout());
         m_console.clear();
         if (m_receipt.result.code == exit_interrupted || m_receipt.result.code == exit_timed_out) {
             m_console.print("written data is on the device; run the same command again to resume");
         }
         return m_receipt.result.code;
+    }
+
+    [[nodiscard]] disk_layout const* layout() const { return m_plan ? m_plan->layout() : nullptr; }
+
+    /// While the deployment still runs.
+    [[nodiscard]] std::string receipt_for_server(deployment_report const& report) const {
+        auto made = m_receipt;
+        take_outcome(made, report, layout());
+        complete_receipt(made, m_console);
+        return short_receipt(made);
     }
 
     /// Reads the torrent, from wherever it comes.
@@ -134,16 +137,7 @@ private:
         }
         auto const& torrent = m_torrent.emplace(std::move(*loaded));
         image.name = printable(torrent.name);
-        m_receipt.image_name = torrent.name;
-        auto& known = m_receipt.result.image;
-        known.info_hash = torrent.info_hash;
-        known.total_bytes = torrent.extents.total_size();
-        known.mode = image.mode;
-        if (torrent.packed) {
-            known.unpacked_bytes = torrent.packed->index.used().value();
-        }
-        known.piece_length = torrent.piece_length;
-        known.piece_count = torrent.piece_count;
+        take_torrent(m_receipt, torrent);
         return exit_ok;
     }
 

@@ -56,7 +56,7 @@ po::options_description describe(history_options& options) {
 /// Calls \p each with every record, the newest first.
 template <class Each>
 result<void> read_history(std::string const& socket, history_filter filter, Each const& each) {
-    filter.most = most_listed_records;
+    filter.most = most_listed_of(filter);
     do {
         auto const answer = ask_daemon(socket, "/history?" + to_query(filter), history_answer_timeout);
         if (!answer) {
@@ -150,6 +150,11 @@ command_help history_help() {
              "--csv and --json print the newest first, and everything that is known: also the info-hash, the disk's "
              "model, serial number, class and size, the bytes of the image, and whether the report was authenticated. "
              "In CSV, text that looks like a formula is prefixed with an apostrophe.",
+             "The receipt that the machine has sent, as deploy --receipt writes it, is in JSON: the seconds of each "
+             "phase, bytes written and sent, the peers that the bytes came from, the partitions. In CSV, these are the "
+             "last columns: seconds, bytes, and the number of peers. The receipt of a job ends with the job, that of "
+             "other hosts when they begin to seed. Of long lists, the receipt has only the first elements, and of the "
+             "peers those that have sent most; \"left_out\" counts the others.",
              "The daemon keeps the last 100000 in its state folder; [history] limit changes that."},
             to_option_helps(describe(options)),
             {{exit_ok, "listed"},
@@ -177,6 +182,7 @@ int history_command(std::vector<std::string> const& arguments) {
                                              "' is not a date such as 2026-01-31 or 2026-01-31T12:00:00Z");
         }
     }
+    options.filter.receipts = options.csv || options.json;
     auto const printed = options.csv ? print_csv(options) : options.json ? print_json(options) : print_table(options);
     return printed ? end_output("history", exit_ok) : fail("history", exit_failed, printed.error().message);
 }

@@ -7,14 +7,18 @@
 
 namespace seedbed {
 
+void complete_receipt(receipt& made, console const& output) {
+    made.ended = wall_clock_now();
+    made.taken = std::chrono::steady_clock::now() - made.began;
+    made.errors = output.errors();
+}
+
 int write_receipt(std::string const& command, std::string const& path, receipt& made, console& output) {
     auto const code = made.result.code;
     if (path.empty()) {
         return code;
     }
-    made.ended = wall_clock_now();
-    made.taken = std::chrono::steady_clock::now() - made.began;
-    made.errors = output.errors();
+    complete_receipt(made, output);
     auto const saved = save_receipt(path, made);
     if (saved) {
         return code;

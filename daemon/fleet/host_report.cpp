@@ -9,6 +9,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/printable.hpp"
+#include "daemon/history/receipt_text.hpp"
 
 namespace seedbed {
 
@@ -76,7 +77,9 @@ std::string to_query(host_report const& report, info_hash const& hash) {
     if (!report.id.empty()) {
         text += (report.is_job ? "&job=" : "&id=") + percent_encoded(report.id);
     }
-    return text + to_query(report.facts);
+    text += to_query(report.facts);
+    auto const receipt = report.receipt.empty() ? std::string() : packed_receipt(report.receipt);
+    return receipt.empty() ? text : text + "&receipt=" + percent_encoded(receipt);
 }
 
 std::string authenticated(std::string const& query, shared_secret const& secret, std::string const& challenge,
@@ -127,6 +130,7 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
     report.is_job = !job.empty();
     report.id = printable((report.is_job ? job : query.find("id").value_or("")).substr(0, longest_id));
     report.facts = read_target_facts(query);
+    report.receipt = unpacked_receipt(query.find("receipt").value_or(""));
     return report;
 }
 

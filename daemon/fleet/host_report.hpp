@@ -21,8 +21,8 @@ namespace seedbed {
 /// 48): "GET /report?info_hash=...&port=...&state=verified&age=...&taken=...&bytes=...", with the 20 bytes of the
 /// info-hash percent-encoded, the port on which the target listens for peers, times in milliseconds, and reason=... for
 /// a failure. Earlier versions do not know "refused", so it is sent as state=failed&refused=1, and answer
-/// state=started with status 400. id=..., or job=... if the deployment is a machine's job, and target_facts are for the
-/// history and the list of machines.
+/// state=started with status 400. id=..., or job=... if the deployment is a machine's job, target_facts and receipt=...
+/// are for the history and the list of machines.
 struct host_report {
     enum class outcome_kind : std::uint8_t {
         verified, ///< flushed, read back and hashed
@@ -41,6 +41,7 @@ struct host_report {
     bool is_job = false;                ///< the id is that of a job, whose end the machine reports, too
     bool authenticated = false;         ///< the sender has proved that it knows the secret; not sent
     target_facts facts = {};            ///< of the target
+    std::string receipt = {};           ///< JSON of an outcome, see receipt_text.hpp; empty: none
 };
 
 /// For example "verified".

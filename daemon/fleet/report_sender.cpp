@@ -25,6 +25,7 @@ using clock = std::chrono::steady_clock;
 constexpr std::size_t longest_answer = 4096;
 constexpr unsigned http_ok = 200;
 constexpr unsigned http_forbidden = 403;
+constexpr unsigned http_too_long = 431;
 constexpr char const* challenge_letters = "0123456789abcdefghijklmnopqrstuvwxyz";
 
 } // namespace
@@ -144,6 +145,11 @@ private:
         if (!answer.server.starts_with("Seedbed/")) {
             log_debug({m_image, {}, {}},
                       "the tracker at " + authority(m_to) + " is not Seedbed's and does not accept reports");
+            return;
+        }
+        if (answer.status == http_too_long && !m_report.receipt.empty()) {
+            m_report.receipt.clear(); // [tracker] max_request of that server is small
+            attempt();
             return;
         }
         if (answer.status != http_ok) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/foundation/printable.hpp"
+#include "daemon/history/receipt_text.hpp"
 
 namespace seedbed {
 
@@ -37,10 +38,14 @@ deployment_record bounded(deployment_record record) {
           &record.model, &record.serial, &record.disk_class, &record.reason, &record.warnings}) {
         *text = printable(std::string_view(*text).substr(0, longest_record_text));
     }
+    record.receipt = record.receipt.empty() ? "" : checked_receipt(record.receipt);
     return record;
 }
 
 std::optional<double> seconds_of(deployment_record const& record) noexcept {
+    if (record.taken) {
+        return std::chrono::duration<double>(*record.taken).count();
+    }
     if (!record.started || *record.started > record.ended) {
         return std::nullopt;
     }

@@ -30,6 +30,8 @@ struct deployment_record {
     bool authenticated = false; ///< the sender proved that it knows the secret
     wall_time ended;
     std::optional<wall_time> started = {};
+    /// By a clock that nobody sets, unlike that of the two times; nothing if it is unknown.
+    std::optional<std::chrono::milliseconds> taken = {};
     deployment_end end = deployment_end::failed;
     std::optional<bool> verified = {}; ///< read back from the disk and hashed
     std::string machine = {};          ///< its configured name
@@ -46,6 +48,7 @@ struct deployment_record {
     std::optional<std::int64_t> fetched = {};     ///< bytes received for the image
     std::string reason = {};                      ///< of a failure or a refusal, one line
     std::string warnings = {};                    ///< separated by "; "
+    std::string receipt = {};                     ///< of receipt_text.hpp
 
     friend bool operator==(deployment_record const&, deployment_record const&) = default;
 };
@@ -53,11 +56,12 @@ struct deployment_record {
 /// The longest text of a record, in bytes.
 inline constexpr std::size_t longest_record_text = 300;
 
-/// The record with printable texts of limited length: they come from machines, or from a file that anyone may have
-/// changed.
+/// The record with printable texts of limited length, and a checked receipt: they come from machines, or from a file
+/// that anyone may have changed.
 [[nodiscard]] deployment_record bounded(deployment_record record);
 
-/// The time that the deployment took, in seconds; nothing if it is unknown.
+/// The time that the deployment took, in seconds: as measured, otherwise from its start to its end; nothing if it is
+/// unknown.
 [[nodiscard]] std::optional<double> seconds_of(deployment_record const& record) noexcept;
 
 /// Which records to list. All conditions must hold; texts match regardless of case.
@@ -68,8 +72,13 @@ struct history_filter {
     bool unsuccessful = false;               ///< only those that have failed or were refused
     std::optional<std::int64_t> before = {}; ///< only records with a smaller number
     std::size_t most = 1000;                 ///< the most records
+    bool receipts = false;                   ///< with their receipts, otherwise without
 };
-/// The most records of one answer.
+/// The most records of one answer, without and with their receipts.
 inline constexpr std::size_t most_listed_records = 5000;
+inline constexpr std::size_t most_listed_receipts = 500;
+[[nodiscard]] constexpr std::size_t most_listed_of(history_filter const& filter) noexcept {
+    return filter.receipts ? most_listed_receipts : most_listed_records;
+}
 
 } // namespace seedbed

@@ -18,25 +18,30 @@ namespace seedbed {
 
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int schema_version = 2;
+/// A century; a database can contain any number.
+constexpr std::int64_t longest_taken_ms = 3'155'760'000'000;
 /// Another program, for example sqlite3(1), may have locked the database.
 constexpr int lock_patience_ms = 5000;
 /// Two reports without an id describe the same deployment if their ends, computed from the age of the outcome, are no
 /// further apart.
 constexpr std::int64_t same_end_ms = 30'000;
 
-/// Times are in milliseconds since 1970, sizes in bytes; unknown values are NULL, unknown texts empty.
+/// Times are in milliseconds, since 1970 but for "taken", sizes in bytes; unknown values are NULL, unknown texts empty.
 constexpr char const* create_schema =
     "CREATE TABLE deployments (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, is_job INTEGER NOT NULL,"
     " authenticated INTEGER NOT NULL, ended INTEGER NOT NULL, started INTEGER, end_state TEXT NOT NULL,"
     " verified INTEGER, machine TEXT NOT NULL, card TEXT NOT NULL, address TEXT NOT NULL, image TEXT NOT NULL,"
     " info_hash TEXT NOT NULL, device TEXT NOT NULL, model TEXT NOT NULL, serial TEXT NOT NULL,"
     " disk_class TEXT NOT NULL, disk_bytes INTEGER, image_bytes INTEGER, fetched INTEGER, reason TEXT NOT NULL,"
-    " warnings TEXT NOT NULL);"
+    " warnings TEXT NOT NULL, receipt TEXT NOT NULL DEFAULT '', taken INTEGER);"
     "CREATE INDEX deployments_by_id ON deployments (id, is_job, address);"
     "CREATE INDEX deployments_by_host ON deployments (address, info_hash, ended);"
     "CREATE INDEX deployments_of_strangers ON deployments (number) WHERE is_job = 0 AND authenticated = 0;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 2;";
+constexpr char const* extend_schema_1 = "ALTER TABLE deployments ADD COLUMN receipt TEXT NOT NULL DEFAULT '';"
+                                        "ALTER TABLE deployments ADD COLUMN taken INTEGER;"
+                                        "PRAGMA user_version = 2;";
 
 constexpr char const* known_by_id =
     "SELECT 1 FROM deployments WHERE id = ?1 AND is_job = ?2 AND (is_job OR address = ?3)";
@@ -44,8 +49,9 @@ constexpr char const* known_by_end = "SELECT 1 FROM deployments WHERE address = 
                                      " ended BETWEEN ?3 AND ?4 AND end_state = ?5 AND is_job = 0";
 constexpr char const* insert_record =
     "INSERT INTO deployments (id, is_job, authenticated, ended, started, end_state, verified, machine, card, address,"
-    " image, info_hash, device, model, serial, disk_class, disk_bytes, image_bytes, fetched, reason, warnings)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+    " image, info_hash, device, model, serial, disk_class, disk_bytes, image_bytes, fetched, reason, warnings, receipt,"
+    " taken) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
+    " ?22, ?23)";
 constexpr char const* remove_strangers =
     "DELETE FROM deployments WHERE number IN (SELECT number FROM deployments WHERE is_job = 0 AND authenticated = 0"
     " ORDER BY number DESC LIMIT -1 OFFSET ?1)";
@@ -53,8 +59,10 @@ constexpr char const* remove_oldest =
     "DELETE FROM deployments WHERE number IN (SELECT number FROM deployments ORDER BY number DESC LIMIT -1 OFFSET ?1)";
 constexpr char const* select_records =
     "SELECT number, id, is_job, authenticated, ended, started, end_state, verified, machine, card, address, image,"
-    " info_hash, device, model, serial, disk_class, disk_bytes, image_bytes, fetched, reason, warnings FROM deployments"
-    " WHERE (?1 = '' OR image = ?1 COLLATE NOCASE OR (length(?1) >= 6 AND substr(info_hash, 1, length(?1)) = "
+    " info_hash, device, model, serial, disk_class, disk_bytes, image_bytes, fetched, reason, warnings, taken, CASE "
+    "WHEN ?7 THEN"
+    " receipt ELSE '' END FROM deployments WHERE (?1 = '' OR image = ?1 COLLATE NOCASE OR (length(?1) >= 6 AND "
+    "substr(info_hash, 1, length(?1)) = "
     "lower(?1)))"
     " AND (?2 = '' OR machine = ?2 COLLATE NOCASE OR card = ?2 COLLATE NOCASE OR address = ?2 COLLATE NOCASE)"
     " AND (?3 IS NULL OR ended >= ?3) AND (?4 = 0 OR end_state <> 'done') AND (?5 IS NULL OR number < ?5)"
@@ -150,6 +158,10 @@ deployment_record record_of(statement& row) {
     record.fetched = row.known_number(19);
     record.reason = row.text(20);
     record.warnings = row.text(21);
+    if (auto const taken = row.known_number(22)) {
+        record.taken = std::chrono::milliseconds(std::clamp<std::int64_t>(*taken, 0, longest_taken_ms));
+    }
+    record.receipt = row.text(23);
     return bounded(std::move(record));
 }
 
@@ -201,7 +213,8 @@ result<void> history_database::connection::prepare() {
         return tl::unexpected(version.error());
     }
     is_new = *version == "0";
-    if (!is_new && *version != std::to_string(schema_version)) {
+    auto const is_old = *version == "1";
+    if (!is_new && !is_old && *version != std::to_string(schema_version)) {
         return tl::unexpected(error{path + ": made by a newer version of Seedbed (format " + *version +
                                     ", this version supports " + std::to_string(schema_version) + ")"});
     }
@@ -215,12 +228,9 @@ result<void> history_database::connection::prepare() {
             return set;
         }
     }
-    if (!is_new) {
-        return run("BEGIN IMMEDIATE; COMMIT"); // fails if the database cannot be written
-    }
-    auto made = run("BEGIN IMMEDIATE").and_then([this] { return run(create_schema); }).and_then([this] {
-        return run("COMMIT");
-    });
+    // Without a change, this fails if the database cannot be written.
+    auto const* const change = is_new ? create_schema : is_old ? extend_schema_1 : "";
+    auto made = run("BEGIN IMMEDIATE").and_then([&] { return run(change); }).and_then([this] { return run("COMMIT"); });
     if (!made) {
         static_cast<void>(run("ROLLBACK")); // nothing to undo if that fails, too
     }
@@ -265,6 +275,8 @@ result<void> history_database::connection::insert_new(std::vector<deployment_rec
         }
         insert.bind(record.disk_bytes).bind(record.image_bytes).bind(record.fetched);
         insert.bind(std::string_view(record.reason)).bind(std::string_view(record.warnings));
+        insert.bind(std::string_view(record.receipt));
+        insert.bind(record.taken ? std::optional(std::int64_t{record.taken->count()}) : std::nullopt);
         if (insert.step() != SQLITE_DONE) {
             return failure();
         }
@@ -335,7 +347,7 @@ result<std::vector<numbered_record>> history_database::find(history_filter const
     select.bind(std::string_view(filter.image)).bind(std::string_view(filter.machine));
     select.bind(filter.since ? std::optional(milliseconds_of(*filter.since)) : std::nullopt);
     select.bind(filter.unsuccessful).bind(filter.before);
-    select.bind(static_cast<std::int64_t>(std::min(filter.most, most_listed_records)));
+    select.bind(static_cast<std::int64_t>(std::min(filter.most, most_listed_of(filter)))).bind(filter.receipts);
     std::vector<numbered_record> found;
     auto code = select.step();
     for (; code == SQLITE_ROW; code = select.step()) {

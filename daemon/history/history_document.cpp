@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/foundation/printable.hpp"
+#include "daemon/history/receipt_text.hpp"
 #include "daemon/text/json_number.hpp"
 #include "daemon/text/utc_time.hpp"
 
@@ -18,6 +19,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int history_format = 1;
+constexpr double longest_milliseconds = 1e15;
 
 /// A record's texts by their names in JSON and CSV.
 struct record_text {
@@ -68,6 +70,7 @@ ordered_json record_json(deployment_record const& record) {
     }
     object["job"] = record.is_job;
     object["authenticated"] = record.authenticated;
+    object["receipt"] = record.receipt.empty() ? ordered_json() : ordered_json::parse(record.receipt, nullptr, false);
     return object;
 }
 
@@ -108,6 +111,14 @@ std::optional<deployment_record> parse_record(ordered_json const& object) {
     }
     for (auto const& [name, member] : record_sizes) {
         record.*member = size_of(object, name);
+    }
+    if (auto const at = object.find("seconds"); at != object.end() && at->is_number()) {
+        auto const milliseconds = std::round(at->get<double>() * 1000);
+        record.taken = std::chrono::milliseconds(
+            milliseconds >= 0 && milliseconds < longest_milliseconds ? static_cast<std::int64_t>(milliseconds) : 0);
+    }
+    if (auto const at = object.find("receipt"); at != object.end() && at->is_object()) {
+        record.receipt = at->dump(-1, ' ', true, ordered_json::error_handler_t::replace); // bounded() checks it
     }
     record.is_job = is_true(object, "job");
     record.authenticated = is_true(object, "authenticated");
@@ -186,6 +197,7 @@ std::string to_query(history_filter const& filter) {
     query += filter.machine.empty() ? "" : "&machine=" + percent_encoded(filter.machine);
     query += filter.since ? "&since=" + percent_encoded(format_utc(*filter.since)) : "";
     query += filter.unsuccessful ? "&failed=1" : "";
+    query += filter.receipts ? "&receipts=1" : "";
     query += filter.before ? "&before=" + std::to_string(*filter.before) : "";
     return query;
 }
@@ -202,9 +214,10 @@ result<history_filter> read_history_filter(query_string const& query) {
     }
     filter.unsuccessful = query.find("failed") == "1";
     filter.before = query.number("before");
+    filter.receipts = query.find("receipts") == "1";
     auto const most = query.number("most").value_or(static_cast<std::int64_t>(filter.most));
     filter.most =
-        static_cast<std::size_t>(std::clamp<std::int64_t>(most, 1, static_cast<std::int64_t>(most_listed_records)));
+        static_cast<std::size_t>(std::clamp<std::int64_t>(most, 1, static_cast<std::int64_t>(most_listed_of(filter))));
     return filter;
 }
 
@@ -216,7 +229,11 @@ std::string csv_titles() {
     for (auto const& size : record_sizes) {
         line += std::string(",") + size.name;
     }
-    return line + ",job,authenticated\n";
+    line += ",job,authenticated";
+    for (auto const& column : receipt_columns) {
+        line += std::string(",") + column.name;
+    }
+    return line + ",sources\n";
 }
 
 std::string csv_line(deployment_record const& record) {
@@ -231,7 +248,11 @@ std::string csv_line(deployment_record const& record) {
         auto const& bytes = record.*size.member;
         line += "," + (bytes ? std::to_string(*bytes) : std::string());
     }
-    return line + (record.is_job ? ",yes" : ",no") + (record.authenticated ? ",yes\n" : ",no\n");
+    line += std::string(record.is_job ? ",yes" : ",no") + (record.authenticated ? ",yes" : ",no");
+    for (auto const& text : columns_of_receipt(record.receipt)) {
+        line += "," + csv_cell(text);
+    }
+    return line + "\n";
 }
 
 std::vector<deployment_record> parse_job_file(std::string_view text, std::size_t& skipped) {

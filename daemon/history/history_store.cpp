@@ -21,6 +21,7 @@ namespace {
 constexpr char const* database_name = "history.sqlite";
 constexpr char const* job_file_name = "machine-history.jsonl"; ///< of earlier versions
 constexpr std::size_t most_waiting_records = 10'000;
+constexpr std::size_t most_waiting_receipts = 16U << 20; ///< bytes
 constexpr std::size_t most_waiting_requests = 8;
 /// Five times what the longest jobs need.
 constexpr std::int64_t largest_job_file = 8LL << 20;
@@ -38,6 +39,7 @@ struct history_store::file {
 
     std::mutex mutex; ///< guards the members below
     std::vector<deployment_record> waiting;
+    std::size_t waiting_receipts = 0; ///< bytes
     std::size_t limit = 0;
     std::size_t left_out = 0;
 
@@ -106,6 +108,7 @@ void history_store::file::import(std::filesystem::path const& jobs) {
 std::size_t history_store::file::write() {
     std::unique_lock lock(mutex);
     auto const records = std::exchange(waiting, {});
+    waiting_receipts = 0;
     auto const dropped = std::exchange(left_out, 0);
     auto const most = limit;
     lock.unlock();
@@ -166,6 +169,10 @@ void history_store::add(deployment_record record) {
         ++m_file->left_out;
         return;
     }
+    if (record.receipt.size() > most_waiting_receipts - m_file->waiting_receipts) {
+        record.receipt.clear();
+    }
+    m_file->waiting_receipts += record.receipt.size();
     m_file->waiting.push_back(std::move(record));
     auto const is_first = m_file->waiting.size() == 1; // otherwise a job that writes it is waiting
     lock.unlock();

@@ -33,8 +33,8 @@ public:
     /// Uses the database in \p folder, and keeps at most \p limit records in it; 0: none. A new database is filled with
     /// the ended jobs that an earlier version recorded in machine-history.jsonl.
     void apply(std::string const& folder, std::size_t limit);
-    /// Adds a deployment that has ended, unless it is already recorded. If too many are waiting to be written, it is
-    /// dropped, and the number of dropped ones is logged.
+    /// Adds a deployment that has ended, unless it is already recorded. If too many are waiting to be written, its
+    /// receipt is dropped, or all of it, and the number of dropped ones is logged.
     void add(deployment_record record);
     /// Answers later; with an error at once if the limit is 0 or too many requests are waiting.
     void find(history_filter filter, receiver call);

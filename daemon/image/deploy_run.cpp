@@ -577,6 +577,10 @@ void deploy_run::send_report(host_report::outcome_kind outcome, std::string cons
     for (auto const& warning : m_content.warnings) {
         report.facts.warnings += (report.facts.warnings.empty() ? "" : "; ") + warning;
     }
+    if (outcome != host_report::outcome_kind::started) {
+        auto const is_done = outcome != host_report::outcome_kind::failed;
+        report.receipt = m_context.receipt(is_done && m_plan ? m_plan->layout() : nullptr);
+    }
     auto urls = announce_urls(image->torrent());
     auto const& trackers = m_context.settings().trackers;
     urls.insert(urls.end(), trackers.begin(), trackers.end());

@@ -2,10 +2,12 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 
 #include "config/settings.hpp"
 #include "core/backend/served_image.hpp"
 #include "core/device/io_profile.hpp"
+#include "core/layout/disk_layout.hpp"
 #include "daemon/image/image_failure.hpp"
 #include "daemon/image/image_services.hpp"
 #include "daemon/image/image_state.hpp"
@@ -29,6 +31,8 @@ public:
     [[nodiscard]] virtual image_state state() const = 0;
     /// About the device that is being deployed to, without warnings; empty while the device is not open.
     [[nodiscard]] virtual target_facts const& facts() const = 0;
+    /// The receipt of a deployment that ends now, as JSON; empty if nobody makes one.
+    [[nodiscard]] virtual std::string receipt(disk_layout const* written) const = 0;
     /// Time since the image was started, and since the current state began.
     [[nodiscard]] virtual double age_seconds() const = 0;
     [[nodiscard]] virtual double phase_seconds() const = 0;

@@ -30,6 +30,18 @@ double image_runner::phase_seconds() const {
     return std::chrono::duration<double>(clock::now() - m_phase_began).count();
 }
 
+std::map<image_state, double> image_runner::seconds() const {
+    auto all = m_seconds;
+    if (m_started != clock::time_point()) {
+        all[m_state] += phase_seconds();
+    }
+    return all;
+}
+
+std::string image_runner::receipt(disk_layout const* written) const {
+    return m_services.make_receipt ? m_services.make_receipt({status(), seconds(), written}) : std::string();
+}
+
 io_profile const& image_runner::profile() const {
     return m_services.settings().profile(m_settings.profile.value_or(m_detected));
 }
@@ -48,6 +60,7 @@ void image_runner::enter(image_state next) {
 }
 
 void image_runner::set_state(image_state next) {
+    m_seconds = seconds();
     m_state = next;
     m_phase_began = clock::now();
     if (m_run) {
@@ -72,8 +85,8 @@ void image_runner::fail(image_failure const& why) {
 // --- opening
 
 void image_runner::start() {
-    m_started = clock::now();
     set_state(image_state::opening);
+    m_started = m_phase_began;
     auto const use_checkpoint =
         m_settings.check == target_check::resume && keeps_checkpoints(m_settings, m_services.settings());
     m_device.open(
@@ -86,6 +99,7 @@ void image_runner::on_opened(result<opened_image, image_failure> const& outcome)
         if (m_state == image_state::closing) {
             on_device_closed();
         } else {
+            m_failure = outcome.error();
             report_refusal(outcome.error());
             fail(outcome.error());
         }
@@ -123,6 +137,7 @@ void image_runner::report_refusal(image_failure const& why) {
     report.reason = why.reason;
     identify(report, m_services.job);
     report.facts = why.report_to->facts;
+    report.receipt = receipt(nullptr);
     auto urls = why.report_to->announce_urls;
     urls.insert(urls.end(), m_settings.trackers.begin(), m_settings.trackers.end());
     m_services.reports->send(m_settings.name, why.report_to->info_hash, urls, {}, report);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,6 +72,8 @@ public:
     /// Whether bytes move or are about to: the status changes every second.
     [[nodiscard]] bool is_moving() const;
     [[nodiscard]] image_status status() const;
+    /// Time spent in each state until now.
+    [[nodiscard]] std::map<image_state, double> seconds() const;
     /// Calls \p call on the main thread with the connected peers, or with none if the image is not in the swarm; never
     /// if the image is gone by then.
     void request_peers(std::function<void(std::vector<peer_status> const&)> call) {
@@ -106,6 +109,7 @@ private:
     [[nodiscard]] image_services const& services() const override { return m_services; }
     [[nodiscard]] std::shared_ptr<served_image> const& image() const override { return m_device.image(); }
     [[nodiscard]] target_facts const& facts() const override { return m_facts; }
+    [[nodiscard]] std::string receipt(disk_layout const* written) const override;
     [[nodiscard]] double age_seconds() const override;
     [[nodiscard]] double phase_seconds() const override;
     [[nodiscard]] io_profile const& profile() const override;
@@ -148,6 +152,7 @@ private:
     std::int64_t m_summarised = 0; ///< bytes moved until the last summary
     clock::time_point m_started{};
     clock::time_point m_phase_began{};
+    std::map<image_state, double> m_seconds; ///< in each state, without the current one
     main_calls m_calls;
 };
 

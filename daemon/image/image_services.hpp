@@ -16,6 +16,7 @@
 #include "core/image/ends_last_device.hpp"
 #include "daemon/fleet/report_sink.hpp"
 #include "daemon/image/checkpoint_store.hpp"
+#include "daemon/image/ended_deployment.hpp"
 #include "daemon/image/packed_plan.hpp"
 #include "daemon/swarm/image_swarm.hpp"
 
@@ -30,7 +31,9 @@ struct image_services {
     std::function<seedbed::settings const&()> settings; ///< the current settings
     std::function<void()> on_change;                    ///< called after every change of state
     checkpoint_store& checkpoints;
-    report_sink* reports = nullptr;                  ///< takes the outcome of deployments; may be null
+    report_sink* reports = nullptr; ///< takes the outcome of deployments; may be null
+    /// Makes the receipt, as JSON, that is reported with the outcome; may be empty.
+    std::function<std::string(ended_deployment const&)> make_receipt = {};
     std::function<std::uint16_t()> report_port = {}; ///< where this daemon accepts reports; 0: nowhere
     /// Do not read back an image that was verified before, on a device that has not been written to since.
     bool trust_proof = true;

@@ -27,6 +27,7 @@ deployment_record record_of(std::string const& machine, machine_job const& job, 
     record.is_job = true;
     record.ended = job.ended.value_or(deployment_record::wall_time{});
     record.started = job.started;
+    record.taken = job.taken;
     record.end = job.state == job_state::done      ? deployment_end::done
                  : job.state == job_state::refused ? deployment_end::refused
                                                    : deployment_end::failed;
@@ -39,6 +40,7 @@ deployment_record record_of(std::string const& machine, machine_job const& job, 
     record.disk_class = job.disk_class ? to_string(*job.disk_class) : "";
     record.fetched = said.fetched;
     record.reason = job.reason;
+    record.receipt = said.receipt;
     return record;
 }
 
@@ -53,6 +55,7 @@ deployment_record record_of(host_report const& report, std::string const& image,
     record.ended = now - report.age;
     if (report.taken.count() > 0) {
         record.started = record.ended - report.taken;
+        record.taken = report.taken;
     }
     record.end = is_done                              ? deployment_end::done
                  : report.outcome == outcome::refused ? deployment_end::refused
@@ -63,6 +66,7 @@ deployment_record record_of(host_report const& report, std::string const& image,
     record.info_hash = hash.to_hex();
     record.fetched = report.bytes;
     record.reason = is_done ? "" : report.reason;
+    record.receipt = report.receipt;
     return record;
 }
 

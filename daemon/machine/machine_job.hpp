@@ -11,6 +11,12 @@
 
 namespace seedbed {
 
+/// The present by two clocks: the system clock may be set while a job runs.
+struct present_time {
+    std::chrono::system_clock::time_point wall;
+    std::chrono::steady_clock::time_point steady;
+};
+
 /// One order for one machine. Texts are printable.
 struct machine_job {
     using wall_time = std::chrono::system_clock::time_point;
@@ -29,6 +35,9 @@ struct machine_job {
     std::string reason = {};                      ///< of a refusal or a failure
     std::optional<wall_time> started = {};
     std::optional<wall_time> ended = {};
+    std::optional<std::chrono::steady_clock::time_point> began = {}; ///< nothing if another process started the job
+    std::optional<std::chrono::milliseconds> taken = {};             ///< from its start to its end, if that is known
+    bool continued = false; ///< the machine has asked for the running job again: its agent was restarted
 };
 
 /// The most jobs that are remembered, of machines that are configured and of others.

@@ -10,6 +10,7 @@
 
 #include "config/mac_address.hpp"
 #include "core/foundation/printable.hpp"
+#include "daemon/history/receipt_text.hpp"
 #include "daemon/machine/job_json.hpp"
 #include "daemon/text/json_members.hpp"
 
@@ -22,6 +23,7 @@ using nlohmann::ordered_json;
 constexpr int machine_list_format = 1;
 constexpr std::size_t longest_disks = 2000;
 constexpr std::int64_t longest_ask_again = 3600;
+constexpr std::int64_t longest_job_ms = 366LL * 24 * 3600 * 1000;
 
 std::string taken(query_string const& query, std::string_view key, std::size_t longest = longest_job_text) {
     return printable(query.find(key).value_or("").substr(0, longest));
@@ -87,12 +89,15 @@ std::string to_query(job_report const& said) {
     auto facts = said.facts;
     facts.device = said.device;
     facts.cls = said.disk_class;
+    auto const receipt = said.receipt.empty() ? std::string() : packed_receipt(said.receipt);
     return "job=" + percent_encoded(said.id) + "&state=" + to_string(said.state) + parameter("phase", said.phase) +
            (said.percent >= 0 ? "&percent=" + std::to_string(said.percent) : std::string()) +
            parameter("reason", std::string_view(said.reason).substr(0, longest_job_text)) +
            parameter("hash", said.info_hash) +
            (said.verified ? std::string("&verified=") + (*said.verified ? "1" : "0") : std::string()) +
-           (said.fetched ? "&fetched=" + std::to_string(*said.fetched) : std::string()) + to_query(facts);
+           (said.fetched ? "&fetched=" + std::to_string(*said.fetched) : std::string()) +
+           (said.taken ? "&taken=" + std::to_string(said.taken->count()) : std::string()) +
+           parameter("receipt", receipt) + to_query(facts);
 }
 
 result<job_report> read_job_report(query_string const& query) {
@@ -114,6 +119,10 @@ result<job_report> read_job_report(query_string const& query) {
         said.verified = verified == "1";
     }
     said.fetched = query.number("fetched");
+    if (auto const taken = query.number("taken"); taken && *taken <= longest_job_ms) {
+        said.taken = std::chrono::milliseconds(*taken);
+    }
+    said.receipt = unpacked_receipt(query.find("receipt").value_or(""));
     return said;
 }
 

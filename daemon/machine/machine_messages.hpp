@@ -15,7 +15,7 @@ namespace seedbed {
 //
 //     GET /machine/job?mac=...&mac=...&serial=...&disks=...
 //     GET /machine/report?job=...&state=...&phase=...&percent=...&device=...&class=...
-//         &reason=...&hash=...&verified=...&fetched=..., and target_facts
+//         &reason=...&hash=...&verified=...&fetched=...&taken=...&receipt=..., and target_facts
 //
 // With a secret, each query is authenticated as a report is. The answer to the first is a JSON document, to the second
 // one line.

@@ -82,9 +82,16 @@ machine_job& machine_orders::new_job(std::string const& name) {
     return job;
 }
 
-void machine_orders::enter(machine_job& job, job_state state, wall_time now) {
+void machine_orders::enter(machine_job& job, job_state state, present_time now) {
     job.state = state;
-    (state == job_state::running ? job.started : job.ended) = now;
+    if (state == job_state::running) {
+        job.started = now.wall;
+        job.began = now.steady;
+    } else {
+        job.ended = now.wall;
+        job.taken = job.began ? std::optional(std::chrono::floor<std::chrono::milliseconds>(now.steady - *job.began))
+                              : std::nullopt;
+    }
     ++m_changes;
 }
 
@@ -128,18 +135,18 @@ void machine_orders::remember_unknown(machine_identity const& who, wall_time now
 
 job_answer machine_orders::ask(machine_identity const& who,
                                std::function<std::optional<std::string>(std::string const&)> const& why_unavailable,
-                               wall_time now) {
+                               present_time now) {
     job_answer answer;
     auto const machine = find(who, answer.reason);
     if (!machine) {
-        remember_unknown(who, now);
+        remember_unknown(who, now.wall);
         return answer;
     }
     m_unknown.erase(card_of(who));
     answer.machine = machine->name;
     auto const known = m_jobs.find(machine->name);
     auto& job = known != m_jobs.end() ? known->second : new_job(machine->name);
-    m_seen[machine->name] = {who, now};
+    m_seen[machine->name] = {who, now.wall};
     if (is_final(job.state)) {
         answer.ask_again = ask_again_later;
         answer.reason =
@@ -161,12 +168,14 @@ job_answer machine_orders::ask(machine_identity const& who,
         job.order = machine->order;
         job.card = card_of(who);
         enter(job, job_state::running, now);
+    } else {
+        job.continued = true;
     }
     answer.job = &job;
     return answer;
 }
 
-result<void> machine_orders::report(job_report const& said, std::string const& address, wall_time now) {
+result<void> machine_orders::report(job_report const& said, std::string const& address, present_time now) {
     auto const found = m_by_id.find(said.id);
     if (found == m_by_id.end()) {
         return tl::unexpected(error{"no such job"});
@@ -175,7 +184,7 @@ result<void> machine_orders::report(job_report const& said, std::string const& a
     auto& job = m_jobs.at(name);
     auto& seen = m_seen[name];
     seen.who.address = address;
-    seen.at = now;
+    seen.at = now.wall;
     if (job.state != said.state && !may_become(job.state, said.state)) {
         return tl::unexpected(error{std::string("the job is ") + to_string(job.state) + ", not running"});
     }
@@ -189,6 +198,9 @@ result<void> machine_orders::report(job_report const& said, std::string const& a
     job.reason = short_text(said.reason);
     if (job.state != said.state) {
         enter(job, said.state, now);
+        if (!job.taken && !job.continued) {
+            job.taken = said.taken;
+        }
     }
     return {};
 }

@@ -36,10 +36,12 @@ struct job_report {
     std::string reason = {};
     std::optional<storage_class> disk_class = {}; ///< of the device
     // With the end, for the history:
-    target_facts facts = {};                  ///< its device and class are those above
-    std::string info_hash = {};               ///< 40 hex digits
-    std::optional<bool> verified = {};        ///< read back and hashed
-    std::optional<std::int64_t> fetched = {}; ///< bytes received for the image
+    target_facts facts = {};                             ///< its device and class are those above
+    std::string info_hash = {};                          ///< 40 hex digits
+    std::optional<bool> verified = {};                   ///< read back and hashed
+    std::optional<std::int64_t> fetched = {};            ///< bytes received for the image
+    std::optional<std::chrono::milliseconds> taken = {}; ///< since the agent began with the job
+    std::string receipt = {};                            ///< JSON, see receipt_text.hpp; empty: none
 };
 
 /// The answer to a machine that asks for its job.
@@ -81,9 +83,9 @@ public:
     /// \param why_unavailable why an image cannot be deployed at present, or nothing.
     [[nodiscard]] job_answer ask(machine_identity const& who,
                                  std::function<std::optional<std::string>(std::string const&)> const& why_unavailable,
-                                 wall_time now);
+                                 present_time now);
     /// Applies a report. The same end may be reported again. The error says why it does not apply.
-    [[nodiscard]] result<void> report(job_report const& said, std::string const& address, wall_time now);
+    [[nodiscard]] result<void> report(job_report const& said, std::string const& address, present_time now);
 
     /// Orders a new round for a machine, or for "all" whose job has ended. \return the names. Fails if the machine does
     /// not exist, or its job is running.
@@ -113,7 +115,7 @@ private:
     [[nodiscard]] std::optional<machine_settings> find(machine_identity const& who, std::string& why) const;
     /// Remembers an unknown machine; forgets the one that has been silent longest if there are too many.
     void remember_unknown(machine_identity const& who, wall_time now);
-    void enter(machine_job& job, job_state state, wall_time now);
+    void enter(machine_job& job, job_state state, present_time now);
     machine_job& new_job(std::string const& name);
     [[nodiscard]] machine_row row_of(machine_settings const& machine) const;
     [[nodiscard]] machine_settings const* configured(std::string const& name) const;

@@ -24,6 +24,10 @@ namespace {
 constexpr int most_requests_at_once = 2000;
 constexpr std::chrono::milliseconds time_of_request{2};
 
+present_time present() {
+    return {wall_clock_now(), std::chrono::steady_clock::now()};
+}
+
 http_response plain(int status, std::string text) {
     return {status, "text/plain; charset=utf-8", std::move(text) + "\n"};
 }
@@ -102,7 +106,7 @@ http_response machine_service::give_job(http_request const& request) {
     }
     who->address = request.peer_address;
     auto const before = m_orders.changes();
-    auto const answer = m_orders.ask(*who, m_why_unavailable, wall_clock_now());
+    auto const answer = m_orders.ask(*who, m_why_unavailable, present());
     auto const card = who->macs.empty() ? who->serial : who->macs.front();
     if (answer.job != nullptr && m_orders.changes() != before) {
         log_info({answer.job->order.image, {}, request.peer_address},
@@ -129,19 +133,22 @@ http_response machine_service::take_report(http_request const& request) {
     auto const machine = m_orders.machine_of(said->id);
     auto const* const job = m_orders.job_of(machine);
     auto const before = job != nullptr ? job->state : job_state::waiting;
-    if (auto const taken = m_orders.report(*said, request.peer_address, wall_clock_now()); !taken) {
+    if (auto const taken = m_orders.report(*said, request.peer_address, present()); !taken) {
         return plain(job == nullptr ? 404 : 409, taken.error().message);
     }
-    note_end(machine, before, *said);
+    note_end(machine, before, *said, request.peer_address);
     return plain(200, "noted");
 }
 
-void machine_service::note_end(std::string const& machine, job_state before, job_report const& said) {
+void machine_service::note_end(std::string const& machine, job_state before, job_report const& said,
+                               std::string const& address) {
     auto const* const job = m_orders.job_of(machine);
     if (job == nullptr || job->state == before || !is_final(job->state)) {
         return;
     }
-    m_on_end(record_of(machine, *job, said));
+    auto record = record_of(machine, *job, said);
+    record.address = address;
+    m_on_end(std::move(record));
     if (job->state == job_state::done) {
         log_info({job->order.image, job->device, {}},
                  fmt::format("machine {}: done: {} on {}{}", machine, job->order.image, job->device,

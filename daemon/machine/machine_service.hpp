@@ -68,7 +68,8 @@ private:
     void save();
     void on_saved(std::uint64_t changes, result<void> const& outcome);
     /// Logs the end of a job, and tells on_end. \param before the state of the machine's job before a report.
-    void note_end(std::string const& machine, job_state before, job_report const& said);
+    /// \param address from which it was reported.
+    void note_end(std::string const& machine, job_state before, job_report const& said, std::string const& address);
 
     boost::asio::io_context& m_main;
     worker_pool& m_workers;

@@ -1,4 +1,5 @@
 #include "daemon/service/app.hpp"
+#include "daemon/service/receipt.hpp"
 
 #include <csignal>
 #include <cstddef>
@@ -132,6 +133,12 @@ void app::open_image(image_settings const& image) {
     auto services = m_node.services([this] { on_change(); });
     services.report_port = [this] { return m_tracker.port(); };
     services.serve_torrents = true;
+    if (image.mode == image_mode::deploy) {
+        services.record = std::make_shared<peer_record>();
+        services.make_receipt = [image, peers = services.record](ended_deployment const& ended) {
+            return short_receipt(receipt_of(image, ended, *peers, wall_clock_now()));
+        };
+    }
     m_images.open(image, services);
 }
 

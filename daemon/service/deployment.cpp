@@ -61,14 +61,13 @@ deployment_report deployment::run() {
     services.trust_proof = false; // a receipt covers only what was read this time
     services.plan = m_options.plan;
     services.job = m_options.job;
-    auto const record = std::make_shared<peer_record>();
-    services.record = record;
+    services.record = m_record;
+    services.make_receipt = [this](ended_deployment const& ended) { return describe(ended); };
     m_job = std::make_shared<image_runner>(m_options.image, services);
-    m_state_began = clock::now();
     m_job->start();
     arm_timer();
     m_node.run();
-    m_report.peers = record->peers(); // all connections have ended
+    m_report.peers = m_record->peers(); // all connections have ended
     return m_report;
 }
 
@@ -126,6 +125,7 @@ void deployment::look_at_peers() {
         m_peers_asked = false;
         if (!peers.empty()) {
             m_peers_seen = clock::now();
+            m_connected = peers;
         }
     });
 }
@@ -181,14 +181,24 @@ void deployment::take_status() {
     m_show(m_report.image);
 }
 
-void deployment::count_seconds() {
-    auto const now = clock::now();
-    m_report.seconds[m_report.image.state] += std::chrono::duration<double>(now - m_state_began).count();
-    m_state_began = now;
+std::string deployment::describe(ended_deployment const& ended) const {
+    if (!m_options.describe) {
+        return {};
+    }
+    auto report = m_report;
+    report.code = ended.image.failed_at == failure_kind::none ? exit_ok : exit_code_of(ended.image.failed_at);
+    report.image = ended.image;
+    report.seconds = ended.seconds;
+    report.peers = m_record->peers(); // connections that have ended
+    for (auto const& peer : m_connected) {
+        auto& known = report.peers.try_emplace(peer.id, peer).first->second;
+        known = known.downloaded < peer.downloaded ? peer : known;
+    }
+    std::erase_if(report.peers, [](auto const& each) { return each.second.downloaded + each.second.uploaded == 0; });
+    return m_options.describe(report);
 }
 
 void deployment::on_change() {
-    count_seconds();
     take_status();
     auto const& status = m_report.image;
     switch (status.state) {
@@ -239,6 +249,7 @@ void deployment::on_closed() {
     if (last.failed_at != failure_kind::none && m_report.code == exit_interrupted) {
         m_report.code = exit_code_of(last.failed_at);
     }
+    m_report.seconds = m_job->seconds();
     m_job.reset();
     m_node.shut_down([] {});
 }

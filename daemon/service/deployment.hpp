@@ -20,6 +20,15 @@
 
 namespace seedbed {
 
+/// The outcome of a deployment.
+struct deployment_report {
+    exit_code code = exit_failed;
+    image_status image;                       ///< its last status
+    std::map<image_state, double> seconds;    ///< in each state
+    std::optional<std::int64_t> to_fetch;     ///< bytes missing on the device at the start; nothing until known
+    std::map<std::string, peer_status> peers; ///< with which payload was exchanged, by id
+};
+
 struct deployment_options {
     image_settings image;
     settings in_force; ///< everything else; its images are ignored
@@ -30,15 +39,8 @@ struct deployment_options {
     std::chrono::milliseconds peer_patience{30'000};
     std::shared_ptr<packed_plan const> plan = {}; ///< of a packed image; null: planned when the device is opened
     std::string job = {};                         ///< of an agent; empty: none
-};
-
-/// The outcome of a deployment.
-struct deployment_report {
-    exit_code code = exit_failed;
-    image_status image;                       ///< its last status
-    std::map<image_state, double> seconds;    ///< in each state
-    std::optional<std::int64_t> to_fetch;     ///< bytes missing on the device at the start; nothing until known
-    std::map<std::string, peer_status> peers; ///< with which payload was exchanged, by id
+    /// Makes the receipt that the server gets with the report of the end; may be empty. See short_receipt().
+    std::function<std::string(deployment_report const&)> describe = {};
 };
 
 /// The exit status for a failure.
@@ -72,8 +74,8 @@ private:
     void look_for_hang();
     void check_timeout(image_status const& status);
     void look_for_pieces(image_status const& status);
-    /// Adds the time spent in the current state.
-    void count_seconds();
+    /// The receipt of a deployment that is about to seed, or has failed.
+    [[nodiscard]] std::string describe(ended_deployment const& ended) const;
     /// Closes the image, then the session. The first \p code is kept, unless the flush then fails.
     void end(exit_code code);
     void on_closed();
@@ -86,7 +88,6 @@ private:
     std::shared_ptr<image_runner> m_job;
 
     boost::asio::steady_timer m_timer;
-    clock::time_point m_state_began = clock::now();
     std::optional<clock::time_point> m_download_began;
     clock::time_point m_peers_seen{}; ///< when there last was a peer, or when the download began
     hang_log m_hangs;
@@ -95,6 +96,8 @@ private:
     clock::time_point m_received_last{}; ///< when that last changed, or the download began
     bool m_pieces_missed = false;        ///< a warning that it does not change
     bool m_peers_asked = false;
+    std::shared_ptr<peer_record> const m_record = std::make_shared<peer_record>();
+    std::vector<peer_status> m_connected; ///< as last seen during the download
     std::optional<seed_until> m_seed_until;
     bool m_ending = false;
 };

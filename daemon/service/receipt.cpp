@@ -1,6 +1,8 @@
 #include "daemon/service/receipt.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <unistd.h>
 
@@ -8,6 +10,7 @@
 
 #include "core/foundation/save_file.hpp"
 #include "core/image/torrent_file.hpp"
+#include "daemon/history/receipt_text.hpp"
 #include "daemon/text/json_members.hpp"
 #include "daemon/text/utc_time.hpp"
 #include "daemon/text/version.hpp"
@@ -119,6 +122,53 @@ json peers_json(deployment_report const& result) {
     return list;
 }
 
+json document_of(receipt const& what) {
+    auto const& result = what.result;
+    auto const& image = result.image;
+    auto const done = result.code == exit_ok;
+    return {{"receipt", format_version},
+            {"program", "seedbed " + program_version()},
+            {"host", text_or_null(host_name())},
+            {"started", format_utc(what.started)},
+            {"ended", format_utc(what.ended)},
+            {"outcome", outcome_name(result.code)},
+            {"exit_status", static_cast<int>(result.code)},
+            {"durable", done && image.durable},
+            {"verified", done && image.durable && image.verified},
+            {"guard", image.guard ? json(to_string(*image.guard)) : json()},
+            {"image",
+             {{"name", text_or_null(what.image_name)},
+              {"torrent", what.torrent},
+              {"kind", image.total_bytes == 0 ? json() : json(image.unpacked_bytes ? "packed" : "raw")},
+              {"info_hash", image.info_hash ? json(image.info_hash->to_hex()) : json()},
+              {"piece_length", value_or_null(image.piece_length > 0, image.piece_length)},
+              {"pieces", value_or_null(image.piece_count > 0, image.piece_count)}}},
+            {"device", device_json(what)},
+            {"content", content_json(image.content)},
+            {"layout", layout_json(what.layout)},
+            {"bytes", bytes_json(result)},
+            {"seconds", seconds_json(what)},
+            {"peers", peers_json(result)},
+            {"warnings", image.content.warnings},
+            {"damage", damage_json(result)},
+            {"errors", what.errors}};
+}
+
+/// Shortens a list. \return the number of elements that were left out.
+std::size_t shorten(json& list, std::size_t most) {
+    if (!list.is_array() || list.size() <= most) {
+        return 0;
+    }
+    auto const excess = list.size() - most;
+    list.erase(list.begin() + static_cast<json::difference_type>(most), list.end());
+    return excess;
+}
+
+/// Names of files and disks may contain any bytes; JSON is UTF-8.
+std::string text_of(json const& document, int indent) {
+    return document.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
 } // namespace
 
 char const* outcome_name(exit_code code) noexcept {
@@ -149,38 +199,79 @@ char const* outcome_name(exit_code code) noexcept {
     return "failed";
 }
 
+void take_torrent(receipt& made, image_torrent const& torrent) {
+    made.image_name = torrent.name;
+    auto& known = made.result.image;
+    known.mode = image_mode::deploy;
+    known.info_hash = torrent.info_hash;
+    known.total_bytes = torrent.extents.total_size();
+    if (torrent.packed) {
+        known.unpacked_bytes = torrent.packed->index.used().value();
+    }
+    known.piece_length = torrent.piece_length;
+    known.piece_count = torrent.piece_count;
+}
+
+void take_outcome(receipt& made, deployment_report report, disk_layout const* layout) {
+    auto const known = std::exchange(made.result, std::move(report)).image;
+    if (layout != nullptr && made.result.code == exit_ok) {
+        made.layout = *layout;
+    }
+    if (auto& image = made.result.image; image.total_bytes == 0) { // the image could not be opened
+        image.info_hash = known.info_hash;
+        image.total_bytes = known.total_bytes;
+        image.unpacked_bytes = known.unpacked_bytes;
+        image.piece_length = known.piece_length;
+        image.piece_count = known.piece_count;
+    }
+}
+
 std::string to_json(receipt const& what) {
-    auto const& result = what.result;
-    auto const& image = result.image;
-    auto const done = result.code == exit_ok;
-    json const document = {{"receipt", format_version},
-                           {"program", "seedbed " + program_version()},
-                           {"host", text_or_null(host_name())},
-                           {"started", format_utc(what.started)},
-                           {"ended", format_utc(what.ended)},
-                           {"outcome", outcome_name(result.code)},
-                           {"exit_status", static_cast<int>(result.code)},
-                           {"durable", done && image.durable},
-                           {"verified", done && image.durable && image.verified},
-                           {"guard", image.guard ? json(to_string(*image.guard)) : json()},
-                           {"image",
-                            {{"name", text_or_null(what.image_name)},
-                             {"torrent", what.torrent},
-                             {"kind", image.total_bytes == 0 ? json() : json(image.unpacked_bytes ? "packed" : "raw")},
-                             {"info_hash", image.info_hash ? json(image.info_hash->to_hex()) : json()},
-                             {"piece_length", value_or_null(image.piece_length > 0, image.piece_length)},
-                             {"pieces", value_or_null(image.piece_count > 0, image.piece_count)}}},
-                           {"device", device_json(what)},
-                           {"content", content_json(image.content)},
-                           {"layout", layout_json(what.layout)},
-                           {"bytes", bytes_json(result)},
-                           {"seconds", seconds_json(what)},
-                           {"peers", peers_json(result)},
-                           {"warnings", image.content.warnings},
-                           {"damage", damage_json(result)},
-                           {"errors", what.errors}};
-    // Names of files and disks may contain any bytes; JSON is UTF-8.
-    return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+    return text_of(document_of(what), 2) + "\n";
+}
+
+std::string short_receipt(receipt const& what) {
+    auto document = document_of(what);
+    auto& peers = document["peers"];
+    std::stable_sort(peers.begin(), peers.end(),
+                     [](json const& a, json const& b) { return a["fetched"] > b["fetched"]; });
+    std::size_t left_out = 0;
+    for (std::size_t most = 256;; most /= 2) {
+        for (auto const* const name : {"peers", "warnings", "damage", "errors"}) {
+            left_out += shorten(document[name], most);
+        }
+        if (document["layout"].is_object()) {
+            left_out += shorten(document["layout"]["partitions"], most);
+        }
+        document["left_out"] = left_out;
+        auto text = text_of(document, -1);
+        if (most == 0 || !packed_receipt(text).empty()) {
+            return text;
+        }
+    }
+}
+
+receipt receipt_of(image_settings const& image, ended_deployment const& ended, peer_record const& peers,
+                   receipt::clock::time_point now) {
+    receipt made;
+    made.taken = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+        std::chrono::duration<double>(ended.image.age_seconds));
+    made.ended = now;
+    made.started = now - std::chrono::duration_cast<receipt::clock::duration>(made.taken);
+    made.torrent = image.torrent;
+    made.device = image.device;
+    made.image_name = image.name;
+    made.result.code = ended.image.failed_at == failure_kind::none ? exit_ok : exit_code_of(ended.image.failed_at);
+    made.result.image = ended.image;
+    made.result.seconds = ended.seconds;
+    made.result.peers = peers.peers();
+    if (ended.layout != nullptr) {
+        made.layout = *ended.layout;
+    }
+    if (!ended.image.failure.empty()) {
+        made.errors = {ended.image.failure};
+    }
+    return made;
 }
 
 result<void> save_receipt(std::string const& path, receipt const& what) {

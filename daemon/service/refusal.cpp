@@ -9,7 +9,7 @@
 namespace seedbed {
 
 void report_refusal(image_settings const& image, image_torrent const& torrent, network_settings const& network,
-                    std::string const& reason) {
+                    std::string const& reason, std::string const& receipt) {
     boost::asio::io_context context{1};
     report_sender sender(
         context, [&network] { return network.listen; }, {}, load_secret(network).value_or(nullptr));
@@ -19,6 +19,7 @@ void report_refusal(image_settings const& image, image_torrent const& torrent, n
     report.outcome = host_report::outcome_kind::refused;
     report.reason = reason;
     report.facts = facts_of_refused(image.device);
+    report.receipt = receipt;
     identify(report, "");
     sender.send(image.name, torrent.info_hash, urls, {}, report);
     sender.forget(image.name); // report_timing::last limits each attempt from here on

@@ -131,6 +131,12 @@ for name in PC-1 PC-2; do
     grep -qx "SEEDBED_ROOT_PARTITION=${disk[$name]}" "$name.env" || fail "no root partition: $(<"$name.env")"
     grep -qx 'SEEDBED_ROOT_TYPE=ext4' "$name.env" || fail "no root type: $(<"$name.env")"
 done
+"$seedbed" history --json --socket etc/socket >history.json
+jq -e '[.deployments[] | select(.state == "done")] | length == 2 and all(.receipt |
+    .outcome == "done" and .verified and .bytes.written > 0 and .bytes.fetched <= ([.peers[].fetched] | add) and .seconds.downloading > 0 and
+    .seconds.seeding > 0 and .device.size > 0) and all(.seconds > 15 and .address == "127.0.0.1")' history.json >/dev/null || fail "the receipts: $(<history.json)"
+jq -e '[.deployments[] | select(.state == "refused")] | length == 1 and (.[0] | .receipt.outcome == "refused" and .receipt.errors == [.reason] and
+    .receipt.device.path == .device and .receipt.image.kind == "raw")' history.json >/dev/null || fail "the receipt of the refused job: $(<history.json)"
 [[ $(sort powered | tr '\n' ' ') == "poweroff reboot " ]] || fail "the machines were not ended as configured: $(<powered)"
 
 # --- a job that is done is not done again, until it is ordered

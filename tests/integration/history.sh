@@ -90,6 +90,12 @@ jq -e --arg good "$good" --arg bad "$bad" --arg small "$small" --argjson bytes "
     (.deployments[1].reason | contains("too small")) and (.deployments[0].reason | contains("EIO")) and
     (.deployments[3] | .job and .machine == "PC-0")' history.json >/dev/null || fail "the history: $(<history.json)"
 
+jq -e '[.deployments[:3][].receipt.outcome] == ["device_failed", "refused", "done"] and (.deployments[3].receipt == null) and
+    (.deployments[2] as $done | $done.receipt | .verified and .bytes.image == $done.image_bytes and .bytes.written > 0 and
+        .bytes.fetched == ([.peers[].fetched] | add) and .seconds.downloading >= 0 and .seconds.verifying >= 0 and
+        .seconds.total >= .seconds.downloading and (.seconds.total - $done.seconds | fabs) < 5 and .device.path == $done.device and
+        .content.type == "ext4" and .left_out == 0)' history.json >/dev/null || fail "the receipts: $(jq '.deployments[].receipt' history.json)"
+
 # --- a report with the texts of an attacker; the same again is one deployment
 evil="state=failed&port=6881&age=10&taken=1000&bytes=1&id=evil&device=%3Dcmd%7C%27%20%2FC%20calc%27%21A0&model=%1B%5B2J%2C%22%0A&reason=-2%2B3"
 escaped=$(jq -Rr '[scan("..")] | map("%" + .) | add' <<<"$hash")
@@ -121,7 +127,16 @@ rows = list(csv.DictReader(open(sys.argv[1], newline="")))
 deployments = json.load(open(sys.argv[2]))["deployments"]
 assert len(rows) == len(deployments) == 5, rows
 for row, deployment in zip(rows, deployments):
-    assert set(row) == set(deployment), set(row) ^ set(deployment)
+    receipt = deployment.pop("receipt")
+    figures = {key: row.pop(key) for key in set(row) - set(deployment)}
+    assert set(row) == set(deployment) and len(figures) == 11, (row, figures)
+    if receipt is None:
+        assert set(figures.values()) == {""}, figures
+    else:
+        assert figures["written_bytes"] == str(receipt["bytes"]["written"]), figures
+        assert figures["sources"] == str(sum(peer["fetched"] > 0 for peer in receipt["peers"])), figures
+        expected = receipt["seconds"]["downloading"]
+        assert figures["downloading_seconds"] == ("" if expected is None else str(expected)), (figures, expected)
     for key, cell in row.items():
         assert cell[:1] not in "=+-@\t\r" or cell == "", (key, cell)
         value = deployment[key]

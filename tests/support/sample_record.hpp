@@ -12,6 +12,16 @@ inline deployment_record::wall_time record_time(int second) {
     return std::chrono::system_clock::from_time_t(1'769'860'800 + second); // 2026-01-31T12:00:00Z
 }
 
+/// As the database keeps it.
+inline std::string sample_receipt() {
+    return R"({"receipt":1,"outcome":"done","device":{"path":"/dev/nvme0n1","wwn":"naa.5"},"layout":{"table":"gpt",)"
+           R"("partitions":[{"number":1,"start":1048576,"size":536870912}]},"bytes":{"written":4294967296,"sent":7},)"
+           R"("seconds":{"opening":0.5,"checking":null,"downloading":150.25},"peers":[)"
+           R"({"address":"192.0.2.1","port":6881,"client":"Seedbed","fetched":3000000000,"sent":0},)"
+           R"({"address":"192.0.2.18","port":6881,"client":"Seedbed","fetched":1294967296,"sent":7},)"
+           R"({"address":"192.0.2.19","port":6881,"client":"Seedbed","fetched":0,"sent":9}]})";
+}
+
 /// The end of a job, with every value.
 inline deployment_record sample_record(std::string id, int second = 0) {
     deployment_record record;
@@ -20,6 +30,7 @@ inline deployment_record sample_record(std::string id, int second = 0) {
     record.authenticated = true;
     record.ended = record_time(second);
     record.started = record_time(second - 200);
+    record.taken = std::chrono::milliseconds(200'500);
     record.end = deployment_end::done;
     record.verified = true;
     record.machine = "PC-17";
@@ -36,6 +47,7 @@ inline deployment_record sample_record(std::string id, int second = 0) {
     record.fetched = 4LL << 30;
     record.reason = "";
     record.warnings = "2 file systems have the same UUID";
+    record.receipt = sample_receipt();
     return record;
 }
 

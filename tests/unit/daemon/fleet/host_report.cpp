@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "support/cpu_limit.hpp"
+#include "support/sample_record.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
@@ -56,6 +57,9 @@ TEST_CASE("host_report: a written report reads back unchanged", "[host_report]")
 TEST_CASE("host_report: the id and the facts for the history", "[host_report]") {
     host_report sent;
     sent.facts = {"/dev/sda", storage_class::sata_ssd, "Model & = %", "S1", 1LL << 40, 1LL << 35, "a; b"};
+    sent.receipt = test::sample_receipt();
+    CHECK(read(to_query(sent, *info_hash::from_hex(std::string(40, 'b'))))->receipt == test::sample_receipt());
+    CHECK(read("state=verified&port=1&receipt=nonsense")->receipt.empty());
     identify(sent, "");
     CHECK(sent.id.size() == 16);
     auto other = sent;

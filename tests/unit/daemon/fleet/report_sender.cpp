@@ -18,6 +18,7 @@
 #include "daemon/http/query_string.hpp"
 #include "daemon/log/logging.hpp"
 #include "support/endpoints.hpp"
+#include "support/sample_record.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
@@ -190,6 +191,23 @@ TEST_CASE("report sender: a server of an earlier version, which refuses the repo
     auto const before = server.requests.size();
     REQUIRE(f.await([&] { return server.requests.size() == before + 3; }));
     CHECK(server.value(before + 2, "state") == "verified");
+    CHECK(f.logged.empty());
+}
+
+TEST_CASE("report sender: a server whose requests must be short gets the report without its receipt") {
+    fixture f;
+    report_server server(f.context, "127.0.0.1");
+    server.status = 431;
+    host_report report;
+    report.outcome = host_report::outcome_kind::verified;
+    report.receipt = test::sample_receipt();
+    f.sender->send("sda1", served, {announce_url("127.0.0.1", server.port())}, {}, report);
+    REQUIRE(f.await([&] { return server.requests.size() == 1; }));
+    server.status = 200;
+    REQUIRE(f.await([&] { return server.requests.size() == 2; }));
+    CHECK(server.requests[0].request.target.find("&receipt=") != std::string::npos);
+    CHECK(server.requests[1].request.target.find("&receipt=") == std::string::npos);
+    CHECK(server.value(1, "state") == "verified");
     CHECK(f.logged.empty());
 }
 

@@ -66,6 +66,8 @@ TEST_CASE("history database: a record is the same after a restart") {
     failed.end = deployment_end::failed;
     failed.verified.reset();
     failed.started.reset();
+    failed.taken.reset();
+    failed.receipt.clear();
     failed.disk_bytes.reset();
     failed.image_bytes.reset();
     failed.fetched.reset();
@@ -80,12 +82,48 @@ TEST_CASE("history database: a record is the same after a restart") {
     CHECK((made.st_mode & 0777U) == 0600U);
     auto database = open(path);
     CHECK_FALSE(database.is_new());
-    auto const found = database.find({});
+    auto const found = database.find({.receipts = true});
     REQUIRE(found);
     REQUIRE(found->size() == 2);
     CHECK((*found)[0].record == failed);
     CHECK((*found)[1].record == sample_record("1"));
     CHECK((*found)[0].number > (*found)[1].number);
+    CHECK(database.find({})->at(1).record.receipt.empty()); // only on request
+}
+
+TEST_CASE("history database: one of the first format keeps its records, and takes receipts") {
+    temp_dir const folder;
+    auto const path = folder / "history.sqlite";
+    change(path,
+           "CREATE TABLE deployments (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, is_job INTEGER"
+           " NOT NULL, authenticated INTEGER NOT NULL, ended INTEGER NOT NULL, started INTEGER, end_state TEXT NOT"
+           " NULL, verified INTEGER, machine TEXT NOT NULL, card TEXT NOT NULL, address TEXT NOT NULL, image TEXT"
+           " NOT NULL, info_hash TEXT NOT NULL, device TEXT NOT NULL, model TEXT NOT NULL, serial TEXT NOT NULL,"
+           " disk_class TEXT NOT NULL, disk_bytes INTEGER, image_bytes INTEGER, fetched INTEGER, reason TEXT NOT"
+           " NULL, warnings TEXT NOT NULL);"
+           "CREATE INDEX deployments_by_id ON deployments (id, is_job, address);"
+           "CREATE INDEX deployments_by_host ON deployments (address, info_hash, ended);"
+           "CREATE INDEX deployments_of_strangers ON deployments (number) WHERE is_job = 0 AND authenticated = 0;"
+           "INSERT INTO deployments VALUES (NULL, '1', 1, 1, 1769860800000, 1769860600000, 'done', 1, 'PC-17',"
+           " '52:54:00:00:00:17', '192.0.2.17', 'win11', '" +
+               sample_record("1").info_hash +
+               "', '/dev/nvme0n1', 'Samsung SSD 970', 'S466NX0K', 'nvme', 500107862016, 10737418240, 4294967296,"
+               " '', '2 file systems have the same UUID'); PRAGMA user_version = 1;");
+    auto expected = sample_record("1");
+    expected.taken.reset();
+    expected.receipt.clear();
+    {
+        auto database = open(path);
+        CHECK_FALSE(database.is_new());
+        CHECK(database.find({.receipts = true})->at(0).record == expected);
+        CHECK(database.add({sample_record("1"), sample_record("2")}, limit) == 1U);
+    }
+    auto database = open(path);
+    auto const found = database.find({.receipts = true});
+    REQUIRE(found);
+    REQUIRE(found->size() == 2);
+    CHECK((*found)[0].record == sample_record("2"));
+    CHECK((*found)[1].record == expected);
 }
 
 TEST_CASE("history database: an end that is reported again is one record") {
@@ -164,9 +202,11 @@ TEST_CASE("history database: one that is damaged, newer or of another program is
     temp_dir const folder;
     auto const path = folder / "history.sqlite";
     static_cast<void>(open(path).add(std::vector(200, sample_record("1")), limit));
+    change(path, "PRAGMA user_version = 3");
+    CHECK_THAT(why_not(path), Contains("made by a newer version of Seedbed (format 3, this version supports 2)"));
+    change(path, "PRAGMA user_version = 1"); // it is not
+    CHECK_THAT(why_not(path), Contains("duplicate column"));
     change(path, "PRAGMA user_version = 2");
-    CHECK_THAT(why_not(path), Contains("made by a newer version of Seedbed (format 2, this version supports 1)"));
-    change(path, "PRAGMA user_version = 1");
     CHECK(history_database::open(path));
     change(path, "PRAGMA journal_mode = DELETE");
     {
@@ -188,14 +228,17 @@ TEST_CASE("history database: texts that another program has put into it are prin
     auto const path = folder / "history.sqlite";
     static_cast<void>(open(path).add({sample_record("1")}, limit));
     change(path, "UPDATE deployments SET reason = char(27) || '[2J' || hex(zeroblob(5000)), machine = x'ff00fe',"
-                 " ended = 9223372036854775807, started = -1, end_state = 'odd', disk_bytes = 'many'");
-    auto const found = open(path).find({});
+                 " ended = 9223372036854775807, started = -1, end_state = 'odd', disk_bytes = 'many',"
+                 " taken = -7, receipt = '[]'");
+    auto const found = open(path).find({.receipts = true});
     REQUIRE(found);
     auto const& record = found->at(0).record;
     CHECK(record.reason.size() == longest_record_text);
     CHECK_THAT(record.reason, StartsWith("?[2J"));
     CHECK(record.end == deployment_end::failed);
     CHECK(record.disk_bytes == 0);
+    CHECK(record.taken == std::chrono::milliseconds(0));
+    CHECK(record.receipt.empty());
 }
 
 TEST_CASE("history database: long texts are shortened before they are written") {

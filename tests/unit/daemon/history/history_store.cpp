@@ -1,17 +1,20 @@
 #include "daemon/history/history_store.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
 
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 
+#include "daemon/history/history_database.hpp"
 #include "daemon/history/history_document.hpp"
 #include "daemon/log/logging.hpp"
 #include "support/sample_record.hpp"
@@ -110,6 +113,40 @@ TEST_CASE("history store: without a database, the answer says why") {
     CHECK_THAT(f.find().error().message, Contains("[history] limit is 0"));
     f.store.apply((folder / "other").string(), 1000);
     CHECK(f.ids() == "2 ");
+}
+
+TEST_CASE("history store: receipts that wait to be written take limited memory") {
+    temp_dir const folder;
+    auto const path = folder / "history.sqlite";
+    REQUIRE(history_database::open(path));
+    sqlite3* other = nullptr;
+    REQUIRE(::sqlite3_open(path.c_str(), &other) == SQLITE_OK);
+    std::size_t kept = 0;
+    {
+        store_fixture f(folder.path(), 10'000);
+        CHECK(f.ids().empty());
+        REQUIRE(::sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+        auto record = sample_record("");
+        record.receipt = R"({"receipt":1,"text":")" + std::string(16'000, ' ') + "\"}";
+        for (int i = 0; i < 4000; ++i) { // 64 MB, of which up to 16 MiB are being written, and as many wait
+            record.id = std::to_string(i);
+            f.store.add(record);
+        }
+        REQUIRE(::sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK);
+        REQUIRE(::sqlite3_close(other) == SQLITE_OK);
+        std::size_t records = 0;
+        for (history_filter filter{.most = 500, .receipts = true}; records == 0 || filter.before;) {
+            auto const part = parse_history_document(f.find(filter).value());
+            REQUIRE(part);
+            filter.before = part->next;
+            records += part->records.size();
+            kept += static_cast<std::size_t>(
+                std::ranges::count_if(part->records, [](auto const& each) { return !each.receipt.empty(); }));
+        }
+        CHECK(records == 4000);
+    }
+    CHECK(kept >= 1000);
+    CHECK(kept <= 2200);
 }
 
 TEST_CASE("history store: too many requests are refused at once") {

@@ -3,6 +3,8 @@
 #include <string>
 
 #include <catch2/catch.hpp>
+
+#include "support/sample_record.hpp"
 #include <nlohmann/json.hpp>
 
 using namespace seedbed;
@@ -36,6 +38,16 @@ TEST_CASE("a report reads back from its query") {
     CHECK(read->percent == 7);
     CHECK(read->device == said.device);
     CHECK(read->reason == said.reason);
+    CHECK_FALSE(read->taken);
+    CHECK(read->receipt.empty());
+    auto done = said;
+    done.taken = std::chrono::milliseconds(90'500);
+    done.receipt = test::sample_receipt();
+    auto const end = read_job_report(query_string::parse("/machine/report?" + to_query(done)).value());
+    REQUIRE(end);
+    CHECK(end->taken == done.taken);
+    CHECK(end->receipt == done.receipt);
+    CHECK_FALSE(read_job_report(*query_string::parse("/machine/report?job=1&state=done&taken=99999999999999"))->taken);
     for (auto const* const text : {"job=1", "state=done", "job=1&state=waiting", "job=1&state=x"}) {
         INFO(text);
         CHECK_FALSE(read_job_report(query_string::parse(std::string("/machine/report?") + text).value()));

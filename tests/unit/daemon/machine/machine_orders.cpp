@@ -38,7 +38,7 @@ machine_identity who(std::vector<std::string> macs, std::string serial = "") {
 struct orders_fixture {
     machine_orders orders;
     std::optional<std::string> unavailable;
-    machine_job::wall_time now = wall_clock_now();
+    present_time now{wall_clock_now(), std::chrono::steady_clock::now()};
 
     explicit orders_fixture(machine_order boot = {}) {
         orders.configure({wanted("PC-1", first_mac), wanted("PC-2", "", "S2")}, std::move(boot));
@@ -169,7 +169,7 @@ TEST_CASE("an unknown machine gets nothing, and is listed") {
 TEST_CASE("the number of unknown machines is limited: the one that is silent longest is forgotten") {
     orders_fixture f;
     for (std::size_t i = 0; i <= machine_orders::most_unknown; ++i) {
-        f.now += std::chrono::seconds(1);
+        f.now.wall += std::chrono::seconds(1);
         CHECK(f.ask(who({}, "X" + std::to_string(i))).job == nullptr);
     }
     auto const rows = f.orders.rows();
@@ -225,6 +225,34 @@ TEST_CASE("the record restores every job") {
         std::ofstream(file) << damaged;
         CHECK(load_job_record(file).error().message == "the record of jobs is damaged: " + file.string());
     }
+}
+
+TEST_CASE("the duration of a job does not depend on the system clock") {
+    orders_fixture f;
+    auto const id = f.ask(who({first_mac})).job->id;
+    f.now.wall -= std::chrono::minutes(10);
+    f.now.steady += std::chrono::milliseconds(90'500);
+    CHECK(f.orders.report({.id = id, .state = job_state::done, .taken = std::chrono::milliseconds(80'000)}, "", f.now));
+    CHECK(f.orders.job_of("PC-1")->taken == std::chrono::milliseconds(90'500));
+    CHECK(f.orders.job_of("PC-1")->ended == f.now.wall);
+
+    auto const second = f.ask(who({}, "S2")).job->id;
+    auto jobs = f.orders.jobs();
+    jobs.at("PC-2").began.reset(); // as the record, after a restart
+    f.orders.restore(jobs);
+    CHECK(f.orders.report({.id = second, .state = job_state::done, .taken = std::chrono::milliseconds(80'000)}, "",
+                          f.now));
+    CHECK(f.orders.job_of("PC-2")->taken == std::chrono::milliseconds(80'000)); // as its agent has measured
+
+    // An agent that was restarted has measured only the rest.
+    CHECK(f.orders.redo("PC-2"));
+    auto const third = f.ask(who({}, "S2")).job->id;
+    jobs = f.orders.jobs();
+    jobs.at("PC-2").began.reset();
+    f.orders.restore(jobs);
+    CHECK(f.ask(who({}, "S2")).job->id == third);
+    CHECK(f.orders.report({.id = third, .state = job_state::done, .taken = std::chrono::milliseconds(80)}, "", f.now));
+    CHECK_FALSE(f.orders.job_of("PC-2")->taken);
 }
 
 TEST_CASE("every change of a state counts, and progress does not") {

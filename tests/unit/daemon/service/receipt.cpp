@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "daemon/history/receipt_text.hpp"
 #include "support/sample_layouts.hpp"
 #include "support/temp_dir.hpp"
 
@@ -183,4 +184,57 @@ TEST_CASE("receipt: replaces an older one atomically") {
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1); // no temporary file is left
     CHECK_FALSE(save_receipt((folder / "missing/r.json").string(), of_a_done_deployment()));
     CHECK_FALSE(save_receipt("/dev/null", of_a_done_deployment()));
+}
+
+TEST_CASE("receipt: one line for the server, with the first of long lists") {
+    auto what = of_a_done_deployment();
+    auto const whole = json::parse(short_receipt(what));
+    CHECK(whole["left_out"] == 0);
+    CHECK(whole["peers"] == parsed(what)["peers"]);
+    CHECK(short_receipt(what).find('\n') == std::string::npos);
+    CHECK_FALSE(packed_receipt(short_receipt(what)).empty());
+    for (int i = 0; i < 1000; ++i) {
+        peer_status peer;
+        peer.address = "2001:db8::" + std::to_string(i * 7919);
+        peer.client = "Seedbed " + std::to_string(i);
+        peer.downloaded = i * 1'000'003;
+        what.result.peers[std::to_string(i)] = peer;
+    }
+    auto const text = short_receipt(what);
+    CHECK_FALSE(packed_receipt(text).empty());
+    auto const document = json::parse(text);
+    auto const kept = document["peers"].size();
+    CHECK(kept >= 32);
+    CHECK(document["left_out"] == 1001 - kept);
+    CHECK(document["peers"][0]["fetched"] == 999 * 1'000'003);
+    CHECK(document["peers"].back()["fetched"] == (1000 - static_cast<std::int64_t>(kept)) * 1'000'003);
+}
+
+TEST_CASE("receipt: of a deployment of the daemon") {
+    image_settings image;
+    image.name = "win11";
+    image.device = "/dev/sda";
+    image.torrent = "/srv/win11.torrent";
+    ended_deployment ended;
+    ended.image = of_a_done_deployment().result.image;
+    ended.image.age_seconds = 90.5;
+    ended.seconds[image_state::downloading] = 60;
+    peer_record peers;
+    peer_status peer;
+    peer.id = "id";
+    peer.downloaded = 200;
+    peers.add(peer);
+    auto document = parsed(receipt_of(image, ended, peers, receipt::clock::from_time_t(1764101700)));
+    CHECK(document["outcome"] == "done");
+    CHECK(document["verified"] == true);
+    CHECK(document["ended"] == "2025-11-25T20:15:00Z");
+    CHECK(document["seconds"]["total"] == 90.5);
+    CHECK(document["seconds"]["downloading"] == 60.0);
+    CHECK(document["peers"][0]["fetched"] == 200);
+    CHECK(document["image"]["name"] == "win11");
+    ended.image.failed_at = failure_kind::write;
+    ended.image.failure = "EIO";
+    document = parsed(receipt_of(image, ended, peers, receipt::clock::from_time_t(1764101700)));
+    CHECK(document["outcome"] == "device_failed");
+    CHECK(document["errors"] == json{"EIO"});
 }
