@@ -7,12 +7,14 @@
 #include <set>
 #include <utility>
 
+#include <boost/system/error_code.hpp>
 #include <libtorrent/bitfield.hpp>
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/extensions.hpp>
 #include <libtorrent/operations.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
 #include <libtorrent/peer_connection_interface.hpp>
+#include <libtorrent/peer_info.hpp>
 #include <libtorrent/peer_request.hpp>
 #include <libtorrent/span.hpp>
 
@@ -38,6 +40,11 @@ void disconnect(lt::peer_connection_handle& peer) {
     peer.disconnect(lt::errors::too_many_connections, lt::operation_t::bittorrent,
                     lt::peer_connection_interface::failure);
 }
+
+/// Bytes in the send buffer of a peer that reads: libtorrent puts blocks of 4 MiB there at most (see
+/// set_send_buffer_settings()), and the rest is 100,000 refusals.
+constexpr int most_waiting = 6 << 20;
+constexpr int refusals_between_looks = 8192;
 
 class room_peer final : public lt::peer_plugin {
 public:
@@ -83,6 +90,16 @@ public:
     bool on_have_all() override { return has_reason(); }
     bool on_bitfield(lt::bitfield const& pieces) override { return pieces.none_set() ? false : has_reason(); }
     void sent_piece(lt::peer_request const&) override { m_moved = true; }
+    void sent_reject_request(lt::peer_request const&) override {
+        if (++m_refusals % refusals_between_looks == 0) {
+            lt::peer_info info;
+            m_peer.get_peer_info(info);
+            if (info.send_buffer_size > most_waiting) {
+                m_peer.disconnect(boost::system::errc::make_error_code(boost::system::errc::no_buffer_space),
+                                  lt::operation_t::bittorrent, lt::peer_connection_interface::peer_error);
+            }
+        }
+    }
     /// Called once a second.
     void tick() override {
         auto const waits = m_peer.is_choked() && m_peer.is_peer_interested();
@@ -112,6 +129,7 @@ private:
     int const m_pieces;
     peer_room::id m_id = 0; ///< 0: it has no place
     bool m_moved = false;   ///< since the last tick
+    unsigned m_refusals = 0;
 };
 
 class room_torrent final : public lt::torrent_plugin {

@@ -1,14 +1,18 @@
 #include "daemon/swarm/torrent_session.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <catch2/catch.hpp>
 
+#include "daemon/log/logging.hpp"
 #include "session_fixture.hpp"
 
 using namespace seedbed;
@@ -306,4 +310,30 @@ TEST_CASE("session: ends with a torrent in it, without a further event") {
     }
     loop.context.poll();
     CHECK_FALSE(listener.has("removed"));
+}
+
+TEST_CASE("session: alerts that libtorrent drops are logged once a minute, however often it does", "[waits]") {
+    std::mutex mutex;
+    std::vector<std::string> lines;
+    start_logging(log_level::info, [&](log_level, std::string_view line) {
+        std::scoped_lock const lock(mutex);
+        lines.emplace_back(line);
+    });
+    {
+        seed_test t;
+        t.seed.add(t.store.checked_spec());
+        t.seed.run_until("checked");
+        auto const peer = t.seed.connect(3, 1);
+        for (int round = 1; round <= 3; ++round) {
+            // The main thread takes no alert meanwhile. Half of these fit into the sockets' buffers; each of the others
+            // is an alert, of which 100,000 are queued.
+            peer->request_repeatedly(99, 1'200'000);
+            peer->request_piece(0, piece_length);
+            t.loop.run_until([&] { return peer->count(wire_peer::piece) == round * (piece_length >> 14); });
+            t.seed.round_trip();
+        }
+    }
+    start_logging(log_level::info);
+    CHECK(std::ranges::count_if(lines,
+                                [](auto const& line) { return line.starts_with("libtorrent dropped alerts"); }) == 1);
 }

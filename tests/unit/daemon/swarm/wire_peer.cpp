@@ -175,6 +175,16 @@ void wire_peer::request_piece(int which, int piece_length) {
     }
 }
 
+void wire_peer::request_repeatedly(int which, int times) {
+    auto const one = big_endian(13) + static_cast<char>(request) + big_endian(static_cast<std::uint32_t>(which)) +
+                     big_endian(0) + big_endian(block);
+    std::string all;
+    for (int i = 0; i < times; ++i) {
+        all += one;
+    }
+    write(all);
+}
+
 int wire_peer::count(int type) const {
     return static_cast<int>(std::ranges::count(messages, type, &message::type));
 }

@@ -62,6 +62,8 @@ public:
     void send_extension_handshake(libtorrent::entry const& handshake);
     /// Requests the whole of a piece in blocks.
     void request_piece(int piece, int piece_length);
+    /// Requests the first block of a piece \p times, in one write.
+    void request_repeatedly(int piece, int times);
 
     [[nodiscard]] int count(int type) const;
     /// The payloads of received extended messages with this number.

@@ -1,0 +1,59 @@
+#include <memory>
+
+#include <catch2/catch.hpp>
+
+#include "session_fixture.hpp"
+
+using namespace seedbed;
+using namespace seedbed::test;
+
+namespace {
+
+/// A seed on address 1, and an unchoked peer with the Fast Extension, by which it learns that a request is refused.
+struct request_test {
+    request_test() {
+        seed.add(store.checked_spec());
+        seed.run_until("checked");
+        do {
+            peer = wire_peer::create(loop.context, image.torrent());
+            peer->support_fast();
+            peer->connect(endpoint(2).address(), endpoint(1));
+            loop.run_until([&] { return peer->connected || peer->closed; });
+        } while (!peer->connected);
+        peer->send(wire_peer::interested);
+        loop.run_until([&] { return peer->count(wire_peer::unchoke) > 0; });
+    }
+
+    test_loop loop;
+    test_image image{4};
+    test_store store{image, image_mode::seed, image.full_file()};
+    session_with_torrent seed{loop, store, 1};
+    std::shared_ptr<wire_peer> peer;
+};
+
+} // namespace
+
+TEST_CASE("requests: a peer may have 4,000 waiting, the others are refused") {
+    request_test t;
+    constexpr int sent = 10'000;
+    t.peer->request_repeatedly(1, sent); // reads nothing meanwhile
+    t.loop.run_until([&] { return t.peer->count(wire_peer::piece) + t.peer->count(wire_peer::reject) == sent; });
+    CHECK(t.peer->count(wire_peer::piece) > 4'000); // and those that were sent before the queue was full
+    CHECK(t.peer->count(wire_peer::reject) > 2'000);
+    CHECK_FALSE(t.peer->closed);
+}
+
+TEST_CASE("requests: a peer that goes on requesting but reads nothing is disconnected") {
+    request_test t;
+    constexpr int most = 3'000'000;
+    constexpr int at_once = 10'000;
+    int sent = 0;
+    for (; sent < most && !t.peer->closed; sent += at_once) {
+        t.peer->request_repeatedly(1, at_once);
+    }
+    CAPTURE(sent);
+    CHECK(t.peer->closed);
+    auto const other = t.seed.connect(3, 1);
+    other->request_piece(1, 64 << 10);
+    t.loop.run_until([&] { return other->count(wire_peer::piece) == 4; });
+}
