@@ -138,21 +138,13 @@ await_result() {
     done
 }
 await_result 'count_over_time(up{job="seedbed"}[1m]) >= 3'
-jq -r '.panels[].targets[].expr' "$examples/seedbed-dashboard.json" >queries
-(($(wc -l <queries) >= 12)) || fail "the dashboard has $(wc -l <queries) queries"
-# An alert's comparison has no result while all is well.
-jq -r '.data.groups[].rules[].query' <(curl -sS "http://$prometheus/api/v1/rules") | sed 's/ and /\n/g; s/ [=>]*= [01]$//gm; s/ > 0$//gm' \
-    >>queries
-while read -r query; do
-    # shellcheck disable=SC2016 # Grafana's variables
-    filled=$(sed 's/\$__rate_interval/1m/g; s/\$instance/.*/g; s/\$image/.*/g' <<<"$query")
-    [[ $filled != *\$* ]] || fail "an unknown variable: $query"
-    await_result "$filled"
-done < <(sed '/^ *$/d; s/^ *//' queries)
-jq -e '[.templating.list[] | select(.type == "query").query.query] | length == 2 and
-    all(test("^label_values\\(seedbed_[a-z_]+(\\{instance=~\"\\$instance\"\\})?, (instance|image)\\)$"))' "$examples/seedbed-dashboard.json" >found ||
-    fail "the variables of the dashboard"
-jq -e '[.panels[].gridPos | .x + .w] | max <= 24' "$examples/seedbed-dashboard.json" >found || fail "a panel is beyond the dashboard's right edge"
+(($(jq '[.panels[].targets[]] | length' "$examples/seedbed-dashboard.json") >= 12)) || fail "the dashboard has too few queries"
+# Scrapes of a busy machine may fail, and a rate needs two.
+for ((i = 0; i < 60; i++)); do
+    ! /usr/bin/python3 "$here/lib_dashboard.py" "$examples/seedbed-dashboard.json" "$prometheus" >complaints 2>&1 || break
+    sleep 1
+done
+[[ ! -s complaints || $(<complaints) == "" ]] || fail "the dashboard and the alerts: $(<complaints)"
 [[ $(curl -sS "http://$prometheus/api/v1/alerts" | jq '[.data.alerts[] | select(.state == "firing")] | length') == 0 ]] ||
     fail "an alert although all is well: $(curl -sS "http://$prometheus/api/v1/alerts")"
 
