@@ -427,26 +427,71 @@ private:
     /// shares of both links. Each link is shared evenly, except that a transfer which its other link limits to less
     /// leaves the rest to the others.
     void share(std::size_t from, std::size_t to) {
-        auto const up_of = [this](std::size_t number) { return number == seed ? m_seed_up : m_nodes[number].is.up; };
-        auto const count = [](auto const& list) { return static_cast<double>(list.size()); };
-        divide(up_of(from), out_of(from), &transfer::up, [&](transfer const& each) {
+        share_up(from);
+        share_down(to);
+        if (m_uneven && from == seed) {
+            settle_seed();
+        }
+        set_rates(out_of(from));
+        set_rates(m_nodes[to].in);
+    }
+    [[nodiscard]] double up_of(std::size_t from) const { return from == seed ? m_seed_up : m_nodes[from].is.up; }
+    [[nodiscard]] static double count(std::vector<std::size_t> const& transfers) {
+        return static_cast<double>(transfers.size());
+    }
+    void share_up(std::size_t from) {
+        divide(up_of(from), out_of(from), &transfer::up, [this](transfer const& each) {
             return std::max(each.down, m_nodes[each.to].is.down / count(m_nodes[each.to].in));
         });
+    }
+    void share_down(std::size_t to) {
         divide(m_nodes[to].is.down, m_nodes[to].in, &transfer::down,
-               [&](transfer const& each) { return std::max(each.up, up_of(each.from) / count(out_of(each.from))); });
-        for (auto const* const list : {&out_of(from), &m_nodes[to].in}) {
-            for (auto const number : *list) {
-                auto& each = m_transfers[number];
-                auto const rate = std::min(each.up, each.down);
-                if (rate == each.rate) {
-                    continue;
-                }
-                each.left = std::max(each.left - each.rate * (m_now - each.since), 0.0);
-                each.since = m_now;
-                each.rate = rate;
-                ++each.version;
-                push({m_now + each.left / rate, kind::transfer, number, each.version});
+               [this](transfer const& each) { return std::max(each.up, up_of(each.from) / count(out_of(each.from))); });
+    }
+    /// Where the seed's parts differ much, those of the machines follow them, and the other way round: otherwise the
+    /// seed would leave a part of its link to a machine that cannot use it, or to none.
+    void settle_seed() {
+        constexpr int rounds = 4;
+        for (int round = 0; round < rounds; ++round) {
+            for (auto const number : m_seed_out) {
+                settle_down(m_transfers[number].to);
             }
+            divide(m_seed_up, m_seed_out, &transfer::up, [this](transfer const& each) {
+                auto const& to = m_nodes[each.to];
+                return std::max({each.down, to.is.down / count(to.in), to.is.down - from_machines(to)});
+            });
+        }
+        for (auto const number : m_seed_out) {
+            settle_down(m_transfers[number].to);
+            set_rates(m_nodes[m_transfers[number].to].in);
+        }
+    }
+    /// The seed's transfers take what the seed gives them, at most.
+    void settle_down(std::size_t to) {
+        divide(m_nodes[to].is.down, m_nodes[to].in, &transfer::down, [this](transfer const& each) {
+            return each.from == seed ? each.up : std::max(each.up, up_of(each.from) / count(out_of(each.from)));
+        });
+    }
+    [[nodiscard]] double from_machines(node const& to) const {
+        double rate = 0;
+        for (auto const number : to.in) {
+            auto const& each = m_transfers[number];
+            rate += each.from == seed ? 0 : std::min(each.up, each.down);
+        }
+        return rate;
+    }
+    void set_rates(std::vector<std::size_t> const& transfers) {
+        for (auto const number : transfers) {
+            auto& each = m_transfers[number];
+            auto const rate = std::min(each.up, each.down);
+            if (rate == each.rate) {
+                continue;
+            }
+            each.left = std::max(each.left - each.rate * (m_now - each.since), 0.0);
+            each.since = m_now;
+            each.rate = rate;
+            ++each.version;
+            push({m_now + each.left / rate, kind::transfer, number, each.version});
         }
     }
     template <class Limit>

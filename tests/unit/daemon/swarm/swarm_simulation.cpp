@@ -48,7 +48,7 @@ TEST_CASE("simulated swarm: few pieces are in flight, however unevenly their tra
     auto const time = last(result) / 4;
     CAPTURE(time, result.sent, result.most_from_seed);
     CHECK(result.most_from_seed <= 16);
-    CHECK(time <= 1.25);
+    CHECK(time <= 1.15);
     CHECK(result.sent <= 1.10);
 }
 
