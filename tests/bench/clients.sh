@@ -4,7 +4,8 @@
 # server needs to send every byte once, in full frames. Devices are files in RAM; machines find each other through the server's tracker.
 # Usage: clients.sh N RATE_MBIT MIB [ROUNDS]. SEEDBED is the program; SEEDBED_BASELINE an older one, run in turn with it; JSON a file for
 # the results; PIECE the size of a piece (256 KiB); SERVER_LINE and TARGET_LINE a line for [network] of the server and of the
-# machines; TRACKER_LINE one for [tracker].
+# machines; TRACKER_LINE one for [tracker]. STOCK, such as "aria2 transmission", are other BitTorrent clients, run in turn with it on
+# the server and all machines, with opentracker and their own settings, except that they give to all peers without a limit.
 set -euo pipefail
 # The limits of the kernel's neighbour table belong to the machine's own network namespace, which lib_bench.sh leaves.
 if [[ -z ${MACHINE_NET:-} ]]; then
@@ -13,13 +14,21 @@ if [[ -z ${MACHINE_NET:-} ]]; then
 fi
 # shellcheck source=lib_bench.sh
 . "$(dirname "$(readlink -f "$0")")/lib_bench.sh"
+# shellcheck source=../integration/lib_clients.sh
+. "$here/lib_clients.sh"
 
 count=${1:?number of machines}
 rate=${2:?rate of every link in Mbit/s}
 mib=${3:?size of the image in MiB}
 rounds=${4:-1}
 piece=${PIECE:-256 KiB}
+stock=()
+read -ra stock <<<"${STOCK:-}" || true
 need_hosts
+((!${#stock[@]})) || need opentracker
+for client in "${stock[@]}"; do
+    need "$([[ $client == aria2 ]] && echo aria2c || echo transmission-cli)"
+done
 
 # Each machine knows every other one: the kernel's neighbour table, which all namespaces share, must hold them all.
 need_neighbours() {
@@ -40,7 +49,8 @@ need_neighbours
 add_machine server "${rate}mbit"
 head -c "${mib}M" /dev/urandom >image.img
 "$seedbed" create image.img --name image --piece-size "$piece" --no-sparse \
-    --tracker "http://${address[server]}:6969/announce" -o image.torrent >/dev/null
+    --tracker "http://${address[server]}:6969/announce" -o image.torrent --json |
+    sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' >hashes
 image_size=$(stat -c %s image.img)
 hosts=()
 for ((i = 0; i < count; i++)); do
@@ -78,6 +88,8 @@ run() {
     sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)
     packets=$(packets_sent)
     start_together "${hosts[@]}"
+    record "seconds until the last machine has a peer" "$side" \
+        "$(/usr/bin/python3 "$bench/first_peers.py" "$began" 60 "${hosts[@]/%/.sock}")"
     for host in "${hosts[@]}"; do
         expect_line "$host.log" " image: downloaded" 900
     done
@@ -105,10 +117,76 @@ run() {
     ((differing == 0)) || fail "$differing devices differ"
 }
 
+# complete_seconds BEGAN FILE...: prints when the files appeared, in seconds since BEGAN, sorted.
+complete_seconds() {
+    local began=$1
+    shift
+    stat -c %.9Y "$@" | awk -v began="$began" '{ printf "%.2f\n", $1 - began }' | sort -n
+}
+# start_stock CLIENT HOST SEED: starts a client on a host, with the folder HOST.files. It creates HOST.conf/complete when done.
+start_stock() {
+    local client=$1 host=$2 seed=$3 options=()
+    transmission_folder "$host.conf"
+    case $client in
+    aria2)
+        [[ -z $seed ]] || options=(--check-integrity=true)
+        start_process "$host" $(on_host "$host") "${aria2[@]}" --seed-ratio=0 --bt-max-peers=0 "${options[@]}" \
+            --on-bt-download-complete="$work/$host.conf/finished" --dir="$host.files" image.torrent
+        ;;
+    transmission)
+        start_process "$host" $(on_host "$host") transmission-cli -g "$host.conf" -w "$host.files" -p 6881 -M -U -D \
+            -f "$work/$host.conf/finished" image.torrent
+        ;;
+    esac
+}
+# run_stock CLIENT: the same as run(), with another program.
+run_stock() {
+    local client=$1 host sent i times=() complete=() file
+    file=image/$(printf %032x 0) # the image's only extent, named by its offset
+    mkdir -p server.files/image
+    ln image.img "server.files/$file"
+    start_opentracker tracker server hashes
+    start_stock "$client" server seed
+    for ((i = 0; i < 600; i++)); do
+        [[ -z $(on server ss -Hltn "sport = :6881") ]] || break
+        sleep 0.1
+    done
+    sent=$(on server cat /sys/class/net/eth0/statistics/tx_bytes)
+    began=$EPOCHREALTIME
+    for host in "${hosts[@]}"; do
+        rm -rf "$host.files" "$host.conf"
+        mkdir "$host.files"
+        start_stock "$client" "$host" ""
+        complete+=("$host.conf/complete")
+    done
+    for host in "${hosts[@]}"; do
+        wait_for_line "$host.conf/complete" complete 900 >/dev/null || fail "$client has not finished on $host within 900 s"
+    done
+    record "images that the server sent" "$client" \
+        "$(awk -v sent="$(($(on server cat /sys/class/net/eth0/statistics/tx_bytes) - sent))" -v size="$image_size" \
+            'BEGIN { printf "%.3f", sent / size }')"
+    mapfile -t times < <(complete_seconds "$began" "${complete[@]}")
+    record "seconds of the first machine" "$client" "${times[0]}"
+    record "seconds of the last machine" "$client" "${times[-1]}"
+    record "last machine / ideal" "$client" "$(awk -v t="${times[-1]}" -v ideal="$ideal" 'BEGIN { printf "%.3f", t / ideal }')"
+    for host in server "${hosts[@]}"; do
+        stop_process "$host"
+        cmp -s "$host.files/$file" image.img || fail "$client: the file of $host differs"
+    done
+    stop_process tracker
+    rm -rf ./*.files
+}
+
 current=$seedbed
 for ((round = 0; round < rounds; round++)); do
     [[ -z ${SEEDBED_BASELINE:-} ]] || run before "$SEEDBED_BASELINE"
     run now "$current"
+    for client in "${stock[@]}"; do
+        run_stock "$client"
+    done
+done
+for client in "${stock[@]}"; do
+    limit "seconds of the last machine" now "$client" '<=' 0.588
 done
 note "ideal $ideal s"
 report "one server to $count machines, $mib MiB, links of $rate Mbit/s"

@@ -102,8 +102,8 @@ for measure in "${measures[@]}"; do
     small-pools) PIECE='4 MiB' run 989-small-pools "$here/small_pools.sh" 8 100 1024 3 ;;
     fleet) PLOT=$tables/98-fleet.svg run 98-fleet "$here/fleet_load.sh" 75 ;;
     clients)
-        run 990-clients-8 "$here/clients.sh" 8 100 512 3
-        run 991-clients-10 "$here/clients.sh" 10 20 64 3
+        STOCK=aria2 run 990-clients-8 "$here/clients.sh" 8 100 512 3
+        STOCK='aria2 transmission' run 991-clients-10 "$here/clients.sh" 10 20 64 3
         run 994-clients-50 "$here/clients.sh" 50 20 64 3
         ;;
     curve) CURVE=$build/tests/bench/swarm_curve PLOT=$tables/992-curve.svg run 992-curve "$here/swarm_curve.sh" 5 64 ;;

@@ -9,6 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib_daemon.sh"
 # shellcheck source=lib_network.sh
 . "$here/lib_network.sh"
+# shellcheck source=lib_clients.sh
+. "$here/lib_clients.sh"
 
 need_loop
 need_hosts
@@ -43,32 +45,15 @@ tracker=${address[server]}:6969
 "$seedbed" create --partclone image.info --name sda2 --tracker "http://$tracker/announce" -o sda2-tracked.torrent >created
 "$seedbed" create --partclone image.info --name sda1 -o sda1-plain.torrent >created
 "$seedbed" verify sda1.torrent sda1.img >verified || fail "the folder's files are not the image: $(<verified)"
-mkdir tracker
-chmod 755 "$work" tracker # opentracker runs as nobody
-sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >tracker/hashes # Debian's opentracker serves no other torrents
-[[ $(wc -l <tracker/hashes) -eq 2 ]] || fail "--json contains no info-hash: $(<sda1.json)"
+sed -n 's/.*"info_hash": *"\([0-9a-f]*\)".*/\1/p' sda1.json sda2.json >hashes
+[[ $(wc -l <hashes) -eq 2 ]] || fail "--json contains no info-hash: $(<sda1.json)"
 
-aria=(aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false
-    --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0)
-# transmission FOLDER: writes its settings, some of which are not command-line options; when done, it creates FOLDER/complete.
-transmission() {
-    mkdir -p "$1"
-    echo '{ "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false, "encryption": 0,
-        "rename-partial-files": false, "preallocation": 0, "cache-size-mb": 4, "trash-original-torrent-files": false }' \
-        >"$1/settings.json"
-    printf '#!/bin/sh\necho complete >%s/complete\n' "$work/$1" >"$1/finished"
-    chmod 755 "$1/finished"
-}
 # same_files NAME CLIENT: fails unless CLIENT's files are partclone's.
 same_files() {
     diff -rq "files/$1" "got/$1" || fail "$2: the files differ from partclone's"
 }
 
-start_process tracker $(on_host server) opentracker -i "${address[server]}" -p 6969 -P 6969 -d tracker -w hashes
-for ((i = 0; i < 600; i++)); do
-    [[ -z $(on server ss -Hltn "sport = :6969") ]] || break
-    sleep 0.1
-done
+start_opentracker tracker server hashes
 host_config seed.toml server 'local_discovery = false' '[log]' 'level = "debug"'
 add_image seed.toml sda1 sda1.torrent "$source" seed
 add_image seed.toml sda2 sda2.torrent "$source_again" seed "trackers = [\"udp://$tracker\"]"
@@ -80,8 +65,8 @@ noise_file target.1 64
 noise_file target.2 64
 target1=$(attach_loop target.1)
 target2=$(attach_loop target.2)
-start_process aria-seed $(on_host aria-seed) "${aria[@]}" --seed-ratio=0 --check-integrity=true --dir=files sda1-plain.torrent
-transmission conf-seed
+start_process aria-seed $(on_host aria-seed) "${aria2[@]}" --seed-ratio=0 --check-integrity=true --dir=files sda1-plain.torrent
+transmission_folder conf-seed
 start_process transmission-seed $(on_host transmission-seed) transmission-cli -g conf-seed -w files -p 6881 -M -U -D sda2.torrent
 host_config deploy.toml target 'local_discovery = false' '[log]' 'level = "debug"'
 add_image deploy.toml sda1 sda1-plain.torrent "$target1" deploy "peers = [\"${address[aria-seed]}:6881\"]"
@@ -89,8 +74,8 @@ add_image deploy.toml sda2 sda2.torrent "$target2" deploy "peers = [\"${address[
 start_daemon deploy deploy.toml $(on_host target)
 
 mkdir got
-start_process aria $(on_host aria) "${aria[@]}" --seed-time=0 --dir=got sda1.torrent
-transmission conf-get
+start_process aria $(on_host aria) "${aria2[@]}" --seed-time=0 --dir=got sda1.torrent
+transmission_folder conf-get
 start_process transmission $(on_host transmission) transmission-cli -g conf-get -w got -p 6881 -M -U -D -f "$work/conf-get/finished" \
     sda2-tracked.torrent
 timeout 240 tail --pid="${process_pid[aria]}" -f /dev/null || fail "aria2 has not finished within 240 s"
