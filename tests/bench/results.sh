@@ -92,7 +92,10 @@ for measure in "${measures[@]}"; do
     super) run 91-super-seeding "$here/super_seeding.sh" 3 ;;
     shards) run 92-shards "$here/shards.sh" 5 ;;
     read-back) run 93-read-back "$here/read_back.sh" 3 ;;
-    pack) run 985-pack "$here/pack.sh" 1024 3 ;;
+    pack)
+        run 985-pack "$here/pack.sh" 1024 3
+        FOLDER=$build run 9851-pack-disk "$here/pack.sh" 1024 3 1
+        ;;
     packed)
         PLOT=$tables/95-packed-1.svg run 95-packed-1 "$here/packed.sh" 1 100 384 3
         PLOT=$tables/96-packed-8.svg run 96-packed-8 "$here/packed.sh" 8 100 256 3
