@@ -65,7 +65,8 @@ void add_memory(daemon_key_list& keys) {
         keys, "memory", [](auto& all) -> auto& { return all.memory; });
     table.add("pool", &part::pool, kind::size_or_share{{{16 * mib, tib}}}, live);
     table.add("cache", &part::cache, kind::size{{0, tib}}, live, "the free part of the pool");
-    table.add("packed", &part::packed, kind::size{{0, tib}}, restart, "half of the free memory, shared by all images");
+    table.add("packed", &part::packed, kind::size_or_share{{{0, tib}}}, restart,
+              "half of the free memory, shared by all images");
     table.add("cache_shards", &part::cache_shards, kind::power_of_two{{{1, 1024}}}, restart);
     table.add("huge_pages", &part::huge_pages, kind::flag{}, restart);
     table.add("max_torrent", &part::max_torrent, kind::size{{mib, max_torrent_size}}, live);

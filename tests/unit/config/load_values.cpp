@@ -169,6 +169,14 @@ TEST_CASE("load: the pool as a share of the memory, within the limits of a size"
           lines{"1: memory.cache: '25 %' is not a size: expected bytes or a number with KiB, MiB, GiB or TiB"});
 }
 
+TEST_CASE("load: the memory for packed pieces as a size or a share, half of the free memory by default") {
+    CHECK(good("").memory.packed == std::nullopt);
+    CHECK(good("memory.packed = 0").memory.packed == 0);
+    CHECK(good("memory.packed = '2 GiB'").memory.packed == 2LL << 30);
+    CHECK(good("memory.packed = '50 %'").memory.packed == share_of(total_memory().value(), 50));
+    CHECK(bad("memory.packed = '91 %'") == lines{"1: memory.packed: '91 %' is out of range: 1 % to 90 %"});
+}
+
 TEST_CASE("load: a share is cut to the limits of its key") {
     auto const read = [](value_range<std::int64_t> range) {
         toml::table table;
