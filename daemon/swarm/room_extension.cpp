@@ -43,7 +43,7 @@ void disconnect(lt::peer_connection_handle& peer) {
 
 /// Bytes in the send buffer of a peer that reads: libtorrent puts blocks of 4 MiB there at most (see
 /// set_send_buffer_settings()), and the rest is 100,000 refusals.
-constexpr int most_waiting = 6 << 20;
+constexpr int most_send_buffer = 6 << 20;
 constexpr int refusals_between_looks = 8192;
 
 class room_peer final : public lt::peer_plugin {
@@ -94,7 +94,7 @@ public:
         if (++m_refusals % refusals_between_looks == 0) {
             lt::peer_info info;
             m_peer.get_peer_info(info);
-            if (info.send_buffer_size > most_waiting) {
+            if (info.send_buffer_size > most_send_buffer) {
                 m_peer.disconnect(boost::system::errc::make_error_code(boost::system::errc::no_buffer_space),
                                   lt::operation_t::bittorrent, lt::peer_connection_interface::peer_error);
             }
