@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The Debian package under a booted systemd: a container with Debian 12 installs it by apt, serves an image, which a deployment in it
-# writes to a disk, reloads, boots again, upgrades the package with a changed configuration, stops, removes and purges it. Prints the
-# commands. Not part of run.sh: the first run downloads 150 MB (kept in SEEDBED_CACHE, ~/.cache/seedbed by default). package.sh has the
-# tests that need no systemd.
+# writes to a disk, reloads, mails and posts the result of a deployment and wakes machines by the installed examples, boots again,
+# upgrades the package with a changed configuration, stops, removes and purges it. Prints the commands. Not part of run.sh: the first
+# run downloads 150 MB (kept in SEEDBED_CACHE, ~/.cache/seedbed by default). package.sh has the tests that need no systemd.
 #
 # Usage: tests/package_systemd.sh [DEB]     build/release/seedbed_*.deb by default
 #
@@ -21,7 +21,7 @@ download() {
 }
 # shellcheck source-path=SCRIPTDIR source=lib_booted.sh
 . "$tests/lib_booted.sh"
-debian_tree systemd,systemd-sysv,dbus,procps,iproute2,curl download "$(dpkg-deb -f "$deb" Depends Recommends)"
+debian_tree systemd,systemd-sysv,dbus,procps,iproute2,curl,jq,netbase,wakeonlan download "$(dpkg-deb -f "$deb" Depends Recommends)"
 SEEDBED=$deb # for the library; the program comes from the package
 # shellcheck source-path=SCRIPTDIR source=integration/lib_daemon.sh
 . "$tests/integration/lib_daemon.sh"
@@ -49,7 +49,7 @@ get() {
 await() {
     local end=$((SECONDS + 20))
     until "$@" >await.log 2>&1; do
-        ((SECONDS < end)) || fail "waited 20 s for: $*: $(tail -n 3 await.log)"
+        ((SECONDS < end)) || fail "waited 20 s for: $*: $(tail -n 12 await.log)"
         sleep 0.1
     done
 }
@@ -114,6 +114,85 @@ await get -f -o /dev/null http://127.0.0.1:9150/healthz
 unit_is ActiveState active
 unit_is MainPID "$main"
 await reloaded 3 # with that of `image add`
+
+# --- the installed examples as their comments say, under the restrictions of the service: the result of a deployment is mailed and posted
+# listen NAME PORT PROGRAM...: runs a program of this machine in the container's network, with its output in NAME.log, and waits for
+# its port.
+listen() {
+    local name=$1 port=$2
+    shift 2
+    : >"$name.log"
+    nsenter -t "$init" -n "$@" </dev/null >>"$name.log" 2>&1 &
+    defer "$name" end_process "$!"
+    await listens "$port"
+}
+# shellcheck disable=SC2317 # called by await
+listens() {
+    [[ -n $(inside ss -Hlntu "sport = :$1") ]]
+}
+# has LOG PATTERN: whether a line of the log matches; otherwise it prints the end of the journal.
+# shellcheck disable=SC2317 # called by await
+has() {
+    inside journalctl --sync
+    inside journalctl -u seedbed -u seedbed-wake -o cat --no-pager >journal.log
+    grep -qE "$2" "$1.log" || { tail -n 12 journal.log && false; }
+}
+listen smtp 25 /usr/bin/python3 -u -W ignore -m smtpd -n -c DebuggingServer 127.0.0.1:25
+listen hooks 8000 /usr/bin/python3 -u -c '
+import http.server
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.path, self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(204)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 8000), Receiver).serve_forever()'
+examples=/usr/share/seedbed/examples
+for image in mailed posted; do
+    head -c 3456789 /dev/urandom >root/srv/images/$image.img
+    run seedbed create /srv/images/$image.img -o /srv/images/$image.torrent
+    run seedbed image add $image /srv/images/$image.torrent /srv/images/$image.img
+done
+printf '%s\n' 'expect = 1' \
+    "on_complete = [\"$examples/deployed-mail\", \"smtp://127.0.0.1\", \"seedbed@example.org\", \"admin@example.org\"]" \
+    >>root/etc/seedbed/images.d/mailed.toml
+printf '%s\n' 'expect = 1' "on_complete = [\"$examples/deployed-webhook\", \"http://127.0.0.1:8000/hooks/TOKEN\"]" \
+    >>root/etc/seedbed/images.d/posted.toml
+run systemctl reload seedbed
+for image in mailed posted; do
+    run seedbed deploy $image --server 127.0.0.1 /dev/target --yes
+done
+await has smtp 'Subject: mailed: deployed to 1 of 1 machines'
+await has smtp '127\.0\.0\.1  verified  [0-9]+ s  /dev/target'
+await has hooks '^/hooks/TOKEN .*"text":"posted: 1 of 1 machines have the image'
+for image in mailed posted; do
+    await has journal "^$image: .*/deployed-.*: exit status 0"
+    run seedbed image remove $image
+done
+
+# --- the timer wakes the machines that wait
+ip link add machines netns "$init" type veth peer name switch netns "$init"
+inside ip address add 192.0.2.1/24 broadcast 192.0.2.255 dev machines
+inside ip link set switch up
+inside ip link set machines up
+inside ip route add default dev machines
+listen packets 9 /usr/bin/python3 -u -c '
+import socket
+listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+listening.bind(("", 9))
+while True:
+    print(listening.recv(2000).hex())'
+printf '%s\n' 'name,mac,image,disk' 'PC-17,52:54:00:00:00:17,golden,auto' >root/root/room.csv
+run seedbed machine import /root/room.csv
+run systemctl reload seedbed
+run cp "$examples/seedbed-wake.service" "$examples/seedbed-wake.timer" /etc/systemd/system/
+mkdir -p root/etc/systemd/system/seedbed-wake.timer.d
+printf '%s\n' '[Timer]' 'OnCalendar=' 'OnCalendar=*-*-* *:*:00/5' 'AccuracySec=100ms' \
+    >root/etc/systemd/system/seedbed-wake.timer.d/often.conf
+run systemctl daemon-reload
+run systemctl enable --now seedbed-wake.timer
+await has packets '^f{12}(525400000017){16}$'
+run systemctl disable --now seedbed-wake.timer
+[[ $(inside systemctl show seedbed-wake.service --value -p Result) == success ]] || fail "seedbed-wake.service has failed"
 
 # --- the machine boots again: the service starts by itself
 printf '[%3d s] # systemctl reboot\n' $SECONDS

@@ -16,7 +16,7 @@ set(CPACK_DEBIAN_PACKAGE_DEPENDS "systemd")
 # Programs that capture, grow and check file systems.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "partclone, e2fsprogs, ntfs-3g, xfsprogs, btrfs-progs, zstd")
 # Programs of seedbed-boot-image(8) and of its results, and of the examples.
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "mmdebstrap, dnsmasq-base, curl, jq, wakeonlan")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "mmdebstrap, dnsmasq-base, curl, jq, wakeonlan, netbase")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
   ${CMAKE_CURRENT_LIST_DIR}/postinst ${CMAKE_CURRENT_LIST_DIR}/prerm ${CMAKE_CURRENT_LIST_DIR}/postrm
