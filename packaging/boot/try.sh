@@ -105,6 +105,7 @@ picture() {
     [[ -n ${TRY_DIR:-} ]] && command -v chromium >/dev/null || return 0
     rm -f "$keep/$1.png"
     timeout 100 ip netns exec "$space" chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars \
+        --force-prefers-reduced-motion \
         --user-data-dir="$work/browser" --window-size=1280,800 --timeout=5000 --screenshot="$keep/$1.png" "$page" \
         >"$1.chromium.log" 2>&1 </dev/null || true
     if [[ -s $keep/$1.png ]]; then
