@@ -247,7 +247,7 @@ TEST_CASE("a failed flush can be forgotten, with the loss that the kernel has ye
     REQUIRE_FALSE(device->flush());
     device->forget_failed_flush();
     // Enough to start write-back, which has a report of its own. The medium has room for these.
-    for (int i = 0; i < 200; ++i) {
+    for (std::uint64_t i = 0; i < 200; ++i) {
         REQUIRE(device->write(0, pattern(64 * kib, i)));
     }
     CHECK(device->flush());

@@ -92,7 +92,7 @@ TEST_CASE("machine rows: whatever a machine says is printable and limited") {
     shown.version = "\x1b";
     shown.complaint = "\x1b";
     shown.failed_images = {{"\n", "\x1b"}};
-    for (std::size_t const width : {0, 20, 60, 80, 200}) {
+    for (auto const width : {0U, 20U, 60U, 80U, 200U}) {
         for (auto const& line : machine_table(shown, width)) {
             INFO(line);
             CHECK(std::ranges::all_of(line, [](char c) { return c >= ' ' && c <= '~'; }));
