@@ -5,7 +5,9 @@
 namespace seedbed::test {
 
 /// How much slower sanitizers, or the lack of optimisation, make a program.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#if defined(__SANITIZE_THREAD__)
+inline constexpr double slowdown = 16;
+#elif defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
 inline constexpr double slowdown = 8;
 #else
 inline constexpr double slowdown = 1;
