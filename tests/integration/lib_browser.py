@@ -101,6 +101,8 @@ def check_rows(browser):
     check(cells_of(browser, "127.1.0.4")[6] == "/dev/nvme0n1 NVMe", "the disk of a host has no class")
     browser.await_true("document.querySelectorAll('#ended tr').length === 20")
     ended = browser.run("return [...document.querySelectorAll('#ended tr')[0].cells].map(cell => cell.textContent)")
+    took = browser.run("return [...document.querySelectorAll('#ended tr')].map(row => row.cells[3].textContent)")
+    check(all(re.fullmatch(r"\d(\.\d)?s|\d\ds", text) for text in took) and "30s" in took, f"the durations of ended jobs: {took}")
     check(ended[:2] == ["PC-18", "failed"] and ended[6] == "<script>document.title = 1</script>", f"the ended job: {ended}")
 
 

@@ -38,7 +38,7 @@ class Tracker:
                          f"&left={left}&compact=1&event={event}")
 
     def report(self, number, state, more=""):
-        self.get(number, f"/report?info_hash={self.info_hash}&port=6881&state={state}&age=10&taken=30000&bytes={self.total}{more}")
+        self.get(number, f"/report?info_hash={self.info_hash}&port=6881&state={state}&age=10&taken={30000 + number}&bytes={self.total}{more}")
 
     def agent(self, number, mac, state, **said):
         job = json.loads(self.get(number, f"/machine/job?mac={mac}"))["job"]
