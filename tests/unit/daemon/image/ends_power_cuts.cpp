@@ -26,7 +26,7 @@ using test::power_cut_disk;
 
 namespace {
 
-constexpr int ends_cuts_per_seed = 200;
+int const ends_cuts_per_seed = test::cuts(200);
 constexpr std::int64_t ends_device_size = 4 * mib;
 constexpr std::int32_t ends_piece_length = 256 << 10;
 

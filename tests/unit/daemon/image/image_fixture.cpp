@@ -105,9 +105,9 @@ image_services image_fixture::services() {
                              states.push_back(state());
                          },
                          store,
-                         &reports,
-                         report_port,
-                         trust_proof};
+                         &reports};
+    given.report_port = report_port;
+    given.trust_proof = trust_proof;
     given.source_interval = source_interval;
     given.damage_pause = damage_pause;
     given.read_back_interval = read_back_interval;

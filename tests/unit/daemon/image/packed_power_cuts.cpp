@@ -27,7 +27,7 @@ using test::power_cut_disk;
 
 namespace {
 
-constexpr int cuts_per_seed = 200;
+int const cuts_per_seed = test::cuts(200);
 constexpr std::int64_t disk_size = 4 * mib;
 
 /// Two partitions.

@@ -298,7 +298,7 @@ protected:
 private:
     image_services services() {
         image_services given{m_main, m_setup, m_shared, m_swarm, [this]() -> settings const& { return m_in_force; },
-                             [] {},  m_store, nullptr,  {},      true};
+                             [] {},  m_store};
         given.open_device = [this](std::string const& path, device_requirements const&) {
             return result<std::unique_ptr<block_device>, device_refusal>(m_disk->open(path));
         };
@@ -490,6 +490,12 @@ inline std::vector<std::uint32_t> seeds(std::size_t usual = 8) {
     std::vector<std::uint32_t> all(wanted != nullptr ? std::stoul(wanted) : usual);
     std::iota(all.begin(), all.end(), 1U);
     return all;
+}
+
+/// The power cuts with one seed: SEEDBED_TEST_CUTS of them, or \p usual.
+inline int cuts(int usual) {
+    auto const* const wanted = std::getenv("SEEDBED_TEST_CUTS");
+    return wanted != nullptr ? std::stoi(wanted) : usual;
 }
 
 } // namespace seedbed::test

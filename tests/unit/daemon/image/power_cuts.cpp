@@ -19,7 +19,7 @@ using test::cut_rig;
 
 namespace {
 
-constexpr int cuts_per_seed = 250;
+int const cuts_per_seed = test::cuts(250);
 
 /// Gaps, ends within sectors and within blocks, one extent shorter than a block, a short last piece.
 extent_map const& image_extents() {

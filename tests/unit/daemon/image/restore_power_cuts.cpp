@@ -29,7 +29,7 @@ using test::power_cut_disk;
 
 namespace {
 
-constexpr int restore_cuts_per_seed = 200;
+int const restore_cuts_per_seed = test::cuts(200);
 constexpr std::int64_t restored_size = 4 * mib;
 constexpr int no_end = 1'000'000; ///< steps
 
