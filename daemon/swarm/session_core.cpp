@@ -26,6 +26,7 @@
 #include "daemon/swarm/read_once_extension.hpp"
 #include "daemon/swarm/record_extension.hpp"
 #include "daemon/swarm/report_extension.hpp"
+#include "daemon/swarm/retry_extension.hpp"
 #include "daemon/swarm/secret_extension.hpp"
 #include "daemon/swarm/session_settings.hpp"
 #include "daemon/swarm/withdrawal_extension.hpp"
@@ -144,6 +145,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
     // After these: a refused peer must not keep a place or reserve pieces.
     add_extension(params, make_room_extension(room, spec.torrent->piece_count));
     add_extension(params, make_prompt_extension());
+    params.extensions.emplace_back([](lt::torrent_handle const& of, auto) { return make_retry_extension(of); });
     if (spec.mode == image_mode::deploy) {
         auto const on_neighbours = [this](session_torrent& torrent, int missing) {
             torrent.missing_peers = missing;

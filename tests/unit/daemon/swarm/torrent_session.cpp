@@ -246,6 +246,20 @@ TEST_CASE("session: new trackers of the configuration are announced to") {
     t.loop.run_until([&] { return !late.sockets.empty(); });
 }
 
+TEST_CASE("session: a tracker that cannot be reached is soon asked again", "[waits]") {
+    seed_test t;
+    counting_listener tracker(t.loop, endpoint(3)); // which closes each connection
+    t.seed.add(t.store.checked_spec());
+    t.seed.session.update(session_with_torrent::number, {}, {"http://" + to_string(listener(3)) + "/announce"});
+    std::size_t asked = 0;
+    auto const four_times = [&] {
+        asked += tracker.sockets.size();
+        tracker.sockets.clear();
+        return asked >= 4;
+    };
+    t.loop.run_until(four_times, 30s); // after 7 s; libtorrent alone asks for the fourth time after 50 s
+}
+
 TEST_CASE("session: the upload limit of a torrent holds until it is changed", "[waits]") {
     seed_test t(32);
     auto spec = t.store.checked_spec();
