@@ -155,7 +155,7 @@ private:
     // With m_mutex held.
     [[nodiscard]] held_ptr make_held(piece_index piece);
     void let_go_oldest();
-    std::deque<held_ptr>::iterator let_go(std::deque<held_ptr>::iterator which);
+    std::deque<held_ptr>::iterator let_go(std::deque<held_ptr>::const_iterator const& which);
     void set_rebuildable(piece_index piece, bool rebuildable);
     void withdraw_evicted();
 
