@@ -428,7 +428,7 @@ void packed_target::let_go_oldest() {
 
 /// \return the next complete piece.
 std::deque<packed_target::held_ptr>::iterator packed_target::let_go(std::deque<held_ptr>::const_iterator const& which) {
-    auto const held = *which;
+    auto const& held = *which;
     m_held_bytes -= static_cast<std::int64_t>(held->size);
     m_held.erase(held->number.value());
     m_supply->set_at_hand(held->number, m_rebuildable[static_cast<std::size_t>(held->number.value())]);
