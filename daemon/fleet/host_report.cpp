@@ -9,7 +9,6 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "core/foundation/printable.hpp"
-#include "daemon/history/receipt_text.hpp"
 
 namespace seedbed {
 
@@ -78,8 +77,7 @@ std::string to_query(host_report const& report, info_hash const& hash) {
         text += (report.is_job ? "&job=" : "&id=") + percent_encoded(report.id);
     }
     text += to_query(report.facts);
-    auto const receipt = report.receipt.empty() ? std::string() : packed_receipt(report.receipt);
-    return receipt.empty() ? text : text + "&receipt=" + percent_encoded(receipt);
+    return report.receipt.empty() ? text : text + "&receipt=" + percent_encoded(report.receipt);
 }
 
 std::string authenticated(std::string const& query, shared_secret const& secret, std::string const& challenge,
@@ -130,7 +128,7 @@ result<host_report> read_host_report(query_string const& query, boost::asio::ip:
     report.is_job = !job.empty();
     report.id = printable((report.is_job ? job : query.find("id").value_or("")).substr(0, longest_id));
     report.facts = read_target_facts(query);
-    report.receipt = unpacked_receipt(query.find("receipt").value_or(""));
+    report.receipt = query.find("receipt").value_or("");
     return report;
 }
 

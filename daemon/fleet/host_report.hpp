@@ -41,7 +41,7 @@ struct host_report {
     bool is_job = false;                ///< the id is that of a job, whose end the machine reports, too
     bool authenticated = false;         ///< the sender has proved that it knows the secret; not sent
     target_facts facts = {};            ///< of the target
-    std::string receipt = {};           ///< JSON of an outcome, see receipt_text.hpp; empty: none
+    std::string receipt = {};           ///< of an outcome, packed, see receipt_text.hpp; empty: none
 };
 
 /// For example "verified".

@@ -30,7 +30,7 @@ struct deployment_record {
     bool authenticated = false; ///< the sender proved that it knows the secret
     wall_time ended;
     std::optional<wall_time> started = {};
-    /// By a clock that nobody sets, unlike that of the two times; nothing if it is unknown.
+    /// Measured with a steady clock, unlike the two times; nothing if it is unknown.
     std::optional<std::chrono::milliseconds> taken = {};
     deployment_end end = deployment_end::failed;
     std::optional<bool> verified = {}; ///< read back from the disk and hashed
@@ -48,7 +48,9 @@ struct deployment_record {
     std::optional<std::int64_t> fetched = {};     ///< bytes received for the image
     std::string reason = {};                      ///< of a failure or a refusal, one line
     std::string warnings = {};                    ///< separated by "; "
-    std::string receipt = {};                     ///< of receipt_text.hpp
+    std::string receipt = {};                     ///< JSON, see receipt_text.hpp
+    /// The receipt as a machine has sent it, until the history_store unpacks it.
+    std::string packed_receipt = {};
 
     friend bool operator==(deployment_record const&, deployment_record const&) = default;
 };

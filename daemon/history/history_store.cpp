@@ -12,6 +12,7 @@
 #include "core/foundation/state_file.hpp"
 #include "daemon/history/history_database.hpp"
 #include "daemon/history/history_document.hpp"
+#include "daemon/history/receipt_text.hpp"
 #include "daemon/log/logging.hpp"
 
 namespace seedbed {
@@ -21,7 +22,7 @@ namespace {
 constexpr char const* database_name = "history.sqlite";
 constexpr char const* job_file_name = "machine-history.jsonl"; ///< of earlier versions
 constexpr std::size_t most_waiting_records = 10'000;
-constexpr std::size_t most_waiting_receipts = 16U << 20; ///< bytes
+constexpr std::size_t most_waiting_receipts = 4U << 20; ///< bytes, packed
 constexpr std::size_t most_waiting_requests = 8;
 /// Five times what the longest jobs need.
 constexpr std::int64_t largest_job_file = 8LL << 20;
@@ -107,7 +108,7 @@ void history_store::file::import(std::filesystem::path const& jobs) {
 
 std::size_t history_store::file::write() {
     std::unique_lock lock(mutex);
-    auto const records = std::exchange(waiting, {});
+    auto records = std::exchange(waiting, {});
     waiting_receipts = 0;
     auto const dropped = std::exchange(left_out, 0);
     auto const most = limit;
@@ -121,6 +122,11 @@ std::size_t history_store::file::write() {
     }
     if (records.empty() || !database) {
         return 0;
+    }
+    for (auto& record : records) {
+        if (auto const packed = std::exchange(record.packed_receipt, {}); !packed.empty()) {
+            record.receipt = unpacked_receipt(packed);
+        }
     }
     auto const added = database->add(records, most);
     if (!added && !failed) {
@@ -169,10 +175,10 @@ void history_store::add(deployment_record record) {
         ++m_file->left_out;
         return;
     }
-    if (record.receipt.size() > most_waiting_receipts - m_file->waiting_receipts) {
-        record.receipt.clear();
+    if (record.packed_receipt.size() > most_waiting_receipts - m_file->waiting_receipts) {
+        record.packed_receipt.clear();
     }
-    m_file->waiting_receipts += record.receipt.size();
+    m_file->waiting_receipts += record.packed_receipt.size();
     m_file->waiting.push_back(std::move(record));
     auto const is_first = m_file->waiting.size() == 1; // otherwise a job that writes it is waiting
     lock.unlock();

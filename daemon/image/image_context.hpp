@@ -31,7 +31,8 @@ public:
     [[nodiscard]] virtual image_state state() const = 0;
     /// About the device that is being deployed to, without warnings; empty while the device is not open.
     [[nodiscard]] virtual target_facts const& facts() const = 0;
-    /// The receipt of a deployment that ends now, as JSON; empty if nobody makes one.
+    /// The receipt of a deployment that ends now, packed, see receipt_text.hpp; empty without
+    /// image_services::make_receipt.
     [[nodiscard]] virtual std::string receipt(disk_layout const* written) const = 0;
     /// Time since the image was started, and since the current state began.
     [[nodiscard]] virtual double age_seconds() const = 0;

@@ -32,7 +32,7 @@ struct image_services {
     std::function<void()> on_change;                    ///< called after every change of state
     checkpoint_store& checkpoints;
     report_sink* reports = nullptr; ///< takes the outcome of deployments; may be null
-    /// Makes the receipt, as JSON, that is reported with the outcome; may be empty.
+    /// Makes the packed receipt that is reported with the outcome; may be empty.
     std::function<std::string(ended_deployment const&)> make_receipt = {};
     std::function<std::uint16_t()> report_port = {}; ///< where this daemon accepts reports; 0: nowhere
     /// Do not read back an image that was verified before, on a device that has not been written to since.

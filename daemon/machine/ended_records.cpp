@@ -40,7 +40,7 @@ deployment_record record_of(std::string const& machine, machine_job const& job, 
     record.disk_class = job.disk_class ? to_string(*job.disk_class) : "";
     record.fetched = said.fetched;
     record.reason = job.reason;
-    record.receipt = said.receipt;
+    record.packed_receipt = said.receipt;
     return record;
 }
 
@@ -66,7 +66,7 @@ deployment_record record_of(host_report const& report, std::string const& image,
     record.info_hash = hash.to_hex();
     record.fetched = report.bytes;
     record.reason = is_done ? "" : report.reason;
-    record.receipt = report.receipt;
+    record.packed_receipt = report.receipt;
     return record;
 }
 

@@ -10,7 +10,6 @@
 
 #include "config/mac_address.hpp"
 #include "core/foundation/printable.hpp"
-#include "daemon/history/receipt_text.hpp"
 #include "daemon/machine/job_json.hpp"
 #include "daemon/text/json_members.hpp"
 
@@ -89,7 +88,6 @@ std::string to_query(job_report const& said) {
     auto facts = said.facts;
     facts.device = said.device;
     facts.cls = said.disk_class;
-    auto const receipt = said.receipt.empty() ? std::string() : packed_receipt(said.receipt);
     return "job=" + percent_encoded(said.id) + "&state=" + to_string(said.state) + parameter("phase", said.phase) +
            (said.percent >= 0 ? "&percent=" + std::to_string(said.percent) : std::string()) +
            parameter("reason", std::string_view(said.reason).substr(0, longest_job_text)) +
@@ -97,7 +95,7 @@ std::string to_query(job_report const& said) {
            (said.verified ? std::string("&verified=") + (*said.verified ? "1" : "0") : std::string()) +
            (said.fetched ? "&fetched=" + std::to_string(*said.fetched) : std::string()) +
            (said.taken ? "&taken=" + std::to_string(said.taken->count()) : std::string()) +
-           parameter("receipt", receipt) + to_query(facts);
+           parameter("receipt", said.receipt) + to_query(facts);
 }
 
 result<job_report> read_job_report(query_string const& query) {
@@ -122,7 +120,7 @@ result<job_report> read_job_report(query_string const& query) {
     if (auto const taken = query.number("taken"); taken && *taken <= longest_job_ms) {
         said.taken = std::chrono::milliseconds(*taken);
     }
-    said.receipt = unpacked_receipt(query.find("receipt").value_or(""));
+    said.receipt = query.find("receipt").value_or("");
     return said;
 }
 

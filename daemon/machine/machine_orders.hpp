@@ -41,7 +41,7 @@ struct job_report {
     std::optional<bool> verified = {};                   ///< read back and hashed
     std::optional<std::int64_t> fetched = {};            ///< bytes received for the image
     std::optional<std::chrono::milliseconds> taken = {}; ///< since the agent began with the job
-    std::string receipt = {};                            ///< JSON, see receipt_text.hpp; empty: none
+    std::string receipt = {};                            ///< packed, see receipt_text.hpp; empty: none
 };
 
 /// The answer to a machine that asks for its job.

@@ -244,9 +244,9 @@ std::string short_receipt(receipt const& what) {
             left_out += shorten(document["layout"]["partitions"], most);
         }
         document["left_out"] = left_out;
-        auto text = text_of(document, -1);
-        if (most == 0 || !packed_receipt(text).empty()) {
-            return text;
+        auto packed = packed_receipt(text_of(document, -1));
+        if (most == 0 || !packed.empty()) {
+            return packed;
         }
     }
 }

@@ -43,8 +43,8 @@ void take_outcome(receipt& made, deployment_report report, disk_layout const* la
 /// back and compared. Times are ISO 8601 in UTC, sizes in bytes, durations in seconds; an unknown value is null.
 [[nodiscard]] std::string to_json(receipt const& what);
 
-/// The same in one line for the server, which keeps it in its history: short enough for a report. A long list keeps its
-/// first elements, that of the peers those which have sent most; "left_out" counts the others.
+/// The same for the server, which keeps it in its history: packed, see receipt_text.hpp, and short enough for a report.
+/// A long list keeps its first elements, that of the peers those which have sent most; "left_out" counts the others.
 [[nodiscard]] std::string short_receipt(receipt const& what);
 
 /// The receipt of a deployment of the daemon. \param image its settings. \param now the end.

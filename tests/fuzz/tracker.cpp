@@ -12,6 +12,7 @@
 
 #include "daemon/fleet/host_report.hpp"
 #include "daemon/fleet/tracker.hpp"
+#include "daemon/history/receipt_text.hpp"
 #include "daemon/http/query_string.hpp"
 #include "fuzz_input.hpp"
 
@@ -43,6 +44,7 @@ void try_report(std::string const& target, boost::asio::ip::address const& from)
     fuzz::require(same.has_value() && same->reason == report->reason && same->outcome == report->outcome &&
                   same->bytes == report->bytes && same->taken == report->taken && same->host == report->host &&
                   same->facts == report->facts);
+    fuzz::require(unpacked_receipt(report->receipt).size() <= longest_receipt);
     fuzz::require(report->facts.device.size() <= longest_fact && report->facts.device.find('\n') == std::string::npos);
 }
 

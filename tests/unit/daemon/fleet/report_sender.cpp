@@ -18,7 +18,6 @@
 #include "daemon/http/query_string.hpp"
 #include "daemon/log/logging.hpp"
 #include "support/endpoints.hpp"
-#include "support/sample_record.hpp"
 
 using namespace seedbed;
 using namespace std::chrono_literals;
@@ -200,7 +199,7 @@ TEST_CASE("report sender: a server whose requests must be short gets the report 
     server.status = 431;
     host_report report;
     report.outcome = host_report::outcome_kind::verified;
-    report.receipt = test::sample_receipt();
+    report.receipt = "eJw";
     f.sender->send("sda1", served, {announce_url("127.0.0.1", server.port())}, {}, report);
     REQUIRE(f.await([&] { return server.requests.size() == 1; }));
     server.status = 200;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <random>
 #include <string>
 
 #include <sqlite3.h>
@@ -13,9 +14,11 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "daemon/history/history_database.hpp"
 #include "daemon/history/history_document.hpp"
+#include "daemon/history/receipt_text.hpp"
 #include "daemon/log/logging.hpp"
 #include "support/sample_record.hpp"
 #include "support/temp_dir.hpp"
@@ -115,6 +118,23 @@ TEST_CASE("history store: without a database, the answer says why") {
     CHECK(f.ids() == "2 ");
 }
 
+TEST_CASE("history store: a receipt is unpacked when it is recorded, and left out if it is damaged") {
+    temp_dir const folder;
+    store_fixture f(folder.path());
+    auto record = sample_record("1");
+    record.receipt.clear();
+    record.packed_receipt = packed_receipt(sample_receipt());
+    f.store.add(record);
+    record.id = "2";
+    record.packed_receipt = "nonsense";
+    f.store.add(record);
+    auto const found = parse_history_document(f.find({.receipts = true}).value());
+    REQUIRE(found);
+    REQUIRE(found->records.size() == 2);
+    CHECK(found->records[0].receipt.empty());
+    CHECK(found->records[1].receipt == sample_receipt());
+}
+
 TEST_CASE("history store: receipts that wait to be written take limited memory") {
     temp_dir const folder;
     auto const path = folder / "history.sqlite";
@@ -122,13 +142,22 @@ TEST_CASE("history store: receipts that wait to be written take limited memory")
     sqlite3* other = nullptr;
     REQUIRE(::sqlite3_open(path.c_str(), &other) == SQLITE_OK);
     std::size_t kept = 0;
+    std::size_t size = 0;
     {
         store_fixture f(folder.path(), 10'000);
         CHECK(f.ids().empty());
         REQUIRE(::sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
         auto record = sample_record("");
-        record.receipt = R"({"receipt":1,"text":")" + std::string(16'000, ' ') + "\"}";
-        for (int i = 0; i < 4000; ++i) { // 64 MB, of which up to 16 MiB are being written, and as many wait
+        record.receipt.clear();
+        std::mt19937 random(1);
+        nlohmann::json noise{{"receipt", 1}};
+        for (int i = 0; i < 400; ++i) {
+            noise["noise"].push_back(random());
+        }
+        record.packed_receipt = packed_receipt(noise.dump());
+        size = record.packed_receipt.size();
+        REQUIRE(size > 2000);
+        for (int i = 0; i < 4000; ++i) { // more than 8 MB, of which up to 4 MiB are being written, and as many wait
             record.id = std::to_string(i);
             f.store.add(record);
         }
@@ -145,8 +174,8 @@ TEST_CASE("history store: receipts that wait to be written take limited memory")
         }
         CHECK(records == 4000);
     }
-    CHECK(kept >= 1000);
-    CHECK(kept <= 2200);
+    CHECK(kept * size >= std::size_t{4} << 20);
+    CHECK(kept * size <= std::size_t{8} << 20);
 }
 
 TEST_CASE("history store: too many requests are refused at once") {

@@ -33,7 +33,7 @@ TEST_CASE("ended records: of a job, with what its machine has reported") {
     said.info_hash = std::string(40, 'b');
     said.verified = true;
     said.fetched = 1234;
-    said.receipt = "{}";
+    said.receipt = "eJw";
     auto record = record_of("PC-17", job, said);
     CHECK(record.id == job.id);
     CHECK(record.is_job);
@@ -54,7 +54,7 @@ TEST_CASE("ended records: of a job, with what its machine has reported") {
     CHECK(record.fetched == 1234);
     CHECK(record.reason == "grew by 3 GiB");
     CHECK(record.warnings == "a; b");
-    CHECK(record.receipt == "{}");
+    CHECK(record.packed_receipt == "eJw");
     job.taken = 150s; // the clock was set
     CHECK(seconds_of(record_of("PC-17", job, said)) == 150);
 
@@ -81,7 +81,7 @@ TEST_CASE("ended records: of a host's report, at the time of its outcome") {
     report.id = "abc";
     report.authenticated = true;
     report.facts = sample_facts();
-    report.receipt = "{}";
+    report.receipt = "eJw";
     auto record = record_of(report, "win11", hash, now);
     CHECK(record.id == "abc");
     CHECK_FALSE(record.is_job);
@@ -96,7 +96,7 @@ TEST_CASE("ended records: of a host's report, at the time of its outcome") {
     CHECK(record.reason.empty());
     CHECK(record.fetched == 1234);
     CHECK(record.serial == "WX1");
-    CHECK(record.receipt == "{}");
+    CHECK(record.packed_receipt == "eJw");
 
     report.outcome = outcome::durable;
     CHECK(record_of(report, "win11", hash, now).verified == false);
