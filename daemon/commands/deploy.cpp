@@ -30,8 +30,8 @@
 #include "daemon/service/disk_choice.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/node.hpp"
+#include "daemon/service/outcome_report.hpp"
 #include "daemon/service/receipt.hpp"
-#include "daemon/service/refusal.hpp"
 #include "daemon/service/torrent_source.hpp"
 #include "daemon/terminal/console.hpp"
 #include "daemon/terminal/overview_text.hpp"
@@ -73,9 +73,13 @@ private:
         refuse(code, reason);
         auto refused = m_receipt;
         refused.result.code = code;
-        complete_receipt(refused, m_console);
-        report_refusal(m_options.image, *m_torrent, m_settings.network, reason, short_receipt(refused));
+        report(std::move(refused), host_report::outcome_kind::refused, reason);
         return code;
+    }
+
+    void report(receipt ended, host_report::outcome_kind outcome, std::string const& reason) const {
+        complete_receipt(ended, m_console);
+        report_outcome(m_options.image, *m_torrent, m_settings.network, outcome, reason, short_receipt(ended));
     }
 
     exit_code run_steps() {
@@ -95,6 +99,9 @@ private:
         m_console.clear();
         if (m_receipt.result.code == exit_interrupted || m_receipt.result.code == exit_timed_out) {
             m_console.print("written data is on the device; run the same command again to resume");
+        }
+        if (m_receipt.result.code == exit_timed_out) {
+            report(m_receipt, host_report::outcome_kind::failed, "the download did not finish in time");
         }
         return m_receipt.result.code;
     }

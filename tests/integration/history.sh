@@ -40,12 +40,13 @@ await_history() {
     done
     fail "the history does not reach: $1: $(<history.json)"
 }
-# deploy DEVICE STATUS: a host that reports to the tracker, and not to other peers.
+# deploy DEVICE STATUS [OPTION...]: a host that reports to the tracker, and not to other peers.
 deploy() {
-    local status=0
-    timeout 120 "$seedbed" deploy win11.torrent "$1" --yes --no-local-discovery --listen "127.0.0.1:$(free_port)" \
-        --tracker "http://127.0.0.1:$tracker/announce" --state "$work/host" --seed-for 3s >host.log 2>&1 || status=$?
-    ((status == $2)) || fail "deploy to $1 ends with $status: $(<host.log)"
+    local device=$1 wanted=$2 status=0
+    shift 2
+    timeout 120 "$seedbed" deploy win11.torrent "$device" --yes --no-local-discovery --listen "127.0.0.1:$(free_port)" \
+        --tracker "http://127.0.0.1:$tracker/announce" --state "$work/host" --seed-for 3s "$@" >host.log 2>&1 || status=$?
+    ((status == wanted)) || fail "deploy to $device ends with $status: $(<host.log)"
 }
 
 # --- one is deployed, one is refused, one fails; the daemon is killed after each
@@ -150,6 +151,14 @@ for row, deployment in zip(rows, deployments):
             assert float(cell) == value, (key, cell, value)
 assert rows[0]["device"] == "'=cmd|' /C calc'!A0" and rows[0]["model"] == '?[2J,"?' and rows[0]["reason"] == "'-2+3", rows[0]
 EOF
+
+# --- one that runs out of time
+printf '%s\n' '[network]' 'download_limit = "64 KiB"' >slow.toml
+noise_file late.img 32
+late=$(attach_loop late.img)
+deploy "$late" 5 --config slow.toml --timeout 2s
+await_history '.deployments[0] | .state == "failed" and (.reason | contains("in time")) and .receipt.outcome == "timed_out" and
+    .device == .receipt.device.path and (.receipt.errors[0] | contains("did not finish within 2 s"))'
 
 # --- a limit that is lowered; a database that is newer, and one that is damaged: one line, and the daemon works
 printf '%s\n' '[history]' 'limit = 2' >>daemon.toml

@@ -1,4 +1,4 @@
-#include "daemon/service/refusal.hpp"
+#include "daemon/service/outcome_report.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -8,15 +8,15 @@
 
 namespace seedbed {
 
-void report_refusal(image_settings const& image, image_torrent const& torrent, network_settings const& network,
-                    std::string const& reason, std::string const& receipt) {
+void report_outcome(image_settings const& image, image_torrent const& torrent, network_settings const& network,
+                    host_report::outcome_kind outcome, std::string const& reason, std::string const& receipt) {
     boost::asio::io_context context{1};
     report_sender sender(
         context, [&network] { return network.listen; }, {}, load_secret(network).value_or(nullptr));
     auto urls = announce_urls(torrent);
     urls.insert(urls.end(), image.trackers.begin(), image.trackers.end());
     host_report report;
-    report.outcome = host_report::outcome_kind::refused;
+    report.outcome = outcome;
     report.reason = reason;
     report.facts = facts_of_refused(image.device);
     report.receipt = receipt;
