@@ -27,8 +27,8 @@ namespace {
 
 constexpr char msg_choke = 0; // BEP 3
 
-/// Requests for a piece that may wait; further ones are rejected.
-constexpr std::size_t most_waiting = 2048;
+/// Requests of a peer that may wait; further ones are rejected.
+constexpr std::size_t most_waiting = 4096;
 
 class withdrawal_peer;
 
@@ -87,8 +87,9 @@ public:
             return true;
         }
         if (auto const waiting = m_waiting.find(number); waiting != m_waiting.end()) {
-            if (waiting->second.size() < most_waiting) {
+            if (m_waiting_requests < most_waiting) {
                 waiting->second.push_back(request);
+                ++m_waiting_requests;
             } else {
                 reject({request});
             }
@@ -103,9 +104,11 @@ public:
     }
     bool on_cancel(lt::peer_request const& request) override {
         auto const waiting = m_waiting.find(static_cast<std::int32_t>(request.piece));
-        if (waiting == m_waiting.end() || std::erase(waiting->second, request) == 0) {
+        auto const erased = waiting != m_waiting.end() ? std::erase(waiting->second, request) : 0;
+        if (erased == 0) {
             return false;
         }
+        m_waiting_requests -= erased;
         reject({request});
         return true;
     }
@@ -142,6 +145,7 @@ private:
         }
         m_requests.clear();
         m_waiting.clear();
+        m_waiting_requests = 0;
     }
     /// libtorrent has answered a request.
     void on_answered(lt::peer_request const& block) {
@@ -153,6 +157,7 @@ private:
             }
         }
         if (auto const waited = m_waiting.extract(number)) {
+            m_waiting_requests -= waited.mapped().size();
             reject(waited.mapped());
         }
     }
@@ -213,6 +218,7 @@ private:
     std::map<std::int32_t, std::uint32_t> m_requests;
     /// Requests that wait for the answer to the first one for a piece that was not at hand; by the piece's number.
     std::map<std::int32_t, std::vector<lt::peer_request>> m_waiting;
+    std::size_t m_waiting_requests = 0; ///< in all of m_waiting
     offer_messages m_messages;
     std::vector<char> m_message; ///< reused memory
 };
