@@ -9,6 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib_daemon.sh"
 # shellcheck source=lib_network.sh
 . "$here/lib_network.sh"
+# shellcheck source=lib_clients.sh
+. "$here/lib_clients.sh"
 
 need_loop
 need_hosts
@@ -84,9 +86,7 @@ expect_line straggler.log ' sda1: downloading$'
 noise_file target.img 64
 target=$(attach_loop target.img)
 deploy_to target "$target"
-start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
-    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
-    --seed-time=0 --dir=got sda1.torrent
+start_process aria $(on_host aria) "${aria2[@]}" --seed-time=0 --dir=got sda1.torrent
 expect_line seed.log " sda1: [12]/3 complete \(${address[target]} after [0-9.ms]+, verified\)"
 expect_line seed.log " sda1: [12]/3 complete \(${address[aria]} after [0-9.ms]+, has all pieces\)"
 expect_line seed.log " sda1: 2/3 complete \(.*; remaining: ${address[straggler]} [0-9]+% at [0-9.]+ [KMG]?i?B/s"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2046,SC2154
-# Other BitTorrent programs on the hosts of lib_network.sh, which has to be sourced before. Not a test.
+# Other BitTorrent programs. start_opentracker needs lib_network.sh. Not a test.
 #
 #   "${aria2[@]}" OPTION... TORRENT          aria2, which finds peers only through trackers and listens on port 6881
 #   transmission_folder FOLDER               writes Transmission's settings to the same effect, for `transmission-cli -g FOLDER
@@ -22,7 +22,7 @@ transmission_folder() {
 start_opentracker() {
     local name=$1 host=$2 i
     mkdir -p "$name.d"
-    chmod 755 "$work" "$name.d" # it runs as nobody
+    chmod 755 "$work" "$name.d" # opentracker runs as the user nobody
     cp "$3" "$name.d/hashes"    # Debian's serves no other torrents
     start_process "$name" $(on_host "$host") opentracker -i "${address[$host]}" -p 6969 -P 6969 -d "$name.d" -w hashes
     for ((i = 0; i < 600; i++)); do

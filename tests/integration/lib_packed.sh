@@ -13,6 +13,8 @@
 #   file_of DISK N NAME               copies a file of an ext4 to ./dumped
 #   check_table DISK                  fails if sgdisk (GPT) or sfdisk finds a fault in the table
 #   linux_disk DISK FOLDER            makes a GPT disk of 60 MiB with FOLDER in an ext4, and a swap area
+#   serve_disk                        packs disk.img, in pieces of 1 MiB, and serves it from $peer; writes config.toml for a deployment
+#                                     and sets its $port
 #   expect_no_table DISK              fails if blkid or sfdisk finds anything on the disk
 
 packed_files() {
@@ -65,6 +67,16 @@ check_table() {
 expect_no_table() {
     [[ -z $(blkid -p "$1") ]] || fail "$1 shows: $(blkid -p "$1")"
     ! sfdisk -d "$1" >sfdisk.out 2>&1 || fail "$1 has a table: $(<sfdisk.out)"
+}
+serve_disk() {
+    "$seedbed" create disk.img --pack --piece-size "1 MiB" -o disk.sbi >line 2>progress || fail "create: $(<progress)"
+    write_config seed.toml "$(free_port)"
+    add_image seed.toml disk disk.torrent "$work/disk.sbi" seed 'verify = "none"'
+    start_daemon seed seed.toml
+    expect_line seed.log ' ready$'
+    peer=$(sed -n 's/^listen = "\(.*\)"/\1/p' seed.toml)
+    printf '%s\n' '[memory]' 'pool = "16 MiB"' '[network]' 'local_discovery = false' >config.toml
+    port=$(free_port)
 }
 linux_disk() {
     truncate -s 60M "$1"

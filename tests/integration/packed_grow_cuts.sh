@@ -34,14 +34,7 @@ on_partition disk.img 1 mkfs.ext4 -q -L root -d files >mkfs.out 2>&1
 on_partition disk.img 2 mkfs.ntfs -q -f >mkfs.out 2>&1
 on_partition disk.img 2 to_ntfs >ntfscp.out 2>&1 || fail "ntfscp: $(<ntfscp.out)"
 on_partition disk.img 3 mkswap -L swap >mkfs.out 2>&1
-"$seedbed" create disk.img --pack --piece-size "1 MiB" -o disk.sbi >line 2>progress || fail "create: $(<progress)"
-write_config seed.toml "$(free_port)"
-add_image seed.toml disk disk.torrent "$work/disk.sbi" seed 'verify = "none"'
-start_daemon seed seed.toml
-expect_line seed.log ' ready$'
-peer=$(sed -n 's/^listen = "\(.*\)"/\1/p' seed.toml)
-printf '%s\n' '[memory]' 'pool = "16 MiB"' '[network]' 'local_discovery = false' >config.toml
-port=$(free_port)
+serve_disk
 
 # The programs that complete a disk begin the count.
 mkdir wrappers

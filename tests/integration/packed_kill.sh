@@ -20,14 +20,7 @@ echo "SEEDBED_TEST_SEED=${SEEDBED_TEST_SEED:-$$}"
 
 packed_files files 4
 linux_disk disk.img files
-"$seedbed" create disk.img --pack --piece-size "1 MiB" -o disk.sbi >line 2>progress || fail "create: $(<progress)"
-write_config seed.toml "$(free_port)"
-add_image seed.toml disk disk.torrent "$work/disk.sbi" seed 'verify = "none"'
-start_daemon seed seed.toml
-expect_line seed.log ' ready$'
-peer=$(sed -n 's/^listen = "\(.*\)"/\1/p' seed.toml)
-printf '%s\n' '[memory]' 'pool = "16 MiB"' '[network]' 'local_discovery = false' >config.toml
-port=$(free_port)
+serve_disk
 # deploy: deploys to target.img, with the output in deploy.log.
 deploy() {
     exec "$seedbed" deploy disk.torrent target.img --yes --config config.toml --state "$work/state" --peer "$peer" \

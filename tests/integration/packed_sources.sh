@@ -7,6 +7,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib_daemon.sh"
 # shellcheck source=lib_packed.sh
 . "$here/lib_packed.sh"
+# shellcheck source=lib_clients.sh
+. "$here/lib_clients.sh"
 
 need_root
 need partclone.ext4 mkfs.ext4 e2fsck jq ss nginx aria2c transmission-cli
@@ -80,9 +82,7 @@ start_nginx() {
 
 # Transmission serves a new peer only after a while: meanwhile, the other cases.
 transmission_port=$(free_port)
-mkdir transmission
-echo '{ "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false, "encryption": 0,
-    "rename-partial-files": false, "trash-original-torrent-files": false }' >transmission/settings.json
+transmission_folder transmission
 start_program transmission transmission-cli -g transmission -w served -p "$transmission_port" -M -U -D plain.torrent
 timeout 60 bash -c 'until grep -q Seeding transmission.log; do sleep 0.1; done' || fail "Transmission does not seed"
 start transmission-seeds plain.torrent --peer "127.0.0.1:$transmission_port"
@@ -151,8 +151,7 @@ end python
 # --- aria2
 
 aria_port=$(free_port)
-start_program aria aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false --enable-peer-exchange=false \
-    --listen-port="$aria_port" --seed-ratio=0 --check-integrity=true --dir=served plain.torrent
+start_program aria "${aria2[@]}" --listen-port="$aria_port" --seed-ratio=0 --check-integrity=true --dir=served plain.torrent
 deploy aria-seeds plain.torrent --peer "127.0.0.1:$aria_port"
 end aria
 

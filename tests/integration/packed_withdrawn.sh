@@ -9,6 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib_daemon.sh"
 # shellcheck source=lib_network.sh
 . "$here/lib_network.sh"
+# shellcheck source=lib_clients.sh
+. "$here/lib_clients.sh"
 # shellcheck source=lib_packed.sh
 . "$here/lib_packed.sh"
 
@@ -92,14 +94,9 @@ sent=$("$seedbed" status --socket seed.sock --json | jq .images[0].uploaded_byte
 
 stop_daemon seed
 start_seed 'upload_limit = "1 KiB"'
-mkdir got-aria got-transmission conf
-start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
-    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
-    --seed-time=0 --dir=got-aria disk.torrent
-echo '{ "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false, "encryption": 0,
-    "rename-partial-files": false, "preallocation": 0, "trash-original-torrent-files": false }' >conf/settings.json
-printf '#!/bin/sh\necho complete >%s/conf/complete\n' "$work" >conf/finished
-chmod 755 conf/finished
+mkdir got-aria got-transmission
+start_process aria $(on_host aria) "${aria2[@]}" --seed-time=0 --dir=got-aria disk.torrent
+transmission_folder conf
 start_process transmission $(on_host transmission) transmission-cli -g conf -w got-transmission -p 6881 -M -U -D \
     -f "$work/conf/finished" disk.torrent
 for client in aria transmission; do

@@ -9,6 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib_daemon.sh"
 # shellcheck source=lib_network.sh
 . "$here/lib_network.sh"
+# shellcheck source=lib_clients.sh
+. "$here/lib_clients.sh"
 
 need_loop
 need_hosts
@@ -77,9 +79,7 @@ cmp source other.img
 # --- a client that does not understand the message, together with two that do; then read_once is switched off
 
 deploy_to slow
-start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
-    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
-    --seed-time=0 --max-overall-download-limit=1M --dir=got sda1.torrent
+start_process aria $(on_host aria) "${aria2[@]}" --seed-time=0 --max-overall-download-limit=1M --dir=got sda1.torrent
 expect_status slow "$lacks"
 sed -i 's/^local_discovery.*/&\nread_once = false/' server.toml
 kill -HUP "${daemon_pid[server]}"

@@ -8,6 +8,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib_daemon.sh"
 # shellcheck source=lib_network.sh
 . "$here/lib_network.sh"
+# shellcheck source=lib_clients.sh
+. "$here/lib_clients.sh"
 
 need_loop
 need_hosts
@@ -39,9 +41,7 @@ noise_file stranger.img 32
 host_config stranger.toml stranger 'local_discovery = false'
 add_image stranger.toml sda1 sda1.torrent "$(attach_loop stranger.img)" deploy
 start_daemon stranger stranger.toml $(on_host stranger)
-start_process client $(on_host client) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
-    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
-    --seed-time=0 --dir=got sda1.torrent
+start_process client $(on_host client) "${aria2[@]}" --seed-time=0 --dir=got sda1.torrent
 expect_line seed.log " sda1: refused peer ${address[stranger]}:[0-9]+: it does not know the secret"
 expect_line seed.log " sda1: refused peer ${address[client]}:[0-9]+: it does not know the secret"
 on stranger curl -sS --max-time 10 "${tracker%announce}report?state=verified&port=6881&info_hash=x" >answer

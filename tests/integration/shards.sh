@@ -9,6 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib_daemon.sh"
 # shellcheck source=lib_network.sh
 . "$here/lib_network.sh"
+# shellcheck source=lib_clients.sh
+. "$here/lib_clients.sh"
 
 need_loop
 need_hosts
@@ -161,9 +163,7 @@ sed -i -e '/^upload_limit/d' -e 's/^shards = 2/shards = 3/' seed.toml
 kill -HUP "${daemon_pid[seed]}"
 expect_line seed.log ' warning reload: restart needed to change: network.shards$'
 expect_line seed.log ' reload: 0 images closed, 0 opened, 1 changed in use$'
-start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
-    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
-    --seed-time=0 --dir=got-aria other.torrent
+start_process aria $(on_host aria) "${aria2[@]}" --seed-time=0 --dir=got-aria other.torrent
 for host in "${targets[@]}"; do
     expect_line "$host.log" ' sda1: done: ' 180
     expect_line "$host.log" 'sda1: network shards only serve images in mode "seed"; using the first of 2$'

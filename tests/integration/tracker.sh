@@ -9,6 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib_daemon.sh"
 # shellcheck source=lib_network.sh
 . "$here/lib_network.sh"
+# shellcheck source=lib_clients.sh
+. "$here/lib_clients.sh"
 
 need_loop
 need_hosts
@@ -38,9 +40,7 @@ start_daemon seed seed.toml $(on_host server)
 expect_line seed.log ' ready$'
 
 mkdir got-aria got-transmission got-ezio
-start_process aria $(on_host aria) aria2c --no-conf --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
-    --enable-peer-exchange=false --listen-port=6881 --file-allocation=none --console-log-level=warn --summary-interval=0 \
-    --seed-time=0 --dir=got-aria v4.torrent
+start_process aria $(on_host aria) "${aria2[@]}" --seed-time=0 --dir=got-aria v4.torrent
 mkdir conf watch
 printf '#!/bin/sh\necho complete >%s/complete\n' "$work" >finished
 chmod 755 finished

@@ -14,14 +14,7 @@ struct request_test {
     request_test() {
         seed.add(store.checked_spec());
         seed.run_until("checked");
-        do {
-            peer = wire_peer::create(loop.context, image.torrent());
-            peer->support_fast();
-            peer->connect(endpoint(2).address(), endpoint(1));
-            loop.run_until([&] { return peer->connected || peer->closed; });
-        } while (!peer->connected);
-        peer->send(wire_peer::interested);
-        loop.run_until([&] { return peer->count(wire_peer::unchoke) > 0; });
+        peer = connect_unchoked(loop, image.torrent(), 2, endpoint(1), unique_peer_id(), true);
     }
 
     test_loop loop;

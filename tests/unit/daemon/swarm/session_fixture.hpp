@@ -76,11 +76,15 @@ private:
 };
 
 /// Connects a peer, and returns when it has received a handshake. Tries again until libtorrent has added the torrent:
-/// it disconnects peers before that.
+/// it disconnects peers before that. \param fast whether the peer has the Fast Extension.
 inline std::shared_ptr<wire_peer> connect_peer(test_loop& loop, image_torrent const& torrent, int from,
-                                               tcp::endpoint const& to, std::string const& peer_id = unique_peer_id()) {
+                                               tcp::endpoint const& to, std::string const& peer_id = unique_peer_id(),
+                                               bool fast = false) {
     for (;;) {
         auto const peer = wire_peer::create(loop.context, torrent, peer_id);
+        if (fast) {
+            peer->support_fast();
+        }
         peer->connect(endpoint(from).address(), to);
         loop.run_until([&] { return peer->connected || peer->closed; });
         if (peer->connected) {
@@ -93,8 +97,8 @@ inline std::shared_ptr<wire_peer> connect_peer(test_loop& loop, image_torrent co
 /// The same, and returns when it is unchoked.
 inline std::shared_ptr<wire_peer> connect_unchoked(test_loop& loop, image_torrent const& torrent, int from,
                                                    tcp::endpoint const& to,
-                                                   std::string const& peer_id = unique_peer_id()) {
-    auto const peer = connect_peer(loop, torrent, from, to, peer_id);
+                                                   std::string const& peer_id = unique_peer_id(), bool fast = false) {
+    auto const peer = connect_peer(loop, torrent, from, to, peer_id, fast);
     peer->send(wire_peer::interested);
     loop.run_until([&] { return peer->count(wire_peer::unchoke) > 0; });
     return peer;
