@@ -47,10 +47,10 @@ struct packed_target_options {
 /// the format is an error of the write, piece_refused.
 ///
 /// Complete pieces remain in memory while the budget lasts; then the oldest one is evicted, but one that no peer has
-/// requested goes first. A read of an evicted piece
-/// rebuilds it from the device (see rebuild_piece()); if that is not possible, the piece is withdrawn, and the read
-/// fails with piece_withdrawn. If the device has the right bytes, but zstd does not make the right frames of them, no
-/// piece can be rebuilt: all that are not in memory are withdrawn, and from then on each one that is evicted.
+/// requested goes first. A read of an evicted piece rebuilds it from the device (see rebuild_piece()); if that is not
+/// possible, the piece is withdrawn, and the read fails with piece_withdrawn. If the device has the right bytes, but
+/// zstd does not make the right frames of them, no piece can be rebuilt: all that are not in memory are withdrawn, and
+/// from then on each one that is evicted.
 ///
 /// Writes must consist of whole blocks of block_size, or end with the piece. Each block of a piece is written once; a
 /// block that differs from that of a complete piece starts the piece again. Reads of bytes that have not arrived give
