@@ -42,7 +42,7 @@ void disconnect(lt::peer_connection_handle& peer) {
 }
 
 /// Bytes in the send buffer of a peer that reads: libtorrent puts blocks of 4 MiB there at most (see
-/// set_send_buffer_settings()), and the rest is 100,000 refusals.
+/// set_send_buffer_settings()), and the rest is 100,000 refusals, or 8 of the largest answers with hashes.
 constexpr int most_send_buffer = 6 << 20;
 constexpr int refusals_between_looks = 8192;
 
@@ -92,16 +92,12 @@ public:
     void sent_piece(lt::peer_request const&) override { m_moved = true; }
     void sent_reject_request(lt::peer_request const&) override {
         if (++m_refusals % refusals_between_looks == 0) {
-            lt::peer_info info;
-            m_peer.get_peer_info(info);
-            if (info.send_buffer_size > most_send_buffer) {
-                m_peer.disconnect(boost::system::errc::make_error_code(boost::system::errc::no_buffer_space),
-                                  lt::operation_t::bittorrent, lt::peer_connection_interface::peer_error);
-            }
+            limit_send_buffer();
         }
     }
     /// Called once a second.
     void tick() override {
+        limit_send_buffer(); // no function is called for answers to requests of hashes (BEP 52)
         auto const waits = m_peer.is_choked() && m_peer.is_peer_interested();
         if (std::exchange(m_moved, false) || waits) {
             m_room->peers.is_active(m_id, peer_room::clock::now());
@@ -117,6 +113,14 @@ private:
     bool has_reason() {
         m_room->peers.has_reason(m_id);
         return false;
+    }
+    void limit_send_buffer() {
+        lt::peer_info info;
+        m_peer.get_peer_info(info);
+        if (info.send_buffer_size > most_send_buffer) {
+            m_peer.disconnect(boost::system::errc::make_error_code(boost::system::errc::no_buffer_space),
+                              lt::operation_t::bittorrent, lt::peer_connection_interface::peer_error);
+        }
     }
     void leave() {
         auto const place = std::exchange(m_id, 0);

@@ -24,8 +24,9 @@ void set_known_peers(session_room& room, std::set<boost::asio::ip::address> know
 /// So with few upload slots, idle peers are recognised only as they are unchoked. libtorrent's own limit of connections
 /// is higher: those that have not requested a torrent yet do not count towards this one.
 ///
-/// Also disconnects a peer that goes on sending requests but reads neither blocks nor refusals: libtorrent limits the
-/// waiting requests of a peer, but not the refusals that wait to be sent to it.
+/// Also disconnects a peer that goes on sending requests but does not read: libtorrent limits the waiting requests of a
+/// peer, but not the refusals and hashes that wait to be sent to it. The hashes are looked at once a second: libtorrent
+/// calls no extension when it sends them.
 [[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room,
                                                                               int pieces);
 

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include <catch2/catch.hpp>
+#include <libtorrent/torrent_info.hpp>
 
 #include "session_fixture.hpp"
 
@@ -11,14 +12,16 @@ namespace {
 
 /// A seed on address 1, and an unchoked peer with the Fast Extension, by which it learns that a request is refused.
 struct request_test {
-    request_test() {
+    /// \param v2_pieces of a torrent of BitTorrent v2; without them, one of v1 is used.
+    explicit request_test(int v2_pieces = 0)
+        : image(v2_pieces != 0 ? test_image::v2(v2_pieces) : test_image(4)) {
         seed.add(store.checked_spec());
         seed.run_until("checked");
         peer = connect_unchoked(loop, image.torrent(), 2, endpoint(1), unique_peer_id(), true);
     }
 
     test_loop loop;
-    test_image image{4};
+    test_image image;
     test_store store{image, image_mode::seed, image.full_file()};
     session_with_torrent seed{loop, store, 1};
     std::shared_ptr<wire_peer> peer;
@@ -49,4 +52,20 @@ TEST_CASE("requests: a peer that goes on requesting but reads nothing is disconn
     auto const other = t.seed.connect(3, 1);
     other->request_piece(1, 64 << 10);
     t.loop.run_until([&] { return other->count(wire_peer::piece) == 4; });
+}
+
+TEST_CASE("requests: a peer that goes on requesting hashes of v2 but reads nothing is disconnected") {
+    constexpr int blocks = 256;
+    request_test t(blocks);
+    auto const root = t.image.torrent().info->files().root(lt::file_index_t{0}).to_string();
+    t.peer->request_hashes_repeatedly(root, blocks, 1);
+    t.loop.run_until([&] { return t.peer->count(wire_peer::hashes) == 1; });
+    // Each answer has 8 KiB.
+    t.peer->request_hashes_repeatedly(root, blocks, 500);
+    t.loop.run_until([&] { return t.peer->count(wire_peer::hashes) == 501; });
+    t.seed.request_progress_until([&] { return t.seed.listener.progress.peers == 1; });
+    CHECK_FALSE(t.peer->closed);
+    t.peer->stop_reading();
+    t.peer->request_hashes_repeatedly(root, blocks, 4'000);
+    t.seed.request_progress_until([&] { return t.seed.listener.progress.peers == 0; });
 }

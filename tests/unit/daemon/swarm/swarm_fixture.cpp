@@ -11,6 +11,10 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <libtorrent/bencode.hpp>
+#include <libtorrent/create_torrent.hpp>
+#include <libtorrent/file_storage.hpp>
+#include <libtorrent/hasher.hpp>
 
 #include "core/backend/served_image.hpp"
 #include "core/device/file_block_device.hpp"
@@ -19,6 +23,8 @@
 #include "core/image/torrent_file.hpp"
 
 namespace seedbed::test {
+
+namespace lt = libtorrent;
 
 namespace {
 
@@ -38,6 +44,13 @@ std::string random_bytes(std::size_t size) {
     return bytes;
 }
 
+image_torrent load(std::filesystem::path const& folder, std::string const& bytes) {
+    write_file(folder / "sda1.torrent", bytes);
+    auto loaded = load_image_torrent(folder / "sda1.torrent");
+    REQUIRE(loaded);
+    return std::move(*loaded);
+}
+
 image_torrent make_image_torrent(std::filesystem::path const& folder, std::string const& content, int piece_length) {
     auto const extents = extent_map::make({{0, static_cast<std::int64_t>(content.size())}});
     REQUIRE(extents);
@@ -53,10 +66,21 @@ image_torrent make_image_torrent(std::filesystem::path const& folder, std::strin
     details.piece_length = piece_length;
     auto const made = make_torrent(*extents, hashes, details);
     REQUIRE(made);
-    write_file(folder / "sda1.torrent", made->bytes);
-    auto loaded = load_image_torrent(folder / "sda1.torrent");
-    REQUIRE(loaded);
-    return std::move(*loaded);
+    return load(folder, made->bytes);
+}
+
+image_torrent make_v2_torrent(std::filesystem::path const& folder, std::string const& content, int piece_length) {
+    lt::file_storage files;
+    files.add_file("sda1/00000000000000000000000000000000", static_cast<std::int64_t>(content.size()));
+    lt::create_torrent torrent(files, piece_length, lt::create_torrent::v2_only);
+    for (auto const piece : torrent.piece_range()) {
+        auto const begin = static_cast<std::size_t>(static_cast<int>(piece)) * static_cast<std::size_t>(piece_length);
+        auto const block = content.substr(begin, static_cast<std::size_t>(piece_length));
+        torrent.set_hash2(lt::file_index_t{0}, piece - lt::piece_index_t{0}, lt::hasher256(block).final());
+    }
+    std::string bytes;
+    lt::bencode(std::back_inserter(bytes), torrent.generate());
+    return load(folder, bytes);
 }
 
 } // namespace
@@ -100,8 +124,15 @@ network_settings network_on(int n) {
 }
 
 test_image::test_image(int pieces, int piece_length)
+    : test_image(pieces, piece_length, &make_image_torrent) {}
+
+test_image::test_image(int pieces, int piece_length, torrent_maker make)
     : m_content(random_bytes(static_cast<std::size_t>(pieces) * static_cast<std::size_t>(piece_length)))
-    , m_torrent(make_image_torrent(m_folder.path(), m_content, piece_length)) {}
+    , m_torrent(make(m_folder.path(), m_content, piece_length)) {}
+
+test_image test_image::v2(int pieces) {
+    return {pieces, 16 << 10, &make_v2_torrent};
+}
 
 std::filesystem::path test_image::full_file(std::string const& name) const {
     write_file(m_folder / name, m_content);

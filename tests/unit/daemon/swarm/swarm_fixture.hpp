@@ -51,6 +51,8 @@ private:
 class test_image {
 public:
     explicit test_image(int pieces, int piece_length = 64 << 10);
+    /// With a torrent of BitTorrent v2 only, in pieces of one block.
+    [[nodiscard]] static test_image v2(int pieces);
 
     [[nodiscard]] image_torrent const& torrent() const noexcept { return m_torrent; }
     [[nodiscard]] std::string const& content() const noexcept { return m_content; }
@@ -64,6 +66,10 @@ public:
     [[nodiscard]] static std::string read(std::filesystem::path const& file);
 
 private:
+    using torrent_maker = image_torrent (*)(std::filesystem::path const& folder, std::string const& content,
+                                            int piece_length);
+    test_image(int pieces, int piece_length, torrent_maker make);
+
     temp_dir m_folder;
     std::string m_content;
     image_torrent m_torrent;

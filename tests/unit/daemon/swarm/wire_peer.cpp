@@ -110,6 +110,9 @@ void wire_peer::begin() {
 }
 
 void wire_peer::read_length() {
+    if (!m_reads) {
+        return;
+    }
     m_in.resize(4);
     asio::async_read(m_socket, asio::buffer(m_in),
                      [self = shared_from_this()](boost::system::error_code const& ec, std::size_t) {
@@ -176,11 +179,21 @@ void wire_peer::request_piece(int which, int piece_length) {
 }
 
 void wire_peer::request_repeatedly(int which, int times) {
-    auto const one = big_endian(13) + static_cast<char>(request) + big_endian(static_cast<std::uint32_t>(which)) +
-                     big_endian(0) + big_endian(block);
+    write_repeatedly(big_endian(13) + static_cast<char>(request) + big_endian(static_cast<std::uint32_t>(which)) +
+                         big_endian(0) + big_endian(block),
+                     times);
+}
+
+void wire_peer::request_hashes_repeatedly(std::string const& root, int blocks, int times) {
+    write_repeatedly(big_endian(49) + static_cast<char>(hash_request) + root + big_endian(0) + big_endian(0) +
+                         big_endian(static_cast<std::uint32_t>(blocks)) + big_endian(0),
+                     times);
+}
+
+void wire_peer::write_repeatedly(std::string const& bytes, int times) {
     std::string all;
     for (int i = 0; i < times; ++i) {
-        all += one;
+        all += bytes;
     }
     write(all);
 }

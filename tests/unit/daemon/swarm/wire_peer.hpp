@@ -25,7 +25,7 @@ namespace seedbed::test {
 class wire_peer : public std::enable_shared_from_this<wire_peer> {
 public:
     using tcp = boost::asio::ip::tcp;
-    // Message types of BEP 3, 6 and 10.
+    // Message types of BEP 3, 6, 10 and 52.
     static constexpr int choke = 0;
     static constexpr int unchoke = 1;
     static constexpr int interested = 2;
@@ -36,6 +36,8 @@ public:
     static constexpr int reject = 16;
     static constexpr int allowed_fast = 17;
     static constexpr int extended = 20;
+    static constexpr int hash_request = 21;
+    static constexpr int hashes = 22;
     // The numbers of extended messages (BEP 10) that this peer chooses.
     static constexpr int dont_have = 7;
     static constexpr int upload_only = 3;
@@ -55,6 +57,8 @@ public:
     /// Accepts one connection on \p at, and sends a handshake.
     void accept(tcp::endpoint const& at);
     void close();
+    /// Reads one message more at most.
+    void stop_reading() { m_reads = false; }
 
     void send(int type, std::string const& payload = {});
     /// Sends the beginning of a message of \p length bytes.
@@ -64,6 +68,8 @@ public:
     void request_piece(int piece, int piece_length);
     /// Requests the first block of a piece \p times, in one write.
     void request_repeatedly(int piece, int times);
+    /// Requests all hashes of the blocks of a file of BitTorrent v2 (BEP 52) \p times, in one write.
+    void request_hashes_repeatedly(std::string const& root, int blocks, int times);
 
     [[nodiscard]] int count(int type) const;
     /// The payloads of received extended messages with this number.
@@ -81,11 +87,13 @@ private:
     void read_message(std::uint32_t length);
     void take(std::string const& bytes);
     void write(std::string const& bytes);
+    void write_repeatedly(std::string const& bytes, int times);
 
     tcp::socket m_socket;
     tcp::acceptor m_acceptor;
     std::string m_handshake;
     std::string m_in;
+    bool m_reads = true;
 };
 
 /// A 4-byte big-endian number.
