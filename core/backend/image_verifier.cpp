@@ -1,6 +1,7 @@
 #include "core/backend/image_verifier.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
@@ -18,6 +19,7 @@
 
 #include "core/cache/block_pool.hpp"
 #include "core/foundation/retry_on_bad_alloc.hpp"
+#include "core/image/sha1.hpp"
 
 namespace seedbed {
 
@@ -134,6 +136,25 @@ result<std::optional<bool>, io_error> piece_matches(image_device& image, piece_i
 
 } // namespace
 
+/// The pieces of a group are read in turn, in chunks that fit into a worker's buffer together.
+class image_verifier::group {
+public:
+    void add(piece_index piece) { m_members[m_count++].piece = piece; }
+    [[nodiscard]] std::size_t size() const noexcept { return m_count; }
+    [[nodiscard]] piece_index front() const noexcept { return m_members.front().piece; }
+
+    struct member {
+        piece_index piece;
+        sha1_sum sha1;
+        std::optional<io_error> failed;
+    };
+    [[nodiscard]] std::span<member> members() noexcept { return std::span(m_members).first(m_count); }
+
+private:
+    std::array<member, most_sha1_lanes> m_members;
+    std::size_t m_count = 0;
+};
+
 image_verifier::image_verifier(private_tag, std::shared_ptr<image_device> image, worker_pool& workers, bool one_reads,
                                handler done, std::vector<bool> only, bool skip_unreadable)
     : m_image(std::move(image))
@@ -141,7 +162,11 @@ image_verifier::image_verifier(private_tag, std::shared_ptr<image_device> image,
     , m_done(std::move(done))
     , m_one_reads(one_reads)
     , m_only(std::move(only))
-    , m_skip_unreadable(skip_unreadable) {}
+    , m_skip_unreadable(skip_unreadable)
+    , m_together(!one_reads && m_image->packed() == nullptr && m_image->torrent().info->info_hashes().has_v1() &&
+                 sha1_in_lanes())
+    , m_left(m_only.empty() ? m_image->torrent().piece_count
+                            : static_cast<std::int32_t>(std::ranges::count(m_only, true))) {}
 
 std::shared_ptr<image_verifier> image_verifier::start(std::shared_ptr<image_device> image, worker_pool& workers,
                                                       pace how, handler done, std::vector<bool> only,
@@ -164,7 +189,25 @@ std::int32_t image_verifier::take_next() {
     while (piece < pieces && !m_only.empty() && !m_only[static_cast<std::size_t>(piece)]) {
         piece = m_next.fetch_add(1, std::memory_order_relaxed);
     }
+    if (piece < pieces) {
+        m_left.fetch_sub(1, std::memory_order_relaxed);
+    }
     return piece;
+}
+
+/// As many pieces as can be checked together, but not those that other workers could check meanwhile.
+image_verifier::group image_verifier::take_group() {
+    auto const share = m_left.load(std::memory_order_relaxed) / m_running.load(std::memory_order_relaxed);
+    auto const wanted = m_together ? std::clamp<std::int32_t>(share, 1, most_sha1_lanes) : 1;
+    group taken;
+    while (static_cast<std::int32_t>(taken.size()) < wanted) {
+        auto const piece = take_next();
+        if (piece >= m_image->torrent().piece_count) {
+            break;
+        }
+        taken.add(piece_index{piece});
+    }
+    return taken;
 }
 
 void image_verifier::submit() {
@@ -177,16 +220,21 @@ void image_verifier::verify_next() {
         reader.lock(); // before choosing the piece, so that the disk gets them in order
     }
     if (!m_failed.load(std::memory_order_relaxed) && !m_cancelled.load(std::memory_order_relaxed)) {
-        piece_index const piece{take_next()};
-        if (piece.value() < m_image->torrent().piece_count) {
+        if (auto taken = take_group(); taken.size() > 0) {
             try {
-                verify(piece, reader);
+                if (taken.size() > 1) {
+                    verify(taken);
+                } else {
+                    verify(taken.front(), reader);
+                }
             } catch (std::bad_alloc const&) {
-                retry_on_bad_alloc([&] {
-                    fail(piece, make_io_error(io_operation::hash, m_image->device().path(),
-                                              m_image->on_device(m_image->stream_offset(piece, 0)),
-                                              m_image->piece_size(piece), ENOMEM));
-                });
+                for (auto const& each : taken.members()) {
+                    retry_on_bad_alloc([&] {
+                        fail(each.piece, make_io_error(io_operation::hash, m_image->device().path(),
+                                                       m_image->on_device(m_image->stream_offset(each.piece, 0)),
+                                                       m_image->piece_size(each.piece), ENOMEM));
+                    });
+                }
             }
             if (reader.owns_lock()) {
                 reader.unlock();
@@ -217,18 +265,66 @@ void image_verifier::verify(piece_index piece, std::unique_lock<std::mutex>& rea
     auto* const packed = m_image->packed();
     auto const matches =
         packed != nullptr ? packed->matches(piece, m_cancelled) : piece_matches(*m_image, piece, m_cancelled, reader);
-    if (matches && *matches) {
-        m_verified.fetch_add(m_image->stored_size(piece), std::memory_order_relaxed);
-        if (**matches) {
-            return;
-        }
-    }
     if (!matches) {
         fail(piece, copy_of(matches.error()));
         return;
     }
+    record(piece, *matches);
+}
+
+void image_verifier::verify(group& pieces) {
+    auto const members = pieces.members();
+    constexpr std::size_t alignment = 64 << 10;
+    auto const room = chunk_buffer();
+    auto const chunk = room.size() / members.size() / alignment * alignment;
+    auto left = members.size(); // members that are not complete and have not failed
+    for (std::size_t done = 0; left > 0; done += chunk) {
+        std::array<sha1_part, most_sha1_lanes> parts;
+        std::size_t count = 0;
+        left = 0;
+        for (auto& each : members) {
+            auto const size = static_cast<std::size_t>(m_image->piece_size(each.piece));
+            if (each.failed || done >= size) {
+                continue;
+            }
+            if (m_cancelled.load(std::memory_order_relaxed)) {
+                record(each.piece, std::nullopt);
+                return;
+            }
+            auto const bytes = room.subspan(count * chunk, std::min(chunk, size - done));
+            auto const at = m_image->stream_offset(each.piece, static_cast<std::int32_t>(done));
+            if (auto const read = m_image->read_medium(at, bytes); !read) {
+                if (!m_skip_unreadable) {
+                    fail(each.piece, copy_of(read.error()));
+                    return; // the result is certain
+                }
+                each.failed = copy_of(read.error());
+                continue;
+            }
+            parts[count++] = {&each.sha1, bytes};
+            left += done + bytes.size() < size ? 1 : 0;
+        }
+        sha1_update(std::span(parts).first(count));
+    }
+    for (auto& each : members) {
+        if (each.failed) {
+            fail(each.piece, std::move(*each.failed));
+        } else {
+            auto const wanted = m_image->torrent().info->hash_for_piece(lt::piece_index_t{each.piece.value()});
+            record(each.piece, lt::sha1_hash(each.sha1.final().data()) == wanted);
+        }
+    }
+}
+
+void image_verifier::record(piece_index piece, std::optional<bool> matches) {
+    if (matches) {
+        m_verified.fetch_add(m_image->stored_size(piece), std::memory_order_relaxed);
+        if (*matches) {
+            return;
+        }
+    }
     std::scoped_lock const lock(m_mutex);
-    if (*matches) {
+    if (matches) {
         m_outcome.pieces.push_back(piece);
     } else {
         m_outcome.cancelled = true;

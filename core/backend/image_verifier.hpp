@@ -64,11 +64,18 @@ public:
                    std::vector<bool> only, bool skip_unreadable);
 
 private:
+    /// Pieces that one worker checks together.
+    class group;
+
     /// The next piece to read; the number of pieces if none is left.
     [[nodiscard]] std::int32_t take_next();
+    [[nodiscard]] group take_group();
     void submit();
     void verify_next();
     void verify(piece_index piece, std::unique_lock<std::mutex>& reader);
+    void verify(group& pieces);
+    /// \param matches nothing if the check was cancelled.
+    void record(piece_index piece, std::optional<bool> matches);
     /// \p piece cannot be checked.
     void fail(piece_index piece, io_error error);
     void leave();
@@ -81,7 +88,9 @@ private:
     std::vector<bool> const m_only; ///< see start()
     bool const m_skip_unreadable;   ///< likewise
     std::mutex m_reader;            ///< held by the worker that reads, if only one does
+    bool const m_together;          ///< several pieces at a time take a processor little longer than one
     std::atomic<std::int32_t> m_next{0};
+    std::atomic<std::int32_t> m_left; ///< pieces that no worker has taken
     std::atomic<int> m_running{0};
     std::atomic<std::int64_t> m_verified{0};
     std::atomic<bool> m_cancelled{false};

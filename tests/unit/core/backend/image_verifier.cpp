@@ -127,6 +127,31 @@ TEST_CASE("any differing byte of the medium is found, even if the page cache is 
     CHECK(t.verify(parallel).ok());
 }
 
+TEST_CASE("of the pieces that are checked together, each has its own result") {
+    image_plan plan;
+    plan.piece_length = 1536 * kib;
+    plan.extents = {{4096, 9 * 1536 * kib + 5}}; // several reads each, and a short last one
+    verifier_test t(plan);
+    auto const parallel = GENERATE(1, 2);
+    auto const last_of = [&](int piece) { // the last byte of the piece on the device
+        return 4096 + piece * 1536 * kib + t.image.piece_size(piece) - 1;
+    };
+    for (int piece = 0; piece < t.image.pieces(); ++piece) {
+        CAPTURE(piece);
+        t.spoil(last_of(piece));
+        CHECK(t.verify(parallel).pieces == std::vector{piece_index{piece}});
+        t.spoil(last_of(piece));
+    }
+    t.image.device->fail(operation::read_medium, EIO, last_of(2), 1);
+    t.spoil(last_of(1));
+    t.spoil(last_of(3));
+    t.start(parallel, {}, true);
+    auto const& outcome = t.wait();
+    CHECK(outcome.unreadable == std::vector{piece_index{2}});
+    CHECK(outcome.pieces == std::vector{piece_index{1}, piece_index{3}});
+    CHECK(t.verifier->verified_bytes() == t.image.storage->torrent().extents.total_size() - t.image.piece_size(2));
+}
+
 TEST_CASE("only the named pieces are read, if some are named") {
     verifier_test t(test_image::awkward());
     t.spoil(512);       // in piece 0
@@ -182,8 +207,8 @@ TEST_CASE("a failed read is reported and ends the work") {
     CHECK(outcome.pieces.empty());
     CHECK_FALSE(outcome.cancelled);
     CHECK(t.calls == 1);
-    if (parallel == 1) {
-        CHECK(t.verifier->verified_bytes() == 64 * kib);
+    if (parallel == 1) { // nothing after the failed piece is checked
+        CHECK(t.verifier->verified_bytes() <= 64 * kib);
     }
 }
 
@@ -216,7 +241,7 @@ TEST_CASE("a cancelled verification ends after the pieces in progress") {
     CHECK(outcome.cancelled);
     CHECK_FALSE(outcome.ok());
     CHECK(outcome.pieces.empty());
-    CHECK(t.verifier->verified_bytes() == parallel * 64 * kib);
+    CHECK(t.verifier->verified_bytes() <= parallel * 64 * kib);
     CHECK(t.calls == 1);
 }
 
