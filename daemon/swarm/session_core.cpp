@@ -144,7 +144,6 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
     add_extension(params, make_ban_extension(torrents.at(which).banned));
     // After these: a refused peer must not keep a place or reserve pieces.
     add_extension(params, make_room_extension(room, spec.torrent->piece_count));
-    add_extension(params, make_prompt_extension());
     params.extensions.emplace_back([](lt::torrent_handle const& of, auto) { return make_retry_extension(of); });
     if (spec.mode == image_mode::deploy) {
         auto const on_neighbours = [this](session_torrent& torrent, int missing) {
@@ -167,6 +166,8 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
         add_extension(params, make_read_once_extension({pieces, spec.torrent->info->piece_length(), first},
                                                        torrents.at(which).read_once));
     }
+    // Last: the others answer some requests themselves.
+    add_extension(params, make_prompt_extension(spec.torrent->piece_count));
 }
 
 void session_core::keep_room_for_known_peers() {

@@ -1,9 +1,14 @@
+#include <cstddef>
 #include <memory>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <libtorrent/torrent_info.hpp>
 
 #include "session_fixture.hpp"
+#include "support/fake_block_device.hpp"
 
 using namespace seedbed;
 using namespace seedbed::test;
@@ -52,6 +57,26 @@ TEST_CASE("requests: a peer that goes on requesting but reads nothing is disconn
     auto const other = t.seed.connect(3, 1);
     other->request_piece(1, 64 << 10);
     t.loop.run_until([&] { return other->count(wire_peer::piece) == 4; });
+}
+
+TEST_CASE("requests: a peer with too many unanswered ones is disconnected, however short they are") {
+    test_loop loop;
+    test_image const image(4);
+    auto const bytes = std::as_bytes(std::span(image.content()));
+    auto fake = std::make_unique<fake_block_device>(std::vector(bytes.begin(), bytes.end()), "fake", true);
+    auto& device = *fake;
+    test_store store(image, std::move(fake));
+    session_with_torrent seed(loop, store, 1);
+    auto held = device.hold(fake_block_device::operation::read);
+    seed.add(store.checked_spec());
+    seed.run_until("checked");
+    auto const fast = GENERATE(true, false);
+    auto const peer = connect_unchoked(loop, image.torrent(), 2, endpoint(1), unique_peer_id(), fast);
+    peer->request_repeatedly(1, 4'000, 1);
+    seed.request_progress_until([&] { return seed.listener.progress.peers == 1; });
+    CHECK_FALSE(peer->closed);
+    peer->request_repeatedly(2, 4'200, 1);
+    loop.run_until([&] { return peer->closed; });
 }
 
 TEST_CASE("requests: a peer that goes on requesting hashes of v2 but reads nothing is disconnected") {

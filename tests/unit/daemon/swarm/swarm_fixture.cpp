@@ -83,6 +83,15 @@ image_torrent make_v2_torrent(std::filesystem::path const& folder, std::string c
     return load(folder, bytes);
 }
 
+std::unique_ptr<block_device> open_device(test_image const& image, image_mode mode, std::filesystem::path const& file) {
+    device_requirements wanted;
+    wanted.writable = mode == image_mode::deploy;
+    wanted.min_size = image.torrent().extents.device_end();
+    auto device = open_block_device(file.string(), wanted);
+    REQUIRE(device);
+    return std::move(*device);
+}
+
 } // namespace
 
 bool test_loop::reaches(std::function<bool()> const& condition, std::chrono::milliseconds limit) {
@@ -159,14 +168,14 @@ std::string test_image::read(std::filesystem::path const& file) {
 
 test_store::test_store(test_image const& image, image_mode as, std::filesystem::path const& file,
                        std::int64_t pool_bytes)
+    : test_store(image, open_device(image, as, file), pool_bytes) {
+    mode = as;
+}
+
+test_store::test_store(test_image const& image, std::unique_ptr<block_device> device, std::int64_t pool_bytes)
     : shared(std::make_shared<backend>(pool_bytes, 1))
-    , mode(as) {
-    device_requirements wanted;
-    wanted.writable = mode == image_mode::deploy;
-    wanted.min_size = image.torrent().extents.device_end();
-    auto device = open_block_device(file.string(), wanted);
-    REQUIRE(device);
-    auto made = shared->make_image(image.torrent(), std::move(*device), default_profile(storage_class::nvme));
+    , mode(image_mode::seed) {
+    auto made = shared->make_image(image.torrent(), std::move(device), default_profile(storage_class::nvme));
     REQUIRE(made);
     storage = std::move(*made);
     REQUIRE(shared->add_image(storage));

@@ -15,6 +15,7 @@
 
 #include "config/settings.hpp"
 #include "core/backend/backend.hpp"
+#include "core/device/block_device.hpp"
 #include "core/image/image_torrent.hpp"
 #include "daemon/swarm/torrent_listener.hpp"
 #include "daemon/swarm/torrent_spec.hpp"
@@ -79,6 +80,8 @@ private:
 struct test_store {
     test_store(test_image const& image, image_mode mode, std::filesystem::path const& file,
                std::int64_t pool_bytes = 32 << 20);
+    /// A seed's, on a fake device.
+    test_store(test_image const& image, std::unique_ptr<block_device> device, std::int64_t pool_bytes = 32 << 20);
     ~test_store();
 
     /// Without pieces: libtorrent checks the file.

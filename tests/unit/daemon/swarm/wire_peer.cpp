@@ -178,9 +178,9 @@ void wire_peer::request_piece(int which, int piece_length) {
     }
 }
 
-void wire_peer::request_repeatedly(int which, int times) {
+void wire_peer::request_repeatedly(int which, int times, int length) {
     write_repeatedly(big_endian(13) + static_cast<char>(request) + big_endian(static_cast<std::uint32_t>(which)) +
-                         big_endian(0) + big_endian(block),
+                         big_endian(0) + big_endian(static_cast<std::uint32_t>(length)),
                      times);
 }
 

@@ -66,8 +66,8 @@ public:
     void send_extension_handshake(libtorrent::entry const& handshake);
     /// Requests the whole of a piece in blocks.
     void request_piece(int piece, int piece_length);
-    /// Requests the first block of a piece \p times, in one write.
-    void request_repeatedly(int piece, int times);
+    /// Requests the first \p length bytes of a piece \p times, in one write.
+    void request_repeatedly(int piece, int times, int length = 16 << 10);
     /// Requests all hashes of the blocks of a file of BitTorrent v2 (BEP 52) \p times, in one write.
     void request_hashes_repeatedly(std::string const& root, int blocks, int times);
 
