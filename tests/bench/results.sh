@@ -2,7 +2,7 @@
 # Runs the benchmarks and writes RESULTS.md next to this script: tables, machine, versions, commands.
 # Usage: results.sh BUILD_FOLDER [MEASURE...]. BUILD_FOLDER is a release build with the targets seedbed, seedbed_bench and swarm_curve. All
 # measures by default: swarm, lazy, three, backend, threads, ssd, hdd, hdd-seed, reads, delay, create, super, shards, read-back,
-# pack, packed, small-pools, fleet, clients, curve, boot. A measure that is left out keeps its last table; "tables" runs nothing and writes
+# pack, packed, small-pools, fleet, clients, curve, boot, profile. A measure that is left out keeps its last table; "tables" runs nothing and writes
 # RESULTS.md from the last tables.
 # Takes an hour, and needs root and an idle machine. hdd.sh also measures SEEDBED_BASELINE, the path of another
 # seedbed, which BASELINE describes.
@@ -11,7 +11,7 @@ here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "${1:?folder of a release build}")
 shift
 measures=("$@")
-((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back pack packed small-pools fleet clients curve boot)
+((${#measures[@]})) || measures=(swarm lazy three backend threads ssd hdd hdd-seed reads delay create super shards read-back pack packed small-pools fleet clients curve boot profile)
 bench=$build/tests/bench/seedbed_bench
 export SEEDBED=$build/seedbed SEEDBED_BENCH=$bench
 tables=$here/results
@@ -111,6 +111,7 @@ for measure in "${measures[@]}"; do
         ;;
     curve) CURVE=$build/tests/bench/swarm_curve PLOT=$tables/992-curve.svg run 992-curve "$here/swarm_curve.sh" 5 64 ;;
     boot) run 993-packed-boot "$(dirname "$here")/packed_boot.sh" ;;
+    profile) run 995-profile "$here/profile.sh" 2048 ;;
     tables) ;;
     *)
         echo "no such measure: $measure" >&2
