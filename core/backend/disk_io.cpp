@@ -18,6 +18,21 @@ namespace seedbed {
 
 namespace lt = libtorrent;
 
+namespace {
+
+/// One more piece waits for each hash worker, so that none waits for the network thread. A quarter of the pool may hold
+/// pieces that are hashed before the first read of them, for each torrent of a session; three pieces always may.
+read_checks make_checks(served_image const& image, backend& shared) {
+    constexpr std::int64_t most_bytes = 64 << 20;
+    auto const blocks = std::min(static_cast<std::int64_t>(shared.pool().capacity() / 4), shared.cache().clean_limit());
+    auto const bytes = std::min(most_bytes, blocks * block_size);
+    auto const& torrent = image.torrent();
+    return {torrent.piece_count, 2 * shared.hash_workers().threads(),
+            static_cast<int>(std::max<std::int64_t>(bytes / torrent.piece_length, 3))};
+}
+
+} // namespace
+
 std::unique_ptr<lt::disk_interface> make_disk_io(std::shared_ptr<backend> shared, lt::io_context& context,
                                                  lt::settings_interface const& settings, lt::counters& counters) {
     return std::make_unique<disk_io>(std::move(shared), context, settings, counters);
@@ -67,6 +82,9 @@ lt::storage_holder disk_io::new_torrent(lt::storage_params const& params, std::s
         auto const start = what->start;
         (this->*start)(std::move(what));
     });
+    if (added->image && added->image->verifies_before_reads()) {
+        added->checks.emplace(make_checks(*added->image, *m_backend));
+    }
     std::uint32_t index = 0;
     if (m_free_storages.empty()) {
         index = static_cast<std::uint32_t>(m_storages.size());
@@ -81,6 +99,8 @@ lt::storage_holder disk_io::new_torrent(lt::storage_params const& params, std::s
 
 void disk_io::remove_torrent(lt::storage_index_t index) {
     auto const slot = static_cast<std::uint32_t>(index);
+    m_storages[slot]->stops.fetch_add(1, std::memory_order_relaxed);
+    abort_waiting_for_checks(m_storages[slot].get());
     m_storages[slot].reset();
     m_free_storages.push_back(slot);
 }
@@ -107,6 +127,10 @@ std::vector<lt::open_file_state> disk_io::get_status(lt::storage_index_t index) 
 // --- a job's way
 
 disk_io::job_ptr disk_io::make_job(lt::storage_index_t index, job_kind kind) {
+    return make_job(find(index), kind);
+}
+
+disk_io::job_ptr disk_io::make_job(storage_ptr target, job_kind kind) {
     m_network_thread.check();
     job_ptr made;
     if (m_free_jobs.empty()) {
@@ -117,7 +141,7 @@ disk_io::job_ptr disk_io::make_job(lt::storage_index_t index, job_kind kind) {
     }
     made->sink = this;
     made->kind = kind;
-    made->target = find(index);
+    made->target = std::move(target);
     made->start = &disk_io::finish_at_once;
     made->stops = made->target->stops.load(std::memory_order_relaxed);
     made->target->last_use = lt::clock_type::now();
@@ -217,7 +241,9 @@ void disk_io::call_handlers() {
             written += done->length;
         }
         call_handler(*done);
-        done->target->fence.ended();
+        if (!done->internal) {
+            done->target->fence.ended();
+        }
         if (done->target->fence.blocked() > 0 && done->target->image) {
             // Writes that waited for a fence have started, and the next fence waits for them.
             done->target->image->io().expedite();
@@ -268,6 +294,7 @@ void disk_io::recycle(job_ptr done) {
 void disk_io::abort(bool wait) {
     m_aborted.store(true, std::memory_order_relaxed);
     abort_waiting_for_memory(nullptr);
+    abort_waiting_for_checks(nullptr);
     m_backend->expedite();
     if (wait) {
         m_in_flight.wait();

@@ -117,6 +117,7 @@ private:
 
     [[nodiscard]] storage_ptr const& find(libtorrent::storage_index_t index) const;
     [[nodiscard]] job_ptr make_job(libtorrent::storage_index_t index, job_kind kind);
+    [[nodiscard]] job_ptr make_job(storage_ptr target, job_kind kind);
     [[nodiscard]] std::atomic<std::int64_t>& gauge_of(job_kind kind);
     void post(job_ptr what, void (disk_io::*start)(job_ptr));
     void post_fence(job_ptr what);
@@ -127,8 +128,19 @@ private:
     void start_hash(job_ptr what);
     void hash_after_target(job_ptr what);
     void start_hash2(job_ptr what);
+    /// Of a piece that is compared with the torrent before it is read.
+    void start_check(job_ptr what);
     void finish_at_once(job_ptr what);
 
+    /// Answers a hash with the one of the torrent: the piece is compared with it before it is read.
+    void promise_hash(job_ptr what);
+    /// Whether a read may start now; otherwise it has been taken.
+    [[nodiscard]] bool may_read(job_ptr& what);
+    void run_checks(storage_ptr const& target);
+    void end_check(job& done);
+    /// Aborts the reads of a torrent (of all torrents, if null) that wait for a check.
+    void abort_waiting_for_checks(storage const* only);
+    void abort_reads(waiter_list reads);
     /// Any thread: requests the blocks of a read, up to the first one that is not in memory.
     [[nodiscard]] read_answer continue_read(job_ptr& what, memory_share share);
     /// Takes the block that has arrived for a read. \return whether the read is complete.

@@ -58,6 +58,7 @@ void disk_io::async_stop_torrent(lt::storage_index_t index, std::function<void()
     auto what = make_job(index, job_kind::fence);
     what->target->stops.fetch_add(1, std::memory_order_relaxed);
     abort_waiting_for_memory(what->target.get()); // the memory may be in use for another torrent's peers
+    abort_waiting_for_checks(what->target.get());
     what->start = &disk_io::start_stop;
     what->handler = [handler = std::move(handler)](job&) {
         if (handler) {
@@ -89,6 +90,7 @@ void disk_io::async_delete_files(lt::storage_index_t index, lt::remove_flags_t,
     auto what = make_job(index, job_kind::fence);
     what->target->stops.fetch_add(1, std::memory_order_relaxed);
     abort_waiting_for_memory(what->target.get());
+    abort_waiting_for_checks(what->target.get());
     what->fail(EOPNOTSUPP, lt::operation_t::file_remove);
     what->handler = [handler = std::move(handler)](job& done) { handler(done.error); };
     post_fence(std::move(what));

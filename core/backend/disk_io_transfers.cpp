@@ -119,6 +119,9 @@ void disk_io::start_read(job_ptr what) {
         finish(std::move(what));
         return;
     }
+    if (what->target->checks && !may_read(what)) {
+        return;
+    }
     // New reads must not overtake those that wait for memory.
     auto const share = m_backend->waiting_for_memory().waiting() ? memory_share::nothing : memory_share::read;
     what->flight = m_in_flight.begin();
@@ -365,7 +368,9 @@ void disk_io::async_hash(
 }
 
 void disk_io::start_hash(job_ptr what) {
-    if (is_hash_of_arrival(what->image(), what->v1, !what->volatile_read, !what->block_hashes.empty())) {
+    if (what->target->checks && what->v1 && !what->volatile_read && what->block_hashes.empty()) {
+        promise_hash(std::move(what));
+    } else if (is_hash_of_arrival(what->image(), what->v1, !what->volatile_read, !what->block_hashes.empty())) {
         hash_after_target(std::move(what));
     } else {
         hand_over(std::move(what), &disk_io::run_hash);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -19,6 +20,7 @@
 #include "core/backend/in_flight_count.hpp"
 #include "core/backend/io_waiter.hpp"
 #include "core/backend/job_fence.hpp"
+#include "core/backend/read_checks.hpp"
 #include "core/backend/served_image.hpp"
 #include "core/cache/back_pressure.hpp"
 #include "core/cache/drain_meter.hpp"
@@ -40,6 +42,7 @@ struct disk_job : io_waiter {
     disk_job_kind kind = disk_job_kind::fence;
     bool volatile_read = false; ///< part of a full check, which need not finish when the torrent stops
     bool v1 = false;
+    bool internal = false;   ///< not posted by libtorrent, so no fence waits for it
     std::uint32_t stops = 0; ///< the storage's count of stops when the job was posted
     piece_index piece;
     std::int32_t offset = 0; ///< within the piece, in bytes
@@ -77,6 +80,8 @@ struct disk_job : io_waiter {
         start = nullptr;
         volatile_read = false;
         v1 = false;
+        internal = false;
+        sha1.clear();
         error = {};
         memory = {};
         copied = 0;
@@ -97,8 +102,9 @@ struct disk_storage {
     /// Of this device only: a slow device does not hold back senders to others.
     back_pressure<libtorrent::disk_observer> pressure{1};
     drain_meter drain;
-    bool pressed = false; ///< as disk_io::m_pressed
-    bool stopped = false; ///< no write has begun since the torrent was stopped
+    std::optional<read_checks> checks; ///< nothing if any piece may be read
+    bool pressed = false;              ///< as disk_io::m_pressed
+    bool stopped = false;              ///< no write has begun since the torrent was stopped
 
     /// \param start is called with each job when the fence allows it to run.
     disk_storage(std::shared_ptr<served_image> found, std::function<void(std::unique_ptr<disk_job>)> start)

@@ -13,6 +13,11 @@ served_image::served_image(image_torrent torrent, std::unique_ptr<block_device> 
     , m_io(*this, environment.number, environment.cache, profile, std::move(environment.engine))
     , m_hasher(m_io, environment.hash_workers, environment.hashing) {}
 
+void served_image::verify_before_reads() noexcept {
+    auto const applies = device().read_only() && !torrent().info->info_hashes().has_v2();
+    m_verify_before_reads.store(applies, std::memory_order_relaxed);
+}
+
 void served_image::retry_writes() {
     if (forget_write_failure()) {
         m_hasher.ahead().forget_all(); // blocks that were hashed may never have reached the device

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -39,6 +40,13 @@ public:
     [[nodiscard]] piece_hasher& hasher() noexcept { return m_hasher; }
     /// Used only if the device is read-only.
     [[nodiscard]] verified_pieces& verified() noexcept { return m_verified; }
+    /// From now on, sessions that add the image's torrent read a piece only once its SHA-1 has been compared with the
+    /// torrent; a difference is reported as piece_differs. Without effect if the device can be written, or on v2 and
+    /// hybrid torrents, whose hashes libtorrent compares itself.
+    void verify_before_reads() noexcept;
+    [[nodiscard]] bool verifies_before_reads() const noexcept {
+        return m_verify_before_reads.load(std::memory_order_relaxed);
+    }
     /// After a failed write: lets later writes reach the device again. To be called while none is under way.
     void retry_writes();
     /// A worker for calls that block: flushes.
@@ -50,6 +58,7 @@ public:
 
 private:
     verified_pieces m_verified;
+    std::atomic<bool> m_verify_before_reads{false};
     worker_pool m_calls;
     image_io m_io;
     piece_hasher m_hasher;

@@ -11,9 +11,9 @@
 
 namespace seedbed {
 
-/// The pieces of a read-only image whose hashes were found to match the torrent. libtorrent hashes each piece before a
-/// session serves it for the first time (torrent_flags::seed_mode): if several sessions serve the image, the first one
-/// to ask has the piece hashed for all.
+/// The pieces of a read-only image whose hashes were found to match the torrent. Each session has a
+/// piece hashed before it serves it for the first time: if several sessions serve the image, the first one to ask has
+/// the piece hashed for all.
 ///
 /// Threads: any. The constructor of a turn blocks while another thread holds one for the same piece: both are hash
 /// workers, and the holder never waits for the other.

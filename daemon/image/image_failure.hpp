@@ -8,7 +8,6 @@
 #include "core/device/file_block_device.hpp"
 #include "core/foundation/error.hpp"
 #include "core/foundation/info_hash.hpp"
-#include "core/image/piece_errors.hpp"
 #include "daemon/fleet/target_facts.hpp"
 
 namespace seedbed {
@@ -43,19 +42,10 @@ struct image_failure {
     std::optional<report_address> report_to = {}; ///< set if the device was refused after the torrent was loaded
 };
 
+/// A piece of a source does not match the torrent.
+[[nodiscard]] image_failure source_differs(std::string const& device);
+
 /// Classifies an error of the device.
-[[nodiscard]] inline image_failure to_failure(io_error const& error) {
-    if (error.code == piece_refused) {
-        return {failure_kind::damage, error.message()};
-    }
-    switch (error.operation) {
-    case io_operation::write:
-        return {failure_kind::write, error.message()};
-    case io_operation::flush:
-        return {failure_kind::flush, error.message()};
-    default:
-        return {failure_kind::read, error.message()};
-    }
-}
+[[nodiscard]] image_failure to_failure(io_error const& error);
 
 } // namespace seedbed

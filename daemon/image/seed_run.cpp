@@ -28,6 +28,7 @@ void seed_run::join() {
     auto spec = m_context.make_spec();
     if (m_context.settings().verify_source == source_check::lazy) {
         spec.hash_before_serving = true;
+        m_context.image()->verify_before_reads();
     } else {
         spec.pieces = std::vector<bool>(static_cast<std::size_t>(spec.torrent->piece_count), true);
     }
@@ -39,8 +40,7 @@ void seed_run::join() {
 }
 
 void seed_run::on_content_differs() {
-    m_context.fail(
-        {failure_kind::content, m_context.settings().device + ": does not match the torrent; seeding stopped"});
+    m_context.fail(source_differs(m_context.settings().device));
 }
 
 void seed_run::on_verified(image_verifier::outcome const& outcome) {

@@ -115,7 +115,8 @@ void session_core::on(lt::state_changed_alert const& alert) {
     if (torrent == nullptr) {
         return;
     }
-    // libtorrent hashes each piece before it first serves it. After a mismatch it checks the whole device.
+    // libtorrent hashes each piece of a target before it first serves it. After a mismatch it checks the whole device.
+    // The pieces of a source are compared in the backend, which reports a mismatch itself.
     if (torrent->hash_before_serving && torrent->complete && alert.state == lt::torrent_status::checking_resume_data) {
         torrent->complete = false;
         torrent->listener->on_content_differs();

@@ -177,6 +177,9 @@ void run_seeder(int out, std::string const& name, bench_options const& options, 
     add.flags = lt::torrent_flags::upload_mode;
     if (options.lazy) {
         add.flags |= lt::torrent_flags::seed_mode; // each piece is hashed before it is first sent
+        if (kept.is_ours()) {
+            kept.image()->verify_before_reads();
+        }
     } else {
         add.have_pieces.resize(torrent->piece_count, true);
     }

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/image/piece_errors.hpp"
 #include "image_fixture.hpp"
 
 using namespace seedbed;
@@ -40,6 +41,19 @@ TEST_CASE("verify = lazy: the source is served at once, and each piece is hashed
     image.close();
     CHECK(image.device_is_free());
     CHECK(image.reports.sent.empty());
+}
+
+TEST_CASE("verify = lazy: a piece that does not match the torrent ends the seeding") {
+    image_fixture image(image_mode::seed);
+    image.start();
+    image.run_until(seeding);
+    auto const served = image.shared->find_image(backend::key_of(*image.swarm.spec.torrent));
+    REQUIRE(served);
+    CHECK(served->verifies_before_reads());
+    served->report(make_io_error(io_operation::hash, image.wanted.device, device_offset{0}, 1, piece_differs));
+    image.run_until(failed);
+    CHECK(image.job->status().failure == image.wanted.device + ": does not match the torrent; seeding stopped");
+    CHECK(image.job->status().failed_at == failure_kind::content);
 }
 
 TEST_CASE("verify = none: the source is served without a check") {
