@@ -195,8 +195,11 @@ TEST_CASE("a checkpoint lists no piece of the ends before they are on the device
     }
     SECTION("stopped after that") {
         auto held = image.device->hold(operation::read_medium);
+        image.device->clear_accesses();
         image.complete();
         image.run_until(verifying);
+        image.run_until(
+            [&] { return !image.device->accesses(operation::read_medium).empty(); }); // this thread begins it
         held.wait_until_waiting();
         bool closed = false;
         image.job->close([&] { closed = true; });

@@ -329,8 +329,10 @@ TEST_CASE("a deployment is closed in every state, and the device is free afterwa
     SECTION("verifying") {
         image.start_download();
         auto held = device.hold(operation::read_medium);
+        device.clear_accesses();
         image.complete_download();
         image.run_until(verifying);
+        image.run_until([&] { return !device.accesses(operation::read_medium).empty(); }); // this thread begins it
         held.wait_until_waiting();
         bool closed = false;
         image.job->close([&] { closed = true; });
