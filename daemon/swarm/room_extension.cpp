@@ -1,12 +1,16 @@
 #include "daemon/swarm/room_extension.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
+#include <boost/asio/steady_timer.hpp>
 #include <boost/system/error_code.hpp>
 #include <libtorrent/bitfield.hpp>
 #include <libtorrent/error_code.hpp>
@@ -17,6 +21,7 @@
 #include <libtorrent/peer_info.hpp>
 #include <libtorrent/peer_request.hpp>
 #include <libtorrent/span.hpp>
+#include <libtorrent/torrent_info.hpp>
 
 namespace seedbed {
 
@@ -31,6 +36,7 @@ struct session_room {
     std::set<peer_room::address> known; ///< see set_known_peers()
     peer_room peers;
     std::map<peer_room::id, lt::peer_connection_handle> handles;
+    lt::io_context* network = nullptr; ///< see use_network()
 };
 
 namespace {
@@ -97,13 +103,25 @@ public:
     }
     /// Called once a second.
     void tick() override {
-        limit_send_buffer(); // no function is called for answers to requests of hashes (BEP 52)
         auto const waits = m_peer.is_choked() && m_peer.is_peer_interested();
         if (std::exchange(m_moved, false) || waits) {
             m_room->peers.is_active(m_id, peer_room::clock::now());
         }
     }
     void on_disconnect(lt::error_code const&) override { leave(); }
+
+    /// Disconnects the peer if too much waits to be sent to it.
+    void limit_send_buffer() {
+        if (m_id == 0) {
+            return;
+        }
+        lt::peer_info info;
+        m_peer.get_peer_info(info);
+        if (info.send_buffer_size > most_send_buffer) {
+            m_peer.disconnect(boost::system::errc::make_error_code(boost::system::errc::no_buffer_space),
+                              lt::operation_t::bittorrent, lt::peer_connection_interface::peer_error);
+        }
+    }
 
 private:
     [[nodiscard]] bool is_known(peer_room::address const& from) const {
@@ -113,14 +131,6 @@ private:
     bool has_reason() {
         m_room->peers.has_reason(m_id);
         return false;
-    }
-    void limit_send_buffer() {
-        lt::peer_info info;
-        m_peer.get_peer_info(info);
-        if (info.send_buffer_size > most_send_buffer) {
-            m_peer.disconnect(boost::system::errc::make_error_code(boost::system::errc::no_buffer_space),
-                              lt::operation_t::bittorrent, lt::peer_connection_interface::peer_error);
-        }
     }
     void leave() {
         auto const place = std::exchange(m_id, 0);
@@ -136,19 +146,56 @@ private:
     unsigned m_refusals = 0;
 };
 
-class room_torrent final : public lt::torrent_plugin {
+/// How often the send buffers of a v2 torrent's peers are looked at; more rarely if there are many, as looking at one
+/// takes a microsecond or two.
+constexpr std::chrono::milliseconds look_every{20};
+constexpr std::chrono::microseconds look_every_per_peer{100};
+
+class room_torrent final : public lt::torrent_plugin, public std::enable_shared_from_this<room_torrent> {
 public:
-    room_torrent(std::shared_ptr<session_room> room, int pieces)
+    room_torrent(std::shared_ptr<session_room> room, int pieces, bool has_v2)
         : m_room(std::move(room))
-        , m_pieces(pieces) {}
+        , m_pieces(pieces) {
+        if (has_v2 && m_room->network != nullptr) {
+            m_timer.emplace(*m_room->network);
+        }
+    }
 
     std::shared_ptr<lt::peer_plugin> new_connection(lt::peer_connection_handle const& peer) override {
-        return std::make_shared<room_peer>(m_room, peer, m_pieces);
+        auto made = std::make_shared<room_peer>(m_room, peer, m_pieces);
+        if (m_timer) {
+            m_peers.emplace_back(made);
+            if (m_peers.size() == 1) {
+                wait();
+            }
+        }
+        return made;
     }
 
 private:
+    void wait() {
+        m_timer->expires_after(std::max<std::chrono::microseconds>(look_every, m_peers.size() * look_every_per_peer));
+        m_timer->async_wait([weak = weak_from_this()](boost::system::error_code const& canceled) {
+            auto const self = weak.lock();
+            if (self && !canceled) {
+                self->look();
+            }
+        });
+    }
+    void look() {
+        std::erase_if(m_peers, [](auto const& peer) { return peer.expired(); });
+        for (auto const& each : m_peers) {
+            each.lock()->limit_send_buffer();
+        }
+        if (!m_peers.empty()) {
+            wait();
+        }
+    }
+
     std::shared_ptr<session_room> m_room;
     int const m_pieces;
+    std::optional<boost::asio::steady_timer> m_timer; ///< of a v2 torrent
+    std::vector<std::weak_ptr<room_peer>> m_peers;    ///< of a v2 torrent; the timer runs while it is not empty
 };
 
 } // namespace
@@ -163,13 +210,18 @@ void set_most_peers(session_room& room, int most) {
     room.most.store(most, std::memory_order_relaxed);
 }
 
+void use_network(session_room& room, lt::io_context& network) {
+    room.network = &network;
+}
+
 void set_known_peers(session_room& room, std::set<boost::asio::ip::address> known) {
     std::scoped_lock const lock(room.mutex);
     room.known = std::move(known);
 }
 
-std::shared_ptr<lt::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room, int pieces) {
-    return std::make_shared<room_torrent>(std::move(room), pieces);
+std::shared_ptr<lt::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room,
+                                                        lt::torrent_info const& torrent) {
+    return std::make_shared<room_torrent>(std::move(room), torrent.num_pieces(), torrent.info_hashes().has_v2());
 }
 
 } // namespace seedbed

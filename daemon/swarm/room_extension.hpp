@@ -5,6 +5,7 @@
 
 #include <boost/asio/ip/address.hpp>
 #include <libtorrent/fwd.hpp>
+#include <libtorrent/io_context.hpp>
 
 #include "daemon/swarm/peer_room.hpp"
 
@@ -16,6 +17,9 @@ struct session_room;
 /// \param most the maximum number of connected peers.
 [[nodiscard]] std::shared_ptr<session_room> make_session_room(int most, peer_room::patience patience);
 void set_most_peers(session_room& room, int most);
+/// To be called once, before the first torrent is added, from any thread.
+/// \param network the session's, which outlives its torrents.
+void use_network(session_room& room, libtorrent::io_context& network);
 /// \param known the addresses of configured peers and of expected hosts, for which there is always room.
 void set_known_peers(session_room& room, std::set<boost::asio::ip::address> known);
 
@@ -25,9 +29,9 @@ void set_known_peers(session_room& room, std::set<boost::asio::ip::address> know
 /// is higher: those that have not requested a torrent yet do not count towards this one.
 ///
 /// Also disconnects a peer that goes on sending requests but does not read: libtorrent limits the waiting requests of a
-/// peer, but not the refusals and hashes that wait to be sent to it. The hashes are looked at once a second: libtorrent
-/// calls no extension when it sends them.
+/// peer, but not the refusals and hashes (BEP 52) that wait to be sent to it. libtorrent calls no extension when it
+/// sends hashes, so a timer looks at the peers of v2 and hybrid torrents.
 [[nodiscard]] std::shared_ptr<libtorrent::torrent_plugin> make_room_extension(std::shared_ptr<session_room> room,
-                                                                              int pieces);
+                                                                              libtorrent::torrent_info const& torrent);
 
 } // namespace seedbed

@@ -68,8 +68,10 @@ void session_core::open() {
     use_steady_network_clock();
     // Without libtorrent's smart_ban: it bans a peer without an alert once a piece that it had damaged is repaired.
     lt::session_params params(make_session_settings(own.network, own.queued_bytes), {});
-    params.disk_io_constructor = [of = shared](lt::io_context& context, lt::settings_interface const& settings,
-                                               lt::counters& counters) {
+    params.disk_io_constructor = [of = shared, room = room](lt::io_context& context,
+                                                            lt::settings_interface const& settings,
+                                                            lt::counters& counters) {
+        use_network(*room, context);
         return make_disk_io(of, context, settings, counters);
     };
     session = std::make_unique<lt::session>(std::move(params));
@@ -143,7 +145,7 @@ void session_core::add_extensions(lt::add_torrent_params& params, id which, torr
     }
     add_extension(params, make_ban_extension(torrents.at(which).banned));
     // After these: a refused peer must not keep a place or reserve pieces.
-    add_extension(params, make_room_extension(room, spec.torrent->piece_count));
+    add_extension(params, make_room_extension(room, *spec.torrent->info));
     params.extensions.emplace_back([](lt::torrent_handle const& of, auto) { return make_retry_extension(of); });
     if (spec.mode == image_mode::deploy) {
         auto const on_neighbours = [this](session_torrent& torrent, int missing) {

@@ -17,6 +17,7 @@
 
 #include "core/image/libtorrent_hash.hpp"
 #include "core/image/torrent_file.hpp"
+#include "support/process_memory.hpp"
 #include "support/temp_dir.hpp"
 
 #include "bencoded_torrent.hpp"
@@ -405,21 +406,6 @@ TEST_CASE("more extents than libtorrent's default limits accept") {
     CHECK(image.extents.device_end() == 199'999LL * 8192 + 4096);
 }
 
-namespace {
-
-/// A line of /proc/self/status, in KiB.
-long status_kib(std::string const& key) {
-    std::ifstream status("/proc/self/status");
-    for (std::string line; std::getline(status, line);) {
-        if (line.starts_with(key + ":")) {
-            return std::stol(line.substr(key.size() + 1));
-        }
-    }
-    return 0;
-}
-
-} // namespace
-
 // test_image "[.bench]" prints the cost of loading; no assertion depends on the time.
 TEST_CASE("loading 300,000 extents", "[.bench]") {
     torrent_folder const folder;
@@ -435,16 +421,16 @@ TEST_CASE("loading 300,000 extents", "[.bench]") {
         return folder.write(torrent.bytes());
     }();
     ::malloc_trim(0);
-    std::ofstream("/proc/self/clear_refs") << "5"; // resets the peak
-    auto const before = status_kib("VmRSS");
+    test::forget_peak_memory();
+    auto const before = test::process_memory("VmRSS");
     auto const start = std::chrono::steady_clock::now();
     auto const image = load_image_torrent(path);
     std::chrono::duration<double> const took = std::chrono::steady_clock::now() - start;
-    auto const peak = status_kib("VmHWM");
+    auto const peak = test::process_memory("VmHWM");
     ::malloc_trim(0);
     REQUIRE(image);
     CHECK(image->extents.extents().size() == count);
     std::cout << count << " extents, " << std::filesystem::file_size(path) << " bytes of torrent: " << took.count()
-              << " s, " << (status_kib("VmRSS") - before) / 1024 << " MiB kept, " << (peak - before) / 1024
+              << " s, " << ((test::process_memory("VmRSS") - before) >> 20) << " MiB kept, " << ((peak - before) >> 20)
               << " MiB at the most\n";
 }

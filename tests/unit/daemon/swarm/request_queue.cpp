@@ -1,4 +1,5 @@
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "session_fixture.hpp"
 #include "support/fake_block_device.hpp"
+#include "support/process_memory.hpp"
 
 using namespace seedbed;
 using namespace seedbed::test;
@@ -91,6 +93,10 @@ TEST_CASE("requests: a peer that goes on requesting hashes of v2 but reads nothi
     t.seed.request_progress_until([&] { return t.seed.listener.progress.peers == 1; });
     CHECK_FALSE(t.peer->closed);
     t.peer->stop_reading();
-    t.peer->request_hashes_repeatedly(root, blocks, 4'000);
+    forget_peak_memory();
+    while (!t.peer->closed) {
+        t.peer->request_hashes_repeatedly(root, blocks, 100);
+    }
     t.seed.request_progress_until([&] { return t.seed.listener.progress.peers == 0; });
+    CHECK(process_memory("VmHWM") < std::int64_t{1} << 30); // not the gigabytes that are prepared in a second
 }
