@@ -59,6 +59,11 @@ read_back ext4 ext4.img
 e2fsck -fn ext4.unpacked >fsck.out 2>&1 || fail "the unpacked file system: $(<fsck.out)"
 (($(stat -c %s out/ext4.sbi) * 2 < $(stat -c %b ext4.img) * 512)) || fail "the packed file is not smaller: $(<line)"
 
+# A terminal shows how far it is: rate, time left and ratio.
+script -qefc "'$seedbed' create '$source' --pack -o out/shown.sbi --level 15" typescript </dev/null >script.out ||
+    fail "create on a terminal: $(<script.out)"
+grep -qE '[0-9.]+/[0-9.]+ MiB.* MiB/s.* left.* [0-9]+\.[0-9]{2}:1' typescript || fail "the terminal shows: $(<typescript)"
+
 # The bytes do not depend on the threads, and the .torrent not on the time.
 pack ext4.img again --jobs 1 --json
 jq -e '.format == 1 and .name == "again.sbi" and .path == "out/again.torrent" and .packed_path == "out/again.sbi"

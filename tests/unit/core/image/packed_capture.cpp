@@ -1,10 +1,12 @@
 #include "core/image/packed_capture.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <random>
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include "core/foundation/unique_fd.hpp"
 #include "support/fake_block_device.hpp"
 #include "support/packed_sample.hpp"
+#include "support/process_memory.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace seedbed;
@@ -41,6 +44,59 @@ struct fixture {
         auto const* const begin = reinterpret_cast<std::byte const*>(text.data());
         return {begin, begin + text.size()};
     }
+};
+
+std::vector<std::byte> noise(std::size_t size) {
+    std::mt19937 random(1); // NOLINT(cert-msc32-c,cert-msc51-cpp): the same each time
+    std::vector<std::byte> bytes(size);
+    std::ranges::generate(bytes, [&random] { return static_cast<std::byte>(random()); });
+    return bytes;
+}
+
+/// A device of random bytes, which repeat each MiB, so that it takes little memory and no chunk is compressed.
+class random_device final : public block_device {
+public:
+    explicit random_device(std::int64_t size)
+        : m_size(size) {}
+
+    [[nodiscard]] std::string const& path() const noexcept override { return m_path; }
+    [[nodiscard]] std::int64_t size() const noexcept override { return m_size; }
+    [[nodiscard]] bool read_only() const noexcept override { return true; }
+    [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<std::byte> buffer) override {
+        for (std::size_t done = 0; done < buffer.size();) {
+            auto const within = (static_cast<std::size_t>(offset) + done) % m_bytes.size();
+            auto const count = std::min(m_bytes.size() - within, buffer.size() - done);
+            std::copy_n(m_bytes.data() + within, count, buffer.data() + done);
+            done += count;
+        }
+        return {};
+    }
+    [[nodiscard]] result<void, io_error> read(std::int64_t offset, std::span<iovec const> memory) override {
+        for (auto const& each : memory) {
+            static_cast<void>(read(offset, std::span(static_cast<std::byte*>(each.iov_base), each.iov_len)));
+            offset += static_cast<std::int64_t>(each.iov_len);
+        }
+        return {};
+    }
+    [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<std::byte const> /*buffer*/) override {
+        return tl::make_unexpected(refused(offset));
+    }
+    [[nodiscard]] result<void, io_error> write(std::int64_t offset, std::span<iovec const> /*memory*/) override {
+        return tl::make_unexpected(refused(offset));
+    }
+    [[nodiscard]] result<void, io_error> flush() override { return {}; }
+    [[nodiscard]] result<void, io_error> read_medium(std::int64_t offset, std::span<std::byte> buffer) override {
+        return read(offset, buffer);
+    }
+
+private:
+    [[nodiscard]] io_error refused(std::int64_t offset) const {
+        return make_io_error(io_operation::write, m_path, device_offset{offset}, 0, EROFS);
+    }
+
+    std::string const m_path = "random";
+    std::int64_t const m_size;
+    std::vector<std::byte> const m_bytes = noise(mib);
 };
 
 std::vector<packed_range> to_ranges(std::vector<extent> const& extents) {
@@ -92,6 +148,22 @@ TEST_CASE("a source is read once, in order, without its holes") {
     CHECK((*made)->index.chunks()[1] ==
           packed_chunk{device_offset{mib}, static_cast<std::int32_t>(20 * mib), 0, chunk_method::zero});
     CHECK((*made)->index.used() == byte_count{24 * mib});
+}
+
+TEST_CASE("packing takes no more memory for a larger source") {
+    constexpr auto size = 1024 * mib;
+    random_device source(size);
+    fixture to(size);
+    to.options.threads = 2;
+    to.file.reset(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    test::forget_peak_memory();
+    auto const before = test::process_memory("VmHWM");
+    auto const made = to.pack(source, {{0, size}});
+    auto const most = test::process_memory("VmHWM") - before;
+    REQUIRE(made);
+    CHECK((*made)->size >= size); // random bytes do not become fewer
+    CAPTURE(most);
+    CHECK(most < size / 4);
 }
 
 TEST_CASE("an unreadable source is named, down to the page") {
