@@ -29,6 +29,9 @@ backend::backend(std::int64_t pool_bytes, int hash_threads, backend_options opti
     , m_hash_workers("hash", hash_threads)
     , m_wake_at(never)
     , m_flusher([this] { run_flusher(); }) {
+    if (options.populate) {
+        m_pool.on_growth([this] { wake_by(clock::time_point::min()); });
+    }
     if (options.cache_bytes) {
         m_cache.set_clean_limit(*options.cache_bytes);
     }
@@ -94,7 +97,7 @@ void backend::run_flusher() {
         lock.unlock();
         auto const wake_at = flush_due();
         m_wake_at.store(wake_at.time_since_epoch().count());
-        if (populated) {
+        if (populated && *populated < m_pool.to_populate()) {
             populated = m_pool.populate(*populated);
             lock.lock();
             continue;

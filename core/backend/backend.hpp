@@ -34,7 +34,7 @@ struct backend_options {
         cache_bytes; ///< clean blocks that are kept; by default as many as the pool has room for
     hasher_options hashing;
     bool huge_pages = true;      ///< for the pool, if the kernel supports them
-    bool populate = true;        ///< back the pool with memory at startup, in the background
+    bool populate = true;        ///< back blocks with memory before their first use, in the background
     bool register_memory = true; ///< pin the pool if a device uses io_uring
 };
 

@@ -15,6 +15,8 @@ namespace {
 
 constexpr auto block_bytes = static_cast<std::size_t>(block_size);
 constexpr std::uint32_t nothing = 0xffff'ffffU;
+constexpr std::size_t mebibyte_blocks = (1 << 20) / block_bytes;
+constexpr std::size_t growth_step = 2 * mebibyte_blocks;
 
 /// Blocks of address space to reserve: as many as the machine has memory for, as a larger pool makes no sense.
 std::size_t reservation(std::size_t wanted) {
@@ -91,6 +93,9 @@ block_index block_pool::pop_fresh() noexcept {
     auto untouched = m_untouched.load(std::memory_order_relaxed);
     while (untouched < m_reserved) {
         if (m_untouched.compare_exchange_weak(untouched, untouched + 1, std::memory_order_relaxed)) {
+            if ((untouched + 1) % growth_step == 0 && m_on_growth) {
+                m_on_growth();
+            }
             return block_index{untouched};
         }
     }
@@ -161,12 +166,17 @@ void block_pool::give_back(block_index index) noexcept {
 }
 
 std::optional<std::size_t> block_pool::populate(std::size_t from) const noexcept {
-    constexpr std::size_t step = 1024;
+    constexpr auto step = 4 * mebibyte_blocks;
     auto const end = std::min(from + step, capacity());
     if (from >= end || ::madvise(m_memory + from * block_bytes, (end - from) * block_bytes, MADV_POPULATE_WRITE) != 0) {
         return std::nullopt; // done, or a kernel older than 5.14, or out of memory
     }
     return end;
+}
+
+std::size_t block_pool::to_populate() const noexcept {
+    std::size_t const touched = m_untouched.load(std::memory_order_relaxed);
+    return touched + std::clamp(touched, 4 * mebibyte_blocks, 64 * mebibyte_blocks);
 }
 
 std::span<std::byte> block_pool::pin() noexcept {

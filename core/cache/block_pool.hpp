@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -98,6 +99,11 @@ public:
     /// fault. Blocks may be in use meanwhile. \return where to continue, or nothing if all are backed or the kernel
     /// cannot do this; the rest is then backed on first use.
     [[nodiscard]] std::optional<std::size_t> populate(std::size_t from) const noexcept;
+    /// How many blocks should be backed by now: those that were ever handed out, and as many again, within 4 to 64 MiB.
+    [[nodiscard]] std::size_t to_populate() const noexcept;
+    /// Before the first allocation. \param grown is called when to_populate() has grown by 2 MiB, on the thread that
+    /// allocates; it may be called on several at the same time.
+    void on_growth(std::function<void()> grown) { m_on_growth = std::move(grown); }
     /// The memory of the first blocks, as many as the size is now, for the kernel to pin. It is never returned to the
     /// system afterwards: the address of a returned page gets a fresh page, while the kernel would keep using the old
     /// one.
@@ -119,6 +125,7 @@ private:
     /// first block was taken and given back meanwhile.
     std::atomic<std::uint64_t> m_head;
     std::atomic<std::uint32_t> m_untouched{0}; ///< blocks from here on were never handed out
+    std::function<void()> m_on_growth;
     std::atomic<std::size_t> m_limit;
     std::atomic<std::size_t> m_in_use{0};
     std::atomic<std::size_t> m_pinned{0}; ///< blocks below this number are pinned

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <limits>
 #include <memory>
 #include <semaphore>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <sys/mman.h>
 
 #include "backend_fixture.hpp"
 #include "core/cache/drain_meter.hpp"
@@ -266,6 +269,28 @@ TEST_CASE("pool and cache change their size under load") {
     }
     stop = true;
     CHECK(shared.shared->cache().invariant_holds());
+}
+
+TEST_CASE("blocks are backed with memory soon before their first use, and no earlier") {
+    backend_options options;
+    options.huge_pages = false;
+    backend shared(std::int64_t{1} << 30, 1, options);
+    auto& pool = shared.pool();
+    auto const is_backed = [&pool](std::uint32_t block) {
+        unsigned char resident = 0;
+        if (::mincore(pool.data(block_index{block}), 1, &resident) != 0) {
+            throw std::system_error(errno, std::generic_category(), "mincore");
+        }
+        return (resident & 1U) != 0;
+    };
+    eventually([&] { return is_backed(255); });
+    CHECK_FALSE(is_backed(256));
+    std::vector<block_ref> taken;
+    for (int i = 0; i < 1024; ++i) {
+        taken.push_back(pool.allocate());
+    }
+    eventually([&] { return is_backed(2047); });
+    CHECK_FALSE(is_backed(2048));
 }
 
 TEST_CASE("a session that ends makes waiting blocks leave") {

@@ -120,6 +120,27 @@ TEST_CASE("the size changes while blocks are in use") {
     CHECK(take(pool, 7).back());
 }
 
+TEST_CASE("as many blocks again as were ever handed out are to be backed") {
+    constexpr std::int64_t mib = 1 << 20;
+    block_pool pool(400 * mib);
+    int calls = 0;
+    pool.on_growth([&calls] { ++calls; });
+    auto const to_populate = [&pool] { return static_cast<std::int64_t>(pool.to_populate()) * block_size / mib; };
+    CHECK(to_populate() == 4);
+    auto taken = take(pool, 2 * mib / block_size);
+    CHECK(calls == 1);
+    CHECK(to_populate() == 6);
+    taken = take(pool, 32 * mib / block_size); // before those are given back
+    CHECK(calls == 17);
+    CHECK(to_populate() == 68);
+    taken.clear();
+    taken = take(pool, 34 * mib / block_size);
+    CHECK(calls == 17);
+    CHECK(to_populate() == 68);
+    auto const more = take(pool, 200 * mib / block_size);
+    CHECK(to_populate() == 234 + 64);
+}
+
 TEST_CASE("many threads take and return blocks without sharing one") {
     constexpr int threads = 4;
     constexpr int rounds = 20'000;
