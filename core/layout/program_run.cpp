@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -52,21 +53,48 @@ unique_fd input_file(std::string const& input) {
     return fd;
 }
 
-/// Reads until the last writer has closed its end. \return the end of the output.
-std::string read_output(int fd) {
-    std::string kept;
-    std::array<char, 4096> buffer{};
-    for (;;) {
-        auto const got = ::read(fd, buffer.data(), buffer.size());
-        if (got < 0 && errno == EINTR) {
-            continue;
+/// What a program prints, through a pipe.
+struct output_pipe {
+    unique_fd from;
+    unique_fd to;
+    std::string kept; ///< the end of the output
+
+    /// \return false, with errno, if the system has no more descriptors.
+    [[nodiscard]] bool open() {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+            return false;
         }
-        if (got <= 0) { // an error loses output, not the exit status
-            return kept;
+        from.reset(ends[0]);
+        to.reset(ends[1]);
+        return true;
+    }
+    /// Takes what is there, at least a byte; ends the pipe once the last writer has closed its end. Blocks.
+    void read() {
+        std::array<char, 4096> buffer{};
+        auto const got = ::read(from.get(), buffer.data(), buffer.size());
+        if (got > 0) {
+            kept.append(buffer.data(), static_cast<std::size_t>(got));
+            kept.erase(0, kept.size() - std::min(kept.size(), kept_output));
+        } else if (got == 0 || errno != EINTR) { // an error loses output, not the exit status
+            from.reset();
         }
-        kept.append(buffer.data(), static_cast<std::size_t>(got));
-        if (kept.size() > kept_output) {
-            kept.erase(0, kept.size() - kept_output);
+    }
+};
+
+/// Reads until both pipes have ended.
+void read_both(output_pipe& first, output_pipe& second) {
+    while (first.from || second.from) {
+        // poll() skips a descriptor of -1.
+        std::array<::pollfd, 2> both{{{first.from.get(), POLLIN, 0}, {second.from.get(), POLLIN, 0}}};
+        if (::poll(both.data(), both.size(), -1) < 0 && errno != EINTR && errno != EAGAIN) {
+            return;
+        }
+        if (both[0].revents != 0) {
+            first.read();
+        }
+        if (both[1].revents != 0) {
+            second.read();
         }
     }
 }
@@ -123,23 +151,24 @@ std::string last_line_of(std::string_view output) {
 result<program_end> run_to_end(std::string const& path, std::vector<std::string> const& arguments,
                                std::string const& input) {
     auto const file = input_file(input);
-    std::array<int, 2> ends{};
-    if (!file || ::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    output_pipe output;
+    output_pipe errors;
+    if (!file || !output.open() || !errors.open()) {
         return tl::unexpected(errno_error(path, errno));
     }
-    unique_fd const out(ends[0]);
-    unique_fd in(ends[1]);
-    auto const pid = start_program(path, arguments, {file.get(), in.get(), in.get()});
+    auto const pid = start_program(path, arguments, {file.get(), output.to.get(), errors.to.get()});
     if (!pid) {
         return tl::unexpected(pid.error());
     }
-    in.reset();
-    auto const line = last_line_of(read_output(out.get()));
+    output.to.reset();
+    errors.to.reset();
+    read_both(output, errors);
     auto const status = await_program(*pid, path);
     if (!status) {
         return tl::unexpected(status.error());
     }
-    return program_end{*status, line};
+    auto line = last_line_of(errors.kept);
+    return program_end{*status, line.empty() ? last_line_of(output.kept) : line};
 }
 
 } // namespace seedbed

@@ -12,8 +12,10 @@ namespace seedbed {
 
 /// How a program ended.
 struct program_end {
-    int status = 0;        ///< exit status; 128 plus the signal's number if a signal ended it, as in a shell
-    std::string last_line; ///< the last non-empty line of its output and errors, printable; empty if it printed none
+    int status = 0; ///< exit status; 128 plus the signal's number if a signal ended it, as in a shell
+    /// The last non-empty line of its errors, or of its output if it printed no errors, printable; or empty. The order
+    /// of both is unknown: a program may keep its output back until its end.
+    std::string last_line;
 };
 
 /// Runs a program to its end, without a shell, in the "C" locale, with \p input as its standard input.

@@ -209,9 +209,14 @@ TEST_CASE("running a program: its input, its exit status, its last line") {
     CHECK(run_shell("exit 7").status == 7);
     CHECK(run_shell("kill -9 $$").status == 128 + 9);
     CHECK(run_shell("echo one; echo two >&2; echo").last_line == "two");
+    CHECK(run_shell("echo why >&2; echo what").last_line == "why");
+    CHECK(run_shell("exec 1>&-; echo late >&2").last_line == "late");
+    CHECK(run_shell("exec 2>&-; echo late").last_line == "late");
     CHECK(run_shell("printf '10%%\\r20%%\\r  \\033[1mend\\n'").last_line == "?[1mend");
     CHECK(run_shell("cat", "y\n").last_line == "y");
     CHECK(run_shell("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end").last_line == "end");
+    CHECK(run_shell("head -c 1000000 /dev/zero | tr '\\0' x; head -c 1000000 /dev/zero >&2; echo >&2; echo end >&2")
+              .last_line == "end");
     CHECK(run_shell("echo $LC_ALL").last_line == "C");
     auto const none = run_to_end("/no/program", {});
     REQUIRE_FALSE(none);
