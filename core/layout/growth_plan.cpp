@@ -12,6 +12,8 @@ namespace seedbed {
 namespace {
 
 constexpr std::int64_t mib = std::int64_t{1} << 20;
+/// From btrfs_ioctl_resize() in Linux, which refuses a smaller result.
+constexpr auto smallest_resized_btrfs = 256 * mib;
 constexpr std::array<std::string_view, 7> growing_types{"ext2", "ext3", "ext4", "ntfs", "xfs", "btrfs", "swap"};
 
 /// Where partitions may end that are made or moved: some systems do not look beyond in an MBR.
@@ -150,7 +152,10 @@ result<deployment_plan> plan_deployment(disk_layout const& image, std::int64_t d
     plan.target = image;
     plan.target.disk_size = disk_size / sector_size * sector_size;
     auto const by = *partition == nullptr ? 0 : std::max<std::int64_t>(end - needed, 0) / mib * mib;
-    if (by > 0) {
+    if (by > 0 && (*partition)->content.type == "btrfs" && (*partition)->size + by < smallest_resized_btrfs) {
+        plan.notes.push_back(describe(**partition) + " does not grow: Linux resizes a btrfs to no less than " +
+                             format_byte_size(smallest_resized_btrfs));
+    } else if (by > 0) {
         plan.grown = (*partition)->number;
         plan.grown_by = by;
         apply_growth(plan.target, plan.grown, by);
