@@ -40,13 +40,16 @@ def has_peer(path):
 def main():
     began, limit = float(sys.argv[1].replace(",", ".")), float(sys.argv[2])
     waiting = sys.argv[3:]
+    found = 0.0  # when the last one was seen to have a peer
     while waiting:
-        waiting = [path for path in waiting if not has_peer(path)]
-        elapsed = time.time() - began
-        if waiting and elapsed > limit:
-            sys.exit(f"{len(waiting)} without a peer after {elapsed:.1f} s")
+        for path in list(waiting):
+            if has_peer(path):
+                waiting.remove(path)
+                found = time.time()
+        if waiting and time.time() - began > limit:
+            sys.exit(f"{len(waiting)} without a peer after {limit:.0f} s")
         time.sleep(0.05)
-    print(f"{elapsed:.2f}")
+    print(f"{found - began:.2f}")
 
 
 main()
