@@ -3,14 +3,21 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/error.hpp>
 #include <catch2/catch.hpp>
+#include <libtorrent/disk_buffer_holder.hpp>
+#include <libtorrent/peer_request.hpp>
 
 #include "backend_fixture.hpp"
 #include "core/image/piece_errors.hpp"
+#include "support/failing_allocation.hpp"
 
 using namespace seedbed;
 using namespace seedbed::test;
@@ -19,8 +26,10 @@ namespace {
 
 /// A read-only image whose pieces are compared with the torrent before they are read, and two sessions.
 struct checked_reads_test {
-    explicit checked_reads_test(std::int64_t pool_bytes = default_pool)
-        : shared(pool_bytes) {
+    explicit checked_reads_test(image_plan const& plan = test_image::awkward(2, true), int hash_threads = 2,
+                                backend_options options = default_options())
+        : shared(default_pool, hash_threads, options)
+        , image(shared.add(plan)) {
         image.served->verify_before_reads();
         image.storage->set_error_handler([this](io_error const& e) { reported.push_back(e); });
     }
@@ -49,7 +58,7 @@ struct checked_reads_test {
     }
 
     test_backend shared;
-    test_image& image = shared.add(test_image::awkward(2, true));
+    test_image& image;
     std::vector<io_error> reported;
 };
 
@@ -196,4 +205,219 @@ TEST_CASE("a session ends while a piece is compared with the torrent") {
     CHECK(t.image.served.use_count() == owners);
     CHECK(t.reported.empty());
     CHECK(t.shared.all_given_back());
+}
+
+TEST_CASE("a read of parts of two blocks waits for the comparison of its piece, too") {
+    checked_reads_test t;
+    test_session session(t.shared.shared);
+    auto const storage = session.add(t.image);
+    auto const [start, length] =
+        GENERATE(table<int, int>({{100, block_size}, {block_size - 1, 2}, {3 * block_size - 1, block_size}}));
+    t.damage(2); // outside of what is read
+    auto held = t.image.device->hold(operation::read);
+    auto const good = session.read(storage, 1, start, length);
+    auto const bad = session.read(storage, 2, start, length);
+    held.wait_until_waiting();
+    held.release();
+    session.run_all();
+    auto const piece = t.content(1);
+    CHECK(good->ok());
+    CHECK(good->data == bytes(piece.begin() + start, piece.begin() + start + length));
+    CHECK(bad->code() == piece_differs);
+    CHECK(bad->data.empty());
+    CHECK(session.all_ended_well());
+    CHECK(t.shared.all_given_back());
+}
+
+// --- the device hangs
+
+namespace {
+
+/// The device does not answer: the check of piece 0 keeps the only hash worker waiting, that of piece 1 has been
+/// parked, and that of piece 2 has not begun.
+struct parked_check_test : checked_reads_test {
+    parked_check_test()
+        : checked_reads_test(test_image::awkward(2, true), 1) {
+        for (int piece = 0; piece < 3; ++piece) {
+            auto const whole = read_piece(*session, storage, piece);
+            reads.insert(reads.end(), whole.begin(), whole.end());
+            reads.push_back(session->read(storage, piece, 100, block_size));
+        }
+        auto plan = test_image::awkward();
+        plan.seed = 2;
+        auto const other = session->add(shared.add(plan));
+        // The worker that replaces the waiting one begins this after the check, and does not park it.
+        auto const hash = session->hash(other, 1);
+        session->run_until(hash);
+        REQUIRE(std::ranges::none_of(reads, [](auto const& each) { return each->done(); }));
+    }
+    /// Whether nothing of the torrent is left when the session has ended.
+    [[nodiscard]] bool all_let_go() {
+        storage.reset();
+        session.reset();
+        return image.served.use_count() == owners && shared.all_given_back();
+    }
+
+    long const owners = image.served.use_count();
+    std::optional<test_session> session{shared.shared};
+    lt::storage_holder storage = session->add(image);
+    std::vector<outcome_ptr> reads;
+    fake_block_device::held_operations held = image.device->hold(operation::read);
+};
+
+} // namespace
+
+TEST_CASE("reads whose comparison is parked end when the device answers") {
+    parked_check_test t;
+    auto const with_memory = GENERATE(true, false);
+    t.damage(2);
+    {
+        std::optional<failing_allocations> failing;
+        if (!with_memory) {
+            failing.emplace(0, 40);
+        }
+        t.held.release();
+        t.session->run_all();
+    }
+    for (auto const& each : t.reads) {
+        CHECK((each->ok() || each->code() == piece_differs || (each->code() == ENOMEM && !with_memory)));
+    }
+    auto const later = t.read_piece(*t.session, t.storage, 1);
+    auto const bad = t.session->read(t.storage, 2, 0, 100);
+    t.session->run_all();
+    CHECK(t.joined(later) == t.content(1));
+    CHECK(bad->code() == piece_differs);
+    if (with_memory) {
+        CHECK(t.joined({t.reads.begin() + 5, t.reads.begin() + 9}) == t.content(1));
+        CHECK(std::ranges::count_if(t.reads, [](auto const& each) { return each->ok(); }) == 10); // of pieces 0 and 1
+    }
+    CHECK(t.session->all_ended_well());
+    CHECK(t.all_let_go());
+}
+
+TEST_CASE("reads whose comparison is parked are aborted with their torrent or their session") {
+    parked_check_test t;
+    outcome_ptr again;
+    SECTION("the torrent is removed") {
+        t.storage.reset();
+    }
+    SECTION("the torrent is stopped, and started again") {
+        auto const stop = t.session->stop(t.storage);
+        t.session->run_until(stop);
+        again = t.session->read(t.storage, 1, 0, block_size);
+    }
+    SECTION("the session is aborted") {
+        t.session->io->abort(false);
+    }
+    t.session->run_until([&t] { return std::ranges::all_of(t.reads, [](auto const& each) { return each->done(); }); });
+    for (auto const& each : t.reads) {
+        CHECK(each->error.ec == boost::asio::error::operation_aborted);
+    }
+    t.held.release();
+    t.session->run_all();
+    if (again) {
+        auto const piece = t.content(1);
+        CHECK(again->data == bytes(piece.begin(), piece.begin() + block_size));
+    }
+    CHECK(t.session->all_ended_well());
+    CHECK(t.reported.empty());
+    CHECK(t.all_let_go());
+}
+
+TEST_CASE("a session ends while a comparison is parked") {
+    parked_check_test t;
+    std::thread release([&t] { t.held.release(); });
+    auto const all_let_go = t.all_let_go();
+    release.join();
+    CHECK(all_let_go);
+    CHECK(std::ranges::none_of(t.reads, [](auto const& each) { return each->done(); }));
+    CHECK(t.reported.empty());
+}
+
+// --- there is no memory
+
+TEST_CASE("a piece is compared while the pool is full, and its reads end once there are blocks") {
+    checked_reads_test t;
+    test_session session(t.shared.shared);
+    auto const storage = session.add(t.image);
+    auto& shared = *t.shared.shared;
+    std::vector<block_ref> others;
+    while (auto block = shared.cache().allocate_block(memory_share::read)) {
+        others.push_back(std::move(block));
+    }
+    auto const reads = t.read_piece(session, storage, 0);
+    auto const of_two = session.read(storage, 1, 100, block_size);
+    session.run_until([&shared] { return shared.waiting_for_memory().waiting(); });
+    session.poll();
+    CHECK(std::ranges::none_of(reads, [](auto const& each) { return each->done(); }));
+    CHECK_FALSE(of_two->done());
+    others.clear();
+    session.run_all();
+    auto const second = t.content(1);
+    CHECK(t.joined(reads) == t.content(0));
+    CHECK(of_two->data == bytes(second.begin() + 100, second.begin() + 100 + block_size));
+    CHECK(session.all_ended_well());
+    CHECK(t.reported.empty());
+    CHECK(t.shared.all_given_back());
+}
+
+TEST_CASE("reads of a piece that a worker has no memory to compare fail, and it is compared at the next one") {
+    checked_reads_test t;
+    test_session session(t.shared.shared);
+    auto const storage = session.add(t.image);
+    std::vector<outcome_ptr> failed;
+    {
+        failing_allocations const failing(0, 40);
+        failed = t.read_piece(session, storage, 0);
+        session.run_all();
+    }
+    for (auto const& each : failed) {
+        CHECK(each->code() == ENOMEM);
+    }
+    REQUIRE(t.reported.size() == 1);
+    CHECK(t.reported[0].code == ENOMEM);
+    CHECK(t.reported[0].length == t.image.piece_size(0));
+    auto const again = t.read_piece(session, storage, 0);
+    session.run_all();
+    CHECK(t.joined(again) == t.content(0));
+    CHECK(session.all_ended_well());
+    CHECK(t.shared.all_given_back());
+}
+
+TEST_CASE("a failed allocation on a worker fails at most reads of the pieces that it compares") {
+    auto const way = GENERATE(from_range(engine_ways()));
+    CAPTURE(way);
+    int rounds_with_failures = 0;
+    for (std::int64_t nth = 0; nth < 20; ++nth) {
+        auto const count = nth % 3 == 2 ? 20 : 1; // sometimes many in a row
+        CAPTURE(nth, count);
+        checked_reads_test t(way.applied_to(test_image::awkward(2, true)), 2, way.options());
+        test_session session(t.shared.shared);
+        auto const storage = session.add(t.image);
+        auto const read_all = [&] {
+            std::vector<std::vector<outcome_ptr>> posted;
+            for (int piece = 0; piece < t.image.pieces(); ++piece) {
+                session.hash(storage, piece);
+                posted.push_back(t.read_piece(session, storage, piece));
+            }
+            session.run_all();
+            return posted;
+        };
+        {
+            failing_allocations const failing(nth, count);
+            for (auto const& piece : read_all()) {
+                for (auto const& each : piece) {
+                    CHECK((each->ok() || each->code() == ENOMEM));
+                }
+            }
+            rounds_with_failures += failing.failed() > 0 ? 1 : 0;
+        }
+        auto const later = read_all();
+        for (int piece = 0; piece < t.image.pieces(); ++piece) {
+            CHECK(t.joined(later[static_cast<std::size_t>(piece)]) == t.content(piece));
+        }
+        CHECK(session.all_ended_well());
+        CHECK(t.shared.all_given_back());
+    }
+    CHECK(rounds_with_failures > 5);
 }
