@@ -1,6 +1,8 @@
 // disk_io: reads that wait until their piece has been compared with the torrent.
 
 #include <atomic>
+#include <new>
+#include <optional>
 #include <utility>
 
 #include <libtorrent/torrent_info.hpp>
@@ -15,22 +17,28 @@ namespace lt = libtorrent;
 bool disk_io::may_read(job_ptr& what) {
     auto const target = what->target; // the job may wait below
     auto const piece = what->piece;
-    switch (target->checks->look_up(piece)) {
-    case read_checks::answer::pass:
-        run_checks(target); // one more piece may be hashed ahead
-        return true;
-    case read_checks::answer::wait:
-        if (what->stops != target->stops.load(std::memory_order_relaxed)) {
-            what->abort(); // it has waited for a fence meanwhile
+    try {
+        switch (target->checks->look_up(piece)) {
+        case read_checks::answer::pass:
+            run_checks(target); // one more piece may be hashed ahead
+            return true;
+        case read_checks::answer::wait:
+            if (what->stops != target->stops.load(std::memory_order_relaxed)) {
+                what->abort(); // it has waited for a fence meanwhile
+                finish(std::move(what));
+                return false;
+            }
+            target->checks->hold(piece, *what);
+            static_cast<void>(what.release()); // theirs since hold()
+            break;
+        case read_checks::answer::differs:
+            what->fail(piece_differs, lt::operation_t::file_read);
             finish(std::move(what));
-            return false;
+            break;
         }
-        target->checks->hold(piece, *what.release());
-        break;
-    case read_checks::answer::differs:
-        what->fail(piece_differs, lt::operation_t::file_read);
+    } catch (std::bad_alloc const&) {
+        fail_for_memory(*what);
         finish(std::move(what));
-        break;
     }
     run_checks(target);
     return false;
@@ -41,18 +49,36 @@ bool disk_io::may_read(job_ptr& what) {
 void disk_io::promise_hash(job_ptr what) {
     auto const target = what->target;
     what->sha1 = target->image->torrent().info->hash_for_piece(lt::piece_index_t{what->piece.value()});
-    target->checks->expect(what->piece);
+    try {
+        target->checks->expect(what->piece);
+    } catch (std::bad_alloc const&) { // it is hashed when it is read
+    }
     finish(std::move(what));
     run_checks(target);
 }
 
 void disk_io::run_checks(storage_ptr const& target) {
     while (!m_aborted.load(std::memory_order_relaxed)) {
-        auto const piece = target->checks->next();
-        if (!piece) {
-            return;
+        std::optional<piece_index> piece;
+        job_ptr check;
+        try {
+            piece = target->checks->next();
+            if (!piece) {
+                return;
+            }
+            check = make_job(target, job_kind::hash);
+        } catch (std::bad_alloc const&) {
+            if (!piece) {
+                return; // one that is hashed ahead, which may begin later
+            }
+            auto held = target->checks->ended(*piece, read_checks::outcome::failed);
+            while (!held.empty()) {
+                auto read = job_ptr(static_cast<job*>(held.pop()));
+                fail_for_memory(*read);
+                finish(std::move(read));
+            }
+            continue;
         }
-        auto check = make_job(target, job_kind::hash);
         check->internal = true;
         check->piece = *piece;
         check->v1 = true;

@@ -13,8 +13,8 @@ read_checks::read_checks(std::int32_t pieces, int running, int ahead)
 void read_checks::expect(piece_index piece) {
     auto& expected = at(piece);
     if (expected.current == state::unknown) {
-        expected.current = state::expected;
         m_expected.push_back(piece);
+        expected.current = state::expected;
     }
 }
 
@@ -28,8 +28,8 @@ read_checks::answer read_checks::look_up(piece_index piece) {
         return answer::differs;
     case state::unknown:
     case state::expected:
-        found.current = state::wanted;
         m_wanted.push_back(piece);
+        found.current = state::wanted;
         break;
     case state::wanted:
     case state::running:
@@ -57,17 +57,18 @@ std::optional<piece_index> read_checks::next() {
     }
     while (!m_expected.empty() && m_count_ahead < m_most_ahead) {
         auto const piece = m_expected.front();
-        m_expected.pop_front();
         if (at(piece).current == state::expected) {
-            start(piece);
             while (!m_ahead.empty() && !at(m_ahead.front()).ahead) {
                 m_ahead.pop_front();
             }
+            m_ahead.push_back(piece);
             at(piece).ahead = true;
             ++m_count_ahead;
-            m_ahead.push_back(piece);
+            start(piece);
+            m_expected.pop_front();
             return piece;
         }
+        m_expected.pop_front();
     }
     return std::nullopt;
 }

@@ -17,7 +17,8 @@ namespace seedbed {
 /// A read of another piece waits until the piece has been hashed. Pieces that are expected to be read are hashed
 /// ahead, a few at a time, since their blocks must still be in memory when they are read.
 ///
-/// Pure: the caller hashes. Threads: confined to one, the network thread.
+/// Pure: the caller hashes. A function that throws std::bad_alloc has changed nothing; ended() and stop() do not throw.
+/// Threads: confined to one, the network thread.
 class read_checks {
 public:
     enum class answer : std::uint8_t {

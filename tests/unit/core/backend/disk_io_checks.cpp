@@ -421,3 +421,75 @@ TEST_CASE("a failed allocation on a worker fails at most reads of the pieces tha
     }
     CHECK(rounds_with_failures > 5);
 }
+
+TEST_CASE("a read that finds no memory to begin a comparison fails, and the next one begins it") {
+    std::int64_t failures = 0;
+    for (std::int64_t nth = 0; nth < 12; ++nth) {
+        CAPTURE(nth);
+        checked_reads_test t;
+        test_session session(t.shared.shared);
+        auto const storage = session.add(t.image);
+        // Leaves one job to reuse, for the read: that of the check is new.
+        session.hash(storage, 1, lt::disk_interface::v1_hash | lt::disk_interface::volatile_read);
+        session.run_all();
+        int calls = 0;
+        lt::storage_error error;
+        std::function<void(lt::disk_buffer_holder, lt::storage_error const&)> handler =
+            [&](lt::disk_buffer_holder const&, lt::storage_error const& ended) {
+                ++calls;
+                error = ended;
+            };
+        {
+            std::optional<failing_allocations> failing;
+            std::thread([&] { failing.emplace(nth, 1); }).join(); // so that they fail on this thread, too
+            session.io->async_read(storage, {lt::piece_index_t{0}, 0, 100}, std::move(handler), {});
+            failures += failing->failed();
+        }
+        session.run_until([&calls] { return calls > 0; });
+        CHECK((!error || error.ec.value() == ENOMEM));
+        auto const later = t.read_piece(session, storage, 0);
+        session.run_all();
+        CHECK(t.joined(later) == t.content(0));
+        CHECK(calls == 1);
+        CHECK(t.shared.all_given_back());
+    }
+    CHECK(failures > 3);
+}
+
+TEST_CASE("a hash is promised even if there is no memory to note that its piece is to be compared") {
+    auto plan = test_image::awkward(2, true);
+    plan.piece_length = block_size;
+    plan.extents = {{4096, 140 * block_size}}; // more pieces than the queue has room for at first
+    checked_reads_test t(plan);
+    test_session session(t.shared.shared);
+    auto const storage = session.add(t.image);
+    session.hash(storage, 0, lt::disk_interface::v1_hash | lt::disk_interface::volatile_read);
+    session.run_all(); // leaves one job to reuse
+    auto held = t.image.device->hold(operation::read);
+    int wrong = 0;
+    for (int piece = 0; piece < t.image.pieces(); ++piece) {
+        int calls = 0;
+        std::function<void(lt::piece_index_t, lt::sha1_hash const&, lt::storage_error const&)> handler =
+            [&, wanted = sha1_of(t.content(piece))](lt::piece_index_t, lt::sha1_hash const& got,
+                                                    lt::storage_error const& error) {
+                ++calls;
+                wrong += error || got != wanted ? 1 : 0;
+            };
+        {
+            std::optional<failing_allocations> failing;
+            // Not the first one, which copies the handler.
+            std::thread([&] { failing.emplace(1, 1); }).join();
+            session.io->async_hash(storage, lt::piece_index_t{piece}, {}, lt::disk_interface::v1_hash,
+                                   std::move(handler));
+        }
+        session.run_until([&calls] { return calls > 0; });
+    }
+    held.release();
+    CHECK(wrong == 0);
+    auto const stop = session.stop(storage);
+    session.run_until(stop);
+    auto const last = t.read_piece(session, storage, t.image.pieces() - 1);
+    session.run_all();
+    CHECK(t.joined(last) == t.content(t.image.pieces() - 1));
+    CHECK(t.shared.all_given_back());
+}

@@ -3,10 +3,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
+
+#include "support/failing_allocation.hpp"
 
 using namespace seedbed;
 using answer = read_checks::answer;
@@ -138,4 +142,49 @@ TEST_CASE("read_checks: after a stop, only reads start anything") {
     CHECK(checks.look_up(2_p) == answer::pass);
     CHECK(checks.look_up(3_p) == answer::wait);
     CHECK(checks.next() == 3_p);
+}
+
+TEST_CASE("read_checks: a call that finds no memory changes nothing") {
+    constexpr std::int32_t all = 600;
+    std::vector<piece_index> wanted; // the order without a failure
+    bool failed = true;
+    for (std::int64_t nth = -1; failed; ++nth) { // each of the allocations; none in the first round
+        CAPTURE(nth);
+        read_checks checks(all, 1, all);
+        std::vector<block_waiter> reads(all / 4);
+        std::vector<piece_index> order;
+        order.reserve(all);
+        std::size_t held = 0;
+        std::optional<test::failing_allocations> failing;
+        std::thread([&] { failing.emplace(nth, nth < 0 ? 0 : 1); }).join(); // so that they fail on this thread, too
+        auto const again = [](auto const& call) {
+            try {
+                return call();
+            } catch (std::bad_alloc const&) {
+                return call();
+            }
+        };
+        for (std::int32_t piece = 0; piece < all; ++piece) {
+            again([&] { checks.expect(piece_index{piece}); });
+        }
+        for (auto& read : reads) {
+            piece_index const piece{static_cast<std::int32_t>(&read - reads.data()) * 4};
+            static_cast<void>(again([&] { return checks.look_up(piece); }));
+            again([&] { checks.hold(piece, read); });
+        }
+        while (auto const piece = again([&] { return checks.next(); })) {
+            order.push_back(*piece);
+            for (auto ended = checks.ended(*piece, outcome::good); !ended.empty(); ++held) {
+                static_cast<void>(ended.pop());
+            }
+        }
+        failed = failing->failed() > 0 || nth < 0;
+        failing.reset();
+        if (nth < 0) {
+            wanted = order;
+        }
+        CHECK(order.size() == all);
+        CHECK(order == wanted);
+        CHECK(held == reads.size());
+    }
 }
