@@ -49,6 +49,7 @@ backend::~backend() {
 
 void backend::resize(std::int64_t pool_bytes, std::optional<std::int64_t> cache_bytes) {
     m_pool.set_capacity(pool_bytes);
+    wake_by(clock::time_point::min()); // there may be more to populate
     m_cache.set_clean_limit(cache_bytes.value_or(std::numeric_limits<std::int64_t>::max()));
     m_cache.pool_resized();
     m_waiting_for_memory.retry();
@@ -88,7 +89,6 @@ void backend::wake_by(clock::time_point due) {
 }
 
 void backend::run_flusher() {
-    auto populated = m_options.populate ? std::optional<std::size_t>(0) : std::nullopt;
     std::unique_lock lock(m_flusher_mutex);
     while (!m_stop) {
         // Set `never` before looking: a block that arrives after the look finds `never`, and wakes the flusher again.
@@ -97,12 +97,11 @@ void backend::run_flusher() {
         lock.unlock();
         auto const wake_at = flush_due();
         m_wake_at.store(wake_at.time_since_epoch().count());
-        if (populated && *populated < m_pool.to_populate()) {
-            populated = m_pool.populate(*populated);
-            lock.lock();
-            continue;
-        }
+        auto const populated = m_options.populate && m_pool.populate(m_pool.to_populate());
         lock.lock();
+        if (populated) {
+            continue; // more may be wanted
+        }
         auto const woken = [this] { return m_poked || m_stop; };
         if (wake_at == clock::time_point::max()) {
             m_flusher_wake.wait(lock, woken);

@@ -64,10 +64,8 @@ block_pool::block_pool(std::int64_t bytes, bool huge_pages)
         throw std::bad_alloc();
     }
     m_memory = static_cast<char*>(memory);
-    if (huge_pages) {
-        // Only a hint: without huge pages, small ones work as well.
-        static_cast<void>(::madvise(memory, m_reserved * block_bytes, MADV_HUGEPAGE));
-    }
+    // Only a hint: any pages work.
+    static_cast<void>(::madvise(memory, m_reserved * block_bytes, huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
 }
 
 block_pool::~block_pool() {
@@ -165,13 +163,19 @@ void block_pool::give_back(block_index index) noexcept {
     m_giving_back.fetch_sub(1);
 }
 
-std::optional<std::size_t> block_pool::populate(std::size_t from) const noexcept {
+bool block_pool::populate(std::size_t wanted) noexcept {
     constexpr auto step = 4 * mebibyte_blocks;
-    auto const end = std::min(from + step, capacity());
-    if (from >= end || ::madvise(m_memory + from * block_bytes, (end - from) * block_bytes, MADV_POPULATE_WRITE) != 0) {
-        return std::nullopt; // done, or a kernel older than 5.14, or out of memory
+    auto const from = m_populated.load(std::memory_order_relaxed);
+    auto const end = std::min({from + step, wanted, capacity()});
+    if (m_cannot_populate || from >= end) {
+        return false;
     }
-    return end;
+    if (::madvise(m_memory + from * block_bytes, (end - from) * block_bytes, MADV_POPULATE_WRITE) != 0) {
+        m_cannot_populate = true; // a kernel older than 5.14, or out of memory
+        return false;
+    }
+    m_populated.store(end, std::memory_order_relaxed);
+    return true;
 }
 
 std::size_t block_pool::to_populate() const noexcept {
@@ -208,6 +212,15 @@ void block_pool::set_capacity(std::int64_t bytes) {
     // Return the memory of free blocks to the system; the blocks stay free.
     std::vector<block_index> free;
     for (auto index = pop(); index != no_block; index = pop()) {
+        give_back(index);
+        free.push_back(index);
+    }
+    // Those that are backed for their first use, too: the system takes memory only from a block that nobody can get.
+    while (m_untouched.load(std::memory_order_relaxed) < m_populated.load(std::memory_order_relaxed)) {
+        auto const index = pop_fresh();
+        if (index == no_block) {
+            break;
+        }
         give_back(index);
         free.push_back(index);
     }

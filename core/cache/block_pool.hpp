@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <utility>
 
@@ -68,7 +67,7 @@ private:
 class block_pool {
 public:
     /// \param bytes the size; rounded down to whole blocks, at least one. \param huge_pages ask the kernel for huge
-    /// pages. Throws std::bad_alloc if the address space cannot be reserved.
+    /// pages, or for none. Throws std::bad_alloc if the address space cannot be reserved.
     explicit block_pool(std::int64_t bytes, bool huge_pages = true);
     block_pool(block_pool const&) = delete;
     block_pool& operator=(block_pool const&) = delete;
@@ -95,10 +94,11 @@ public:
     [[nodiscard]] std::size_t in_use() const noexcept { return m_in_use.load(std::memory_order_relaxed); }  ///< blocks
     /// The number of blocks that fit the reservation: every block_index is below it.
     [[nodiscard]] std::size_t reserved() const noexcept { return m_reserved; }
-    /// Has the kernel back some blocks, from number \p from on, with memory, so that their first use costs no page
-    /// fault. Blocks may be in use meanwhile. \return where to continue, or nothing if all are backed or the kernel
-    /// cannot do this; the rest is then backed on first use.
-    [[nodiscard]] std::optional<std::size_t> populate(std::size_t from) const noexcept;
+    /// Has the kernel back some more blocks with memory, in ascending order, so that their first use costs no page
+    /// fault. Blocks may be in use meanwhile. One thread at a time. \param wanted how many blocks are to be backed, if
+    /// the size allows. \return false if they are, or if the kernel cannot do this: blocks are then backed on first
+    /// use.
+    [[nodiscard]] bool populate(std::size_t wanted) noexcept;
     /// How many blocks should be backed by now: those that were ever handed out, and as many again, within 4 to 64 MiB.
     [[nodiscard]] std::size_t to_populate() const noexcept;
     /// Before the first allocation. \param grown is called when to_populate() has grown by 2 MiB, on the thread that
@@ -126,6 +126,8 @@ private:
     std::atomic<std::uint64_t> m_head;
     std::atomic<std::uint32_t> m_untouched{0}; ///< blocks from here on were never handed out
     std::function<void()> m_on_growth;
+    std::atomic<std::size_t> m_populated{0}; ///< blocks below this number are backed, or were once in use
+    bool m_cannot_populate = false;          ///< of the thread that calls populate()
     std::atomic<std::size_t> m_limit;
     std::atomic<std::size_t> m_in_use{0};
     std::atomic<std::size_t> m_pinned{0}; ///< blocks below this number are pinned

@@ -124,10 +124,11 @@ void side::open(lt::session_params& params, image_torrent const& torrent, std::s
     if (!opened) {
         die(opened.error().message);
     }
-    m_backend = std::make_shared<backend>(m_pool, static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)),
-                                          m_options);
-    for (auto at = std::optional<std::size_t>(0); at;) {
-        at = m_backend->pool().populate(*at); // as in a running daemon: the start is not measured
+    auto options = m_options;
+    options.populate = false;
+    m_backend =
+        std::make_shared<backend>(m_pool, static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U)), options);
+    while (m_backend->pool().populate(m_backend->pool().capacity())) { // the first use of a block is not measured
     }
     auto made = m_backend->make_image(torrent, std::move(*opened), profile);
     if (!made) {

@@ -291,6 +291,14 @@ TEST_CASE("blocks are backed with memory soon before their first use, and no ear
     }
     eventually([&] { return is_backed(2047); });
     CHECK_FALSE(is_backed(2048));
+    // A smaller pool keeps only what is in use; once it is larger again, the next blocks are backed.
+    taken.resize(64);
+    shared.resize(std::int64_t{1} << 20, std::nullopt);
+    CHECK(is_backed(63));
+    CHECK_FALSE(is_backed(64));
+    CHECK_FALSE(is_backed(2047));
+    shared.resize(std::int64_t{1} << 30, std::nullopt);
+    eventually([&] { return is_backed(2048); });
 }
 
 TEST_CASE("a session that ends makes waiting blocks leave") {
