@@ -285,7 +285,10 @@ void disk_io::wake(std::vector<std::weak_ptr<lt::disk_observer>> const& observer
 void disk_io::recycle(job_ptr done) {
     gauge_of(done->kind).fetch_sub(1, std::memory_order_relaxed);
     done->reset();
-    m_free_jobs.push_back(std::move(done));
+    try {
+        m_free_jobs.push_back(std::move(done));
+    } catch (std::bad_alloc const&) { // it is not reused
+    }
     if (--m_outstanding == 0) {
         m_work.reset();
     }

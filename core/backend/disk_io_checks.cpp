@@ -1,6 +1,7 @@
 // disk_io: reads that wait until their piece has been compared with the torrent.
 
 #include <atomic>
+#include <cerrno>
 #include <new>
 #include <optional>
 #include <utility>
@@ -36,8 +37,8 @@ bool disk_io::may_read(job_ptr& what) {
             finish(std::move(what));
             break;
         }
-    } catch (std::bad_alloc const&) {
-        fail_for_memory(*what);
+    } catch (std::bad_alloc const&) { // not the image's failure: the next read begins the check again
+        what->fail(ENOMEM, lt::operation_t::file_read);
         finish(std::move(what));
     }
     run_checks(target);
@@ -74,7 +75,7 @@ void disk_io::run_checks(storage_ptr const& target) {
             auto held = target->checks->ended(*piece, read_checks::outcome::failed);
             while (!held.empty()) {
                 auto read = job_ptr(static_cast<job*>(held.pop()));
-                fail_for_memory(*read);
+                read->fail(ENOMEM, lt::operation_t::file_read);
                 finish(std::move(read));
             }
             continue;

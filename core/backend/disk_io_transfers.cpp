@@ -450,6 +450,9 @@ void disk_io::run_on_worker(job_ptr what, void (disk_io::*run)(job&)) {
 void disk_io::fail_for_memory(job& what) {
     auto& image = what.image();
     what.fail(ENOMEM, lt::operation_t::file_read);
+    if (what.internal) {
+        return; // the next read begins the check again
+    }
     image.report(make_io_error(io_operation::hash, image.device().path(),
                                image.on_device(image.stream_offset(what.piece, 0)), image.piece_size(what.piece),
                                ENOMEM));

@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "core/foundation/retry_on_bad_alloc.hpp"
+
 namespace seedbed {
 
 /// Orders the jobs of one storage: a fence starts when every job posted before it has ended, runs alone, and every job
@@ -27,7 +29,7 @@ public:
     /// Starts a job, now or when the fences posted before it have ended.
     void post(job_ptr job) {
         if (m_fence_running || !m_blocked.empty()) {
-            m_blocked.push_back({std::move(job), false});
+            block({std::move(job), false});
             return;
         }
         run(std::move(job));
@@ -36,7 +38,7 @@ public:
     /// Starts a fence, now or when all earlier jobs have ended.
     void post_fence(job_ptr job) {
         if (m_running > 0 || !m_blocked.empty()) {
-            m_blocked.push_back({std::move(job), true});
+            block({std::move(job), true});
             return;
         }
         m_fence_running = true;
@@ -75,6 +77,10 @@ private:
         bool fence = false;
     };
 
+    void block(entry waits) {
+        retry_on_bad_alloc([this] { m_blocked.emplace_back(); });
+        m_blocked.back() = std::move(waits);
+    }
     void run(job_ptr job) {
         ++m_running;
         m_start(std::move(job));

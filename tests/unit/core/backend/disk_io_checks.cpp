@@ -374,9 +374,7 @@ TEST_CASE("reads of a piece that a worker has no memory to compare fail, and it 
     for (auto const& each : failed) {
         CHECK(each->code() == ENOMEM);
     }
-    REQUIRE(t.reported.size() == 1);
-    CHECK(t.reported[0].code == ENOMEM);
-    CHECK(t.reported[0].length == t.image.piece_size(0));
+    CHECK(t.reported.empty()); // a report would end the image
     auto const again = t.read_piece(session, storage, 0);
     session.run_all();
     CHECK(t.joined(again) == t.content(0));
@@ -451,6 +449,7 @@ TEST_CASE("a read that finds no memory to begin a comparison fails, and the next
         session.run_all();
         CHECK(t.joined(later) == t.content(0));
         CHECK(calls == 1);
+        CHECK(t.reported.empty());
         CHECK(t.shared.all_given_back());
     }
     CHECK(failures > 3);
