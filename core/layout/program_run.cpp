@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,7 +70,7 @@ struct output_pipe {
         to.reset(ends[1]);
         return true;
     }
-    /// Takes what is there, at least a byte; ends the pipe once the last writer has closed its end. Blocks.
+    /// Takes some of what is there; ends the pipe once the last writer has closed its end. Blocks if nothing is there.
     void read() {
         std::array<char, 4096> buffer{};
         auto const got = ::read(from.get(), buffer.data(), buffer.size());
@@ -82,21 +83,42 @@ struct output_pipe {
     }
 };
 
-/// Reads until both pipes have ended.
-void read_both(output_pipe& first, output_pipe& second) {
-    while (first.from || second.from) {
+/// The descriptor of a process that becomes readable when it ends; empty if the kernel has none.
+unique_fd end_of(::pid_t pid) {
+    // <sys/pidfd.h> of glibc 2.36 has no C++ linkage.
+    return unique_fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
+/// Reads until both pipes have ended, or the program has: a process that it has left behind may keep them open. A pipe
+/// that cannot be read is closed, so that no program waits for this one.
+void read_both(output_pipe& first, output_pipe& second, ::pid_t pid) {
+    constexpr int most_reads_after_end = 64; // a pipe holds 64 KiB
+    auto const ended = end_of(pid);
+    int reads_after_end = 0;
+    for (;;) {
         // poll() skips a descriptor of -1.
-        std::array<::pollfd, 2> both{{{first.from.get(), POLLIN, 0}, {second.from.get(), POLLIN, 0}}};
-        if (::poll(both.data(), both.size(), -1) < 0 && errno != EINTR && errno != EAGAIN) {
-            return;
+        std::array<::pollfd, 3> events{
+            {{first.from.get(), POLLIN, 0}, {second.from.get(), POLLIN, 0}, {ended.get(), POLLIN, 0}}};
+        auto const ready = first.from || second.from ? ::poll(events.data(), events.size(), -1) : 0;
+        if (ready < 0 && (errno == EINTR || errno == EAGAIN)) {
+            continue;
         }
-        if (both[0].revents != 0) {
+        if (ready <= 0) {
+            break;
+        }
+        if (events[0].revents != 0) {
             first.read();
         }
-        if (both[1].revents != 0) {
+        if (events[1].revents != 0) {
             second.read();
         }
+        if (events[2].revents != 0 &&
+            (++reads_after_end > most_reads_after_end || (events[0].revents == 0 && events[1].revents == 0))) {
+            break; // all of its output has been read
+        }
     }
+    first.from.reset();
+    second.from.reset();
 }
 
 } // namespace
@@ -162,7 +184,7 @@ result<program_end> run_to_end(std::string const& path, std::vector<std::string>
     }
     output.to.reset();
     errors.to.reset();
-    read_both(output, errors);
+    read_both(output, errors, *pid);
     auto const status = await_program(*pid, path);
     if (!status) {
         return tl::unexpected(status.error());

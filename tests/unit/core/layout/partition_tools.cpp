@@ -1,6 +1,7 @@
 #include "core/layout/partition_tools.hpp"
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -217,6 +218,9 @@ TEST_CASE("running a program: its input, its exit status, its last line") {
     CHECK(run_shell("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end").last_line == "end");
     CHECK(run_shell("head -c 1000000 /dev/zero | tr '\\0' x; head -c 1000000 /dev/zero >&2; echo >&2; echo end >&2")
               .last_line == "end");
+    // What it leaves behind is not awaited.
+    auto const left = run_shell("sleep 600 & echo $! >&2");
+    CHECK(::kill(std::stoi(left.last_line), SIGKILL) == 0);
     CHECK(run_shell("echo $LC_ALL").last_line == "C");
     auto const none = run_to_end("/no/program", {});
     REQUIRE_FALSE(none);
