@@ -33,6 +33,13 @@ public:
     explicit table_maker(disk_layout const& layout)
         : m_layout(layout)
         , m_context(::fdisk_new_context()) {}
+    table_maker(table_maker const&) = delete;
+    table_maker& operator=(table_maker const&) = delete;
+    ~table_maker() {
+        if (m_context) { // it and its script keep each other alive
+            static_cast<void>(::fdisk_set_script(m_context.get(), nullptr));
+        }
+    }
 
     int open(int fd) {
         auto const size = static_cast<unsigned>(m_layout.sector_size);
