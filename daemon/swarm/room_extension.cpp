@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <set>
 #include <utility>
@@ -22,6 +23,8 @@
 #include <libtorrent/peer_request.hpp>
 #include <libtorrent/span.hpp>
 #include <libtorrent/torrent_info.hpp>
+
+#include "core/foundation/retry_on_bad_alloc.hpp"
 
 namespace seedbed {
 
@@ -147,7 +150,7 @@ private:
 };
 
 /// How often the send buffers of a v2 torrent's peers are looked at; more rarely if there are many, as looking at one
-/// takes a microsecond or two.
+/// takes some microseconds.
 constexpr std::chrono::milliseconds look_every{20};
 constexpr std::chrono::microseconds look_every_per_peer{100};
 
@@ -165,15 +168,16 @@ public:
         auto made = std::make_shared<room_peer>(m_room, peer, m_pieces);
         if (m_timer) {
             m_peers.emplace_back(made);
-            if (m_peers.size() == 1) {
-                wait();
-            }
+            wait();
         }
         return made;
     }
 
 private:
     void wait() {
+        if (m_waiting) {
+            return;
+        }
         m_timer->expires_after(std::max<std::chrono::microseconds>(look_every, m_peers.size() * look_every_per_peer));
         m_timer->async_wait([weak = weak_from_this()](boost::system::error_code const& canceled) {
             auto const self = weak.lock();
@@ -181,14 +185,20 @@ private:
                 self->look();
             }
         });
+        m_waiting = true;
     }
-    void look() {
+    /// Nothing catches what it throws.
+    void look() noexcept {
+        m_waiting = false;
         std::erase_if(m_peers, [](auto const& peer) { return peer.expired(); });
-        for (auto const& each : m_peers) {
-            each.lock()->limit_send_buffer();
+        try {
+            for (auto const& each : m_peers) {
+                each.lock()->limit_send_buffer();
+            }
+        } catch (std::bad_alloc const&) { // they are looked at again soon
         }
         if (!m_peers.empty()) {
-            wait();
+            retry_on_bad_alloc([this] { wait(); });
         }
     }
 
@@ -196,6 +206,7 @@ private:
     int const m_pieces;
     std::optional<boost::asio::steady_timer> m_timer; ///< of a v2 torrent
     std::vector<std::weak_ptr<room_peer>> m_peers;    ///< of a v2 torrent; the timer runs while it is not empty
+    bool m_waiting = false;                           ///< the timer runs
 };
 
 } // namespace
