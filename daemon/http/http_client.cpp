@@ -157,12 +157,14 @@ http_client::~http_client() {
 
 void http_client::get(http_endpoint const& from, request const& wanted, limits const& allowed, receiver receive) {
     cancel();
-    m_exchange = std::make_shared<exchange>(m_context, allowed, std::move(receive));
-    m_exchange->start(from, wanted);
+    auto const begun = std::make_shared<exchange>(m_context, allowed, std::move(receive));
+    m_exchange = begun;
+    begun->start(from, wanted);
 }
 
 void http_client::cancel() {
-    if (auto const under_way = std::exchange(m_exchange, nullptr)) {
+    if (auto const under_way = m_exchange.lock()) {
+        m_exchange.reset();
         under_way->cancel();
     }
 }

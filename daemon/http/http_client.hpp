@@ -79,7 +79,8 @@ public:
 private:
     class exchange;
     boost::asio::io_context& m_context;
-    std::shared_ptr<exchange> m_exchange;
+    /// Owned by its pending operation: what it keeps alive may own this client.
+    std::weak_ptr<exchange> m_exchange;
 };
 
 } // namespace seedbed

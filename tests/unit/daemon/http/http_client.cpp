@@ -308,6 +308,26 @@ TEST_CASE("http client: a second request replaces the first") {
     CHECK(f.outcomes.size() == 1);
 }
 
+TEST_CASE("http client: a receiver that owns the client goes with the io_context") {
+    std::weak_ptr<http_client> left;
+    {
+        asio::io_context context{1};
+        bool connected = false;
+        raw_server silent(
+            context, [&connected](auto const&) { connected = true; }, "127.0.0.1");
+        auto client = std::make_shared<http_client>(context);
+        left = client;
+        client->get(http_endpoint(silent.endpoint()), {"/", "localhost"}, {.timeout = 1min},
+                    [client](outcome const&) {});
+        client.reset();
+        while (!connected) {
+            context.run_one();
+        }
+        CHECK_FALSE(left.expired());
+    }
+    CHECK(left.expired());
+}
+
 TEST_CASE("http client: the receiver may destroy the client") {
     asio::io_context context{1};
     raw_server server(
