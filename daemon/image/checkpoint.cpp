@@ -122,6 +122,9 @@ std::string format_checkpoint(checkpoint const& what) {
                      {"verified", what.verified},
                      {"at_rest", what.at_rest},
                      {"time", what.time}};
+    if (!what.placement.empty()) {
+        document["placement"] = what.placement;
+    }
     document["checksum"] = checksum_of(document);
     return dump(document) + "\n";
 }
@@ -156,6 +159,9 @@ result<checkpoint> parse_checkpoint(std::string const& text) {
             return tl::unexpected(error{"damaged: wrong number of pieces"});
         }
         found.pieces = std::move(*pieces);
+        if (document.contains("placement")) {
+            read_json(document.at("placement"), found.placement);
+        }
         read_json(document.at("verified"), found.verified);
         read_json(document.at("at_rest"), found.at_rest);
         read_json(document.at("time"), found.time);

@@ -17,6 +17,7 @@ namespace seedbed {
 struct checkpoint {
     seedbed::info_hash info_hash;
     std::string device;       ///< the path
+    std::string placement;    ///< see packed_plan::placement_id(); empty if there is no plan
     device_identity identity; ///< of the device when the checkpoint was made
     std::vector<bool> pieces; ///< true: on the device
     bool verified = false;    ///< all pieces are on the device, and were read back and hashed

@@ -40,8 +40,9 @@ bool keeps_checkpoints(image_settings const& image, settings const& in_force) {
     return image.mode == image_mode::deploy && in_force.resume.interval.count() > 0;
 }
 
-checkpoint_keeper::checkpoint_keeper(image_context& image)
+checkpoint_keeper::checkpoint_keeper(image_context& image, std::string placement)
     : m_context(image)
+    , m_placement(std::move(placement))
     , m_timer(image.services().main)
     , m_calls(image.services().main) {}
 
@@ -115,6 +116,7 @@ void checkpoint_keeper::save(std::vector<bool> pieces, bool verified, bool at_re
     checkpoint what;
     what.info_hash = image->torrent().info_hash;
     what.device = m_context.settings().device;
+    what.placement = m_placement;
     what.pieces = std::move(pieces);
     what.verified = verified;
     what.at_rest = at_rest;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include <boost/asio/steady_timer.hpp>
@@ -20,7 +21,8 @@ namespace seedbed {
 /// Threads: confined to the main thread.
 class checkpoint_keeper {
 public:
-    explicit checkpoint_keeper(image_context& image);
+    /// \param placement of the image on its device, see checkpoint.
+    checkpoint_keeper(image_context& image, std::string placement);
 
     /// Starts or stops the timer as required by the image's state, the swarm and `resume.interval`. Must be called
     /// after each change of one of them.
@@ -52,6 +54,7 @@ private:
     void save(std::vector<bool> pieces, bool verified, bool at_rest, handler then);
 
     image_context& m_context;
+    std::string const m_placement;
     phase m_phase = phase::idle;
     bool m_due = false;          ///< the next on_pieces() while downloading is to be saved
     std::vector<bool> m_written; ///< pieces that a flush makes durable, as of the last on_pieces()

@@ -63,7 +63,7 @@ deploy_run::deploy_run(image_context& image, resume_point resume, std::shared_pt
     : m_context(image)
     , m_resume(std::move(resume))
     , m_plan(std::move(plan))
-    , m_checkpoints(image)
+    , m_checkpoints(image, m_plan ? m_plan->placement_id() : std::string())
     , m_read_back(image)
     , m_verification(image)
     , m_damaged_pieces(image)

@@ -223,7 +223,8 @@ result<opened_image, image_failure> image_opener::open() const {
                                                      });
                                                  });
     if (use_checkpoint) {
-        opened.resume = find_resume_point(services.checkpoints, opened.image->torrent(), settings.device);
+        opened.resume = find_resume_point(services.checkpoints, opened.image->torrent(), settings.device,
+                                          opened.plan ? opened.plan->placement_id() : std::string());
     }
     if (auto const added = services.shared->add_image(opened.image); !added) {
         return open_failure(failure_kind::internal, added.error().message);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include "core/device/disk_content.hpp"
 #include "core/device/file_block_device.hpp"
@@ -19,6 +20,7 @@
 #include "core/layout/boot_sectors.hpp"
 #include "core/layout/disk_ids.hpp"
 #include "core/layout/partition_tools.hpp"
+#include "daemon/image/checkpoint.hpp"
 #include "daemon/image/written_content.hpp"
 
 namespace seedbed {
@@ -102,6 +104,17 @@ result<void, packed_plan_failure> packed_plan::plan_disk(packed_image const& ima
     m_table = std::move(*table);
     m_disk = std::move(*planned);
     return {};
+}
+
+std::string packed_plan::placement_id() const {
+    if (!m_disk) {
+        return {};
+    }
+    std::string text;
+    for (auto const& range : m_disk->ranges) {
+        text += fmt::format("{} {} {}\n", range.start, range.size, range.shift);
+    }
+    return sha1_text(text);
 }
 
 std::vector<std::string> packed_plan::notes() const {

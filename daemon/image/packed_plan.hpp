@@ -64,6 +64,8 @@ public:
     [[nodiscard]] extent_map const& extents() const noexcept { return m_extents; }
     /// Where the chunks go.
     [[nodiscard]] chunk_placement const& placement() const noexcept { return m_placement; }
+    /// Equal for plans that put each byte of the image in the same place; empty without a layout.
+    [[nodiscard]] std::string placement_id() const;
     /// The layout that the disk gets; nullptr if the image has none.
     [[nodiscard]] disk_layout const* layout() const noexcept { return m_disk ? &m_disk->target : nullptr; }
     /// Effects that the user should know of before the first write, one line each.

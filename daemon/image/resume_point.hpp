@@ -21,8 +21,8 @@ struct resume_point {
     [[nodiscard]] bool trusted() const { return found && found->at_rest && change == device_change::none; }
 };
 
-/// Looks for a checkpoint of \p device. Blocks.
+/// Looks for a checkpoint of \p device. \param placement of the image on it, see checkpoint. Blocks.
 [[nodiscard]] resume_point find_resume_point(checkpoint_store const& store, image_torrent const& torrent,
-                                             std::string const& device);
+                                             std::string const& device, std::string const& placement);
 
 } // namespace seedbed

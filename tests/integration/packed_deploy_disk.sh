@@ -138,6 +138,42 @@ deploy resumed cut.img 0
 jq -e '.verified and .bytes.reused > 0' resumed.json >found || fail "the receipt is: $(<resumed.json)"
 check cut.img
 
+# --- stopped, then continued with another partition growing: what was written in the old places does not count
+
+truncate -s 90M two.img
+sfdisk -q two.img <<'TABLE'
+label: gpt
+size=40M, type=L
+size=40M, type=L
+TABLE
+for number in 1 2; do on_partition two.img "$number" mkfs.ext4 -q -d files >mkfs.out 2>&1; done
+disk=$(attach_loop two.img)
+"$seedbed" create "$disk" --pack --piece-size "1 MiB" -o two.sbi >line 2>progress || fail "create: $(<progress)"
+detach_loop "$disk"
+mv two.torrent disk.torrent
+stop_daemon seed
+start_seed seed two.sbi 'upload_limit = "2 MiB"'
+rm -rf state
+noise_file moved.img 180
+target=$(attach_loop moved.img)
+"$seedbed" deploy disk.torrent "$target" --yes --config config.toml --state "$work/state" --peer "127.0.0.1:$seed_port" \
+    --listen "127.0.0.1:$(free_port)" --grow 1 </dev/null >stopped.log 2>&1 &
+stopped=$!
+until compgen -G 'state/*.resume' >found || ! kill -0 "$stopped" 2>/dev/null; do sleep 0.05; done
+kill -INT "$stopped" || fail "the deployment was not interrupted: $(<stopped.log)"
+wait "$stopped" 2>/dev/null || true
+stop_daemon seed
+start_seed seed two.sbi
+"$seedbed" deploy disk.torrent "$target" --yes --config config.toml --state "$work/state" --peer "127.0.0.1:$seed_port" \
+    --listen "127.0.0.1:$(free_port)" --grow 2 --no-verify </dev/null >moved.log 2>&1 || fail "the deployment is not completed: $(<moved.log)"
+detach_loop "$target"
+expect_line moved.log 'ignoring the checkpoint: its partitions were to grow or move otherwise'
+for number in 1 2; do
+    check_ext4 moved.img "$number"
+    file_of moved.img "$number" data
+    cmp dumped files/data || fail "moved.img: partition $number: the file differs"
+done
+
 # --- a damaged source: no table, though the disk had one
 
 status=0

@@ -74,6 +74,8 @@ std::string replaced(std::string text, std::string const& from, std::string cons
 TEST_CASE("a checkpoint is unchanged after writing and reading") {
     auto what = sample();
     CHECK(parse_checkpoint(format_checkpoint(what)).value() == what);
+    what.placement = "moved";
+    CHECK(parse_checkpoint(format_checkpoint(what)).value() == what);
     what.verified = true;
     what.at_rest = true;
     for (std::size_t pieces = 1; pieces < 10; ++pieces) {
