@@ -199,6 +199,24 @@ void http_connection::read_request() {
     m_parser->header_limit(static_cast<std::uint32_t>(m_limits.header_bytes));
     m_parser->body_limit(m_limits.body_bytes);
     m_stream.expires_after(m_all->under_load(m_limits.request_timeout));
+    http::async_read_header(m_stream, m_buffer, *m_parser,
+                            [self = shared_from_this()](error_code const& ec, std::size_t) {
+                                if (self->m_all->is_closed()) {
+                                    self->end();
+                                } else if (ec) {
+                                    self->on_bad_request(ec);
+                                } else {
+                                    self->read_body();
+                                }
+                            });
+}
+
+void http_connection::read_body() {
+    // The parser of Boost 1.74 reads beyond its buffer if a body in chunks is damaged.
+    if (m_parser->chunked()) {
+        refuse(http::status::length_required);
+        return;
+    }
     http::async_read(m_stream, m_buffer, *m_parser, [self = shared_from_this()](error_code const& ec, std::size_t) {
         if (self->m_all->is_closed()) {
             self->end();

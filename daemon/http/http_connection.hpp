@@ -90,6 +90,7 @@ public:
 private:
     void wait_for_request();
     void read_request();
+    void read_body();
     void on_bad_request(boost::system::error_code const& ec);
     void answer();
     void ask_handler(http_respond const& answer);

@@ -264,8 +264,9 @@ TEST_CASE("an invalid request is refused with its status, and the connection is 
                Contains(" 405 Method Not Allowed") && Contains("Allow: GET, HEAD\r\n"));
     CHECK_THAT(refused("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"), Contains(" 405 "));
     CHECK_THAT(refused(get("/", "Content-Length: 17\r\n") + std::string(17, 'a')), Contains(" 413 "));
-    CHECK_THAT(refused(get("/", "Transfer-Encoding: chunked\r\n") + "20\r\n" + std::string(32, 'a') + "\r\n0\r\n\r\n"),
-               Contains(" 413 "));
+    auto const chunked = get("/", "Transfer-Encoding: chunked\r\n");
+    CHECK_THAT(refused(chunked + "20\r\n" + std::string(32, 'a') + "\r\n0\r\n\r\n"), Contains(" 411 "));
+    CHECK_THAT(refused(chunked + "0\r\n0\r\n0;x-y\xee\nh\r\n\r\n"), Contains(" 411 "));
     CHECK_THAT(refused(get("/", "Content-Length: 3\r\nConnection: close\r\n") + "abc"),
                Contains(" 200 ") && Contains("abc"));
     CHECK_THAT(refused(get("/" + std::string(2000, 'a'))), Contains(" 431 "));
