@@ -215,7 +215,8 @@ void block_pool::set_capacity(std::int64_t bytes) {
         give_back(index);
         free.push_back(index);
     }
-    // Those that are backed for their first use, too: the system takes memory only from a block that nobody can get.
+    // Blocks that are backed but were never handed out return their memory, too. They are taken first, so that no
+    // thread allocates one meanwhile.
     while (m_untouched.load(std::memory_order_relaxed) < m_populated.load(std::memory_order_relaxed)) {
         auto const index = pop_fresh();
         if (index == no_block) {
