@@ -212,7 +212,7 @@ void http_connection::read_request() {
 }
 
 void http_connection::read_body() {
-    // The parser of Boost 1.74 reads beyond its buffer if a body in chunks is damaged.
+    // The parser of Boost 1.74 fails an assertion, or reads beyond its buffer, if the last chunk arrives in parts.
     if (m_parser->chunked()) {
         refuse(http::status::length_required);
         return;

@@ -175,6 +175,14 @@ put(
     b"\0GET /file HTTP/1.1\r\nAccept-Encoding: gzip;q=0.1, *\r\nIf-None-Match: W/\"a\", *\r\n\r\n",
 )
 
+put(
+    "http_response",
+    b"\0HTTP/1.1 200 OK\r\nServer: Seedbed/1\r\nContent-Length: 5\r\n\r\nhello",
+    b"\1HTTP/1.0 302 Found\r\nLocation: http://a/b\r\n\r\nuntil it closes",
+    b"\6HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    b"\2HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+)
+
 
 def messages(*handshakes):
     return b"".join(bytes([len(each)]) + each for each in map(bencode, handshakes))

@@ -130,15 +130,15 @@ TEST_CASE("http client: a response has its status, its server and its body") {
     CHECK(got->body == "gone");
 }
 
-TEST_CASE("http client: the request names target, host and program, and asks to close") {
+TEST_CASE("http client: the request names target, host and program, and is the only one") {
     fixture f;
     raw_server server(
         f.context, [](auto const& to) { send(to, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); }, "127.0.0.1");
     REQUIRE(f.await(http_endpoint(server.endpoint())));
     REQUIRE(server.requests.size() == 1);
     CHECK_THAT(server.requests.front(),
-               Catch::StartsWith("GET /status HTTP/1.1\r\n") && Catch::Contains("Host: localhost\r\n") &&
-                   Catch::Contains("User-Agent: Seedbed/") && Catch::Contains("Connection: close\r\n"));
+               Catch::StartsWith("GET /status HTTP/1.0\r\n") && Catch::Contains("Host: localhost\r\n") &&
+                   Catch::Contains("User-Agent: Seedbed/") && !Catch::Contains("Connection: keep-alive"));
 }
 
 TEST_CASE("http client: a body without a length ends with the connection") {
@@ -147,6 +147,14 @@ TEST_CASE("http client: a body without a length ends with the connection") {
     REQUIRE(got);
     CHECK(got->body == "all of it");
     CHECK(got->server.empty());
+}
+
+TEST_CASE("http client: a body in chunks, which HTTP/1.0 does not have, is a failure") {
+    fixture f;
+    auto const got = f.from_text("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n0\r\n\r\n");
+    REQUIRE_FALSE(got);
+    CHECK(got.error().code == boost::beast::http::error::bad_transfer_encoding);
+    CHECK(got.error().reason == "bad Transfer-Encoding");
 }
 
 TEST_CASE("http client: the connection comes from the given local address") {
