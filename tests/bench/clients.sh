@@ -79,8 +79,9 @@ run() {
     start_daemon server server.toml $(on_host server)
     expect_line server.log ' ready$'
     for host in "${hosts[@]}"; do
+        # As on a disk, a write must not allocate memory: that took a seventh of the processors' time of 50 machines.
         rm -f "$host.img"
-        truncate -s "${mib}M" "$host.img"
+        head -c "${mib}M" /dev/zero >"$host.img"
         host_config "$host.toml" "$host" 'local_discovery = false' ${TARGET_LINE:+"$TARGET_LINE"} '[memory]' 'pool = "32 MiB"'
         add_image "$host.toml" image "$work/image.torrent" "$work/$host.img" deploy 'verify = false' 'check = "none"' \
             'profile = "nvme"'
