@@ -27,7 +27,7 @@ build=(
 # busybox-static replaces busybox if that is installed; it has the same commands.
 test=(
   'clang-format-14|clang-format' 'clang-tidy-14|clang-tidy' universal-ctags
-  e2fsprogs xfsprogs btrfs-progs f2fs-tools dosfstools mtools fdisk gdisk zstd
+  xorriso e2fsprogs xfsprogs btrfs-progs f2fs-tools dosfstools mtools fdisk gdisk zstd
   aria2 transmission-daemon transmission-cli '?opentracker' nginx python3 python3-libtorrent
   nbdkit libnbd-bin fuse3 iproute2 mount util-linux strace systemd jq curl zstd prometheus tmux man-db mandoc sqlite3 wakeonlan dnsmasq-base chromium chromium-driver
   qemu-system-x86 busybox-static cpio kmod

@@ -90,7 +90,7 @@ grep -qx 'seedbed create: ext4.img: partclone.ext4: WARNING: lseek error at 7' s
 
 # --- F2FS, which partclone opens exclusively
 
-if command -v mkfs.f2fs partclone.f2fs >/dev/null; then
+if has mkfs.f2fs partclone.f2fs; then
     truncate -s 128M f2fs.img
     f2fs=$(attach_loop f2fs.img)
     mkfs.f2fs -q "$f2fs" >mkfs.out 2>&1

@@ -123,6 +123,13 @@ need() {
         command -v "$tool" >/dev/null || skip "$tool is not installed"
     done
 }
+# has PROGRAM...: whether all are installed. `command -v` with several names succeeds if one of them is.
+has() {
+    local tool
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null || return 1
+    done
+}
 need_root() {
     ((EUID == 0)) || skip "not root"
 }

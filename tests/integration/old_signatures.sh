@@ -120,7 +120,7 @@ over() {
     detach_loop "$loop"
 }
 overs=()
-if command -v mkfs.ntfs mkfs.btrfs partclone.ntfs >/dev/null; then
+if has mkfs.ntfs mkfs.btrfs partclone.ntfs; then
     make_image ntfs ntfs 256M -q -F -f
     truncate -s 256M btrfs.old
     mkfs.btrfs -q -f btrfs.old >mkfs.out 2>&1
@@ -128,7 +128,7 @@ if command -v mkfs.ntfs mkfs.btrfs partclone.ntfs >/dev/null; then
 else
     echo "left out: NTFS over btrfs"
 fi
-if command -v mkfs.xfs xorriso partclone.xfs >/dev/null; then
+if has mkfs.xfs xorriso partclone.xfs; then
     make_image xfs xfs 320M -q
     mkdir files
     cp "$here"/lib_*.sh files
