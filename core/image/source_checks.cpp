@@ -44,6 +44,10 @@ constexpr std::array formats{
     known_format{"conectix"sv, "a VHD disk image"},
     known_format{"MSWIM\0\0\0"sv, "a WIM archive"},
     known_format{"partclone-image"sv, "a partclone image"},
+    known_format{"\0ntfsclone-image"sv, "an ntfsclone image"},
+    known_format{"PaRtImAgE-VoLuMe"sv, "a partimage image"},
+    known_format{"FsA0"sv, "an fsarchiver archive"},
+    known_format{"SBPIECE\n"sv, "an image that seedbed has packed"},
     known_format{"d8:announce"sv, "a .torrent"},
 };
 
@@ -108,6 +112,40 @@ std::optional<std::string> part_of_xfs(std::string_view head) {
         return "the real-time section of its file system is on another device";
     }
     return std::nullopt;
+}
+
+/// struct ext2_super_block at 1 KiB: the journal is to be replayed.
+bool ext_needs_recovery(std::string_view head) {
+    constexpr std::uint64_t recover = 0x4; // of s_feature_incompat
+    return (number_at(head, 1024 + 0x60, 4, byte_order::little) & recover) != 0;
+}
+
+/// struct btrfs_super_block at 64 KiB: the log tree, whose blocks are not listed as used, is to be replayed.
+bool btrfs_has_log(std::string_view head) {
+    return number_at(head, 0x10000 + 0x60, 8, byte_order::little) != 0; // log_root
+}
+
+/// The line is "    log tail: 2 head: 8 state: <DIRTY>".
+journal find_xfs_log(std::string const& source) {
+    auto const program = find_program("xfs_logprint");
+    if (program.empty()) {
+        return journal::unknown;
+    }
+    bp::ipstream output;
+    std::error_code ec;
+    bp::child child(program, bp::args({"-t", source}), bp::std_in<bp::null, bp::std_out> output, bp::std_err > bp::null,
+                    ec);
+    if (ec) {
+        return journal::unknown;
+    }
+    auto found = journal::unknown;
+    for (std::string line; found == journal::unknown && std::getline(output, line);) {
+        if (line.find("log tail:") != std::string::npos) {
+            found = line.ends_with("state: <CLEAN>") ? journal::clean : journal::pending;
+        }
+    }
+    child.terminate(ec); // it prints the whole log
+    return found;
 }
 
 /// A copy of metadata that partclone does not count as used.
@@ -194,6 +232,15 @@ std::vector<std::string> left_out_copies(std::string_view type, std::string_view
         }
     }
     return lines;
+}
+
+journal find_journal(std::string_view type, std::string_view head, std::string const& source) {
+    if (type == "xfs") {
+        return find_xfs_log(source);
+    }
+    auto const pending =
+        (type == "btrfs" && btrfs_has_log(head)) || ((type == "ext3" || type == "ext4") && ext_needs_recovery(head));
+    return pending ? journal::pending : journal::clean;
 }
 
 hibernation find_hibernation(std::string const& source) {

@@ -36,6 +36,18 @@ constexpr std::size_t source_head = std::size_t{68} * 1024;
 [[nodiscard]] std::vector<std::string> left_out_copies(std::string_view type, std::string_view head, std::int64_t size,
                                                        extent_map const& image);
 
+/// Whether the journal or log of a file system holds changes that are not in place yet, because it was not unmounted.
+/// Its lists of used blocks are then those from before these changes, and so are partclone's.
+enum class journal : std::uint8_t {
+    clean, ///< or the file system has none
+    pending,
+    unknown ///< xfs_logprint(8), which the check of XFS needs, is not installed or cannot read the log
+};
+
+/// \param type, head as for missing_part(). \param source device or image file, of which the log of XFS is read with
+/// xfs_logprint(8). Threads: any that may block.
+[[nodiscard]] journal find_journal(std::string_view type, std::string_view head, std::string const& source);
+
 /// Whether Windows is hibernated on an NTFS file system: its memory is in hiberfil.sys, and files that it had open are
 /// incomplete on the disk. "Fast startup" leaves the same state after a shutdown.
 enum class hibernation : std::uint8_t {

@@ -40,9 +40,16 @@ std::string head_of_partition(block_device& disk, partition_entry const& partiti
     return head;
 }
 
-/// The used blocks of a file system, as partclone sees them.
+/// All bytes, if the user allowed that, because the used blocks cannot be known.
+parts_result all_instead(create_context const& context, partition_entry const& partition, std::string const& name,
+                         std::string const& reason) {
+    auto const allowed = take_all_because(context, name, reason);
+    return allowed ? parts_result(all_of(partition, "all bytes, because " + reason)) : tl::unexpected(allowed.error());
+}
+
+/// The used blocks of a file system, as partclone sees them. \param partclone the name of its program for it.
 parts_result used_parts(create_context const& context, create_source const& source, partition_entry const& partition,
-                        std::string const& program, std::string const& head) {
+                        std::string const& partclone, std::string const& head) {
     auto const raw = source.device->raw();
     if (!raw) {
         return create_failed(exit_failed, source.device->path() + ": is not a file");
@@ -51,11 +58,19 @@ parts_result used_parts(create_context const& context, create_source const& sour
     if (!view) {
         return create_failed(exit_failed, view.error().message);
     }
+    auto const& type = partition.content.type;
     auto const name = source.device->path() + ": " + describe(partition);
-    if (partition.content.type == "ntfs") {
+    if (type == "ntfs") {
         if (auto const checked = check_hibernation(context, name, view->path()); !checked) {
             return tl::unexpected(checked.error());
         }
+    }
+    if (auto const why = why_not_unmounted(context, name, type, head, view->path())) {
+        return all_instead(context, partition, name, *why);
+    }
+    auto const program = find_program(partclone);
+    if (program.empty()) {
+        return all_instead(context, partition, name, partclone + " is not installed");
     }
     partclone_run run;
     run.program = program;
@@ -99,13 +114,9 @@ parts_result parts_of(create_context const& context, create_source const& source
     }
     auto const head = head_of_partition(*source.device, partition);
     if (auto const missing = missing_part(type, head)) {
-        return all_of(partition, "all bytes, because " + *missing);
+        return all_instead(context, partition, source.device->path() + ": " + describe(partition), *missing);
     }
-    auto const found = find_program(*program);
-    if (found.empty()) {
-        return all_of(partition, "all bytes, because " + *program + " is not installed");
-    }
-    return used_parts(context, source, partition, found, head);
+    return used_parts(context, source, partition, *program, head);
 }
 
 void print_parts(create_context const& context, partition_entry const& partition, partition_parts const& parts) {

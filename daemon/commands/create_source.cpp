@@ -32,13 +32,7 @@ std::string head_of(block_device& source) {
 /// A failure, or a plan for all bytes after printing the reason, if the user allowed that.
 result<capture_plan, create_failure> plan_raw(create_context const& context, std::string const& source,
                                               std::string const& reason) {
-    auto const pack = context.options.pack;
-    if (!context.options.raw_if_needed) {
-        return create_failed(exit_refused, source + ": " + reason + "; pass --raw-if-needed to " +
-                                               (pack ? "pack all its bytes" : "take a raw image of all its bytes"));
-    }
-    warn(context, source, reason + (pack ? "; packing all its bytes" : "; taking a raw image"));
-    return capture_plan{};
+    return take_all_because(context, source, reason).map([] { return capture_plan{}; });
 }
 
 /// Refuses a file system of which this device is only a part, and a hibernated Windows.
@@ -114,6 +108,34 @@ result<void, create_failure> check_hibernation(create_context const& context, st
     return {};
 }
 
+std::optional<std::string> why_not_unmounted(create_context const& context, std::string const& name,
+                                             std::string const& type, std::string const& head,
+                                             std::string const& path) {
+    if (context.options.allow_mounted) {
+        return std::nullopt;
+    }
+    auto const found = find_journal(type, head, path);
+    if (found == journal::unknown) {
+        warn(context, name,
+             "cannot check that it was unmounted: xfs_logprint (xfsprogs) is not installed, or has failed");
+    }
+    return found == journal::pending
+               ? std::optional<std::string>("it was not unmounted, so its journal holds changes that are not in place "
+                                            "yet; mount and unmount it first")
+               : std::nullopt;
+}
+
+result<void, create_failure> take_all_because(create_context const& context, std::string const& name,
+                                              std::string const& reason) {
+    auto const pack = context.options.pack;
+    if (!context.options.raw_if_needed) {
+        return create_failed(exit_refused, name + ": " + reason + "; pass --raw-if-needed to " +
+                                               (pack ? "pack all its bytes" : "take a raw image of all its bytes"));
+    }
+    warn(context, name, reason + (pack ? "; packing all its bytes" : "; taking a raw image"));
+    return {};
+}
+
 result<void, create_failure> take_all_instead(create_context const& context, std::string const& message) {
     auto const pack = context.options.pack;
     if (!context.options.raw_if_needed) {
@@ -146,6 +168,9 @@ result<capture_plan, create_failure> plan_capture(create_context const& context,
     }
     if (auto const checked = check_file_system(context, source, head, file_system); !checked) {
         return tl::unexpected(checked.error());
+    }
+    if (auto const why = why_not_unmounted(context, path, file_system, head, path)) {
+        return plan_raw(context, path, *why);
     }
     auto const found = find_program(*program);
     return found.empty() ? plan_raw(context, path, *program + " is not installed") : capture_plan{file_system, found};

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/device/block_device.hpp"
@@ -61,6 +62,17 @@ struct create_source {
 /// the check needs, is missing. \param name for messages. \param path to read.
 [[nodiscard]] result<void, create_failure> check_hibernation(create_context const& context, std::string const& name,
                                                              std::string const& path);
+
+/// Why partclone must not list the used blocks of a file system: it was not unmounted, see find_journal(). Nothing if
+/// it was, or if the user allows a source that is mounted. Warns if xfs_logprint(8), which the check needs, is missing.
+/// \param name for messages. \param path to read.
+[[nodiscard]] std::optional<std::string> why_not_unmounted(create_context const& context, std::string const& name,
+                                                           std::string const& type, std::string const& head,
+                                                           std::string const& path);
+
+/// A failure, or nothing after printing the reason, if the user allowed that all bytes are taken.
+[[nodiscard]] result<void, create_failure> take_all_because(create_context const& context, std::string const& name,
+                                                            std::string const& reason);
 
 /// How to capture the file system on a source.
 struct capture_plan {
