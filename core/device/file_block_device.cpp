@@ -235,7 +235,9 @@ result<void, device_refusal> check_kind(std::string const& path, looked_at const
     }
     if (image.kind != image_kind::disk && !target.is_partition && !target.has_partitions) {
         auto const content = probe_content(path);
-        target.has_partitions = content && content->type.empty() && !content->partition_table.empty();
+        // A GPT counts beside an old file system, too; "dos" may be a file system's boot sector.
+        target.has_partitions = content && (content->partition_table == "gpt" ||
+                                            (content->type.empty() && !content->partition_table.empty()));
     }
     constexpr auto hint = ", or allow this (allow_mismatch = true, --allow-mismatch)";
     if (auto const why = why_other_kind(image, target);
@@ -278,6 +280,22 @@ device_refusal open_refusal(std::string const& path, std::vector<dev_t> const& r
         return refuse(device_guard::read_only, path, "writing is not permitted; a service needs DeviceAllow=").value();
     }
     return refuse(writable ? device_guard::read_only : device_guard::missing, path, code).value();
+}
+
+/// Checks that no device on the same bytes is used exclusively, as it is while a file system on it is mounted in a
+/// mount namespace that is not seen here. A device with others on top is used by these, which are on the same bytes,
+/// too.
+result<void, device_refusal> check_unclaimed(std::string const& path, device_stack const& stack) {
+    for (auto const& device : devices_above(stack)) {
+        auto folder = device.name; // sysfs uses "!" for "/"
+        std::ranges::replace(folder, '/', '!');
+        if (subfolders(system_paths{}.sysfs / "block" / folder / "holders").empty() &&
+            is_claimed("/dev/" + device.name)) {
+            return refuse(device_guard::mounted, path,
+                          device.name + " is on the same bytes and in use, perhaps mounted in another mount namespace");
+        }
+    }
+    return {};
 }
 
 /// Keeps a second Seedbed from using a regular file, or loop devices on it, while \p fd is open.
@@ -397,9 +415,22 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
             return tl::make_unexpected(locked.error());
         }
     }
-    auto locks = requirements.shared ? backing_locks{} : lock_backing_files(checked->stack, requirements.writable);
+    auto locks = requirements.shared
+                     ? backing_locks{}
+                     : lock_backing(checked->stack, requirements.writable, !find_mounted(checked->stack));
     if (!locks.conflict.empty()) {
-        return refuse(device_guard::held, path, "its backing file " + locks.conflict + " is locked by another program");
+        return refuse(device_guard::held, path, locks.conflict);
+    }
+    // A lock is that of another image or a second Seedbed, which may read the same bytes through another loop device,
+    // and has checked this itself.
+    auto const is_shared =
+        (!is_block && is_locked_elsewhere(fd.get())) ||
+        std::ranges::any_of(locks.held, [](auto const& file) { return is_locked_elsewhere(file.get()); });
+    if (!requirements.writable && !requirements.shared && !requirements.allow_mounted && !is_shared &&
+        !find_mounted(checked->stack)) {
+        if (auto const unclaimed = check_unclaimed(path, checked->stack); !unclaimed) {
+            return tl::make_unexpected(unclaimed.error());
+        }
     }
     if (requirements.writable) {
         if (int const code = settle(fd.get()); code != 0) {

@@ -20,6 +20,7 @@ struct image_traits {
     std::string content = {};     ///< blkid's name of the file system or partition table; empty if unknown
     std::int64_t sector_size = 0; ///< bytes: of a disk, the unit of its partition table; of a partition, the
                                   ///< smallest unit of its file system; 0 = unknown
+    std::int64_t size = 0;        ///< bytes that its file system takes up, used or not; 0 = unknown
 
     friend bool operator==(image_traits const&, image_traits const&) = default;
 };

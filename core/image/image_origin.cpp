@@ -1,8 +1,10 @@
 #include "core/image/image_origin.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstddef>
+#include <limits>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -36,6 +38,10 @@ std::int64_t sector_of_partition_table(std::string_view head, std::int64_t devic
     return device_sector; // the table does not say: its unit is the disk's own sector
 }
 
+bool is_ext(std::string_view type) {
+    return type == "ext2" || type == "ext3" || type == "ext4";
+}
+
 /// The smallest sector size with which the file system works.
 std::int64_t sector_of_file_system(std::string_view type, std::string_view head) {
     if (type == "ntfs" || type == "vfat") {
@@ -47,10 +53,50 @@ std::int64_t sector_of_file_system(std::string_view type, std::string_view head)
     if (type == "xfs" && head.size() > 104) {
         return little_endian(head, 102, 1) << 8 | little_endian(head, 103, 1);
     }
-    if (type == "ext2" || type == "ext3" || type == "ext4") {
+    if (is_ext(type)) {
         return head.size() > 2048 ? shifted(1024, little_endian(head, 1024 + 0x18, 4)) : 0;
     }
     return type == "btrfs" ? little_endian(head, 0x10000 + 0x90, 4) : 0;
+}
+
+/// A number of units of 1 << \p shift bytes in bytes; 0 if it is implausible.
+std::int64_t bytes_of(std::int64_t units, std::int64_t shift) {
+    return units > 0 && shift >= 0 && shift <= 16 && units <= std::numeric_limits<std::int64_t>::max() >> shift
+               ? units << shift
+               : 0;
+}
+
+/// A number of sectors of \p sector bytes, a power of two, in bytes; 0 if it is implausible.
+std::int64_t bytes_of_sectors(std::int64_t sectors, std::int64_t sector) {
+    return sector > 0 && std::has_single_bit(static_cast<std::uint64_t>(sector))
+               ? bytes_of(sectors, std::countr_zero(static_cast<std::uint64_t>(sector)))
+               : 0;
+}
+
+std::int64_t size_of_ext(std::string_view head) {
+    constexpr std::int64_t has_64_bits = 0x80; // of s_feature_incompat
+    auto const superblock = head.substr(std::min<std::size_t>(head.size(), 1024));
+    auto const high = (little_endian(superblock, 0x60, 4) & has_64_bits) != 0 ? little_endian(superblock, 0x150, 4) : 0;
+    return bytes_of(high << 32 | little_endian(superblock, 4, 4), little_endian(superblock, 0x18, 4) + 10);
+}
+
+std::int64_t size_of_vfat(std::string_view head) {
+    auto const small = little_endian(head, 0x13, 2);
+    return bytes_of_sectors(small != 0 ? small : little_endian(head, 0x20, 4), little_endian(head, 0x0b, 2));
+}
+
+/// struct xfs_dsb, big-endian.
+std::int64_t size_of_xfs(std::string_view head) {
+    std::int64_t block = 0;
+    std::int64_t blocks = 0;
+    for (std::size_t i = 0; i < 4 && head.size() > 16; ++i) {
+        block = block << 8 | static_cast<unsigned char>(head[4 + i]);
+    }
+    for (std::size_t i = 0; i < 8 && head.size() > 16; ++i) {
+        blocks = static_cast<std::int64_t>(static_cast<std::uint64_t>(blocks) << 8U |
+                                           static_cast<unsigned char>(head[8 + i]));
+    }
+    return bytes_of_sectors(blocks, block);
 }
 
 bool all_digits(std::string_view text) {
@@ -107,11 +153,40 @@ bool is_type_name(std::string_view text) {
            });
 }
 
+/// 0 if it is none, or too large.
+std::int64_t number_in(std::string_view text) {
+    std::int64_t number = 0;
+    auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return all_digits(text) && ec == std::errc{} ? number : 0;
+}
+
 bool is_sector_size(std::int64_t size) {
     return size >= 512 && size <= largest_sector && (size & (size - 1)) == 0;
 }
 
 } // namespace
+
+std::int64_t size_of_file_system(std::string_view type, std::string_view head) {
+    if (type == "ntfs") {
+        return bytes_of_sectors(little_endian(head, 0x28, 8), little_endian(head, 0x0b, 2));
+    }
+    if (type == "vfat") {
+        return size_of_vfat(head);
+    }
+    if (type == "exfat") {
+        return bytes_of(little_endian(head, 0x48, 8), little_endian(head, 0x6c, 1));
+    }
+    if (type == "xfs") {
+        return size_of_xfs(head);
+    }
+    if (type == "btrfs") { // total_bytes, of all its devices
+        return little_endian(head, 0x10000 + 0x88, 8) == 1 ? bytes_of(little_endian(head, 0x10000 + 0x70, 8), 0) : 0;
+    }
+    if (type == "f2fs") { // struct f2fs_super_block at 1 KiB
+        return bytes_of(little_endian(head, 1024 + 0x24, 8), little_endian(head, 1024 + 0x10, 4));
+    }
+    return is_ext(type) ? size_of_ext(head) : 0;
+}
 
 image_traits traits_of(disk_content const& content, std::string_view head, std::int64_t sector_size) {
     image_traits traits;
@@ -130,6 +205,7 @@ image_traits traits_of(disk_content const& content, std::string_view head, std::
     if (!is_sector_size(traits.sector_size)) {
         traits.sector_size = 0;
     }
+    traits.size = content.type.empty() ? 0 : size_of_file_system(content.type, head);
     return traits;
 }
 
@@ -140,6 +216,9 @@ std::string to_comment(image_traits const& traits) {
     }
     if (traits.sector_size != 0) {
         text += " sector=" + std::to_string(traits.sector_size);
+    }
+    if (traits.size != 0) {
+        text += " size=" + std::to_string(traits.size);
     }
     return text;
 }
@@ -161,10 +240,11 @@ image_traits read_traits(std::string_view comment, std::string_view name) {
             }
         } else if (key == "content" && is_type_name(value)) {
             traits.content = value;
-        } else if (key == "sector" && all_digits(value)) {
-            std::int64_t size = 0;
-            auto const [end, ec] = std::from_chars(value.data(), value.data() + value.size(), size);
-            traits.sector_size = ec == std::errc{} && is_sector_size(size) ? size : 0;
+        } else if (key == "sector") {
+            auto const size = number_in(value);
+            traits.sector_size = is_sector_size(size) ? size : 0;
+        } else if (key == "size") {
+            traits.size = number_in(value);
         }
     }
     return traits;

@@ -22,6 +22,7 @@
 #include "daemon/commands/create_options.hpp"
 #include "daemon/commands/create_packed.hpp"
 #include "daemon/commands/image_config.hpp"
+#include "daemon/commands/output_file.hpp"
 #include "daemon/service/exit_code.hpp"
 #include "daemon/service/termination.hpp"
 #include "daemon/terminal/progress.hpp"
@@ -124,6 +125,11 @@ int end_created(create_options const& options, std::string const& torrent) {
 
 int create_packed(create_options const& options) {
     auto const began = std::chrono::steady_clock::now();
+    for (auto const& output : {options.output, torrent_beside(options.output)}) {
+        if (auto const possible = check_output(output, options.force, {options.source}); !possible) {
+            return fail("create", exit_failed, possible.error().message);
+        }
+    }
     termination_flag const termination;
     progress_display progress;
     auto const image = create_packed_image(options, progress, termination.requested());
@@ -141,7 +147,8 @@ int create_packed(create_options const& options) {
 
 int create(create_options const& options) {
     auto const began = std::chrono::steady_clock::now();
-    if (auto const possible = check_can_save(options.output, options.force); !possible) {
+    if (auto const possible = check_output(options.output, options.force, {options.source, options.partclone});
+        !possible) {
         return fail("create", exit_failed, possible.error().message);
     }
     termination_flag const termination;

@@ -14,7 +14,6 @@
 #include "core/device/file_block_device.hpp"
 #include "core/device/storage_class.hpp"
 #include "core/foundation/printable.hpp"
-#include "core/foundation/save_file.hpp"
 #include "core/foundation/wall_clock.hpp"
 #include "core/image/image_torrent.hpp"
 #include "core/image/old_signatures.hpp"
@@ -22,6 +21,7 @@
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/confirm_overwrite.hpp"
 #include "daemon/commands/deploy_options.hpp"
+#include "daemon/commands/output_file.hpp"
 #include "daemon/commands/packed_report.hpp"
 #include "daemon/commands/written_receipt.hpp"
 #include "daemon/image/packed_plan.hpp"
@@ -262,12 +262,14 @@ int deploy_command(std::vector<std::string> const& arguments) {
     if (!in_force) {
         return exit_usage;
     }
+    apply_network(*options, in_force->network);
     if (!options->receipt.empty()) {
-        if (auto const checked = check_can_save(options->receipt, true); !checked) {
+        if (auto const checked = check_output(
+                options->receipt, true, {options->image.device, options->source.name(), in_force->network.secret_file});
+            !checked) {
             return fail("deploy", exit_usage, "--receipt " + checked.error().message);
         }
     }
-    apply_network(*options, in_force->network);
     if (auto const secret = load_secret(in_force->network); !secret) {
         return fail("deploy", exit_usage, secret.error().message);
     }

@@ -20,12 +20,12 @@
 #include "core/device/storage_class.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "core/foundation/printable.hpp"
-#include "core/foundation/save_file.hpp"
 #include "core/foundation/wall_clock.hpp"
 #include "core/image/packed_image.hpp"
 #include "core/image/packed_restore.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/confirm_overwrite.hpp"
+#include "daemon/commands/output_file.hpp"
 #include "daemon/commands/packed_report.hpp"
 #include "daemon/commands/restore_options.hpp"
 #include "daemon/commands/written_receipt.hpp"
@@ -323,7 +323,9 @@ int restore_command(std::vector<std::string> const& arguments) {
         return show_help(restore_help());
     }
     if (!options->receipt.empty()) {
-        if (auto const checked = check_can_save(options->receipt, true); !checked) {
+        if (auto const checked =
+                check_output(options->receipt, true, {options->packed, options->torrent, options->device});
+            !checked) {
             return fail("restore", exit_usage, "--receipt " + checked.error().message);
         }
     }

@@ -5,6 +5,7 @@
 
 #include <boost/program_options.hpp>
 
+#include "core/device/device_stack.hpp"
 #include "core/foundation/byte_size.hpp"
 #include "daemon/commands/command_start.hpp"
 #include "daemon/commands/create_packed.hpp"
@@ -70,7 +71,7 @@ result<void> complete(given_options const& raw, restore_command_options& options
     if (options.discard && raw.no_wipe_signatures) {
         return bad_option("--discard and --no-wipe-signatures are mutually exclusive");
     }
-    if (std::error_code ec; std::filesystem::equivalent(options.packed, options.device, ec)) {
+    if (paths_overlap(options.packed, options.device)) {
         return bad_option("DEVICE is the packed image itself");
     }
     if (options.torrent.empty()) {

@@ -40,7 +40,9 @@ tl::unexpected<image_failure> open_failure(failure_kind kind, std::string reason
 /// is decided by its plan.
 std::int64_t least_size(image_settings const& settings, image_torrent const& torrent) {
     if (!torrent.packed) {
-        return torrent.extents.device_end();
+        // A capture leaves out the unused end of a file system, which still does not fit on a smaller device.
+        auto const end = torrent.extents.device_end();
+        return settings.mode == image_mode::deploy ? std::max(end, torrent.traits.size) : end;
     }
     auto const& packed = *torrent.packed;
     return settings.mode == image_mode::seed || packed.description.layout ? 0 : packed.geometry.source_size.value();

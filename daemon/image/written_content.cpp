@@ -19,15 +19,19 @@ namespace seedbed {
 
 namespace {
 
-/// Why a kernel cannot use the content on this device: the sector sizes differ.
-std::optional<std::string> wrong_sectors(block_device& device, disk_content const& found) {
+/// Why a kernel cannot use the content on this device: the sector sizes differ, or the file system is larger.
+std::optional<std::string> why_unusable(block_device& device, disk_content const& found) {
     std::string head(static_cast<std::size_t>(std::min<std::int64_t>(device.size(), source_head)), '\0');
     auto const geometry = query_device_geometry(open_path(device));
-    if (!geometry || !geometry->is_block_device ||
-        !device.read(0, std::as_writable_bytes(std::span(head.data(), head.size())))) {
+    if (!geometry || !device.read(0, std::as_writable_bytes(std::span(head.data(), head.size())))) {
         return std::nullopt;
     }
-    return why_other_sectors(traits_of(found, head, 0), {.sector_size = geometry->logical_block_size});
+    auto const traits = traits_of(found, head, 0);
+    if (traits.size > device.size()) {
+        return fmt::format("its file system takes up {} bytes, the device has {}", traits.size, device.size());
+    }
+    return geometry->is_block_device ? why_other_sectors(traits, {.sector_size = geometry->logical_block_size})
+                                     : std::nullopt;
 }
 
 } // namespace
@@ -106,7 +110,7 @@ written_content examine_content(served_image& image) {
     auto const& packed = image.torrent().packed;
     auto const outside = packed && packed->description.layout ? std::vector<disk_signature>{} : *signatures;
     content.warnings = compare_content(*found, outside, *extents, image.torrent().traits);
-    if (auto const wrong = wrong_sectors(device, *found)) {
+    if (auto const wrong = why_unusable(device, *found)) {
         content.warnings.push_back("cannot be used: " + *wrong);
     }
     if (auto const raw = device.raw()) {

@@ -97,7 +97,7 @@ wait "$by_hand"
 /usr/bin/python3 -c '
 import libtorrent, sys
 captured, by_hand = (libtorrent.bdecode(open(name, "rb").read()) for name in sys.argv[1:])
-assert captured.pop(b"comment") == b"seedbed kind=partition content=ext4 sector=1024", captured
+assert captured.pop(b"comment") == b"seedbed kind=partition content=ext4 sector=1024 size=33554432", captured
 assert by_hand.pop(b"comment") == b"seedbed kind=partition", by_hand
 assert captured == by_hand' captured.torrent ext4.torrent || fail "--capture makes a different torrent than partclone.ext4 and --partclone"
 grep -qE '^partclone\.ext4 captured ' progress || fail "--capture prints $(<progress)"
@@ -190,7 +190,7 @@ cmp device.img target.img || fail "the target differs from the source of the raw
 
 # --- a slow disk and a failing one: no files are left
 
-if ! command -v nbdkit nbdfuse fusermount3 >found || [[ ! -c /dev/fuse ]]; then
+if ! has nbdkit nbdfuse fusermount3 || [[ ! -c /dev/fuse ]]; then
     echo "SKIP interruption and disk errors: nbdkit, nbdfuse or /dev/fuse is missing"
     pass
 fi

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -32,6 +34,15 @@ TEST_CASE("a torrent's comment says what its image is") {
     CHECK(to_comment({}) == "seedbed kind=unknown");
 }
 
+TEST_CASE("a torrent's comment says how many bytes its file system takes up") {
+    image_traits const traits{.kind = image_kind::partition, .content = "ext4", .sector_size = 1024, .size = 33554432};
+    CHECK(to_comment(traits) == "seedbed kind=partition content=ext4 sector=1024 size=33554432");
+    CHECK(read_traits(to_comment(traits), "x") == traits);
+    for (std::string const size : {"", "-1", "7x", "9223372036854775808"}) {
+        CHECK(read_traits("seedbed kind=partition size=" + size, "x").size == 0);
+    }
+}
+
 TEST_CASE("a comment can hold anything") {
     image_traits const none;
     for (std::string const comment :
@@ -56,6 +67,32 @@ TEST_CASE("a name can say what an image is") {
         INFO(name);
         CHECK(kind_of(name) == image_kind::unknown);
     }
+}
+
+TEST_CASE("the size of a file system is that of its superblock, or unknown") {
+    auto const size_of = [](std::string const& type, std::vector<std::pair<std::size_t, std::string>> const& fields) {
+        std::string head(source_head, '\0');
+        for (auto const& [at, bytes] : fields) {
+            head.replace(at, bytes.size(), bytes);
+        }
+        return size_of_file_system(type, head);
+    };
+    using namespace std::string_literals;
+    CHECK(size_of("ext4", {{1028, "\0\1"s}, {1048, "\2"}}) == 256 * 4096);
+    CHECK(size_of("ext4", {{1028, "\0\1"s}, {1048, "\2"}, {1120, "\x80"}, {1360, "\1"}}) == 0x1'0000'0100 * 4096);
+    CHECK(size_of("ext2", {{1028, "\0\1"s}, {1048, "\x20"}}) == 0); // no such block size
+    CHECK(size_of("ntfs", {{0x0b, "\0\2"s}, {0x28, "\0\0\1"s}}) == 65536 * 512);
+    CHECK(size_of("ntfs", {{0x0b, "\1\2"}, {0x28, "\1"}}) == 0); // not a power of two
+    CHECK(size_of("vfat", {{0x0b, "\0\2"s}, {0x13, "\0\1"s}, {0x20, "\7"}}) == 256 * 512);
+    CHECK(size_of("vfat", {{0x0b, "\0\2"s}, {0x20, "\0\0\1"s}}) == 65536 * 512);
+    CHECK(size_of("exfat", {{0x48, "\0\1"s}, {0x6c, "\x9"}}) == 256 * 512);
+    CHECK(size_of("xfs", {{4, "\0\0\x10\0"s}, {8, "\0\0\0\0\0\0\1\0"s}}) == 256 * 4096);
+    CHECK(size_of("xfs", {{4, "\0\0\x10\0"s}, {8, "\xff"}}) == 0);
+    CHECK(size_of("btrfs", {{0x10070, "\0\0\1"s}, {0x10088, "\1"}}) == 65536);
+    CHECK(size_of("btrfs", {{0x10070, "\0\0\1"s}, {0x10088, "\2"}}) == 0); // of both devices
+    CHECK(size_of("f2fs", {{1040, "\xc"}, {1060, "\0\1"s}}) == 256 * 4096);
+    CHECK(size_of("iso9660", {{0, "\1\1\1\1\1\1"}}) == 0);
+    CHECK(size_of_file_system("ext4", "") == 0);
 }
 
 TEST_CASE("the sectors of a source are those of its file system or partition table") {
