@@ -111,13 +111,17 @@ bool http_connections::close_one() {
     for (auto const& each : m_all) {
         ++counts[each->from().peer_address];
     }
-    std::vector<std::pair<std::size_t, std::string>> addresses;
-    addresses.reserve(counts.size());
-    for (auto const& [address, count] : counts) {
-        addresses.emplace_back(count, address);
+    using phase = http_connection::phase;
+    auto const rank = [&counts](http_connection const& each) { // the highest is closed
+        return std::pair(counts[each.from().peer_address], -static_cast<int>(each.current()));
+    };
+    auto chosen = m_all.end();
+    for (auto at = m_all.begin(); at != m_all.end(); ++at) {
+        if ((*at)->current() != phase::handling && (chosen == m_all.end() || rank(**at) > rank(**chosen))) {
+            chosen = at;
+        }
     }
-    std::ranges::sort(addresses, std::greater());
-    return std::ranges::any_of(addresses, [this](auto const& each) { return close_one_of(each.second); });
+    return close_chosen(chosen);
 }
 
 bool http_connections::close_one_of(std::string const& address) {
@@ -130,6 +134,10 @@ bool http_connections::close_one_of(std::string const& address) {
             chosen = at;
         }
     }
+    return close_chosen(chosen);
+}
+
+bool http_connections::close_chosen(connection_list::iterator chosen) {
     if (chosen == m_all.end()) {
         return false;
     }

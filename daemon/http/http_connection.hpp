@@ -59,12 +59,16 @@ public:
 private:
     [[nodiscard]] bool may_connect(http_request const& from) const;
     [[nodiscard]] bool make_room(std::string const& address);
+    using connection_list = std::list<std::shared_ptr<http_connection>>;
+
     [[nodiscard]] bool close_one_of(std::string const& address);
+    /// Of the addresses with the most connections, one that is idle rather than one that is served.
     [[nodiscard]] bool close_one();
+    [[nodiscard]] bool close_chosen(connection_list::iterator chosen);
 
     http_later_handler m_handler;
     http_limits m_limits;
-    std::list<std::shared_ptr<http_connection>> m_all; ///< the least recently active first
+    connection_list m_all; ///< the least recently active first
     line_limit m_refusals{5, std::chrono::minutes(1)};
     bool m_closed = false;
 };

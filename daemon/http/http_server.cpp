@@ -35,20 +35,26 @@ std::string join(std::string const& address, std::uint16_t port) {
     return host + ":" + std::to_string(port);
 }
 
-void set_addresses(asio::basic_stream_socket<asio::ip::tcp, executor> const& socket, http_request& request) {
-    error_code ec;
-    if (auto const remote = socket.remote_endpoint(ec); !ec) {
-        request.peer_address = remote.address().to_string();
-        request.peer_port = remote.port();
+/// \return false if the client has reset the connection: who it was is then unknown, though what it sent can be read.
+bool set_addresses(asio::basic_stream_socket<asio::ip::tcp, executor> const& socket, http_request& request) {
+    error_code no_remote;
+    error_code no_local;
+    auto const remote = socket.remote_endpoint(no_remote);
+    auto const local = socket.local_endpoint(no_local);
+    if (no_remote || no_local) {
+        return false;
     }
-    if (auto const local = socket.local_endpoint(ec); !ec) {
-        request.local_address = local.address().to_string();
-        request.local_port = local.port();
-    }
+    request.peer_address = remote.address().to_string();
+    request.peer_port = remote.port();
+    request.local_address = local.address().to_string();
+    request.local_port = local.port();
+    return true;
 }
 
-void set_addresses(asio::basic_stream_socket<asio::local::stream_protocol, executor> const& /*socket*/,
-                   http_request& /*request*/) {}
+bool set_addresses(asio::basic_stream_socket<asio::local::stream_protocol, executor> const& /*socket*/,
+                   http_request& /*request*/) {
+    return true;
+}
 
 class any_listener {
 public:
@@ -98,8 +104,9 @@ public:
                 return;
             }
             http_request from;
-            set_addresses(socket, from);
-            all->add(std::move(socket), std::move(from));
+            if (set_addresses(socket, from)) {
+                all->add(std::move(socket), std::move(from));
+            }
             self->accept();
         });
     }

@@ -53,7 +53,10 @@ void disconnect(lt::peer_connection_handle& peer) {
 /// Bytes in the send buffer of a peer that reads: libtorrent puts blocks of 4 MiB there at most (see
 /// set_send_buffer_settings()), and the rest is 100,000 refusals, or 8 of the largest answers with hashes.
 constexpr int most_send_buffer = 6 << 20;
-constexpr int refusals_between_looks = 8192;
+constexpr int answers_between_looks = 8192;
+/// Changes of a peer's interest in a second. libtorrent answers each by choking or unchoking it; a peer that gets
+/// pieces one by one changes it twice a piece.
+constexpr int most_interest_changes = 20'000;
 
 class room_peer final : public lt::peer_plugin {
 public:
@@ -85,7 +88,8 @@ public:
         }
         return true;
     }
-    bool on_interested() override { return has_reason(); }
+    bool on_interested() override { return interest_changes() || has_reason(); }
+    bool on_not_interested() override { return interest_changes(); }
     // libtorrent checks these messages afterwards.
     bool on_have(lt::piece_index_t piece) override {
         auto const index = static_cast<int>(piece);
@@ -99,13 +103,17 @@ public:
     bool on_have_all() override { return has_reason(); }
     bool on_bitfield(lt::bitfield const& pieces) override { return pieces.none_set() ? false : has_reason(); }
     void sent_piece(lt::peer_request const&) override { m_moved = true; }
-    void sent_reject_request(lt::peer_request const&) override {
-        if (++m_refusals % refusals_between_looks == 0) {
-            limit_send_buffer();
-        }
+    void sent_reject_request(lt::peer_request const&) override { answers(); }
+    void sent_choke() override { answers(); }
+    void sent_unchoke() override { answers(); }
+    /// Other extensions refuse some requests themselves.
+    bool on_request(lt::peer_request const&) override {
+        answers();
+        return false;
     }
     /// Called once a second.
     void tick() override {
+        m_interest_changes = 0;
         auto const waits = m_peer.is_choked() && m_peer.is_peer_interested();
         if (std::exchange(m_moved, false) || waits) {
             m_room->peers.is_active(m_id, peer_room::clock::now());
@@ -135,6 +143,21 @@ private:
         m_room->peers.has_reason(m_id);
         return false;
     }
+    /// Something short is about to be sent to the peer.
+    void answers() {
+        if (++m_answers % answers_between_looks == 0) {
+            limit_send_buffer();
+        }
+    }
+    /// \return whether the message is to be ignored.
+    bool interest_changes() {
+        if (++m_interest_changes <= most_interest_changes) {
+            return false;
+        }
+        m_peer.disconnect(boost::system::errc::make_error_code(boost::system::errc::no_buffer_space),
+                          lt::operation_t::bittorrent, lt::peer_connection_interface::peer_error);
+        return true;
+    }
     void leave() {
         auto const place = std::exchange(m_id, 0);
         m_room->peers.leave(place);
@@ -146,7 +169,8 @@ private:
     int const m_pieces;
     peer_room::id m_id = 0; ///< 0: it has no place
     bool m_moved = false;   ///< since the last tick
-    unsigned m_refusals = 0;
+    unsigned m_answers = 0;
+    int m_interest_changes = 0; ///< since the last tick
 };
 
 /// How often the send buffers of a v2 torrent's peers are looked at; more rarely if there are many, as looking at one

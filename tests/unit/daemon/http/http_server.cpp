@@ -1,5 +1,6 @@
 #include "daemon/http/http_server.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -364,6 +365,59 @@ TEST_CASE("an address has a share of the connections, and no address keeps other
     CHECK_THAT(ask(first, get("/"), "known"), Contains("200"));
     CHECK_THAT(ask(second, get("/"), "known"), Contains("200"));
     CHECK(receive(greedy[16]).empty());
+}
+
+TEST_CASE("of addresses with as many connections, an idle one makes room for others", "[http_server]") {
+    http_limits limits;
+    limits.connections = 3;
+    running_server server(limits);
+    auto const port = server.listen();
+    std::vector<unique_fd> idle;
+    for (auto const* const address : {"127.0.0.2", "127.0.0.3"}) {
+        idle.push_back(connect_tcp(port, address));
+        CHECK_THAT(ask(idle.back(), get("/"), "known"), Contains("200"));
+    }
+    auto const served = connect_tcp(port, "127.0.0.9"); // the last one by its address
+    CHECK(::send(served.get(), "GET / HT", 8, MSG_NOSIGNAL) == 8);
+    for (int looks = 0; looks < 3; ++looks) {
+        server.connections(); // each call lets the loop look at the sockets
+    }
+    auto const next = connect_tcp(port, "127.0.0.4");
+    CHECK_THAT(ask(next, get("/"), "known"), Contains("200"));
+    CHECK(receive(idle[0]).empty()); // the least recently active
+    CHECK_THAT(ask(served, "TP/1.1\r\nHost: x\r\n\r\n", "known"), Contains("200"));
+    CHECK_THAT(ask(idle[1], get("/"), "known"), Contains("200"));
+}
+
+TEST_CASE("a client that has reset its connection before it is accepted is not served", "[http_server]") {
+    boost::asio::io_context context{1};
+    std::vector<std::string> from;
+    http_server server(context, [&from](http_request const& request) {
+        from.push_back(request.peer_address);
+        return http_response{200, "text/plain", "x"};
+    });
+    auto const port = server.listen_tcp("127.0.0.1", 0);
+    REQUIRE(port);
+    auto const send_request = [&port](unique_fd const& client) {
+        auto const text = get("/");
+        REQUIRE(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+    };
+    {
+        auto const client = connect_tcp(*port); // the server does not run yet
+        send_request(client);
+        linger const reset{1, 0};
+        REQUIRE(::setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0);
+    }
+    auto const client = connect_tcp(*port, "127.0.0.5");
+    send_request(client);
+    auto const end = std::chrono::steady_clock::now() + 20s;
+    while (std::ranges::find(from, "127.0.0.5") == from.end() && std::chrono::steady_clock::now() < end) {
+        context.run_one_until(end);
+    }
+    context.poll();
+    CHECK(from == std::vector<std::string>{"127.0.0.5"});
+    server.close();
+    context.poll();
 }
 
 TEST_CASE("idle clients are disconnected sooner while most connections are in use", "[http_server]") {
