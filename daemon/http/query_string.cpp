@@ -23,17 +23,19 @@ std::optional<char> hex_pair(std::string_view two) {
 std::optional<std::string> percent_decoded(std::string_view text) {
     std::string bytes;
     bytes.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            bytes += text[i];
-            continue;
+    while (!text.empty()) {
+        auto const plain = std::min(text.find('%'), text.size());
+        bytes += text.substr(0, plain);
+        text.remove_prefix(plain);
+        if (text.empty()) {
+            break;
         }
-        auto const value = hex_pair(text.substr(i + 1, 2));
+        auto const value = hex_pair(text.substr(1, 2));
         if (!value) {
             return std::nullopt;
         }
         bytes += *value;
-        i += 2;
+        text.remove_prefix(3);
     }
     return bytes;
 }
