@@ -181,9 +181,8 @@ private:
     }
 
     [[nodiscard]] packed_plan_events events() {
-        return {
-            [this](std::string const& line) { m_console.print(printable(line)); },
-            [this](std::string const& line) { m_console.print_error("seedbed restore: warning: " + printable(line)); }};
+        return {[this](std::string const& line) { m_console.print(printable(line)); },
+                [this](std::string const& line) { warn(line); }};
     }
 
     exit_code prepare() {
@@ -278,12 +277,22 @@ private:
 
     /// For the receipt.
     void examine() {
-        if (m_plan->layout() != nullptr) {
-            m_receipt.layout = *m_plan->layout();
+        auto const* const layout = m_plan->layout();
+        if (layout != nullptr) {
+            m_receipt.layout = *layout;
         }
-        if (auto found = probe_content(open_path(m_restoration->device()))) { // what cannot be probed is unknown
-            m_receipt.result.image.content.found = std::move(*found);
+        auto content =
+            examine_device(m_restoration->device(), m_plan->extents(), traits_of(*m_image), layout != nullptr);
+        for (auto const& line : content.warnings) {
+            warn(line);
         }
+        m_receipt.result.image.content.found = std::move(content.found);
+    }
+
+    /// Prints a warning about the device, which stands in the receipt, too.
+    void warn(std::string const& line) {
+        m_console.print_error("seedbed restore: warning: " + printable(line));
+        m_receipt.result.image.content.warnings.push_back(line);
     }
 
     exit_code interrupted() { return refuse(exit_interrupted, "interrupted; " + m_options.device + " is incomplete"); }

@@ -91,14 +91,19 @@ std::vector<std::string> compare_content(disk_content const& found, std::vector<
 }
 
 written_content examine_content(served_image& image) {
-    auto& device = image.storage();
-    auto const path = open_path(device);
-    written_content content;
     auto const extents = image.stored_extents();
     if (!extents) {
-        content.warnings.push_back(extents.error().message);
-        return content;
+        return {std::nullopt, {extents.error().message}};
     }
+    auto const& packed = image.torrent().packed;
+    return examine_device(image.storage(), *extents, image.torrent().traits,
+                          packed && packed->description.layout.has_value());
+}
+
+written_content examine_device(block_device& device, extent_map const& extents, image_traits const& traits,
+                               bool planned) {
+    auto const path = open_path(device);
+    written_content content;
     auto const signatures = find_signatures(path);
     auto found = probe_content(path);
     if (!signatures || !found) {
@@ -106,10 +111,7 @@ written_content examine_content(served_image& image) {
         content.warnings.push_back("cannot be probed: " + reason_without_path(why, path));
         return content;
     }
-    // All that is on a disk with a layout was planned.
-    auto const& packed = image.torrent().packed;
-    auto const outside = packed && packed->description.layout ? std::vector<disk_signature>{} : *signatures;
-    content.warnings = compare_content(*found, outside, *extents, image.torrent().traits);
+    content.warnings = compare_content(*found, planned ? std::vector<disk_signature>{} : *signatures, extents, traits);
     if (auto const wrong = why_unusable(device, *found)) {
         content.warnings.push_back("cannot be used: " + *wrong);
     }

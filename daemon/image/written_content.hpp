@@ -32,6 +32,11 @@ struct wiped_signatures {
 /// Probes a device whose image is complete, and has the kernel reread its partition table. Threads: any; blocks.
 [[nodiscard]] written_content examine_content(served_image& image);
 
+/// The same for a device that holds an image with these extents. \param planned everything on it belongs to the image,
+/// as on a disk that gets a table of its partitions.
+[[nodiscard]] written_content examine_device(block_device& device, extent_map const& extents,
+                                             image_traits const& traits, bool planned);
+
 /// How content differs from what the torrent states. \param found what libblkid prefers.
 /// \param signatures all signatures on the device, see find_signatures(). \param extents of the image on the device.
 [[nodiscard]] std::vector<std::string> compare_content(disk_content const& found,

@@ -66,6 +66,20 @@ deploy kept --no-wipe-signatures
 grep -q "$loop: holds the remains of earlier content, which the image does not overwrite: linux_raid_member" kept.out ||
     fail "the remains are not named: $(<kept.out)"
 jq -e '.content.type == "linux_raid_member" and (.warnings | length) >= 2' kept.json >found || fail "$(<kept.json)"
+
+# The same without a network.
+"$seedbed" create source.img --pack -o packed.sbi >created 2>create.err || fail "$(<create.err)"
+: >restored.img
+leave_remains restored.img
+loop=$(attach_loop restored.img)
+"$seedbed" restore packed.sbi "$loop" --yes --no-wipe-signatures --receipt restored.json >restored.out 2>restored.err ||
+    fail "restore: $(<restored.err)"
+grep -q 'warning: holds the remains of earlier content, which the image does not overwrite: linux_raid_member' restored.err ||
+    fail "restore does not name the remains: $(<restored.err)"
+jq -e '.content.type == "linux_raid_member" and (.warnings | length) >= 2' restored.json >found || fail "$(<restored.json)"
+"$seedbed" restore packed.sbi "$loop" --yes --receipt restored.json >restored.out 2>restored.err || fail "restore: $(<restored.err)"
+jq -e '.content.type == "ext4" and .warnings == []' restored.json >found || fail "$(<restored.json)"
+
 # A member of a ZFS pool: each of its four labels describes the pool even without the magic bytes that blkid looks for.
 /usr/bin/python3 - zfs.img <<'PYTHON'
 import struct, sys
