@@ -140,6 +140,19 @@ accept --allow-hibernated
 unshare --mount sh -c 'mount --bind /dev/null "$(command -v ntfscat)" && exec "$@"' sh \
     "$seedbed" create disk.img --pack -o disk.sbi --force >stdout 2>stderr || fail "without ntfscat: $(<stderr)"
 prints 'seedbed create: disk.img: partition 2 \(ntfs\): cannot check for a hibernated Windows: ntfscat \(ntfs-3g\) is not installed'
+# refuse_without REASON [OPTION...]: create refuses the partition while partclone.ntfs is missing.
+refuse_without() {
+    local reason=$1 status=0
+    shift
+    unshare --mount sh -c 'mount --bind /dev/null "$(command -v partclone.ntfs)" && exec "$@"' sh \
+        "$seedbed" create disk.img --pack -o refused.sbi "$@" >stdout 2>stderr || status=$?
+    ((status == 3)) || fail "create $* without partclone.ntfs: exit status $status: $(<stderr)"
+    grep -qF "seedbed create: disk.img: partition 2 (ntfs): $reason" stderr || fail "create $* without partclone.ntfs: $(<stderr)"
+    [[ ! -e refused.sbi ]] || fail "create $* without partclone.ntfs leaves an image"
+}
+# Its state is checked, and taking all its bytes needs the user's word.
+refuse_without 'Windows is hibernated on it, '
+refuse_without 'partclone.ntfs is not installed; pass --raw-if-needed to pack all its bytes' --allow-hibernated
 
 # --- a mounted partition
 
