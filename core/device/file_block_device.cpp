@@ -285,7 +285,13 @@ device_refusal open_refusal(std::string const& path, std::vector<dev_t> const& r
 /// Checks that no device on the same bytes is used exclusively, as it is while a file system on it is mounted in a
 /// mount namespace that is not seen here. A device with others on top is used by these, which are on the same bytes,
 /// too.
-result<void, device_refusal> check_unclaimed(std::string const& path, device_stack const& stack) {
+result<void, device_refusal> check_unclaimed(std::string const& path, device_stack const& stack, int fd,
+                                             backing_locks const& locks) {
+    // A lock is that of another Seedbed, which may read the same bytes through another loop device.
+    if (is_locked_elsewhere(fd) ||
+        std::ranges::any_of(locks.held, [](auto const& file) { return is_locked_elsewhere(file.get()); })) {
+        return {};
+    }
     for (auto const& device : devices_above(stack)) {
         auto folder = device.name; // sysfs uses "!" for "/"
         std::ranges::replace(folder, '/', '!');
@@ -421,14 +427,9 @@ result<std::unique_ptr<block_device>, device_refusal> open_block_device(std::str
     if (!locks.conflict.empty()) {
         return refuse(device_guard::held, path, locks.conflict);
     }
-    // A lock is that of another image or a second Seedbed, which may read the same bytes through another loop device,
-    // and has checked this itself.
-    auto const is_shared =
-        (!is_block && is_locked_elsewhere(fd.get())) ||
-        std::ranges::any_of(locks.held, [](auto const& file) { return is_locked_elsewhere(file.get()); });
-    if (!requirements.writable && !requirements.shared && !requirements.allow_mounted && !is_shared &&
-        !find_mounted(checked->stack)) {
-        if (auto const unclaimed = check_unclaimed(path, checked->stack); !unclaimed) {
+    if (requirements.unclaimed && !find_mounted(checked->stack)) {
+        auto const unclaimed = check_unclaimed(path, checked->stack, fd.get(), locks);
+        if (!unclaimed) {
             return tl::make_unexpected(unclaimed.error());
         }
     }

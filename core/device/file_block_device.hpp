@@ -43,6 +43,10 @@ struct device_requirements {
     /// Only for examining it: others may hold it and have it open, even for writing (except a regular file to which
     /// another Seedbed is deploying).
     bool shared = false;
+    /// Refuses a source if something uses a device on the same bytes exclusively, as a file system does that is mounted
+    /// in another mount namespace. Opens such devices exclusively for a moment: not for a daemon, whose images may read
+    /// the same file through several loop devices and open them at the same time.
+    bool unclaimed = false;
     std::optional<std::string> serial = {};
     std::optional<std::int64_t> size = {};
     std::optional<image_traits> image = {}; ///< deploy: refuse a target of another kind or with other sectors

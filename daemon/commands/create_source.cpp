@@ -73,6 +73,7 @@ result<create_source, create_failure> open_source(create_context const& context)
     auto const& path = context.options.source;
     device_requirements requirements;
     requirements.allow_mounted = context.options.allow_mounted;
+    requirements.unclaimed = !context.options.allow_mounted;
     auto const geometry = query_device_geometry(path);
     requirements.direct_io = geometry && geometry->is_block_device;
     auto device = open_block_device(path, requirements);
