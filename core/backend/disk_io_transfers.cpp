@@ -426,7 +426,9 @@ void disk_io::hash(job& what) {
         return;
     }
     what.fail(outcome.error().code, lt::operation_t::file_read);
-    image.report(outcome.error());
+    if (!what.internal || outcome.error().code != ENOMEM) { // see fail_for_memory()
+        image.report(outcome.error());
+    }
 }
 
 void disk_io::run_on_worker(job_ptr what, void (disk_io::*run)(job&)) {
